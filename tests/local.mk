@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+
+# What every test program is linked with unless it says otherwise; its source is NAME.c.
+LDADD = $(test_libs) libvfu/libvfu-internal.la $(CHECK_LIBS)
+test_libs =
+
+# A test is a program, a pytest file, a Lua script or a shell script, told apart by its suffix.
+TEST_EXTENSIONS = .py .lua .sh
+PY_LOG_COMPILER = $(SHELL) $(srcdir)/tests/lib/run-pytest
+LUA_LOG_COMPILER = $(SHELL) $(srcdir)/tests/lib/run-lua
+SH_LOG_COMPILER = $(SHELL)
+EXTRA_DIST += tests/lib/run-pytest tests/lib/run-lua
+
+AM_TESTS_ENVIRONMENT = \
+	abs_srcdir='$(abs_srcdir)'; abs_builddir='$(abs_builddir)'; \
+	LUA='$(LUA)'; SWIG='$(SWIG)'; PYTHON='$(PYTHON)'; CC='$(CC)'; \
+	PYTHONDONTWRITEBYTECODE=1; HYPOTHESIS_STORAGE_DIRECTORY='$(abs_builddir)/.hypothesis'; \
+	export abs_srcdir abs_builddir LUA SWIG PYTHON CC; \
+	export PYTHONDONTWRITEBYTECODE HYPOTHESIS_STORAGE_DIRECTORY;
+clean_local += .hypothesis
