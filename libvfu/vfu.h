@@ -4,12 +4,14 @@
  *
  * vfu.h - the public interface of libvfu: vfio-user devices (servers) and their clients.
  *
- * Results: 0 or a count, or a negative errno. Detail (which field, which rule) is in the struct vfu_err of the handle.
- * Units: bytes, unless a name says otherwise. Addresses of guest memory (IOVA) are uint64_t.
- * Threads: each function says who may call it. "Owner" is the one thread that runs a server's process or run calls;
- * before a server runs, it is whoever set the device up. Callbacks run on the owner, and never with a lock of the library held.
- * File descriptors: a function that says "takes" owns the descriptor from the call on, also when it fails; else the caller keeps it.
- * free and close functions accept NULL. After fork() the child may only free its copies: all else answers -EOWNERDEAD.
+ * Results: 0 or a count, or a negative errno. Detail (which field, which rule) is in the struct
+ * vfu_err of the handle. Units: bytes, unless a name says otherwise. Addresses of guest memory
+ * (IOVA) are uint64_t. Threads: each function says who may call it. "Owner" is the one thread that
+ * runs a server's process or run calls; before a server runs, it is whoever set the device up.
+ * Callbacks run on the owner, and never with a lock of the library held. File descriptors: a
+ * function that says "takes" owns the descriptor from the call on, also when it fails; else the
+ * caller keeps it. free and close functions accept NULL. After fork() the child may only free its
+ * copies: all else answers -EOWNERDEAD.
  */
 #ifndef VFU_H
 #define VFU_H
@@ -23,12 +25,13 @@
 extern "C" {
 #endif
 
-/* ---- common --------------------------------------------------------------------------------------------------------- */
+/* ---- common */
 
 /* Version of the library, "MAJOR.MINOR.PATCH". Any thread. */
 const char *vfu_version(void);
 
-/* What went wrong last on a handle. code is the negative errno; field and offset name the offending wire field, if one did. */
+/* What went wrong last on a handle. code is the negative errno; field and offset name the offending
+ * wire field, if one did. */
 struct vfu_err {
 	int code;
 	char field[64];  /* "dma_map.size"; empty when no field is at fault */
@@ -38,21 +41,24 @@ struct vfu_err {
 
 enum vfu_log_level { VFU_LOG_ERROR, VFU_LOG_WARN, VFU_LOG_INFO, VFU_LOG_DEBUG };
 
-/* Receives log lines (no newline). Runs on whichever thread logs. Handles are silent until one is set. */
+/* Receives log lines (no newline). Runs on whichever thread logs. Handles are silent until one is
+ * set. */
 typedef void vfu_log_fn(void *user, enum vfu_log_level level, const char *text);
 
-/* Options of a client or a server; set them before connecting or listening. All are non-negative integers. */
+/* Options of a client or a server; set them before connecting or listening. All are non-negative
+ * integers. */
 enum vfu_option {
 	VFU_OPT_TIMEOUT_MS,         /* how long a request waits for its reply; 0: for ever (5000) */
 	VFU_OPT_MAX_MSG_FDS,        /* descriptors taken per message, 1..64 (16) */
 	VFU_OPT_MAX_DATA_XFER_SIZE, /* largest count in one message, 4096..16 MiB (1 MiB) */
 	VFU_OPT_MAX_DMA_MAPS,       /* live DMA ranges, 1..65535 (65535) */
-	VFU_OPT_QUEUE_BYTES,        /* outgoing and held bytes per connection, 64 KiB..1 GiB (4 MiB) */
-	VFU_OPT_DMA_WINDOW,         /* server: message DMA requests in flight, 1..1024 (16) */
-	VFU_OPT_DMA_READ_BYTES,     /* server: DMA_READ data in flight, 4096..16 MiB (128 KiB, E61) */
-	VFU_OPT_BUSY_POLL_US,       /* poll the socket this long before sleeping, 0..1000 (0) */
-	VFU_OPT_POSTED,             /* client: region writes may be posted with vfu_client_region_post, 0 or 1 (1) */
-	VFU_OPT_WRITE_MULTIPLE,     /* propose or accept REGION_WRITE_MULTI, 0 or 1 (1) */
+	VFU_OPT_QUEUE_BYTES,    /* outgoing and held bytes per connection, 64 KiB..1 GiB (4 MiB) */
+	VFU_OPT_DMA_WINDOW,     /* server: message DMA requests in flight, 1..1024 (16) */
+	VFU_OPT_DMA_READ_BYTES, /* server: DMA_READ data in flight, 4096..16 MiB (128 KiB, E61) */
+	VFU_OPT_BUSY_POLL_US,   /* poll the socket this long before sleeping, 0..1000 (0) */
+	VFU_OPT_POSTED, /* client: region writes may be posted with vfu_client_region_post, 0 or 1
+			   (1) */
+	VFU_OPT_WRITE_MULTIPLE, /* propose or accept REGION_WRITE_MULTI, 0 or 1 (1) */
 	VFU_OPTIONS
 };
 
@@ -64,7 +70,14 @@ struct vfu_stats {
 };
 
 /* Fixed indices, as in linux/vfio.h. */
-enum { VFU_REGION_BAR0, VFU_REGION_BAR5 = 5, VFU_REGION_ROM, VFU_REGION_CONFIG, VFU_REGION_VGA, VFU_REGIONS };
+enum {
+	VFU_REGION_BAR0,
+	VFU_REGION_BAR5 = 5,
+	VFU_REGION_ROM,
+	VFU_REGION_CONFIG,
+	VFU_REGION_VGA,
+	VFU_REGIONS
+};
 enum { VFU_IRQ_INTX, VFU_IRQ_MSI, VFU_IRQ_MSIX, VFU_IRQ_ERR, VFU_IRQ_REQ, VFU_IRQS };
 
 enum { VFU_REGION_READ = 1, VFU_REGION_WRITE = 2, VFU_REGION_MMAP = 4 };
@@ -76,12 +89,13 @@ struct vfu_area {
 	uint64_t offset, size;
 };
 
-/* ---- device: state that outlives connections ------------------------------------------------------------------------ */
+/* ---- device: state that outlives connections */
 
 struct vfu_device;
 struct vfu_request; /* a request of the client that is not answered yet */
 
-/* Device with no regions and no interrupts, PCI ids 0 and 256 bytes of configuration space. NULL: out of memory. */
+/* Device with no regions and no interrupts, PCI ids 0 and 256 bytes of configuration space. NULL:
+ * out of memory. */
 struct vfu_device *vfu_device_new(void);
 /* Server first: freeing a device that a server still uses is -EBUSY and does nothing. */
 int vfu_device_free(struct vfu_device *dev);
@@ -90,17 +104,20 @@ void vfu_device_err(struct vfu_device *dev, struct vfu_err *err);
 void vfu_device_set_log(struct vfu_device *dev, vfu_log_fn *fn, void *user);
 
 /* PCI identity. class_code is 24 bits: class, subclass, programming interface. Owner. */
-int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device, uint16_t subvendor, uint16_t subdevice);
+int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device, uint16_t subvendor,
+		       uint16_t subdevice);
 int vfu_device_set_class(struct vfu_device *dev, uint32_t class_code, uint8_t revision);
 /* 256 or 4096 bytes. Owner. */
 int vfu_device_set_config_size(struct vfu_device *dev, size_t size);
 /* Appends a PCI capability (data: what follows id and next pointer). Returns its offset. Owner. */
 int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len);
-/* Device's own view of configuration space: no side effects, read-only bits are written too. Owner. */
+/* Device's own view of configuration space: no side effects, read-only bits are written too. Owner.
+ */
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len);
 int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *buf, size_t len);
 
-/* One access of the client. data: where to put what is read, or what was written; any alignment, valid until the callback returns. */
+/* One access of the client. data: where to put what is read, or what was written; any alignment,
+ * valid until the callback returns. */
 struct vfu_access {
 	uint64_t offset; /* from the start of the region */
 	void *data;
@@ -109,7 +126,8 @@ struct vfu_access {
 	bool is_write;
 };
 
-/* Callback results besides 0 (done) and negative errno: the answer comes later, through vfu_request_done. */
+/* Callback results besides 0 (done) and negative errno: the answer comes later, through
+ * vfu_request_done. */
 enum { VFU_LATER = 1 };
 
 /*
@@ -122,9 +140,10 @@ typedef int vfu_access_fn(void *user, struct vfu_request *req, const struct vfu_
 enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
 
 /*
- * A region. With access, all accesses go there. Without, it is plain memory: of the library, zeroed (fd < 0), or the
- * file's (fd >= 0, taken; offset fd_offset). If it has a file and VFU_REGION_MMAP the client may map it: all of it, or the nareas areas.
- * BAR sizes are powers of two, at least 16 (memory) or 4 (I/O), up to 2^63. Region 7 with access replaces our configuration space.
+ * A region. With access, all accesses go there. Without, it is plain memory: of the library, zeroed
+ * (fd < 0), or the file's (fd >= 0, taken; offset fd_offset). If it has a file and VFU_REGION_MMAP
+ * the client may map it: all of it, or the nareas areas. BAR sizes are powers of two, at least 16
+ * (memory) or 4 (I/O), up to 2^63. Region 7 with access replaces our configuration space.
  */
 struct vfu_region {
 	uint64_t size;
@@ -141,35 +160,43 @@ struct vfu_region {
 /* Sets or replaces region index 0..8; size 0 removes it. Owner. */
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region);
 /*
- * Routes accesses to [offset, offset + size) of a plain memory region to fn (NULL: back to memory). Ranges must not overlap.
- * An access that spans several ranges is split at their borders; each part must then be answered at once. Owner.
+ * Routes accesses to [offset, offset + size) of a plain memory region to fn (NULL: back to memory).
+ * Ranges must not overlap. An access that spans several ranges is split at their borders; each part
+ * must then be answered at once. Owner.
  */
-int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size, vfu_access_fn *fn, void *user);
+int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
+			   vfu_access_fn *fn, void *user);
 /* Memory of a plain region, NULL if it has none. Valid until the region is replaced. */
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
 
-/* ---- requests answered later: any thread, exactly once ------------------------------------------------------------- */
+/* ---- requests answered later: any thread, exactly once */
 
-/* Takes the request out of the callback; it then outlives it and must be given to vfu_request_done. NULL: out of memory. Owner, in the callback. */
+/* Takes the request out of the callback; it then outlives it and must be given to vfu_request_done.
+ * NULL: out of memory. Owner, in the callback. */
 struct vfu_request *vfu_request_defer(struct vfu_request *req);
-/* The access to serve; its data stays valid until vfu_request_done. For a read the buffer starts zeroed. */
+/* The access to serve; its data stays valid until vfu_request_done. For a read the buffer starts
+ * zeroed. */
 const struct vfu_access *vfu_request_access(struct vfu_request *req);
-/* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed all the same. */
+/* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed
+ * all the same. */
 int vfu_request_done(struct vfu_request *req, int status);
 /* True once the connection that sent it has ended. */
 bool vfu_request_is_dead(struct vfu_request *req);
 
-/* ---- interrupts ------------------------------------------------------------------------------------------------------ */
+/* ---- interrupts */
 
 /* INTx pin 1..4, 0 for none. Owner. */
 int vfu_device_set_intx(struct vfu_device *dev, unsigned pin);
 /* MSI with 1, 2, 4, 8, 16 or 32 vectors (0 removes). Owner. */
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors);
-/* MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar, set before, 8-byte aligned. Owner. */
-int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar, uint32_t table_offset, uint32_t pba_offset);
+/* MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar,
+ * set before, 8-byte aligned. Owner. */
+int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
+			uint32_t table_offset, uint32_t pba_offset);
 /*
- * Raises an interrupt: signals the vector's eventfd; INTx: asserts the line (Status bit 3, E64) until lowered.
- * 0: delivered, or pending while masked. -ENOENT: no eventfd is set. -EINVAL: no such vector. Any thread.
+ * Raises an interrupt: signals the vector's eventfd; INTx: asserts the line (Status bit 3, E64)
+ * until lowered. 0: delivered, or pending while masked. -ENOENT: no eventfd is set. -EINVAL: no
+ * such vector. Any thread.
  */
 int vfu_irq_raise(struct vfu_device *dev, unsigned index, unsigned vector);
 /* The same once all message DMA started before is answered. Any thread. */
@@ -177,33 +204,41 @@ int vfu_irq_raise_after(struct vfu_device *dev, unsigned index, unsigned vector)
 /* Deasserts INTx. Any thread. */
 int vfu_irq_lower(struct vfu_device *dev);
 
-/* ---- DMA ----------------------------------------------------------------------------------------------------------------- */
+/* ---- DMA */
 
-/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile). Runs on the owner, or at once on the caller if nothing had to be waited for. */
+/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile). Runs on the owner,
+ * or at once on the caller if nothing had to be waited for. */
 typedef void vfu_dma_fn(void *user, int status);
 /*
- * Starts a copy between client memory and buf, of any length, over mapped and message ranges alike. buf stays the library's until fn runs.
- * fn runs exactly once if 0 was returned. -EFAULT: part of the range is not mapped; -EACCES: not so; -EIO: bus mastering is off (E63);
- * -ENOTCONN: no client. Any thread.
+ * Starts a copy between client memory and buf, of any length, over mapped and message ranges alike.
+ * buf stays the library's until fn runs. fn runs exactly once if 0 was returned. -EFAULT: part of
+ * the range is not mapped; -EACCES: not so; -EIO: bus mastering is off (E63); -ENOTCONN: no client.
+ * Any thread.
  */
-int vfu_dma_read_async(struct vfu_device *dev, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn, void *user);
-int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len, vfu_dma_fn *fn, void *user);
+int vfu_dma_read_async(struct vfu_device *dev, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn,
+		       void *user);
+int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len,
+			vfu_dma_fn *fn, void *user);
 /*
- * The same, waiting. For message ranges: owner only; other requests of the client are served meanwhile, at most 8 deep (then -EDEADLK),
- * so a callback must expect to be entered again. A client that waits for this very callback's answer can not serve DMA (E60): prefer async.
- * Mapped ranges: any thread.
+ * The same, waiting. For message ranges: owner only; other requests of the client are served
+ * meanwhile, at most 8 deep (then -EDEADLK), so a callback must expect to be entered again. A
+ * client that waits for this very callback's answer can not serve DMA (E60): prefer async. Mapped
+ * ranges: any thread.
  */
 int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len);
 int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len);
 
-/* A pinned piece of client memory. The pointer needs no lock until vfu_dma_unpin; an unmap waits for it. */
+/* A pinned piece of client memory. The pointer needs no lock until vfu_dma_unpin; an unmap waits
+ * for it. */
 struct vfu_dma_pin {
 	void *addr;
 	size_t len;
 	void *priv;
 };
-/* Pins [iova, iova + len), which must lie in one mapped range (-EOPNOTSUPP: reachable only by message). flags: VFU_DMA_*. Any thread. */
-int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags, struct vfu_dma_pin *pin);
+/* Pins [iova, iova + len), which must lie in one mapped range (-EOPNOTSUPP: reachable only by
+ * message). flags: VFU_DMA_*. Any thread. */
+int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
+		struct vfu_dma_pin *pin);
 /* -EINVAL: not a live pin. Any thread. */
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
 
@@ -216,15 +251,24 @@ struct vfu_dma_range {
 /* Copies up to n ranges in ascending order to out; returns how many there are. Any thread. */
 size_t vfu_dma_ranges(struct vfu_device *dev, struct vfu_dma_range *out, size_t n);
 
-/* ---- device hooks: all optional, all on the owner ---------------------------------------------------------------------- */
+/* ---- device hooks: all optional, all on the owner */
 
-enum vfu_gate { VFU_GATE_DMA_MAP, VFU_GATE_DMA_UNMAP, VFU_GATE_RESET, VFU_GATE_FEATURE_SET, VFU_GATE_FLR, VFU_GATE_DISCONNECT };
+enum vfu_gate {
+	VFU_GATE_DMA_MAP,
+	VFU_GATE_DMA_UNMAP,
+	VFU_GATE_RESET,
+	VFU_GATE_FEATURE_SET,
+	VFU_GATE_FLR,
+	VFU_GATE_DISCONNECT
+};
 
 struct vfu_device_hooks {
 	size_t size; /* sizeof(struct vfu_device_hooks): later versions append */
-	/* Asked before anything that changes under the device's feet: 0 go, negative errno refuse, VFU_LATER and then vfu_device_gate_done. */
+	/* Asked before anything that changes under the device's feet: 0 go, negative errno refuse,
+	 * VFU_LATER and then vfu_device_gate_done. */
 	int (*gate)(void *user, enum vfu_gate what);
-	/* RESET, FLR, or the end of a connection if the disconnect policy says so (E47). Registers of plain memory regions are the device's to clear. */
+	/* RESET, FLR, or the end of a connection if the disconnect policy says so (E47). Registers
+	 * of plain memory regions are the device's to clear. */
 	int (*reset)(void *user);
 	/* A range came or is about to go (unmap: before access ends). */
 	void (*dma_mapped)(void *user, const struct vfu_dma_range *range);
@@ -240,17 +284,19 @@ int vfu_device_gate_done(struct vfu_device *dev, int status);
 /* Callbacks of this device are never entered while one waits in vfu_dma_read or _write. Owner. */
 int vfu_device_set_no_reentry(struct vfu_device *dev, bool on);
 
-/* ---- server ------------------------------------------------------------------------------------------------------------------ */
+/* ---- server */
 
 struct vfu_server;
 
-/* Serves dev, which must outlive it. One server per device. NULL: out of memory, or the device has one (errno). */
+/* Serves dev, which must outlive it. One server per device. NULL: out of memory, or the device has
+ * one (errno). */
 struct vfu_server *vfu_server_new(struct vfu_device *dev);
 /* Ends the connection, removes the socket file it made, frees. Owner. */
 void vfu_server_free(struct vfu_server *srv);
 /* -EINVAL: out of range (nothing changes). */
 int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t value);
-/* Which behaviour where the protocol allows several: a field of the errata table and one of its choices; or a profile: "default", "strict", "libvfio-user". */
+/* Which behaviour where the protocol allows several: a field of the errata table and one of its
+ * choices; or a profile: "default", "strict", "libvfio-user". */
 int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char *choice);
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
@@ -266,25 +312,28 @@ int vfu_server_attach(struct vfu_server *srv, int fd);
 void vfu_server_disconnect(struct vfu_server *srv);
 
 /*
- * Event loop: watch what pollfds returns (at most 4; returns how many), for at most timeout ms (-1: for ever), then process.
- * process handles at most max requests (0: a fair batch), never blocks, and returns how many it handled, or
- * -ENOTCONN when there is neither client nor listener left. Pollfds may change after each process. Owner.
+ * Event loop: watch what pollfds returns (at most 4; returns how many), for at most timeout ms (-1:
+ * for ever), then process. process handles at most max requests (0: a fair batch), never blocks,
+ * and returns how many it handled, or -ENOTCONN when there is neither client nor listener left.
+ * Pollfds may change after each process. Owner.
  */
 int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n);
 int vfu_server_timeout(struct vfu_server *srv);
 int vfu_server_process(struct vfu_server *srv, unsigned max);
-/* One descriptor that stands for all of pollfds (epoll; 1.1 times the cost of watching the sockets). Borrowed. */
+/* One descriptor that stands for all of pollfds (epoll; 1.1 times the cost of watching the
+ * sockets). Borrowed. */
 int vfu_server_fd(struct vfu_server *srv);
 int vfu_server_listen_fd(struct vfu_server *srv); /* -1: none; borrowed */
 int vfu_server_conn_fd(struct vfu_server *srv);   /* -1: none; borrowed */
-/* Serves until vfu_server_stop (0), or the only connection ended and nothing listens (0), or -errno. -EINTR after a signal if interruptible. */
+/* Serves until vfu_server_stop (0), or the only connection ended and nothing listens (0), or
+ * -errno. -EINTR after a signal if interruptible. */
 int vfu_server_run(struct vfu_server *srv);
 /* Makes run return -EINTR when a signal interrupts it (for language bindings). */
 void vfu_server_set_interruptible(struct vfu_server *srv, bool on);
 /* Makes run return soon. Any thread, and async-signal-safe. */
 void vfu_server_stop(struct vfu_server *srv);
 
-/* ---- client: any thread, unless said otherwise --------------------------------------------------------------------------- */
+/* ---- client: any thread, unless said otherwise */
 
 struct vfu_client;
 
@@ -294,7 +343,8 @@ int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile);
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);
-/* Makes waits return -EINTR when a signal interrupts them; the call may be repeated only where it says so (bindings resume waits themselves). */
+/* Makes waits return -EINTR when a signal interrupts them; the call may be repeated only where it
+ * says so (bindings resume waits themselves). */
 void vfu_client_set_interrupt(struct vfu_client *cl, int (*check)(void *user), void *user);
 /* Detail of the calling thread's last failed call on this client. */
 void vfu_client_err(struct vfu_client *cl, struct vfu_err *err);
@@ -306,15 +356,18 @@ int vfu_client_connect(struct vfu_client *cl, const char *address);
 int vfu_client_attach(struct vfu_client *cl, int fd);
 /* Ends the connection; requests that wait end with -ENOTCONN. DMA ranges are forgotten. */
 void vfu_client_disconnect(struct vfu_client *cl);
-/* 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the connection. */
+/* 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the
+ * connection. */
 int vfu_client_status(struct vfu_client *cl);
 
-/* Event loop, as for the server. process also runs callbacks and serves the device's DMA; 0 if another thread reads just now. */
+/* Event loop, as for the server. process also runs callbacks and serves the device's DMA; 0 if
+ * another thread reads just now. */
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n);
 int vfu_client_timeout(struct vfu_client *cl);
 int vfu_client_process(struct vfu_client *cl, unsigned max);
 int vfu_client_fd(struct vfu_client *cl);
-/* Serves the device's DMA for timeout_ms (-1: until disconnected). Number of requests served, or -errno. */
+/* Serves the device's DMA for timeout_ms (-1: until disconnected). Number of requests served, or
+ * -errno. */
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
 
 /* Limits agreed at VERSION. */
@@ -350,21 +403,29 @@ struct vfu_irq_info {
 int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out);
 
 /* Reads or writes len bytes, split at max_data_xfer_size. */
-int vfu_client_region_read(struct vfu_client *cl, unsigned index, uint64_t offset, void *buf, size_t len);
-int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf, size_t len);
-/* Write without an answer (No_reply): ordered before later requests of this client, failures are not reported. */
-int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf, size_t len);
+int vfu_client_region_read(struct vfu_client *cl, unsigned index, uint64_t offset, void *buf,
+			   size_t len);
+int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
+			    size_t len);
+/* Write without an answer (No_reply): ordered before later requests of this client, failures are
+ * not reported. */
+int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
+			   size_t len);
 /* status: bytes moved or negative errno. Runs on the thread that reads, with no lock held. */
 typedef void vfu_client_fn(void *user, int status);
-/* One message, at most max_data_xfer_size. buf stays the library's until fn runs (reads); writes are copied. -ENOBUFS: queue full. */
-int vfu_client_region_read_async(struct vfu_client *cl, unsigned index, uint64_t offset, void *buf, size_t len, vfu_client_fn *fn, void *user);
-int vfu_client_region_write_async(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf, size_t len, vfu_client_fn *fn, void *user);
+/* One message, at most max_data_xfer_size. buf stays the library's until fn runs (reads); writes
+ * are copied. -ENOBUFS: queue full. */
+int vfu_client_region_read_async(struct vfu_client *cl, unsigned index, uint64_t offset, void *buf,
+				 size_t len, vfu_client_fn *fn, void *user);
+int vfu_client_region_write_async(struct vfu_client *cl, unsigned index, uint64_t offset,
+				  const void *buf, size_t len, vfu_client_fn *fn, void *user);
 
 /*
- * Gives vectors start..start+count-1 their eventfds (kept by the caller; -1: none). Split at the peer's max_msg_fds; a message never mixes
- * descriptors and none (E32).
+ * Gives vectors start..start+count-1 their eventfds (kept by the caller; -1: none). Split at the
+ * peer's max_msg_fds; a message never mixes descriptors and none (E32).
  */
-int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, unsigned count, const int *fds);
+int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				unsigned count, const int *fds);
 int vfu_client_irq_disable(struct vfu_client *cl, unsigned index);
 int vfu_client_irq_mask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
@@ -372,20 +433,25 @@ int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start,
 int vfu_client_irq_trigger(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 
 /*
- * Lets the device reach [iova, iova + size). host: the memory, served by this client for DMA messages, or NULL (vfu_client_set_dma).
- * fd: the file behind it at fd_offset, which the device maps (kept by the caller), or -1: by message only. The memory must stay until the unmap.
+ * Lets the device reach [iova, iova + size). host: the memory, served by this client for DMA
+ * messages, or NULL (vfu_client_set_dma). fd: the file behind it at fd_offset, which the device
+ * maps (kept by the caller), or -1: by message only. The memory must stay until the unmap.
  */
-int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags, void *host, int fd, uint64_t fd_offset);
+int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+		       void *host, int fd, uint64_t fd_offset);
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size);
 /* Queues a map without waiting; vfu_client_fence waits for all and returns the first error. */
-int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags, void *host, int fd, uint64_t fd_offset);
+int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+			      void *host, int fd, uint64_t fd_offset);
 int vfu_client_fence(struct vfu_client *cl);
-/* Serves DMA of ranges that have no host memory: 0 or negative errno. No blocking call on the same client inside: -EDEADLK. */
+/* Serves DMA of ranges that have no host memory: 0 or negative errno. No blocking call on the same
+ * client inside: -EDEADLK. */
 typedef int vfu_client_dma_fn(void *user, bool is_write, uint64_t iova, void *data, size_t len);
 void vfu_client_set_dma(struct vfu_client *cl, vfu_client_dma_fn *fn, void *user);
 
 int vfu_client_reset(struct vfu_client *cl);
-/* DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out, *len its room and then its length. -ENOTTY: unsupported. */
+/* DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out,
+ * *len its room and then its length. -ENOTTY: unsupported. */
 int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t *len);
 
 #ifdef __cplusplus
