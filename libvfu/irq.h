@@ -1,0 +1,70 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * irq.h - the five interrupt indices: eventfds, masks, what is pending, the INTx line.
+ *
+ * One state machine for all: a vector fires when it is pending, has an eventfd, is not masked and its
+ * index is not held. Firing clears pending (message interrupts) or masks the vector (INTx, a level).
+ */
+#ifndef VFUI_IRQ_H
+#define VFUI_IRQ_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vfu.h"
+
+struct vfui_policy;
+struct vfu_wire_set_irqs_request;
+
+struct vfui_vector {
+	int fd; /* -1: none */
+	bool masked, pending;
+};
+
+struct vfui_irq {
+	pthread_mutex_t lock; /* innermost of all locks */
+	struct vfui_vector *vectors;
+	uint32_t count, flags; /* VFU_IRQ_* */
+	bool held;             /* by configuration space: DisINTx, function mask, bus mastering */
+};
+
+struct vfui_irqs {
+	struct vfui_irq index[VFU_IRQS];
+};
+
+/* ERR and REQ have one vector each, the others none. */
+int vfui_irqs_init(struct vfui_irqs *irqs);
+void vfui_irqs_fini(struct vfui_irqs *irqs);
+/* How many vectors an index has; those that go are disarmed. Owner. */
+int vfui_irqs_set_count(struct vfui_irqs *irqs, unsigned index, uint32_t count);
+/* For GET_IRQ_INFO. -EINVAL: no such index. */
+int vfui_irqs_info(struct vfui_irqs *irqs, unsigned index, uint32_t *flags, uint32_t *count);
+
+/*
+ * SET_IRQS, its payload already checked by itself (vfui_check_set_irqs_request). bools: count bytes when
+ * DATA_BOOL. Descriptors that are kept become -1 in fds, the others stay the caller's. Owner.
+ */
+int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request *in,
+		  const uint8_t *bools, int *fds, unsigned nfds, const struct vfui_policy *policy,
+		  struct vfu_err *err);
+
+/* The bodies of vfu_irq_raise and vfu_irq_lower. Any thread. */
+int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector);
+int vfui_irqs_lower(struct vfui_irqs *irqs);
+
+/* Configuration space keeps an index from firing, or lets it fire what is pending. Owner. */
+void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, bool on);
+/* The INTx line, as Status bit 3 shows it. Any thread. */
+bool vfui_irqs_line(struct vfui_irqs *irqs);
+/* Bits of pending vectors 8 * byte .. 8 * byte + 7, as in a PBA. Any thread. */
+uint8_t vfui_irqs_pending(struct vfui_irqs *irqs, unsigned index, uint32_t byte);
+
+/* Device reset: line down, nothing pending; eventfds and masks are the client's and stay. Owner. */
+void vfui_irqs_reset(struct vfui_irqs *irqs);
+/* The client is gone: no eventfds, no masks; the line and what is pending belong to the device and stay. Owner. */
+void vfui_irqs_disconnect(struct vfui_irqs *irqs);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * region.h - the nine regions: their memory, callbacks, handlers, and the answer to GET_REGION_INFO. Owner only.
+ */
+#ifndef VFUI_REGION_H
+#define VFUI_REGION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vfu.h"
+
+struct vfui_policy;
+
+/* One stretch of a region that has its own callback. */
+struct vfui_handler {
+	uint64_t first, last;
+	vfu_access_fn *fn;
+	void *user;
+};
+
+struct vfui_region {
+	struct vfu_region def; /* its areas are our copy, its fd is ours */
+	uint8_t *memory;       /* NULL: none */
+	void *mapping;         /* what to unmap; NULL: memory is from the heap */
+	size_t mapping_len;
+	struct vfui_handler *handlers; /* ascending */
+	unsigned nhandlers;
+};
+
+struct vfui_regions {
+	struct vfui_region region[VFU_REGIONS];
+};
+
+/* A GET_REGION_INFO reply. */
+struct vfui_region_reply {
+	void *payload; /* free with vfui_os_free */
+	size_t len;
+	int fd; /* borrowed; -1: none */
+};
+
+void vfui_regions_init(struct vfui_regions *regions);
+void vfui_regions_fini(struct vfui_regions *regions);
+
+/* The bodies of vfu_device_set_region (def->fd is taken on every path), _set_handler and _region_memory. */
+int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct vfu_region *def,
+		    struct vfu_err *err);
+int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
+			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err);
+void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
+
+/*
+ * Serves one access of the client: bounds and permission (-EINVAL, -EACCES), then handlers, callback or memory.
+ * 0, VFU_LATER (only when one callback got the whole access) or negative errno. access->count may be 0: 0 (E29).
+ */
+int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
+		       const struct vfu_access *access);
+
+/* in_argsz as the client gave it. -EINVAL: no such region or argsz below 32; -ENOMEM. */
+int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
+		     const struct vfui_policy *policy, struct vfui_region_reply *out);
+/* Any region may be mapped by the client. */
+bool vfui_regions_mappable(const struct vfui_regions *regions);
+
+#endif
