@@ -1,0 +1,38 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * base.h - small helpers that every other file may use.
+ */
+#ifndef VFUI_BASE_H
+#define VFUI_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VFUI_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The structure that holds *ptr as its member. */
+#define vfui_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+/* Has the compiler check arguments like printf's: fmt is parameter number f, its values start at a. */
+#define VFUI_PRINTF(f, a) __attribute__((format(printf, f, a)))
+
+static inline size_t vfui_min(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline size_t vfui_max(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+/* True if [offset, offset + len) lies in [0, size); never overflows. */
+static inline bool vfui_is_inside(uint64_t offset, uint64_t len, uint64_t size)
+{
+	return offset <= size && len <= size - offset;
+}
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * os.h - every allocation and system call of the library, so that tests can make them fail.
+ */
+#ifndef VFUI_OS_H
+#define VFUI_OS_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/*
+ * Functions of the system's names behave as the system's, but answer a negative errno where it
+ * would set errno, except those that return pointers (NULL). Nothing here retries after a signal.
+ */
+void *vfui_os_malloc(size_t size);
+void *vfui_os_calloc(size_t n, size_t size);
+void *vfui_os_realloc(void *ptr, size_t size);
+void vfui_os_free(void *ptr);
+char *vfui_os_strdup(const char *text);
+
+/* Ignores negative descriptors. */
+void vfui_os_close(int fd);
+/* A close-on-exec copy. */
+int vfui_os_dup(int fd);
+int vfui_os_get_flags(int fd);
+int vfui_os_set_nonblock(int fd);
+int vfui_os_fstat(int fd, struct stat *st);
+int vfui_os_lstat(const char *path, struct stat *st);
+int vfui_os_open_dir(const char *path);
+int vfui_os_unlink(const char *path);
+int vfui_os_readlink(const char *path, char *buf, size_t size);
+ssize_t vfui_os_read(int fd, void *buf, size_t len);
+ssize_t vfui_os_write(int fd, const void *buf, size_t len);
+ssize_t vfui_os_pread(int fd, void *buf, size_t len, uint64_t offset);
+ssize_t vfui_os_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
+int vfui_os_ftruncate(int fd, uint64_t size);
+int vfui_os_memfd(const char *name);
+/* Close-on-exec and non-blocking. */
+int vfui_os_eventfd(void);
+/* Close-on-exec. */
+int vfui_os_epoll(void);
+/* op: EPOLL_CTL_ADD, _MOD or _DEL. */
+int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events);
+
+/* NULL on failure, *error then holds the negative errno. */
+void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error);
+int vfui_os_munmap(void *addr, size_t len);
+size_t vfui_os_page_size(void);
+
+int vfui_os_socket(int domain, int type);
+int vfui_os_socketpair(int type, int fds[2]);
+int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len);
+int vfui_os_listen(int fd, int backlog);
+int vfui_os_connect(int fd, const struct sockaddr *addr, socklen_t len);
+/* Close-on-exec. */
+int vfui_os_accept(int fd);
+int vfui_os_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int vfui_os_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int vfui_os_shutdown(int fd);
+ssize_t vfui_os_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t vfui_os_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+/* timeout_ns < 0: for ever. */
+int vfui_os_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns);
+/* Nanoseconds of a clock that never steps back. */
+uint64_t vfui_os_now(void);
+pid_t vfui_os_getpid(void);
+
+int vfui_os_mutex_init(pthread_mutex_t *mutex);
+void vfui_os_mutex_fini(pthread_mutex_t *mutex);
+void vfui_os_lock(pthread_mutex_t *mutex);
+void vfui_os_unlock(pthread_mutex_t *mutex);
+int vfui_os_cond_init(pthread_cond_t *cond);
+void vfui_os_cond_fini(pthread_cond_t *cond);
+/* Sleeps until woken or at most timeout_ns (< 0: for ever). 0 or -ETIMEDOUT. */
+int vfui_os_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_ns);
+void vfui_os_cond_broadcast(pthread_cond_t *cond);
+
+/*
+ * A byte that reads 1 in this process and 0 in a child after fork(): a page that the kernel wipes.
+ * Where the kernel can not do that it stays 1. NULL: no memory.
+ */
+const volatile uint8_t *vfui_os_fork_mark_new(void);
+void vfui_os_fork_mark_free(const volatile uint8_t *mark);
+
+#endif
