@@ -24,14 +24,14 @@
 }
 
 END {
-	gsub(/extern "C" *{/, " ", text)
+	gsub(/extern "C" *[{]/, " ", text)
 	n = split(text, part, ";")
 	depth = 0
 	for (i = 1; i <= n; i++) {
 		start = depth
-		depth += gsub(/{/, "{", part[i]) - gsub(/}/, "}", part[i])
+		depth += gsub(/[{]/, "{", part[i]) - gsub(/[}]/, "}", part[i])
 		# Members of a structure and function types are not functions.
-		if (start == 0 && part[i] !~ /{|typedef/ && match(part[i], /vfu_[a-z0-9_]+ *\(/)) {
+		if (start == 0 && part[i] !~ /[{]|typedef/ && match(part[i], /vfu_[a-z0-9_]+ *\(/)) {
 			name = substr(part[i], RSTART, RLENGTH)
 			sub(/ *\($/, "", name)
 			names = names "\t\t" name ";\n"
