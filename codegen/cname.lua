@@ -1,0 +1,37 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- How spec names become C names.
+
+local M = {}
+
+M.ctype = { u8 = "uint8_t", u16 = "uint16_t", u32 = "uint32_t", u64 = "uint64_t", bool = "bool" }
+M.size = { u8 = 1, u16 = 2, u32 = 4, u64 = 8 }
+
+function M.struct(name)
+	return "vfu_wire_" .. name
+end
+
+function M.command(message)
+	return ("VFU_WIRE_CMD_" .. message):upper()
+end
+
+function M.member(set, member)
+	return ("VFU_WIRE_" .. set .. "_" .. member):upper()
+end
+
+function M.policy(policy, choice)
+	return ("VFUI_" .. policy .. "_" .. choice):upper()
+end
+
+function M.check(message, part)
+	return "vfui_check_" .. message .. "_" .. part
+end
+
+M.banner = [[
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Copyright (c) 2026 the libvfu authors */
+/* Generated from spec/ by codegen/gen/%s.lua. Do not edit; see spec/README.md. */
+]]
+
+return M

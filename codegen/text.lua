@@ -1,0 +1,103 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- Templates with ${holes}, and line wrapping.
+
+local M = {}
+
+-- Fills ${name} from vars.  A hole alone on its line takes a text of many lines, each indented like
+-- the hole; if that text is empty the line goes away.
+function M.fill(template, vars)
+	local function value(name)
+		local v = vars[name]
+		if v == nil then
+			error("template hole ${" .. name .. "} has no value", 3)
+		end
+		return type(v) == "table" and table.concat(v, "\n") or tostring(v)
+	end
+	local out = {}
+	for line in (template:gsub("^\n", "") .. "\n"):gmatch("(.-)\n") do
+		local indent, name = line:match("^(%s*)%${([%w_]+)}$")
+		if name then
+			local v = value(name)
+			if v ~= "" then
+				for l in (v:gsub("\n$", "") .. "\n"):gmatch("(.-)\n") do
+					out[#out + 1] = l == "" and l or indent .. l
+				end
+			end
+		else
+			out[#out + 1] = (line:gsub("%${([%w_]+)}", value))
+		end
+	end
+	while out[#out] == "" do
+		out[#out] = nil
+	end
+	return table.concat(out, "\n") .. "\n"
+end
+
+-- Width on screen: a tab counts 8, a UTF-8 sequence 1.
+local function width(s)
+	local n = 0
+	for _, c in utf8.codes(s) do
+		n = c == 9 and (n // 8 + 1) * 8 or n + 1
+	end
+	return n
+end
+M.width = width
+
+-- Words of text in lines of at most `columns`.
+function M.wrap(text, columns, first, rest)
+	first, rest = first or "", rest or first or ""
+	local out, line, empty = {}, first, true
+	for word in text:gmatch("%S+") do
+		local try = empty and line .. word or line .. " " .. word
+		if not empty and width(try) > columns then
+			out[#out + 1] = line
+			line = rest .. word
+		else
+			line = try
+		end
+		empty = false
+	end
+	out[#out + 1] = line
+	return table.concat(out, "\n")
+end
+
+-- A C comment, on one line when it fits.
+function M.c_comment(text, indent)
+	indent = indent or ""
+	text = text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
+	local one = indent .. "/* " .. text .. " */"
+	if width(one) <= 100 then
+		return one
+	end
+	return indent .. "/*\n" .. M.wrap(text, 100, indent .. " * ") .. "\n" .. indent .. " */"
+end
+
+-- Collapses a doc string to one line.
+function M.oneline(s)
+	return (s:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
+end
+
+-- An if or return whose expression is broken before && and ||, or after a comma, to fit.
+function M.c_statement(indent, before, expression, after)
+	local line = indent .. before .. expression .. after
+	if width(line) <= 100 then
+		return line
+	end
+	local pad = indent .. (" "):rep(#before)
+	local out, current = {}, indent .. before
+	for piece, sep in (expression .. " \0"):gmatch("(.-) ([&|%z][&|%z]?)") do
+		local tail = sep:find("%z") and "" or " " .. sep
+		local try = current .. piece .. tail
+		if width(try) > 100 and current ~= indent .. before then
+			out[#out + 1] = (current:gsub(" $", ""))
+			try = pad .. piece:gsub("^ ", "") .. tail
+		end
+		current = try
+	end
+	out[#out + 1] = current .. after
+	return table.concat(out, "\n")
+end
+
+return M

@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- Device features: state of migration, log of dirty pages.
+
+struct "feature_migration" {
+	since = "0.9", doc = "how the device can migrate",
+	u64 "flags" { flags = "migration_caps", has_all = { { "stop_copy" } }, doc = "ways of migrating" },
+}
+
+struct "feature_device_state" {
+	since = "0.9", doc = "a state of migration",
+	u32 "device_state" { enum = "device_state", known_value = true, doc = "present state, or the one to go to" },
+	u32 "data_fd" { doc = "unused; migration data travels in messages" },
+}
+
+struct "feature_logging_range" {
+	since = "0.9", doc = "a range of addresses as the device sees them",
+	u64 "iova" { doc = "first address" },
+	u64 "length" { min = 1, doc = "length in bytes" },
+	check = { no_wrap { "iova", "length" } },
+}
+
+struct "feature_logging_start" {
+	since = "0.9", doc = "which pages to log",
+	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands; the reply may differ" },
+	u32 "num_ranges" { doc = "number of ranges; 0 is all memory" },
+	u32 "reserved" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	array "ranges" { of = "feature_logging_range", count = field.num_ranges, doc = "the ranges" },
+}
+
+struct "feature_logging_report" {
+	since = "0.9", doc = "which part of the log to read",
+	u64 "iova" { doc = "first address" },
+	u64 "length" { min = 1, doc = "length in bytes" },
+	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands" },
+	check = { no_wrap { "iova", "length" } },
+}
+
+struct "feature_logging_bitmap" {
+	since = "0.9", doc = "a part of the log",
+	u64 "iova" { doc = "first address" },
+	u64 "length" { min = 1, doc = "length in bytes" },
+	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands" },
+	array "bitmap" { of = "u64", count = div_up(div_up(field.length, field.page_size), 64),
+		doc = "a bit for each page, the first one lowest in the first word; set: dirty" },
+	check = { no_wrap { "iova", "length" } },
+}
+
+local request_gets = all { field.flags.get, no(field.flags.probe) }
+local request_sets = all { field.flags.set, no(field.flags.probe) }
+local reply_gets = all { request.flags.get, no(request.flags.probe) }
+local reply_sets = all { request.flags.set, no(request.flags.probe) }
+
+message "device_feature" {
+	id = 16, from = "client", since = "0.9", class = "wait", fence = true, quiesce = true,
+	effect = { field = "flags", set = { "set" }, clear = { "probe" } },
+	doc = [[Reads, changes or looks for an optional feature.  PROBE asks whether the feature has all the methods
+	named with it, and changes nothing.]],
+	request = {
+		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		u32 "flags" { flags = "feature", known_flags = true, at_least_one = { { "get", "set", "probe" } },
+			doc = "the feature and what to do" },
+		union "data" {
+			by = field.flags.index, max = limit.max_data_xfer_size,
+			doc = "depends on feature and method; what no layout is known for is left to the device",
+			case "mig_device_state" { when = request_sets, of = "feature_device_state",
+				doc = "the state to go to" },
+			case "logging_start" { when = request_sets, of = "feature_logging_start", doc = "what to log" },
+			case "logging_stop" { when = request_sets, of = "feature_logging_start", optional = true,
+				doc = "nothing, or the layout of logging_start, which is ignored" },
+			case "logging_report" { when = request_gets, of = "feature_logging_report",
+				doc = "the part to read" },
+		},
+	},
+	check = { at_most_one { "flags", { "get", "set" }, when = no(field.flags.probe) } },
+	reply = {
+		u32 "argsz" { doc = "size of the full reply payload" },
+		u32 "flags" { flags = "feature", equals = request.flags, doc = "as in the request" },
+		union "data" {
+			by = request.flags.index, max = limit.max_data_xfer_size,
+			doc = "GET: the answer; SET and PROBE: as in the request",
+			case "migration" { when = reply_gets, of = "feature_migration", doc = "ways of migrating" },
+			case "mig_device_state" { when = reply_gets, of = "feature_device_state",
+				doc = "the present state" },
+			case "mig_device_state" { when = reply_sets, of = "feature_device_state", optional = true,
+				doc = "the new state" },
+			case "logging_start" { when = reply_sets, of = "feature_logging_start", optional = true,
+				doc = "what is logged" },
+			case "logging_report" { when = reply_gets, of = "feature_logging_bitmap",
+				doc = "the part read" },
+		},
+	},
+	errors = {
+		EINVAL = "a rule above is broken, or a change of state that does not exist",
+		ENOTTY = "no such feature, or not this method",
+	},
+}

@@ -1,0 +1,48 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- Interrupts.
+
+message "get_irq_info" {
+	id = 7, from = "client", since = "0.0", class = "wait",
+	doc = [[Asks for the number of vectors of an interrupt index and what can be done with them.]],
+	request = {
+		longer = 4096,
+		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		u32 "flags" { flags = "irq_info", zero = true,
+			under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u32 "index" { enum = "irq_index", doc = "which interrupt" },
+		u32 "count" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	},
+	reply = {
+		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		u32 "flags" { flags = "irq_info", known_flags = true,
+			under = { known_flags = policy.unknown_flags.reject }, doc = "what can be done" },
+		u32 "index" { enum = "irq_index", equals = request.index, doc = "as in the request" },
+		u32 "count" { doc = "number of vectors" },
+	},
+	errors = { EINVAL = "a rule above is broken, or there is no such interrupt" },
+}
+
+message "set_irqs" {
+	id = 8, from = "client", since = "0.0", class = "wait",
+	doc = [[Masks, unmasks, fires or rewires the vectors from start on.  DATA_EVENTFD without descriptors takes
+	the eventfds of the vectors away.  ACTION_TRIGGER with DATA_NONE, start 0 and count 0 disables the index.]],
+	fds = { request = { count = field.count, or_none = true, when = field.flags.data_eventfd,
+		doc = "with DATA_EVENTFD one eventfd for each vector, or none" } },
+	request = {
+		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		u32 "flags" { flags = "irq_set", known_flags = true,
+			exactly_one = { { "data_none", "data_bool", "data_eventfd" },
+					{ "action_mask", "action_unmask", "action_trigger" } },
+			doc = "what comes along and what to do" },
+		u32 "index" { enum = "irq_index", doc = "which interrupt" },
+		u32 "start" { doc = "first vector" },
+		u32 "count" { doc = "number of vectors" },
+		bytes "data" { size = field.count, when = field.flags.data_bool, max = 4096,
+			doc = "with DATA_BOOL one byte for each vector" },
+	},
+	check = { no_wrap { "start", "count" } },
+	reply = none,
+	errors = { EINVAL = "a rule above is broken, no such vectors, or an action the interrupt does not know" },
+}

@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- State of a migrating device.
+
+message "mig_data_read" {
+	id = 17, from = "client", since = "0.9", class = "wait", fence = true, states = { "pre_copy", "stop_copy" },
+	doc = [[Reads the next piece of the device's state.  Fewer bytes than asked for is the end; in pre_copy no
+	bytes means nothing new yet.]],
+	request = {
+		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		u32 "size" { max = limit.max_data_xfer_size, doc = "how many bytes are wanted" },
+	},
+	reply = {
+		longer = limit.max_data_xfer_size,
+		u32 "argsz" { doc = "size of this payload" },
+		u32 "size" { max = request.size, doc = "how many bytes follow; what comes after them is ignored" },
+		bytes "data" { size = field.size, max = limit.max_data_xfer_size, doc = "state of the device" },
+	},
+	errors = { EINVAL = "a rule above is broken, or the wrong state of migration" },
+}
+
+message "mig_data_write" {
+	id = 18, from = "client", since = "0.9", class = "wait", fence = true, states = { "resuming" },
+	doc = [[Hands the next piece of state to the device.]],
+	request = {
+		u32 "argsz" { doc = "size of this payload; peers disagree, so any is taken" },
+		u32 "size" { max = limit.max_data_xfer_size, doc = "how many bytes follow" },
+		bytes "data" { size = field.size, max = limit.max_data_xfer_size, doc = "state of the device" },
+	},
+	reply = {
+		alt "echo" { size = 8, doc = "as one proposed revision answers",
+			u32 "argsz" { doc = "size of this payload" },
+			u32 "size" { max = request.size, doc = "how many bytes were taken" },
+		},
+	},
+	errors = { EINVAL = "a rule above is broken, the wrong state of migration, or state the device cannot use" },
+}
+
+message "get_precopy_info" {
+	id = 19, from = "client", since = "draft", status = "experimental", class = "wait", states = { "pre_copy" },
+	doc = [[Asks how much state is left to read in pre_copy.]],
+	request = {
+		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u64 "initial_bytes" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u64 "dirty_bytes" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	},
+	reply = {
+		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u64 "initial_bytes" { doc = "bytes left of the first pass" },
+		u64 "dirty_bytes" { doc = "bytes changed since they were read" },
+	},
+	errors = { EINVAL = "a rule above is broken, or the wrong state of migration" },
+}

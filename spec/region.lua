@@ -1,0 +1,223 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- Regions: asking about them, reading and writing them.
+
+struct "region_cap_header" {
+	since = "0.0", doc = "begins each capability of a region",
+	u16 "id" { enum = "region_cap", doc = "which capability" },
+	u16 "version" { doc = "version of its layout" },
+	u32 "next" { doc = "offset of the next one from the start of the payload; 0 ends the list" },
+}
+
+struct "sparse_mmap_area" {
+	since = "0.0", inside = "get_region_info.reply", doc = "one mappable part of a region",
+	u64 "offset" { doc = "where it starts in the region" },
+	u64 "size" { doc = "length in bytes" },
+	check = { within { "offset", "size", outer.size } },
+}
+
+struct "sparse_mmap" {
+	since = "0.0", inside = "get_region_info.reply", doc = "the parts of a region that can be mapped",
+	u16 "id" { equals = 1, doc = "1" },
+	u16 "version" { equals = 1, doc = "1" },
+	u32 "next" { doc = "offset of the next capability" },
+	u32 "nr_areas" { doc = "number of areas" },
+	u32 "reserved" { doc = "unused" },
+	array "areas" { of = "sparse_mmap_area", count = field.nr_areas, more = true, doc = "the areas" },
+}
+
+struct "cap_type" {
+	since = "0.0", doc = "what a region is for",
+	u16 "id" { equals = 2, doc = "2" },
+	u16 "version" { equals = 1, doc = "1" },
+	u32 "next" { doc = "offset of the next capability" },
+	u32 "type" { doc = "kind of region, global or of one vendor" },
+	u32 "subtype" { doc = "kind within the type" },
+}
+
+struct "sparse_fd_area" {
+	since = "draft", status = "experimental", inside = "get_region_info.reply",
+	doc = "one mappable part of a region and the file behind it",
+	u64 "offset" { doc = "where it starts in the region" },
+	u64 "fd_offset" { doc = "where it starts in the file" },
+	u64 "size" { min = 1, doc = "length in bytes" },
+	u32 "fd_index" { fd_index = true, doc = "which descriptor of the message" },
+	u32 "pad" { doc = "unused" },
+	check = {
+		within { "offset", "size", outer.size },
+		no_wrap { "fd_offset", "size" },
+	},
+}
+
+struct "sparse_mmap_fds" {
+	since = "draft", status = "experimental", inside = "get_region_info.reply",
+	doc = "the parts of a region that can be mapped, each with its file",
+	u16 "id" { equals = 16, doc = "16" },
+	u16 "version" { equals = 1, doc = "1" },
+	u32 "next" { doc = "offset of the next capability" },
+	u32 "nr_areas" { min = 1, doc = "number of areas" },
+	u32 "reserved" { doc = "unused" },
+	array "areas" { of = "sparse_fd_area", count = field.nr_areas, more = true, disjoint = { "offset", "size" },
+		doc = "the areas, none overlapping another" },
+}
+
+message "get_region_info" {
+	id = 5, from = "client", since = "0.0", class = "wait",
+	doc = [[Asks for size and properties of a region.  A reply too long for the client's argsz comes without
+	its capabilities; its own argsz says how much to ask for.]],
+	fds = { reply = { min = 1, when = all { field.flags.mmap, is_whole(field.argsz) }, extra = "close",
+		doc = "the file to map, if the region can be mapped" } },
+	request = {
+		longer = 4096,
+		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		u32 "flags" { flags = "region_info", zero = true,
+			under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u32 "index" { enum = "region_index", doc = "which region" },
+		u32 "cap_offset" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u64 "size" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u64 "offset" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	},
+	reply = {
+		u32 "argsz" { min = sizeof_payload, doc = "size of the full reply payload" },
+		u32 "flags" { flags = "region_info", known_flags = true,
+			under = { known_flags = policy.unknown_flags.reject }, doc = "what the region allows" },
+		u32 "index" { enum = "region_index", equals = request.index, doc = "as in the request" },
+		u32 "cap_offset" { doc = "offset of the first capability from the start of the payload" },
+		u64 "size" { doc = "length of the region in bytes" },
+		u64 "offset" { doc = "where the region starts in its file" },
+		chain "caps" {
+			at = field.cap_offset, when = field.flags.caps, whole = field.argsz, max = 65536,
+			head = "region_cap_header", key = "id", version = "version", next = "next",
+			doc = "capabilities, each at a higher offset than the one before; unknown ones are skipped",
+			link "sparse_mmap" { 1, of = "sparse_mmap", doc = "areas to map" },
+			link "type" { 2, of = "cap_type", doc = "what the region is for" },
+			link "sparse_mmap_fds" { 16, of = "sparse_mmap_fds", excludes = { "sparse_mmap" },
+				doc = "areas to map, with files" },
+		},
+	},
+	errors = { EINVAL = "a rule above is broken, or there is no such region" },
+}
+
+struct "io_fd" {
+	since = "0.0", doc = "a file descriptor that takes accesses to part of a region",
+	u64 "offset" { doc = "where the part starts in the region" },
+	u64 "size" { doc = "length in bytes; 0 is any access at the offset" },
+	u32 "fd_index" { fd_index = true, doc = "which descriptor of the message" },
+	u32 "type" { enum = "io_fd_type", doc = "kind of descriptor" },
+	u32 "flags" { doc = "flags, numbered as KVM numbers them" },
+	u32 "padding" { doc = "unused" },
+	u64 "datamatch" { doc = "the value that signals, or the user data of an ioregionfd" },
+	check = { no_wrap { "offset", "size" } },
+}
+
+struct "io_fd_shadow" {
+	since = "1.0", doc = "the longer layout libvfio-user sends, for plain and shadow ioeventfds",
+	u64 "gpa_offset" { doc = "where the part starts in the region" },
+	u64 "size" { doc = "length in bytes; 0 is any access at the offset" },
+	u32 "fd_index" { fd_index = true, doc = "which descriptor of the message" },
+	u32 "type" { enum = "io_fd_type", doc = "kind of descriptor" },
+	u32 "flags" { doc = "flags, numbered as KVM numbers them" },
+	u32 "shadow_mem_fd_index" { doc = "shadow only: which descriptor is the shared memory" },
+	u64 "shadow_offset" { doc = "shadow only: where the value is stored in it" },
+	u64 "datamatch" { doc = "the value that signals" },
+	check = {
+		no_wrap { "gpa_offset", "size" },
+		fd_index { "shadow_mem_fd_index", when = is(field.type, 2) },
+	},
+}
+
+message "get_region_io_fds" {
+	id = 6, from = "client", since = "0.0", class = "wait",
+	doc = [[Asks for file descriptors through which parts of a region can be accessed without a message.]],
+	fds = { reply = { min = 1, when = no(is(field.count, 0)), max = limit.max_msg_fds,
+		doc = "those the entries name; none if there are no entries" } },
+	request = {
+		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u32 "index" { enum = "region_index", doc = "which region" },
+		u32 "count" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	},
+	reply = {
+		u32 "argsz" { min = sizeof_payload, doc = "size of the full reply payload" },
+		u32 "flags" { doc = "unused" },
+		u32 "index" { enum = "region_index", equals = request.index, doc = "as in the request" },
+		u32 "count" { doc = "number of entries" },
+		array "sub_regions" {
+			count = field.count, stride = (field.argsz - 16) // field.count, min_stride = 40,
+			whole = field.argsz, max = 65536, by = "type",
+			doc = "the entries, (argsz - 16) / count bytes each; unknown types are skipped",
+			variant "ioeventfd" { 0, of = "io_fd", doc = "signals an eventfd" },
+			variant "ioregionfd" { 1, of = "io_fd", doc = "accesses become messages" },
+			variant "ioeventfd_long" { 0, of = "io_fd_shadow", min_stride = 48, doc = "signals an eventfd" },
+			variant "shadow" { 2, of = "io_fd_shadow", min_stride = 48, doc = "stores, then signals" },
+		},
+	},
+	errors = { EINVAL = "a rule above is broken, or there is no such region" },
+}
+
+message "region_read" {
+	id = 9, from = "client", since = "0.0", class = "wait",
+	doc = [[Reads from a region.]],
+	request = {
+		u64 "offset" { doc = "where to read in the region" },
+		u32 "region" { enum = "region_index", doc = "which region" },
+		u32 "count" { min = 1, under = { min = policy.zero_count.reject }, max = limit.max_data_xfer_size,
+			doc = "how many bytes" },
+	},
+	check = { no_wrap { "offset", "count" } },
+	reply = {
+		u64 "offset" { equals = request.offset, doc = "as in the request" },
+		u32 "region" { enum = "region_index", equals = request.region, doc = "as in the request" },
+		u32 "count" { equals = request.count, doc = "how many bytes follow" },
+		bytes "data" { size = field.count, max = limit.max_data_xfer_size, doc = "the bytes read" },
+		alt "bare" { size = 0, when = is(request.count, 0),
+			doc = "nothing, as libvfio-user answers a read of no bytes" },
+	},
+	errors = { EINVAL = "a rule above is broken, no such region, past its end, or not readable" },
+}
+
+message "region_write" {
+	id = 10, from = "client", since = "0.0", class = "posted", post = true,
+	doc = [[Writes to a region.]],
+	request = {
+		u64 "offset" { doc = "where to write in the region" },
+		u32 "region" { enum = "region_index", doc = "which region" },
+		u32 "count" { min = 1, under = { min = policy.zero_count.reject }, max = limit.max_data_xfer_size,
+			doc = "how many bytes follow" },
+		bytes "data" { size = field.count, max = limit.max_data_xfer_size, doc = "the bytes to write" },
+	},
+	check = { no_wrap { "offset", "count" } },
+	reply = {
+		u64 "offset" { equals = request.offset, doc = "as in the request" },
+		u32 "region" { enum = "region_index", equals = request.region, doc = "as in the request" },
+		u32 "count" { equals = request.count, doc = "how many bytes were written" },
+		alt "bare" { size = 0, when = is(request.count, 0),
+			doc = "nothing, as libvfio-user answers a write of no bytes" },
+	},
+	errors = { EINVAL = "a rule above is broken, no such region, past its end, or not writable" },
+}
+
+struct "write_multi_entry" {
+	since = "0.9", doc = "one small write",
+	u64 "offset" { doc = "where to write in the region" },
+	u32 "region" { enum = "region_index", doc = "which region" },
+	u32 "count" { min = 1, under = { min = policy.zero_count.reject }, max = 8, doc = "how many bytes of data count" },
+	u64 "data" { doc = "the bytes to write, the first one lowest in memory" },
+	check = { no_wrap { "offset", "count" } },
+}
+
+message "region_write_multi" {
+	id = 15, from = "client", since = "0.9", class = "posted", post = true,
+	doc = [[Many small region writes in one message, done in order.  Only after both sides agreed on
+	write_multiple.]],
+	request = {
+		u64 "wr_cnt" { doc = "number of writes" },
+		array "writes" { of = "write_multi_entry", count = field.wr_cnt, max = limit.max_data_xfer_size,
+			doc = "the writes" },
+	},
+	reply = {
+		u64 "wr_cnt" { max = request.wr_cnt, doc = "writes completed before the first failure" },
+	},
+	errors = { EINVAL = "a rule above is broken, or the first write failed" },
+}
