@@ -37,6 +37,12 @@ struct vfui_pci_hooks {
 	void *ctx;
 };
 
+/* Where MSI-X shows what is pending; vectors 0: nowhere. */
+struct vfui_pci_pba {
+	unsigned bar;
+	uint32_t offset, vectors;
+};
+
 struct vfui_pci {
 	uint8_t config[VFUI_PCI_CONFIG_MAX];
 	uint8_t write_mask[VFUI_PCI_CONFIG_MAX];  /* bits the client can write */
@@ -46,8 +52,7 @@ struct vfui_pci {
 	uint64_t caps_used;      /* one bit per 4 bytes from 0x40 on */
 	bool bus_master_matters; /* E63 */
 	uint8_t msi, msix;       /* where those capabilities are; 0: none */
-	unsigned pba_bar;
-	uint32_t pba_offset, vectors;
+	struct vfui_pci_pba pba;
 	struct vfui_dma *dma;
 	struct vfui_irqs *irqs;
 	struct vfui_regions *regions;
