@@ -69,7 +69,7 @@ M.kinds = {
 	bytes = { keys = set "doc since size when max" },
 	array = { keys = set "doc since of count stride min_stride whole max more by disjoint", items = set "variant" },
 	chain = { keys = set "doc since at when whole head key version next max", items = set "link" },
-	link = { keys = set "doc since of excludes", number = true },
+	link = { keys = set "doc since of version excludes", number = true },
 	variant = { keys = set "doc since of min_stride", number = true },
 	union = { keys = set "doc since by max", items = set "case" },
 	case = { keys = set "doc since when of optional" },

@@ -627,7 +627,7 @@ function tail.chain(model, item, scope, inside)
 			fault(l, "%s: is not value %d of enum '%s'", describe(l), l.number, enum.name)
 		end
 		t.links[#t.links + 1] = { name = l.name, value = l.number, cname = value and value.cname,
-					  struct = struct, excludes = l.excludes or {}, doc = l.doc, loc = loc(l) }
+					  struct = struct, version = l.version, excludes = l.excludes or {}, doc = l.doc, loc = loc(l) }
 	end
 	by_name(t.links)
 	for _, l in ipairs(t.links) do

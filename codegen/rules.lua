@@ -176,6 +176,29 @@ rule {
 }
 
 rule {
+	name = "known_bits", where = "field", takes = "members", phase = 2,
+	broken = function(x)
+		local m = x.field.flags.members[x.names[1]]
+		local v = masked(x)
+		v = m.shift == 0 and v or E.shr(v, E.num(m.shift))
+		return E.gt(v, E.num(m.enum.values[#m.enum.values].value))
+	end,
+	text = function(x) return "has a known value in its bits " .. x.names[1] end,
+	bounds = function(x)
+		local m = x.field.flags.members[x.names[1]]
+		local next_value = m.enum.values[#m.enum.values].value + 1
+		return { { set = {}, clear = { [x.field.name] = x.mask },
+			   raise = { [x.field.name] = next_value << m.shift }, ok = false } }
+	end,
+	fault = function(x)
+		local m = x.field.flags.members[x.names[1]]
+		if #x.names ~= 1 or not m.enum then
+			return "names one group of bits with an enum"
+		end
+	end,
+}
+
+rule {
 	name = "equals", where = "field", takes = "expr", phase = 2,
 	broken = function(x) return E.ne(x.value, x.arg) end,
 	text = function(x) return "equals " .. E.text(x.arg) end,
@@ -250,7 +273,7 @@ rule {
 				 E.gt(E.sub(x.other_value, one), E.sub(top, x.value)))
 	end,
 	text = function(x)
-		return ("and %s: the range does not pass the end of %d bits"):format(x.other.name,
+		return ("with %s, does not pass the end of %d bits"):format(x.other.name,
 										     x.field.size * 8)
 	end,
 	bounds = function(x)
@@ -270,7 +293,7 @@ rule {
 		return E.orelse(E.gt(x.other_value, x.arg), E.gt(x.value, E.sub(x.arg, x.other_value)))
 	end,
 	text = function(x)
-		return ("and %s: the range lies within %s"):format(x.other.name, E.text(x.arg))
+		return ("with %s, lies within %s"):format(x.other.name, E.text(x.arg))
 	end,
 	bounds = function(x)
 		return { { set = { [x.field.name] = zero, [x.other.name] = x.arg }, ok = true },

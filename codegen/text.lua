@@ -79,22 +79,39 @@ function M.oneline(s)
 	return (s:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
 end
 
+-- Marks with NUL the spaces behind &&, || and commas, but not those inside a string.
+local function breakable(s)
+	local out, quoted = {}, false
+	for i = 1, #s do
+		local c, before = s:sub(i, i), s:sub(1, i - 1)
+		if c == '"' then
+			quoted = not quoted
+		end
+		local can = c == " " and not quoted and before:find("[&|,]$")
+		out[i] = can and "\0" or c
+	end
+	return table.concat(out)
+end
+
 -- An if or return whose expression is broken before && and ||, or after a comma, to fit.
 function M.c_statement(indent, before, expression, after)
 	local line = indent .. before .. expression .. after
 	if width(line) <= 100 then
 		return line
 	end
-	local pad = indent .. (" "):rep(#before)
+	-- continuation lines start under the first operand
+	local columns = width(indent .. before)
+	local pad = ("\t"):rep(columns // 8) .. (" "):rep(columns % 8)
 	local out, current = {}, indent .. before
-	for piece, sep in (expression .. " \0"):gmatch("(.-) ([&|%z][&|%z]?)") do
-		local tail = sep:find("%z") and "" or " " .. sep
-		local try = current .. piece .. tail
-		if width(try) > 100 and current ~= indent .. before then
-			out[#out + 1] = (current:gsub(" $", ""))
-			try = pad .. piece:gsub("^ ", "") .. tail
+	local fresh = true
+	local marked = breakable(expression)
+	for piece in (marked .. "\0"):gmatch("(.-)%z") do
+		if not fresh and width(current .. " " .. piece .. after) > 100 then
+			out[#out + 1] = current
+			current, fresh = pad, true
 		end
-		current = try
+		current = fresh and current .. piece or current .. " " .. piece
+		fresh = false
 	end
 	out[#out + 1] = current .. after
 	return table.concat(out, "\n")

@@ -21,7 +21,7 @@ protocol {
 		u16 "command" { enum = "command", doc = "which message this is" },
 		u32 "size" { min = 16, doc = "length of the whole message, these 16 bytes included" },
 		u32 "flags" { flags = "header", doc = "command or reply, and two modifiers",
-			known_flags = true, under = { known_flags = policy.unknown_flags.reject } },
+			known_flags = true, known_bits = { "type" }, under = { known_flags = policy.unknown_flags.reject } },
 		u32 "error" { doc = "errno of an error reply; zero in a command" },
 	},
 }

@@ -20,7 +20,7 @@ struct "sparse_mmap_area" {
 struct "sparse_mmap" {
 	since = "0.0", inside = "get_region_info.reply", doc = "the parts of a region that can be mapped",
 	u16 "id" { equals = 1, doc = "1" },
-	u16 "version" { equals = 1, doc = "1" },
+	u16 "version" { doc = "1; other versions are skipped" },
 	u32 "next" { doc = "offset of the next capability" },
 	u32 "nr_areas" { doc = "number of areas" },
 	u32 "reserved" { doc = "unused" },
@@ -30,7 +30,7 @@ struct "sparse_mmap" {
 struct "cap_type" {
 	since = "0.0", doc = "what a region is for",
 	u16 "id" { equals = 2, doc = "2" },
-	u16 "version" { equals = 1, doc = "1" },
+	u16 "version" { doc = "1; other versions are skipped" },
 	u32 "next" { doc = "offset of the next capability" },
 	u32 "type" { doc = "kind of region, global or of one vendor" },
 	u32 "subtype" { doc = "kind within the type" },
@@ -54,7 +54,7 @@ struct "sparse_mmap_fds" {
 	since = "draft", status = "experimental", inside = "get_region_info.reply",
 	doc = "the parts of a region that can be mapped, each with its file",
 	u16 "id" { equals = 16, doc = "16" },
-	u16 "version" { equals = 1, doc = "1" },
+	u16 "version" { doc = "1; other versions are skipped" },
 	u32 "next" { doc = "offset of the next capability" },
 	u32 "nr_areas" { min = 1, doc = "number of areas" },
 	u32 "reserved" { doc = "unused" },
@@ -90,9 +90,9 @@ message "get_region_info" {
 			at = field.cap_offset, when = field.flags.caps, whole = field.argsz, max = 65536,
 			head = "region_cap_header", key = "id", version = "version", next = "next",
 			doc = "capabilities, each at a higher offset than the one before; unknown ones are skipped",
-			link "sparse_mmap" { 1, of = "sparse_mmap", doc = "areas to map" },
-			link "type" { 2, of = "cap_type", doc = "what the region is for" },
-			link "sparse_mmap_fds" { 16, of = "sparse_mmap_fds", excludes = { "sparse_mmap" },
+			link "sparse_mmap" { 1, version = 1, of = "sparse_mmap", doc = "areas to map" },
+			link "type" { 2, version = 1, of = "cap_type", doc = "what the region is for" },
+			link "sparse_mmap_fds" { 16, version = 1, of = "sparse_mmap_fds", excludes = { "sparse_mmap" },
 				doc = "areas to map, with files" },
 		},
 	},
@@ -130,7 +130,7 @@ struct "io_fd_shadow" {
 message "get_region_io_fds" {
 	id = 6, from = "client", since = "0.0", class = "wait",
 	doc = [[Asks for file descriptors through which parts of a region can be accessed without a message.]],
-	fds = { reply = { min = 1, when = no(is(field.count, 0)), max = limit.max_msg_fds,
+	fds = { reply = { min = 1, when = all { no(is(field.count, 0)), is_whole(field.argsz) }, max = limit.max_msg_fds,
 		doc = "those the entries name; none if there are no entries" } },
 	request = {
 		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },

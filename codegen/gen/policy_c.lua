@@ -41,7 +41,8 @@ int vfui_policy_profile(struct vfui_policy *policy, const char *profile)
 	return -ENOENT;
 }
 
-static int set_field(struct vfui_policy *policy, const struct policy_field *field, const char *choice)
+static int set_field(struct vfui_policy *policy, const struct policy_field *field,
+		     const char *choice)
 {
 	for (uint8_t i = 0; field->choices[i]; i++) {
 		if (strcmp(field->choices[i], choice) == 0) {
@@ -76,8 +77,9 @@ return function(model)
 	for _, p in ipairs(model.policies) do
 		max = math.max(max, #p.choices)
 		local choices = '"' .. table.concat(p.choices, '", "') .. '"'
-		fields[#fields + 1] = ("{ \"%s\", offsetof(struct vfui_policy, %s), { %s, NULL } },"):format(p.name,
-											p.name, choices)
+		fields[#fields + 1] = text.c_statement("\t", "{ ",
+			("\"%s\", offsetof(struct vfui_policy, %s), { %s, NULL }"):format(p.name, p.name, choices),
+			" },"):gsub("\n\t", "\n"):sub(2)
 	end
 	local profiles = {}
 	for _, name in ipairs { "default", "strict", "libvfio-user" } do

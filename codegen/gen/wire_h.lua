@@ -19,8 +19,9 @@ extern "C" {
 #endif
 
 /*
- * The structures below hold the fixed part of each payload.  A payload lies behind its header at any
- * alignment: copy it out before use.  All numbers are in host byte order.  wire.c asserts every offset.
+ * The structures below hold the fixed part of each payload.  A payload lies behind its header at
+ * any alignment: copy it out before use.  All numbers are in host byte order.  wire.c asserts every
+ * offset.
  */
 
 ${header}
@@ -54,12 +55,13 @@ struct vfui_fault {
 struct vfui_policy;
 
 /*
- * A check takes a payload of any alignment and the number of file descriptors that came with it.  For a
- * reply, request is the fixed part of the request, aligned; else NULL.  It returns 0, or a negative
- * errno with fault filled in (fault may be NULL).  It neither allocates nor keeps a pointer.
+ * A check takes a payload of any alignment and the number of file descriptors that came with it.
+ * For a reply, request is the fixed part of the request, aligned; else NULL.  It returns 0, or a
+ * negative errno with fault filled in (fault may be NULL).  It neither allocates nor keeps a pointer.
  */
-typedef int vfui_check_fn(const void *payload, size_t len, size_t nfds, const struct vfui_limits *limits,
-			  const struct vfui_policy *policy, const void *request, struct vfui_fault *fault);
+typedef int vfui_check_fn(const void *payload, size_t len, size_t nfds,
+			  const struct vfui_limits *limits, const struct vfui_policy *policy,
+			  const void *request, struct vfui_fault *fault);
 
 ${checks}
 
@@ -104,7 +106,8 @@ struct vfui_message {
 /* NULL for a number nobody knows.  A retired message is known, by its status. */
 const struct vfui_message *vfui_message(unsigned command);
 /* The longest payload. */
-uint64_t vfui_message_max(const struct vfui_message *message, bool reply, const struct vfui_limits *limits);
+uint64_t vfui_message_max(const struct vfui_message *message, bool reply,
+			  const struct vfui_limits *limits);
 /* Do fence and quiesce hold for this request?  The payload need not be checked yet. */
 bool vfui_message_has_effect(const struct vfui_message *message, const void *payload, size_t len);
 

@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- vfu-calls.h: one client call and one server slot for each message.
+
+local cname = require "cname"
+local text = require "text"
+
+local template = cname.banner:format("calls_h") .. [[
+#ifndef VFUI_CALLS_H
+#define VFUI_CALLS_H
+
+#include <stddef.h>
+
+#include "wire.h"
+
+struct vfui_call;
+struct vfui_conn;
+struct vfui_request;
+
+/*
+ * What serves each message.  `in` is an aligned copy of the fixed part; `tail` is what follows it, at
+ * any alignment, valid until the slot returns.
+ */
+struct vfui_handlers {
+	${slots}
+};
+
+/* Runs the slot of a request whose payload was checked.  -ENOSYS without one. */
+int vfui_dispatch(const struct vfui_handlers *handlers, void *ctx, unsigned command,
+		  const void *payload, size_t len, struct vfui_request *req);
+
+${calls}
+
+#endif /* VFUI_CALLS_H */
+]]
+
+local function slot(m)
+	local args = { "void *ctx", "struct vfui_request *req" }
+	if m.request.cname then
+		args[#args + 1] = ("const struct %s *in"):format(m.request.cname)
+	end
+	args[#args + 1] = "const void *tail"
+	args[#args + 1] = "size_t tail_len"
+	return text.c_statement("\t", ("int (*%s)("):format(m.name), table.concat(args, ", "), ");"):sub(2)
+		:gsub("\n\t", "\n")
+end
+
+return function(model)
+	local slots, calls = {}, {}
+	for _, m in ipairs(model.messages) do
+		if m.status ~= "retired" then
+			slots[#slots + 1] = slot(m)
+			local args = { "struct vfui_conn *conn", "struct vfui_call *call" }
+			if m.request.cname then
+				args[#args + 1] = ("const struct %s *in"):format(m.request.cname)
+			end
+			if m.reply.cname then
+				args[#args + 1] = ("struct %s *out"):format(m.reply.cname)
+			end
+			calls[#calls + 1] = text.c_statement("", ("int vfui_call_%s("):format(m.name),
+							     table.concat(args, ", "), ");")
+		end
+	end
+	return text.fill(template, { slots = slots, calls = calls })
+end
