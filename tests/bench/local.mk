@@ -1,2 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
+
+# Make check only builds these: a time is no test. `make bench` runs them.
+bench_programs = tests/bench/limit tests/bench/load tests/bench/device
+check_PROGRAMS += tests/bench/limit tests/bench/load
+EXTRA_PROGRAMS += tests/bench/device
+
+bench_loops = tests/bench/bench.h tests/bench/rows.c tests/bench/end.c tests/bench/drive.c \
+	tests/bench/bare.c tests/bench/options.h tests/bench/options.c
+tests_bench_limit_SOURCES = tests/bench/limit.c $(bench_loops)
+tests_bench_limit_LDADD =
+tests_bench_load_SOURCES = tests/bench/load.c $(bench_loops)
+tests_bench_load_LDADD =
+tests_bench_device_SOURCES = tests/bench/device.c
+tests_bench_device_LDADD = libvfu/libvfu.la
+
+# BENCH_ROUNDS=N, BENCH_SERVER=COMMAND (any server that has the bench device).
+BENCH_ROUNDS = 5
+bench: $(bench_programs)
+	$(LIBTOOL) --mode=execute -dlopen libvfu/libvfu.la \
+	$(SHELL) $(srcdir)/tests/bench/run tests/bench $(BENCH_ROUNDS)
+EXTRA_DIST += tests/bench/run

@@ -1,0 +1,257 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * device.c - the bench device on libvfu: BAR0 is memory, BAR1 starts DMA.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vfu.h"
+
+#define BAR0_SIZE (2u << 20)
+#define DMA_MAX (1u << 20)
+
+enum { REG_ADDRESS, REG_LENGTH, REG_REPEAT, REG_START, REG_DONE, REG_WINDOW, REGS };
+enum { START_READ = 1, START_WRITE, START_MAPPED_READ, START_MAPPED_WRITE };
+enum { WINDOW_MAX = 64 };
+
+struct bench {
+	struct vfu_device *dev;
+	uint8_t *bar0;
+	uint64_t reg[REGS];
+	uint8_t *slot[WINDOW_MAX]; /* one DMA buffer per transfer in flight */
+	unsigned next_slot;
+	/* The transfers under way; request is the write that waits for their end. */
+	struct vfu_request *request;
+	uint64_t left;
+	unsigned in_flight;
+	uint32_t start;
+	int status;
+	bool pumping;
+};
+
+static struct vfu_server *server;
+
+static void stop(int sig)
+{
+	(void)sig;
+	vfu_server_stop(server);
+}
+
+static int bar0_access(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	struct bench *b = user;
+
+	(void)req;
+	if (a->is_write)
+		memcpy(b->bar0 + a->offset, a->data, a->count);
+	else
+		memcpy(a->data, b->bar0 + a->offset, a->count);
+	return 0;
+}
+
+static void transfer_done(void *user, int status);
+
+static int transfer(struct bench *b)
+{
+	uint8_t *buf = b->slot[b->next_slot];
+	uint64_t address = b->reg[REG_ADDRESS];
+	size_t len = b->reg[REG_LENGTH];
+
+	b->next_slot = (b->next_slot + 1) % (unsigned)b->reg[REG_WINDOW];
+	switch (b->start) {
+	case START_READ:
+		return vfu_dma_read_async(b->dev, address, buf, len, transfer_done, b);
+	case START_WRITE:
+		return vfu_dma_write_async(b->dev, address, buf, len, transfer_done, b);
+	case START_MAPPED_READ:
+		return vfu_dma_read(b->dev, address, buf, len);
+	default:
+		return vfu_dma_write(b->dev, address, buf, len);
+	}
+}
+
+static bool is_async(const struct bench *b)
+{
+	return b->start == START_READ || b->start == START_WRITE;
+}
+
+/* Keeps the window full. A transfer may be done before the call that starts it returns. */
+static void pump(struct bench *b)
+{
+	b->pumping = true;
+	while (b->left && !b->status && b->in_flight < b->reg[REG_WINDOW]) {
+		int err;
+
+		b->left--;
+		b->in_flight++;
+		err = transfer(b);
+		if (err || !is_async(b))
+			transfer_done(b, err);
+	}
+	b->pumping = false;
+	if (!b->in_flight && b->request) {
+		struct vfu_request *req = b->request;
+
+		b->request = NULL;
+		vfu_request_done(req, b->status);
+	}
+}
+
+static void transfer_done(void *user, int status)
+{
+	struct bench *b = user;
+
+	b->in_flight--;
+	if (status && !b->status)
+		b->status = status;
+	if (!status)
+		b->reg[REG_DONE]++;
+	if (!b->pumping)
+		pump(b);
+}
+
+static int start(struct bench *b, struct vfu_request *req, uint32_t what)
+{
+	if (b->in_flight || b->request)
+		return -EBUSY;
+	if (what < START_READ || what > START_MAPPED_WRITE || !b->reg[REG_LENGTH] ||
+	    b->reg[REG_LENGTH] > DMA_MAX || !b->reg[REG_WINDOW] || b->reg[REG_WINDOW] > WINDOW_MAX)
+		return -EINVAL;
+	b->start = what;
+	b->status = 0;
+	b->next_slot = 0;
+	b->left = b->reg[REG_REPEAT];
+	if (!is_async(b)) {
+		pump(b);
+		return b->status;
+	}
+	b->request = vfu_request_defer(req);
+	if (!b->request)
+		return -ENOMEM;
+	pump(b);
+	return VFU_LATER;
+}
+
+static int bar1_access(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	struct bench *b = user;
+	unsigned reg = (unsigned)(a->offset / 8);
+
+	if (a->offset % 8 || reg >= REGS || a->count > 8)
+		return -EINVAL;
+	if (!a->is_write) {
+		memcpy(a->data, &b->reg[reg], a->count);
+		return 0;
+	}
+	b->reg[reg] = 0;
+	memcpy(&b->reg[reg], a->data, a->count);
+	return reg == REG_START ? start(b, req, (uint32_t)b->reg[reg]) : 0;
+}
+
+static int bench_init(struct bench *b)
+{
+	struct vfu_region bar0 = {.size = BAR0_SIZE, .access = bar0_access, .user = b, .fd = -1};
+	struct vfu_region bar1 = {.size = 4096, .access = bar1_access, .user = b, .fd = -1};
+
+	bar0.flags = bar1.flags = VFU_REGION_READ | VFU_REGION_WRITE;
+	b->bar0 = calloc(1, BAR0_SIZE);
+	b->dev = vfu_device_new();
+	if (!b->bar0 || !b->dev)
+		return -ENOMEM;
+	for (unsigned i = 0; i < WINDOW_MAX; i++) {
+		b->slot[i] = calloc(1, DMA_MAX);
+		if (!b->slot[i])
+			return -ENOMEM;
+	}
+	b->reg[REG_REPEAT] = b->reg[REG_WINDOW] = 1;
+	if (vfu_device_set_ids(b->dev, 0x1234, 0xbe7c, 0, 0) ||
+	    vfu_device_set_region(b->dev, 0, &bar0) || vfu_device_set_region(b->dev, 1, &bar1))
+		return -EINVAL;
+	return 0;
+}
+
+static void bench_fini(struct bench *b)
+{
+	vfu_device_free(b->dev);
+	for (unsigned i = 0; i < WINDOW_MAX; i++)
+		free(b->slot[i]);
+	free(b->bar0);
+}
+
+static void print_stats(void)
+{
+	struct vfu_stats s;
+
+	vfu_server_stats(server, &s);
+	printf("requests in %llu out %llu, replies in %llu out %llu, bytes in %llu out %llu, "
+	       "sends %llu\n",
+	       (unsigned long long)s.requests_in, (unsigned long long)s.requests_out,
+	       (unsigned long long)s.replies_in, (unsigned long long)s.replies_out,
+	       (unsigned long long)s.bytes_in, (unsigned long long)s.bytes_out,
+	       (unsigned long long)s.batches);
+}
+
+static int serve(const char *path)
+{
+	struct sigaction sa = {.sa_handler = stop};
+	struct vfu_err err;
+	int ret;
+
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGINT, &sa, NULL);
+	ret = vfu_server_listen(server, path);
+	if (!ret)
+		ret = vfu_server_run(server);
+	if (ret) {
+		vfu_server_err(server, &err);
+		fprintf(stderr, "bench device: %s: %s: %s\n", path, strerror(-ret), err.text);
+	}
+	print_stats();
+	return ret ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option names[] = {{"socket-path", required_argument, NULL, 's'},
+					      {"dma-read-bytes", required_argument, NULL, 'd'},
+					      {"spin", no_argument, NULL, 'p'},
+					      {NULL, 0, NULL, 0}};
+	struct bench bench = {0};
+	const char *path = NULL, *dma_read_bytes = "1048576";
+	bool spin = false;
+	int c, ret = 1;
+
+	while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
+		if (c == 's')
+			path = optarg;
+		else if (c == 'd')
+			dma_read_bytes = optarg;
+		else if (c == 'p')
+			spin = true;
+		else
+			path = NULL, optind = argc;
+	}
+	if (!path) {
+		fprintf(stderr, "usage: %s --socket-path=PATH [--dma-read-bytes=N] [--spin]\n",
+			argv[0]);
+		return 2;
+	}
+	if (!bench_init(&bench))
+		server = vfu_server_new(bench.dev);
+	if (server &&
+	    !vfu_server_set(server, VFU_OPT_DMA_READ_BYTES, strtoull(dma_read_bytes, NULL, 10)) &&
+	    !vfu_server_set(server, VFU_OPT_BUSY_POLL_US, spin ? 1000 : 0))
+		ret = serve(path);
+	else
+		fprintf(stderr, "bench device: not set up\n");
+	vfu_server_free(server);
+	bench_fini(&bench);
+	return ret;
+}
