@@ -3,6 +3,9 @@
 
 # Hand-written files, in the order of the layers: a file includes only what is above it.
 libvfu_sources += \
+	libvfu/request.c libvfu/request.h \
+	libvfu/device.c libvfu/device.h \
+	libvfu/server.c libvfu/server.h libvfu/order.c libvfu/handlers.c libvfu/run.c \
 	libvfu/version.c
 
 include_HEADERS = libvfu/vfu.h
