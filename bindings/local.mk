@@ -1,2 +1,46 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
+#
+# The raw Python module: libvfu.py and vfu_wrap.c by SWIG, _libvfu.so of it and the hand-written files.
+
+bindings_gen = bindings/gen/vfu_wrap.c bindings/gen/libvfu.py
+bindings_inputs = bindings/vfu.i bindings/callbacks.h libvfu/vfu.h
+
+# SWIG writes both files at once; the second rule only says so.
+bindings/gen/vfu_wrap.c: $(bindings_inputs)
+	$(AM_V_GEN)$(MKDIR_P) bindings/gen/tmp && \
+	if test "$(SWIG)" = false; then \
+		echo "$@ is older than one of: $(bindings_inputs); to make it anew install SWIG 4" >&2; exit 1; \
+	fi && \
+	$(SWIG) -python -Wall -Werror -I$(srcdir)/libvfu -I$(srcdir)/bindings -outdir bindings/gen/tmp \
+		-o bindings/gen/tmp/vfu_wrap.c $(srcdir)/bindings/vfu.i && \
+	mv bindings/gen/tmp/libvfu.py bindings/gen/libvfu.py && \
+	mv bindings/gen/tmp/vfu_wrap.c $@ && rmdir bindings/gen/tmp
+bindings/gen/libvfu.py: bindings/gen/vfu_wrap.c
+	$(AM_V_at)touch $@
+
+EXTRA_DIST += bindings/vfu.i $(bindings_gen)
+MAINTAINERCLEANFILES += $(bindings_gen)
+
+bindings_sources = bindings/callbacks.h bindings/callbacks.c bindings/buffers.c bindings/drive.c
+
+if HAVE_PYTHON
+# What SWIG wrote is compiled without our warnings: nobody can mend it.
+noinst_LTLIBRARIES += bindings/libwrap.la
+bindings_libwrap_la_SOURCES =
+nodist_bindings_libwrap_la_SOURCES = bindings/gen/vfu_wrap.c
+bindings_libwrap_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS) -I$(srcdir)/bindings
+bindings_libwrap_la_CFLAGS = $(SANITIZE_CFLAGS) -w
+# Libtool: shared objects only, also for a library that is not installed.
+bindings_libwrap_la_LDFLAGS = $(AM_LDFLAGS)
+
+pyexec_LTLIBRARIES = bindings/_libvfu.la
+bindings__libvfu_la_SOURCES = $(bindings_sources)
+bindings__libvfu_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
+bindings__libvfu_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
+bindings__libvfu_la_LIBADD = bindings/libwrap.la libvfu/libvfu.la
+
+python_PYTHON = bindings/gen/libvfu.py
+else
+EXTRA_DIST += $(bindings_sources)
+endif

@@ -1,2 +1,46 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
+#
+# The package vfu, pure Python, and the command vfu.
+
+vfu_package = \
+	python/vfu/__init__.py \
+	python/vfu/__init__.pyi \
+	python/vfu/__main__.py \
+	python/vfu/client.py \
+	python/vfu/device.py \
+	python/vfu/dma.py \
+	python/vfu/errors.py \
+	python/vfu/irqs.py \
+	python/vfu/pci.py \
+	python/vfu/py.typed \
+	python/vfu/regions.py \
+	python/vfu/server.py
+vfu_cli = \
+	python/vfu/cli/__init__.py \
+	python/vfu/cli/access.py \
+	python/vfu/cli/error.py \
+	python/vfu/cli/info.py \
+	python/vfu/cli/serve.py
+vfu_examples = \
+	python/examples/counter.py \
+	python/examples/demo.py \
+	python/examples/gpio.py
+
+EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_examples) python/vfu-command.in
+
+# Finds the package beside an installation too whose prefix Python does not look at.
+python/bin/vfu: python/vfu-command.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) python/bin && \
+	$(SED) -e 's|[@]PYTHON@|$(PYTHON)|' -e 's|[@]pythondir@|$(pythondir)|' \
+		-e 's|[@]pyexecdir@|$(pyexecdir)|' $(srcdir)/python/vfu-command.in > $@.tmp && \
+	chmod +x $@.tmp && mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+CLEANFILES += python/bin/vfu
+
+if HAVE_PYTHON
+vfupackagedir = $(pythondir)/vfu
+vfupackage_DATA = $(vfu_package)
+vfuclidir = $(pythondir)/vfu/cli
+vfucli_DATA = $(vfu_cli)
+bin_SCRIPTS += python/bin/vfu
+endif

@@ -1,0 +1,363 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * buffers.c - memory shared between C and Python: DMA, pinned ranges, region memory.
+ */
+#include "callbacks.h"
+
+#include <errno.h>
+
+/* Memory that belongs to a device or its client, as a Python buffer. It keeps the device's handle. */
+struct memory {
+	PyObject_HEAD struct vfupy_device *owner; /* NULL once released */
+	void *addr;
+	Py_ssize_t len;
+	Py_ssize_t exports;
+	bool readonly, pinned;
+	struct vfu_dma_pin pin;
+};
+
+/* One copy under way. All but the library's own use of the memory happens with the GIL. */
+struct dma_op {
+	PyObject *done;
+	PyObject *data; /* bytes to be filled, or NULL: the buffer in view is */
+	Py_buffer view;
+	int status;
+	bool starting, finished;
+};
+
+static PyTypeObject *memory_type;
+
+static const char hold_name[] = "libvfu.hold";
+
+/* ---- DMA ---- */
+
+static void op_free(struct dma_op *op)
+{
+	if (op->view.obj)
+		PyBuffer_Release(&op->view);
+	Py_XDECREF(op->data);
+	Py_XDECREF(op->done);
+	PyMem_Free(op);
+}
+
+static PyObject *op_result(const struct dma_op *op)
+{
+	return Py_NewRef(op->data ? op->data : Py_True);
+}
+
+/* Runs on the owner of the device, or inside the call that started the copy. */
+static void on_dma_done(void *user, int status)
+{
+	struct dma_op *op = user;
+	PyGILState_STATE gil = PyGILState_Ensure();
+	PyObject *data, *result;
+
+	op->status = status;
+	op->finished = true;
+	if (!op->starting) {
+		data = status ? Py_NewRef(Py_None) : op_result(op);
+		result = PyObject_CallFunction(op->done, "iN", status, data);
+		if (!result)
+			PyErr_WriteUnraisable(op->done);
+		Py_XDECREF(result);
+		op_free(op);
+	}
+	PyGILState_Release(gil);
+}
+
+/* rc: of the call that started it. Tells what became of the copy so far. */
+static PyObject *op_started(struct vfupy_device *d, struct dma_op *op, int rc)
+{
+	PyObject *result;
+
+	if (rc == 0 && !op->finished) {
+		op->starting = false;
+		Py_RETURN_NONE;
+	}
+	if (rc == 0)
+		rc = op->status;
+	result = rc < 0 ? NULL : op_result(op);
+	if (rc < 0)
+		vfupy_raise_device(d->dev, rc);
+	op_free(op);
+	return result;
+}
+
+static struct dma_op *op_new(PyObject *done)
+{
+	struct dma_op *op = PyMem_Calloc(1, sizeof(*op));
+
+	if (!op) {
+		PyErr_NoMemory();
+		return NULL;
+	}
+	op->done = Py_NewRef(done);
+	op->starting = true;
+	return op;
+}
+
+PyObject *dma_read(struct vfupy_device *d, uint64_t iova, PyObject *into, PyObject *done)
+{
+	struct dma_op *op = op_new(done);
+	Py_ssize_t len;
+	void *buf;
+	int rc;
+
+	if (!op)
+		return NULL;
+	if (PyIndex_Check(into)) {
+		len = PyNumber_AsSsize_t(into, PyExc_OverflowError);
+		op->data = len >= 0 ? PyBytes_FromStringAndSize(NULL, len) : NULL;
+		if (!PyErr_Occurred() && !op->data)
+			PyErr_SetString(PyExc_ValueError, "negative length");
+	} else {
+		PyObject_GetBuffer(into, &op->view, PyBUF_WRITABLE);
+	}
+	if (PyErr_Occurred()) {
+		op_free(op);
+		return NULL;
+	}
+	buf = op->data ? PyBytes_AS_STRING(op->data) : op->view.buf;
+	len = op->data ? PyBytes_GET_SIZE(op->data) : op->view.len;
+	Py_BEGIN_ALLOW_THREADS rc =
+		vfu_dma_read_async(d->dev, iova, buf, (size_t)len, on_dma_done, op);
+	Py_END_ALLOW_THREADS return op_started(d, op, rc);
+}
+
+PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObject *done)
+{
+	struct dma_op *op = op_new(done);
+	int rc;
+
+	if (!op)
+		return NULL;
+	if (PyObject_GetBuffer(data, &op->view, PyBUF_SIMPLE)) {
+		op_free(op);
+		return NULL;
+	}
+	Py_BEGIN_ALLOW_THREADS rc = vfu_dma_write_async(d->dev, iova, op->view.buf,
+							(size_t)op->view.len, on_dma_done, op);
+	Py_END_ALLOW_THREADS return op_started(d, op, rc);
+}
+
+/* ---- memory of the device or the client, as a buffer ---- */
+
+static struct memory *memory_new(struct vfupy_device *owner, void *addr, size_t len, bool readonly)
+{
+	struct memory *m = PyObject_New(struct memory, memory_type);
+
+	if (!m)
+		return NULL;
+	m->owner = (struct vfupy_device *)Py_NewRef((PyObject *)owner);
+	m->addr = addr;
+	m->len = (Py_ssize_t)len;
+	m->exports = 0;
+	m->readonly = readonly;
+	m->pinned = false;
+	return m;
+}
+
+static int memory_get(PyObject *object, Py_buffer *view, int flags)
+{
+	struct memory *m = (struct memory *)object;
+
+	if (!m->owner) {
+		view->obj = NULL;
+		PyErr_SetString(PyExc_BufferError, "this memory was released");
+		return -1;
+	}
+	if (PyBuffer_FillInfo(view, object, m->addr, m->len, m->readonly, flags))
+		return -1;
+	m->exports++;
+	return 0;
+}
+
+static void memory_put(PyObject *object, Py_buffer *view)
+{
+	(void)view;
+	((struct memory *)object)->exports--;
+}
+
+static void memory_drop(struct memory *m)
+{
+	struct vfupy_device *owner = m->owner;
+
+	m->owner = NULL;
+	if (owner && m->pinned) {
+		Py_BEGIN_ALLOW_THREADS vfu_dma_unpin(owner->dev, &m->pin);
+		Py_END_ALLOW_THREADS
+	}
+	Py_XDECREF((PyObject *)owner);
+}
+
+static PyObject *memory_release(PyObject *object, PyObject *args)
+{
+	struct memory *m = (struct memory *)object;
+
+	(void)args;
+	if (m->exports) {
+		PyErr_Format(PyExc_BufferError, "%zd views of this memory are in use", m->exports);
+		return NULL;
+	}
+	memory_drop(m);
+	Py_RETURN_NONE;
+}
+
+static PyObject *memory_enter(PyObject *object, PyObject *args)
+{
+	(void)args;
+	return PyMemoryView_FromObject(object);
+}
+
+static Py_ssize_t memory_len(PyObject *object)
+{
+	return ((struct memory *)object)->len;
+}
+
+static void memory_dealloc(PyObject *object)
+{
+	PyTypeObject *type = Py_TYPE(object);
+
+	memory_drop((struct memory *)object);
+	PyObject_Free(object);
+	Py_DECREF(type);
+}
+
+static PyMethodDef memory_methods[] = {
+	{"release", memory_release, METH_NOARGS,
+	 "Ends the use of the memory. BufferError while views exist."},
+	{"view", memory_enter, METH_NOARGS, "A memoryview of it."},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyType_Spec memory_spec = {
+	.name = "libvfu.Memory",
+	.basicsize = sizeof(struct memory),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+	.slots =
+		(PyType_Slot[]){
+			{Py_tp_doc,
+			 (void *)"Memory of a device or its client: supports the buffer protocol."},
+			{Py_tp_methods, memory_methods},
+			{Py_tp_dealloc, memory_dealloc},
+			{Py_sq_length, memory_len},
+			{Py_bf_getbuffer, memory_get},
+			{Py_bf_releasebuffer, memory_put},
+			{0, NULL},
+		},
+};
+
+PyObject *device_memory(struct vfupy_device *d, unsigned region, uint64_t size)
+{
+	void *addr = vfu_device_region_memory(d->dev, region);
+
+	if (!addr)
+		return PyErr_Format(PyExc_BufferError, "region %u has no memory", region);
+	return (PyObject *)memory_new(d, addr, size, false);
+}
+
+PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags)
+{
+	struct vfu_dma_pin pin;
+	struct memory *m;
+	int rc;
+
+	Py_BEGIN_ALLOW_THREADS rc = vfu_dma_pin(d->dev, iova, len, flags, &pin);
+	Py_END_ALLOW_THREADS if (rc)
+	{
+		vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	m = memory_new(d, pin.addr, pin.len, !(flags & VFU_DMA_WRITE));
+	if (!m) {
+		vfu_dma_unpin(d->dev, &pin);
+		return NULL;
+	}
+	m->pin = pin;
+	m->pinned = true;
+	return (PyObject *)m;
+}
+
+PyObject *dma_ranges(struct vfupy_device *d)
+{
+	size_t room = vfu_dma_ranges(d->dev, NULL, 0), n;
+	struct vfu_dma_range *ranges = PyMem_Calloc(room + 1, sizeof(*ranges));
+	PyObject *list = PyList_New(0);
+
+	if (!ranges || !list) {
+		PyMem_Free(ranges);
+		Py_XDECREF(list);
+		return PyErr_NoMemory();
+	}
+	n = vfu_dma_ranges(d->dev, ranges, room);
+	for (size_t i = 0; list && i < n && i < room; i++) {
+		const struct vfu_dma_range *r = &ranges[i];
+		PyObject *item = Py_BuildValue("(KKIO)", (unsigned long long)r->iova,
+					       (unsigned long long)r->size, (unsigned)r->flags,
+					       r->mapped ? Py_True : Py_False);
+
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	PyMem_Free(ranges);
+	return list;
+}
+
+/* ---- memory of Python objects, held for C ---- */
+
+static void hold_free(PyObject *capsule)
+{
+	Py_buffer *view = PyCapsule_GetPointer(capsule, hold_name);
+
+	PyBuffer_Release(view);
+	PyMem_Free(view);
+}
+
+PyObject *hold_buffer(PyObject *object)
+{
+	Py_buffer *view = PyMem_Calloc(1, sizeof(*view));
+	PyObject *capsule;
+
+	if (!view)
+		return PyErr_NoMemory();
+	if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE)) {
+		PyMem_Free(view);
+		return NULL;
+	}
+	capsule = PyCapsule_New(view, hold_name, hold_free);
+	if (!capsule) {
+		PyBuffer_Release(view);
+		PyMem_Free(view);
+	}
+	return capsule;
+}
+
+PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
+			    int fd, uint64_t fd_offset)
+{
+	Py_buffer *view = PyCapsule_GetPointer(hold, hold_name);
+	int rc;
+
+	if (!view)
+		return NULL;
+	if (view->readonly && flags & VFU_DMA_WRITE)
+		return PyErr_Format(PyExc_BufferError,
+				    "the device may not write to a read-only buffer");
+	Py_BEGIN_ALLOW_THREADS rc =
+		vfu_client_dma_map(cl, iova, (uint64_t)view->len, flags, view->buf, fd, fd_offset);
+	Py_END_ALLOW_THREADS if (rc < 0)
+	{
+		vfupy_raise_client(cl, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+int vfupy_init_buffers(PyObject *module)
+{
+	memory_type = (PyTypeObject *)PyType_FromSpec(&memory_spec);
+	return memory_type ? PyModule_AddType(module, memory_type) : -1;
+}

@@ -1,0 +1,814 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * callbacks.c - callbacks of a device: the library calls in, Python methods run, their results go back.
+ * Accesses of 1 to 8 bytes reach Python as ints, by vectorcall; storage registers never leave C.
+ */
+#include "callbacks.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+/* What serves a range of a region. A register has read and write (either may be NULL: memory), a range has access. */
+struct handler {
+	struct handler *next;
+	struct vfupy_device *device;
+	PyObject *read, *write, *access;
+	uint64_t offset;
+	unsigned region, width;
+	bool readonly, raw;
+};
+
+/* A request that a coroutine answers. */
+struct deferred {
+	PyObject_HEAD struct vfu_request *req; /* NULL once answered */
+	const struct handler *handler;
+	PyObject *device; /* keeps the handler */
+};
+
+static PyObject *make_error, *report_error, *log_line;
+static PyObject *name_spawn, *name_answer, *name_close;
+static PyTypeObject *device_type, *deferred_type;
+static atomic_int log_limit = VFU_LOG_WARN;
+
+/* ---- errors ---- */
+
+PyObject *set_globals(PyObject *error, PyObject *report, PyObject *log)
+{
+	Py_XSETREF(make_error, Py_NewRef(error));
+	Py_XSETREF(report_error, Py_NewRef(report));
+	Py_XSETREF(log_line, Py_NewRef(log));
+	Py_RETURN_NONE;
+}
+
+void vfupy_raise(int code, const struct vfu_err *err)
+{
+	bool detail = err && err->code == code;
+	PyObject *exc;
+
+	/* A signal handler raised while the call waited: that is the exception. */
+	if (PyErr_Occurred())
+		return;
+	if (!make_error) {
+		errno = -code;
+		PyErr_SetFromErrno(PyExc_OSError);
+		return;
+	}
+	exc = PyObject_CallFunction(make_error, "isIs", -code, detail ? err->field : "",
+				    (unsigned)(detail ? err->offset : 0), detail ? err->text : "");
+	if (!exc)
+		return;
+	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+	Py_DECREF(exc);
+}
+
+void vfupy_raise_device(struct vfu_device *dev, int code)
+{
+	struct vfu_err err = {0};
+
+	vfu_device_err(dev, &err);
+	vfupy_raise(code, &err);
+}
+
+void vfupy_raise_server(struct vfu_server *srv, int code)
+{
+	struct vfu_err err = {0};
+
+	vfu_server_err(srv, &err);
+	vfupy_raise(code, &err);
+}
+
+void vfupy_raise_client(struct vfu_client *cl, int code)
+{
+	struct vfu_err err = {0};
+
+	vfu_client_err(cl, &err);
+	vfupy_raise(code, &err);
+}
+
+void vfupy_raise_plain(const void *handle, int code)
+{
+	(void)handle;
+	vfupy_raise(code, NULL);
+}
+
+/*
+ * Turns the present exception into a negative errno and a log line. What is no Exception
+ * (KeyboardInterrupt, SystemExit) is kept, and raised by whoever drives the server.
+ */
+static int callback_failed(struct vfupy_device *d, PyObject *where)
+{
+	PyObject *type, *exc, *trace, *code;
+	int rc = EIO;
+
+	PyErr_Fetch(&type, &exc, &trace);
+	PyErr_NormalizeException(&type, &exc, &trace);
+	if (trace)
+		PyException_SetTraceback(exc, trace);
+	Py_XDECREF(type);
+	Py_XDECREF(trace);
+	if (!PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
+		Py_XSETREF(d->raised, exc);
+		return -EIO;
+	}
+	code = report_error ? PyObject_CallFunctionObjArgs(report_error, where, exc, NULL) : NULL;
+	if (code)
+		rc = (int)PyLong_AsLong(code);
+	if (PyErr_Occurred())
+		PyErr_WriteUnraisable(where);
+	Py_XDECREF(code);
+	Py_DECREF(exc);
+	return rc > 0 ? -rc : -EIO;
+}
+
+PyObject *device_reraise(struct vfupy_device *d)
+{
+	PyObject *exc = d->raised;
+
+	if (!exc)
+		Py_RETURN_NONE;
+	d->raised = NULL;
+	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+	Py_DECREF(exc);
+	return NULL;
+}
+
+/* ---- log ---- */
+
+static void on_log(void *user, enum vfu_log_level level, const char *text)
+{
+	PyObject *type, *exc, *trace, *result;
+	PyGILState_STATE gil;
+
+	(void)user;
+	if ((int)level > atomic_load(&log_limit))
+		return;
+	gil = PyGILState_Ensure();
+	/* A line may be logged while an exception is on its way. */
+	PyErr_Fetch(&type, &exc, &trace);
+	result = log_line ? PyObject_CallFunction(log_line, "is", (int)level, text) : NULL;
+	if (PyErr_Occurred())
+		PyErr_WriteUnraisable(log_line);
+	Py_XDECREF(result);
+	PyErr_Restore(type, exc, trace);
+	PyGILState_Release(gil);
+}
+
+PyObject *device_set_log_level(struct vfupy_device *d, int level)
+{
+	atomic_store(&log_limit, level);
+	vfu_device_set_log(d->dev, on_log, NULL);
+	Py_RETURN_NONE;
+}
+
+static int check_signals(void *user)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	int rc = PyErr_CheckSignals();
+
+	(void)user;
+	PyGILState_Release(gil);
+	return rc;
+}
+
+PyObject *client_set_hooks(struct vfu_client *cl, int level)
+{
+	atomic_store(&log_limit, level);
+	vfu_client_set_log(cl, on_log, NULL);
+	vfu_client_set_interrupt(cl, check_signals, NULL);
+	Py_RETURN_NONE;
+}
+
+/* ---- values ---- */
+
+static uint64_t get_le(const void *data, unsigned n)
+{
+	const uint8_t *p = data;
+	uint64_t value = 0;
+
+	while (n--)
+		value = value << 8 | p[n];
+	return value;
+}
+
+static void put_le(void *data, uint64_t value, unsigned n)
+{
+	uint8_t *p = data;
+
+	for (; n--; value >>= 8)
+		*p++ = (uint8_t)value;
+}
+
+static uint64_t mask_of(unsigned width)
+{
+	return width >= 8 ? UINT64_MAX : ((uint64_t)1 << width * 8) - 1;
+}
+
+/* Registers wrap, as hardware does: the value is taken modulo the width. */
+static int as_value(PyObject *object, uint64_t *value)
+{
+	PyObject *number = PyNumber_Index(object);
+
+	if (!number)
+		return -1;
+	*value = PyLong_AsUnsignedLongLongMask(number);
+	Py_DECREF(number);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+/* Puts a callback's result (an int, or bytes of the right length) where the access wants it. */
+static int put_result(const struct handler *h, const struct vfu_access *a, PyObject *result)
+{
+	unsigned shift = h->access ? 0 : (unsigned)(a->offset - h->offset) * 8;
+	Py_buffer view;
+	uint64_t value;
+
+	if (h->access && PyObject_CheckBuffer(result)) {
+		if (PyObject_GetBuffer(result, &view, PyBUF_SIMPLE))
+			return -1;
+		if (view.len == (Py_ssize_t)a->count)
+			memcpy(a->data, view.buf, a->count);
+		else
+			PyErr_Format(PyExc_ValueError, "%zd bytes returned for a read of %u",
+				     view.len, (unsigned)a->count);
+		PyBuffer_Release(&view);
+		return PyErr_Occurred() ? -1 : 0;
+	}
+	if (a->count > 8) {
+		PyErr_Format(PyExc_TypeError, "a read of %u bytes must return bytes, not %s",
+			     (unsigned)a->count, Py_TYPE(result)->tp_name);
+		return -1;
+	}
+	if (as_value(result, &value))
+		return -1;
+	put_le(a->data, value >> shift, a->count);
+	return 0;
+}
+
+static void *memory_at(const struct handler *h, uint64_t offset)
+{
+	return (uint8_t *)vfu_device_region_memory(h->device->dev, h->region) + offset;
+}
+
+/* ---- coroutines ---- */
+
+static int no_coroutine(PyObject *coroutine, const char *why)
+{
+	PyObject *closed = PyObject_CallMethodNoArgs(coroutine, name_close);
+
+	Py_XDECREF(closed);
+	if (!PyErr_Occurred())
+		PyErr_SetString(PyExc_RuntimeError, why);
+	return -1;
+}
+
+/* Hands a coroutine to the event loop; whatever started it is answered at once. */
+static int spawn(struct vfupy_device *d, PyObject *coroutine)
+{
+	PyObject *result = PyObject_CallMethodOneArg(d->self, name_spawn, coroutine);
+
+	Py_XDECREF(result);
+	return result ? 0 : -1;
+}
+
+/* Defers a read: the coroutine's result is the answer. */
+static int answer_later(struct handler *h, struct vfu_request *req, PyObject *coroutine)
+{
+	struct vfu_request *held = vfu_request_defer(req);
+	struct deferred *deferred;
+	PyObject *result;
+
+	if (!held)
+		return no_coroutine(coroutine, "this access cannot be answered later");
+	deferred = PyObject_New(struct deferred, deferred_type);
+	if (!deferred) {
+		vfu_request_done(held, -ENOMEM);
+		PyErr_Clear();
+		return VFU_LATER;
+	}
+	deferred->req = held;
+	deferred->handler = h;
+	deferred->device = Py_NewRef((PyObject *)h->device);
+	result =
+		PyObject_CallMethodObjArgs(h->device->self, name_answer, coroutine, deferred, NULL);
+	if (!result)
+		callback_failed(h->device, h->read ? h->read : h->access);
+	Py_XDECREF(result);
+	Py_DECREF(deferred);
+	return VFU_LATER;
+}
+
+static PyObject *deferred_end(struct deferred *self, int status)
+{
+	struct vfu_request *req = self->req;
+	int rc;
+
+	if (!req)
+		return PyErr_Format(PyExc_RuntimeError, "answered already");
+	self->req = NULL;
+	Py_BEGIN_ALLOW_THREADS rc = vfu_request_done(req, status);
+	Py_END_ALLOW_THREADS return PyBool_FromLong(rc == 0);
+}
+
+static PyObject *deferred_answer(PyObject *object, PyObject *value)
+{
+	struct deferred *self = (struct deferred *)object;
+
+	if (!self->req)
+		return PyErr_Format(PyExc_RuntimeError, "answered already");
+	if (put_result(self->handler, vfu_request_access(self->req), value))
+		return NULL;
+	return deferred_end(self, 0);
+}
+
+static PyObject *deferred_fail(PyObject *object, PyObject *value)
+{
+	long code = PyLong_AsLong(value);
+
+	if (code == -1 && PyErr_Occurred())
+		return NULL;
+	return deferred_end((struct deferred *)object, code > 0 && code < 4096 ? -(int)code : -EIO);
+}
+
+/* A request that nobody answered gets an error. */
+static void deferred_dealloc(PyObject *object)
+{
+	struct deferred *self = (struct deferred *)object;
+	PyTypeObject *type = Py_TYPE(object);
+
+	if (self->req)
+		Py_XDECREF(deferred_end(self, -EIO));
+	Py_CLEAR(self->device);
+	PyObject_Free(object);
+	Py_DECREF(type);
+}
+
+/* ---- accesses ---- */
+
+static int read_register(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
+{
+	PyObject *args[2] = {NULL, h->device->self};
+	PyObject *result =
+		PyObject_Vectorcall(h->read, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	int rc = -1;
+
+	if (!result)
+		return -1;
+	if (PyCoro_CheckExact(result))
+		rc = answer_later(h, req, result);
+	else
+		rc = put_result(h, a, result);
+	Py_DECREF(result);
+	return rc;
+}
+
+/* Calls a handler of writes and throws its result away, or lets it run on if it is a coroutine. */
+static int call_writer(struct handler *h, PyObject *fn, PyObject **args, size_t nargs)
+{
+	PyObject *result =
+		PyObject_Vectorcall(fn, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	int rc = 0;
+
+	if (!result)
+		return -1;
+	if (PyCoro_CheckExact(result))
+		rc = spawn(h->device, result);
+	Py_DECREF(result);
+	return rc;
+}
+
+/* A write of a part of the register is made whole with what the memory holds. */
+static int write_register(struct handler *h, const struct vfu_access *a)
+{
+	uint64_t value = get_le(a->data, a->count);
+	PyObject *args[3] = {NULL, h->device->self, NULL};
+	int rc;
+
+	if (a->count != h->width) {
+		unsigned shift = (unsigned)(a->offset - h->offset) * 8;
+		uint64_t hole = mask_of(a->count) << shift;
+
+		value = (get_le(memory_at(h, h->offset), h->width) & ~hole) | value << shift;
+	}
+	args[2] = PyLong_FromUnsignedLongLong(value);
+	if (!args[2])
+		return -1;
+	rc = call_writer(h, h->write, args + 1, 2);
+	Py_DECREF(args[2]);
+	return rc;
+}
+
+static int on_register(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	struct handler *h = user;
+	PyGILState_STATE gil;
+	int rc;
+
+	if (!a->is_write && !h->read) {
+		memcpy(a->data, memory_at(h, a->offset), a->count);
+		return 0;
+	}
+	if (a->is_write && !h->write) {
+		if (!h->readonly)
+			memcpy(memory_at(h, a->offset), a->data, a->count);
+		return 0;
+	}
+	gil = PyGILState_Ensure();
+	rc = a->is_write ? write_register(h, a) : read_register(h, req, a);
+	if (rc < 0)
+		rc = callback_failed(h->device, a->is_write ? h->write : h->read);
+	PyGILState_Release(gil);
+	return rc;
+}
+
+/* The third argument of a range handler: int or bytes for a write, None for a read; raw: the very memory. */
+static PyObject *range_value(const struct handler *h, const struct vfu_access *a)
+{
+	if (h->raw)
+		return PyMemoryView_FromMemory(a->data, a->count,
+					       a->is_write ? PyBUF_READ : PyBUF_WRITE);
+	if (!a->is_write)
+		return Py_NewRef(Py_None);
+	if (a->count <= 8)
+		return PyLong_FromUnsignedLongLong(get_le(a->data, a->count));
+	return PyBytes_FromStringAndSize(a->data, a->count);
+}
+
+static int call_range(struct handler *h, struct vfu_request *req, const struct vfu_access *a,
+		      PyObject **args)
+{
+	PyObject *result =
+		PyObject_Vectorcall(h->access, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	int rc = 0;
+
+	if (!result)
+		return -1;
+	if (PyCoro_CheckExact(result) && h->raw)
+		rc = no_coroutine(
+			result,
+			"a raw handler cannot be a coroutine: its memory is gone when it runs");
+	else if (PyCoro_CheckExact(result))
+		rc = a->is_write ? spawn(h->device, result) : answer_later(h, req, result);
+	else if (!a->is_write && !h->raw)
+		rc = put_result(h, a, result);
+	Py_DECREF(result);
+	return rc;
+}
+
+static int access_range(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
+{
+	PyObject *args[5] = {NULL, h->device->self, NULL, NULL, NULL};
+	PyObject *released = NULL;
+	int rc = -1;
+
+	args[2] = PyLong_FromUnsignedLongLong(a->offset);
+	args[3] = PyLong_FromUnsignedLong(a->count);
+	args[4] = range_value(h, a);
+	if (args[2] && args[3] && args[4])
+		rc = call_range(h, req, a, args + 1);
+	/* A raw view must not outlive the request, whoever kept it. */
+	if (h->raw && args[4] && rc >= 0) {
+		released = PyObject_CallMethod(args[4], "release", NULL);
+		rc = released ? rc : -1;
+	}
+	Py_XDECREF(released);
+	Py_XDECREF(args[2]);
+	Py_XDECREF(args[3]);
+	Py_XDECREF(args[4]);
+	return rc;
+}
+
+static int on_range(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	struct handler *h = user;
+	PyGILState_STATE gil = PyGILState_Ensure();
+	int rc = access_range(h, req, a);
+
+	if (rc < 0)
+		rc = callback_failed(h->device, h->access);
+	PyGILState_Release(gil);
+	return rc;
+}
+
+static PyObject *add_handler(struct vfupy_device *d, const struct handler *model, uint64_t size)
+{
+	struct handler *h = PyMem_Malloc(sizeof(*h));
+	int rc;
+
+	if (!h)
+		return PyErr_NoMemory();
+	*h = *model;
+	h->device = d;
+	rc = vfu_device_set_handler(d->dev, h->region, h->offset, size,
+				    h->access ? on_range : on_register, h);
+	if (rc) {
+		PyMem_Free(h);
+		vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	Py_XINCREF(h->read);
+	Py_XINCREF(h->write);
+	Py_XINCREF(h->access);
+	h->next = d->handlers;
+	d->handlers = h;
+	Py_RETURN_NONE;
+}
+
+PyObject *device_add_register(struct vfupy_device *d, unsigned region, uint64_t offset,
+			      unsigned width, bool readonly, PyObject *read, PyObject *write)
+{
+	struct handler h = {
+		.region = region,
+		.offset = offset,
+		.width = width,
+		.readonly = readonly,
+		.read = Py_IsNone(read) ? NULL : read,
+		.write = Py_IsNone(write) ? NULL : write,
+	};
+
+	if (!h.read && !h.write && !readonly)
+		Py_RETURN_NONE; /* plain memory */
+	return add_handler(d, &h, width);
+}
+
+PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
+			   bool raw, PyObject *access)
+{
+	struct handler h = {.region = region, .offset = offset, .raw = raw, .access = access};
+
+	return add_handler(d, &h, size);
+}
+
+/* ---- registers as Python attributes ---- */
+
+PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width)
+{
+	const uint8_t *memory = vfu_device_region_memory(d->dev, region);
+
+	if (!memory)
+		return PyErr_Format(PyExc_AttributeError, "region %u has no memory", region);
+	return PyLong_FromUnsignedLongLong(get_le(memory + offset, width));
+}
+
+PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,
+		       PyObject *object)
+{
+	uint8_t *memory = vfu_device_region_memory(d->dev, region);
+	uint64_t value;
+
+	if (!memory)
+		return PyErr_Format(PyExc_AttributeError, "region %u has no memory", region);
+	if (as_value(object, &value))
+		return NULL;
+	put_le(memory + offset, value, width);
+	Py_RETURN_NONE;
+}
+
+/* Fills out from a sequence of (offset, size). */
+static int parse_areas(PyObject *list, struct vfu_area *out)
+{
+	for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+		unsigned long long offset, size;
+
+		if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "KK;an area is (offset, size)",
+				      &offset, &size))
+			return -1;
+		out[i] = (struct vfu_area){.offset = offset, .size = size};
+	}
+	return 0;
+}
+
+PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
+			    unsigned bar_flags, int fd, PyObject *areas)
+{
+	struct vfu_region region = {.size = size, .flags = flags, .bar_flags = bar_flags, .fd = fd};
+	struct vfu_area *list = NULL;
+	int rc;
+
+	if (!PyList_Check(areas))
+		return PyErr_Format(PyExc_TypeError, "areas must be a list");
+	list = PyMem_Calloc((size_t)PyList_GET_SIZE(areas) + 1, sizeof(*list));
+	if (!list)
+		return PyErr_NoMemory();
+	region.nareas = (unsigned)PyList_GET_SIZE(areas);
+	region.areas = region.nareas ? list : NULL;
+	if (parse_areas(areas, list)) {
+		PyMem_Free(list);
+		return NULL;
+	}
+	rc = vfu_device_set_region(d->dev, index, &region);
+	PyMem_Free(list);
+	if (rc) {
+		vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+/* ---- hooks ---- */
+
+/* Calls a method of the device with arguments built by format. A failure is logged and its errno returned. */
+static int call_method(struct vfupy_device *d, const char *name, const char *format, ...)
+{
+	PyObject *method, *args = NULL, *result = NULL;
+	va_list ap;
+	int rc = 0;
+
+	method = PyObject_GetAttrString(d->self, name);
+	va_start(ap, format);
+	args = Py_VaBuildValue(format, ap);
+	va_end(ap);
+	if (method && args)
+		result = PyObject_CallObject(method, args);
+	if (!result)
+		rc = callback_failed(d, method);
+	else if (Py_IsTrue(result))
+		rc = VFU_LATER;
+	Py_XDECREF(result);
+	Py_XDECREF(args);
+	Py_XDECREF(method);
+	return rc;
+}
+
+static int on_gate(void *user, enum vfu_gate what)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	int rc = call_method(user, "_gate", "(i)", (int)what);
+
+	PyGILState_Release(gil);
+	return rc;
+}
+
+static int on_reset(void *user)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	int rc = call_method(user, "_reset", "()");
+
+	PyGILState_Release(gil);
+	return rc;
+}
+
+static void on_mapping(struct vfupy_device *d, const char *name, const struct vfu_dma_range *range)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+
+	call_method(d, name, "(KKIi)", (unsigned long long)range->iova,
+		    (unsigned long long)range->size, (unsigned)range->flags, (int)range->mapped);
+	PyGILState_Release(gil);
+}
+
+static void on_mapped(void *user, const struct vfu_dma_range *range)
+{
+	on_mapping(user, "_dma_mapped", range);
+}
+
+static void on_unmapping(void *user, const struct vfu_dma_range *range)
+{
+	on_mapping(user, "_dma_unmapping", range);
+}
+
+static void on_connected(void *user)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+
+	call_method(user, "_connected", "()");
+	PyGILState_Release(gil);
+}
+
+static void on_disconnected(void *user)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+
+	call_method(user, "_disconnected", "()");
+	PyGILState_Release(gil);
+}
+
+static void on_config(void *user, size_t offset, size_t len)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+
+	call_method(user, "on_config_write", "(nn)", (Py_ssize_t)offset, (Py_ssize_t)len);
+	PyGILState_Release(gil);
+}
+
+PyObject *device_set_hooks(struct vfupy_device *d, unsigned which)
+{
+	struct vfu_device_hooks hooks = {
+		.size = sizeof(hooks),
+		.gate = which & 1 ? on_gate : NULL,
+		.reset = which & 2 ? on_reset : NULL,
+		.dma_mapped = which & 4 ? on_mapped : NULL,
+		.dma_unmapping = which & 8 ? on_unmapping : NULL,
+		.connected = which & 16 ? on_connected : NULL,
+		.disconnected = which & 32 ? on_disconnected : NULL,
+		.config_written = which & 64 ? on_config : NULL,
+	};
+	int rc = vfu_device_set_hooks(d->dev, &hooks, d);
+
+	if (rc) {
+		vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+/* ---- types ---- */
+
+static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	struct vfupy_device *d;
+	PyObject *self;
+
+	(void)kwargs;
+	if (!PyArg_ParseTuple(args, "O", &self))
+		return NULL;
+	d = (struct vfupy_device *)type->tp_alloc(type, 0);
+	if (!d)
+		return NULL;
+	d->self = self;
+	d->dev = vfu_device_new();
+	if (!d->dev) {
+		Py_DECREF(d);
+		return PyErr_NoMemory();
+	}
+	return (PyObject *)d;
+}
+
+/* The server, if any, is gone: its Python object holds a reference to this one. */
+static void device_dealloc(PyObject *object)
+{
+	struct vfupy_device *d = (struct vfupy_device *)object;
+	PyTypeObject *type = Py_TYPE(object);
+
+	if (d->dev) {
+		Py_BEGIN_ALLOW_THREADS vfu_device_free(d->dev);
+		Py_END_ALLOW_THREADS
+	}
+	while (d->handlers) {
+		struct handler *h = d->handlers;
+
+		d->handlers = h->next;
+		Py_XDECREF(h->read);
+		Py_XDECREF(h->write);
+		Py_XDECREF(h->access);
+		PyMem_Free(h);
+	}
+	Py_XDECREF(d->raised);
+	type->tp_free(object);
+	Py_DECREF(type);
+}
+
+struct vfupy_device *vfupy_device_of(PyObject *object)
+{
+	if (Py_TYPE(object) == device_type)
+		return (struct vfupy_device *)object;
+	PyErr_Format(PyExc_TypeError, "a DeviceHandle is wanted, not %s", Py_TYPE(object)->tp_name);
+	return NULL;
+}
+
+static PyType_Spec device_spec = {
+	.name = "libvfu.DeviceHandle",
+	.basicsize = sizeof(struct vfupy_device),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots =
+		(PyType_Slot[]){
+			{Py_tp_doc,
+			 (void *)"DeviceHandle(device): owns a struct vfu_device whose callbacks go to device."},
+			{Py_tp_new, device_new},
+			{Py_tp_dealloc, device_dealloc},
+			{0, NULL},
+		},
+};
+
+static PyMethodDef deferred_methods[] = {
+	{"answer", deferred_answer, METH_O, "Answers the read. True unless the client is gone."},
+	{"fail", deferred_fail, METH_O, "Answers with an errno. True unless the client is gone."},
+	{NULL, NULL, 0, NULL},
+};
+
+static PyType_Spec deferred_spec = {
+	.name = "libvfu.Deferred",
+	.basicsize = sizeof(struct deferred),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+	.slots =
+		(PyType_Slot[]){
+			{Py_tp_doc, (void *)"A read of the client that waits for its answer."},
+			{Py_tp_methods, deferred_methods},
+			{Py_tp_dealloc, deferred_dealloc},
+			{0, NULL},
+		},
+};
+
+int vfupy_init_callbacks(PyObject *module)
+{
+	name_spawn = PyUnicode_InternFromString("_spawn_handler");
+	name_answer = PyUnicode_InternFromString("_answer_later");
+	name_close = PyUnicode_InternFromString("close");
+	device_type = (PyTypeObject *)PyType_FromSpec(&device_spec);
+	deferred_type = (PyTypeObject *)PyType_FromSpec(&deferred_spec);
+	if (!name_spawn || !name_answer || !name_close || !device_type || !deferred_type)
+		return -1;
+	return PyModule_AddType(module, device_type);
+}

@@ -1,0 +1,105 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * callbacks.h - the hand-written half of the raw Python module: everything in which C calls Python.
+ * SWIG wraps the functions of the second part (see vfu.i); all of them are called with the GIL and
+ * return NULL or -1 with a Python exception set. The package python/vfu is their only user.
+ */
+#ifndef VFU_BINDINGS_CALLBACKS_H
+#define VFU_BINDINGS_CALLBACKS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include "vfu.h"
+
+#ifndef SWIG
+/*
+ * Python object that owns a struct vfu_device and what its callbacks need. The device's Python
+ * object owns it, the other way it only borrows: no cycle. Callbacks run only while a server serves
+ * the device, and the server's Python object keeps the device's alive.
+ */
+struct vfupy_device {
+	PyObject_HEAD struct vfu_device *dev;
+	PyObject *self;           /* borrowed: the vfu.Device whose methods are called */
+	struct handler *handlers; /* all that were ever registered, newest first */
+	PyObject *
+		raised; /* KeyboardInterrupt and the like, caught in a callback, to be raised later */
+};
+
+/* Adds the types to the module: all of them, those of each file. */
+int vfupy_init(PyObject *module);
+int vfupy_init_callbacks(PyObject *module);
+int vfupy_init_buffers(PyObject *module);
+
+/* From Python object to C; NULL with a TypeError set if it is none. */
+struct vfupy_device *vfupy_device_of(PyObject *object);
+
+/* Raises the Python exception for a negative errno, with the detail of the handle. */
+void vfupy_raise(int code, const struct vfu_err *err);
+void vfupy_raise_device(struct vfu_device *dev, int code);
+void vfupy_raise_server(struct vfu_server *srv, int code);
+void vfupy_raise_client(struct vfu_client *cl, int code);
+void vfupy_raise_plain(const void *handle, int code);
+#endif
+
+/* make_error(code, field, offset, text) -> exception; report(where, exception) -> errno; log(level, text) */
+PyObject *set_globals(PyObject *make_error, PyObject *report, PyObject *log);
+
+/* Regions: areas is a sequence of (offset, size); fd is taken. */
+PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
+			    unsigned bar_flags, int fd, PyObject *areas);
+/* read(device) -> int, write(device, value), or None: the memory of the region. */
+PyObject *device_add_register(struct vfupy_device *d, unsigned region, uint64_t offset,
+			      unsigned width, bool readonly, PyObject *read, PyObject *write);
+/* access(device, offset, size, value or None to read). raw: value is a memoryview, also to be filled. */
+PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
+			   bool raw, PyObject *access);
+/* Little-endian value in region memory. */
+PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width);
+PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,
+		       PyObject *value);
+/* Region memory as a buffer. */
+PyObject *device_memory(struct vfupy_device *d, unsigned region, uint64_t size);
+/* Which hooks the device wants: one bit for each, in the order of struct vfu_device_hooks. */
+PyObject *device_set_hooks(struct vfupy_device *d, unsigned which);
+PyObject *device_set_log_level(struct vfupy_device *d, int level);
+
+/*
+ * Start a copy. They return what was read (or True) if it is done already, else None, and then call
+ * done(status, what was read). into: a number of bytes, or a buffer to fill.
+ */
+PyObject *dma_read(struct vfupy_device *d, uint64_t iova, PyObject *into, PyObject *done);
+PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObject *done);
+/* Pinned client memory as a buffer. */
+PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags);
+/* List of (iova, size, flags, mapped). */
+PyObject *dma_ranges(struct vfupy_device *d);
+
+/* List of (fd, events). */
+PyObject *server_pollfds(struct vfu_server *srv);
+PyObject *client_pollfds(struct vfu_client *cl);
+/* Raises what a callback left behind (KeyboardInterrupt, SystemExit). */
+PyObject *device_reraise(struct vfupy_device *d);
+/*
+ * Serves without Python for a while: returns when something other than requests came up, after 250 ms
+ * without any, after 1,024 rounds, or when a callback left an exception. False: nothing left to serve.
+ */
+PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d);
+
+/* Makes waits of the client run Python's signal handlers, and logging. */
+PyObject *client_set_hooks(struct vfu_client *cl, int level);
+/* (size, offset, flags, fd, [(offset, size)...], type, subtype); the fd is the caller's. */
+PyObject *client_region_info(struct vfu_client *cl, unsigned index);
+/* Waits for an eventfd and serves DMA meanwhile. Its count, 0: timeout. */
+PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms);
+PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds);
+/* hold: of hold_buffer(), must be kept until the range is unmapped; or None. */
+PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
+			    int fd, uint64_t fd_offset);
+
+/* Keeps the memory of an object that has a buffer in place for as long as the result lives. */
+PyObject *hold_buffer(PyObject *object);
+PyObject *eventfd_new(void);
+
+#endif

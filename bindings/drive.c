@@ -1,0 +1,231 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * drive.c - serving and waiting in C, without the GIL, and calls whose results SWIG has no words for.
+ */
+#include "callbacks.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_MS = 250, ROUNDS = 1024, MAX_POLLFDS = 8 };
+
+/* ---- server ---- */
+
+static PyObject *list_of_pollfds(const struct pollfd *pfds, int n)
+{
+	PyObject *list = PyList_New(0);
+
+	for (int i = 0; list && i < n; i++) {
+		PyObject *item = Py_BuildValue("(ii)", pfds[i].fd, (int)pfds[i].events);
+
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
+PyObject *server_pollfds(struct vfu_server *srv)
+{
+	struct pollfd pfds[MAX_POLLFDS];
+	int n = vfu_server_pollfds(srv, pfds, MAX_POLLFDS);
+
+	if (n < 0) {
+		vfupy_raise_server(srv, n);
+		return NULL;
+	}
+	return list_of_pollfds(pfds, n);
+}
+
+PyObject *client_pollfds(struct vfu_client *cl)
+{
+	struct pollfd pfds[MAX_POLLFDS];
+	int n = vfu_client_pollfds(cl, pfds, MAX_POLLFDS);
+
+	if (n < 0) {
+		vfupy_raise_client(cl, n);
+		return NULL;
+	}
+	return list_of_pollfds(pfds, n);
+}
+
+/* One wait and what came of it: requests handled, 0 for anything else, or negative errno. */
+static int serve_once(struct vfu_server *srv)
+{
+	struct pollfd pfds[MAX_POLLFDS];
+	int n = vfu_server_pollfds(srv, pfds, MAX_POLLFDS);
+	int timeout = vfu_server_timeout(srv);
+
+	if (n < 0)
+		return n;
+	if (n == 0)
+		return -ENOTCONN;
+	if (timeout < 0 || timeout > TICK_MS)
+		timeout = TICK_MS;
+	if (poll(pfds, (nfds_t)n, timeout) < 0)
+		return errno == EINTR ? 0 : -errno;
+	return vfu_server_process(srv, 0);
+}
+
+PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d)
+{
+	int rc = 1;
+
+	Py_BEGIN_ALLOW_THREADS for (int i = 0; i < ROUNDS && rc > 0 && !d->raised; i++) rc =
+		serve_once(srv);
+	Py_END_ALLOW_THREADS if (d->raised) return device_reraise(d);
+	if (rc == -ENOTCONN)
+		Py_RETURN_FALSE;
+	if (rc < 0 && rc != -EINTR) {
+		vfupy_raise_server(srv, rc);
+		return NULL;
+	}
+	Py_RETURN_TRUE;
+}
+
+/* ---- client ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* What is left until deadline (-1: for ever), but no more than limit (-1: none). */
+static int left_ms(int64_t deadline, int limit)
+{
+	int64_t left = deadline < 0 ? -1 : deadline - now_ms();
+
+	if (deadline >= 0 && left < 0)
+		left = 0;
+	if (limit >= 0 && (left < 0 || left > limit))
+		left = limit;
+	return left > INT_MAX ? INT_MAX : (int)left;
+}
+
+/*
+ * Sleeps until the eventfd, the socket or a deadline has something, and serves the device's DMA. 1: look
+ * again, 0: the deadline has passed. When another thread reads the socket, process leaves it to that one.
+ */
+static int wait_once(struct vfu_client *cl, int fd, int64_t deadline)
+{
+	struct pollfd pfds[MAX_POLLFDS + 1] = {{.fd = fd, .events = POLLIN}};
+	int n = vfu_client_pollfds(cl, pfds + 1, MAX_POLLFDS);
+	int rc, handled;
+
+	if (n <= 0)
+		return n ? n : -ENOTCONN;
+	rc = poll(pfds, (nfds_t)n + 1, left_ms(deadline, vfu_client_timeout(cl)));
+	if (rc < 0)
+		return -errno;
+	handled = vfu_client_process(cl, 0);
+	if (handled < 0)
+		return handled;
+	/* The socket has data but somebody else reads it: do not spin until that thread has run. */
+	if (rc > 0 && handled == 0 && !pfds[0].revents)
+		poll(pfds, 1, left_ms(deadline, 1));
+	return deadline < 0 || now_ms() < deadline;
+}
+
+PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
+{
+	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	eventfd_t count = 0;
+	int rc = 1, got;
+
+	do {
+		Py_BEGIN_ALLOW_THREADS while ((got = eventfd_read(fd, &count)) < 0 &&
+					      errno == EAGAIN && rc > 0) rc =
+			wait_once(cl, fd, deadline);
+		if (got < 0 && errno != EAGAIN)
+			rc = -errno;
+		Py_END_ALLOW_THREADS if (rc == -EINTR)
+		{
+			if (PyErr_CheckSignals())
+				return NULL;
+			rc = 1;
+		}
+	} while (got < 0 && rc > 0);
+	if (got == 0)
+		return PyLong_FromUnsignedLongLong(count);
+	if (rc == 0)
+		return PyLong_FromLong(0);
+	vfupy_raise_client(cl, rc);
+	return NULL;
+}
+
+PyObject *eventfd_new(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	return fd < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(fd);
+}
+
+PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds)
+{
+	Py_ssize_t n = PyList_Check(fds) ? PyList_GET_SIZE(fds) : -1;
+	int *list = n < 0 ? NULL : PyMem_Calloc((size_t)n + 1, sizeof(*list));
+	int rc;
+
+	if (!list)
+		return PyErr_Format(PyExc_TypeError, "a list of file descriptors is wanted");
+	for (Py_ssize_t i = 0; i < n; i++)
+		list[i] = (int)PyLong_AsLong(PyList_GET_ITEM(fds, i));
+	if (PyErr_Occurred()) {
+		PyMem_Free(list);
+		return NULL;
+	}
+	Py_BEGIN_ALLOW_THREADS rc =
+		vfu_client_irq_set_eventfds(cl, index, start, (unsigned)n, list);
+	Py_END_ALLOW_THREADS PyMem_Free(list);
+	if (rc < 0) {
+		vfupy_raise_client(cl, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+PyObject *client_region_info(struct vfu_client *cl, unsigned index)
+{
+	struct vfu_region_info info;
+	PyObject *areas, *result;
+	int rc;
+
+	Py_BEGIN_ALLOW_THREADS rc = vfu_client_region_info(cl, index, &info);
+	Py_END_ALLOW_THREADS if (rc < 0)
+	{
+		vfupy_raise_client(cl, rc);
+		return NULL;
+	}
+	areas = PyList_New(0);
+	for (unsigned i = 0; areas && i < info.nareas; i++) {
+		PyObject *item = Py_BuildValue("(KK)", (unsigned long long)info.areas[i].offset,
+					       (unsigned long long)info.areas[i].size);
+
+		if (!item || PyList_Append(areas, item))
+			Py_CLEAR(areas);
+		Py_XDECREF(item);
+	}
+	result =
+		!areas ? NULL
+		       : Py_BuildValue("(KKIiNII)", (unsigned long long)info.size,
+				       (unsigned long long)info.offset, (unsigned)info.flags,
+				       info.fd, areas, (unsigned)info.type, (unsigned)info.subtype);
+	if (result)
+		info.fd = -1; /* the caller's now */
+	vfu_region_info_fini(&info);
+	return result;
+}
+
+int vfupy_init(PyObject *module)
+{
+	if (vfupy_init_callbacks(module) || vfupy_init_buffers(module))
+		return -1;
+	return 0;
+}

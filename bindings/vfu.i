@@ -1,0 +1,223 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * vfu.i - the raw Python module "libvfu": vfu.h as it is, with three changes. Negative results are
+ * exceptions, (buffer, length) pairs are Python buffers, and what takes C callbacks comes from
+ * callbacks.h. People use the package "vfu" (python/vfu), which is built on this.
+ *
+ * Every call of the library releases the GIL: it may wait, take a lock, or call back.
+ */
+%module(threads="1") libvfu
+%nothreadblock;
+
+%{
+#include "callbacks.h"
+
+/* The detail of an error is with the handle the call was about. */
+#define RAISE(handle, code)                                                                        \
+	_Generic((handle), struct vfu_device *: vfupy_raise_device,                                \
+		 struct vfu_server *: vfupy_raise_server, struct vfu_client *: vfupy_raise_client, \
+		 default: vfupy_raise_plain)(handle, code)
+%}
+
+%init %{
+	if (vfupy_init(m) < 0)
+		return NULL;
+%}
+
+%include <stdint.i>
+
+/* ---- results ---- */
+
+/* A signal handler may have raised while the call waited. */
+%exception {
+	$action
+	if (PyErr_Occurred())
+		SWIG_fail;
+}
+
+%typemap(out) int {
+	if ($1 < 0) {
+		RAISE(arg1, $1);
+		SWIG_fail;
+	}
+	$result = PyLong_FromLong($1);
+}
+
+/* Absence is no failure here. */
+%typemap(out) int vfu_server_timeout, int vfu_client_timeout, int vfu_server_listen_fd, int vfu_server_conn_fd
+	"$result = PyLong_FromLong($1);"
+
+%typemap(out) struct vfu_server *vfu_server_new, struct vfu_client *vfu_client_new {
+	if (!$1) {
+		vfupy_raise(errno ? -errno : -ENOMEM, NULL);
+		SWIG_fail;
+	}
+	$result = SWIG_NewPointerObj($1, $1_descriptor, SWIG_POINTER_OWN);
+}
+
+/* Python owns them. A call under way in another thread holds a reference: free waits for it. */
+%nodefaultctor;
+struct vfu_server {};
+struct vfu_client {};
+%clearnodefaultctor;
+%extend vfu_server {
+	~vfu_server()
+	{
+		vfu_server_free($self);
+	}
+}
+%extend vfu_client {
+	~vfu_client()
+	{
+		vfu_client_free($self);
+	}
+}
+
+%typemap(out) PyObject * "$result = $1;"
+
+/* ---- arguments ---- */
+
+%typemap(in) struct vfupy_device * {
+	$1 = vfupy_device_of($input);
+	if (!$1)
+		SWIG_fail;
+}
+%typemap(in) struct vfu_device * {
+	struct vfupy_device *handle = vfupy_device_of($input);
+
+	if (!handle)
+		SWIG_fail;
+	$1 = handle->dev;
+}
+/* A handle that was closed is None. */
+%typemap(check) struct vfu_server *, struct vfu_client * {
+	if (!$1) {
+		PyErr_SetString(PyExc_ValueError, "closed");
+		SWIG_fail;
+	}
+}
+
+/* Data to the library: anything that has a buffer. */
+%typemap(in) (const void *buf, size_t len) (Py_buffer view = {0}) {
+	if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE))
+		SWIG_fail;
+	$1 = view.buf;
+	$2 = (size_t)view.len;
+}
+%typemap(freearg) (const void *buf, size_t len) {
+	if (view$argnum.obj)
+		PyBuffer_Release(&view$argnum);
+}
+%apply (const void *buf, size_t len) { (const void *data, size_t len) };
+
+/* Data from the library: pass a length to get bytes, or a buffer to fill. */
+%typemap(in) (void *buf, size_t len) (Py_buffer view = {0}, PyObject *bytes = NULL) {
+	if (PyIndex_Check($input)) {
+		Py_ssize_t len = PyNumber_AsSsize_t($input, PyExc_OverflowError);
+
+		bytes = len >= 0 ? PyBytes_FromStringAndSize(NULL, len) : NULL;
+		if (!bytes) {
+			if (!PyErr_Occurred())
+				PyErr_SetString(PyExc_ValueError, "negative length");
+			SWIG_fail;
+		}
+		$1 = PyBytes_AS_STRING(bytes);
+		$2 = (size_t)len;
+	} else {
+		if (PyObject_GetBuffer($input, &view, PyBUF_WRITABLE))
+			SWIG_fail;
+		$1 = view.buf;
+		$2 = (size_t)view.len;
+	}
+}
+%typemap(argout) (void *buf, size_t len) {
+	if (bytes$argnum)
+		Py_SETREF($result, Py_NewRef(bytes$argnum));
+}
+%typemap(freearg) (void *buf, size_t len) {
+	if (view$argnum.obj)
+		PyBuffer_Release(&view$argnum);
+	Py_XDECREF(bytes$argnum);
+}
+
+/* DEVICE_FEATURE: bytes in, bytes out; the reply may be larger than the request. */
+%typemap(in) (void *data, size_t *len) (Py_buffer view = {0}, size_t used, char *room = NULL) {
+	enum { ROOM = 65536 };
+
+	if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE))
+		SWIG_fail;
+	room = PyMem_Calloc(1, view.len > ROOM ? (size_t)view.len : ROOM);
+	if (!room) {
+		PyErr_NoMemory();
+		SWIG_fail;
+	}
+	memcpy(room, view.buf, (size_t)view.len);
+	used = (size_t)view.len;
+	$1 = room;
+	$2 = &used;
+}
+%typemap(argout) (void *data, size_t *len) {
+	Py_SETREF($result, PyBytes_FromStringAndSize(room$argnum, (Py_ssize_t)used$argnum));
+}
+%typemap(freearg) (void *data, size_t *len) {
+	if (view$argnum.obj)
+		PyBuffer_Release(&view$argnum);
+	PyMem_Free(room$argnum);
+}
+
+/* ---- what Python does not call as it is: see callbacks.h ---- */
+
+%ignore vfu_device_new;
+%ignore vfu_device_free;
+%ignore vfu_device_set_log;
+%ignore vfu_device_set_region;
+%ignore vfu_device_set_handler;
+%ignore vfu_device_region_memory;
+%ignore vfu_device_set_hooks;
+%ignore vfu_request_defer;
+%ignore vfu_request_access;
+%ignore vfu_request_done;
+%ignore vfu_request_is_dead;
+%ignore vfu_dma_read_async;
+%ignore vfu_dma_write_async;
+%ignore vfu_dma_pin;
+%ignore vfu_dma_unpin;
+%ignore vfu_dma_ranges;
+%ignore vfu_server_free;
+%ignore vfu_server_pollfds;
+%ignore vfu_server_run;
+%ignore vfu_server_set_interruptible;
+%ignore vfu_client_free;
+%ignore vfu_client_pollfds;
+%ignore vfu_client_set_log;
+%ignore vfu_client_set_interrupt;
+%ignore vfu_client_region_info;
+%ignore vfu_region_info_fini;
+%ignore vfu_client_irq_set_eventfds;
+%ignore vfu_client_region_read_async;
+%ignore vfu_client_region_write_async;
+%ignore vfu_client_dma_map;
+%ignore vfu_client_dma_map_nowait;
+%ignore vfu_client_set_dma;
+%ignore vfu_access;
+%ignore vfu_region;
+%ignore vfu_region_info;
+%ignore vfu_area;
+%ignore vfu_device_hooks;
+%ignore vfu_dma_pin;
+
+/* C has separate names for structs, Python does not. */
+%rename(vfu_limits, %$isclass) vfu_client_limits;
+
+%include "vfu.h"
+
+/* These know about the GIL themselves. */
+%nothreadallow;
+%exception;
+%include "callbacks.h"
+
+%pythoncode %{
+DeviceHandle = _libvfu.DeviceHandle
+%}

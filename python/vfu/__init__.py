@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""vfio-user devices and clients.
+
+A device is a class: see Device, Bar, Irqs, and serve() or Server. A Client uses a device.
+"""
+
+import libvfu as _c
+
+from .client import Buffer, Client
+from .device import Device, Gate
+from .dma import DmaRange
+from .errors import Disconnected, Error, Timeout
+from .irqs import Irqs
+from .regions import Bar, Rom
+from .server import Server, serve
+
+__version__ = _c.vfu_version()
+
+__all__ = [
+    "Bar",
+    "Buffer",
+    "Client",
+    "Device",
+    "Disconnected",
+    "DmaRange",
+    "Error",
+    "Gate",
+    "Irqs",
+    "Rom",
+    "Server",
+    "Timeout",
+    "serve",
+]

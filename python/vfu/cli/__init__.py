@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The command vfu."""
+
+import argparse
+import logging
+import sys
+
+import vfu
+
+from . import access, info, serve
+from .error import CommandError
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="vfu", description="Serve and inspect vfio-user devices.")
+    top.add_argument("--version", action="version", version=f"vfu {vfu.__version__}")
+    # What management tools ask of every backend.
+    top.add_argument("--print-capabilities", action=serve.PrintCapabilities, nargs=0)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (serve, info, access):
+        module.add_to(commands)
+    return top
+
+
+def main(arguments=None):
+    options = parser().parse_args(arguments)
+    logging.basicConfig(
+        format="vfu: %(levelname)s: %(message)s",
+        level=getattr(options, "log_level", "warning").upper(),
+        stream=sys.stderr,
+    )
+    try:
+        return options.function(options) or 0
+    except (CommandError, OSError) as error:
+        print(f"vfu {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

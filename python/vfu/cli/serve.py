@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""vfu serve: gives a device class of a file to clients.
+
+Follows the conventions for backends: stays in the foreground, --socket-path or --fd, SIGTERM ends it with status 0.
+"""
+
+import argparse
+import importlib.util
+import inspect
+import json
+import os
+import signal
+import sys
+
+import vfu
+
+from .error import CommandError
+
+
+class PrintCapabilities(argparse.Action):
+    """--print-capabilities: for management tools."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, help="print what this program can do, as JSON, and end", **kwargs)
+
+    def __call__(self, parser, *_):
+        print(json.dumps({"type": "vfio-user", "features": []}))
+        parser.exit()
+
+
+def pair(text):
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def add_to(commands):
+    parser = commands.add_parser("serve", help="serve a device", description=__doc__.partition("\n")[0])
+    parser.add_argument("file", metavar="FILE.py[:CLASS]", help="where the vfu.Device subclass is")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--socket-path", metavar="PATH", help="listen here")
+    where.add_argument("--fd", type=int, metavar="N", help="serve this inherited socket, listening or connected")
+    parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE",
+                        help="behaviour where the protocol leaves a choice; bus_master=enforce unless you say otherwise")
+    parser.add_argument("--profile", help="a set of such choices: default, strict, libvfio-user")
+    parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=NUMBER",
+                        help="a limit: timeout_ms, queue_bytes, ...")
+    parser.add_argument("--log-level", choices=["error", "warning", "info", "debug"], default="warning")
+    parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
+    parser.set_defaults(function=run)
+
+
+def load(path):
+    """The module in a file."""
+    if not os.path.isfile(path):
+        raise CommandError(f"there is no file {path}")
+    name = os.path.splitext(os.path.basename(path))[0]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None:
+        raise CommandError(f"{path} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    sys.modules.setdefault(name, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise CommandError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def find_class(text):
+    """The device class that FILE.py or FILE.py:CLASS means."""
+    path, colon, name = text.rpartition(":")
+    if not colon:
+        path, name = text, None
+    module = load(path)
+    classes = {
+        key: value
+        for key, value in vars(module).items()
+        if inspect.isclass(value) and issubclass(value, vfu.Device) and value.__module__ == module.__name__
+    }
+    names = ", ".join(sorted(classes)) or "none"
+    if name is not None:
+        if name not in classes:
+            raise CommandError(f"{path} has no device class {name}; it has: {names}")
+        return classes[name]
+    if len(classes) != 1:
+        raise CommandError(f"{path} must have one subclass of vfu.Device, or say which with {path}:CLASS; it has: {names}")
+    return next(iter(classes.values()))
+
+
+def make(cls):
+    try:
+        return cls()
+    except Exception as error:
+        raise CommandError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
+
+
+def number(text):
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise CommandError(f"{text!r} is not a number") from None
+
+
+def run(options):
+    device = make(find_class(options.file))
+    policy = {"bus_master": "enforce", **dict(options.policy)}
+    limits = {name: number(value) for name, value in options.option}
+    where = {"fd": options.fd} if options.socket_path is None else {"socket_path": options.socket_path}
+    try:
+        server = vfu.Server(device, profile=options.profile, policy=policy, options=limits, **where)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    with server:
+        for number_ in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number_, lambda *_: server.stop())
+        server.run()

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Clients: use a device that someone serves."""
+
+import mmap
+import os
+import threading
+import weakref
+from typing import NamedTuple
+
+import libvfu as c
+
+from . import pci
+from .errors import log_level
+from .server import configure, own_fd, read_fields
+
+REGION_NAMES = ("bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "config", "vga")
+IRQ_NAMES = ("intx", "msi", "msix", "err", "req")
+
+# Vectors that get their eventfd when the client connects. Those above get it at first use.
+_EAGER_VECTORS = 64
+
+
+class DeviceInfo(NamedTuple):
+    """What the device says about itself."""
+
+    regions: int
+    irqs: int
+    pci: bool
+    reset: bool
+
+
+class Region:
+    """A region of the device. readN and writeN move little-endian numbers of N bits."""
+
+    def __init__(self, handle, index, name=None):
+        self._h, self.index = handle, index
+        self.name = name or f"region{index}"
+        self.size, offset, self.flags, fd, self.areas, self.type, self.subtype = c.client_region_info(handle, index)
+        self._file = (fd, offset)
+        if fd >= 0:
+            weakref.finalize(self, os.close, fd)
+
+    def __repr__(self):
+        return f"<{self.name}: {self.size:#x} bytes>"
+
+    readable = property(lambda self: bool(self.flags & c.VFU_REGION_READ))
+    writable = property(lambda self: bool(self.flags & c.VFU_REGION_WRITE))
+    mappable = property(lambda self: bool(self.flags & c.VFU_REGION_MMAP) and self._file[0] >= 0)
+
+    def read(self, offset, size):
+        """Reads size bytes, or fills a buffer given instead."""
+        return c.vfu_client_region_read(self._h, self.index, offset, size)
+
+    def write(self, offset, data, post=False):
+        """Writes. post: without waiting for an answer; failures then stay unknown."""
+        put = c.vfu_client_region_post if post else c.vfu_client_region_write
+        put(self._h, self.index, offset, data)
+
+    def read8(self, offset):
+        return self.read(offset, 1)[0]
+
+    def read16(self, offset):
+        return int.from_bytes(self.read(offset, 2), "little")
+
+    def read32(self, offset):
+        return int.from_bytes(self.read(offset, 4), "little")
+
+    def read64(self, offset):
+        return int.from_bytes(self.read(offset, 8), "little")
+
+    def write8(self, offset, value, post=False):
+        self.write(offset, value.to_bytes(1, "little"), post)
+
+    def write16(self, offset, value, post=False):
+        self.write(offset, value.to_bytes(2, "little"), post)
+
+    def write32(self, offset, value, post=False):
+        self.write(offset, value.to_bytes(4, "little"), post)
+
+    def write64(self, offset, value, post=False):
+        self.write(offset, value.to_bytes(8, "little"), post)
+
+    def map(self, area=0):
+        """Maps the region, or one of its areas. Returns an mmap, which outlives the connection."""
+        if not self.mappable:
+            raise ValueError(f"{self.name} cannot be mapped")
+        fd, base = self._file
+        offset, size = self.areas[area] if self.areas else (0, self.size)
+        protection = (mmap.PROT_READ if self.readable else 0) | (mmap.PROT_WRITE if self.writable else 0)
+        return mmap.mmap(fd, size, prot=protection, offset=base + offset)
+
+
+class Config(Region):
+    """Configuration space. The header's fields are attributes: vendor_id, command, class_code..."""
+
+    def __getattr__(self, name):
+        if name not in pci.FIELDS:
+            raise AttributeError(name)
+        offset, width = pci.FIELDS[name]
+        return int.from_bytes(self.read(offset, width), "little")
+
+    def __setattr__(self, name, value):
+        if name in pci.FIELDS:
+            offset, width = pci.FIELDS[name]
+            self.write(offset, value.to_bytes(width, "little"))
+        else:
+            object.__setattr__(self, name, value)
+
+    @property
+    def bus_master(self):
+        """Whether the device may reach memory and send messages."""
+        return bool(self.command & pci.COMMAND_BUS_MASTER)
+
+    @bus_master.setter
+    def bus_master(self, on):
+        command = self.command & ~pci.COMMAND_BUS_MASTER
+        self.command = command | (pci.COMMAND_BUS_MASTER if on else 0)
+
+    @property
+    def capabilities(self):
+        """The capability list."""
+        return pci.capabilities(self.read(0, min(self.size, 256)))
+
+
+class Regions:
+    """The regions, by name (bar0 to bar5, rom, config, vga) or index. Asked for once each."""
+
+    def __init__(self, handle, count):
+        self._h, self._count, self._known = handle, count, {}
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, index):
+        if not 0 <= index < self._count:
+            raise IndexError(f"the device has {self._count} regions")
+        if index not in self._known:
+            kind = Config if index == c.VFU_REGION_CONFIG else Region
+            name = REGION_NAMES[index] if index < len(REGION_NAMES) else None
+            self._known[index] = kind(self._h, index, name)
+        return self._known[index]
+
+    def __getattr__(self, name):
+        if name not in REGION_NAMES:
+            raise AttributeError(name)
+        return self[REGION_NAMES.index(name)]
+
+
+class Vector:
+    """One interrupt vector."""
+
+    def __init__(self, handle, index, vector):
+        self._h, self.index, self.vector = handle, index, vector
+        self._fd = None
+
+    @property
+    def fd(self):
+        """The eventfd that the device signals: for event loops."""
+        if self._fd is None:
+            _arm([self])
+        return self._fd
+
+    def wait(self, timeout=None):
+        """Waits until the device raises it; serves the device's DMA meanwhile. How often it was raised, 0: timeout."""
+        milliseconds = -1 if timeout is None else max(0, round(timeout * 1000))
+        return c.client_wait_eventfd(self._h, self.fd, milliseconds)
+
+    def trigger(self):
+        """Makes the device raise it."""
+        c.vfu_client_irq_trigger(self._h, self.index, self.vector, 1)
+
+    def mask(self):
+        c.vfu_client_irq_mask(self._h, self.index, self.vector, 1)
+
+    def unmask(self):
+        c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
+
+
+def _arm(vectors):
+    """Gives neighbouring vectors of one index their eventfds."""
+    fds = []
+    try:
+        for _ in vectors:
+            fds.append(c.eventfd_new())
+        c.client_set_eventfds(vectors[0]._h, vectors[0].index, vectors[0].vector, fds)
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+    for vector, fd in zip(vectors, fds):
+        vector._fd = fd
+        weakref.finalize(vector, os.close, fd)
+
+
+class Irq(Vector):
+    """An interrupt of the device and its vectors: irq[i]. Itself it stands for vector 0."""
+
+    def __init__(self, handle, index):
+        super().__init__(handle, index, 0)
+        info = c.vfu_irq_info()
+        c.vfu_client_irq_info(handle, index, info)
+        self.count, self.flags = info.count, info.flags
+        self._vectors = [Vector(handle, index, i) for i in range(info.count)]
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, vector):
+        return self._vectors[vector]
+
+    @property
+    def fd(self):
+        return self[0].fd
+
+    def disable(self):
+        """Takes all eventfds away from the device; use a vector again to give it a new one."""
+        c.vfu_client_irq_disable(self._h, self.index)
+        self._vectors = [Vector(self._h, self.index, i) for i in range(self.count)]
+
+    def _arm(self):
+        if self.count and self.flags & c.VFU_IRQ_EVENTFD:
+            _arm(self._vectors[:_EAGER_VECTORS])
+
+
+class Irqs:
+    """The interrupts, by name (intx, msi, msix, err, req) or index."""
+
+    def __init__(self, handle, count, arm):
+        self._all = [Irq(handle, index) for index in range(count)]
+        if arm:
+            for irq in self._all:
+                irq._arm()
+
+    def __len__(self):
+        return len(self._all)
+
+    def __getitem__(self, index):
+        return self._all[index]
+
+    def __getattr__(self, name):
+        if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self._all):
+            raise AttributeError(name)
+        return self._all[IRQ_NAMES.index(name)]
+
+
+class Buffer(mmap.mmap):
+    """Memory for DMA: an mmap that knows its address for the device (iova) and whether the device maps it."""
+
+    iova = None
+    shared = False
+
+
+class ClientDma:
+    """Memory that the device may reach."""
+
+    _FIRST = 0x1000_0000
+
+    def __init__(self, client):
+        self._client = weakref.ref(client)
+        self._h = client._h
+        self._maps = {}  # iova: (size, hold, buffer)
+
+    def alloc(self, size, iova=None, shared=True, read=True, write=True):
+        """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
+
+        read and write: what the device may do. iova: its address, by default a free one.
+        """
+        size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+        fd = -1
+        try:
+            if shared:
+                fd = os.memfd_create("vfu-dma", os.MFD_CLOEXEC)
+                os.ftruncate(fd, size)
+            buffer = Buffer(fd, size)
+            self.map(buffer, self._free(size) if iova is None else iova, fd=fd, read=read, write=write)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return buffer
+
+    def map(self, buffer, iova, fd=-1, fd_offset=0, read=True, write=True):
+        """Maps any buffer. fd: the file behind it, which the device then maps too."""
+        self._client()._enable_bus_master()
+        flags = (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
+        hold = c.hold_buffer(buffer)
+        c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset)
+        self._maps[iova] = (memoryview(buffer).nbytes, hold, buffer)
+        if isinstance(buffer, Buffer):
+            buffer.iova, buffer.shared = iova, fd >= 0
+
+    def unmap(self, what):
+        """Takes memory away from the device: a buffer, or the address it was mapped at."""
+        if isinstance(what, int):
+            iova = what
+        else:
+            iova = next((iova for iova, entry in self._maps.items() if entry[2] is what), None)
+        if iova not in self._maps:
+            raise ValueError("not mapped")
+        c.vfu_client_dma_unmap(self._h, iova, self._maps[iova][0])
+        del self._maps[iova]
+
+    def _free(self, size):
+        at = self._FIRST
+        for iova in sorted(self._maps):
+            if iova >= at + size:
+                break
+            at = max(at, iova + self._maps[iova][0])
+        return at
+
+
+def _serve(handle):
+    """The background thread: until the connection ends."""
+    try:
+        while True:
+            c.vfu_client_serve(handle, -1)
+    except OSError:
+        pass
+
+
+class Client:
+    """A connection to a device: at a path, or over a connected socket.
+
+    background: a thread serves the device's DMA all the time; else it is served in every call that waits.
+    timeout: seconds to wait for each answer; 0: for ever. irqs: give every interrupt its eventfd now.
+    bus_master: set Command.BusMaster before the first DMA range, as drivers do.
+    """
+
+    def __init__(self, path=None, *, fd=None, background=False, timeout=5.0, irqs=True, bus_master=True,
+                 profile=None, policy=None, options=None):
+        if (path is None) == (fd is None):
+            raise ValueError("give either path or fd")
+        self._h = self._thread = None
+        handle = c.vfu_client_new()
+        c.client_set_hooks(handle, log_level())
+        settings = {"timeout_ms": round(timeout * 1000), **(options or {})}
+        configure(c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings)
+        if fd is None:
+            c.vfu_client_connect(handle, os.fspath(path))
+        else:
+            c.vfu_client_attach(handle, own_fd(fd))
+        self._h = handle
+        try:
+            self._set_up(background, irqs)
+        except BaseException:
+            self.close()
+            raise
+        self._bus_master = bus_master
+
+    def _set_up(self, background, irqs):
+        raw = c.vfu_device_info()
+        c.vfu_client_device_info(self._h, raw)
+        self.info = DeviceInfo(raw.num_regions, raw.num_irqs, raw.pci, raw.reset)
+        self.regions = Regions(self._h, self.info.regions)
+        self.irqs = Irqs(self._h, self.info.irqs, irqs)
+        self.dma = ClientDma(self)
+        if background:
+            self._thread = threading.Thread(target=_serve, args=(self._h,), name="vfu-client", daemon=True)
+            self._thread.start()
+
+    def _enable_bus_master(self):
+        if self._bus_master and self.info.pci and not self.config.bus_master:
+            self.config.bus_master = True
+        self._bus_master = False
+
+    @property
+    def config(self):
+        """Configuration space."""
+        return self.regions.config
+
+    @property
+    def limits(self):
+        """What was agreed when connecting: major, minor, max_data_xfer_size..."""
+        return read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
+
+    @property
+    def stats(self):
+        """Counters: requests_out, bytes_in, late_replies..."""
+        return read_fields(c.vfu_stats, c.vfu_client_stats, self._h)
+
+    @property
+    def connected(self):
+        try:
+            return self._h is not None and c.vfu_client_status(self._h) == 0
+        except OSError:
+            return False
+
+    def reset(self):
+        """Resets the device."""
+        c.vfu_client_reset(self._h)
+
+    def feature(self, flags, data=b""):
+        """DEVICE_FEATURE: flags as in linux/vfio.h. Returns the data of the reply."""
+        return c.vfu_client_feature(self._h, flags, data)
+
+    def serve(self, timeout=None):
+        """Serves the device's DMA for so many seconds. Returns how many requests there were."""
+        return c.vfu_client_serve(self._h, -1 if timeout is None else round(timeout * 1000))
+
+    def close(self):
+        """Ends the connection."""
+        handle, self._h = self._h, None
+        if handle is None:
+            return
+        c.vfu_client_disconnect(handle)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        # The memory is not the device's any more.
+        if hasattr(self, "dma"):
+            self.dma._maps.clear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_h", None) is not None:
+            self.close()

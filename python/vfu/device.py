@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Devices: subclass Device, declare regions, registers and interrupts, serve it."""
+
+import asyncio
+import enum
+import errno
+import inspect
+
+import libvfu as c
+
+from .dma import DeviceDma, dma_range
+from .errors import Error, log_level, report
+from .irqs import DeviceIrqs, Irqs
+from .regions import Range, Register, collect
+
+
+class Gate(enum.IntEnum):
+    """What a gate is asked about."""
+
+    DMA_MAP = c.VFU_GATE_DMA_MAP
+    DMA_UNMAP = c.VFU_GATE_DMA_UNMAP
+    RESET = c.VFU_GATE_RESET
+    FEATURE_SET = c.VFU_GATE_FEATURE_SET
+    FLR = c.VFU_GATE_FLR
+    DISCONNECT = c.VFU_GATE_DISCONNECT
+
+
+class Device:
+    """A PCI device. Its state outlives connections.
+
+    A handler that raises gives the client an error: the errno of an OSError, else EIO; and it is logged.
+    """
+
+    vendor_id = 0
+    device_id = 0
+    subsystem_vendor_id = 0
+    subsystem_id = 0
+    class_code = 0
+    revision = 0
+    config_size = 256
+    capabilities = ()  # (id, bytes after the next pointer)
+    irqs = Irqs()
+
+    # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
+    _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
+
+    def __init__(self):
+        cls = type(self)
+        regions, self._parts = collect(cls)
+        self._loop = None
+        self._tasks = set()  # of handlers
+        self._background = set()  # of spawn()
+        self._handle = handle = c.DeviceHandle(self)
+        c.device_set_log_level(handle, log_level())
+        c.vfu_device_set_ids(
+            handle, self.vendor_id, self.device_id, self.subsystem_vendor_id, self.subsystem_id
+        )
+        c.vfu_device_set_class(handle, self.class_code, self.revision)
+        c.vfu_device_set_config_size(handle, self.config_size)
+        for region in regions.values():
+            region._install(handle)
+        for part in self._parts:
+            part._install(handle)
+        for identity, data in self.capabilities:
+            c.vfu_device_add_capability(handle, identity, data)
+        cls.irqs._install(handle, regions)
+        c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
+        self.irqs = DeviceIrqs(handle, cls.irqs)
+        self.dma = DeviceDma(handle)
+        self._clear_registers()
+
+    # ---- for subclasses ----
+
+    def reset(self):
+        """The client reset the device. Registers have their reset values again and coroutines are cancelled."""
+
+    def on_connect(self):
+        """A client has connected."""
+
+    def on_disconnect(self):
+        """The client has gone."""
+
+    def on_dma_map(self, range):
+        """A range of memory has come."""
+
+    def on_dma_unmap(self, range):
+        """A range of memory is about to go."""
+
+    def on_config_write(self, offset, size):
+        """The client has written to configuration space."""
+
+    def on_gate(self, what):
+        """Asked before what changes memory or state (a Gate). Raise to refuse; a coroutine makes the client wait."""
+
+    def config_read(self, offset, size):
+        """Configuration space as the device sees it."""
+        return c.vfu_device_config_read(self._handle, offset, size)
+
+    def config_write(self, offset, data):
+        """Writes read-only bits too, without side effects."""
+        c.vfu_device_config_write(self._handle, offset, data)
+
+    def spawn(self, coroutine):
+        """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task."""
+        return self._start(coroutine, self._background)
+
+    # ---- called by the library ----
+
+    def _gate(self, what):
+        result = self.on_gate(Gate(what))
+        if inspect.iscoroutine(result):
+            self._start(self._answer_gate(result), self._background)
+            return True
+        return False
+
+    async def _answer_gate(self, coroutine):
+        status = 0
+        try:
+            await coroutine
+        except Exception as error:
+            status = -report(self.on_gate, error)
+        c.vfu_device_gate_done(self._handle, status)
+
+    def _reset(self):
+        self._cancel()
+        self._clear_registers()
+        if inspect.iscoroutine(result := self.reset()):
+            result.close()
+            raise TypeError("reset() is no coroutine: what must be awaited before a reset belongs in on_gate()")
+
+    def _dma_mapped(self, *args):
+        self.on_dma_map(dma_range(*args))
+
+    def _dma_unmapping(self, *args):
+        self.on_dma_unmap(dma_range(*args))
+
+    def _connected(self):
+        if inspect.iscoroutine(result := self.on_connect()):
+            self._spawn_handler(result)
+
+    def _disconnected(self):
+        self._cancel()
+        self.on_disconnect()
+
+    def _spawn_handler(self, coroutine):
+        """Runs on what a handler began; a reset or the end of the connection cancels it."""
+        self._start(coroutine, self._tasks)
+
+    def _answer_later(self, coroutine, deferred):
+        self._spawn_handler(self._answer(coroutine, deferred))
+
+    async def _answer(self, coroutine, deferred):
+        try:
+            deferred.answer(await coroutine)
+        except Exception as error:
+            deferred.fail(report(coroutine, error))
+
+    # ---- inside ----
+
+    def _wants(self, name):
+        # Registers and tasks are ours to look after, so reset and disconnect are always wanted.
+        return name is None or getattr(type(self), name) is not getattr(Device, name)
+
+    def _has_coroutines(self):
+        functions = [getattr(self, name) for name in ("on_connect", "on_gate")]
+        for part in self._parts:
+            functions += [part.function] if isinstance(part, Range) else [part.read, part.write]
+        return any(inspect.iscoroutinefunction(function) for function in functions)
+
+    def _clear_registers(self):
+        for part in self._parts:
+            if isinstance(part, Register):
+                part.__set__(self, part.reset)
+
+    def _cancel(self):
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _start(self, coroutine, tasks):
+        if self._loop is None:
+            coroutine.close()
+            raise RuntimeError("coroutines need a server that runs an event loop: Server.run(event_loop=True)")
+        task = self._loop.create_task(coroutine)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        task.add_done_callback(_report_task)
+        return task
+
+
+def _report_task(task):
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not (isinstance(error, Error) and error.errno == errno.ECANCELED):
+        report(task.get_coro(), error)
+
+
+def check_device(device):
+    """What a server needs; gives a useful message to those who forgot something."""
+    if isinstance(device, type):
+        raise TypeError(f"serve an instance: {device.__name__}()")
+    if not isinstance(device, Device):
+        raise TypeError(f"a vfu.Device is wanted, not {type(device).__name__}")
+    if not hasattr(device, "_handle"):
+        raise TypeError(f"{type(device).__name__}.__init__() must call super().__init__() first")
+
+
+async def cancel_all(tasks):
+    """Cancels tasks and waits until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""A device's access to the client's memory."""
+
+import asyncio
+import threading
+from typing import NamedTuple
+
+import libvfu as c
+
+from .errors import make_error
+
+
+class DmaRange(NamedTuple):
+    """A range of the client's memory. mapped: the device reaches it directly, else by messages."""
+
+    iova: int
+    size: int
+    readable: bool
+    writable: bool
+    mapped: bool
+
+
+def dma_range(iova, size, flags, mapped):
+    return DmaRange(iova, size, bool(flags & c.VFU_DMA_READ), bool(flags & c.VFU_DMA_WRITE), bool(mapped))
+
+
+async def _finish(start, handle, iova, data, kick):
+    """Awaits a copy that start begins."""
+    loop = asyncio.get_running_loop()
+    thread = threading.get_ident()
+    future = loop.create_future()
+
+    def settle(status, result):
+        if future.done():
+            return
+        if status == 0:
+            future.set_result(result)
+        else:
+            future.set_exception(make_error(-status))
+            future.exception()  # seen, should nobody wait any more
+
+    def done(status, result):
+        if threading.get_ident() == thread:
+            settle(status, result)
+        else:
+            loop.call_soon_threadsafe(settle, status, result)
+
+    result = start(handle, iova, data, done)
+    if result is not None:
+        return result
+    if kick:
+        kick()
+    return await future
+
+
+class DeviceDma:
+    """self.dma of a device. Copies of any length, over mapped and message ranges alike."""
+
+    def __init__(self, handle):
+        self._handle = handle
+        self._kick = None  # makes the server's event loop look for what it has to send
+
+    async def read(self, iova, size):
+        """Reads size bytes, or fills a buffer that is given instead."""
+        return await _finish(c.dma_read, self._handle, iova, size, self._kick)
+
+    async def write(self, iova, data):
+        """Writes data. It must not change until then."""
+        await _finish(c.dma_write, self._handle, iova, data, self._kick)
+
+    def read_sync(self, iova, size):
+        """The same, waiting; in a handler other requests of the client are served meanwhile."""
+        return c.vfu_dma_read(self._handle, iova, size)
+
+    def write_sync(self, iova, data):
+        """The same, waiting; in a handler other requests of the client are served meanwhile."""
+        c.vfu_dma_write(self._handle, iova, data)
+
+    def map(self, iova, size, write=True):
+        """Pins a mapped range and returns it as a buffer; release() it, or the client's unmap waits."""
+        return c.dma_pin(self._handle, iova, size, c.VFU_DMA_READ | (c.VFU_DMA_WRITE if write else 0))
+
+    @property
+    def ranges(self):
+        """All ranges, in ascending order."""
+        return [dma_range(*item) for item in c.dma_ranges(self._handle)]

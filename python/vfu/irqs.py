@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Interrupts of a device."""
+
+import errno
+
+import libvfu as c
+
+
+class Irqs:
+    """Which interrupts a device has: INTx pin (1 to 4), MSI vectors, MSI-X vectors.
+
+    The MSI-X table gets a BAR of its own, the first free one, unless msix_bar says which; table and
+    pending bits then are at the offsets given.
+    """
+
+    def __init__(self, intx=0, msi=0, msix=0, msix_bar=None, msix_table=0, msix_pba=None):
+        self.intx, self.msi, self.msix = intx, msi, msix
+        self.msix_bar, self.msix_table = msix_bar, msix_table
+        table_size = 1 << max(msix * 16 - 1, 0).bit_length()
+        self.msix_pba = max(0x800, msix_table + table_size) if msix_pba is None else msix_pba
+
+    def _install(self, handle, regions):
+        c.vfu_device_set_intx(handle, self.intx)
+        if self.msi:
+            c.vfu_device_set_msi(handle, self.msi)
+        if self.msix:
+            bar = self._table_bar(handle, regions) if self.msix_bar is None else self.msix_bar
+            c.vfu_device_set_msix(handle, self.msix, bar, self.msix_table, self.msix_pba)
+
+    def _table_bar(self, handle, regions):
+        taken = set(regions) | {i + 1 for i, region in regions.items() if getattr(region, "is64", False)}
+        free = [i for i in range(6) if i not in taken]
+        if not free:
+            raise ValueError("no BAR is free for the MSI-X table: put it into one with msix_bar")
+        end = self.msix_pba + (self.msix + 63) // 64 * 8
+        size = max(4096, 1 << (end - 1).bit_length())
+        c.device_set_region(handle, free[0], size, c.VFU_REGION_READ | c.VFU_REGION_WRITE, 0, -1, [])
+        return free[0]
+
+
+class Vector:
+    """One message-signalled interrupt of a device."""
+
+    __slots__ = ("_handle", "_index", "_vector")
+
+    def __init__(self, handle, index, vector):
+        self._handle, self._index, self._vector = handle, index, vector
+
+    def trigger(self, after_dma=True):
+        """Raises it, once the DMA that was started before has arrived. False: the client does not listen."""
+        raise_it = c.vfu_irq_raise_after if after_dma else c.vfu_irq_raise
+        try:
+            raise_it(self._handle, self._index, self._vector)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            return False
+        return True
+
+
+class Line(Vector):
+    """INTx: stays raised until lowered."""
+
+    __slots__ = ()
+
+    def raise_(self, after_dma=True):
+        """Asserts the line. False: the client does not listen."""
+        return self.trigger(after_dma)
+
+    def lower(self):
+        """Deasserts it."""
+        c.vfu_irq_lower(self._handle)
+
+
+class DeviceIrqs:
+    """self.irqs of a device: intx, msi[i], msix[i]."""
+
+    def __init__(self, handle, spec):
+        def vectors(index, count):
+            return tuple(Vector(handle, index, i) for i in range(count))
+
+        self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else None
+        self.msi = vectors(c.VFU_IRQ_MSI, spec.msi)
+        self.msix = vectors(c.VFU_IRQ_MSIX, spec.msix)

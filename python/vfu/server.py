@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Servers: give a device to a client, one at a time."""
+
+import asyncio
+import os
+import threading
+
+import libvfu as c
+
+from .device import cancel_all, check_device
+
+OPTIONS = {
+    name[len("VFU_OPT_") :].lower(): getattr(c, name) for name in dir(c) if name.startswith("VFU_OPT_")
+}
+
+
+def configure(set_option, set_policy, set_profile, handle, profile, policy, options):
+    """Applies what clients and servers have in common."""
+    if profile:
+        set_profile(handle, profile)
+    for field, choice in (policy or {}).items():
+        set_policy(handle, field, choice)
+    for name, value in (options or {}).items():
+        if name not in OPTIONS:
+            raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
+        set_option(handle, OPTIONS[name], value)
+
+
+def own_fd(fd):
+    """A descriptor that the library may keep, of a number or of something that has one."""
+    return fd if isinstance(fd, int) else os.dup(fd.fileno())
+
+
+class Server:
+    """Serves a device at a socket path, or on an inherited descriptor (listening or connected; taken over).
+
+    policy: {field: choice}, see the errata table; options: {"timeout_ms": ..., ...}, see vfu.h.
+    """
+
+    def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None):
+        check_device(device)
+        if (socket_path is None) == (fd is None):
+            raise ValueError("give either socket_path or fd")
+        self._h = None
+        self.device = device
+        self._loop = self._done = self._timer = self._thread = None
+        self._stopping = False
+        self._h = c.vfu_server_new(device._handle)
+        try:
+            configure(
+                c.vfu_server_set, c.vfu_server_set_policy, c.vfu_server_set_profile, self._h, profile, policy, options
+            )
+            if fd is None:
+                c.vfu_server_listen(self._h, os.fspath(socket_path))
+            else:
+                c.vfu_server_listen_inherited(self._h, own_fd(fd))
+        except BaseException:
+            self._h = None
+            raise
+
+    # ---- running ----
+
+    def run(self, event_loop=None):
+        """Serves until stop(), or until the only connection has ended.
+
+        A device with coroutines runs in an asyncio event loop; one without is served in C, which is
+        faster. event_loop=True or False decides otherwise.
+        """
+        if event_loop is None:
+            event_loop = self.device._has_coroutines()
+        if event_loop:
+            asyncio.run(self.serve_async())
+            return
+        while not self._stopping and c.server_serve(self._h, self.device._handle):
+            pass
+
+    async def serve_async(self):
+        """The same inside a running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._done = self._loop.create_future()
+        self.device._loop = self._loop
+        self.device.dma._kick = self._kick
+        # One descriptor for all: the sockets' own numbers may be reused behind the loop's back.
+        fd = c.vfu_server_fd(self._h)
+        self._loop.add_reader(fd, self._process)
+        try:
+            self._process()
+            await self._done
+        finally:
+            self._loop.remove_reader(fd)
+            self._set_timer(-1)
+            self.device._loop = self.device.dma._kick = self._loop = None
+            await cancel_all(self.device._tasks | self.device._background)
+
+    def start(self):
+        """Runs it in a thread until close()."""
+        self._thread = threading.Thread(target=self.run, name="vfu-server", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self):
+        """Makes run() and serve_async() return. From any thread."""
+        self._stopping = True
+        handle, loop = self._h, self._loop
+        if handle is not None:
+            c.vfu_server_stop(handle)
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._kick)
+            except RuntimeError:  # the loop was closed meanwhile
+                pass
+
+    def close(self):
+        """Ends the connection and frees the server. The device can be served again."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self.stop()
+            thread.join()
+        self._h = None
+
+    def disconnect(self):
+        """Ends the present connection."""
+        c.vfu_server_disconnect(self._h)
+
+    @property
+    def stats(self):
+        """Counters: requests_in, bytes_out, drops..."""
+        return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def __del__(self):
+        if getattr(self, "_h", None) is not None:
+            self.close()
+
+    # ---- event loop ----
+
+    def _kick(self):
+        if self._loop is not None:
+            self._loop.call_soon(self._process)
+
+    def _process(self):
+        if self._loop is None or self._done.done():
+            return
+        try:
+            c.vfu_server_process(self._h, 0)
+            c.device_reraise(self.device._handle)
+            if self._stopping:
+                self._done.set_result(None)
+                return
+            self._set_timer(c.vfu_server_timeout(self._h))
+        except ConnectionError:
+            self._done.set_result(None)  # nothing left to serve
+        except BaseException as error:
+            self._done.set_exception(error)
+
+    def _set_timer(self, timeout):
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if timeout == 0:
+            self._timer = self._loop.call_soon(self._process)
+        elif timeout > 0:
+            self._timer = self._loop.call_later(timeout / 1000, self._process)
+
+
+def read_fields(kind, function, handle):
+    """What a function puts into a structure, as a dictionary."""
+    raw = kind()
+    function(handle, raw)
+    names = [name for name, value in vars(kind).items() if isinstance(value, property) and name != "thisown"]
+    return {name: getattr(raw, name) for name in names}
+
+
+def serve(device, path, **kwargs):
+    """Serves a device at a socket path until it is interrupted."""
+    with Server(device, path, **kwargs) as server:
+        server.run()
