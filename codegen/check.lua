@@ -204,6 +204,13 @@ local function check_capability(cap, revisions)
 	end
 	required(cap, "min", "number")
 	required(cap, "max", "number")
+	typed(cap, "signed", "boolean")
+	if cap.signed then
+		if cap.default ~= -1 or cap.type ~= "u64" then
+			fault(cap, "%s: signed means a u64 whose default -1 says absent", describe(cap))
+		end
+		return
+	end
 	if cap.min > cap.max then
 		fault(cap, "%s: min is above max", describe(cap))
 	elseif cap.default < cap.min or cap.default > cap.max then

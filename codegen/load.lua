@@ -75,7 +75,7 @@ M.kinds = {
 	case = { keys = set "doc since when of optional" },
 	json = { keys = set "doc since max optional schema" },
 	alt = { keys = set "doc since size when under", items = set "u8 u16 u32 u64" },
-	capability = { keys = set("doc since status type default min max multiple_of role feature in_request " ..
+	capability = { keys = set("doc since status type default min max multiple_of signed role feature in_request " ..
 				  "in_reply drop") },
 	object = { keys = set "doc since status feature in_request in_reply drop", items = set "capability" },
 	erratum = { keys = set "title text peers decision policy choices profiles doc", named = false,

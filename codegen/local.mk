@@ -1,2 +1,94 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
+
+# What every generator uses.  Each output also depends on its own file in codegen/gen/.
+codegen_core = \
+	codegen/main.lua \
+	codegen/load.lua \
+	codegen/check.lua \
+	codegen/model.lua \
+	codegen/expr.lua \
+	codegen/rules.lua \
+	codegen/text.lua \
+	codegen/cname.lua
+
+codegen_inputs = $(codegen_core) $(spec_files)
+
+codegen_c_generators = \
+	codegen/gen/wire_h.lua \
+	codegen/gen/wire_c.lua \
+	codegen/gen/policy_h.lua \
+	codegen/gen/policy_c.lua \
+	codegen/gen/caps_h.lua \
+	codegen/gen/caps_c.lua \
+	codegen/gen/desc_h.lua \
+	codegen/gen/desc_c.lua \
+	codegen/gen/calls_h.lua \
+	codegen/gen/calls_c.lua
+
+EXTRA_DIST += $(codegen_core) $(codegen_c_generators) codegen/README.md codegen/gen/lock.lua
+
+# The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  A failing generator
+# leaves the old target, still out of date, and no temporary file.
+codegen_run = \
+	if $(LUA) -e 'assert(_VERSION == "Lua 5.4")' >/dev/null 2>&1; then \
+	  $(MKDIR_P) $(@D) && \
+	  $(LUA) $(srcdir)/codegen/main.lua $$output $(srcdir)/spec > $@.tmp && \
+	  mv -f $@.tmp $@ || { rm -f $@.tmp; exit 1; }; \
+	else \
+	  echo "$@ is older than: $?" >&2; \
+	  echo "To make it anew install Lua 5.4 (package lua5.4) and run configure again." >&2; \
+	  exit 1; \
+	fi
+
+codegen_headers = \
+	libvfu/gen/wire.h \
+	libvfu/gen/policy.h \
+	libvfu/gen/caps.h \
+	libvfu/gen/desc.h \
+	libvfu/gen/vfu-calls.h
+
+codegen_sources = \
+	libvfu/gen/wire.c \
+	libvfu/gen/policy.c \
+	libvfu/gen/caps.c \
+	libvfu/gen/desc.c \
+	libvfu/gen/vfu-calls.c
+
+libvfu_gen_sources += $(codegen_sources) $(codegen_headers)
+BUILT_SOURCES += $(codegen_headers)
+# Generated and distributed: `make clean` in a tarball must not need Lua.
+MAINTAINERCLEANFILES += $(codegen_headers) $(codegen_sources)
+
+vfuincludedir = $(includedir)/vfu
+vfuinclude_HEADERS = libvfu/gen/wire.h
+
+libvfu/gen/wire.h: codegen/gen/wire_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=wire_h; $(codegen_run)
+
+libvfu/gen/wire.c: codegen/gen/wire_c.lua $(codegen_inputs)
+	$(AM_V_GEN)output=wire_c; $(codegen_run)
+
+libvfu/gen/policy.h: codegen/gen/policy_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=policy_h; $(codegen_run)
+
+libvfu/gen/policy.c: codegen/gen/policy_c.lua $(codegen_inputs)
+	$(AM_V_GEN)output=policy_c; $(codegen_run)
+
+libvfu/gen/caps.h: codegen/gen/caps_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=caps_h; $(codegen_run)
+
+libvfu/gen/caps.c: codegen/gen/caps_c.lua $(codegen_inputs)
+	$(AM_V_GEN)output=caps_c; $(codegen_run)
+
+libvfu/gen/desc.h: codegen/gen/desc_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=desc_h; $(codegen_run)
+
+libvfu/gen/desc.c: codegen/gen/desc_c.lua $(codegen_inputs)
+	$(AM_V_GEN)output=desc_c; $(codegen_run)
+
+libvfu/gen/vfu-calls.h: codegen/gen/calls_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=calls_h; $(codegen_run)
+
+libvfu/gen/vfu-calls.c: codegen/gen/calls_c.lua $(codegen_inputs)
+	$(AM_V_GEN)output=calls_c; $(codegen_run)

@@ -141,11 +141,8 @@ local function build_caps(spec, model)
 	for i, cap in ipairs(spec.capability) do
 		local object = objects[cap] or ""
 		local field = object == "" and cap.name or object .. "_" .. cap.name
-		if object == "twin_socket" and cap.name == "supported" then
-			field = "twin_socket"
-		end
 		model.caps[i] = { name = cap.name, object = object, field = field, type = cap.type,
-			default = cap.default, min = cap.min, max = cap.max, multiple_of = cap.multiple_of,
+			default = cap.default, min = cap.min, max = cap.max, signed = cap.signed or false, multiple_of = cap.multiple_of,
 			role = cap.role, feature = cap.feature or false, in_request = cap.in_request,
 			in_reply = cap.in_reply, drop = cap.drop, doc = text.oneline(cap.doc), since = cap.since,
 			status = cap.status or "stable", bit = i - 1, loc = loc(cap) }

@@ -4,6 +4,7 @@
 -- The capability table of VERSION.  Order is the order of the keys in what we send.
 --   role      what the number means: "receiver" limits what its sender can take; "both" is shared
 --   feature   may be answered only if the other side proposed it
+--   signed    stored as int64_t; its default -1 means absent
 --   drop      1 is dropped first when a reply would grow longer than the request; 0 never (E17)
 
 capability "max_msg_fds" {
@@ -45,8 +46,8 @@ object "twin_socket" {
 		doc = "the client asks for it, or the server grants it",
 	},
 	capability "fd_index" {
-		since = "0.9", type = "u32", default = 0, min = 0, max = 1023, role = "both", feature = true,
-		in_request = false, in_reply = true, drop = 0,
+		since = "0.9", type = "u64", default = -1, signed = true, min = 0, max = 1023, role = "both",
+		feature = true, in_request = false, in_reply = true, drop = 0,
 		doc = "which descriptor of the reply is the client's end",
 	},
 }

@@ -62,7 +62,7 @@ return function(model)
 		entries[#entries + 1] = entry(cap)
 		if cap.default and cap.default ~= 0 then
 			defaults[#defaults + 1] = ("caps->%s = %s;"):format(cap.field,
-				cap.type == "bool" and "true" or c_value(cap.default))
+				cap.type == "bool" and "true" or cap.signed and "-1" or c_value(cap.default))
 		end
 	end
 	return text.fill(template, { table = entries, defaults = defaults })

@@ -21,20 +21,20 @@ extern "C" {
 /* What one side says, or has said, in VERSION. */
 struct vfui_caps {
 	${fields}
-	uint32_t present; /* one bit for each capability that was given, ${bits} for the objects */
+	uint32_t present; /* one bit for each key and object that was given */
 };
 
 ${bit_defines}
 
 enum { VFUI_CAP_BOOL, VFUI_CAP_U32, VFUI_CAP_U64 };
 
-/* One key, or with key "" an object that was given. */
+/* One key. */
 struct vfui_cap {
 	const char *object; /* the object it lies in, or "" */
 	const char *key;
 	uint8_t type;
 	size_t offset; /* of its field in struct vfui_caps */
-	uint64_t min, max, dflt;
+	uint64_t min, max, dflt; /* dflt (uint64_t)-1: an int64_t, -1 if absent */
 	uint64_t multiple_of; /* 0: any */
 	bool feature;	      /* answered only if it was proposed */
 	bool in_request;
@@ -63,19 +63,11 @@ return function(model)
 	local seen = {}
 	for _, cap in ipairs(model.caps) do
 		local object = model.cap_objects[cap.object]
-		if object and cap.field ~= object.name and not seen[object.name] then
-			local has_field = false
-			for _, other in ipairs(model.caps) do
-				has_field = has_field or other.field == object.name
-			end
-			if not has_field then
-				fields[#fields + 1] = ("bool %s; /* the object was given */"):format(object.name)
-			end
-		end
-		if object then
+		if object and not seen[object.name] then
 			seen[object.name] = true
+			fields[#fields + 1] = ("bool %s; /* the object was given */"):format(object.name)
 		end
-		local line = ("%s %s;"):format(storage[cap.type], cap.field)
+		local line = ("%s %s;"):format(cap.signed and "int64_t" or storage[cap.type], cap.field)
 		local one = ("%s /* %s */"):format(line, cap.doc)
 		fields[#fields + 1] = text.width(one) <= 92 and one or text.c_comment(cap.doc) .. "\n" .. line
 		bits[#bits + 1] = ("#define VFUI_CAPS_%s (1u << %d)"):format(cap.field:upper(), cap.bit)
@@ -84,5 +76,5 @@ return function(model)
 		bits[#bits + 1] = ("#define VFUI_CAPS_OBJECT_%s (1u << %d)"):format(object.name:upper(),
 									    #model.caps + i - 1)
 	end
-	return text.fill(template, { fields = fields, bit_defines = bits, bits = "and" })
+	return text.fill(template, { fields = fields, bit_defines = bits })
 end
