@@ -64,6 +64,11 @@ for _, op in ipairs { "add", "sub", "mul", "div", "div_up", "band", "shr", "eq",
 	M[op] = two(op)
 end
 
+-- Does exactly one bit of a stand?
+function M.one_bit(a)
+	return { op = "one_bit", a = a }
+end
+
 function M.negate(a)
 	local flip = { eq = "ne", ne = "eq" }
 	if flip[a.op] then
@@ -183,8 +188,11 @@ function M.c(e, env, above)
 	elseif op == "policy" then
 		return env.policy .. e.policy .. " == " ..
 		       ("VFUI_" .. e.policy .. "_" .. e.choice):upper()
+	elseif op == "one_bit" then
+		return "one_bit(" .. M.c(e.a, env) .. ")"
 	elseif op == "not" then
-		return "!(" .. M.c(e.a, env) .. ")"
+		local s = M.c(e.a, env)
+		return e.a.op == "one_bit" and "!" .. s or "!(" .. s .. ")"
 	elseif op == "div_up" then
 		return "div_up(" .. M.c(e.a, env) .. ", " .. M.c(e.b, env) .. ")"
 	elseif op == "ne" and e.a.op == "band" and e.b.op == "num" and e.b.v == 0 then
@@ -195,7 +203,8 @@ function M.c(e, env, above)
 		return "!(" .. M.c(e.a, env) .. ")"
 	end
 	local p = prec[op]
-	local a, b = M.c(e.a, env, p), M.c(e.b, env, p + 1)
+	local chained = op == "andalso" or op == "orelse"
+	local a, b = M.c(e.a, env, p), M.c(e.b, env, chained and p or p + 1)
 	if (op == "add" or op == "mul") and not wide(e.a) and not wide(e.b) then
 		a = "(uint64_t)" .. a
 	end
@@ -224,6 +233,8 @@ function M.py(e, env, above)
 		return env[op]
 	elseif op == "policy" then
 		return env.policy .. e.policy .. " == \"" .. e.choice .. "\""
+	elseif op == "one_bit" then
+		return "bin(" .. M.py(e.a, env) .. ").count(\"1\") == 1"
 	elseif op == "not" then
 		return "not (" .. M.py(e.a, env) .. ")"
 	elseif op == "div_up" then
@@ -258,6 +269,8 @@ function M.text(e, above)
 		return "the payload's length"
 	elseif op == "policy" then
 		return "policy " .. e.policy .. " is " .. e.choice
+	elseif op == "one_bit" then
+		return M.text(e.a, true) .. " has one bit set"
 	elseif op == "not" then
 		return "not (" .. M.text(e.a) .. ")"
 	elseif op == "div_up" then

@@ -291,7 +291,7 @@ local function number(model, v, scope, where, assume)
 end
 
 local conditions = { eq = true, ne = true, lt = true, gt = true, ge = true, andalso = true, orelse = true,
-		     ["not"] = true, policy = true }
+		     ["not"] = true, policy = true, one_bit = true }
 
 local function condition(model, v, scope, where)
 	if v == nil then

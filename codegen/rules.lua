@@ -99,8 +99,7 @@ rule {
 rule {
 	name = "exactly_one", where = "field", takes = "members", phase = 2,
 	broken = function(x)
-		local m = masked(x)
-		return E.orelse(E.eq(m, zero), E.ne(E.band(m, E.sub(m, one)), zero))
+		return E.negate(E.one_bit(masked(x)))
 	end,
 	text = function(x) return "has exactly one of " .. words(x.names, "and") end,
 	bounds = function(x)
@@ -116,8 +115,7 @@ rule {
 rule {
 	name = "at_most_one", where = "field", takes = "members", phase = 2,
 	broken = function(x)
-		local m = masked(x)
-		return E.ne(E.band(m, E.sub(m, one)), zero)
+		return E.andalso(E.ne(masked(x), zero), E.negate(E.one_bit(masked(x))))
 	end,
 	text = function(x) return "has at most one of " .. words(x.names, "and") end,
 	bounds = function(x)
@@ -249,7 +247,7 @@ rule {
 rule {
 	name = "power_of_two", where = "field", takes = "true", phase = 2,
 	broken = function(x)
-		return E.orelse(E.eq(x.value, zero), E.ne(E.band(x.value, E.sub(x.value, one)), zero))
+		return E.negate(E.one_bit(x.value))
 	end,
 	text = function() return "is a power of two" end,
 	bounds = function(x)

@@ -87,7 +87,7 @@ local function breakable(s)
 		if c == '"' then
 			quoted = not quoted
 		end
-		local can = c == " " and not quoted and before:find("[&|,]$")
+		local can = c == " " and not quoted and (before:find("&&$") or before:sub(-2) == "||" or before:find(",$"))
 		out[i] = can and "\0" or c
 	end
 	return table.concat(out)

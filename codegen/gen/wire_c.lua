@@ -45,9 +45,15 @@ static int bad(const struct view *v, const char *field, const char *rule, uint64
 	return -EINVAL;
 }
 
+/* No wrap, unlike (a + b - 1) / b. */
 static uint64_t div_up(uint64_t a, uint64_t b)
 {
 	return a / b + (a % b != 0);
+}
+
+static bool one_bit(uint64_t value)
+{
+	return value != 0 && (value & (value - 1)) == 0;
 }
 
 /* Do all bytes from at on form one string, with its NUL and no other? */
@@ -390,15 +396,19 @@ end
 
 local function union_case(body, c, e)
 	body[#body + 1] = text.c_comment(("%s: %s"):format(c.loc, c.doc), "\t\t")
-	local condition = c.when and E.c(c.optional and E.andalso(c.when, { op = "raw" }) or c.when, e) or "true"
-	body[#body + 1] = text.c_statement("\t\t", "if (", condition, ")")
+	local condition = c.when and E.c(c.when, e) or "true"
+	local rule = ("is exactly %d bytes"):format(c.struct.size)
 	if c.struct.tail then
-		body[#body + 1] = ("\t\t\treturn %s;"):format(call(c.struct, "at", "in"))
+		body[#body + 1] = text.c_statement("\t\t", "if (", condition, ")")
 	else
-		body[#body + 1] = ("\t\t\treturn v->len - at == %d ? %s :"):format(c.struct.size,
-										 call(c.struct, "at", "in"))
-		body[#body + 1] = ("\t\t\t\t\tbad(v, \"%s\", \"is exactly %d bytes\", at, v->len - at);"):format(
-			c.name, c.struct.size)
+		body[#body + 1] = text.c_statement("\t\t", "if (", condition, ") {")
+		body[#body + 1] = ("\t\t\tif (v->len - at != %d)"):format(c.struct.size)
+		body[#body + 1] = text.c_statement("\t\t\t\t", "return bad(",
+			("v, \"%s\", \"%s\", at, v->len - at"):format(c.name, rule), ");")
+	end
+	body[#body + 1] = ("\t\t\treturn %s;"):format(call(c.struct, "at", "in"))
+	if not c.struct.tail then
+		body[#body + 1] = "\t\t}"
 	end
 end
 
@@ -645,7 +655,8 @@ local function check_part(out, part)
 	end
 	rule_tests(body, part.rules, e)
 	fd_tests(body, part.fds, e, false)
-	body[#body + 1] = "\t" .. tail_tests(body, part, declarations, e)
+	local last = tail_tests(body, part, declarations, e)
+	body[#body + 1] = "\t" .. last
 	if not copies then
 		for i, line in ipairs(body) do
 			body[i] = line:gsub("sizeof%(in%)", part.cname and "sizeof(struct " .. part.cname .. ")" or "0")
