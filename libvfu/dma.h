@@ -16,15 +16,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vfu.h"
+#include "list.h"
 #include "ranges.h"
+#include "vfu.h"
 
 struct vfui_conn;
 struct vfui_policy;
-struct vfui_file;
-struct vfui_dma_op;
+struct vfui_dma_file;
 struct vfui_dma_chunk;
-struct vfui_dma_pin_slot;
+struct vfui_dma_slot;
 
 /* All on the owner, each may be NULL; set before the first connection. */
 struct vfui_dma_hooks {
@@ -50,31 +50,29 @@ struct vfui_dma_limits {
 /* Unmapped ranges that are still pinned. */
 struct vfui_dma_wait;
 
-/* Something to run once all message DMA started before it is answered. */
-struct vfui_dma_fence;
-
 #define VFUI_DMA_FILES 256 /* hash buckets of kept files */
 
 struct vfui_dma {
 	pthread_mutex_t lock;
-	pthread_cond_t quiet; /* senders fell to 0 */
+	pthread_cond_t quiet; /* pumping ended */
 	struct vfui_dma_hooks hooks;
 	struct vfui_dma_limits limits;
 
-	struct vfui_ranges ranges;
-	struct vfui_file *files[VFUI_DMA_FILES];
-	struct vfui_dma_range *doomed; /* out of the table, still pinned */
-	struct vfui_dma_pin_slot *pins;
-	uint32_t npins, free_pin;
+	struct vfui_ranges maps; /* changed by the owner only, with the lock */
+	struct vfui_list doomed; /* out of the table, still pinned */
+	struct vfui_dma_file *files[VFUI_DMA_FILES];
+	struct vfui_dma_slot *slots; /* of the public pins */
+	uint32_t nslots, free_slot;
 	atomic_bool blocked; /* bus mastering is off and that counts (E63) */
 
-	struct vfui_conn *conn;             /* NULL: no client */
-	unsigned senders;                   /* threads inside vfui_conn_send on our behalf */
-	struct vfui_dma_op *ops, *ops_tail; /* unfinished ones in order of start */
-	struct vfui_dma_fence *fences, *fences_tail;
+	struct vfui_conn *conn; /* NULL: no client */
+	struct vfui_list ops;   /* unfinished, in order of start */
+	struct vfui_list fences;
 	struct vfui_dma_chunk *chunks, *free_chunks;
 	uint64_t seq, read_inflight;
 	uint32_t inflight;
+	bool pumping; /* a thread uses conn */
+	bool again;   /* and is to look once more before it stops */
 };
 
 int vfui_dma_init(struct vfui_dma *dma, const struct vfui_dma_hooks *hooks);
