@@ -6,18 +6,19 @@
 bindings_gen = bindings/gen/vfu_wrap.c bindings/gen/libvfu.py
 bindings_inputs = bindings/vfu.i bindings/callbacks.h libvfu/vfu.h
 
-# SWIG writes both files at once; the second rule only says so.
+# SWIG writes both files at once; the second rule is for the case that only one is left.
 bindings/gen/vfu_wrap.c: $(bindings_inputs)
 	$(AM_V_GEN)$(MKDIR_P) bindings/gen/tmp && \
-	if test "$(SWIG)" = false; then \
-		echo "$@ is older than one of: $(bindings_inputs); to make it anew install SWIG 4" >&2; exit 1; \
-	fi && \
 	$(SWIG) -python -Wall -Werror -I$(srcdir)/libvfu -I$(srcdir)/bindings -outdir bindings/gen/tmp \
-		-o bindings/gen/tmp/vfu_wrap.c $(srcdir)/bindings/vfu.i && \
-	mv bindings/gen/tmp/libvfu.py bindings/gen/libvfu.py && \
-	mv bindings/gen/tmp/vfu_wrap.c $@ && rmdir bindings/gen/tmp
+	  -o bindings/gen/tmp/vfu_wrap.c $(srcdir)/bindings/vfu.i && \
+	mv bindings/gen/tmp/libvfu.py bindings/gen/tmp/vfu_wrap.c bindings/gen/ && \
+	rmdir bindings/gen/tmp || { rm -rf bindings/gen/tmp; \
+	  echo "$@ is older than one of: $(bindings_inputs)" >&2; \
+	  echo "To make it anew install SWIG 4 (package swig) and run configure again." >&2; \
+	  exit 1; }
 bindings/gen/libvfu.py: bindings/gen/vfu_wrap.c
-	$(AM_V_at)touch $@
+	@test -f $@ || { rm -f bindings/gen/vfu_wrap.c && \
+	  $(MAKE) $(AM_MAKEFLAGS) bindings/gen/vfu_wrap.c; }
 
 EXTRA_DIST += bindings/vfu.i $(bindings_gen)
 MAINTAINERCLEANFILES += $(bindings_gen)
@@ -37,10 +38,16 @@ bindings_libwrap_la_LDFLAGS = $(AM_LDFLAGS)
 pyexec_LTLIBRARIES = bindings/_libvfu.la
 bindings__libvfu_la_SOURCES = $(bindings_sources)
 bindings__libvfu_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_CPPFLAGS)
-bindings__libvfu_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared
+bindings__libvfu_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-export-symbols-regex "^PyInit_"
 bindings__libvfu_la_LIBADD = bindings/libwrap.la libvfu/libvfu.la
 
 python_PYTHON = bindings/gen/libvfu.py
+
+# The module is linked anew when it is installed, against the installed library. In a variable
+# because automake would take a plain name for a replacement of its own rule.
+install_module = install-pyexecLTLIBRARIES
+$(install_module): install-libLTLIBRARIES
 else
 EXTRA_DIST += $(bindings_sources)
 endif

@@ -35,7 +35,13 @@ python/bin/vfu: python/vfu-command.in Makefile
 	$(SED) -e 's|[@]PYTHON@|$(PYTHON)|' -e 's|[@]pythondir@|$(pythondir)|' \
 		-e 's|[@]pyexecdir@|$(pyexecdir)|' $(srcdir)/python/vfu-command.in > $@.tmp && \
 	chmod +x $@.tmp && mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
-CLEANFILES += python/bin/vfu
+
+# For ./run: the interpreter that configure chose, whatever else is called python3 here.
+python/bin/python3: Makefile
+	$(AM_V_GEN)$(MKDIR_P) python/bin && \
+	printf '#!/bin/sh\nexec "%s" "$$@"\n' '$(PYTHON)' > $@.tmp && \
+	chmod +x $@.tmp && mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+CLEANFILES += python/bin/vfu python/bin/python3
 
 if HAVE_PYTHON
 vfupackagedir = $(pythondir)/vfu
@@ -43,4 +49,5 @@ vfupackage_DATA = $(vfu_package)
 vfuclidir = $(pythondir)/vfu/cli
 vfucli_DATA = $(vfu_cli)
 bin_SCRIPTS += python/bin/vfu
+noinst_SCRIPTS += python/bin/python3
 endif
