@@ -78,7 +78,7 @@ M.kinds = {
 	capability = { keys = set("doc since status type default min max multiple_of signed role feature in_request " ..
 				  "in_reply drop") },
 	object = { keys = set "doc since status feature in_request in_reply drop", items = set "capability" },
-	erratum = { keys = set "title text peers decision policy choices profiles doc", named = false,
+	erratum = { keys = set "title text peers decision policy choices profiles", named = false,
 		    number = true },
 }
 
@@ -146,8 +146,8 @@ function finish(kind, name, where, body)
 	for i = first, #body do
 		local item = kind_of(body[i])
 		if not (grammar.items and item and grammar.items[item]) then
-			fault(where, "%s: entry %d is %s, which does not belong here", describe(node), i,
-			      item and "a " .. item or "not complete")
+			fault(where, item and "%s: entry %d is of kind %s, which does not belong here" or
+			      "%s: entry %d lacks its name or its { ... }", describe(node), i - first + 1, item)
 		end
 		node.items[#node.items + 1] = body[i]
 	end
@@ -235,9 +235,13 @@ local function environment(spec)
 	env.has_fd = E.raw { op = "has_fd" }
 	env.all, env.any = variadic "all", variadic "any"
 	env.div_up = E.raw_binary "div_up"
-	return setmetatable(env, {
+	-- a proxy: assignment to a known word must be seen, too
+	return setmetatable({}, {
 		__index = function(_, name)
-			fault(here(2), "unknown word '%s'", tostring(name))
+			if env[name] == nil then
+				fault(here(2), "unknown word '%s'", tostring(name))
+			end
+			return env[name]
 		end,
 		__newindex = function(_, name)
 			fault(here(2), "a spec sets no globals ('%s')", tostring(name))

@@ -111,7 +111,7 @@ local function build_errata(spec, model)
 		local erratum = { number = node.number, title = text.oneline(node.title),
 				  text = text.oneline(node.text), peers = text.oneline(node.peers),
 				  decision = text.oneline(node.decision), policy = node.policy,
-				  choices = node.choices, profiles = node.profiles, doc = node.doc, loc = loc(node) }
+				  choices = node.choices, profiles = node.profiles, loc = loc(node) }
 		model.errata[#model.errata + 1] = erratum
 	end
 	table.sort(model.errata, function(a, b) return a.number < b.number end)
@@ -119,7 +119,7 @@ local function build_errata(spec, model)
 		if erratum.policy then
 			model.policies[#model.policies + 1] = { name = erratum.policy, choices = erratum.choices,
 				default = erratum.choices[1], profiles = erratum.profiles, erratum = erratum,
-				doc = text.oneline(erratum.doc or erratum.title), loc = erratum.loc }
+				doc = text.oneline(erratum.title), loc = erratum.loc }
 		end
 	end
 	by_name(model.policies)

@@ -5,59 +5,507 @@
 -- and what we do.  An entry with a policy makes a field of struct vfui_policy; its first choice is our
 -- default.
 
-erratum { 1, title = "DMA_WRITE reply count", text = "-", peers = "-", decision = "-",
-	policy = "dma_write_reply", choices = { "lenient", "exact" }, profiles = { strict = "exact", ["libvfio-user"] = "lenient" },
+erratum { 1,
+	title = "Length of the DMA_WRITE reply",
+	text = "The count has 4 bytes up to revision 0.9 and 8 since.",
+	peers = [[libvfio-user wants 16 bytes of payload. QEMU 10.1 and 10.2 send none, or shift the data of
+		DMA_READ by 4 bytes.]],
+	decision = "Send 16. A server takes 16, and under the lenient policy 12 or none as well.",
+	policy = "dma_write_reply", choices = { "lenient", "exact" },
+	profiles = { strict = "exact", ["libvfio-user"] = "lenient" },
 }
 
-erratum { 8, title = "Overlapping DMA_MAP", text = "-", peers = "-", decision = "-",
-	policy = "map_repeat", choices = { "reject", "accept" }, profiles = { strict = "reject", ["libvfio-user"] = "accept" },
+erratum { 2,
+	title = "DMA transfers that come up short",
+	text = "Nothing, later: an error or a smaller count are both lawful.",
+	peers = [[libvfio-user refuses another count than it asked for; recent QEMU answers with an error.]],
+	decision = "Our client answers with an error and never with less; our server takes both.",
 }
 
-erratum { 10, title = "DMA_MAP of odd ranges", text = "-", peers = "-", decision = "-",
-	policy = "map_misaligned", choices = { "reject", "accept" }, profiles = { strict = "reject", ["libvfio-user"] = "accept" },
+erratum { 3,
+	title = "Stride of the entries of GET_REGION_IO_FDS",
+	text = "The stride is computed from argsz less 32, which counts the message header.",
+	peers = "libvfio-user sends entries of 48 bytes, not 40.",
+	decision = [[The stride is (argsz - 16) / count, without remainder and at least 40. At 48 the longer
+		layout holds.]],
 }
 
-erratum { 12, title = "argsz too small", text = "-", peers = "-", decision = "-",
-	policy = "short_region_info", choices = { "caps_clear", "caps_offset" }, profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear" },
+erratum { 4,
+	title = "Shadow ioeventfds",
+	text = "Type 2 does not exist.",
+	peers = "libvfio-user alone has it.",
+	decision = [[It is understood, off unless asked for; types nobody knows are skipped by the stride.]],
 }
 
-erratum { 21, title = "Minor version", text = "-", peers = "-", decision = "-",
-	policy = "minor", choices = { "min", "zero" }, profiles = { strict = "min", ["libvfio-user"] = "min" },
+erratum { 5,
+	title = "No descriptors in GET_REGION_IO_FDS",
+	text = "At least one descriptor comes along.",
+	peers = [[libvfio-user answers count 0 without descriptors, and a bare header when argsz is too small.]],
+	decision = [[No entries and no descriptors is a good answer, and so is the fixed part alone when argsz
+		asks for more.]],
 }
 
-erratum { 24, title = "Unknown command", text = "-", peers = "-", decision = "-",
-	policy = "unknown_command", choices = { "enosys", "einval" }, profiles = { strict = "enosys", ["libvfio-user"] = "einval" },
+erratum { 6,
+	title = "Flags of DMA_UNMAP",
+	text = "They are unused.",
+	peers = [[QEMU sends bit 1 for everything; libvfio-user knows bits 0 and 1; the Rust crate names them
+		wrongly.]],
+	decision = "Bit 1 alone is accepted. Our client sends it only when told to.",
 }
 
-erratum { 28, title = "Odd headers", text = "-", peers = "-", decision = "-",
-	policy = "unknown_flags", choices = { "ignore", "reject" }, profiles = { strict = "reject", ["libvfio-user"] = "ignore" },
+erratum { 7,
+	title = "Reply of DMA_UNMAP",
+	text = "It repeats the entry.",
+	peers = "Clients read a fixed size; libvfio-user answers ENOENT for what it does not know.",
+	decision = "Always 24 bytes. Erratum 62 says which ranges are accepted.",
 }
 
-erratum { 29, title = "Access of no bytes", text = "-", peers = "-", decision = "-",
-	policy = "zero_count", choices = { "reject", "reply" }, profiles = { strict = "reject", ["libvfio-user"] = "reply" },
+erratum { 8,
+	title = "A range mapped twice",
+	text = "Overlap is EEXIST.",
+	peers = "libvfio-user answers EINVAL, and success when the very same range comes again.",
+	decision = "EEXIST in both cases; the policy can accept an exact repeat.",
+	policy = "map_repeat", choices = { "reject", "accept" },
+	profiles = { strict = "reject", ["libvfio-user"] = "accept" },
 }
 
-erratum { 35, title = "Interrupt index without vectors", text = "-", peers = "-", decision = "-",
-	policy = "empty_irq_index", choices = { "noop", "reject" }, profiles = { strict = "reject", ["libvfio-user"] = "reject" },
+erratum { 9,
+	title = "Too many DMA ranges",
+	text = "No errno is given.",
+	peers = "libvfio-user answers EINVAL at its limit and ENOSPC for one range too large.",
+	decision = "ENOSPC for both.",
 }
 
-erratum { 40, title = "Dirty bitmap", text = "-", peers = "-", decision = "-",
-	policy = "bitmap_range", choices = { "any", "exact" }, profiles = { strict = "any", ["libvfio-user"] = "exact" },
+erratum { 10,
+	title = "DMA ranges that make no sense",
+	text = "Nothing.",
+	peers = [[libvfio-user accepts empty, wrapping and misaligned ranges without a file, and files shorter
+		than the range.]],
+	decision = [[EINVAL for an empty, wrapping or misaligned range, and for one past the end of its file. The
+		last byte of the address space is allowed. The policy can let misaligned ranges pass.]],
+	policy = "map_misaligned", choices = { "reject", "accept" },
+	profiles = { strict = "reject", ["libvfio-user"] = "accept" },
 }
 
-erratum { 45, title = "Unsupported feature", text = "-", peers = "-", decision = "-",
-	policy = "unsupported_feature", choices = { "enotty", "einval" }, profiles = { strict = "enotty", ["libvfio-user"] = "einval" },
+erratum { 11,
+	title = "What argsz means",
+	text = "Size of the request, largest reply, or size needed, according to the message.",
+	peers = "Clients send 4064 or count the message header; libvfio-user refuses argsz above 1 MiB.",
+	decision = [[Never taken for the length of a request. Requests 4, 5 and 7 may be longer. A reply has the
+		smaller of argsz and the full size, but at least its fixed part; argsz below that is EINVAL.]],
 }
 
-erratum { 47, title = "Disconnect", text = "-", peers = "-", decision = "-",
-	policy = "disconnect", choices = { "keep", "reset" }, profiles = { strict = "keep", ["libvfio-user"] = "reset" },
+erratum { 12,
+	title = "argsz too small for the reply",
+	text = "A part of the reply, and the argsz needed.",
+	peers = [[libvfio-user leaves CAPS clear and the descriptor out; QEMU refuses CAPS with a cap_offset
+		inside the fixed part.]],
+	decision = [[32 bytes, full argsz, CAPS clear and cap_offset 0, the descriptor attached whenever MMAP is
+		set. Clients ask again because of argsz alone. The policy can announce the offset already.]],
+	policy = "short_region_info", choices = { "caps_clear", "caps_offset" },
+	profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear" },
 }
 
-erratum { 62, title = "DMA_UNMAP of a range that is no single map", text = "-", peers = "-", decision = "-",
-	policy = "unmap_range", choices = { "cover", "exact" }, profiles = { strict = "exact", ["libvfio-user"] = "exact" },
+erratum { 13,
+	title = "Two descriptors for one region",
+	text = "Nothing.",
+	peers = "Some clients keep the descriptor of the first reply, some that of the last.",
+	decision = "Our client keeps the newest and closes the others.",
 }
 
-erratum { 63, title = "Bus mastering", text = "-", peers = "-", decision = "-",
-	policy = "bus_master", choices = { "ignore", "enforce" }, profiles = { strict = "ignore", ["libvfio-user"] = "ignore" },
+erratum { 14,
+	title = "Descriptors of sparse regions",
+	text = "One for the region.",
+	peers = [[Old libvfio-user sent one for each area, SPDK expects that; the Rust server sends none for a
+		plain mappable region.]],
+	decision = "Our server sends one. Our client needs one and closes what comes beyond it.",
 }
 
+erratum { 15,
+	title = "VERSION without JSON",
+	text = "The text is optional.",
+	peers = "Some peers crash without it, some insist on the capabilities object.",
+	decision = "Our server always sends an object with capabilities; our client needs none.",
+}
+
+erratum { 16,
+	title = "The NUL behind the JSON text",
+	text = "The size includes it.",
+	peers = "Servers without it fail, panic or drop the connection.",
+	decision = "The last byte is NUL, and no other is.",
+}
+
+erratum { 17,
+	title = "Size of the VERSION reply",
+	text = "Nothing.",
+	peers = "QEMU reuses its request buffer of about 214 bytes and refuses more.",
+	decision = [[The reply is kept no longer than the request by dropping optional keys in a fixed order.]],
+}
+
+erratum { 18,
+	title = "Capabilities that were not proposed",
+	text = "A reply is a subset of the proposal.",
+	peers = [[libvfio-user volunteers its limits. A limit describes its sender, so a subset makes no
+		sense.]],
+	decision = "Limits may always be sent, features only if proposed.",
+}
+
+erratum { 19,
+	title = "Numbers in JSON",
+	text = "Nothing on range.",
+	peers = "libvfio-user takes -1 and truncates; QEMU refuses values beyond its own limits.",
+	decision = "Integers in range, else the version is refused. Unknown keys are ignored.",
+}
+
+erratum { 20,
+	title = "max_msg_fds left out",
+	text = "It is 1.",
+	peers = "QEMU assumes 8.",
+	decision = "Always sent; 1 if missing.",
+}
+
+erratum { 21,
+	title = "Minor version",
+	text = "None is described but 0.",
+	peers = "libvfio-user answers at most 2, SPDK and the Rust client propose 1, QEMU only 0.",
+	decision = "Propose 0 and answer the smaller of both; the policy can always answer 0.",
+	policy = "minor", choices = { "min", "zero" },
+	profiles = { strict = "min", ["libvfio-user"] = "min" },
+}
+
+erratum { 22,
+	title = "The capability migration",
+	text = "Gone.",
+	peers = "Still sent by most peers; some parse it strictly.",
+	decision = "If proposed with a page size it is repeated; it is never needed.",
+}
+
+erratum { 23,
+	title = "The first message",
+	text = "VERSION.",
+	peers = "libvfio-user answers anything else with EINVAL and drops the connection.",
+	decision = "The same; a second VERSION is EINVAL.",
+}
+
+erratum { 24,
+	title = "Unknown commands",
+	text = "Every command has a reply.",
+	peers = "libvfio-user answers EINVAL, QEMU ENOSYS; the Rust server leaves the payload unread.",
+	decision = [[The payload is read, descriptors are closed, the answer is ENOSYS, or EINVAL by policy.]],
+	policy = "unknown_command", choices = { "enosys", "einval" },
+	profiles = { strict = "enosys", ["libvfio-user"] = "einval" },
+}
+
+erratum { 25,
+	title = "Error replies with a payload",
+	text = "An error is a header only.",
+	peers = "libvfio-user sends the payload, too.",
+	decision = "A header only is sent; a payload that comes is read and dropped.",
+}
+
+erratum { 26,
+	title = "Error replies with errno 0",
+	text = "Allowed.",
+	peers = "The Rust server does so for most failures.",
+	decision = "A real errno is sent; 0 is taken for EIO.",
+}
+
+erratum { 27,
+	title = "No_reply and failure",
+	text = "Nothing is answered.",
+	peers = "The Rust server answers anyway.",
+	decision = "Never answered; counted and logged. A stray reply is tolerated.",
+}
+
+erratum { 28,
+	title = "Odd headers",
+	text = "Undefined.",
+	peers = [[libvfio-user ignores unknown bits and answers even replies, which two such peers do forever.]],
+	decision = [[A reply is never answered. An unknown type, a size below 16 or beyond the limit closes the
+		connection. Unknown bits, and fields that should be zero, are ignored, or refused by policy.]],
+	policy = "unknown_flags", choices = { "ignore", "reject" },
+	profiles = { strict = "reject", ["libvfio-user"] = "ignore" },
+}
+
+erratum { 29,
+	title = "Accesses of no bytes",
+	text = "Nothing.",
+	peers = "libvfio-user succeeds with a header only.",
+	decision = "EINVAL, or by policy a full reply. Our client takes a header only.",
+	policy = "zero_count", choices = { "reject", "reply" },
+	profiles = { strict = "reject", ["libvfio-user"] = "reply" },
+}
+
+erratum { 30,
+	title = "Region accesses past the end",
+	text = "Nothing.",
+	peers = "libvfio-user answers EINVAL; QEMU's index check is off by one.",
+	decision = "EINVAL, without overflow.",
+}
+
+erratum { 31,
+	title = "Reach of max_data_xfer_size",
+	text = "Commands 9 to 12.",
+	peers = "libvfio-user applies it to migration data as well.",
+	decision = "Migration data and bitmaps obey it, too.",
+}
+
+erratum { 32,
+	title = "Number of eventfds in SET_IRQS",
+	text = "Unclear beyond max_msg_fds.",
+	peers = "libvfio-user wants count or none; clients split into batches.",
+	decision = "Count or none; anything else is EINVAL and the descriptors are closed.",
+}
+
+erratum { 33,
+	title = "Taking away eventfds from a start above 0",
+	text = "From start on.",
+	peers = "libvfio-user counts from 0, so later vectors keep firing.",
+	decision = "Vectors start up to start + count.",
+}
+
+erratum { 34,
+	title = "Length of DATA_BOOL",
+	text = "Implied by count.",
+	peers = "QEMU sends zeros, the Rust server refuses it.",
+	decision = "Exactly count bytes.",
+}
+
+erratum { 35,
+	title = "An interrupt index without vectors",
+	text = "Nothing.",
+	peers = "libvfio-user refuses to disable it.",
+	decision = "Disabling succeeds and does nothing; the policy can refuse.",
+	policy = "empty_irq_index", choices = { "noop", "reject" },
+	profiles = { strict = "reject", ["libvfio-user"] = "reject" },
+}
+
+erratum { 36,
+	title = "Interrupt flags",
+	text = "MASKABLE and AUTOMASKED exist.",
+	peers = "libvfio-user announces neither, and clients unmask INTx regardless.",
+	decision = [[Announced for INTx and implemented. What is not announced is refused, except UNMASK.]],
+}
+
+erratum { 37,
+	title = "Capabilities in GET_INFO",
+	text = "None; the kernel has some.",
+	peers = "None.",
+	decision = "16 bytes; longer replies are accepted.",
+}
+
+erratum { 38,
+	title = "Numbers of regions and interrupts",
+	text = "Nothing.",
+	peers = "QEMU wants 8 regions, 3 interrupts and the PCI flag.",
+	decision = "9 and 5.",
+}
+
+erratum { 39,
+	title = "RESET and migration",
+	text = "RESET leaves the error state.",
+	peers = "libvfio-user refuses RESET and more while stopped.",
+	decision = "RESET is always allowed and leads to running; questions are always allowed.",
+}
+
+erratum { 40,
+	title = "The dirty bitmap",
+	text = "The formula for a bit's place is wrong.",
+	peers = "libvfio-user wants the range to be one DMA range.",
+	decision = [[Bit (address - iova) / page_size, 64 to a word, the rest zero. Any range is answered,
+		unmapped parts since the start of logging included; the policy can demand one DMA range.]],
+	policy = "bitmap_range", choices = { "any", "exact" },
+	profiles = { strict = "any", ["libvfio-user"] = "exact" },
+}
+
+erratum { 41,
+	title = "Starting to log",
+	text = "Nothing on starting twice.",
+	peers = "libvfio-user ignores the ranges and checks only page size 0.",
+	decision = [[A second start succeeds with an equal page size, else EINVAL. Ranges count, and the page
+		size is a power of two. Stopping when off succeeds.]],
+}
+
+erratum { 42,
+	title = "Page size of a report",
+	text = "Any power of two.",
+	peers = "libvfio-user loops forever when it is below the logging page size.",
+	decision = "Larger and smaller sizes work.",
+}
+
+erratum { 43,
+	title = "End of migration data",
+	text = "Fewer bytes than asked for.",
+	peers = "The kernel ends with none; libvfio-user sends stale bytes behind a short read.",
+	decision = "The size field counts, the rest is ignored. Our server is short only at the end.",
+}
+
+erratum { 44,
+	title = "argsz of MIG_DATA_WRITE",
+	text = "Largest reply, though there is none.",
+	peers = "libvfio-user wants it to cover the data.",
+	decision = "Sent as 8 + size; any value is taken.",
+}
+
+erratum { 45,
+	title = "Unsupported features",
+	text = "Nothing.",
+	peers = [[libvfio-user answers EINVAL for this and for bad arguments alike; the kernel answers ENOTTY.]],
+	decision = [[ENOTTY for an unknown feature or method, EINVAL when malformed; the policy can answer EINVAL
+		always. Clients treat both alike.]],
+	policy = "unsupported_feature", choices = { "enotty", "einval" },
+	profiles = { strict = "enotty", ["libvfio-user"] = "einval" },
+}
+
+erratum { 46,
+	title = "PROBE",
+	text = "Succeeds if all methods named work.",
+	peers = "libvfio-user fails it while migration is off.",
+	decision = "PROBE alone asks whether the feature exists.",
+}
+
+erratum { 47,
+	title = "Disconnect",
+	text = "DMA ranges and interrupts go, the device's state stays.",
+	peers = "libvfio-user calls its reset hook; QEMU and the Rust server exit.",
+	decision = "By the text; the policy can reset.",
+	policy = "disconnect", choices = { "keep", "reset" },
+	profiles = { strict = "keep", ["libvfio-user"] = "reset" },
+}
+
+erratum { 48,
+	title = "The server is gone",
+	text = "The client should reset the device; no word on coming back.",
+	peers = "Clients give up for good.",
+	decision = [[The client says so; reconnecting, if asked for, repeats VERSION, ranges and interrupts.]],
+}
+
+erratum { 49,
+	title = "Who closes descriptors",
+	text = "Nothing.",
+	peers = "The receiver owns what arrived; failures leak.",
+	decision = [[Everything not taken is closed on every path. A truncated control message closes the
+		connection.]],
+}
+
+erratum { 50,
+	title = "Descriptors where none belong",
+	text = "Nothing.",
+	peers = "SPDK sends one with DMA_UNMAP; QEMU refuses any from a server.",
+	decision = "EINVAL with VERSION; elsewhere closed, and the message goes on.",
+}
+
+erratum { 51,
+	title = "Message ids",
+	text = "They need not differ.",
+	peers = "QEMU finds replies by id; SPDK always sends 0.",
+	decision = "Our client keeps pending ids apart, our server repeats what came.",
+}
+
+erratum { 52,
+	title = "Order",
+	text = "Requests are handled in order.",
+	peers = "Memory accesses and ioeventfds are not ordered with messages.",
+	decision = "Documented; posting is off for a device with a mapped region.",
+}
+
+erratum { 53,
+	title = "Byte order",
+	text = "The host's; configuration space is little-endian.",
+	peers = "QEMU's server had it wrong.",
+	decision = "Headers are never converted, configuration space always.",
+}
+
+erratum { 54,
+	title = "Length of a message",
+	text = "No limit.",
+	peers = "From libvfio-user's 1 MiB and a bit to none.",
+	decision = "From this spec for each message; beyond it the connection is closed.",
+}
+
+erratum { 55,
+	title = "Regions that do not exist",
+	text = "Nothing.",
+	peers = "EINVAL.",
+	decision = "EINVAL.",
+}
+
+erratum { 56,
+	title = "Kinds of reset",
+	text = "Not told apart.",
+	peers = "QEMU sends RESET only if announced, the Rust client only if not.",
+	decision = "RESET works either way.",
+}
+
+erratum { 57,
+	title = "Offset of a mappable area",
+	text = "Added to the region's offset.",
+	peers = "Clients agree.",
+	decision = "Offset and size are checked against the file's size.",
+}
+
+erratum { 58,
+	title = "pgsizes in the reply",
+	text = "A mask.",
+	peers = "QEMU wants a multiple of 4096.",
+	decision = "4096, or the real mask without its low 12 bits.",
+}
+
+erratum { 59,
+	title = "Twin socket without max_msg_fds",
+	text = "Nothing.",
+	peers = "libvfio-user grants it only above 0.",
+	decision = "The same; the default of 1 suffices.",
+}
+
+erratum { 60,
+	title = "DMA by message while the client waits",
+	text = "Both sides go on processing.",
+	peers = [[QEMU answers DMA only when it waits for nothing: a device that reads memory inside a
+		register access stalls the guest until a timeout.]],
+	decision = [[DMA by message never holds up a reply: it is started, the access is answered, and the rest
+		is done later.]],
+}
+
+erratum { 61,
+	title = "Large DMA_READ replies",
+	text = "Up to max_data_xfer_size.",
+	peers = "QEMU cuts a reply that its socket buffer cannot take and loses the stream.",
+	decision = "At most 128 KiB of such data are under way unless configured.",
+}
+
+erratum { 62,
+	title = "Unmapping what is no single range",
+	text = "It must match one range.",
+	peers = "QEMU unmaps huge spans that hold nothing, or several ranges.",
+	decision = [[A span that covers whole ranges, or none, succeeds; one that cuts a range is EINVAL and
+		changes nothing. The policy can demand an exact match, else ENOENT. Size 0 without the flag
+		for all is EINVAL.]],
+	policy = "unmap_range", choices = { "cover", "exact" },
+	profiles = { strict = "exact", ["libvfio-user"] = "exact" },
+}
+
+erratum { 63,
+	title = "Bus mastering",
+	text = "Nothing.",
+	peers = "QEMU refuses DMA by message while it is off, but cannot stop mapped accesses.",
+	decision = [[By policy DMA fails and message interrupts wait while it is off; by default it is not looked
+		at.]],
+	policy = "bus_master", choices = { "ignore", "enforce" },
+	profiles = { strict = "ignore", ["libvfio-user"] = "ignore" },
+}
+
+erratum { 64,
+	title = "INTx and configuration space",
+	text = "Nothing.",
+	peers = [[Linux drivers read the interrupt bit of the status register and set the disable bit of the
+		command register.]],
+	decision = "The library keeps the first in step and obeys the second.",
+}
+
+erratum { 65,
+	title = "A stream the peer has given up",
+	text = "Nothing.",
+	peers = "QEMU goes on writing and waits for each timeout.",
+	decision = "The connection is closed at once after a violation.",
+}
