@@ -232,7 +232,7 @@ static int open_map(struct vfui_dma *dma, struct vfui_dma_map *map, uint32_t fla
 		    struct vfu_err *err)
 {
 	struct stat st;
-	int mode, rc = check_file(map, fd, &st, &mode, err);
+	int mode = 0, rc = check_file(map, fd, &st, &mode, err);
 
 	if (rc)
 		return rc;
