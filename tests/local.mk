@@ -15,7 +15,8 @@ EXTRA_DIST += tests/lib/run-pytest tests/lib/run-lua
 AM_TESTS_ENVIRONMENT = \
 	abs_srcdir='$(abs_srcdir)'; abs_builddir='$(abs_builddir)'; \
 	LUA='$(LUA)'; SWIG='$(SWIG)'; PYTHON='$(PYTHON)'; CC='$(CC)'; \
-	PYTHONDONTWRITEBYTECODE=1; HYPOTHESIS_STORAGE_DIRECTORY='$(abs_builddir)/.hypothesis'; \
-	export abs_srcdir abs_builddir LUA SWIG PYTHON CC; \
+	CK_DEFAULT_TIMEOUT=60; PYTHONDONTWRITEBYTECODE=1; \
+	HYPOTHESIS_STORAGE_DIRECTORY='$(abs_builddir)/.hypothesis'; \
+	export abs_srcdir abs_builddir LUA SWIG PYTHON CC CK_DEFAULT_TIMEOUT; \
 	export PYTHONDONTWRITEBYTECODE HYPOTHESIS_STORAGE_DIRECTORY;
 clean_local += .hypothesis
