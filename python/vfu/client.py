@@ -38,8 +38,7 @@ class Region:
         self.name = name or f"region{index}"
         self.size, offset, self.flags, fd, self.areas, self.type, self.subtype = c.client_region_info(handle, index)
         self._file = (fd, offset)
-        if fd >= 0:
-            weakref.finalize(self, os.close, fd)
+        self._close = weakref.finalize(self, os.close, fd) if fd >= 0 else None
 
     def __repr__(self):
         return f"<{self.name}: {self.size:#x} bytes>"
@@ -146,13 +145,18 @@ class Regions:
             raise AttributeError(name)
         return self[REGION_NAMES.index(name)]
 
+    def _close(self):
+        for region in self._known.values():
+            if region._close:
+                region._close()
+
 
 class Vector:
     """One interrupt vector."""
 
     def __init__(self, handle, index, vector):
         self._h, self.index, self.vector = handle, index, vector
-        self._fd = None
+        self._fd = self._close = None
 
     @property
     def fd(self):
@@ -190,7 +194,7 @@ def _arm(vectors):
         raise
     for vector, fd in zip(vectors, fds):
         vector._fd = fd
-        weakref.finalize(vector, os.close, fd)
+        vector._close = weakref.finalize(vector, os.close, fd)
 
 
 class Irq(Vector):
@@ -216,7 +220,13 @@ class Irq(Vector):
     def disable(self):
         """Takes all eventfds away from the device; use a vector again to give it a new one."""
         c.vfu_client_irq_disable(self._h, self.index)
-        self._vectors = [Vector(self._h, self.index, i) for i in range(self.count)]
+        self._close_all()
+
+    def _close_all(self):
+        for vector in self._vectors:
+            if vector._close:
+                vector._close()
+                vector._fd = vector._close = None
 
     def _arm(self):
         if self.count and self.flags & c.VFU_IRQ_EVENTFD:
@@ -242,6 +252,10 @@ class Irqs:
         if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self._all):
             raise AttributeError(name)
         return self._all[IRQ_NAMES.index(name)]
+
+    def _close(self):
+        for irq in self._all:
+            irq._close_all()
 
 
 class Buffer(mmap.mmap):
@@ -405,9 +419,10 @@ class Client:
         c.vfu_client_disconnect(handle)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
-        # The memory is not the device's any more.
         if hasattr(self, "dma"):
             self.dma._maps.clear()
+            self.regions._close()
+            self.irqs._close()
 
     def __enter__(self):
         return self

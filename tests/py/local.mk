@@ -2,11 +2,19 @@
 # Copyright (c) 2026 the libvfu authors
 
 # Each pytest file is one test of make check.
-py_tests =
+py_tests = \
+	tests/py/test_registers.py \
+	tests/py/test_async.py \
+	tests/py/test_dma.py \
+	tests/py/test_irqs.py \
+	tests/py/test_errors.py \
+	tests/py/test_lifetime.py \
+	tests/py/test_cli.py \
+	tests/py/test_properties.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)
 else
 TESTS += tests/py/no-python.sh
 endif
-EXTRA_DIST += tests/py/no-python.sh $(py_tests)
+EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py $(py_tests)

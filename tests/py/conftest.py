@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Around every test: no descriptor and no thread may be left behind."""
+
+import gc
+import os
+import threading
+
+import pytest
+
+import vfu
+
+
+def open_fds():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except FileNotFoundError:  # the listing's own
+            pass
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_leaks():
+    before = open_fds()
+    yield
+    gc.collect()
+    left = {fd: what for fd, what in open_fds().items() if before.get(fd) != what}
+    assert not left, f"descriptors left open: {left}"
+    assert threading.active_count() == 1, threading.enumerate()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """serve(device, ...) -> path of its socket; the server runs in a thread until the test ends."""
+    servers = []
+
+    def start(device, **options):
+        path = str(tmp_path / f"{len(servers)}.sock")
+        servers.append(vfu.Server(device, path, **options).start())
+        return path
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def connect(serve):
+    """connect(device, ...) -> client of a served device; options go to the client."""
+    clients = []
+
+    def start(device, server_options={}, **options):
+        clients.append(vfu.Client(serve(device, **server_options), **options))
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        client.close()

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Handlers that are coroutines."""
+
+import asyncio
+import errno
+import threading
+import time
+
+import pytest
+
+import vfu
+
+
+class Device(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+    count = bar0.reg32(0)
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+        self.go = threading.Event()
+
+    async def until_go(self):
+        while not self.go.is_set():
+            await asyncio.sleep(0.001)
+
+    @bar0.reg32(4).on_write
+    async def slow_write(self, value):
+        try:
+            await self.until_go()
+        except asyncio.CancelledError:
+            self.events.append("cancelled")
+            raise
+        self.count += value
+        self.irqs.msix[0].trigger()
+
+    @bar0.reg32(8).on_read
+    async def slow_read(self):
+        await self.until_go()
+        return 0x1234
+
+    @bar0.reg32(0x0C).on_read
+    async def failing_read(self):
+        raise OSError(errno.ENXIO, "no such thing")
+
+    @bar0.reg32(0x10).on_write
+    async def failing_write(self, value):
+        raise ValueError("never mind")
+
+    @bar0.on_access(0x100, 0x100)
+    async def window(self, offset, size, value):
+        await asyncio.sleep(0)
+        return bytes([offset & 0xFF]) * size
+
+
+def test_write_is_answered_at_once(connect):
+    device = Device()
+    dev = connect(device)
+    dev.regions.bar0.write32(4, 5)
+    assert dev.regions.bar0.read32(0) == 0
+    device.go.set()
+    assert dev.irqs.msix[0].wait(timeout=5) == 1
+    assert dev.regions.bar0.read32(0) == 5
+
+
+def test_read_is_answered_later(connect):
+    device = Device()
+    dev = connect(device)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(dev.regions.bar0.read32(8)))
+    reader.start()
+    dev.regions.bar0.write32(0, 7)  # others are not held up
+    assert dev.regions.bar0.read32(0) == 7
+    assert not got
+    device.go.set()
+    reader.join(5)
+    assert got == [0x1234]
+    assert dev.regions.bar0.read16(8) == 0x1234
+
+
+def test_range(connect):
+    bar0 = connect(Device()).regions.bar0
+    assert bar0.read(0x140, 20) == b"\x40" * 20
+    assert bar0.read32(0x101) == 0x01010101
+
+
+def test_failures(connect, caplog):
+    dev = connect(Device())
+    with pytest.raises(vfu.Error) as caught:
+        dev.regions.bar0.read32(0x0C)
+    assert caught.value.errno == errno.ENXIO
+    dev.regions.bar0.write32(0x10, 1)  # answered before it fails
+    deadline = time.monotonic() + 5
+    while "never mind" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "never mind" in caplog.text and "failing_write" in caplog.text
+    assert "no such thing" in caplog.text
+
+
+def test_deferred_read_in_a_split_access(connect, caplog):
+    dev = connect(Device())
+    with pytest.raises(vfu.Error):
+        dev.regions.bar0.read64(8)
+    dev.regions.bar0.write32(0, 3)
+    assert dev.regions.bar0.read32(0) == 3
+
+
+@pytest.mark.parametrize("how", ["reset", "disconnect"])
+def test_cancelled(serve, how):
+    device = Device()
+    dev = vfu.Client(serve(device))
+    dev.regions.bar0.write32(4, 5)
+    if how == "reset":
+        dev.reset()
+    dev.close()
+    deadline = time.monotonic() + 5
+    while not device.events and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert device.events == ["cancelled"]
+    assert device.count == 0
+
+
+def test_inside_a_running_loop(tmp_path):
+    device = Device()
+    device.go.set()
+    path = tmp_path / "sock"
+
+    def use():
+        with vfu.Client(path) as dev:
+            dev.regions.bar0.write32(4, 1)
+            return dev.irqs.msix[0].wait(timeout=5), dev.regions.bar0.read32(8)
+
+    async def main():
+        with vfu.Server(device, path) as server:
+            serving = asyncio.create_task(server.serve_async())
+            result = await asyncio.to_thread(use)
+            server.stop()
+            await asyncio.wait_for(serving, 5)
+            return result
+
+    assert asyncio.run(main()) == (1, 0x1234)
+
+
+def test_one_connection(tmp_path):
+    """Over an inherited, connected socket serving ends with the connection."""
+    import socket
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs, vfu.Server(Device(), fd=theirs) as server:
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        with vfu.Client(fd=ours) as dev:
+            assert dev.regions.bar0.read32(0) == 0
+        ours.close()
+        theirs.close()
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+def test_spawn(connect):
+    class Ticking(vfu.Device):
+        bar0 = vfu.Bar(size=16)
+        ticks = bar0.reg32(0)
+
+        async def on_connect(self):
+            self.spawn(self.tick())
+
+        async def tick(self):
+            while True:
+                self.ticks += 1
+                await asyncio.sleep(0.001)
+
+    device = Ticking()
+    bar0 = connect(device).regions.bar0
+    deadline = time.monotonic() + 5
+    while bar0.read32(0) < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert bar0.read32(0) >= 3
+
+
+def test_gate_waits(connect):
+    order = []
+
+    class Gated(vfu.Device):
+        bar0 = vfu.Bar(size=16)
+
+        async def on_gate(self, what):
+            if what is vfu.Gate.RESET:
+                await asyncio.sleep(0.02)
+                order.append("quiet")
+
+        def reset(self):
+            order.append("reset")
+
+    dev = connect(Gated())
+    dev.reset()
+    assert order == ["quiet", "reset"]
+
+
+def test_without_an_event_loop(tmp_path, caplog):
+    device = Device()
+    with vfu.Server(device, tmp_path / "sock") as server:
+        thread = threading.Thread(target=server.run, kwargs={"event_loop": False})
+        thread.start()
+        with vfu.Client(tmp_path / "sock") as dev:
+            for action in (lambda: dev.regions.bar0.write32(4, 1), lambda: dev.regions.bar0.read32(8)):
+                with pytest.raises(vfu.Error) as caught:
+                    action()
+                assert caught.value.errno == errno.EIO
+        server.stop()
+        thread.join(5)
+    assert "event_loop=True" in caplog.text

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The command vfu, and the examples."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import vfu
+
+EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "python", "examples")
+COUNTER = os.path.join(EXAMPLES, "counter.py")
+VFU = [sys.executable, "-m", "vfu"]
+
+
+def run(*args, **kwargs):
+    return subprocess.run([*VFU, *map(str, args)], capture_output=True, text=True, timeout=30, **kwargs)
+
+
+@pytest.fixture
+def backend(tmp_path):
+    """backend(file, ...) -> (process, path): a served example."""
+    started = []
+
+    def start(file, *args):
+        path = tmp_path / "dev.sock"
+        process = subprocess.Popen([*VFU, "serve", file, f"--socket-path={path}", *args])
+        started.append(process)
+        deadline = time.monotonic() + 10
+        while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return process, path
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("example", ["counter.py", "gpio.py"])
+@pytest.mark.parametrize("connected", [False, True])
+def test_serve_ends_with_a_signal(backend, example, number, connected):
+    process, path = backend(os.path.join(EXAMPLES, example))
+    dev = vfu.Client(path) if connected else None
+    process.send_signal(number)
+    assert process.wait(5) == 0
+    assert not path.exists()
+    if dev:
+        dev.close()
+
+
+def test_serve_inherited_descriptor():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen([*VFU, "serve", COUNTER, f"--fd={theirs.fileno()}"], pass_fds=[theirs.fileno()])
+        theirs.close()
+        with vfu.Client(fd=ours) as dev:
+            assert dev.config.vendor_id == 0x1234
+        ours.close()
+        assert process.wait(5) == 0
+
+
+def test_serve_enforces_bus_mastering(backend):
+    _, path = backend(COUNTER)
+    with vfu.Client(path, bus_master=False) as dev:
+        ram = dev.dma.alloc(4096)
+        dev.regions.bar0.write32(4, ram.iova)
+        assert dev.irqs.msix[0].wait(timeout=0.1) == 0
+        assert ram[:5] == bytes(5)
+
+
+def test_serve_complains(tmp_path):
+    sock = f"--socket-path={tmp_path / 's'}"
+
+    def complaint(*args):
+        result = run("serve", *args)
+        assert result.returncode != 0 and "Traceback" not in result.stderr
+        return result.stderr
+
+    def file(name, text):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    assert "there is no file" in complaint("nowhere.py", sock)
+    assert "cannot be loaded: SyntaxError" in complaint(file("bad.py", "x ="), sock)
+    assert "it has: none" in complaint(file("empty.py", "import vfu"), sock)
+    two = file("two.py", "import vfu\nclass A(vfu.Device): pass\nclass B(vfu.Device): pass\n")
+    assert "it has: A, B" in complaint(two, sock)
+    assert "no device class C; it has: A, B" in complaint(f"{two}:C", sock)
+    wrong = file("wrong.py", "import vfu\nclass A(vfu.Device):\n  def __init__(self): raise KeyError('x')\n")
+    assert "A cannot be made: KeyError" in complaint(wrong, sock)
+    assert "is not NAME=VALUE" in complaint(COUNTER, sock, "--policy=x")
+    assert "vfu serve:" in complaint(COUNTER, sock, "--policy=x=y")
+    assert "unknown option" in complaint(COUNTER, sock, "--option=x=1")
+    assert "--socket-path" in complaint(COUNTER)
+    assert "vfu serve:" in complaint(COUNTER, "--fd=99")
+
+
+def test_print_capabilities():
+    for args in (["--print-capabilities"], ["serve", "--print-capabilities"]):
+        assert json.loads(run(*args).stdout)["type"] == "vfio-user"
+
+
+def test_info(backend):
+    _, path = backend(COUNTER)
+    result = run("info", path, "--hex")
+    assert result.returncode == 0, result.stderr
+    for text in (
+        "Unassigned class [ff0000]: 1234:0001",
+        "MSI-X: 4 vectors, off, table in BAR 1 at 0x0, pending bits in BAR 1 at 0x800",
+        "Region 0 bar0: 4 KiB, memory, 32-bit, read, write",
+        "Region 7 config: 256 bytes",
+        "Interrupt 2 msix: 4",
+        "Interrupt pin: A",
+        "000: 34 12 01 00",
+    ):
+        assert text in result.stdout, result.stdout
+
+
+def test_read_and_write(backend):
+    _, path = backend(COUNTER)
+    assert run("write", path, "bar0", 0, "0x1234").returncode == 0
+    assert run("read", path, "bar0", 0).stdout == "0x00001234\n"
+    assert run("read", path, "0", 1, 1).stdout == "0x12\n"
+    assert run("read", path, "config", 0, 16).stdout.startswith("00000000: 34 12 01 00")
+    assert run("write", path, "bar0", 0, "0x55", "--width=1").returncode == 0
+    assert run("read", path, "bar0", 0, 2).stdout == "0x1255\n"
+    for args in (("read", path, "bar7", 0), ("write", path, "bar0", 0, 256, "--width=1"),
+                 ("read", path, "bar0", 4096), ("read", "/nowhere", "bar0", 0)):
+        result = run(*args)
+        assert result.returncode == 1 and result.stderr.startswith(f"vfu {args[0]}: "), result
+
+
+def test_counter(backend):
+    _, path = backend(COUNTER)
+    with vfu.Client(path) as dev:
+        ram = dev.dma.alloc(0x10_0000, iova=0x8000_0000)
+        dev.regions.bar0.write32(4, 0x8000_0000)
+        assert dev.irqs.msix[0].wait(timeout=5) == 1
+        assert ram[:5] == b"hello"
+        assert dev.regions.bar0.read32(8) == 1
+        dev.regions.bar0.write32(8, 0)
+        assert dev.regions.bar0.read32(8) == 1
+        ram[:64] = b"\2" * 64
+        dev.regions.bar0.write32(0x0C, 0x8000_0000)
+        assert dev.irqs.msix[1].wait(timeout=5) == 1
+        assert dev.regions.bar0.read32(0x10) == 128
+
+
+def test_gpio(backend):
+    _, path = backend(os.path.join(EXAMPLES, "gpio.py"))
+    with vfu.Client(path) as dev:
+        card = dev.regions.bar2
+        card.write8(0, 0x5A)
+        assert card.read(0, 2) == b"\x5a\x5a"
+        assert dev.irqs.intx.wait(timeout=0) == 0
+        card.read8(2)
+        card.write8(4, 0x81)
+        assert dev.irqs.intx.wait(timeout=5) == 1
+        assert (card.read8(5), card.read8(6)) == (0x81, 0x06)
+        card.write8(1, 0)
+        assert card.read8(6) == 0
+        assert card.read8(1) == 0x5A
+
+
+def test_demo():
+    result = subprocess.run([sys.executable, os.path.join(EXAMPLES, "demo.py")], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "memory says b'hello', 1 interrupt(s), done = 2" in result.stdout
+    assert "sum is 2016 (expected 2016)" in result.stdout
+    assert result.stdout.endswith("ended with status 0\n")

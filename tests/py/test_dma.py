@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Access of a device to its client's memory, mapped and by messages."""
+
+import errno
+import time
+
+import pytest
+
+import vfu
+
+
+class Device(vfu.Device):
+    """Copies within the client's memory: source, destination, length, then go."""
+
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=2)
+    source = bar0.reg64(0x00)
+    target = bar0.reg64(0x08)
+    length = bar0.reg64(0x10)
+    error = bar0.reg32(0x1C)
+
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    @bar0.reg32(0x18).on_write
+    async def go(self, value):
+        self.error = 0
+        try:
+            await self.dma.write(self.target, await self.dma.read(self.source, self.length))
+        except OSError as error:
+            self.error = error.errno
+        self.irqs.msix[0].trigger()
+
+    @bar0.reg32(0x20).on_write
+    def go_sync(self, value):
+        self.dma.write_sync(self.target, self.dma.read_sync(self.source, self.length))
+
+    @bar0.reg32(0x24).on_write
+    def write_through_pin(self, value):
+        pin = self.dma.map(self.target, 16)
+        with pin.view() as view:
+            view[:4] = b"pin!"
+            self.log.append(bytes(view[4:8]))
+            try:
+                pin.release()
+            except BufferError:
+                self.log.append("in use")
+        pin.release()
+
+    @bar0.reg32(0x28).on_write
+    async def fill(self, value):
+        room = bytearray(8)
+        await self.dma.read(self.source, room)
+        self.log.append(room)
+        self.irqs.msix[1].trigger()
+
+    def on_dma_map(self, range):
+        self.log.append(("map", range))
+
+    def on_dma_unmap(self, range):
+        self.log.append(("unmap", range))
+
+
+def copy(dev, source, target, length):
+    bar0 = dev.regions.bar0
+    bar0.write64(0, source)
+    bar0.write64(8, target)
+    bar0.write64(0x10, length)
+    bar0.write32(0x18, 1)
+    assert dev.irqs.msix[0].wait(timeout=10) == 1
+    return bar0.read32(0x1C)
+
+
+@pytest.mark.parametrize("background", [False, True], ids=["waits", "background"])
+@pytest.mark.parametrize("from_shared", [True, False], ids=["from-mapped", "from-messages"])
+@pytest.mark.parametrize("to_shared", [True, False], ids=["to-mapped", "to-messages"])
+def test_copy(connect, from_shared, to_shared, background):
+    dev = connect(Device(), background=background)
+    source = dev.dma.alloc(4096, iova=0x8000_0000, shared=from_shared)
+    target = dev.dma.alloc(4096, iova=0x9000_0000, shared=to_shared)
+    source[:] = bytes(range(256)) * 16
+    assert copy(dev, source.iova + 3, target.iova + 5, 4000) == 0
+    assert target[:] == bytes(5) + source[3:4003] + bytes(91)
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["mapped", "messages"])
+def test_long_copy(connect, shared):
+    size = 5 << 20
+    dev = connect(Device())
+    source = dev.dma.alloc(size, shared=shared)
+    target = dev.dma.alloc(size, shared=shared)
+    source[:] = bytes(i * 7 & 0xFF for i in range(4096)) * (size // 4096)
+    assert copy(dev, source.iova, target.iova, size) == 0
+    assert target[:] == source[:]
+
+
+def test_across_ranges(connect):
+    """One copy over neighbouring ranges, mapped and not."""
+    dev = connect(Device())
+    first = dev.dma.alloc(4096, iova=0x10000, shared=True)
+    second = dev.dma.alloc(4096, iova=0x11000, shared=False)
+    third = dev.dma.alloc(8192, iova=0x12000, shared=True)
+    first[:], second[:] = b"a" * 4096, b"b" * 4096
+    assert copy(dev, 0x10800, 0x12800, 4096) == 0
+    assert third[0x800:0x1800] == b"a" * 2048 + b"b" * 2048
+
+
+def test_faults(connect):
+    dev = connect(Device())
+    memory = dev.dma.alloc(4096, iova=0x10000, shared=False)
+    readable = dev.dma.alloc(4096, iova=0x20000, write=False)
+    assert copy(dev, 0x50000, memory.iova, 4) == errno.EFAULT
+    assert copy(dev, memory.iova + 4000, memory.iova, 100) == errno.EFAULT
+    assert copy(dev, memory.iova, readable.iova, 4) == errno.EACCES
+    assert copy(dev, readable.iova, memory.iova, 4) == 0
+    dev.dma.unmap(memory)
+    assert copy(dev, readable.iova, 0x10000, 4) == errno.EFAULT
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["mapped", "messages"])
+def test_waiting_in_a_handler(connect, shared):
+    dev = connect(Device())
+    source = dev.dma.alloc(4096, shared=shared)
+    target = dev.dma.alloc(4096, shared=shared)
+    source[:5] = b"hello"
+    bar0 = dev.regions.bar0
+    bar0.write64(0, source.iova)
+    bar0.write64(8, target.iova)
+    bar0.write64(0x10, 5)
+    bar0.write32(0x20, 1)
+    assert target[:6] == b"hello\0"
+
+
+def test_read_into(connect):
+    device = Device()
+    dev = connect(device)
+    memory = dev.dma.alloc(4096, shared=False)
+    memory[:8] = b"8 bytes!"
+    dev.regions.bar0.write64(0, memory.iova)
+    dev.regions.bar0.write32(0x28, 1)
+    assert dev.irqs.msix[1].wait(timeout=5) == 1
+    assert bytearray(b"8 bytes!") in device.log
+
+
+def test_pins(connect):
+    device = Device()
+    dev = connect(device)
+    memory = dev.dma.alloc(4096)
+    memory[:8] = b"....four"
+    dev.regions.bar0.write64(8, memory.iova)
+    dev.regions.bar0.write32(0x24, 1)
+    assert memory[:4] == b"pin!"
+    assert device.log[-2:] == [b"four", "in use"]
+    unmapped = dev.dma.alloc(4096, shared=False)
+    dev.regions.bar0.write64(8, unmapped.iova)
+    with pytest.raises(vfu.Error) as caught:
+        dev.regions.bar0.write32(0x24, 1)
+    assert caught.value.errno == errno.EOPNOTSUPP
+
+
+def test_ranges_and_hooks(connect):
+    device = Device()
+    dev = connect(device)
+    a = dev.dma.alloc(4096, iova=0x20000, write=False)
+    b = dev.dma.alloc(5000, iova=0x10000, shared=False)
+    assert len(b) == 8192
+    expected = [
+        vfu.DmaRange(0x10000, 8192, True, True, False),
+        vfu.DmaRange(0x20000, 4096, True, False, True),
+    ]
+    assert device.dma.ranges == expected
+    dev.dma.unmap(a)
+    dev.dma.unmap(0x10000)
+    assert device.dma.ranges == []
+    assert device.log == [
+        ("map", expected[1]), ("map", expected[0]), ("unmap", expected[1]), ("unmap", expected[0]),
+    ]
+    with pytest.raises(ValueError):
+        dev.dma.unmap(a)
+
+
+def test_own_buffers(connect):
+    """Any Python buffer will do; it stays in place until it is unmapped."""
+    dev = connect(Device())
+    memory = bytearray(4096)
+    dev.dma.map(memory, iova=0x10000)
+    memory[:3] = b"abc"
+    assert copy(dev, 0x10000, 0x10010, 3) == 0
+    assert memory[0x10:0x13] == b"abc"
+    with pytest.raises(BufferError):
+        memory.append(1)
+    dev.dma.unmap(memory)
+    memory.append(1)
+    with pytest.raises(BufferError):
+        dev.dma.map(bytes(4096), iova=0x10000)
+    dev.dma.map(bytes(4096), iova=0x10000, write=False)
+
+
+def test_overlap(connect):
+    dev = connect(Device())
+    dev.dma.alloc(8192, iova=0x10000)
+    with pytest.raises(vfu.Error) as caught:
+        dev.dma.alloc(4096, iova=0x11000)
+    assert caught.value.errno == errno.EEXIST
+    assert dev.dma.alloc(4096).iova != 0x11000
+
+
+def test_buffer_closes_after_unmap(connect):
+    dev = connect(Device())
+    memory = dev.dma.alloc(4096)
+    with pytest.raises(BufferError):
+        memory.close()
+    dev.dma.unmap(memory)
+    memory.close()
+
+
+def test_bus_master(connect):
+    dev = connect(Device(), {"policy": {"bus_master": "enforce"}}, bus_master=False)
+    memory = dev.dma.alloc(4096)
+    assert not dev.config.bus_master
+    bar0 = dev.regions.bar0
+    bar0.write64(0x10, 4)
+    bar0.write64(0, memory.iova)
+    bar0.write32(0x18, 1)
+    deadline = time.monotonic() + 5
+    while not bar0.read32(0x1C) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert bar0.read32(0x1C) == errno.EIO
+    dev.config.bus_master = True
+    dev.irqs.msix[0].wait(timeout=5)  # held until now
+    assert copy(dev, memory.iova, memory.iova + 8, 4) == 0
+
+
+def test_disconnect_ends_message_dma(serve):
+    """The client goes while the device waits for its answer."""
+    device = Device()
+    path = serve(device)
+    dev = vfu.Client(path)
+    memory = dev.dma.alloc(4096, shared=False)
+    dev.regions.bar0.write64(0, memory.iova)
+    dev.regions.bar0.write64(8, memory.iova)
+    dev.regions.bar0.write64(0x10, 4096)
+    dev.regions.bar0.write32(0x18, 1, post=True)
+    dev.close()
+    with vfu.Client(path) as dev:  # and the next one finds all in order
+        memory = dev.dma.alloc(4096, shared=False)
+        assert copy(dev, memory.iova, memory.iova, 16) == 0

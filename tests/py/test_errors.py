@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Failures: exceptions in callbacks, error replies, misuse."""
+
+import errno
+import logging
+import os
+import threading
+
+import pytest
+
+import vfu
+
+
+class Device(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+
+    @bar0.reg32(0).on_read
+    def oserror(self):
+        raise OSError(errno.ENODATA, "empty")
+
+    @bar0.reg32(4).on_write
+    def error(self, value):
+        raise ValueError("bad value")
+
+    @bar0.reg32(8).on_read
+    def nothing(self):
+        return None
+
+    @bar0.reg32(0x0C).on_read
+    def fine(self):
+        return 1
+
+    @bar0.on_access(0x100, 0x100)
+    def short(self, offset, size, value):
+        return b"no"
+
+    @bar0.reg32(0x200).on_write
+    def leave(self, value):
+        raise SystemExit(7)
+
+    def reset(self):
+        raise RuntimeError("cannot")
+
+
+def failure(action, *args):
+    with pytest.raises(vfu.Error) as caught:
+        action(*args)
+    return caught.value
+
+
+def test_exceptions_become_errors(connect, caplog):
+    dev = connect(Device())
+    bar0 = dev.regions.bar0
+    assert failure(bar0.read32, 0).errno == errno.ENODATA
+    assert failure(bar0.write32, 4, 1).errno == errno.EIO
+    assert failure(bar0.read32, 8).errno == errno.EIO
+    assert failure(bar0.read, 0x100, 20).errno == errno.EIO
+    assert failure(bar0.read32, 0x100).errno == errno.EIO
+    assert failure(dev.reset).errno == errno.EIO
+    assert bar0.read32(0x0C) == 1
+    bar0.write32(4, 1, post=True)
+    assert bar0.read32(0x0C) == 1
+    records = [record for record in caplog.records if record.name == "vfu"]
+    assert any("Device.error: ValueError: bad value" in record.getMessage() for record in records)
+    assert all(record.exc_info for record in records if record.levelno == logging.ERROR and "Device." in record.getMessage())
+
+
+def test_exit_in_a_handler_ends_the_server(tmp_path):
+    path = tmp_path / "sock"
+    for event_loop in (False, True):
+        with vfu.Server(Device(), path) as server:
+            ended = []
+
+            def run():
+                try:
+                    server.run(event_loop=event_loop)
+                except SystemExit as error:
+                    ended.append(error.code)
+
+            thread = threading.Thread(target=run)
+            thread.start()
+            with vfu.Client(path) as dev:
+                assert failure(dev.regions.bar0.write32, 0x200, 1).errno == errno.EIO
+                thread.join(5)
+            assert ended == [7]
+
+
+def test_error_says_which_field(connect):
+    dev = connect(Device())
+    error = failure(dev.feature, 0xFFFF | 1 << 16)
+    assert isinstance(error, OSError)
+    assert error.errno in (errno.ENOTTY, errno.EINVAL)
+
+
+def test_nobody_listens(tmp_path):
+    with pytest.raises(OSError) as caught:
+        vfu.Client(tmp_path / "none")
+    assert caught.value.errno == errno.ENOENT
+
+
+def test_timeout(tmp_path):
+    """A peer that accepts and says nothing."""
+    import socket
+
+    path = str(tmp_path / "sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        with pytest.raises(TimeoutError):
+            vfu.Client(path, timeout=0.05)
+
+
+def test_closed(connect, tmp_path):
+    dev = connect(Device())
+    bar0 = dev.regions.bar0
+    assert dev.connected
+    dev.close()
+    dev.close()
+    assert not dev.connected
+    assert isinstance(failure(bar0.read32, 0x0C), ConnectionError)
+    with pytest.raises(ValueError, match="closed"):
+        dev.reset()
+    server = vfu.Server(Device(), tmp_path / "sock")
+    server.close()
+    server.close()
+    with pytest.raises(ValueError, match="closed"):
+        server.disconnect()
+
+
+def test_server_misuse(tmp_path):
+    class Forgetful(vfu.Device):
+        def __init__(self):
+            pass
+
+    with pytest.raises(TypeError, match=r"super\(\).__init__"):
+        vfu.Server(Forgetful(), tmp_path / "a")
+    with pytest.raises(TypeError, match="serve an instance"):
+        vfu.Server(Device, tmp_path / "a")
+    with pytest.raises(TypeError, match="not int"):
+        vfu.Server(3, tmp_path / "a")
+    with pytest.raises(ValueError, match="either"):
+        vfu.Server(Device())
+    with pytest.raises(ValueError, match="unknown option"):
+        vfu.Server(Device(), tmp_path / "a", options={"nope": 1})
+    with pytest.raises(vfu.Error):
+        vfu.Server(Device(), tmp_path / "a", policy={"nope": "x"})
+    with pytest.raises(vfu.Error):
+        vfu.Server(Device(), tmp_path / "a", profile="nope")
+    with pytest.raises(vfu.Error):
+        vfu.Server(Device(), tmp_path / "no" / "directory")
+    device = Device()
+    with vfu.Server(device, tmp_path / "a"), pytest.raises(OSError):
+        vfu.Server(device, tmp_path / "b")
+    with vfu.Server(device, tmp_path / "a"), pytest.raises(vfu.Error) as caught:
+        vfu.Server(Device(), tmp_path / "a")
+    assert caught.value.errno == errno.EADDRINUSE
+    assert not os.path.exists(tmp_path / "a")
+
+
+def test_no_connection():
+    device = Device()
+    with pytest.raises(vfu.Disconnected):
+        device.dma.read_sync(0, 4)

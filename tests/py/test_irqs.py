@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Interrupts, from the device to the client."""
+
+import errno
+import select
+import time
+
+import pytest
+
+import vfu
+
+
+class Device(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(intx=1, msi=4, msix=100)
+
+    @bar0.reg32(0).on_write
+    def msix(self, vector):
+        self.delivered = self.irqs.msix[vector].trigger()
+
+    @bar0.reg32(4).on_write
+    def msi(self, vector):
+        self.irqs.msi[vector].trigger()
+
+    @bar0.reg32(8).on_write
+    def intx(self, on):
+        self.irqs.intx.raise_() if on else self.irqs.intx.lower()
+
+
+def test_msix(connect):
+    device = Device()
+    dev = connect(device)
+    assert (dev.irqs.msix.count, len(dev.irqs.msi), len(dev.irqs.intx)) == (100, 4, 1)
+    dev.regions.bar0.write32(0, 3)
+    dev.regions.bar0.write32(0, 3)
+    assert dev.irqs.msix[3].wait(timeout=5) == 2
+    assert dev.irqs.msix[3].wait(timeout=0) == 0
+    assert dev.irqs.msix[4].wait(timeout=0) == 0
+    assert device.delivered
+
+
+def test_high_vectors_are_armed_at_first_use(connect):
+    device = Device()
+    dev = connect(device)
+    dev.regions.bar0.write32(0, 99)
+    assert not device.delivered
+    assert dev.irqs.msix[99].wait(timeout=0) == 0
+    dev.regions.bar0.write32(0, 99)
+    assert device.delivered
+    assert dev.irqs.msix[99].wait(timeout=5) == 1
+
+
+def test_msi(connect):
+    dev = connect(Device())
+    dev.regions.bar0.write32(4, 2)
+    assert dev.irqs.msi[2].wait(timeout=5) == 1
+
+
+def test_intx(connect):
+    dev = connect(Device())
+    dev.regions.bar0.write32(8, 1)
+    assert dev.irqs.intx.wait(timeout=5) == 1
+    assert dev.config.status & 8
+    dev.irqs.intx.unmask()  # the line is still up
+    assert dev.irqs.intx.wait(timeout=5) == 1
+    dev.regions.bar0.write32(8, 0)
+    dev.irqs.intx.unmask()
+    assert not dev.config.status & 8
+    assert dev.irqs.intx.wait(timeout=0.01) == 0
+
+
+def test_wait_times_out(connect):
+    dev = connect(Device())
+    start = time.monotonic()
+    assert dev.irqs.msix[0].wait(timeout=0.05) == 0
+    assert 0.04 < time.monotonic() - start < 2
+
+
+def test_eventfd_for_event_loops(connect):
+    dev = connect(Device())
+    fd = dev.irqs.msix[0].fd
+    assert select.select([fd], [], [], 0)[0] == []
+    dev.regions.bar0.write32(0, 0)
+    assert select.select([fd], [], [], 5)[0] == [fd]
+
+
+def test_trigger_by_client(connect):
+    dev = connect(Device())
+    dev.irqs.msix[1].trigger()
+    assert dev.irqs.msix[1].wait(timeout=5) == 1
+
+
+def test_not_armed(connect):
+    device = Device()
+    dev = connect(device, irqs=False)
+    dev.regions.bar0.write32(0, 0)
+    assert device.delivered is False
+
+
+def test_disable(connect):
+    device = Device()
+    dev = connect(device)
+    dev.irqs.msix.disable()
+    dev.regions.bar0.write32(0, 0)
+    assert device.delivered is False
+    dev.irqs.msix[0].fd
+    dev.regions.bar0.write32(0, 0)
+    assert dev.irqs.msix[0].wait(timeout=5) == 1
+
+
+def test_no_such_vector(connect):
+    device = Device()
+    with pytest.raises(IndexError):
+        device.irqs.msix[100]
+    dev = connect(device)
+    with pytest.raises(vfu.Error) as caught:
+        dev.regions.bar0.write32(0, 100)
+    assert caught.value.errno == errno.EIO
+    with pytest.raises(AttributeError):
+        dev.irqs.nmi
+
+
+def test_waiting_ends_with_the_connection(serve):
+    server_path = serve(Device())
+    dev = vfu.Client(server_path)
+    dev.close()
+    with pytest.raises((vfu.Error, ValueError)):
+        dev.irqs.msix[0].wait(timeout=5)
+
+
+def test_table_placement(connect):
+    class Placed(vfu.Device):
+        bar4 = vfu.Bar(size=8192)
+        irqs = vfu.Irqs(msix=8, msix_bar=4, msix_table=0x1000, msix_pba=0x1800)
+
+    (cap,) = [c for c in connect(Placed()).config.capabilities if c.id == 0x11]
+    assert int.from_bytes(cap.data[4:8], "little") == 0x1004
+    assert int.from_bytes(cap.data[8:12], "little") == 0x1804
+
+    class Full(vfu.Device):
+        bar0 = vfu.Bar(size=16, is64=True)
+        bar2 = vfu.Bar(size=16, is64=True)
+        bar4 = vfu.Bar(size=16, is64=True)
+        irqs = vfu.Irqs(msix=1)
+
+    with pytest.raises(ValueError, match="no BAR is free"):
+        Full()

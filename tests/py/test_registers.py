@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Regions, registers and their handlers."""
+
+import errno
+
+import pytest
+
+import vfu
+
+
+class Device(vfu.Device):
+    vendor_id, device_id, class_code, revision = 0x1234, 0x5678, 0x020000, 7
+    subsystem_vendor_id, subsystem_id = 0xABCD, 0x0042
+    bar0 = vfu.Bar(size=4096)
+    bar2 = vfu.Bar(size=0x2000, is64=True, prefetch=True)
+    bar5 = vfu.Bar(size=32, io=True)
+    rom = vfu.Rom(b"\x55\xaa rom")
+
+    a8 = bar0.reg8(0x00, reset=0x11)
+    a16 = bar0.reg16(0x02)
+    a32 = bar0.reg32(0x04, reset=0xCAFE)
+    a64 = bar0.reg64(0x08)
+    fixed = bar0.reg32(0x10, reset=0x77, readonly=True)
+    io = bar5.reg8(3)
+    resets = 0
+
+    def __init__(self):
+        super().__init__()
+        self.writes = []
+
+    status = bar0.reg32(0x20)
+
+    @status.on_write
+    def status_written(self, value):
+        self.writes.append(value)
+        self.status = value ^ 0xFFFFFFFF
+
+    @bar0.reg32(0x24).on_read
+    def clock(self):
+        return 0x8899AABB
+
+    @bar0.reg16(0x28).on_read
+    def negative(self):
+        return -1
+
+    @bar2.on_access(0x1000, 0x100)
+    def window(self, offset, size, value):
+        self.writes.append((offset, size, value))
+        return None if value is not None else 0x0102030405060708 if size <= 8 else bytes(range(size))
+
+    @bar2.on_access(0x1100, 0x100, raw=True)
+    def raw(self, offset, size, view):
+        if view.readonly:
+            self.writes.append((offset, bytes(view)))
+        else:
+            view[:] = bytes([size]) * size
+        self.kept = view
+
+    def reset(self):
+        self.resets += 1
+
+
+def test_identity(connect):
+    dev = connect(Device())
+    config = dev.config
+    assert (config.vendor_id, config.device_id) == (0x1234, 0x5678)
+    assert (config.class_code, config.revision) == (0x020000, 7)
+    assert (config.subsystem_vendor_id, config.subsystem_id) == (0xABCD, 0x0042)
+    assert dev.info.pci and dev.info.reset
+    with pytest.raises(AttributeError):
+        config.no_such_field
+
+
+def test_regions(connect):
+    dev = connect(Device())
+    assert [dev.regions[i].size for i in range(7)] == [4096, 0, 0x2000, 0, 0, 32, 2048]
+    assert dev.regions.config.size == 256
+    assert dev.regions.rom.read(0, 6) == b"\x55\xaa rom"
+    assert not dev.regions.rom.writable
+    assert repr(dev.regions.bar0) == "<bar0: 0x1000 bytes>"
+    with pytest.raises(IndexError):
+        dev.regions[99]
+    with pytest.raises(AttributeError):
+        dev.regions.bar9
+
+
+def test_storage(connect):
+    device = Device()
+    dev = connect(device)
+    bar0 = dev.regions.bar0
+    assert (bar0.read8(0), bar0.read32(4)) == (0x11, 0xCAFE)
+    bar0.write8(0, 0x22)
+    bar0.write16(2, 0x3344)
+    bar0.write32(4, 0x55667788)
+    bar0.write64(8, 0x99AABBCCDDEEFF00)
+    assert (device.a8, device.a16, device.a32, device.a64) == (0x22, 0x3344, 0x55667788, 0x99AABBCCDDEEFF00)
+    assert bar0.read(0, 16) == bytes.fromhex("22004433887766550 0ffeeddccbbaa99".replace(" ", ""))
+    device.a32 = 5
+    assert bar0.read32(4) == 5
+    device.a8 = 0x1FF  # wraps, as hardware does
+    assert bar0.read8(0) == 0xFF
+    device.a8 += 1
+    assert bar0.read8(0) == 0
+    dev.regions.bar5.write8(3, 9)
+    assert device.io == 9
+
+
+def test_readonly(connect):
+    device = Device()
+    bar0 = connect(device).regions.bar0
+    bar0.write32(0x10, 1)
+    assert bar0.read32(0x10) == 0x77
+    device.fixed = 3
+    assert bar0.read32(0x10) == 3
+
+
+def test_handlers(connect):
+    device = Device()
+    bar0 = connect(device).regions.bar0
+    bar0.write32(0x20, 0x12345678)
+    assert device.writes == [0x12345678]
+    assert bar0.read32(0x20) == 0xEDCBA987
+    assert bar0.read32(0x24) == 0x8899AABB
+    assert bar0.read8(0x25) == 0xAA
+    assert bar0.read16(0x28) == 0xFFFF
+
+
+def test_partial_write_is_made_whole(connect):
+    device = Device()
+    bar0 = connect(device).regions.bar0
+    device.status = 0x11223344
+    bar0.write8(0x22, 0xFF)
+    assert device.writes == [0x11FF3344]
+
+
+def test_access_across_handlers(connect):
+    device = Device()
+    bar0 = connect(device).regions.bar0
+    bar0.write(0x1E, bytes(range(8)))
+    assert device.writes == [0x05040302]
+    assert bar0.read(0x1C, 4) == b"\0\0\0\1"
+    assert bar0.read64(0x20) == 0x8899AABB << 32 | 0x05040302 ^ 0xFFFFFFFF
+
+
+def test_range(connect):
+    device = Device()
+    bar2 = connect(device).regions.bar2
+    bar2.write32(0x1010, 0xABCD)
+    bar2.write(0x1020, b"0123456789")
+    assert device.writes == [(0x1010, 4, 0xABCD), (0x1020, 10, b"0123456789")]
+    assert bar2.read64(0x1000) == 0x0102030405060708
+    assert bar2.read32(0x1000) == 0x05060708
+    assert bar2.read(0x1000, 20) == bytes(range(20))
+
+
+def test_raw_range(connect):
+    device = Device()
+    bar2 = connect(device).regions.bar2
+    bar2.write(0x1104, b"xyz")
+    assert device.writes == [(0x1104, b"xyz")]
+    with pytest.raises(ValueError):
+        bytes(device.kept)
+    assert bar2.read(0x1100, 9) == b"\t" * 9
+
+
+def test_own_memory(connect):
+    device = Device()
+    dev = connect(device)
+    device.bar2[0x10:0x14] = b"abcd"
+    assert dev.regions.bar2.read(0x10, 4) == b"abcd"
+    dev.regions.bar2.write(0x12, b"XY")
+    assert device.bar2[0x10:0x14] == b"abXY"
+    assert device.bar2[0x10] == ord("a")
+    assert len(device.bar2) == 0x2000
+    with device.bar2.view() as view:
+        view[0] = 9
+    assert dev.regions.bar2.read8(0) == 9
+
+
+def test_reset(connect):
+    device = Device()
+    dev = connect(device)
+    dev.regions.bar0.write32(4, 1)
+    device.fixed = 1
+    dev.reset()
+    assert (device.resets, device.a32, device.fixed) == (1, 0xCAFE, 0x77)
+
+
+def test_bad_accesses(connect):
+    dev = connect(Device())
+    for action in (
+        lambda: dev.regions.bar0.read32(4096),
+        lambda: dev.regions.bar0.write(4090, bytes(10)),
+        lambda: dev.regions.bar1.read8(0),
+    ):
+        with pytest.raises(vfu.Error) as caught:
+            action()
+        assert caught.value.errno == errno.EINVAL
+    assert dev.regions.bar0.read8(0) == 0x11
+
+
+def test_mapped_bar(connect):
+    class Mapped(vfu.Device):
+        bar0 = vfu.Bar(size=8192, mmap=True)
+        bar1 = vfu.Bar(size=16384, mmap=[(4096, 4096), (12288, 4096)])
+        first = bar0.reg32(0)
+
+    device = Mapped()
+    dev = connect(device)
+    with dev.regions.bar0.map() as memory:
+        memory[0:4] = b"\1\2\3\4"
+        assert device.first == 0x04030201
+        assert dev.regions.bar0.read32(0) == 0x04030201
+    assert dev.regions.bar1.areas == [(4096, 4096), (12288, 4096)]
+    with dev.regions.bar1.map(1) as memory:
+        memory[0:2] = b"hi"
+    assert device.bar1[12288:12290] == b"hi"
+    with pytest.raises(ValueError):
+        dev.regions.config.map()
+
+
+def test_config_writes(connect):
+    seen = []
+
+    class Watching(vfu.Device):
+        capabilities = [(0x09, b"\x08vendor!")]
+
+        def on_config_write(self, offset, size):
+            seen.append((offset, size))
+
+    device = Watching()
+    dev = connect(device, bus_master=False)
+    dev.config.bus_master = True
+    assert seen == [(4, 2)]
+    assert dev.config.bus_master
+    (cap,) = dev.config.capabilities
+    assert (cap.id, cap.name, cap.data[2:]) == (0x09, "Vendor Specific", b"\x08vendor!")
+    assert device.config_read(0, 2) == b"\0\0"
+    device.config_write(0, b"\x34\x12")
+    assert dev.config.vendor_id == 0x1234
+
+
+def test_subclass_changes_a_handler(connect):
+    class Child(Device):
+        vendor_id = 0x4321
+
+        @Device.status.on_write
+        def quiet(self, value):
+            self.status = value
+
+    child, parent = Child(), Device()
+    for device in (child, parent):
+        connect(device).regions.bar0.write32(0x20, 1)
+    assert (child.status, child.writes) == (1, [])
+    assert (parent.status, parent.writes) == (0xFFFFFFFE, [1])
+
+
+def test_bad_declarations():
+    with pytest.raises(ValueError, match="power of two"):
+        vfu.Bar(size=100)
+    with pytest.raises(ValueError, match="no 4-byte register at 0x1000"):
+        vfu.Bar(size=4096).reg32(4096)
+    with pytest.raises(ValueError, match="whole pages"):
+        vfu.Bar(size=16, mmap=True)
+    with pytest.raises((TypeError, RuntimeError)) as caught:
+
+        class Named(vfu.Device):
+            memory = vfu.Bar(size=16)
+
+    assert "bar0 to bar5" in str(caught.value) + str(caught.value.__cause__)
+
+    class Overlapping(vfu.Device):
+        bar0 = vfu.Bar(size=16)
+        a = bar0.reg32(0, readonly=True)
+        b = bar0.reg16(2, readonly=True)
+
+    with pytest.raises(vfu.Error):
+        Overlapping()
