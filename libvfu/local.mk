@@ -3,10 +3,33 @@
 
 # Hand-written files, in the order of the layers: a file includes only what is above it.
 libvfu_sources += \
-	libvfu/request.c libvfu/request.h \
-	libvfu/device.c libvfu/device.h \
-	libvfu/server.c libvfu/server.h libvfu/order.c libvfu/handlers.c libvfu/run.c \
-	libvfu/version.c
+	libvfu/os.h libvfu/os.c \
+	libvfu/base.h \
+	libvfu/list.h \
+	libvfu/err.h libvfu/err.c \
+	libvfu/log.h libvfu/log.c \
+	libvfu/clock.h libvfu/clock.c \
+	libvfu/version.c \
+	libvfu/buf.h libvfu/buf.c \
+	libvfu/fds.h libvfu/fds.c \
+	libvfu/msg.h libvfu/msg.c \
+	libvfu/sock.h libvfu/sock.c \
+	libvfu/pend.h libvfu/pend.c \
+	libvfu/chan.h libvfu/chan-in.c libvfu/chan-out.c \
+	libvfu/conn.h libvfu/conn-private.h libvfu/conn.c libvfu/conn-send.c libvfu/conn-read.c libvfu/conn-wait.c \
+	libvfu/json.h libvfu/json.c \
+	libvfu/negotiate.h libvfu/negotiate.c \
+	libvfu/request.h libvfu/request.c \
+	libvfu/ranges.h libvfu/ranges.c \
+	libvfu/dma.h libvfu/dma.c libvfu/dma-copy.c libvfu/dma-table.h \
+	libvfu/irq.h libvfu/irq.c \
+	libvfu/region.h libvfu/region.c \
+	libvfu/pci.h libvfu/pci.c \
+	libvfu/device.h libvfu/device.c \
+	libvfu/server.h libvfu/server.c \
+	libvfu/order.c \
+	libvfu/handlers.c \
+	libvfu/run.c
 
 include_HEADERS = libvfu/vfu.h
 
@@ -14,6 +37,9 @@ include_HEADERS = libvfu/vfu.h
 noinst_LTLIBRARIES += libvfu/libvfu-internal.la
 libvfu_libvfu_internal_la_SOURCES = $(libvfu_sources) $(libvfu_gen_sources)
 libvfu_libvfu_internal_la_LIBADD = $(JSON_C_LIBS)
+
+# So that any one target can be made first in a new build directory.
+$(libvfu_libvfu_internal_la_OBJECTS): | $(codegen_headers)
 
 lib_LTLIBRARIES += libvfu/libvfu.la
 libvfu_libvfu_la_SOURCES =

@@ -1,0 +1,311 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-send.c - requests and replies on their way out.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "os.h"
+#include "conn-private.h"
+#include "sock.h"
+
+/* Larger messages go from where they lie instead of being copied into a batch. */
+#define IN_PLACE 16384
+
+/* Replies collected before they are sent. */
+#define BATCH_BYTES 65536
+
+/* How long a call that may block lets the peer read before a large message is copied. */
+#define PATIENCE_MS 10
+
+/* After each change of the queue. */
+static void account(struct vfui_conn *conn)
+{
+	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES];
+
+	if (is_full != atomic_load_explicit(&conn->is_full, memory_order_relaxed))
+		atomic_store(&conn->is_full, is_full);
+	conn->stats->batches += conn->out.batches;
+	conn->stats->bytes_out += conn->out.sent;
+	conn->out.batches = 0;
+	conn->out.sent = 0;
+}
+
+/* Nothing can be sent any more, but what the peer sent before it left is still to be read. */
+static int out_failed(struct vfui_conn *conn)
+{
+	conn->out_status = -ENOTCONN;
+	vfui_outq_fini(&conn->out);
+	account(conn);
+	vfui_sock_shutdown(conn->fd);
+	return -ENOTCONN;
+}
+
+int vfui_conn_flush_locked(struct vfui_conn *conn)
+{
+	int r;
+
+	if (conn->out_status != 0)
+		return conn->out_status;
+	if (conn->out.bytes == 0)
+		return 0;
+	r = vfui_outq_flush(&conn->out, conn->fd);
+	account(conn);
+	return r < 0 && r != -EAGAIN ? out_failed(conn) : r;
+}
+
+int vfui_conn_flush(struct vfui_conn *conn)
+{
+	int r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	r = vfui_conn_flush_locked(conn);
+	vfui_os_unlock(&conn->lock);
+	return r;
+}
+
+/* The message could not be sent for a reason of its own: the connection is none the worse. */
+static bool is_harmless(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EBADF ||
+	       error == -EMSGSIZE || error == -ETOOMANYREFS;
+}
+
+/* Sends or queues one message. The lock is held. */
+static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned niov, const int *fds,
+		    unsigned nfds, bool may_block)
+{
+	size_t size = ((const struct vfu_wire_header *)iov[0].iov_base)->size;
+	int r;
+
+	if (conn->out_status != 0)
+		return conn->out_status;
+	if (nfds == 0 && size < IN_PLACE && vfui_conn_is_reader(conn)) {
+		r = vfui_outq_push(&conn->out, iov, niov, NULL, 0);
+		account(conn);
+		conn->has_batch = true;
+		if (r == 0 && conn->out.bytes >= BATCH_BYTES)
+			vfui_conn_flush_locked(conn);
+		return r;
+	}
+	r = vfui_outq_send(&conn->out, conn->fd, iov, niov, fds, nfds, may_block ? PATIENCE_MS : 0);
+	account(conn);
+	return r < 0 && !is_harmless(r) ? out_failed(conn) : r;
+}
+
+/* The reader sleeps in a receive, which nothing but the peer can end: send what is left ourselves. */
+static void send_rest(struct vfui_conn *conn)
+{
+	struct pollfd pfd = {.fd = conn->fd, .events = POLLOUT};
+
+	while (conn->out.bytes > 0 && atomic_load(&conn->sleeping) == VFUI_IN_RECV) {
+		vfui_os_unlock(&conn->lock);
+		vfui_os_poll(&pfd, 1, 10 * (int64_t)VFUI_MS);
+		vfui_os_lock(&conn->lock);
+		vfui_conn_flush_locked(conn);
+	}
+}
+
+/*
+ * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than those it
+ * knew. Gives back the lock.
+ */
+static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier)
+{
+	bool wake = false;
+
+	if (!vfui_conn_is_reader(conn)) {
+		send_rest(conn);
+		if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
+			wake = atomic_load(&conn->is_reading)
+				       ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
+				       : conn->is_armed;
+	}
+	vfui_os_unlock(&conn->lock);
+	if (wake)
+		vfui_conn_poke(conn);
+}
+
+/* ---- replies ---- */
+
+static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
+		      const struct iovec *iov, int niov, const int *fds, unsigned nfds)
+{
+	struct vfu_wire_header hdr = {.id = request->id,
+				      .command = request->command,
+				      .size = sizeof(hdr),
+				      .flags = VFU_WIRE_HEADER_TYPE_REPLY};
+	struct iovec all[VFUI_OUT_IOV] = {{&hdr, sizeof(hdr)}};
+	unsigned n = 1;
+	int r;
+
+	if (status < 0) {
+		hdr.flags |= VFU_WIRE_HEADER_ERROR;
+		hdr.error = (uint32_t)-status;
+		niov = 0;
+		nfds = 0;
+	}
+	if (niov >= VFUI_OUT_IOV)
+		return -EMSGSIZE;
+	for (int i = 0; i < niov; i++) {
+		all[n++] = iov[i];
+		hdr.size += (uint32_t)iov[i].iov_len;
+	}
+	vfui_os_lock(&conn->lock);
+	r = transmit(conn, all, n, fds, nfds, vfui_conn_is_reader(conn) && conn->may_block);
+	if (r == 0)
+		conn->stats->replies_out++;
+	notify_and_unlock(conn, false);
+	return r;
+}
+
+int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
+		    const struct iovec *iov, int niov, const int *fds, unsigned nfds)
+{
+	int r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) != 0)
+		return 0;
+	r = send_reply(conn, request, status, iov, niov, fds, nfds);
+	if (r == 0 || r == -ENOTCONN)
+		return r;
+	/* The peer waits for an answer: the reason why it does not get the real one is one. */
+	if (send_reply(conn, request, r, NULL, 0, NULL, 0) != 0)
+		vfui_conn_break(conn, r, "a reply could not be sent");
+	return r;
+}
+
+/* ---- requests ---- */
+
+/* Keeps what the reply will be checked against and where it goes. */
+static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info,
+			 const struct vfui_out *out)
+{
+	pend->info = info;
+	pend->done = out->done;
+	pend->user = out->user;
+	pend->sink = out->sink;
+	pend->sink_skip = out->sink_skip;
+	pend->sink_len = out->sink_len;
+	if (out->niov > 0)
+		memcpy(pend->request, out->iov[0].iov_base,
+		       vfui_min(sizeof(pend->request),
+				vfui_min(info->request_size, out->iov[0].iov_len)));
+}
+
+/* A pending entry for the request, unless it wants no reply. The lock is held. */
+static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
+		       const struct vfui_out *out, struct vfui_pend **pend)
+{
+	uint64_t timeout = out->timeout_ms < 0 ? conn->options.values[VFU_OPT_TIMEOUT_MS]
+					       : (uint64_t)out->timeout_ms;
+	int error;
+
+	*pend = NULL;
+	if (out->no_reply)
+		return 0;
+	*pend = vfui_pend_add(&conn->pending,
+			      vfui_clock_deadline(&conn->options.clock,
+						  timeout == 0 ? -1 : (int64_t)timeout),
+			      &error);
+	if (*pend == NULL)
+		return error;
+	fill_pending(*pend, info, out);
+	return 0;
+}
+
+/* Whether a message of size bytes may be sent now. The lock is held. */
+static int may_send(const struct vfui_conn *conn, size_t size)
+{
+	if (conn->status != 0 || conn->out_status != 0)
+		return -ENOTCONN;
+	if (conn->out.bytes > 0 && conn->out.bytes + size > conn->options.values[VFU_OPT_QUEUE_BYTES])
+		return -ENOBUFS;
+	return 0;
+}
+
+static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
+			 struct vfui_pend **pend)
+{
+	const struct vfui_message *info = vfui_message(out->command);
+	struct vfu_wire_header hdr = {.command = (uint16_t)out->command, .size = sizeof(hdr)};
+	struct iovec all[VFUI_OUT_IOV] = {{&hdr, sizeof(hdr)}};
+	unsigned n = 1;
+	int r;
+
+	if (info == NULL || out->niov >= VFUI_OUT_IOV)
+		return -EINVAL;
+	for (int i = 0; i < out->niov; i++) {
+		all[n++] = out->iov[i];
+		hdr.size += (uint32_t)out->iov[i].iov_len;
+	}
+	r = may_send(conn, hdr.size);
+	if (r == 0)
+		r = add_pending(conn, info, out, pend);
+	if (r < 0)
+		return r;
+	hdr.id = *pend != NULL ? (*pend)->id : 0;
+	hdr.flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
+	r = transmit(conn, all, n, out->fds, out->nfds,
+		     is_waiter || (vfui_conn_is_reader(conn) && conn->may_block));
+	if (r == 0)
+		conn->stats->requests_out++;
+	else if (*pend != NULL)
+		vfui_pend_remove(&conn->pending, *pend);
+	return r;
+}
+
+int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
+		     uint16_t *id)
+{
+	struct vfui_pend *pend = NULL;
+	bool is_earlier = false;
+	int r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	r = submit_locked(conn, out, is_waiter, &pend);
+	if (r == 0 && pend != NULL) {
+		*id = pend->id;
+		is_earlier = !is_waiter && vfui_pend_first(&conn->pending) == pend;
+	}
+	notify_and_unlock(conn, is_earlier);
+	return r;
+}
+
+int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
+{
+	uint16_t id;
+
+	return vfui_conn_submit(conn, out, false, &id);
+}
+
+bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id)
+{
+	struct vfui_pend *pend;
+	bool found = false;
+
+	vfui_os_lock(&conn->lock);
+	pend = vfui_pend_find(&conn->pending, id);
+	if (pend != NULL && !pend->is_reserved) {
+		bool is_direct = conn->is_direct && conn->direct_id == id;
+
+		/* Another thread may be receiving into the sink at this moment. */
+		found = !is_direct || vfui_conn_is_reader(conn) || !atomic_load(&conn->is_reading);
+		if (found && is_direct) {
+			vfui_in_drop_direct(&conn->in);
+			conn->is_direct = false;
+		}
+		if (found)
+			vfui_pend_reserve(&conn->pending, pend);
+	}
+	vfui_os_unlock(&conn->lock);
+	return found;
+}

@@ -1,0 +1,55 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * sock.h - the only place that knows sockets and addresses.
+ */
+#ifndef VFUI_SOCK_H
+#define VFUI_SOCK_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "err.h"
+#include "fds.h"
+
+/* A socket file that we made: removed at the end only if it still is that file. */
+struct vfui_sock_file {
+	char *path; /* NULL: none */
+	uint64_t dev, ino;
+};
+
+/* An address is "unix:PATH" or a path, of any length whose last part is at most 80 bytes. */
+
+/* Connected socket or -errno. timeout_ms (0: none) is for a server whose queue is full. */
+int vfui_sock_connect(const char *address, unsigned timeout_ms, struct vfu_err *err);
+/*
+ * Listening socket or -errno. A socket file that nobody listens on is replaced (-EADDRINUSE if somebody
+ * does). *file is filled for vfui_sock_remove.
+ */
+int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err);
+void vfui_sock_remove(struct vfui_sock_file *file);
+/* Accepted socket; -EAGAIN: nobody waits. Never blocks. */
+int vfui_sock_accept(int fd);
+int vfui_sock_pair(int fds[2]);
+
+enum { VFUI_SOCK_CONNECTED, VFUI_SOCK_LISTENER };
+/* What an inherited descriptor is; -ENOTSOCK, -EPROTOTYPE (not a stream). */
+int vfui_sock_kind(int fd);
+
+/*
+ * Receives bytes, and descriptors if some came with them (close-on-exec, fds->n of them, at most VFUI_FDS_MAX).
+ * 0: the peer closed. -EAGAIN: nothing there (dontwait) or the receive timeout is over.
+ * -EBADMSG: more descriptors came than fit; all are closed.
+ */
+ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
+		       bool dontwait);
+/* Sends bytes with nfds descriptors, which stay the caller's. Never blocks (-EAGAIN), raises no signal. */
+ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int *fds,
+		       unsigned nfds);
+/* How long a receive that waits does so; 0: for ever. */
+int vfui_sock_set_timeout(int fd, unsigned timeout_ms);
+/* Ends both directions at once, for all who hold the socket. */
+void vfui_sock_shutdown(int fd);
+
+#endif
