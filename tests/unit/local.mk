@@ -3,7 +3,13 @@
 
 # A line here is all that a Check program tests/unit/test-NAME.c needs.
 unit_tests = \
+	tests/unit/test-irq \
+	tests/unit/test-server \
 	tests/unit/test-version
+
+# A device, its server and a client of bare messages.
+server_rig = tests/lib/rig.c tests/lib/rig.h tests/lib/raw.c tests/lib/raw.h
+tests_unit_test_server_SOURCES = tests/unit/test-server.c $(server_rig)
 
 if HAVE_CHECK
 check_PROGRAMS += $(unit_tests)
