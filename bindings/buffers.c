@@ -121,9 +121,10 @@ PyObject *dma_read(struct vfupy_device *d, uint64_t iova, PyObject *into, PyObje
 	}
 	buf = op->data ? PyBytes_AS_STRING(op->data) : op->view.buf;
 	len = op->data ? PyBytes_GET_SIZE(op->data) : op->view.len;
-	Py_BEGIN_ALLOW_THREADS rc =
-		vfu_dma_read_async(d->dev, iova, buf, (size_t)len, on_dma_done, op);
-	Py_END_ALLOW_THREADS return op_started(d, op, rc);
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_dma_read_async(d->dev, iova, buf, (size_t)len, on_dma_done, op);
+	Py_END_ALLOW_THREADS
+	return op_started(d, op, rc);
 }
 
 PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObject *done)
@@ -137,9 +138,10 @@ PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObj
 		op_free(op);
 		return NULL;
 	}
-	Py_BEGIN_ALLOW_THREADS rc = vfu_dma_write_async(d->dev, iova, op->view.buf,
-							(size_t)op->view.len, on_dma_done, op);
-	Py_END_ALLOW_THREADS return op_started(d, op, rc);
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_dma_write_async(d->dev, iova, op->view.buf, (size_t)op->view.len, on_dma_done, op);
+	Py_END_ALLOW_THREADS
+	return op_started(d, op, rc);
 }
 
 /* ---- memory of the device or the client, as a buffer ---- */
@@ -186,7 +188,8 @@ static void memory_drop(struct memory *m)
 
 	m->owner = NULL;
 	if (owner && m->pinned) {
-		Py_BEGIN_ALLOW_THREADS vfu_dma_unpin(owner->dev, &m->pin);
+		Py_BEGIN_ALLOW_THREADS
+		vfu_dma_unpin(owner->dev, &m->pin);
 		Py_END_ALLOW_THREADS
 	}
 	Py_XDECREF((PyObject *)owner);
@@ -264,9 +267,10 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 	struct memory *m;
 	int rc;
 
-	Py_BEGIN_ALLOW_THREADS rc = vfu_dma_pin(d->dev, iova, len, flags, &pin);
-	Py_END_ALLOW_THREADS if (rc)
-	{
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_dma_pin(d->dev, iova, len, flags, &pin);
+	Py_END_ALLOW_THREADS
+	if (rc) {
 		vfupy_raise_device(d->dev, rc);
 		return NULL;
 	}
@@ -346,10 +350,10 @@ PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags
 	if (view->readonly && flags & VFU_DMA_WRITE)
 		return PyErr_Format(PyExc_BufferError,
 				    "the device may not write to a read-only buffer");
-	Py_BEGIN_ALLOW_THREADS rc =
-		vfu_client_dma_map(cl, iova, (uint64_t)view->len, flags, view->buf, fd, fd_offset);
-	Py_END_ALLOW_THREADS if (rc < 0)
-	{
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_client_dma_map(cl, iova, (uint64_t)view->len, flags, view->buf, fd, fd_offset);
+	Py_END_ALLOW_THREADS
+	if (rc < 0) {
 		vfupy_raise_client(cl, rc);
 		return NULL;
 	}

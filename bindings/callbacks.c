@@ -123,7 +123,7 @@ static int callback_failed(struct vfupy_device *d, PyObject *where)
 	return rc > 0 ? -rc : -EIO;
 }
 
-PyObject *device_reraise(struct vfupy_device *d)
+PyObject *vfupy_reraise(struct vfupy_device *d)
 {
 	PyObject *exc = d->raised;
 
@@ -308,8 +308,10 @@ static PyObject *deferred_end(struct deferred *self, int status)
 	if (!req)
 		return PyErr_Format(PyExc_RuntimeError, "answered already");
 	self->req = NULL;
-	Py_BEGIN_ALLOW_THREADS rc = vfu_request_done(req, status);
-	Py_END_ALLOW_THREADS return PyBool_FromLong(rc == 0);
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_request_done(req, status);
+	Py_END_ALLOW_THREADS
+	return PyBool_FromLong(rc == 0);
 }
 
 static PyObject *deferred_answer(PyObject *object, PyObject *value)
@@ -743,7 +745,8 @@ static void device_dealloc(PyObject *object)
 	PyTypeObject *type = Py_TYPE(object);
 
 	if (d->dev) {
-		Py_BEGIN_ALLOW_THREADS vfu_device_free(d->dev);
+		Py_BEGIN_ALLOW_THREADS
+		vfu_device_free(d->dev);
 		Py_END_ALLOW_THREADS
 	}
 	while (d->handlers) {

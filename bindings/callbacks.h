@@ -41,6 +41,8 @@ void vfupy_raise_device(struct vfu_device *dev, int code);
 void vfupy_raise_server(struct vfu_server *srv, int code);
 void vfupy_raise_client(struct vfu_client *cl, int code);
 void vfupy_raise_plain(const void *handle, int code);
+/* Raises what a callback of the device left behind. */
+PyObject *vfupy_reraise(struct vfupy_device *d);
 #endif
 
 /* make_error(code, field, offset, text) -> exception; report(where, exception) -> errno; log(level, text) */
@@ -76,11 +78,11 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 /* List of (iova, size, flags, mapped). */
 PyObject *dma_ranges(struct vfupy_device *d);
 
-/* List of (fd, events). */
-PyObject *server_pollfds(struct vfu_server *srv);
-PyObject *client_pollfds(struct vfu_client *cl);
-/* Raises what a callback left behind (KeyboardInterrupt, SystemExit). */
-PyObject *device_reraise(struct vfupy_device *d);
+/*
+ * One round for an event loop. The timeout until the next in ms (-1: none), None: nothing left to serve.
+ * Raises what a callback left behind (KeyboardInterrupt, SystemExit).
+ */
+PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d);
 /*
  * Serves without Python for a while: returns when something other than requests came up, after 250 ms
  * without any, after 1,024 rounds, or when a callback left an exception. False: nothing left to serve.

@@ -15,44 +15,6 @@ enum { TICK_MS = 250, ROUNDS = 1024, MAX_POLLFDS = 8 };
 
 /* ---- server ---- */
 
-static PyObject *list_of_pollfds(const struct pollfd *pfds, int n)
-{
-	PyObject *list = PyList_New(0);
-
-	for (int i = 0; list && i < n; i++) {
-		PyObject *item = Py_BuildValue("(ii)", pfds[i].fd, (int)pfds[i].events);
-
-		if (!item || PyList_Append(list, item))
-			Py_CLEAR(list);
-		Py_XDECREF(item);
-	}
-	return list;
-}
-
-PyObject *server_pollfds(struct vfu_server *srv)
-{
-	struct pollfd pfds[MAX_POLLFDS];
-	int n = vfu_server_pollfds(srv, pfds, MAX_POLLFDS);
-
-	if (n < 0) {
-		vfupy_raise_server(srv, n);
-		return NULL;
-	}
-	return list_of_pollfds(pfds, n);
-}
-
-PyObject *client_pollfds(struct vfu_client *cl)
-{
-	struct pollfd pfds[MAX_POLLFDS];
-	int n = vfu_client_pollfds(cl, pfds, MAX_POLLFDS);
-
-	if (n < 0) {
-		vfupy_raise_client(cl, n);
-		return NULL;
-	}
-	return list_of_pollfds(pfds, n);
-}
-
 /* One wait and what came of it: requests handled, 0 for anything else, or negative errno. */
 static int serve_once(struct vfu_server *srv)
 {
@@ -71,13 +33,35 @@ static int serve_once(struct vfu_server *srv)
 	return vfu_server_process(srv, 0);
 }
 
+PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d)
+{
+	int rc, timeout;
+
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_server_process(srv, 0);
+	timeout = rc < 0 ? 0 : vfu_server_timeout(srv);
+	Py_END_ALLOW_THREADS
+	if (d->raised)
+		return vfupy_reraise(d);
+	if (rc == -ENOTCONN)
+		Py_RETURN_NONE;
+	if (rc < 0) {
+		vfupy_raise_server(srv, rc);
+		return NULL;
+	}
+	return PyLong_FromLong(timeout);
+}
+
 PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d)
 {
 	int rc = 1;
 
-	Py_BEGIN_ALLOW_THREADS for (int i = 0; i < ROUNDS && rc > 0 && !d->raised; i++) rc =
-		serve_once(srv);
-	Py_END_ALLOW_THREADS if (d->raised) return device_reraise(d);
+	Py_BEGIN_ALLOW_THREADS
+	for (int i = 0; i < ROUNDS && rc > 0 && !d->raised; i++)
+		rc = serve_once(srv);
+	Py_END_ALLOW_THREADS
+	if (d->raised)
+		return vfupy_reraise(d);
 	if (rc == -ENOTCONN)
 		Py_RETURN_FALSE;
 	if (rc < 0 && rc != -EINTR) {
@@ -140,13 +124,13 @@ PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 	int rc = 1, got;
 
 	do {
-		Py_BEGIN_ALLOW_THREADS while ((got = eventfd_read(fd, &count)) < 0 &&
-					      errno == EAGAIN && rc > 0) rc =
-			wait_once(cl, fd, deadline);
+		Py_BEGIN_ALLOW_THREADS
+		while ((got = eventfd_read(fd, &count)) < 0 && errno == EAGAIN && rc > 0)
+			rc = wait_once(cl, fd, deadline);
 		if (got < 0 && errno != EAGAIN)
 			rc = -errno;
-		Py_END_ALLOW_THREADS if (rc == -EINTR)
-		{
+		Py_END_ALLOW_THREADS
+		if (rc == -EINTR) {
 			if (PyErr_CheckSignals())
 				return NULL;
 			rc = 1;
@@ -181,9 +165,10 @@ PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned st
 		PyMem_Free(list);
 		return NULL;
 	}
-	Py_BEGIN_ALLOW_THREADS rc =
-		vfu_client_irq_set_eventfds(cl, index, start, (unsigned)n, list);
-	Py_END_ALLOW_THREADS PyMem_Free(list);
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_client_irq_set_eventfds(cl, index, start, (unsigned)n, list);
+	Py_END_ALLOW_THREADS
+	PyMem_Free(list);
 	if (rc < 0) {
 		vfupy_raise_client(cl, rc);
 		return NULL;
@@ -197,9 +182,10 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 	PyObject *areas, *result;
 	int rc;
 
-	Py_BEGIN_ALLOW_THREADS rc = vfu_client_region_info(cl, index, &info);
-	Py_END_ALLOW_THREADS if (rc < 0)
-	{
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_client_region_info(cl, index, &info);
+	Py_END_ALLOW_THREADS
+	if (rc < 0) {
 		vfupy_raise_client(cl, rc);
 		return NULL;
 	}

@@ -148,16 +148,14 @@ class Server:
         if self._loop is None or self._done.done():
             return
         try:
-            c.vfu_server_process(self._h, 0)
-            c.device_reraise(self.device._handle)
-            if self._stopping:
-                self._done.set_result(None)
-                return
-            self._set_timer(c.vfu_server_timeout(self._h))
-        except ConnectionError:
-            self._done.set_result(None)  # nothing left to serve
+            timeout = c.server_step(self._h, self.device._handle)
         except BaseException as error:
             self._done.set_exception(error)
+            return
+        if timeout is None or self._stopping:
+            self._done.set_result(None)
+        else:
+            self._set_timer(timeout)
 
     def _set_timer(self, timeout):
         if self._timer is not None:
