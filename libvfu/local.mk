@@ -26,6 +26,8 @@ libvfu_sources += \
 	libvfu/region.h libvfu/region.c \
 	libvfu/pci.h libvfu/pci.c \
 	libvfu/device.h libvfu/device.c \
+	libvfu/client.h libvfu/client.c libvfu/client-call.c libvfu/client-info.c \
+	libvfu/client-region.c libvfu/client-irq.c libvfu/client-dma.c libvfu/client-loop.c \
 	libvfu/server.h libvfu/server.c \
 	libvfu/order.c \
 	libvfu/handlers.c \

@@ -3,8 +3,7 @@
 
 # Make check only builds these: a time is no test. `make bench` runs them.
 bench_programs = tests/bench/limit tests/bench/load tests/bench/device
-check_PROGRAMS += tests/bench/limit tests/bench/load
-EXTRA_PROGRAMS += tests/bench/device
+check_PROGRAMS += $(bench_programs)
 
 bench_loops = tests/bench/bench.h tests/bench/rows.c tests/bench/end.c tests/bench/drive.c \
 	tests/bench/bare.c tests/bench/options.h tests/bench/options.c
