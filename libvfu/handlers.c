@@ -123,7 +123,7 @@ static void *scratch(struct vfu_server *srv, size_t size)
 	struct vfui_scratch *buf = &srv->scratch[srv->waits];
 	void *data;
 
-	if (size > buf->size) {
+	if (!buf->data || size > buf->size) {
 		size = vfui_max(size, 4096);
 		data = vfui_os_realloc(buf->data, size);
 		if (!data)
@@ -226,6 +226,8 @@ static int region_write_multi(void *ctx, struct vfui_request *req,
 	int rc = 0;
 
 	(void)tail_len;
+	if (!vfui_conn_limits(srv->conn)->write_multiple)
+		return -ENOSYS;
 	for (; done < in->wr_cnt; done++) {
 		memcpy(&entry, (const uint8_t *)tail + done * sizeof(entry), sizeof(entry));
 		rc = write_one(srv, req, &entry);
