@@ -47,7 +47,7 @@ lib_LTLIBRARIES += libvfu/libvfu.la
 libvfu_libvfu_la_SOURCES =
 libvfu_libvfu_la_LIBADD = libvfu/libvfu-internal.la
 libvfu_libvfu_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBVFU_VERSION_INFO) \
-	-Wl,-z,relro -Wl,--version-script=libvfu/libvfu.map
+	-Wl,-z,relro $(DEFS_LDFLAGS) -Wl,--version-script=libvfu/libvfu.map
 EXTRA_libvfu_libvfu_la_DEPENDENCIES = libvfu/libvfu.map
 
 # Needs nothing but awk, so it is made anew everywhere and not distributed.
