@@ -165,6 +165,26 @@ static unsigned batch(const struct vfu_server *srv, unsigned max)
 	return max && max < BATCH ? max : BATCH;
 }
 
+/* Nothing while too much is held back, but for one request now and then. */
+static bool may_read(struct vfu_server *srv)
+{
+	uint64_t now;
+
+	if (!srv->conn || srv->state == VFUI_SERVER_ENDING)
+		return false;
+	if (!vfui_server_is_full(srv)) {
+		srv->full_since = 0;
+		return true;
+	}
+	now = vfui_os_now();
+	if (!srv->full_since)
+		srv->full_since = now;
+	if (now - srv->full_since < FULL_TICK_MS * VFUI_MS)
+		return false;
+	srv->full_since = now;
+	return true;
+}
+
 int vfu_server_process(struct vfu_server *srv, unsigned max)
 {
 	int rc = vfui_server_check(srv);
@@ -174,7 +194,7 @@ int vfu_server_process(struct vfu_server *srv, unsigned max)
 	if (srv->is_processing || srv->waits)
 		return -EDEADLK;
 	begin_round(srv);
-	if (srv->conn && srv->state != VFUI_SERVER_ENDING)
+	if (may_read(srv))
 		rc = vfui_conn_process(srv->conn, batch(srv, max));
 	rc = end_round(srv, rc, false);
 	return is_deserted(srv) ? -ENOTCONN : rc;

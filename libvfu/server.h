@@ -73,7 +73,8 @@ struct vfu_server {
 	/* the order of requests */
 	struct vfui_list held; /* vfui_held in order of arrival */
 	uint64_t held_bytes;
-	unsigned waits; /* vfu_dma_read calls on the stack */
+	uint64_t full_since; /* or since one was read all the same; 0: not full */
+	unsigned waits;      /* vfu_dma_read calls on the stack */
 	struct vfui_scratch scratch[VFUI_SERVER_DEPTH + 1];
 
 	/* waiting */

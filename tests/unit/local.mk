@@ -4,11 +4,15 @@
 # A line here is all that a Check program tests/unit/test-NAME.c needs.
 unit_tests = \
 	tests/unit/test-irq \
+	tests/unit/test-connections \
+	tests/unit/test-order \
 	tests/unit/test-server \
 	tests/unit/test-version
 
 # A device, its server and a client of bare messages.
 server_rig = tests/lib/rig.c tests/lib/rig.h tests/lib/raw.c tests/lib/raw.h
+tests_unit_test_connections_SOURCES = tests/unit/test-connections.c $(server_rig)
+tests_unit_test_order_SOURCES = tests/unit/test-order.c $(server_rig)
 tests_unit_test_server_SOURCES = tests/unit/test-server.c $(server_rig)
 
 if HAVE_CHECK
