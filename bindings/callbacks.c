@@ -273,6 +273,20 @@ static int spawn(struct vfupy_device *d, PyObject *coroutine)
 	return result ? 0 : -1;
 }
 
+static PyObject *deferred_end(struct deferred *self, int status)
+{
+	struct vfu_request *req = self->req;
+	int rc;
+
+	if (!req)
+		return PyErr_Format(PyExc_RuntimeError, "answered already");
+	self->req = NULL;
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_request_done(req, status);
+	Py_END_ALLOW_THREADS
+	return PyBool_FromLong(rc == 0);
+}
+
 /* Defers a read: the coroutine's result is the answer. */
 static int answer_later(struct handler *h, struct vfu_request *req, PyObject *coroutine)
 {
@@ -293,25 +307,16 @@ static int answer_later(struct handler *h, struct vfu_request *req, PyObject *co
 	deferred->device = Py_NewRef((PyObject *)h->device);
 	result =
 		PyObject_CallMethodObjArgs(h->device->self, name_answer, coroutine, deferred, NULL);
-	if (!result)
-		callback_failed(h->device, h->read ? h->read : h->access);
+	if (!result) {
+		/* The traceback may keep the objects: end them here. */
+		int rc = callback_failed(h->device, h->read ? h->read : h->access);
+
+		Py_XDECREF(PyObject_CallMethodNoArgs(coroutine, name_close));
+		result = deferred_end(deferred, rc);
+	}
 	Py_XDECREF(result);
 	Py_DECREF(deferred);
 	return VFU_LATER;
-}
-
-static PyObject *deferred_end(struct deferred *self, int status)
-{
-	struct vfu_request *req = self->req;
-	int rc;
-
-	if (!req)
-		return PyErr_Format(PyExc_RuntimeError, "answered already");
-	self->req = NULL;
-	Py_BEGIN_ALLOW_THREADS
-	rc = vfu_request_done(req, status);
-	Py_END_ALLOW_THREADS
-	return PyBool_FromLong(rc == 0);
 }
 
 static PyObject *deferred_answer(PyObject *object, PyObject *value)

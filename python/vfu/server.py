@@ -3,6 +3,7 @@
 """Servers: give a device to a client, one at a time."""
 
 import asyncio
+import contextlib
 import os
 import threading
 
@@ -46,6 +47,10 @@ class Server:
         self.device = device
         self._loop = self._done = self._timer = self._thread = None
         self._stopping = False
+        self._lock = threading.RLock()  # stop() may come from a signal handler
+        self._runner = None  # the thread that runs it
+        self._idle = threading.Event()
+        self._idle.set()
         self._h = c.vfu_server_new(device._handle)
         try:
             configure(
@@ -56,7 +61,7 @@ class Server:
             else:
                 c.vfu_server_listen_inherited(self._h, own_fd(fd))
         except BaseException:
-            self._h = None
+            self.close()
             raise
 
     # ---- running ----
@@ -72,11 +77,16 @@ class Server:
         if event_loop:
             asyncio.run(self.serve_async())
             return
-        while not self._stopping and c.server_serve(self._h, self.device._handle):
-            pass
+        with self._running():
+            while not self._stopping and c.server_serve(self._h, self.device._handle):
+                pass
 
     async def serve_async(self):
         """The same inside a running event loop."""
+        with self._running():
+            await self._serve()
+
+    async def _serve(self):
         self._loop = asyncio.get_running_loop()
         self._done = self._loop.create_future()
         self.device._loop = self._loop
@@ -102,9 +112,10 @@ class Server:
     def stop(self):
         """Makes run() and serve_async() return. From any thread."""
         self._stopping = True
-        handle, loop = self._h, self._loop
-        if handle is not None:
-            c.vfu_server_stop(handle)
+        loop = self._loop
+        with self._lock:
+            if self._h is not None:
+                c.vfu_server_stop(self._h)
         if loop is not None:
             try:
                 loop.call_soon_threadsafe(self._kick)
@@ -112,12 +123,19 @@ class Server:
                 pass
 
     def close(self):
-        """Ends the connection and frees the server. The device can be served again."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self.stop()
-            thread.join()
-        self._h = None
+        """Ends the connection and frees the server. The device can be served again. Not inside a handler."""
+        if self._runner == threading.get_ident():
+            raise RuntimeError("a server cannot be closed while it runs: stop() it")
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._idle.wait()
+        with self._lock:
+            handle, self._h = self._h, None
+        # A traceback that somebody keeps must not keep the server.
+        if handle is not None:
+            handle.__swig_destroy__(handle)
 
     def disconnect(self):
         """Ends the present connection."""
@@ -137,6 +155,21 @@ class Server:
     def __del__(self):
         if getattr(self, "_h", None) is not None:
             self.close()
+
+    @contextlib.contextmanager
+    def _running(self):
+        if self._h is None:
+            raise ValueError("closed")
+        if self._runner is not None:
+            raise RuntimeError("the server runs already")
+        self._runner = threading.get_ident()
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._runner = None
+            self._stopping = False
+            self._idle.set()
 
     # ---- event loop ----
 

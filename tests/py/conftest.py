@@ -42,8 +42,8 @@ def serve(tmp_path):
         return path
 
     yield start
-    for server in servers:
-        server.close()
+    while servers:
+        servers.pop().close()
 
 
 @pytest.fixture
@@ -56,5 +56,5 @@ def connect(serve):
         return clients[-1]
 
     yield start
-    for client in clients:
-        client.close()
+    while clients:
+        clients.pop().close()

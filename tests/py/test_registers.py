@@ -235,7 +235,7 @@ def test_config_writes(connect):
     assert seen == [(4, 2)]
     assert dev.config.bus_master
     (cap,) = dev.config.capabilities
-    assert (cap.id, cap.name, cap.data[2:]) == (0x09, "Vendor Specific", b"\x08vendor!")
+    assert (cap.id, cap.name, cap.data[2:10]) == (0x09, "Vendor Specific", b"\x08vendor!")
     assert device.config_read(0, 2) == b"\0\0"
     device.config_write(0, b"\x34\x12")
     assert dev.config.vendor_id == 0x1234
