@@ -19,7 +19,8 @@ static int reply(struct vfu_server *srv, struct vfui_request *req, const struct 
 		 int niov)
 {
 	req->replied = true;
-	vfui_conn_reply(srv->conn, &req->msg->hdr, 0, iov, niov, NULL, 0);
+	if (!(req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY))
+		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, iov, niov, NULL, 0);
 	return 0;
 }
 

@@ -157,7 +157,7 @@ static void gate_decided(void *ctx, int status)
 /* The gate, then the payload's check, then the handler. VFU_LATER: the request is in other hands. */
 static int start(struct vfu_server *srv, struct vfui_request *req, int status, struct vfu_err *err)
 {
-	int gate = req->asked ? -1 : gate_of(req->msg);
+	int gate = req->asked || !req->msg->info->quiesce ? -1 : gate_of(req->msg);
 	int rc = status;
 
 	if (gate >= 0) {
@@ -275,13 +275,15 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 			vfui_server_greet(srv, msg);
 		return;
 	}
-	vfui_server_drain(srv);
+	if (!vfui_list_is_empty(&srv->held))
+		vfui_server_drain(srv);
 	if (!vfui_list_is_empty(&srv->held) || is_blocked(srv, msg)) {
 		hold(srv, msg, &srv->held);
 		return;
 	}
 	run(srv, msg, NULL);
-	vfui_server_drain(srv);
+	if (!vfui_list_is_empty(&srv->held))
+		vfui_server_drain(srv);
 }
 
 /* ---- waiting inside a callback ---- */

@@ -138,7 +138,7 @@ static void begin_round(struct vfu_server *srv)
 	vfui_server_drain(srv);
 }
 
-/* rc: what vfui_conn_process said. Requests handled. */
+/* rc: what vfui_conn_process said; look: at the listener as well. Requests handled. */
 static int end_round(struct vfu_server *srv, int rc, bool look)
 {
 	unsigned handled = rc > 0 ? (unsigned)rc : 0;
@@ -147,10 +147,7 @@ static int end_round(struct vfu_server *srv, int rc, bool look)
 		vfui_server_end(srv);
 	vfui_server_drain(srv);
 	srv->unlooked += handled;
-	/* Nothing came from the client: then something else has woken us. */
-	if (!handled)
-		srv->is_wake_suspect = true;
-	if (!handled || look || srv->unlooked >= TICK_REQUESTS)
+	if (look || srv->unlooked >= TICK_REQUESTS)
 		vfui_server_look(srv);
 	srv->is_processing = false;
 	vfui_server_sync_epoll(srv, false);
@@ -196,7 +193,10 @@ int vfu_server_process(struct vfu_server *srv, unsigned max)
 	begin_round(srv);
 	if (may_read(srv))
 		rc = vfui_conn_process(srv->conn, batch(srv, max));
-	rc = end_round(srv, rc, false);
+	/* Nothing came from the client: then something else has woken us. */
+	if (rc <= 0)
+		srv->is_wake_suspect = true;
+	rc = end_round(srv, rc, rc <= 0);
 	return is_deserted(srv) ? -ENOTCONN : rc;
 }
 

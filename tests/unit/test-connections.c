@@ -323,7 +323,7 @@ START_TEST(interruptible)
 }
 END_TEST
 
-static struct vfu_request *later;
+static struct vfu_request *_Atomic later;
 
 static int defer_all(void *user, struct vfu_request *req, const struct vfu_access *access)
 {

@@ -84,8 +84,8 @@ static const struct {
 	{"no JSON", "\0\0\0\0{", 6},
 	{"two NULs", "\0\0\0\0{}\0", 8},
 	{"an array", "\0\0\0\0[]", 7},
-	{"fds -1", "\0\0\0\0{\"capabilities\":{\"max_msg_fds\":-1}}", 43},
-	{"xfer text", "\0\0\0\0{\"capabilities\":{\"max_data_xfer_size\":\"a\"}}", 51},
+	{"fds -1", "\0\0\0\0{\"capabilities\":{\"max_msg_fds\":-1}}", 39},
+	{"xfer text", "\0\0\0\0{\"capabilities\":{\"max_data_xfer_size\":\"a\"}}", 48},
 };
 
 START_TEST(version_refused)
