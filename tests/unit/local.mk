@@ -7,7 +7,8 @@ unit_tests = \
 	tests/unit/test-connections \
 	tests/unit/test-order \
 	tests/unit/test-server \
-	tests/unit/test-version
+	tests/unit/test-version \
+	$(fault_tests)
 
 # A device, its server and a client of bare messages.
 server_rig = tests/lib/rig.c tests/lib/rig.h tests/lib/raw.c tests/lib/raw.h
@@ -15,7 +16,22 @@ tests_unit_test_connections_SOURCES = tests/unit/test-connections.c $(server_rig
 tests_unit_test_order_SOURCES = tests/unit/test-order.c $(server_rig)
 tests_unit_test_server_SOURCES = tests/unit/test-server.c $(server_rig)
 
+# Tests of the transport have a system that fails on demand in place of os.c.
+fault_tests = \
+	tests/unit/test-list \
+	tests/unit/test-buf \
+	tests/unit/test-chan \
+	tests/unit/test-storm
+fault_libs = tests/lib/libfault.la $(LDADD)
+tests_unit_test_list_LDADD = $(fault_libs)
+tests_unit_test_buf_LDADD = $(fault_libs)
+tests_unit_test_chan_LDADD = $(fault_libs)
+tests_unit_test_storm_LDADD = $(fault_libs)
+tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
+	tests/lib/leaks.c tests/lib/leaks.h tests/lib/wire_peer.c tests/lib/wire_peer.h
+
 if HAVE_CHECK
+check_LTLIBRARIES += tests/lib/libfault.la
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 else

@@ -1,0 +1,17 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * leaks.h - a fixture that fails a test which leaves descriptors or memory behind.
+ */
+#ifndef LEAKS_H
+#define LEAKS_H
+
+#include <check.h>
+
+/* Adds the fixture to a test case. Blocks of memory count if they came from os.h, descriptors all do. */
+void leaks_watch(TCase *tcase);
+/* Open descriptors of this process. */
+unsigned leaks_open_fds(void);
+
+#endif

@@ -1,0 +1,263 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * os_fault.c - os.c itself, with the C library's functions replaced by ones that fail on demand.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os_fault.h"
+
+static struct {
+	atomic_uint calls;
+	atomic_uint nth; /* 0: none */
+	atomic_int error;
+	atomic_size_t limit;
+} faults[FAULT_KINDS];
+
+static atomic_long blocks;
+static atomic_bool is_virtual;
+static atomic_ullong virtual_now;
+
+void fault_reset(void)
+{
+	for (unsigned i = 0; i < FAULT_KINDS; i++) {
+		faults[i].calls = 0;
+		faults[i].nth = 0;
+		faults[i].limit = 0;
+	}
+}
+
+void fault_fail(enum fault_kind kind, unsigned nth, int error)
+{
+	faults[kind].calls = 0;
+	faults[kind].error = error;
+	faults[kind].nth = nth;
+}
+
+void fault_limit(enum fault_kind kind, size_t bytes)
+{
+	faults[kind].limit = bytes;
+}
+
+unsigned fault_calls(enum fault_kind kind)
+{
+	return faults[kind].calls;
+}
+
+long fault_blocks(void)
+{
+	return blocks;
+}
+
+void fault_virtual_time(bool on)
+{
+	virtual_now = 1000000000;
+	is_virtual = on;
+}
+
+void fault_advance(uint64_t ns)
+{
+	virtual_now += ns;
+}
+
+/* Counts a call. True if it is the one that is to fail; errno is set. */
+static bool fails(enum fault_kind kind)
+{
+	unsigned n = atomic_fetch_add(&faults[kind].calls, 1) + 1;
+
+	if (n != faults[kind].nth)
+		return false;
+	errno = faults[kind].error;
+	return true;
+}
+
+static void *fault_malloc(size_t size)
+{
+	void *ptr = fails(FAULT_ALLOC) ? NULL : malloc(size);
+
+	blocks += ptr != NULL;
+	return ptr;
+}
+
+static void *fault_calloc(size_t n, size_t size)
+{
+	void *ptr = fails(FAULT_ALLOC) ? NULL : calloc(n, size);
+
+	blocks += ptr != NULL;
+	return ptr;
+}
+
+static void *fault_realloc(void *old, size_t size)
+{
+	void *ptr = fails(FAULT_ALLOC) ? NULL : realloc(old, size);
+
+	blocks += ptr != NULL && old == NULL;
+	return ptr;
+}
+
+static void fault_free(void *ptr)
+{
+	blocks -= ptr != NULL;
+	free(ptr);
+}
+
+/* Only F_DUPFD_CLOEXEC makes a descriptor. */
+static int fault_fcntl(int fd, int command, ...)
+{
+	va_list args;
+	int value = 0;
+
+	if (command == F_GETFL)
+		return fcntl(fd, command);
+	va_start(args, command);
+	value = va_arg(args, int);
+	va_end(args);
+	return command == F_DUPFD_CLOEXEC && fails(FAULT_FD) ? -1 : fcntl(fd, command, value);
+}
+
+static int fault_open(const char *path, int flags)
+{
+	return fails(FAULT_FD) ? -1 : open(path, flags);
+}
+
+static int fault_memfd_create(const char *name, unsigned flags)
+{
+	return fails(FAULT_FD) ? -1 : memfd_create(name, flags);
+}
+
+static int fault_eventfd(unsigned value, int flags)
+{
+	return fails(FAULT_FD) ? -1 : eventfd(value, flags);
+}
+
+static int fault_epoll_create1(int flags)
+{
+	return fails(FAULT_FD) ? -1 : epoll_create1(flags);
+}
+
+static int fault_socket(int domain, int type, int protocol)
+{
+	return fails(FAULT_FD) ? -1 : socket(domain, type, protocol);
+}
+
+static int fault_socketpair(int domain, int type, int protocol, int fds[2])
+{
+	return fails(FAULT_FD) ? -1 : socketpair(domain, type, protocol, fds);
+}
+
+static int fault_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+	return fails(FAULT_FD) ? -1 : accept4(fd, addr, len, flags);
+}
+
+static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return fails(FAULT_MMAP) ? MAP_FAILED : mmap(addr, len, prot, flags, fd, offset);
+}
+
+/* Cuts a list of pieces to at most limit bytes. */
+static struct msghdr cut(const struct msghdr *msg, struct iovec *iov, size_t limit)
+{
+	struct msghdr copy = *msg;
+	size_t left = limit;
+
+	copy.msg_iovlen = 0;
+	copy.msg_iov = iov;
+	for (size_t i = 0; i < msg->msg_iovlen && i < 16 && left > 0; i++) {
+		iov[i] = msg->msg_iov[i];
+		if (iov[i].iov_len > left)
+			iov[i].iov_len = left;
+		left -= iov[i].iov_len;
+		copy.msg_iovlen++;
+	}
+	return copy;
+}
+
+static ssize_t fault_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	struct iovec iov[16];
+	struct msghdr copy = *msg;
+	ssize_t n;
+
+	if (fails(FAULT_RECV))
+		return -1;
+	if (faults[FAULT_RECV].limit > 0)
+		copy = cut(msg, iov, faults[FAULT_RECV].limit);
+	n = recvmsg(fd, &copy, is_virtual ? flags | MSG_DONTWAIT : flags);
+	msg->msg_controllen = copy.msg_controllen;
+	msg->msg_flags = copy.msg_flags;
+	if (n < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) == 0)
+		fault_advance(250000000);
+	return n;
+}
+
+static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	struct iovec iov[16];
+	struct msghdr copy = *msg;
+
+	if (fails(FAULT_SEND))
+		return -1;
+	if (faults[FAULT_SEND].limit > 0)
+		copy = cut(msg, iov, faults[FAULT_SEND].limit);
+	return sendmsg(fd, &copy, flags);
+}
+
+static int fault_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *set)
+{
+	static const struct timespec none;
+	int r;
+
+	if (fails(FAULT_POLL))
+		return -1;
+	if (!is_virtual || ts == NULL)
+		return ppoll(fds, n, ts, set);
+	r = ppoll(fds, n, &none, set);
+	if (r == 0)
+		fault_advance((uint64_t)ts->tv_sec * 1000000000 + (uint64_t)ts->tv_nsec);
+	return r;
+}
+
+static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	if (!is_virtual)
+		return clock_gettime(clock, ts);
+	ts->tv_sec = (time_t)(virtual_now / 1000000000);
+	ts->tv_nsec = (long)(virtual_now % 1000000000);
+	return 0;
+}
+
+#define malloc	      fault_malloc
+#define calloc	      fault_calloc
+#define realloc	      fault_realloc
+#define free	      fault_free
+#define fcntl	      fault_fcntl
+#define open	      fault_open
+#define memfd_create  fault_memfd_create
+#define eventfd	      fault_eventfd
+#define epoll_create1 fault_epoll_create1
+#define socket	      fault_socket
+#define socketpair    fault_socketpair
+#define accept4	      fault_accept4
+#define mmap	      fault_mmap
+#define recvmsg	      fault_recvmsg
+#define sendmsg	      fault_sendmsg
+#define ppoll	      fault_ppoll
+#define clock_gettime fault_clock_gettime
+
+#include "../../libvfu/os.c"
