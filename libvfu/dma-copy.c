@@ -254,7 +254,7 @@ static int check_reply(const struct vfui_dma_chunk *chunk, int status, const str
 	return count == chunk->len ? 0 : -EIO;
 }
 
-static void pump(struct vfui_dma *dma);
+static void pump(struct vfui_dma *dma, struct vfui_list *done);
 
 static void chunk_done(void *user, int status, struct vfui_msg *reply)
 {
@@ -279,7 +279,7 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 	put_chunk(dma, chunk);
 	finish_if_over(op, &done);
 	vfui_os_unlock(&dma->lock);
-	pump(dma);
+	pump(dma, &done);
 	settle(dma, &done);
 }
 
@@ -323,13 +323,29 @@ static bool unsent(struct vfui_dma *dma, struct vfui_dma_chunk *chunk, int rc,
 	return later;
 }
 
-/* Sends what may be sent. The lock order puts the connection's locks first, so ours is let go to send. */
-static void pump(struct vfui_dma *dma)
+/* Sends until the window is full. Lock held, but not while sending: the connection's locks come first. */
+static void pump_window(struct vfui_dma *dma, struct vfui_list *done)
+{
+	struct vfui_conn *conn = dma->conn;
+	struct vfui_dma_chunk *chunk;
+	bool later = false;
+
+	while (dma->conn && !later && (chunk = next_chunk(dma, done))) {
+		int rc;
+
+		vfui_os_unlock(&dma->lock);
+		rc = send_chunk(conn, chunk);
+		vfui_os_lock(&dma->lock);
+		if (rc < 0)
+			later = unsent(dma, chunk, rc, done);
+	}
+}
+
+/* Sends what may be sent; what is over goes to done. */
+static void pump(struct vfui_dma *dma, struct vfui_list *done)
 {
 	struct vfui_conn *conn;
-	struct vfui_list done;
 
-	vfui_list_init(&done);
 	vfui_os_lock(&dma->lock);
 	conn = dma->conn;
 	dma->again = true;
@@ -339,21 +355,10 @@ static void pump(struct vfui_dma *dma)
 	}
 	dma->pumping = true;
 	while (dma->again) {
-		struct vfui_dma_chunk *chunk;
-		bool later = false;
-
 		dma->again = false;
-		while (dma->conn && !later && (chunk = next_chunk(dma, &done))) {
-			int rc;
-
-			vfui_os_unlock(&dma->lock);
-			rc = send_chunk(conn, chunk);
-			vfui_os_lock(&dma->lock);
-			if (rc < 0)
-				later = unsent(dma, chunk, rc, &done);
-		}
+		pump_window(dma, done);
 	}
-	if (!vfui_list_is_empty(&done)) {
+	if (!vfui_list_is_empty(done)) {
 		vfui_os_unlock(&dma->lock);
 		/* A call of another thread may wait for one of these. */
 		vfui_conn_wake(conn);
@@ -362,7 +367,6 @@ static void pump(struct vfui_dma *dma)
 	dma->pumping = false;
 	vfui_os_cond_broadcast(&dma->quiet);
 	vfui_os_unlock(&dma->lock);
-	settle(dma, &done);
 }
 
 /* ---- copies ------------------------------------------------------------------------------------ */
@@ -406,6 +410,7 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 		 const struct vfui_dma_op *how)
 {
 	struct vfui_dma_op *op = NULL;
+	struct vfui_list done;
 	bool direct;
 	int rc;
 
@@ -438,7 +443,9 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 	op->seq = ++dma->seq;
 	vfui_list_push(&dma->ops, &op->link);
 	vfui_os_unlock(&dma->lock);
-	pump(dma);
+	vfui_list_init(&done);
+	pump(dma, &done);
+	settle(dma, &done);
 	return 0;
 }
 

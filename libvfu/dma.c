@@ -44,6 +44,9 @@ struct vfui_dma_slot {
 	uint32_t next_free;
 };
 
+/* The kernel's usual limit is 65,530 mappings a process; others need some too. */
+#define MAX_MAPPED 61440
+
 #define NO_SLOT UINT32_MAX
 #define SLOT_BITS 24
 #define MAX_SLOTS ((1u << SLOT_BITS) - 1)
@@ -237,7 +240,7 @@ static int open_map(struct vfui_dma *dma, struct vfui_dma_map *map, uint32_t fla
 	if (rc)
 		return rc;
 	if (!(flags & VFU_WIRE_DMA_MAP_FILE_IO)) {
-		rc = map_file(map, fd);
+		rc = dma->nmapped < MAX_MAPPED ? map_file(map, fd) : -ENOMEM;
 		if (!rc) {
 			/* The mapping keeps the memory; descriptors are scarcer. */
 			vfui_os_close(fd);
@@ -290,6 +293,7 @@ static void insert_map(struct vfui_dma *dma, struct vfui_dma_map *map)
 
 	vfui_os_lock(&dma->lock);
 	vfui_ranges_insert(&dma->maps, &map->range);
+	dma->nmapped += map->kind == VFUI_DMA_MAPPED;
 	vfui_os_unlock(&dma->lock);
 	if (dma->hooks.mapped)
 		dma->hooks.mapped(dma->hooks.ctx, &range);
@@ -384,6 +388,7 @@ static void remove_map(struct vfui_dma *dma, struct vfui_dma_map *map, struct vf
 		dma->hooks.unmapping(dma->hooks.ctx, &range);
 	vfui_os_lock(&dma->lock);
 	vfui_ranges_remove(&dma->maps, &map->range);
+	dma->nmapped -= map->kind == VFUI_DMA_MAPPED;
 	is_free = !map->pins;
 	if (!is_free) {
 		map->is_doomed = true;

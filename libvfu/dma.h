@@ -59,6 +59,7 @@ struct vfui_dma {
 	struct vfui_dma_limits limits;
 
 	struct vfui_ranges maps; /* changed by the owner only, with the lock */
+	uint32_t nmapped;        /* of these, in memory */
 	struct vfui_list doomed; /* out of the table, still pinned */
 	struct vfui_dma_file *files[VFUI_DMA_FILES];
 	struct vfui_dma_slot *slots; /* of the public pins */

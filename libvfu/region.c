@@ -179,7 +179,6 @@ static int check_def(const struct vfui_regions *regions, unsigned index,
 static int open_memory(struct vfui_region *region)
 {
 	const struct vfu_region *def = &region->def;
-	const int prot[] = {PROT_READ | PROT_WRITE, PROT_READ};
 	int rc = 0;
 
 	if (def->access)
@@ -191,8 +190,10 @@ static int open_memory(struct vfui_region *region)
 		return region->memory ? 0 : -ENOMEM;
 	}
 	/* The device may write what the client only reads; unless the file itself is read-only. */
-	for (unsigned i = 0; i < (def->flags & VFU_REGION_WRITE ? 1 : 2) && !region->mapping; i++)
-		region->mapping = vfui_os_mmap((size_t)def->size, prot[i], MAP_SHARED, def->fd,
+	region->mapping = vfui_os_mmap((size_t)def->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				       def->fd, def->fd_offset, &rc);
+	if (!region->mapping && (rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE))
+		region->mapping = vfui_os_mmap((size_t)def->size, PROT_READ, MAP_SHARED, def->fd,
 					       def->fd_offset, &rc);
 	if (!region->mapping)
 		return rc;

@@ -14,15 +14,17 @@
 #include <unistd.h>
 
 #include "irq.h"
+#include "leaks.h"
 #include "os.h"
+#include "os_fault.h"
 #include "policy.h"
 #include "wire.h"
 
-#define NONE	VFU_WIRE_IRQ_SET_DATA_NONE
-#define BOOL	VFU_WIRE_IRQ_SET_DATA_BOOL
+#define NONE VFU_WIRE_IRQ_SET_DATA_NONE
+#define BOOL VFU_WIRE_IRQ_SET_DATA_BOOL
 #define EVENTFD VFU_WIRE_IRQ_SET_DATA_EVENTFD
-#define MASK	VFU_WIRE_IRQ_SET_ACTION_MASK
-#define UNMASK	VFU_WIRE_IRQ_SET_ACTION_UNMASK
+#define MASK VFU_WIRE_IRQ_SET_ACTION_MASK
+#define UNMASK VFU_WIRE_IRQ_SET_ACTION_UNMASK
 #define TRIGGER VFU_WIRE_IRQ_SET_ACTION_TRIGGER
 
 static struct vfui_irqs irqs;
@@ -42,8 +44,8 @@ static void teardown(void)
 	vfui_irqs_fini(&irqs);
 }
 
-static int set_full(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, const uint8_t *bools,
-		    int *fds, unsigned nfds)
+static int set_full(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+		    const uint8_t *bools, int *fds, unsigned nfds)
 {
 	struct vfu_wire_set_irqs_request in = {
 		.argsz = 20, .flags = flags, .index = index, .start = start, .count = count};
@@ -130,7 +132,8 @@ START_TEST(only_eventfds_are_taken)
 	fds[0] = eventfd(0, 0);
 	for (unsigned i = 0; i < 3; i++) {
 		fds[1] = others[i];
-		ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, fds, 2), -EINVAL);
+		ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, fds, 2),
+				 -EINVAL);
 		ck_assert_str_eq(err.field, "set_irqs.fds");
 		ck_assert_int_ge(fds[0], 0);
 		ck_assert_int_ge(fds[1], 0);
@@ -201,8 +204,10 @@ START_TEST(ranges_are_checked_without_overflow)
 	int fd = eventfd(0, 0);
 
 	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 16, 1, NULL, &fd, 1), -EINVAL);
-	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, UINT32_MAX, 1, NULL, &fd, 1), -EINVAL);
-	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 1, UINT32_MAX, NULL, &fd, 1), -EINVAL);
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, UINT32_MAX, 1, NULL, &fd, 1),
+			 -EINVAL);
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 1, UINT32_MAX, NULL, &fd, 1),
+			 -EINVAL);
 	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, &fd, 1), -EINVAL);
 	ck_assert_int_eq(set_full(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 1, NULL, &fd, 1), -EINVAL);
 	ck_assert_int_eq(set(EVENTFD | TRIGGER, VFU_IRQS, 0, 1), -EINVAL);
@@ -282,7 +287,8 @@ START_TEST(intx_is_a_level)
 	ck_assert_uint_eq(fired(fd), 1);
 	ck_assert_int_eq(vfui_irqs_lower(&irqs), 0);
 	ck_assert(!vfui_irqs_line(&irqs));
-	ck_assert_int_eq(set_full(BOOL | UNMASK, VFU_IRQ_INTX, 0, 1, (const uint8_t[]){1}, NULL, 0), 0);
+	ck_assert_int_eq(set_full(BOOL | UNMASK, VFU_IRQ_INTX, 0, 1, (const uint8_t[]){1}, NULL, 0),
+			 0);
 	ck_assert_uint_eq(fired(fd), 0);
 	/* The client's own mask. */
 	ck_assert_int_eq(set(NONE | MASK, VFU_IRQ_INTX, 0, 1), 0);
@@ -422,6 +428,50 @@ START_TEST(raising_races_with_arming)
 }
 END_TEST
 
+/* Runs what with each of its allocations failing in turn, then with none. */
+static void without_memory(int (*what)(void))
+{
+	for (unsigned n = 1;; n++) {
+		unsigned calls;
+		int rc;
+
+		fault_fail(FAULT_ALLOC, n, ENOMEM);
+		rc = what();
+		calls = fault_calls(FAULT_ALLOC);
+		fault_reset();
+		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
+		if (calls < n)
+			return;
+	}
+}
+
+static int init_another(void)
+{
+	struct vfui_irqs another;
+	int rc = vfui_irqs_init(&another);
+
+	if (!rc)
+		vfui_irqs_fini(&another);
+	return rc;
+}
+
+static int more_vectors(void)
+{
+	return vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 32);
+}
+
+START_TEST(out_of_memory)
+{
+	int fd = arm(VFU_IRQ_MSIX, 15);
+
+	without_memory(init_another);
+	without_memory(more_vectors);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 15), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("irq");
@@ -429,6 +479,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, tells_flags_and_counts);
 	tcase_add_test(tcase, a_message_interrupt_signals_its_eventfd);
@@ -450,6 +501,7 @@ int main(void)
 	tcase_add_test(tcase, a_disconnect_disarms_and_unmasks);
 	tcase_add_test(tcase, counts_may_change);
 	tcase_add_test(tcase, raising_races_with_arming);
+	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

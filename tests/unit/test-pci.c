@@ -13,6 +13,8 @@
 
 #include "dma.h"
 #include "irq.h"
+#include "leaks.h"
+#include "os_fault.h"
 #include "pci.h"
 #include "policy.h"
 #include "region.h"
@@ -79,12 +81,14 @@ static uint32_t get(unsigned offset, unsigned size)
 	uint8_t bytes[4] = {0};
 
 	ck_assert_int_eq(client(offset, bytes, size, false), 0);
-	return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+	return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+	       (uint32_t)bytes[3] << 24;
 }
 
 static int put(unsigned offset, unsigned size, uint32_t value)
 {
-	uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24)};
+	uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
+			    (uint8_t)(value >> 24)};
 
 	return client(offset, bytes, size, true);
 }
@@ -100,8 +104,11 @@ static int access_nothing(void *user, struct vfu_request *req, const struct vfu_
 
 static void set_bar(unsigned index, uint64_t size, uint32_t bar_flags)
 {
-	const struct vfu_region def = {
-		.size = size, .flags = RW, .bar_flags = bar_flags, .access = access_nothing, .fd = -1};
+	const struct vfu_region def = {.size = size,
+				       .flags = RW,
+				       .bar_flags = bar_flags,
+				       .access = access_nothing,
+				       .fd = -1};
 
 	ck_assert_int_eq(vfui_region_set(&regions, index, &def, NULL), 0);
 	ck_assert_int_eq(vfui_pci_region_changed(&pci, index), 0);
@@ -385,16 +392,17 @@ START_TEST(msix)
 	static const struct {
 		unsigned vectors, bar;
 		uint32_t table, pba;
-	} bad[] = {{2049, 0, 0, 65536},	     {4, 1, 0, 2048},	     {4, 6, 0, 2048},
-		   {4, 3, 0, 2048},	     {4, 0, 4, 2048},	     {4, 0, 0, 2044},
-		   {4, 0, 131072 - 56, 0},   {4, 0, 0, 131072},	     {4, 0, 0, 56},
-		   {4, 0, 64, 64},	     {4, 0, 0xfffffff8, 0},  {4, 0, 0, 0xfffffff8},
+	} bad[] = {{2049, 0, 0, 65536},      {4, 1, 0, 2048},        {4, 6, 0, 2048},
+		   {4, 3, 0, 2048},          {4, 0, 4, 2048},        {4, 0, 0, 2044},
+		   {4, 0, 131072 - 56, 0},   {4, 0, 0, 131072},      {4, 0, 0, 56},
+		   {4, 0, 64, 64},           {4, 0, 0xfffffff8, 0},  {4, 0, 0, 0xfffffff8},
 		   {UINT32_MAX, 0, 0, 8192}, {4, UINT32_MAX, 0, 64}, {65, 0, 8, 0}};
 
 	set_bar(0, 131072, 0);
 	set_bar(3, 256, VFU_BAR_IO);
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		ck_assert_int_eq(vfui_pci_set_msix(&pci, bad[i].vectors, bad[i].bar, bad[i].table, bad[i].pba),
+		ck_assert_int_eq(vfui_pci_set_msix(&pci, bad[i].vectors, bad[i].bar, bad[i].table,
+						   bad[i].pba),
 				 -EINVAL);
 	ck_assert_uint_eq(get(0x34, 1), 0);
 	ck_assert_int_eq(vfui_pci_set_msix(&pci, 2048, 0, 32768, 65536), 0);
@@ -418,7 +426,8 @@ END_TEST
 static uint64_t read_pba(unsigned bar, uint64_t offset, uint32_t count)
 {
 	uint64_t value = 0;
-	struct vfu_access access = {.offset = offset, .data = &value, .count = count, .region = (uint8_t)bar};
+	struct vfu_access access = {
+		.offset = offset, .data = &value, .count = count, .region = (uint8_t)bar};
 
 	ck_assert_int_eq(vfui_region_access(&regions, NULL, &access), 0);
 	return value;
@@ -459,7 +468,8 @@ END_TEST
 START_TEST(the_pba_does_not_push_others_away)
 {
 	set_bar(0, 4096, 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0x800, 64, access_nothing, NULL, NULL), 0);
+	ck_assert_int_eq(
+		vfui_region_set_handler(&regions, 0, 0x800, 64, access_nothing, NULL, NULL), 0);
 	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 0x808), -EINVAL);
 	ck_assert_uint_eq(get(0x34, 1), 0);
 	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 0x900), 0);
@@ -582,6 +592,59 @@ START_TEST(resets_itself_if_nobody_else_does)
 }
 END_TEST
 
+/* Runs what with each of its allocations failing in turn, then with none. */
+static void without_memory(int (*what)(void))
+{
+	for (unsigned n = 1;; n++) {
+		unsigned calls;
+		int rc;
+
+		fault_fail(FAULT_ALLOC, n, ENOMEM);
+		rc = what();
+		calls = fault_calls(FAULT_ALLOC);
+		fault_reset();
+		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
+		if (calls < n)
+			return;
+	}
+}
+
+static int more_msi(void)
+{
+	return vfui_pci_set_msi(&pci, 8);
+}
+
+static int more_msix(void)
+{
+	return vfui_pci_set_msix(&pci, 64, 0, 0, 0xc00);
+}
+
+static int pin(void)
+{
+	return vfui_pci_set_intx(&pci, 1);
+}
+
+START_TEST(out_of_memory)
+{
+	set_bar(0, 4096, 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 16, 0, 0, 0x800), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 2), 0);
+	without_memory(pin);
+	without_memory(more_msi);
+	/* What was there stays. */
+	fault_fail(FAULT_ALLOC, 2, ENOMEM);
+	ck_assert_int_eq(more_msix(), -ENOMEM);
+	fault_reset();
+	ck_assert_uint_eq(get(0x42, 2), 15);
+	ck_assert_uint_eq(irqs.index[VFU_IRQ_MSIX].count, 16);
+	ck_assert_uint_eq(read_pba(0, 0x800, 2), 0);
+	ck_assert_uint_eq(read_pba(0, 0xc00, 2), 0xeeee);
+	without_memory(more_msix);
+	ck_assert_uint_eq(read_pba(0, 0xc00, 8), 0);
+	ck_assert_uint_eq(read_pba(0, 0x800, 2), 0xeeee);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pci");
@@ -589,6 +652,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, identity_is_little_endian_and_read_only);
 	tcase_add_test(tcase, both_sizes);
@@ -612,6 +676,7 @@ int main(void)
 	tcase_add_test(tcase, power_states);
 	tcase_add_test(tcase, reset_takes_back_what_the_client_wrote);
 	tcase_add_test(tcase, resets_itself_if_nobody_else_does);
+	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -11,12 +11,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "leaks.h"
 #include "os.h"
+#include "os_fault.h"
 #include "policy.h"
 #include "region.h"
 #include "wire.h"
 
-#define RW   (VFU_REGION_READ | VFU_REGION_WRITE)
+#define RW (VFU_REGION_READ | VFU_REGION_WRITE)
 #define PAGE 4096
 
 static struct vfui_regions regions;
@@ -53,8 +55,11 @@ static int file(uint64_t size)
 
 static int access_region(unsigned index, uint64_t offset, void *data, uint32_t count, bool is_write)
 {
-	struct vfu_access access = {
-		.offset = offset, .data = data, .count = count, .region = (uint8_t)index, .is_write = is_write};
+	struct vfu_access access = {.offset = offset,
+				    .data = data,
+				    .count = count,
+				    .region = (uint8_t)index,
+				    .is_write = is_write};
 
 	return vfui_region_access(&regions, (struct vfu_request *)&regions, &access);
 }
@@ -73,7 +78,8 @@ static int answer;
 
 static int note(void *user, struct vfu_request *req, const struct vfu_access *access)
 {
-	seen[nseen++] = (struct seen){access->offset, access->count, access->is_write, req != NULL, *(char *)user};
+	seen[nseen++] = (struct seen){access->offset, access->count, access->is_write, req != NULL,
+				      *(char *)user};
 	if (!access->is_write)
 		memset(access->data, *(char *)user, access->count);
 	return answer;
@@ -124,8 +130,10 @@ START_TEST(flags_are_permissions)
 {
 	uint8_t data[4] = {0};
 
-	ck_assert_int_eq(set(0, (struct vfu_region){.size = PAGE, .flags = VFU_REGION_READ, .fd = -1}), 0);
-	ck_assert_int_eq(set(1, (struct vfu_region){.size = PAGE, .flags = VFU_REGION_WRITE, .fd = -1}), 0);
+	ck_assert_int_eq(
+		set(0, (struct vfu_region){.size = PAGE, .flags = VFU_REGION_READ, .fd = -1}), 0);
+	ck_assert_int_eq(
+		set(1, (struct vfu_region){.size = PAGE, .flags = VFU_REGION_WRITE, .fd = -1}), 0);
 	ck_assert_int_eq(access_region(0, 0, data, 4, true), -EACCES);
 	ck_assert_int_eq(access_region(0, 0, data, 4, false), 0);
 	ck_assert_int_eq(access_region(1, 0, data, 4, false), -EACCES);
@@ -231,8 +239,10 @@ START_TEST(handlers_are_set_replaced_dropped)
 	uint8_t data[4];
 
 	ck_assert_int_eq(set_plain(0, PAGE), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, PAGE + 1, note, "a", &err), -EINVAL);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, UINT64_MAX, note, "a", &err), -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, PAGE + 1, note, "a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, UINT64_MAX, note, "a", &err),
+			 -EINVAL);
 	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 0, note, "a", &err), -EINVAL);
 	ck_assert_int_eq(vfui_region_set_handler(&regions, 9, 8, 4, note, "a", &err), -EINVAL);
 	ck_assert_int_eq(vfui_region_set_handler(&regions, 1, 8, 4, note, "a", &err), -EINVAL);
@@ -258,7 +268,9 @@ START_TEST(thousands_of_handlers)
 	for (unsigned i = 0; i < 4000; i++) {
 		uint64_t at = i * 7919u % 4000 * 16;
 
-		ck_assert_int_eq(vfui_region_set_handler(&regions, 0, at, 8, note, i & 1 ? "o" : "e", &err), 0);
+		ck_assert_int_eq(vfui_region_set_handler(&regions, 0, at, 8, note,
+							 i & 1 ? "o" : "e", &err),
+				 0);
 	}
 	for (unsigned i = 0; i < 4000; i++) {
 		uint64_t at = i * 7919u % 4000 * 16;
@@ -317,7 +329,8 @@ START_TEST(files_are_looked_at)
 	struct {
 		const struct vfu_area *areas;
 		unsigned n;
-	} lists[] = {{bad, 2}, {order, 2}, {over, 2}, {beyond, 1}, {empty, 1}, {wrap, 1}, {NULL, 1}, {bad, 1 << 20}};
+	} lists[] = {{bad, 2},   {order, 2}, {over, 2}, {beyond, 1},
+		     {empty, 1}, {wrap, 1},  {NULL, 1}, {bad, 1 << 20}};
 	struct vfu_region def = {.size = 4 * PAGE, .flags = RW | VFU_REGION_MMAP};
 	unsigned i;
 
@@ -350,7 +363,8 @@ END_TEST
 
 START_TEST(a_file_is_the_memory)
 {
-	struct vfu_region def = {.size = 2 * PAGE, .flags = RW | VFU_REGION_MMAP, .fd_offset = PAGE};
+	struct vfu_region def = {
+		.size = 2 * PAGE, .flags = RW | VFU_REGION_MMAP, .fd_offset = PAGE};
 	uint32_t word = 0x12345678;
 	int fd = file(4 * PAGE);
 	uint8_t *mine = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -377,7 +391,9 @@ START_TEST(a_failed_change_changes_nothing)
 	data = 0;
 	ck_assert_int_eq(access_region(0, 0, &data, 1, false), 0);
 	ck_assert_int_eq(data, 5);
-	ck_assert_int_eq(set(1, (struct vfu_region){.size = 1ull << 63, .bar_flags = VFU_BAR_64, .fd = -1}), -ENOMEM);
+	ck_assert_int_eq(
+		set(1, (struct vfu_region){.size = 1ull << 63, .bar_flags = VFU_BAR_64, .fd = -1}),
+		-ENOMEM);
 }
 END_TEST
 
@@ -427,8 +443,11 @@ END_TEST
 START_TEST(info_of_sparse_regions)
 {
 	static const struct vfu_area areas[] = {{0, PAGE}, {3 * PAGE, PAGE}};
-	struct vfu_region def = {
-		.size = 4 * PAGE, .flags = RW | VFU_REGION_MMAP, .fd_offset = PAGE, .areas = areas, .nareas = 2};
+	struct vfu_region def = {.size = 4 * PAGE,
+				 .flags = RW | VFU_REGION_MMAP,
+				 .fd_offset = PAGE,
+				 .areas = areas,
+				 .nareas = 2};
 	static const struct {
 		uint32_t argsz;
 		uint8_t policy;
@@ -457,9 +476,76 @@ START_TEST(info_of_sparse_regions)
 		ck_assert_uint_eq(head.cap_offset, cases[i].cap_offset);
 		ck_assert_uint_eq(head.offset, PAGE);
 		if (reply.len > 32)
-			ck_assert_int_eq(memcmp((uint8_t *)reply.payload + 32, tail, sizeof(tail)), 0);
+			ck_assert_int_eq(memcmp((uint8_t *)reply.payload + 32, tail, sizeof(tail)),
+					 0);
 		vfui_os_free(reply.payload);
 	}
+}
+END_TEST
+
+/* Runs what with each of its allocations failing in turn, then with none. */
+static void without_memory(int (*what)(void))
+{
+	for (unsigned n = 1;; n++) {
+		unsigned calls;
+		int rc;
+
+		fault_fail(FAULT_ALLOC, n, ENOMEM);
+		rc = what();
+		calls = fault_calls(FAULT_ALLOC);
+		fault_reset();
+		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
+		if (calls < n)
+			return;
+	}
+}
+
+static int replace_sparse(void)
+{
+	static const struct vfu_area areas[] = {{0, PAGE}};
+	struct vfu_region def = {
+		.size = 4 * PAGE, .flags = RW | VFU_REGION_MMAP, .areas = areas, .nareas = 1};
+
+	def.fd = file(4 * PAGE);
+	return set(2, def);
+}
+
+static int replace_plain(void)
+{
+	return set_plain(0, PAGE);
+}
+
+static int add_handler(void)
+{
+	return vfui_region_set_handler(&regions, 0, 0, 4, note, "a", &err);
+}
+
+static int ask_info(void)
+{
+	struct vfui_policy policy = {0};
+	struct vfui_region_reply reply;
+	int rc = vfui_region_info(&regions, 2, 4096, &policy, &reply);
+
+	if (!rc)
+		vfui_os_free(reply.payload);
+	return rc;
+}
+
+START_TEST(out_of_memory)
+{
+	struct vfu_region def = {.size = PAGE, .flags = VFU_REGION_READ};
+
+	without_memory(replace_plain);
+	without_memory(replace_sparse);
+	without_memory(add_handler);
+	without_memory(ask_info);
+	/* A failed map, and one that may only be read. */
+	def.fd = file(PAGE);
+	fault_fail(FAULT_MMAP, 1, EAGAIN);
+	ck_assert_int_eq(set(3, def), -EAGAIN);
+	def.fd = file(PAGE);
+	fault_fail(FAULT_MMAP, 1, EACCES);
+	ck_assert_int_eq(set(3, def), 0);
 }
 END_TEST
 
@@ -470,6 +556,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, plain_memory_reads_and_writes);
 	tcase_add_test(tcase, accesses_stay_inside);
@@ -486,6 +573,7 @@ int main(void)
 	tcase_add_test(tcase, a_failed_change_changes_nothing);
 	tcase_add_test(tcase, info_of_plain_regions);
 	tcase_add_test(tcase, info_of_sparse_regions);
+	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
