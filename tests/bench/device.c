@@ -25,7 +25,7 @@ struct bench {
 	struct vfu_device *dev;
 	uint8_t *bar0;
 	uint64_t reg[REGS];
-	uint8_t *slot[WINDOW_MAX]; /* one DMA buffer per transfer in flight */
+	uint8_t *slots; /* a DMA buffer per transfer in flight */
 	unsigned next_slot;
 	/* The transfers under way; request is the write that waits for their end. */
 	struct vfu_request *request;
@@ -60,7 +60,7 @@ static void transfer_done(void *user, int status);
 
 static int transfer(struct bench *b)
 {
-	uint8_t *buf = b->slot[b->next_slot];
+	uint8_t *buf = b->slots + (size_t)b->next_slot * DMA_MAX;
 	uint64_t address = b->reg[REG_ADDRESS];
 	size_t len = b->reg[REG_LENGTH];
 
@@ -162,14 +162,10 @@ static int bench_init(struct bench *b)
 
 	bar0.flags = bar1.flags = VFU_REGION_READ | VFU_REGION_WRITE;
 	b->bar0 = calloc(1, BAR0_SIZE);
+	b->slots = calloc(WINDOW_MAX, DMA_MAX);
 	b->dev = vfu_device_new();
-	if (!b->bar0 || !b->dev)
+	if (!b->bar0 || !b->slots || !b->dev)
 		return -ENOMEM;
-	for (unsigned i = 0; i < WINDOW_MAX; i++) {
-		b->slot[i] = calloc(1, DMA_MAX);
-		if (!b->slot[i])
-			return -ENOMEM;
-	}
 	b->reg[REG_REPEAT] = b->reg[REG_WINDOW] = 1;
 	if (vfu_device_set_ids(b->dev, 0x1234, 0xbe7c, 0, 0) ||
 	    vfu_device_set_region(b->dev, 0, &bar0) || vfu_device_set_region(b->dev, 1, &bar1))
@@ -180,8 +176,7 @@ static int bench_init(struct bench *b)
 static void bench_fini(struct bench *b)
 {
 	vfu_device_free(b->dev);
-	for (unsigned i = 0; i < WINDOW_MAX; i++)
-		free(b->slot[i]);
+	free(b->slots);
 	free(b->bar0);
 }
 

@@ -47,7 +47,8 @@ static uint32_t reply(struct end *e, uint16_t command)
 static bool negotiate(struct end *e)
 {
 	static const char json[] = "{\"capabilities\":{\"max_msg_fds\":1,"
-				   "\"max_data_xfer_size\":1048576,\"write_multiple\":true}}";
+				   "\"max_data_xfer_size\":1048576,\"max_dma_maps\":65535,"
+				   "\"write_multiple\":true}}";
 	struct {
 		struct header h;
 		uint16_t major, minor;

@@ -21,12 +21,15 @@ fault_tests = \
 	tests/unit/test-list \
 	tests/unit/test-buf \
 	tests/unit/test-chan \
+	tests/unit/test-client \
 	tests/unit/test-storm
 fault_libs = tests/lib/libfault.la $(LDADD)
 tests_unit_test_list_LDADD = $(fault_libs)
 tests_unit_test_buf_LDADD = $(fault_libs)
 tests_unit_test_chan_LDADD = $(fault_libs)
 tests_unit_test_storm_LDADD = $(fault_libs)
+tests_unit_test_client_SOURCES = tests/unit/test-client.c tests/lib/script.c tests/lib/script.h
+tests_unit_test_client_LDADD = $(fault_libs)
 tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
 	tests/lib/leaks.c tests/lib/leaks.h tests/lib/wire_peer.c tests/lib/wire_peer.h
 
