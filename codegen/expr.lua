@@ -221,28 +221,34 @@ end
 local py_op = { add = "+", sub = "-", mul = "*", div = "//", band = "&", shr = ">>", eq = "==", ne = "!=",
 		lt = "<", gt = ">", ge = ">=", andalso = "and", orelse = "or" }
 
+local py_prec = { orelse = 1, andalso = 2, ["not"] = 3, eq = 4, ne = 4, lt = 4, gt = 4, ge = 4, one_bit = 4, policy = 4,
+		  band = 5, shr = 6, add = 7, sub = 7, mul = 8, div = 8, div_up = 9 }
+
+local py_leaf = {
+	num = function(e)
+		return (e.hex or e.v < 0 or e.v > 0xffff) and string.format("0x%x", e.v) or tostring(e.v)
+	end,
+	field = function(e, env) return env[e.of] .. e.field.name end,
+	limit = function(e, env) return env.limits .. e.limit.name end,
+	nfds = function(_, env) return env.nfds end,
+	len = function(_, env) return env.len end,
+	policy = function(e, env) return env.policy .. e.policy .. " == \"" .. e.choice .. "\"" end,
+	one_bit = function(e, env) return "bin(" .. M.py(e.a, env) .. ").count(\"1\") == 1" end,
+	["not"] = function(e, env) return "not " .. M.py(e.a, env, 3) end,
+	div_up = function(e, env) return "_div_up(" .. M.py(e.a, env) .. ", " .. M.py(e.b, env) .. ")" end,
+}
+
+-- above: how tightly the operator around binds.  Python chains comparisons, so they are not nested bare.
 function M.py(e, env, above)
-	local op = e.op
-	if op == "num" then
-		return e.v < 0 and string.format("0x%x", e.v) or tostring(e.v)
-	elseif op == "field" then
-		return env[e.of] .. e.field.name
-	elseif op == "limit" then
-		return env.limits .. e.limit.name
-	elseif op == "nfds" or op == "len" then
-		return env[op]
-	elseif op == "policy" then
-		return env.policy .. e.policy .. " == \"" .. e.choice .. "\""
-	elseif op == "one_bit" then
-		return "bin(" .. M.py(e.a, env) .. ").count(\"1\") == 1"
-	elseif op == "not" then
-		return "not (" .. M.py(e.a, env) .. ")"
-	elseif op == "div_up" then
-		return "-(-(" .. M.py(e.a, env) .. ") // (" .. M.py(e.b, env) .. "))"
+	local p = py_prec[e.op]
+	local s
+	if py_leaf[e.op] then
+		s = py_leaf[e.op](e, env)
+	else
+		local chained = e.op == "andalso" or e.op == "orelse"
+		s = M.py(e.a, env, p == 4 and 5 or p) .. " " .. py_op[e.op] .. " " .. M.py(e.b, env, chained and p or p + 1)
 	end
-	-- unlike C, Python binds & tighter than comparisons; parentheses do no harm
-	local s = M.py(e.a, env, true) .. " " .. py_op[op] .. " " .. M.py(e.b, env, true)
-	return above and "(" .. s .. ")" or s
+	return above and p and p < above and "(" .. s .. ")" or s
 end
 
 -- English -----------------------------------------------------------------------------------------

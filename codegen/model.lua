@@ -720,6 +720,7 @@ local function build_part(model, node, scope, inside, checks)
 				fault(item, "%s: another layout has %d bytes too", describe(item), item.size)
 			end
 			sizes[item.size] = true
+			part.room = math.max(part.room, item.size - part.size)
 			part.alts[#part.alts + 1] = build_alt(model, item, scope)
 		end
 	end

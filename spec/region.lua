@@ -19,7 +19,7 @@ struct "sparse_mmap_area" {
 
 struct "sparse_mmap" {
 	since = "0.0", inside = "get_region_info.reply", doc = "the parts of a region that can be mapped",
-	u16 "id" { equals = 1, doc = "1" },
+	u16 "id" { doc = "1" },
 	u16 "version" { doc = "1; other versions are skipped" },
 	u32 "next" { doc = "offset of the next capability" },
 	u32 "nr_areas" { doc = "number of areas" },
@@ -29,7 +29,7 @@ struct "sparse_mmap" {
 
 struct "cap_type" {
 	since = "0.0", doc = "what a region is for",
-	u16 "id" { equals = 2, doc = "2" },
+	u16 "id" { doc = "2" },
 	u16 "version" { doc = "1; other versions are skipped" },
 	u32 "next" { doc = "offset of the next capability" },
 	u32 "type" { doc = "kind of region, global or of one vendor" },
@@ -53,7 +53,7 @@ struct "sparse_fd_area" {
 struct "sparse_mmap_fds" {
 	since = "draft", status = "experimental", inside = "get_region_info.reply",
 	doc = "the parts of a region that can be mapped, each with its file",
-	u16 "id" { equals = 16, doc = "16" },
+	u16 "id" { doc = "16" },
 	u16 "version" { doc = "1; other versions are skipped" },
 	u32 "next" { doc = "offset of the next capability" },
 	u32 "nr_areas" { min = 1, doc = "number of areas" },

@@ -1,0 +1,175 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- tests/gen/check-wire.c: the vectors as C tables, for tests/lib/wire-cases.c.
+
+local cname = require "cname"
+local draft = require "draft"
+local text = require "text"
+local vectors = require "vectors"
+
+local template = cname.banner:format("tests_c") .. [[
+#include "wire-cases.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* None is a default. */
+const struct vfui_limits wire_limits = {
+	${limits}
+};
+
+${readers}
+
+${tables}
+
+const struct wire_base wire_bases[] = {
+	${bases}
+};
+
+const size_t wire_bases_count = sizeof(wire_bases) / sizeof(wire_bases[0]);
+]]
+
+local function number(v)
+	return v >= 0 and v < 10 and tostring(v) or ("0x%x%s"):format(v, (v < 0 or v > 0xffffffff) and "ull" or "")
+end
+
+local function put(p)
+	return ("{ %d, %d, %s }"):format(p.offset, p.size, number(p.value))
+end
+
+local function limits()
+	local out = {}
+	for _, name in ipairs { "max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsize" } do
+		out[#out + 1] = (".%s = %d,"):format(name, draft.limits[name])
+	end
+	return out
+end
+
+-- Readers: one for each structure ------------------------------------------------------------------
+
+local function reader(part)
+	local out = { ("static void read_%s(const uint8_t *from, uint64_t *values)"):format(part.cname), "{",
+		      ("\tstruct %s in;\n"):format(part.cname), "\tmemcpy(&in, from, sizeof(in));" }
+	for i, f in ipairs(part.fields) do
+		out[#out + 1] = ("\tvalues[%d] = in.%s;"):format(i - 1, f.name)
+	end
+	out[#out + 1] = "}\n"
+	return table.concat(out, "\n")
+end
+
+-- Tables of one base -------------------------------------------------------------------------------
+
+local function puts_of(base)
+	local out = {}
+	for _, s in ipairs(base.segments) do
+		for _, f in ipairs(s.part.fields) do
+			local p = { offset = s.at + f.offset, size = f.size, value = s.values[f.name] }
+			out[#out + 1] = ("\t%s, /* %s */"):format(put(p), f.name)
+		end
+	end
+	for i = 1, #base.text do
+		out[#out + 1] = ("\t{ %d, 1, %d },"):format(base.text_at + i - 1, base.text:byte(i))
+	end
+	return out
+end
+
+local function segments_of(base)
+	local out = {}
+	for _, s in ipairs(base.segments) do
+		if s.part.cname then
+			out[#out + 1] = ("\t{ %d, %d, read_%s },"):format(s.at, #s.part.fields, s.part.cname)
+		end
+	end
+	return out
+end
+
+local function case(c)
+	local fields = { ('"%s"'):format(c.about), (".len = { %d, %d }"):format(c.len[1], c.len[2]),
+			 (".nfds = { %d, %d }"):format(c.nfds[1], c.nfds[2]) }
+	local function add(form, ...)
+		fields[#fields + 1] = form:format(...)
+	end
+	if #c.puts > 0 then
+		local list = {}
+		for i, p in ipairs(c.puts) do
+			list[i] = put(p)
+		end
+		add(".nputs = %d", #list)
+		add(".puts = (const struct wire_put[]){ %s }", table.concat(list, ", "))
+	end
+	if c.bits then
+		add(".bits = { %d, %d, %s }", c.bits.offset, c.bits.size, number(c.bits.mask))
+	end
+	local policy = {}
+	for i, p in ipairs(c.policy) do
+		policy[i] = (".%s = %s"):format(p.name, cname.policy(p.name, p.choice))
+	end
+	if #policy > 0 then
+		add(".policy = { %s }", table.concat(policy, ", "))
+	end
+	if c.field then
+		add('.err = EINVAL, .field = "%s", .offset = %d', c.field, c.offset)
+	end
+	return text.wrap("{ " .. table.concat(fields, ", ") .. " },", 100, "\t", "\t  ")
+end
+
+local function request(base, n)
+	local out = {}
+	for _, f in ipairs(base.request_part.fields) do
+		out[#out + 1] = (".%s = %s"):format(f.name, number(base.request[f.name]))
+	end
+	return ("static const struct %s request_%d = {\n%s,\n};\n"):format(base.request_part.cname, n,
+		text.wrap(table.concat(out, ", "), 100, "\t"))
+end
+
+local function table_of(out, kind, name, n, lines)
+	if #lines > 0 then
+		out[#out + 1] = ("static const struct wire_%s %s_%d[] = {"):format(kind, name, n)
+		out[#out + 1] = table.concat(lines, "\n")
+		out[#out + 1] = "};\n"
+	end
+end
+
+local function add_base(vars, base, n)
+	local part = base.part
+	local puts, segments, cases = puts_of(base), segments_of(base), {}
+	for i, c in ipairs(base.cases) do
+		cases[i] = case(c)
+	end
+	local message = part.message and part.message.name or "header"
+	table.insert(vars.tables, ("/* %s, %s, %s */"):format(message, part.key or "-", base.name))
+	table_of(vars.tables, "put", "puts", n, puts)
+	table_of(vars.tables, "segment", "segments", n, segments)
+	local has_request = base.request_part and base.request_part.cname
+	if has_request then
+		table.insert(vars.tables, request(base, n))
+	end
+	table_of(vars.tables, "case", "cases", n, cases)
+	local function pointer(name, list)
+		return #list > 0 and ("%s_%d, %d"):format(name, n, #list) or "NULL, 0"
+	end
+	local line = ('{ "%s", "%s", %s, %s, %d, %s, %s, %s, %s },'):format(message, base.name,
+		part.message and part.message.cname or "0", part.key == "reply" and "true" or "false", base.len,
+		pointer("puts", puts), pointer("segments", segments), has_request and "&request_" .. n or "NULL",
+		pointer("cases", cases))
+	table.insert(vars.bases, text.wrap(line, 96, "", "  "))
+end
+
+return function(model)
+	local vars = { limits = limits(), readers = {}, tables = {}, bases = {} }
+	local known, n = {}, 0
+	for _, entry in ipairs(vectors.of(model)) do
+		for _, base in ipairs(entry.bases) do
+			for _, s in ipairs(base.segments) do
+				if s.part.cname and not known[s.part] then
+					known[s.part] = true
+					table.insert(vars.readers, reader(s.part))
+				end
+			end
+			add_base(vars, base, n)
+			n = n + 1
+		end
+	end
+	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
+end

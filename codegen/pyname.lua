@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- How spec names become Python names.
+
+local M = {}
+
+M.banner = [[
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+# Generated from spec/ by codegen/gen/%s.lua. Do not edit; see spec/README.md.
+]]
+
+M.format = { u8 = "B", u16 = "H", u32 = "I", u64 = "Q" }
+
+function M.class(name)
+	return (("_" .. name):gsub("_(%w)", string.upper))
+end
+
+function M.flags(name)
+	return M.class(name) .. "Flags"
+end
+
+-- The class of a part: a structure, or one side of a message.
+function M.part(part)
+	return M.class(part.owner or part.name)
+end
+
+function M.check(part)
+	return "_check_" .. (part.owner or part.name)
+end
+
+-- A string literal.
+function M.quote(s)
+	return '"' .. s:gsub('[\\"]', "\\%0") .. '"'
+end
+
+function M.boolean(v)
+	return v and "True" or "False"
+end
+
+-- Calls visit(part, doc) for every class with fields, in the order of the module.
+function M.each_class(model, visit)
+	visit(model.header, model.header.doc)
+	for _, s in ipairs(model.structs) do
+		visit(s, s.doc)
+	end
+	for _, m in ipairs(model.messages) do
+		for _, key in ipairs { "request", "reply" } do
+			if m[key].size > 0 then
+				visit(m[key], ("%s, %s: %s"):format(m.name, key, m.doc))
+			end
+		end
+	end
+end
+
+return M

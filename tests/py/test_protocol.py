@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The checks in Python give the verdicts of those in C: both run the same generated cases."""
+
+import importlib.util
+import os
+
+import pytest
+
+import vfu_protocol as protocol
+
+
+def load_vectors():
+    for root in (os.environ["abs_builddir"], os.environ["abs_srcdir"]):
+        path = os.path.join(root, "tests", "gen", "vectors.py")
+        if os.path.exists(path):
+            spec = importlib.util.spec_from_file_location("vectors", path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    raise FileNotFoundError("tests/gen/vectors.py")
+
+
+vectors = load_vectors()
+LIMITS = protocol.Limits(**vectors.LIMITS)
+
+
+def fill(offset):
+    return 0x41 + offset % 23
+
+
+def put(payload, offset, size, value):
+    if offset + size <= len(payload):
+        payload[offset : offset + size] = value.to_bytes(size, "little" if little_endian() else "big")
+
+
+def get(payload, offset, size):
+    return int.from_bytes(payload[offset : offset + size], "little" if little_endian() else "big")
+
+
+def little_endian():
+    return protocol.Header(1).pack()[0] == 1
+
+
+def build(segments, text, length):
+    """Its structures packed, text put in, the rest filled."""
+    end = max([length] + [at + getattr(protocol, name).SIZE for name, at, _ in segments])
+    payload = bytearray(fill(i) for i in range(end))
+    for name, at, values in segments:
+        part = getattr(protocol, name)(**values).pack()
+        payload[at : at + len(part)] = part
+    payload[text[0] : text[0] + len(text[1])] = text[1]
+    return payload[:length]
+
+
+def verdict(base, payload, nfds, policies):
+    message, _, reply, _, _, _, request, _ = base
+    policy = protocol.Policies(**policies)
+    try:
+        if message == "header":
+            protocol.check_header(protocol.Header.unpack(payload), policy)
+        else:
+            known = request and getattr(protocol, request[0])(**request[1])
+            protocol.check(
+                protocol.Command[message.upper()],
+                payload,
+                reply=reply,
+                nfds=nfds,
+                limits=LIMITS,
+                policy=policy,
+                request=known,
+            )
+    except protocol.Fault as fault:
+        assert fault.message == message
+        return fault.field, fault.offset
+    return None
+
+
+def payloads_of(base, case):
+    _, _, _, _, segments, text, _, _ = base
+    _, lengths, _, puts, bits, _, _ = case
+    for length in range(lengths[0], lengths[1] + 1):
+        payload = build(segments, text, length)
+        for one in puts:
+            put(payload, *one)
+        if not bits:
+            yield payload
+            continue
+        offset, size, mask = bits
+        for bit in range(size * 8):
+            if mask >> bit & 1:
+                changed = bytearray(payload)
+                put(changed, offset, size, get(changed, offset, size) ^ 1 << bit)
+                yield changed
+
+
+@pytest.mark.parametrize("base", vectors.BASES, ids=lambda b: f"{b[0]}-{'reply' if b[2] else 'request'}-{b[1]}")
+def test_cases(base):
+    wrong = []
+    for case in base[-1]:
+        about, _, descriptors, _, _, policies, expected = case
+        for payload in payloads_of(base, case):
+            for nfds in range(descriptors[0], descriptors[1] + 1):
+                got = verdict(base, payload, nfds, policies)
+                if got != expected:
+                    wrong.append((about, len(payload), nfds, got, expected))
+    assert not wrong
+
+
+@pytest.mark.parametrize("base", vectors.BASES, ids=lambda b: f"{b[0]}-{'reply' if b[2] else 'request'}-{b[1]}")
+def test_fields_read_back(base):
+    _, _, _, length, segments, text, _, _ = base
+    payload = bytes(build(segments, text, length))
+    for name, at, values in segments:
+        part = getattr(protocol, name).unpack(payload, at)
+        assert part == getattr(protocol, name)(**values)
+        assert part.pack() == payload[at : at + part.SIZE]
+
+
+def test_every_message_is_tested():
+    tested = {(base[0], base[2]) for base in vectors.BASES}
+    for command in protocol.Command:
+        assert {(command.name.lower(), False), (command.name.lower(), True)} <= tested
+
+
+def test_profiles():
+    assert protocol.Policies.profile("default") == protocol.Policies()
+    strict = protocol.Policies.profile("strict")
+    for name, policy in protocol.POLICIES.items():
+        assert getattr(strict, name) in policy.choices
+        assert policy.choices[0] == getattr(protocol.Policies(), name)
