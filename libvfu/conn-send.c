@@ -193,7 +193,7 @@ static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info
 	pend->sink = out->sink;
 	pend->sink_skip = out->sink_skip;
 	pend->sink_len = out->sink_len;
-	if (out->niov > 0)
+	if (out->niov > 0 && out->iov[0].iov_len > 0)
 		memcpy(pend->request, out->iov[0].iov_base,
 		       vfui_min(sizeof(pend->request),
 				vfui_min(info->request_size, out->iov[0].iov_len)));
