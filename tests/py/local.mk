@@ -10,11 +10,20 @@ py_tests = \
 	tests/py/test_errors.py \
 	tests/py/test_lifetime.py \
 	tests/py/test_cli.py \
-	tests/py/test_properties.py
+	tests/py/test_readme.py \
+	tests/py/test_properties.py \
+	tests/py/test_captures.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)
 else
 TESTS += tests/py/no-python.sh
 endif
+
+# The device of test_captures.py.
+if HAVE_PYTEST
+check_PROGRAMS += tests/py/replay-server
+tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
+endif
+EXTRA_DIST += tests/data/captures
 EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py $(py_tests)
