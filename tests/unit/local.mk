@@ -3,6 +3,7 @@
 
 # A line here is all that a Check program tests/unit/test-NAME.c needs.
 unit_tests = \
+	tests/unit/test-endtoend \
 	tests/unit/test-irq \
 	tests/unit/test-connections \
 	tests/unit/test-order \

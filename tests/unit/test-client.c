@@ -117,7 +117,7 @@ static void version_json(struct script *s)
 static void version_id(struct script *s)
 {
 	script_get(s, VFU_WIRE_CMD_VERSION);
-	for (unsigned i = 0; i < 100; i++)
+	for (unsigned i = 0; i < 65; i++)
 		peer_put(s->fd, (uint16_t)(s->msg.hdr.id + 1 + i), VFU_WIRE_CMD_VERSION, 1, 0,
 			 "\0\0\0\0", 4);
 	script_end(s);
