@@ -105,7 +105,22 @@ def number(text):
         raise CommandError(f"{text!r} is not a number") from None
 
 
+class Ending:
+    """SIGTERM and SIGINT end the command with status 0, from its very start."""
+
+    def __init__(self):
+        self.server = None
+        for number_ in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number_, self.end)
+
+    def end(self, *_):
+        if self.server is None:
+            sys.exit(0)
+        self.server.stop()
+
+
 def run(options):
+    ending = Ending()
     device = make(find_class(options.file))
     policy = {"bus_master": "enforce", **dict(options.policy)}
     limits = {name: number(value) for name, value in options.option}
@@ -115,6 +130,5 @@ def run(options):
     except ValueError as error:
         raise CommandError(str(error)) from error
     with server:
-        for number_ in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number_, lambda *_: server.stop())
+        ending.server = server
         server.run()
