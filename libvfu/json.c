@@ -143,7 +143,10 @@ static int read_caps(json_object *all, bool in_request, struct vfui_caps *caps, 
 	return r;
 }
 
-/* Keys in the text: strings that a colon follows. The text is known to be JSON. */
+/*
+ * Keys in the text: strings that a colon follows. The text is known to be JSON, or what json-c takes for
+ * it: strings in single quotes too, which are no JSON. SIZE_MAX: there are such.
+ */
 static size_t count_keys(const char *text)
 {
 	size_t n = 0;
@@ -154,6 +157,8 @@ static size_t count_keys(const char *text)
 			text++;
 		else if (*text == '"')
 			in_string = !in_string;
+		else if (*text == '\'' && !in_string)
+			return SIZE_MAX;
 		else if (*text == ':' && !in_string)
 			n++;
 	}
@@ -211,7 +216,7 @@ static int read_tree(json_object *tree, const char *text, bool in_request, struc
 
 	/* Json-c keeps the last of several; other readers keep the first. */
 	if (count_members(tree) != count_keys(text))
-		return vfui_err_set(err, -EINVAL, "version.data", 4, "version.data has a key twice");
+		return vfui_err_set(err, -EINVAL, "version.data", 4, "version.data has a key twice, or single quotes");
 	if (!json_object_object_get_ex(tree, "capabilities", &all))
 		return 0;
 	if (!json_object_is_type(all, json_type_object))

@@ -101,6 +101,11 @@ int vfui_os_open_dir(const char *path)
 	return (int)result(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
+int vfui_os_open_path(const char *path)
+{
+	return (int)result(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
 int vfui_os_unlink(const char *path)
 {
 	return (int)result(unlink(path));

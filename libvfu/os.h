@@ -34,6 +34,8 @@ int vfui_os_set_nonblock(int fd);
 int vfui_os_fstat(int fd, struct stat *st);
 int vfui_os_lstat(const char *path, struct stat *st);
 int vfui_os_open_dir(const char *path);
+/* Names a file, of any kind, without opening it. */
+int vfui_os_open_path(const char *path);
 int vfui_os_unlink(const char *path);
 int vfui_os_readlink(const char *path, char *buf, size_t size);
 ssize_t vfui_os_read(int fd, void *buf, size_t len);

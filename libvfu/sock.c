@@ -122,9 +122,10 @@ static int bind_place(int fd, const struct place *place)
 {
 	const struct sockaddr *addr = (const struct sockaddr *)&place->addr;
 	int r = vfui_os_bind(fd, addr, place->len);
+	struct stat st;
 	int probe;
 
-	if (r != -EADDRINUSE)
+	if (r != -EADDRINUSE || vfui_os_lstat(place->addr.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return r;
 	probe = connect_place(place, 1);
 	if (probe != -ECONNREFUSED) {
@@ -159,7 +160,6 @@ int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vf
 {
 	const char *path = path_of(address);
 	struct place place;
-	struct stat st;
 	int fd = place_init(&place, address, err);
 
 	*file = (struct vfui_sock_file){0};
@@ -175,20 +175,20 @@ int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vf
 		vfui_os_close(fd);
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
 	}
-	if (vfui_os_lstat(path, &st) == 0) {
-		file->dev = st.st_dev;
-		file->ino = st.st_ino;
-	}
+	file->fd = vfui_os_open_path(path);
 	return fd;
 }
 
 void vfui_sock_remove(struct vfui_sock_file *file)
 {
-	struct stat st;
+	struct stat ours, there;
 
-	if (file->path != NULL && vfui_os_lstat(file->path, &st) == 0 && st.st_dev == file->dev &&
-	    st.st_ino == file->ino)
+	if (file->path == NULL)
+		return;
+	if (vfui_os_fstat(file->fd, &ours) == 0 && vfui_os_lstat(file->path, &there) == 0 &&
+	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
 		vfui_os_unlink(file->path);
+	vfui_os_close(file->fd);
 	vfui_os_free(file->path);
 	file->path = NULL;
 }

@@ -7,16 +7,18 @@
 #ifndef VFUI_SOCK_H
 #define VFUI_SOCK_H
 
-#include <stdint.h>
 #include <sys/uio.h>
 
 #include "err.h"
 #include "fds.h"
 
-/* A socket file that we made: removed at the end only if it still is that file. */
+/*
+ * A socket file that we made: removed at the end only if it still is that file. It is held open, else a
+ * file that took its place could have got its number.
+ */
 struct vfui_sock_file {
 	char *path; /* NULL: none */
-	uint64_t dev, ino;
+	int fd;
 };
 
 /* An address is "unix:PATH" or a path, of any length whose last part is at most 80 bytes. */
