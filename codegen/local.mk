@@ -26,7 +26,22 @@ codegen_c_generators = \
 	codegen/gen/calls_h.lua \
 	codegen/gen/calls_c.lua
 
-EXTRA_DIST += $(codegen_core) $(codegen_c_generators) codegen/README.md codegen/gen/lock.lua
+# What the tests' vectors are made with.
+codegen_vectors = \
+	codegen/vectors.lua \
+	codegen/draft.lua \
+	codegen/verdict.lua
+
+codegen_other_generators = \
+	codegen/gen/lock.lua \
+	codegen/gen/tests_c.lua \
+	codegen/gen/tests_py.lua \
+	codegen/gen/python.lua \
+	codegen/gen/python_pyi.lua \
+	codegen/gen/protocol_rst.lua
+
+EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) codegen/pyname.lua \
+	$(codegen_other_generators) codegen/README.md
 
 # The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  A failing generator
 # leaves the old target, still out of date, and no temporary file.
@@ -92,3 +107,21 @@ libvfu/gen/vfu-calls.h: codegen/gen/calls_h.lua $(codegen_inputs)
 
 libvfu/gen/vfu-calls.c: codegen/gen/calls_c.lua $(codegen_inputs)
 	$(AM_V_GEN)output=calls_c; $(codegen_run)
+
+# Python: a module of its own that needs nothing else of this project.
+codegen_python = \
+	python/gen/vfu_protocol.py \
+	python/gen/vfu_protocol.pyi
+
+EXTRA_DIST += $(codegen_python)
+MAINTAINERCLEANFILES += $(codegen_python)
+if HAVE_PYTHON
+vfuprotocoldir = $(pythondir)
+vfuprotocol_DATA = $(codegen_python)
+endif
+
+python/gen/vfu_protocol.py: codegen/gen/python.lua codegen/pyname.lua $(codegen_inputs)
+	$(AM_V_GEN)output=python; $(codegen_run)
+
+python/gen/vfu_protocol.pyi: codegen/gen/python_pyi.lua codegen/pyname.lua $(codegen_inputs)
+	$(AM_V_GEN)output=python_pyi; $(codegen_run)

@@ -87,7 +87,8 @@ local function scene(model, part)
 		s.policy[policy.name] = policy.default
 	end
 	if part.key == "reply" then
-		s.request_draft = request_scene(model, part.message).root
+		s.request_scene = request_scene(model, part.message)
+		s.request_draft = s.request_scene.root
 		s.request = s.request_draft.v
 	end
 	return s
@@ -120,12 +121,12 @@ local function set_at(d, part, f, value)
 	draft.pin(d, draft.at_offset(part, f), value)
 end
 
-local function chain_kids(s, t, links)
+local function chain_kids(s, t, links, newer)
 	for _, l in ipairs(links) do
 		local kid = entries(s, l.struct, 1)[1]
 		set_at(kid, l.struct, t.key, l.value)
 		if l.version then
-			set_at(kid, l.struct, t.version, l.version)
+			set_at(kid, l.struct, t.version, l.version + newer)
 		end
 		table.insert(s.root.kids, kid)
 	end
@@ -135,17 +136,18 @@ end
 local shapes = {}
 
 function shapes.chain(t, add)
-	local function with(name, links)
+	local function with(name, links, newer)
 		add(name, function(s)
-			chain_kids(s, t, links)
+			chain_kids(s, t, links, newer)
 			return not t.when or draft.force(s, s.root, t.when, true)
 		end)
 	end
 	for i, l in ipairs(t.links) do
-		with(l.name, { l })
+		with(l.name, { l }, 0)
+		with(l.name .. " of another version", { l }, 1)
 		for j, other in ipairs(t.links) do
 			if i ~= j then
-				with(l.name .. " and " .. other.name, { l, other })
+				with(l.name .. " and " .. other.name, { l, other }, 0)
 			end
 		end
 	end
@@ -251,6 +253,9 @@ local function bases(model, part)
 		if change and not change(s) then
 			return
 		end
+		if s.request_scene then
+			draft.solve(s.request_scene) -- a condition may have changed the request
+		end
 		s.good, s.name = draft.solve(s) == nil, name
 		for _, other in ipairs(out) do
 			if same_base(s, other) then
@@ -348,7 +353,8 @@ function Cases:add(s, about, bytes, all_policies)
 	local plain = self:verdict(s, bytes, s.nfds, {})
 	for i, combination in ipairs(self.combinations) do
 		local found = self:verdict(s, bytes, s.nfds, combination)
-		if i == 1 or all_policies or not same_fault(found, plain) then
+		local same = same_fault(found, plain) and (found and found.rule) == (plain and plain.rule)
+		if i == 1 or all_policies or not same then
 			self:row(about, puts, { #bytes, #bytes }, { s.nfds, s.nfds }, combination, found)
 		end
 	end
@@ -385,6 +391,18 @@ function Cases:lengths(s)
 				emit(n, n, judge(n))
 			end
 		end
+	end
+end
+
+-- Shorter payloads that claim to be whole.
+function Cases:cuts(s)
+	local whole = s.part.tail and s.part.tail.whole
+	if not whole or whole.op ~= "field" then
+		return
+	end
+	local f = whole.field
+	for n = s.part.size, #s.bytes - 1 do
+		self:add(s, "claims to be whole", draft.pack(f.offset, f.size, n, s.bytes:sub(1, n)))
 	end
 end
 
@@ -532,6 +550,7 @@ function Cases:all(s)
 	self:add(s, s.name, nil, true)
 	if s.part.name ~= "header" then
 		self:lengths(s)
+		self:cuts(s)
 		self:descriptors(s)
 	end
 	local n = 0

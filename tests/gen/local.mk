@@ -1,2 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
+#
+# Boundary tests made from the spec: the same vectors in C and in Python.
+gen_tests = tests/gen/test-wire
+gen_vectors = tests/gen/check-wire.c tests/gen/vectors.py
+
+tests_gen_test_wire_SOURCES = tests/lib/wire-cases.c tests/lib/wire-cases.h tests/gen/check-wire.c
+tests_gen_test_wire_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
+
+if HAVE_CHECK
+check_PROGRAMS += $(gen_tests)
+TESTS += $(gen_tests)
+endif
+check_DATA = tests/gen/vectors.py
+EXTRA_DIST += $(gen_vectors) tests/lib/wire-cases.c tests/lib/wire-cases.h
+MAINTAINERCLEANFILES += $(gen_vectors)
+
+tests/gen/check-wire.c: codegen/gen/tests_c.lua $(codegen_vectors) $(codegen_inputs)
+	$(AM_V_GEN)output=tests_c; $(codegen_run)
+
+tests/gen/vectors.py: codegen/gen/tests_py.lua codegen/pyname.lua $(codegen_vectors) $(codegen_inputs)
+	$(AM_V_GEN)output=tests_py; $(codegen_run)

@@ -12,7 +12,8 @@ py_tests = \
 	tests/py/test_cli.py \
 	tests/py/test_readme.py \
 	tests/py/test_properties.py \
-	tests/py/test_captures.py
+	tests/py/test_captures.py \
+	tests/py/test_protocol.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)

@@ -1,0 +1,392 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- protocol.rst: the reference of every message, and what we do where the protocol is not clear.
+
+local E = require "expr"
+local text = require "text"
+
+local template = [[
+.. SPDX-License-Identifier: BSD-3-Clause
+.. Copyright (c) 2026 the libvfu authors
+.. Generated from spec/ by codegen/gen/protocol_rst.lua. Do not edit; see spec/README.md.
+
+======================
+The vfio-user protocol
+======================
+
+${doc}
+
+Every section below names the line of the specification it is made from. Offsets and sizes are in
+bytes. A payload that breaks a rule is refused with the errno EINVAL.
+
+Revisions
+=========
+
+${revisions}
+
+Header
+======
+
+${header}
+
+Messages
+========
+
+.. list-table::
+   :header-rows: 1
+
+   * - Number
+     - Message
+     - Sent by
+     - Since
+     - Status
+   ${overview}
+
+${messages}
+
+Structures inside payloads
+==========================
+
+${structs}
+
+Numbers
+=======
+
+${numbers}
+
+Capabilities
+============
+
+The keys of the JSON text in ``version``. An unknown key is ignored. A feature is answered only if the
+other side proposed it.
+
+${caps}
+
+Limits
+======
+
+What both ends agreed on; rules name them.
+
+${limits}
+
+Errata
+======
+
+Where the text of the protocol is wrong, silent or not followed. Where more than one behaviour is
+lawful, a policy says which one is taken; it is chosen for each connection by name, or for all by a
+profile.
+
+${policies}
+
+${errata}
+]]
+
+local function heading(out, title, line)
+	out[#out + 1] = title
+	out[#out + 1] = line:rep(text.width(title))
+	out[#out + 1] = ""
+end
+
+local function paragraph(out, words, first, rest)
+	out[#out + 1] = text.wrap(words, 100, first, rest)
+	out[#out + 1] = ""
+end
+
+-- Stars, backquotes and the like are markup only by accident.
+local function plain(s)
+	return (s:gsub("[%*`|\\]", "\\%0"):gsub("(%w)_(%W)", "%1\\_%2"):gsub("_$", "\\_"))
+end
+
+local function sentence(s)
+	s = plain(s):gsub("^%l", string.upper)
+	return s:find("[%.!?]$") and s or s .. "."
+end
+
+local function code(s)
+	return "``" .. s .. "``"
+end
+
+local function list_table(out, header, rows)
+	out[#out + 1] = ".. list-table::"
+	out[#out + 1] = "   :header-rows: 1"
+	out[#out + 1] = ""
+	table.insert(rows, 1, header)
+	for _, row in ipairs(rows) do
+		for i, cell in ipairs(row) do
+			out[#out + 1] = text.wrap(cell, 100, i == 1 and "   * - " or "     - ", "       ")
+		end
+	end
+	out[#out + 1] = ""
+end
+
+-- Parts -------------------------------------------------------------------------------------------
+
+local function kind_of_field(f)
+	if f.flags then
+		return "; bits: " .. f.flags.name
+	end
+	return f.enum and "; values: " .. f.enum.name or ""
+end
+
+local function layout(out, part)
+	local rows = {}
+	for _, f in ipairs(part.fields) do
+		rows[#rows + 1] = { tostring(f.offset), tostring(f.size), code(f.name),
+				    plain(f.doc .. kind_of_field(f)) }
+	end
+	if part.tail then
+		rows[#rows + 1] = { tostring(part.size), "\\-", code(part.tail.name), plain(part.tail.doc) }
+	end
+	if #rows > 0 then
+		list_table(out, { "Offset", "Size", "Field", "Meaning" }, rows)
+	end
+end
+
+local function where(...)
+	local words = {}
+	for i = 1, select("#", ...) do
+		local e = select(i, ...)
+		if e then
+			words[#words + 1] = E.text(e)
+		end
+	end
+	return #words > 0 and ", where " .. plain(table.concat(words, " and ")) or ""
+end
+
+local function rule_lines(out, rules, before)
+	for _, r in ipairs(rules) do
+		local who = (before or "") .. (r.field and code(r.field.name) .. " " or "")
+		out[#out + 1] = text.wrap(("- %s%s%s."):format(who, plain(r.text), where(r.under, r.when)), 100, "", "  ")
+	end
+end
+
+-- What a variable part must be, in sentences.
+local tail = {}
+
+function tail.bytes(t)
+	return { ("is as long as %s says%s"):format(E.text(t.size), where(t.when)) }
+end
+
+function tail.json(t)
+	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or "") }
+end
+
+function tail.array(t)
+	local out = {}
+	if t.stride then
+		out[1] = ("is %s entries of %s bytes each, at least %d"):format(E.text(t.count), E.text(t.stride), t.min_stride)
+		for _, v in ipairs(t.variants) do
+			out[#out + 1] = ("holds, where %s is %d and an entry has at least %d bytes, %s: %s"):format(t.by.name,
+				v.value, v.min_stride, v.struct.name, v.doc)
+		end
+		return out
+	end
+	out[1] = ("is %s entries of %s, %d bytes each"):format(E.text(t.count), t.element.name or t.element.scalar,
+							       t.element_size)
+	if t.disjoint then
+		out[2] = "holds no entries that overlap"
+	end
+	return out
+end
+
+function tail.chain(t)
+	local out = { ("begins at the offset %s%s"):format(E.text(t.at), where(t.when)),
+		      "is a list in which each entry lies behind the one before" }
+	for _, l in ipairs(t.links) do
+		local others = #l.excludes > 0 and "; not together with " .. table.concat(l.excludes, ", ") or ""
+		out[#out + 1] = ("holds, where %s is %d, %s: %s%s"):format(t.key.name, l.value, l.struct.name, l.doc, others)
+	end
+	return out
+end
+
+function tail.union(t)
+	local out = {}
+	for _, c in ipairs(t.cases) do
+		out[#out + 1] = ("is, for %s%s, %s%s: %s"):format(c.name, where(c.when), c.struct.name,
+								  c.optional and " or nothing" or "", c.doc)
+	end
+	return out
+end
+
+local function rules(out, part)
+	local before = #out
+	rule_lines(out, part.rules)
+	if part.tail then
+		for _, s in ipairs(tail[part.tail.kind](part.tail)) do
+			out[#out + 1] = text.wrap(("- %s %s."):format(code(part.tail.name), plain(s)), 100, "", "  ")
+		end
+	end
+	for _, alt in ipairs(part.alts or {}) do
+		out[#out + 1] = text.wrap(("- May instead be %d bytes%s: %s."):format(alt.size, where(alt.under, alt.when),
+			plain(alt.doc)), 100, "", "  ")
+		rule_lines(out, alt.rules, "then ")
+	end
+	if part.longer then
+		out[#out + 1] = "- May be longer; the rest is ignored."
+	end
+	if #out > before then
+		out[#out + 1] = ""
+	end
+end
+
+local function descriptors(fds)
+	local words = {}
+	if fds.none then
+		return "none."
+	elseif fds.count then
+		words[1] = E.text(fds.count) .. (fds.or_none and ", or none" or "")
+	else
+		words[1] = ("at least %s"):format(fds.min and E.text(fds.min) or "0")
+		words[2] = fds.max and "at most " .. E.text(fds.max) or nil
+	end
+	local extra = fds.extra and " More are closed." or ""
+	return plain(table.concat(words, ", ")) .. where(fds.when) .. ": " .. plain(fds.doc) .. "." .. extra
+end
+
+local function side(out, part, title)
+	heading(out, title, "~")
+	if part.size == 0 and not part.tail and #part.alts == 0 then
+		paragraph(out, "Empty.")
+	end
+	layout(out, part)
+	rules(out, part)
+	if part.fds then
+		paragraph(out, "File descriptors: " .. descriptors(part.fds))
+	end
+end
+
+local function message(m)
+	local out = {}
+	heading(out, ("%s (%d)"):format(m.name, m.id), "-")
+	paragraph(out, plain(m.doc))
+	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since) }
+	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
+	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
+	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
+	notes[#notes + 1] = m.quiesce and "The device is asked first." or nil
+	if #m.states > 0 then
+		local names = {}
+		for i, s in ipairs(m.states) do
+			names[i] = s.name
+		end
+		notes[#notes + 1] = ("Lawful only in the migration states %s."):format(table.concat(names, ", "))
+	end
+	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
+	side(out, m.request, "Request")
+	side(out, m.reply, "Reply")
+	if #m.errors > 0 then
+		heading(out, "Errors", "~")
+	end
+	for _, e in ipairs(m.errors) do
+		paragraph(out, sentence(e.doc), code(e.name) .. " ", "")
+	end
+	return table.concat(out, "\n")
+end
+
+local function structure(s)
+	local out = {}
+	heading(out, s.name, "-")
+	paragraph(out, sentence(s.doc) .. (s.status ~= "stable" and (" *%s.*"):format(s.status) or "") ..
+		       " *" .. s.loc .. "*")
+	layout(out, s)
+	rules(out, s)
+	return table.concat(out, "\n")
+end
+
+-- Numbers, capabilities, errata ---------------------------------------------------------------------
+
+local function numbers(model)
+	local out = {}
+	for _, set in ipairs(model.flags) do
+		heading(out, set.name .. " (bits)", "-")
+		paragraph(out, sentence(set.doc))
+		local rows = {}
+		for _, m in ipairs(set.members) do
+			rows[#rows + 1] = { ("0x%x"):format(m.mask), code(m.name), plain(m.doc) }
+		end
+		list_table(out, { "Mask", "Name", "Meaning" }, rows)
+	end
+	for _, e in ipairs(model.enums) do
+		if e.name ~= "command" then
+			heading(out, e.name .. " (values)", "-")
+			paragraph(out, sentence(e.doc))
+			local rows = {}
+			for _, v in ipairs(e.values) do
+				rows[#rows + 1] = { tostring(v.value), code(v.name), plain(v.doc) }
+			end
+			list_table(out, { "Value", "Name", "Meaning" }, rows)
+		end
+	end
+	return table.concat(out, "\n")
+end
+
+local function caps(model)
+	local out, rows = {}, {}
+	for _, c in ipairs(model.caps) do
+		local name = c.object == "" and c.name or c.object .. "." .. c.name
+		local range = c.type == "bool" and "true, false" or ("%s to %s"):format(c.min, c.max)
+		local absent = c.signed and "none" or tostring(c.default)
+		rows[#rows + 1] = { code(name), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
+				    c.feature and "yes" or "no", plain(c.doc) }
+	end
+	list_table(out, { "Key", "Type", "If absent", "Range", "Feature", "Meaning" }, rows)
+	return table.concat(out, "\n")
+end
+
+local function limits(model)
+	local out, rows = {}, {}
+	for _, l in ipairs(model.limits) do
+		rows[#rows + 1] = { code(l.name), l.type, tostring(l.default), plain(l.doc) }
+	end
+	list_table(out, { "Limit", "Type", "Default", "Meaning" }, rows)
+	return table.concat(out, "\n")
+end
+
+local function policies(model)
+	local out, rows = {}, {}
+	for _, p in ipairs(model.policies) do
+		rows[#rows + 1] = { code(p.name), table.concat(p.choices, ", "), p.default, p.profiles.strict,
+				    p.profiles["libvfio-user"], "E" .. p.erratum.number }
+	end
+	list_table(out, { "Policy", "Choices", "default", "strict", "libvfio-user", "Erratum" }, rows)
+	return table.concat(out, "\n")
+end
+
+local function erratum(e)
+	local out = {}
+	heading(out, ("E%d: %s"):format(e.number, plain(e.title)), "-")
+	paragraph(out, sentence(e.text), "The text: ", "")
+	paragraph(out, sentence(e.peers), "Others: ", "")
+	paragraph(out, sentence(e.decision), "We: ", "")
+	if e.policy then
+		paragraph(out, ("Policy %s: %s; default: %s."):format(code(e.policy), table.concat(e.choices, ", "), e.choices[1]))
+	end
+	return table.concat(out, "\n")
+end
+
+return function(model)
+	local vars = { doc = text.wrap(model.doc, 100), revisions = {}, overview = {}, messages = {}, structs = {},
+		       numbers = numbers(model), caps = caps(model), limits = limits(model), policies = policies(model),
+		       errata = {} }
+	for _, r in ipairs(model.revisions) do
+		table.insert(vars.revisions, text.wrap(("%s\n    %s"):format(code(r.name), ""), 100):gsub("%s+$", "") ..
+			     "\n    " .. sentence(r.doc))
+	end
+	local header = {}
+	paragraph(header, plain(model.header.doc))
+	layout(header, model.header)
+	rules(header, model.header)
+	vars.header = table.concat(header, "\n")
+	for _, m in ipairs(model.messages) do
+		table.insert(vars.overview, ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, m.name, m.from, m.since, m.status))
+		table.insert(vars.messages, message(m))
+	end
+	for _, s in ipairs(model.structs) do
+		table.insert(vars.structs, structure(s))
+	end
+	for _, e in ipairs(model.errata) do
+		table.insert(vars.errata, erratum(e))
+	end
+	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
+end
