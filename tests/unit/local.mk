@@ -4,7 +4,6 @@
 # A line here is all that a Check program tests/unit/test-NAME.c needs.
 unit_tests = \
 	tests/unit/test-endtoend \
-	tests/unit/test-irq \
 	tests/unit/test-connections \
 	tests/unit/test-order \
 	tests/unit/test-server \
@@ -17,14 +16,22 @@ tests_unit_test_connections_SOURCES = tests/unit/test-connections.c $(server_rig
 tests_unit_test_order_SOURCES = tests/unit/test-order.c $(server_rig)
 tests_unit_test_server_SOURCES = tests/unit/test-server.c $(server_rig)
 
-# Tests of the transport have a system that fails on demand in place of os.c.
+# These have a system that fails on demand in place of os.c.
 fault_tests = \
+	tests/unit/test-dma \
+	tests/unit/test-irq \
+	tests/unit/test-pci \
+	tests/unit/test-region \
 	tests/unit/test-list \
 	tests/unit/test-buf \
 	tests/unit/test-chan \
 	tests/unit/test-client \
 	tests/unit/test-storm
 fault_libs = tests/lib/libfault.la $(LDADD)
+tests_unit_test_dma_LDADD = $(fault_libs)
+tests_unit_test_irq_LDADD = $(fault_libs)
+tests_unit_test_pci_LDADD = $(fault_libs)
+tests_unit_test_region_LDADD = $(fault_libs)
 tests_unit_test_list_LDADD = $(fault_libs)
 tests_unit_test_buf_LDADD = $(fault_libs)
 tests_unit_test_sock_LDADD = $(fault_libs)

@@ -172,6 +172,10 @@ static void setup(void)
 {
 	const struct vfui_dma_hooks hooks = {.mapped = mapped, .unmapping = unmapping};
 
+	policy = (struct vfui_policy){0};
+	nsent = 0;
+	send_results = 0;
+	hooked[0] = '\0';
 	start(&hooks, &limits);
 }
 
@@ -182,6 +186,7 @@ static void end(void)
 		if (sent[i].is_open)
 			answer_with(i, -ENOTCONN, 0, 0);
 	}
+	nsent = 0;
 	vfui_dma_fini(&dma);
 }
 
@@ -490,6 +495,8 @@ START_TEST(a_file_too_large_to_map_is_read)
 	int fd = file(size);
 	char data[4] = {0};
 
+	/* What Linux says, valgrind's system does not. */
+	fault_fail(FAULT_MMAP, 1, ENOMEM);
 	ck_assert_int_eq(map(RW, 0, 0, size, fd), 0);
 	ck_assert_uint_eq(vfui_dma_list(&dma, &range, 1), 1);
 	ck_assert(!range.mapped);
@@ -556,6 +563,7 @@ START_TEST(pins_hold_memory)
 	int fd = file(4 * PAGE);
 	char data[8];
 
+	unmap_answers = 0;
 	ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, dup(fd)), 0);
 	ck_assert_int_eq(map(RW, 2 * PAGE, BASE + 2 * PAGE, 2 * PAGE, dup(fd)), 0);
 	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + PAGE, PAGE, VFU_DMA_READ | VFU_DMA_WRITE, &a),
@@ -589,6 +597,7 @@ START_TEST(unpinned_before_the_wait_starts)
 	struct vfui_dma_wait *wait;
 	struct vfu_dma_pin pin;
 
+	unmap_answers = 0;
 	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
 	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, 0, &pin), 0);
 	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), VFU_LATER);
@@ -957,6 +966,7 @@ START_TEST(a_wait_that_is_given_up)
 	const struct vfui_dma_hooks hooks = {.wait = wait_answering};
 	uint8_t *mine = malloc(6 * PAGE);
 
+	wait_result = 0;
 	end();
 	start(&hooks, &limits);
 	wait_result = -EDEADLK;
@@ -1111,7 +1121,9 @@ static double now(void)
 /* As many as the protocol allows, in the order that the index i gives. */
 static void storm(const char *name, unsigned multiplier, bool with_file)
 {
-	unsigned n = getenv("RUNNING_ON_VALGRIND") ? 4096 : 65535;
+	const char *preload = getenv("LD_PRELOAD");
+	/* Valgrind has room for 30,000 mappings. */
+	unsigned n = preload && strstr(preload, "vgpreload") ? 4096 : 65535;
 	int fd = file(PAGE);
 	double begin = now();
 

@@ -51,6 +51,8 @@ static void setup(void)
 {
 	const struct vfui_pci_hooks hooks = {written, reset, &pci};
 
+	resets = 0;
+	reset_answer = 0;
 	ck_assert_int_eq(vfui_dma_init(&dma, NULL), 0);
 	ck_assert_int_eq(vfui_irqs_init(&irqs), 0);
 	vfui_regions_init(&regions);
