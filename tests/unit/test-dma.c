@@ -17,9 +17,9 @@
 
 #include "conn.h"
 #include "dma.h"
-#include "leaks.h"
+#include "../lib/leaks.h"
 #include "os.h"
-#include "os_fault.h"
+#include "../lib/os_fault.h"
 #include "policy.h"
 #include "wire.h"
 

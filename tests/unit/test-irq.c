@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "irq.h"
-#include "leaks.h"
+#include "../lib/leaks.h"
 #include "os.h"
-#include "os_fault.h"
+#include "../lib/os_fault.h"
 #include "policy.h"
 #include "wire.h"
 

@@ -13,8 +13,8 @@
 
 #include "dma.h"
 #include "irq.h"
-#include "leaks.h"
-#include "os_fault.h"
+#include "../lib/leaks.h"
+#include "../lib/os_fault.h"
 #include "pci.h"
 #include "policy.h"
 #include "region.h"

@@ -11,9 +11,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "leaks.h"
+#include "../lib/leaks.h"
 #include "os.h"
-#include "os_fault.h"
+#include "../lib/os_fault.h"
 #include "policy.h"
 #include "region.h"
 #include "wire.h"
