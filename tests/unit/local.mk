@@ -24,7 +24,11 @@ fault_tests = \
 	tests/unit/test-region \
 	tests/unit/test-list \
 	tests/unit/test-buf \
+	tests/unit/test-sock \
 	tests/unit/test-chan \
+	tests/unit/test-conn \
+	tests/unit/test-json \
+	tests/unit/test-negotiate \
 	tests/unit/test-client \
 	tests/unit/test-storm
 fault_libs = tests/lib/libfault.la $(LDADD)
@@ -38,6 +42,7 @@ tests_unit_test_sock_LDADD = $(fault_libs)
 tests_unit_test_chan_LDADD = $(fault_libs)
 tests_unit_test_conn_LDADD = $(fault_libs)
 tests_unit_test_json_LDADD = $(fault_libs)
+tests_unit_test_negotiate_LDADD = $(fault_libs)
 tests_unit_test_storm_LDADD = $(fault_libs)
 tests_unit_test_client_SOURCES = tests/unit/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_test_client_LDADD = $(fault_libs)
