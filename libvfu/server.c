@@ -326,6 +326,7 @@ static void finish(void *ctx, int status)
 
 void vfui_server_end(struct vfu_server *srv)
 {
+	bool is_usual;
 	int rc;
 
 	if (!srv->conn)
@@ -333,8 +334,8 @@ void vfui_server_end(struct vfu_server *srv)
 	if (srv->state != VFUI_SERVER_ENDING) {
 		srv->state = VFUI_SERVER_ENDING;
 		rc = vfui_conn_status(srv->conn, &srv->err);
-		vfui_log(&srv->dev->log,
-			 rc == -ENOTCONN || rc == -ECONNABORTED ? VFU_LOG_INFO : VFU_LOG_WARN,
+		is_usual = rc == -ENOTCONN || rc == -ECONNABORTED;
+		vfui_log(&srv->dev->log, is_usual ? VFU_LOG_INFO : VFU_LOG_WARN,
 			 "connection ended: %s", srv->err.text);
 		vfui_session_end(srv->session);
 		vfui_server_drop_held(srv);

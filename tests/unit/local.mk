@@ -30,6 +30,7 @@ fault_tests = \
 	tests/unit/test-json \
 	tests/unit/test-negotiate \
 	tests/unit/test-client \
+	tests/unit/test-device \
 	tests/unit/test-storm
 fault_libs = tests/lib/libfault.la $(LDADD)
 tests_unit_test_dma_LDADD = $(fault_libs)
@@ -44,6 +45,8 @@ tests_unit_test_conn_LDADD = $(fault_libs)
 tests_unit_test_json_LDADD = $(fault_libs)
 tests_unit_test_negotiate_LDADD = $(fault_libs)
 tests_unit_test_storm_LDADD = $(fault_libs)
+tests_unit_test_device_SOURCES = tests/unit/test-device.c tests/lib/raw.c tests/lib/raw.h
+tests_unit_test_device_LDADD = $(fault_libs)
 tests_unit_test_client_SOURCES = tests/unit/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_test_client_LDADD = $(fault_libs)
 tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
