@@ -1007,10 +1007,10 @@ START_TEST(fences_come_after_what_was_before)
 	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1), 0);
 	ck_assert_str_eq(order, "f01 ");
-	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, "a "), 0);
-	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, "b "), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"a "), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"b "), 0);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 1, 2), 0);
-	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, "c "), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"c "), 0);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 2, 3), 0);
 	answer(2);
 	answer(1);
@@ -1018,7 +1018,7 @@ START_TEST(fences_come_after_what_was_before)
 	answer(0);
 	ck_assert_str_eq(order, "f01 c b a f12 f23 ");
 	order[0] = '\0';
-	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, "a "), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"a "), 0);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 3, 4), 0);
 	vfui_dma_disconnect(&dma);
 	ck_assert_str_eq(order, "");

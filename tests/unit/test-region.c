@@ -182,7 +182,7 @@ START_TEST(bars_have_sizes_that_registers_can_say)
 								 .flags = RW,
 								 .bar_flags = cases[i].bar_flags,
 								 .access = note,
-								 .user = "x",
+								 .user = (void *)"x",
 								 .fd = -1});
 
 		ck_assert_msg(rc == cases[i].rc, "case %u: %d", i, rc);
@@ -213,9 +213,9 @@ START_TEST(handlers_take_their_ranges)
 
 	ck_assert_int_eq(set_plain(0, PAGE), 0);
 	memset(vfui_region_memory(&regions, 0), '.', PAGE);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 16, 4, note, "a", &err), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 24, 8, note, "c", &err), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 20, 4, note, "b", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 16, 4, note, (void *)"a", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 24, 8, note, (void *)"c", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 20, 4, note, (void *)"b", &err), 0);
 	/* In the middle of one: whole, with its request. */
 	nseen = 0;
 	ck_assert_int_eq(access_region(0, 26, data, 2, false), 0);
@@ -239,18 +239,24 @@ START_TEST(handlers_are_set_replaced_dropped)
 	uint8_t data[4];
 
 	ck_assert_int_eq(set_plain(0, PAGE), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, PAGE + 1, note, "a", &err),
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, PAGE + 1, note, (void *)"a", &err),
 			 -EINVAL);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, UINT64_MAX, note, "a", &err),
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, UINT64_MAX, note, (void *)"a",
+						 &err),
 			 -EINVAL);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 0, note, "a", &err), -EINVAL);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 9, 8, 4, note, "a", &err), -EINVAL);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 1, 8, 4, note, "a", &err), -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 0, note, (void *)"a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 9, 8, 4, note, (void *)"a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 1, 8, 4, note, (void *)"a", &err),
+			 -EINVAL);
 	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, 16, NULL, NULL, &err), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 4, note, "a", &err), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 4, note, "b", &err), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 4, 8, note, "c", &err), -EEXIST);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 10, 8, note, "c", &err), -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 4, note, (void *)"a", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 4, note, (void *)"b", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 4, 8, note, (void *)"c", &err),
+			 -EEXIST);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 10, 8, note, (void *)"c", &err),
+			 -EINVAL);
 	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 10, 1, NULL, NULL, &err), -EINVAL);
 	ck_assert_int_eq(access_region(0, 8, data, 4, false), 0);
 	ck_assert_int_eq(data[0], 'b');
@@ -269,7 +275,7 @@ START_TEST(thousands_of_handlers)
 		uint64_t at = i * 7919u % 4000 * 16;
 
 		ck_assert_int_eq(vfui_region_set_handler(&regions, 0, at, 8, note,
-							 i & 1 ? "o" : "e", &err),
+							 (void *)(i & 1 ? "o" : "e"), &err),
 				 0);
 	}
 	for (unsigned i = 0; i < 4000; i++) {
@@ -289,7 +295,7 @@ START_TEST(answers_of_callbacks_come_through)
 	uint8_t data[8];
 
 	ck_assert_int_eq(set_plain(0, PAGE), 0);
-	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 4, 4, note, "a", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 4, 4, note, (void *)"a", &err), 0);
 	answer = VFU_LATER;
 	nseen = 0;
 	ck_assert_int_eq(access_region(0, 4, data, 4, false), VFU_LATER);
@@ -517,7 +523,7 @@ static int replace_plain(void)
 
 static int add_handler(void)
 {
-	return vfui_region_set_handler(&regions, 0, 0, 4, note, "a", &err);
+	return vfui_region_set_handler(&regions, 0, 0, 4, note, (void *)"a", &err);
 }
 
 static int ask_info(void)
