@@ -210,11 +210,24 @@ static int check_file(const struct vfui_dma_map *map, int fd, struct stat *st, i
 	return 0;
 }
 
-/* 0, or why the file can not be mapped. */
-static int map_file(struct vfui_dma_map *map, int fd)
+/*
+ * What a mapping of a file must begin and end with multiples of. A file of huge pages names theirs as
+ * its block size; elsewhere a larger one does no harm.
+ */
+static uint64_t map_unit(const struct stat *st)
 {
-	uint64_t skip = map->offset & (vfui_os_page_size() - 1);
-	uint64_t size = map->range.last - map->range.first + 1 + skip;
+	uint64_t page = vfui_os_page_size(), unit = (uint64_t)st->st_blksize;
+
+	return S_ISREG(st->st_mode) && unit > page && unit <= 1u << 30 && !(unit & (unit - 1))
+		       ? unit
+		       : page;
+}
+
+/* 0, or why the file can not be mapped. */
+static int map_file(struct vfui_dma_map *map, int fd, const struct stat *st)
+{
+	uint64_t unit = map_unit(st), skip = map->offset & (unit - 1);
+	uint64_t size = (map->range.last - map->range.first + skip + unit) & ~(unit - 1);
 	int prot = (map->flags & VFU_DMA_READ ? PROT_READ : 0) |
 		   (map->flags & VFU_DMA_WRITE ? PROT_WRITE : 0);
 	int rc = 0;
@@ -240,7 +253,7 @@ static int open_map(struct vfui_dma *dma, struct vfui_dma_map *map, uint32_t fla
 	if (rc)
 		return rc;
 	if (!(flags & VFU_WIRE_DMA_MAP_FILE_IO)) {
-		rc = dma->nmapped < MAX_MAPPED ? map_file(map, fd) : -ENOMEM;
+		rc = dma->nmapped < MAX_MAPPED ? map_file(map, fd, &st) : -ENOMEM;
 		if (!rc) {
 			/* The mapping keeps the memory; descriptors are scarcer. */
 			vfui_os_close(fd);
@@ -251,6 +264,10 @@ static int open_map(struct vfui_dma *dma, struct vfui_dma_map *map, uint32_t fla
 			return vfui_err_set(err, rc, "dma_map.fds", 0,
 					    "the file can not be mapped");
 	}
+	/* Reading a device may wait for ever. */
+	if (S_ISCHR(st.st_mode))
+		return vfui_err_set(err, -EINVAL, "dma_map.fds", 0,
+				    "a device that can not be mapped");
 	map->file = file_get(dma, fd, &st, mode);
 	if (!map->file)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a file");

@@ -257,6 +257,8 @@ START_TEST(maps_that_are_refused)
 		{RW, 0, BASE, PAGE, open("/proc/self/exe", O_RDONLY), -EACCES},
 		{R | IO, 0, BASE, PAGE, open("/dev/null", O_WRONLY), -EACCES},
 		{R, 0, BASE, PAGE, 12345, -EBADF},
+		{R | IO, 0, BASE, PAGE, open("/dev/zero", O_RDONLY), -EINVAL},
+		{R, 0, BASE, PAGE, open("/dev/null", O_RDONLY), -EINVAL},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
