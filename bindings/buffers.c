@@ -68,7 +68,7 @@ static void on_dma_done(void *user, int status)
 }
 
 /* rc: of the call that started it. Tells what became of the copy so far. */
-static PyObject *op_started(struct vfupy_device *d, struct dma_op *op, int rc)
+static PyObject *op_started(struct dma_op *op, int rc)
 {
 	PyObject *result;
 
@@ -80,7 +80,7 @@ static PyObject *op_started(struct vfupy_device *d, struct dma_op *op, int rc)
 		rc = op->status;
 	result = rc < 0 ? NULL : op_result(op);
 	if (rc < 0)
-		vfupy_raise_device(d->dev, rc);
+		vfupy_raise(rc, NULL);
 	op_free(op);
 	return result;
 }
@@ -124,7 +124,7 @@ PyObject *dma_read(struct vfupy_device *d, uint64_t iova, PyObject *into, PyObje
 	Py_BEGIN_ALLOW_THREADS
 	rc = vfu_dma_read_async(d->dev, iova, buf, (size_t)len, on_dma_done, op);
 	Py_END_ALLOW_THREADS
-	return op_started(d, op, rc);
+	return op_started(op, rc);
 }
 
 PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObject *done)
@@ -141,7 +141,7 @@ PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObj
 	Py_BEGIN_ALLOW_THREADS
 	rc = vfu_dma_write_async(d->dev, iova, op->view.buf, (size_t)op->view.len, on_dma_done, op);
 	Py_END_ALLOW_THREADS
-	return op_started(d, op, rc);
+	return op_started(op, rc);
 }
 
 /* ---- memory of the device or the client, as a buffer ---- */
@@ -271,12 +271,14 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 	rc = vfu_dma_pin(d->dev, iova, len, flags, &pin);
 	Py_END_ALLOW_THREADS
 	if (rc) {
-		vfupy_raise_device(d->dev, rc);
+		vfupy_raise(rc, NULL);
 		return NULL;
 	}
 	m = memory_new(d, pin.addr, pin.len, !(flags & VFU_DMA_WRITE));
 	if (!m) {
+		Py_BEGIN_ALLOW_THREADS
 		vfu_dma_unpin(d->dev, &pin);
+		Py_END_ALLOW_THREADS
 		return NULL;
 	}
 	m->pin = pin;
@@ -286,16 +288,23 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 
 PyObject *dma_ranges(struct vfupy_device *d)
 {
-	size_t room = vfu_dma_ranges(d->dev, NULL, 0), n;
-	struct vfu_dma_range *ranges = PyMem_Calloc(room + 1, sizeof(*ranges));
-	PyObject *list = PyList_New(0);
+	struct vfu_dma_range *ranges;
+	PyObject *list;
+	size_t room, n;
 
+	Py_BEGIN_ALLOW_THREADS
+	room = vfu_dma_ranges(d->dev, NULL, 0);
+	Py_END_ALLOW_THREADS
+	ranges = PyMem_Calloc(room + 1, sizeof(*ranges));
+	list = PyList_New(0);
 	if (!ranges || !list) {
 		PyMem_Free(ranges);
 		Py_XDECREF(list);
 		return PyErr_NoMemory();
 	}
+	Py_BEGIN_ALLOW_THREADS
 	n = vfu_dma_ranges(d->dev, ranges, room);
+	Py_END_ALLOW_THREADS
 	for (size_t i = 0; list && i < n && i < room; i++) {
 		const struct vfu_dma_range *r = &ranges[i];
 		PyObject *item = Py_BuildValue("(KKIO)", (unsigned long long)r->iova,

@@ -8,7 +8,6 @@
 #include "callbacks.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
 /* What serves a range of a region. A register has read and write (either may be NULL: memory), a range has access. */
@@ -28,158 +27,8 @@ struct deferred {
 	PyObject *device; /* keeps the handler */
 };
 
-static PyObject *make_error, *report_error, *log_line;
 static PyObject *name_spawn, *name_answer, *name_close;
 static PyTypeObject *device_type, *deferred_type;
-static atomic_int log_limit = VFU_LOG_WARN;
-
-/* ---- errors ---- */
-
-PyObject *set_globals(PyObject *error, PyObject *report, PyObject *log)
-{
-	Py_XSETREF(make_error, Py_NewRef(error));
-	Py_XSETREF(report_error, Py_NewRef(report));
-	Py_XSETREF(log_line, Py_NewRef(log));
-	Py_RETURN_NONE;
-}
-
-void vfupy_raise(int code, const struct vfu_err *err)
-{
-	bool detail = err && err->code == code;
-	PyObject *exc;
-
-	/* A signal handler raised while the call waited: that is the exception. */
-	if (PyErr_Occurred())
-		return;
-	if (!make_error) {
-		errno = -code;
-		PyErr_SetFromErrno(PyExc_OSError);
-		return;
-	}
-	exc = PyObject_CallFunction(make_error, "isIs", -code, detail ? err->field : "",
-				    (unsigned)(detail ? err->offset : 0), detail ? err->text : "");
-	if (!exc)
-		return;
-	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
-	Py_DECREF(exc);
-}
-
-void vfupy_raise_device(struct vfu_device *dev, int code)
-{
-	struct vfu_err err = {0};
-
-	vfu_device_err(dev, &err);
-	vfupy_raise(code, &err);
-}
-
-void vfupy_raise_server(struct vfu_server *srv, int code)
-{
-	struct vfu_err err = {0};
-
-	vfu_server_err(srv, &err);
-	vfupy_raise(code, &err);
-}
-
-void vfupy_raise_client(struct vfu_client *cl, int code)
-{
-	struct vfu_err err = {0};
-
-	vfu_client_err(cl, &err);
-	vfupy_raise(code, &err);
-}
-
-void vfupy_raise_plain(const void *handle, int code)
-{
-	(void)handle;
-	vfupy_raise(code, NULL);
-}
-
-/*
- * Turns the present exception into a negative errno and a log line. What is no Exception
- * (KeyboardInterrupt, SystemExit) is kept, and raised by whoever drives the server.
- */
-static int callback_failed(struct vfupy_device *d, PyObject *where)
-{
-	PyObject *type, *exc, *trace, *code;
-	int rc = EIO;
-
-	PyErr_Fetch(&type, &exc, &trace);
-	PyErr_NormalizeException(&type, &exc, &trace);
-	if (trace)
-		PyException_SetTraceback(exc, trace);
-	Py_XDECREF(type);
-	Py_XDECREF(trace);
-	if (!PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
-		Py_XSETREF(d->raised, exc);
-		return -EIO;
-	}
-	code = report_error ? PyObject_CallFunctionObjArgs(report_error, where, exc, NULL) : NULL;
-	if (code)
-		rc = (int)PyLong_AsLong(code);
-	if (PyErr_Occurred())
-		PyErr_WriteUnraisable(where);
-	Py_XDECREF(code);
-	Py_DECREF(exc);
-	return rc > 0 ? -rc : -EIO;
-}
-
-PyObject *vfupy_reraise(struct vfupy_device *d)
-{
-	PyObject *exc = d->raised;
-
-	if (!exc)
-		Py_RETURN_NONE;
-	d->raised = NULL;
-	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
-	Py_DECREF(exc);
-	return NULL;
-}
-
-/* ---- log ---- */
-
-static void on_log(void *user, enum vfu_log_level level, const char *text)
-{
-	PyObject *type, *exc, *trace, *result;
-	PyGILState_STATE gil;
-
-	(void)user;
-	if ((int)level > atomic_load(&log_limit))
-		return;
-	gil = PyGILState_Ensure();
-	/* A line may be logged while an exception is on its way. */
-	PyErr_Fetch(&type, &exc, &trace);
-	result = log_line ? PyObject_CallFunction(log_line, "is", (int)level, text) : NULL;
-	if (PyErr_Occurred())
-		PyErr_WriteUnraisable(log_line);
-	Py_XDECREF(result);
-	PyErr_Restore(type, exc, trace);
-	PyGILState_Release(gil);
-}
-
-PyObject *device_set_log_level(struct vfupy_device *d, int level)
-{
-	atomic_store(&log_limit, level);
-	vfu_device_set_log(d->dev, on_log, NULL);
-	Py_RETURN_NONE;
-}
-
-static int check_signals(void *user)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-	int rc = PyErr_CheckSignals();
-
-	(void)user;
-	PyGILState_Release(gil);
-	return rc;
-}
-
-PyObject *client_set_hooks(struct vfu_client *cl, int level)
-{
-	atomic_store(&log_limit, level);
-	vfu_client_set_log(cl, on_log, NULL);
-	vfu_client_set_interrupt(cl, check_signals, NULL);
-	Py_RETURN_NONE;
-}
 
 /* ---- values ---- */
 
@@ -309,7 +158,7 @@ static int answer_later(struct handler *h, struct vfu_request *req, PyObject *co
 		PyObject_CallMethodObjArgs(h->device->self, name_answer, coroutine, deferred, NULL);
 	if (!result) {
 		/* The traceback may keep the objects: end them here. */
-		int rc = callback_failed(h->device, h->read ? h->read : h->access);
+		int rc = vfupy_failed(h->device, h->read ? h->read : h->access);
 
 		Py_XDECREF(PyObject_CallMethodNoArgs(coroutine, name_close));
 		result = deferred_end(deferred, rc);
@@ -425,7 +274,7 @@ static int on_register(void *user, struct vfu_request *req, const struct vfu_acc
 	gil = PyGILState_Ensure();
 	rc = a->is_write ? write_register(h, a) : read_register(h, req, a);
 	if (rc < 0)
-		rc = callback_failed(h->device, a->is_write ? h->write : h->read);
+		rc = vfupy_failed(h->device, a->is_write ? h->write : h->read);
 	PyGILState_Release(gil);
 	return rc;
 }
@@ -494,7 +343,7 @@ static int on_range(void *user, struct vfu_request *req, const struct vfu_access
 	int rc = access_range(h, req, a);
 
 	if (rc < 0)
-		rc = callback_failed(h->device, h->access);
+		rc = vfupy_failed(h->device, h->access);
 	PyGILState_Release(gil);
 	return rc;
 }
@@ -630,7 +479,7 @@ static int call_method(struct vfupy_device *d, const char *name, const char *for
 	if (method && args)
 		result = PyObject_CallObject(method, args);
 	if (!result)
-		rc = callback_failed(d, method);
+		rc = vfupy_failed(d, method);
 	else if (Py_IsTrue(result))
 		rc = VFU_LATER;
 	Py_XDECREF(result);

@@ -41,7 +41,12 @@ void vfupy_raise_device(struct vfu_device *dev, int code);
 void vfupy_raise_server(struct vfu_server *srv, int code);
 void vfupy_raise_client(struct vfu_client *cl, int code);
 void vfupy_raise_plain(const void *handle, int code);
-/* Raises what a callback of the device left behind. */
+/*
+ * Ends a callback that has an exception: it is logged, and the negative errno for the client returned.
+ * What is no Exception (KeyboardInterrupt, SystemExit) is kept for vfupy_reraise, which whoever drives
+ * the server calls.
+ */
+int vfupy_failed(struct vfupy_device *d, PyObject *where);
 PyObject *vfupy_reraise(struct vfupy_device *d);
 #endif
 

@@ -23,7 +23,8 @@ bindings/gen/libvfu.py: bindings/gen/vfu_wrap.c
 EXTRA_DIST += bindings/vfu.i $(bindings_gen)
 MAINTAINERCLEANFILES += $(bindings_gen)
 
-bindings_sources = bindings/callbacks.h bindings/callbacks.c bindings/buffers.c bindings/drive.c
+bindings_sources = bindings/callbacks.h bindings/callbacks.c bindings/errors.c bindings/buffers.c \
+	bindings/drive.c
 
 if HAVE_PYTHON
 # What SWIG wrote is compiled without our warnings: nobody can mend it.

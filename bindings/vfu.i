@@ -45,6 +45,16 @@
 	$result = PyLong_FromLong($1);
 }
 
+/* What any thread may call leaves no detail with the device. */
+%typemap(out) int vfu_irq_raise, int vfu_irq_raise_after, int vfu_irq_lower, int vfu_dma_read, int vfu_dma_write,
+	int vfu_device_gate_done {
+	if ($1 < 0) {
+		vfupy_raise($1, NULL);
+		SWIG_fail;
+	}
+	$result = PyLong_FromLong($1);
+}
+
 /* Absence is no failure here. */
 %typemap(out) int vfu_server_timeout, int vfu_client_timeout, int vfu_server_listen_fd, int vfu_server_conn_fd
 	"$result = PyLong_FromLong($1);"

@@ -1,0 +1,161 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * errors.c - from errno to exception and back, and the log.
+ */
+#include "callbacks.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+static PyObject *make_error, *report_error, *log_line;
+static atomic_int log_limit = VFU_LOG_WARN;
+
+PyObject *set_globals(PyObject *error, PyObject *report, PyObject *log)
+{
+	Py_XSETREF(make_error, Py_NewRef(error));
+	Py_XSETREF(report_error, Py_NewRef(report));
+	Py_XSETREF(log_line, Py_NewRef(log));
+	Py_RETURN_NONE;
+}
+
+void vfupy_raise(int code, const struct vfu_err *err)
+{
+	bool detail = err && err->code == code;
+	PyObject *exc;
+
+	/* A signal handler raised while the call waited: that is the exception. */
+	if (PyErr_Occurred())
+		return;
+	if (!make_error) {
+		errno = -code;
+		PyErr_SetFromErrno(PyExc_OSError);
+		return;
+	}
+	exc = PyObject_CallFunction(make_error, "isIs", -code, detail ? err->field : "",
+				    (unsigned)(detail ? err->offset : 0), detail ? err->text : "");
+	if (!exc)
+		return;
+	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+	Py_DECREF(exc);
+}
+
+void vfupy_raise_device(struct vfu_device *dev, int code)
+{
+	struct vfu_err err = {0};
+
+	Py_BEGIN_ALLOW_THREADS
+	vfu_device_err(dev, &err);
+	Py_END_ALLOW_THREADS
+	vfupy_raise(code, &err);
+}
+
+void vfupy_raise_server(struct vfu_server *srv, int code)
+{
+	struct vfu_err err = {0};
+
+	Py_BEGIN_ALLOW_THREADS
+	vfu_server_err(srv, &err);
+	Py_END_ALLOW_THREADS
+	vfupy_raise(code, &err);
+}
+
+void vfupy_raise_client(struct vfu_client *cl, int code)
+{
+	struct vfu_err err = {0};
+
+	Py_BEGIN_ALLOW_THREADS
+	vfu_client_err(cl, &err);
+	Py_END_ALLOW_THREADS
+	vfupy_raise(code, &err);
+}
+
+void vfupy_raise_plain(const void *handle, int code)
+{
+	(void)handle;
+	vfupy_raise(code, NULL);
+}
+
+int vfupy_failed(struct vfupy_device *d, PyObject *where)
+{
+	PyObject *type, *exc, *trace, *code;
+	int rc = EIO;
+
+	PyErr_Fetch(&type, &exc, &trace);
+	PyErr_NormalizeException(&type, &exc, &trace);
+	if (trace)
+		PyException_SetTraceback(exc, trace);
+	Py_XDECREF(type);
+	Py_XDECREF(trace);
+	if (!PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
+		Py_XSETREF(d->raised, exc);
+		return -EIO;
+	}
+	code = report_error ? PyObject_CallFunctionObjArgs(report_error, where, exc, NULL) : NULL;
+	if (code)
+		rc = (int)PyLong_AsLong(code);
+	if (PyErr_Occurred())
+		PyErr_WriteUnraisable(where);
+	Py_XDECREF(code);
+	Py_DECREF(exc);
+	return rc > 0 ? -rc : -EIO;
+}
+
+PyObject *vfupy_reraise(struct vfupy_device *d)
+{
+	PyObject *exc = d->raised;
+
+	if (!exc)
+		Py_RETURN_NONE;
+	d->raised = NULL;
+	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+	Py_DECREF(exc);
+	return NULL;
+}
+
+/* ---- log ---- */
+
+static void on_log(void *user, enum vfu_log_level level, const char *text)
+{
+	PyObject *type, *exc, *trace, *result;
+	PyGILState_STATE gil;
+
+	(void)user;
+	if ((int)level > atomic_load(&log_limit))
+		return;
+	gil = PyGILState_Ensure();
+	/* A line may be logged while an exception is on its way. */
+	PyErr_Fetch(&type, &exc, &trace);
+	result = log_line ? PyObject_CallFunction(log_line, "is", (int)level, text) : NULL;
+	if (PyErr_Occurred())
+		PyErr_WriteUnraisable(log_line);
+	Py_XDECREF(result);
+	PyErr_Restore(type, exc, trace);
+	PyGILState_Release(gil);
+}
+
+PyObject *device_set_log_level(struct vfupy_device *d, int level)
+{
+	atomic_store(&log_limit, level);
+	vfu_device_set_log(d->dev, on_log, NULL);
+	Py_RETURN_NONE;
+}
+
+static int check_signals(void *user)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	int rc = PyErr_CheckSignals();
+
+	(void)user;
+	PyGILState_Release(gil);
+	return rc;
+}
+
+PyObject *client_set_hooks(struct vfu_client *cl, int level)
+{
+	atomic_store(&log_limit, level);
+	vfu_client_set_log(cl, on_log, NULL);
+	vfu_client_set_interrupt(cl, check_signals, NULL);
+	Py_RETURN_NONE;
+}
