@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+#
+# The C examples, run against each other.
+set -eu
+dir=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
+
+doc/examples/device "$dir/device.sock" &
+server=$!
+for _ in $(seq 100); do
+	[ ! -S "$dir/device.sock" ] || break
+	sleep 0.1
+done
+doc/examples/client "$dir/device.sock" >"$dir/out"
+cat "$dir/out"
+printf 'ticks: 42\nmemory: hello\n' | cmp - "$dir/out"
+kill "$server"
+wait "$server"
+server=
+[ ! -e "$dir/device.sock" ] || { echo "the socket was left behind" >&2; exit 1; }
