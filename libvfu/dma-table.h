@@ -30,13 +30,12 @@ struct vfui_dma_map {
 /* With the lock held. */
 
 /* The map that holds address, or NULL. */
-struct vfui_dma_map *vfui_dma_find(const struct vfui_dma *dma, uint64_t address);
+struct vfui_dma_map *vfui_dma_find(struct vfui_dma *dma, uint64_t address);
 /*
  * All of [iova, iova + len) may be accessed so (VFU_DMA_*): 0, -EFAULT, -EACCES, -EIO, -ENOTCONN.
  * *direct: none of it needs messages.
  */
-int vfui_dma_check(const struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags,
-		   bool *direct);
+int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags, bool *direct);
 
 /* Without the lock. */
 

@@ -405,6 +405,8 @@ static void remove_map(struct vfui_dma *dma, struct vfui_dma_map *map, struct vf
 		dma->hooks.unmapping(dma->hooks.ctx, &range);
 	vfui_os_lock(&dma->lock);
 	vfui_ranges_remove(&dma->maps, &map->range);
+	if (dma->recent == map)
+		dma->recent = NULL;
 	dma->nmapped -= map->kind == VFUI_DMA_MAPPED;
 	is_free = !map->pins;
 	if (!is_free) {
@@ -521,15 +523,20 @@ void vfui_dma_set_blocked(struct vfui_dma *dma, bool on)
 
 /* ---- looking up -------------------------------------------------------------------------------- */
 
-struct vfui_dma_map *vfui_dma_find(const struct vfui_dma *dma, uint64_t address)
+struct vfui_dma_map *vfui_dma_find(struct vfui_dma *dma, uint64_t address)
 {
-	struct vfui_dma_map *map = map_of(vfui_ranges_from(&dma->maps, address));
+	struct vfui_dma_map *map = dma->recent;
 
-	return map && map->range.first <= address ? map : NULL;
+	if (map && map->range.first <= address && address <= map->range.last)
+		return map;
+	map = map_of(vfui_ranges_from(&dma->maps, address));
+	if (!map || map->range.first > address)
+		return NULL;
+	dma->recent = map;
+	return map;
 }
 
-int vfui_dma_check(const struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags,
-		   bool *direct)
+int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags, bool *direct)
 {
 	uint64_t last = iova + (len - 1);
 

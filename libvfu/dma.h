@@ -23,6 +23,7 @@
 struct vfui_conn;
 struct vfui_policy;
 struct vfui_dma_file;
+struct vfui_dma_map;
 struct vfui_dma_chunk;
 struct vfui_dma_slot;
 
@@ -58,9 +59,10 @@ struct vfui_dma {
 	struct vfui_dma_hooks hooks;
 	struct vfui_dma_limits limits;
 
-	struct vfui_ranges maps; /* changed by the owner only, with the lock */
-	uint32_t nmapped;        /* of these, in memory */
-	struct vfui_list doomed; /* out of the table, still pinned */
+	struct vfui_ranges maps;     /* changed by the owner only, with the lock */
+	struct vfui_dma_map *recent; /* found last; most lookups are for the same one */
+	uint32_t nmapped;            /* of these, in memory */
+	struct vfui_list doomed;     /* out of the table, still pinned */
 	struct vfui_dma_file *files[VFUI_DMA_FILES];
 	struct vfui_dma_slot *slots; /* of the public pins */
 	uint32_t nslots, free_slot;
