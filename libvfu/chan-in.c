@@ -100,7 +100,8 @@ static int make_room(struct vfui_in *in, size_t len)
 	if (fresh == NULL)
 		return -ENOMEM;
 	vfui_buf_append(&fresh->buf, buf->data + buf->start, vfui_buf_len(buf));
-	buf->end = buf->start; /* what is left in the old block belongs to the messages that pin it */
+	buf->end =
+		buf->start; /* what is left in the old block belongs to the messages that pin it */
 	in->block = fresh;
 	return 0;
 }

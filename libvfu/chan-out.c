@@ -178,8 +178,8 @@ static bool wait_writable(int fd, unsigned patience_ms)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN | POLLOUT};
 
-	return patience_ms > 0 &&
-	       vfui_os_poll(&pfd, 1, (int64_t)patience_ms * 1000000) > 0 && pfd.revents == POLLOUT;
+	return patience_ms > 0 && vfui_os_poll(&pfd, 1, (int64_t)patience_ms * 1000000) > 0 &&
+	       pfd.revents == POLLOUT;
 }
 
 /* Drops the first len bytes of a list of pieces. */
@@ -212,7 +212,8 @@ static ssize_t send_in_place(struct vfui_outq *queue, int fd, const struct iovec
 		size_t queued = item != NULL ? vfui_buf_len(&item->buf) : 0;
 		ssize_t n;
 
-		all[0] = (struct iovec){item != NULL ? item->buf.data + item->buf.start : NULL, queued};
+		all[0] = (struct iovec){item != NULL ? item->buf.data + item->buf.start : NULL,
+					queued};
 		n = send_some(queue, fd, all, niov + 1, fds, sent > 0 ? 0 : nfds);
 		if (n < 0 && n != -EAGAIN)
 			return n;

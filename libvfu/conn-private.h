@@ -30,11 +30,11 @@ struct vfui_conn {
 
 	/* Only the thread that holds the reader role. */
 	struct vfui_in in;
-	unsigned strays;        /* replies that nobody asked for */
-	bool has_batch;         /* it queued something that was not sent yet */
-	uint64_t batch_since;   /* since when, at the latest; 0: not known */
-	bool has_deadlines;     /* when it last looked, some request was waiting for its reply */
-	bool may_block;         /* inside a call that may sleep */
+	unsigned strays;      /* replies that nobody asked for */
+	bool has_batch;       /* it queued something that was not sent yet */
+	uint64_t batch_since; /* since when, at the latest; 0: not known */
+	bool has_deadlines;   /* when it last looked, some request was waiting for its reply */
+	bool may_block;       /* inside a call that may sleep */
 	bool has_recv_timeout;
 	uint64_t requests_in;      /* not added to the counters yet */
 	uint64_t received_counted; /* bytes that were */
@@ -42,11 +42,11 @@ struct vfui_conn {
 	/* The reader role: taken and given back under the lock. */
 	_Atomic(pthread_t) reader; /* means something while is_reading */
 	atomic_bool is_reading;
-	atomic_int sleeping;       /* VFUI_AWAKE, ... */
-	atomic_uint sleepers;      /* threads that sleep in waits */
-	atomic_bool is_full;       /* so much is queued that nothing may be added by reading more */
-	atomic_bool is_poked;      /* our own wake_fd was written to */
-	atomic_uint events;        /* rises whenever a wait should look at its condition again */
+	atomic_int sleeping;  /* VFUI_AWAKE, ... */
+	atomic_uint sleepers; /* threads that sleep in waits */
+	atomic_bool is_full;  /* so much is queued that nothing may be added by reading more */
+	atomic_bool is_poked; /* our own wake_fd was written to */
+	atomic_uint events;   /* rises whenever a wait should look at its condition again */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
@@ -55,11 +55,11 @@ struct vfui_conn {
 	struct vfui_pend_table pending;
 	atomic_int status; /* written under the lock */
 	struct vfu_err cause;
-	int out_status;    /* not 0: nothing can be sent any more */
-	bool is_direct;    /* the reply to direct_id goes straight to its sink */
+	int out_status; /* not 0: nothing can be sent any more */
+	bool is_direct; /* the reply to direct_id goes straight to its sink */
 	uint16_t direct_id;
-	bool is_ready;     /* complete messages are buffered; true to fact while nobody reads */
-	bool is_armed;     /* an event loop may be sleeping on what it learnt from pollfds or timeout */
+	bool is_ready; /* complete messages are buffered; true to fact while nobody reads */
+	bool is_armed; /* an event loop may be sleeping on what it learnt from pollfds or timeout */
 	struct vfu_stats own_stats, *stats;
 };
 

@@ -86,7 +86,8 @@ static int refuse_command(const struct vfui_conn *conn, const struct vfui_msg *m
 	uint32_t known = VFU_WIRE_HEADER_TYPE_MASK | VFU_WIRE_HEADER_NO_REPLY;
 	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
 
-	if (msg->info == NULL || msg->info->status == VFUI_STATUS_RETIRED || msg->info->from != from)
+	if (msg->info == NULL || msg->info->status == VFUI_STATUS_RETIRED ||
+	    msg->info->from != from)
 		return policy->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL ? -EINVAL : -ENOSYS;
 	if ((msg->hdr.flags & ~known) != 0 && policy->unknown_flags == VFUI_UNKNOWN_FLAGS_REJECT)
 		return -EINVAL;
@@ -221,13 +222,15 @@ static int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hd
 		return vfui_conn_violation(conn, "message type %u",
 					   hdr->flags & VFU_WIRE_HEADER_TYPE_MASK);
 	if (hdr->size < sizeof(*hdr))
-		return vfui_conn_violation(conn, "message of %u bytes, less than a header", hdr->size);
+		return vfui_conn_violation(conn, "message of %u bytes, less than a header",
+					   hdr->size);
 	if (hdr->size <= VFUI_IN_BLOCK)
 		return 0;
 	if (is_reply(hdr) && conn->peers.max_data_xfer_size > max)
 		max = conn->peers.max_data_xfer_size;
 	if (hdr->size > max + VFUI_IN_BLOCK)
-		return vfui_conn_violation(conn, "message of %u bytes, more than allowed", hdr->size);
+		return vfui_conn_violation(conn, "message of %u bytes, more than allowed",
+					   hdr->size);
 	return 0;
 }
 

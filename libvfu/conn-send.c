@@ -225,7 +225,8 @@ static int may_send(const struct vfui_conn *conn, size_t size)
 {
 	if (conn->status != 0 || conn->out_status != 0)
 		return -ENOTCONN;
-	if (conn->out.bytes > 0 && conn->out.bytes + size > conn->options.values[VFU_OPT_QUEUE_BYTES])
+	if (conn->out.bytes > 0 &&
+	    conn->out.bytes + size > conn->options.values[VFU_OPT_QUEUE_BYTES])
 		return -ENOBUFS;
 	return 0;
 }

@@ -196,14 +196,16 @@ int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err)
 	int status;
 
 	if (vfui_conn_is_forked(conn))
-		return vfui_err_set(err, -EOWNERDEAD, NULL, 0, "this process is a child of the connection's");
+		return vfui_err_set(err, -EOWNERDEAD, NULL, 0,
+				    "this process is a child of the connection's");
 	vfui_os_lock(&conn->lock);
 	status = conn->status;
 	if (err != NULL)
 		*err = conn->cause;
 	/* What came before may still be there to be read, but nobody can be asked for more. */
 	if (status == 0 && conn->out_status != 0)
-		status = vfui_err_set(err, conn->out_status, NULL, 0, "the peer closed the connection");
+		status = vfui_err_set(err, conn->out_status, NULL, 0,
+				      "the peer closed the connection");
 	vfui_os_unlock(&conn->lock);
 	return status;
 }

@@ -216,7 +216,8 @@ static int read_tree(json_object *tree, const char *text, bool in_request, struc
 
 	/* Json-c keeps the last of several; other readers keep the first. */
 	if (count_members(tree) != count_keys(text))
-		return vfui_err_set(err, -EINVAL, "version.data", 4, "version.data has a key twice, or single quotes");
+		return vfui_err_set(err, -EINVAL, "version.data", 4,
+				    "version.data has a key twice, or single quotes");
 	if (!json_object_object_get_ex(tree, "capabilities", &all))
 		return 0;
 	if (!json_object_is_type(all, json_type_object))

@@ -58,8 +58,7 @@ static inline struct vfui_list *vfui_list_pop(struct vfui_list *head)
 	return node;
 }
 
-#define vfui_list_for_each(node, head)                                                             \
-	for (node = (head)->next; node != (head); node = node->next)
+#define vfui_list_for_each(node, head) for (node = (head)->next; node != (head); node = node->next)
 
 /* The body may remove node; after is a second variable. */
 #define vfui_list_for_each_safe(node, after, head)                                                 \

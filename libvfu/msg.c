@@ -60,9 +60,10 @@ int vfui_err_fault(struct vfu_err *err, int code, const struct vfui_fault *fault
 	const char *message = fault->message != NULL ? fault->message : "message";
 	int n;
 
-	vfui_err_set(err, code, NULL, fault->offset, "%s%s%s: value %llu breaks the rule: %s", message,
-		     fault->field != NULL ? "." : "", fault->field != NULL ? fault->field : "",
-		     (unsigned long long)fault->value, fault->rule != NULL ? fault->rule : "layout");
+	vfui_err_set(err, code, NULL, fault->offset, "%s%s%s: value %llu breaks the rule: %s",
+		     message, fault->field != NULL ? "." : "",
+		     fault->field != NULL ? fault->field : "", (unsigned long long)fault->value,
+		     fault->rule != NULL ? fault->rule : "layout");
 	if (err == NULL)
 		return code;
 	n = snprintf(err->field, sizeof(err->field), "%s%s%s", message,

@@ -142,7 +142,8 @@ static int build_answer(struct vfui_caps *answer, size_t request_len, char *text
 	int full = vfui_json_build(answer, false, 0, text, TEXT_MAX);
 	int r = full;
 
-	for (unsigned dropped = 1; r > 0 && (size_t)r > request_len && dropped <= DROP_MAX; dropped++) {
+	for (unsigned dropped = 1; r > 0 && (size_t)r > request_len && dropped <= DROP_MAX;
+	     dropped++) {
 		r = vfui_json_build(answer, false, dropped, text, TEXT_MAX);
 		if (r > 0 && (size_t)r <= request_len)
 			forget_dropped(answer, dropped);
@@ -191,7 +192,8 @@ int vfui_negotiate_server(struct vfui_conn *conn, struct vfui_msg *request,
 	int r = vfui_conn_check(conn, request, e);
 
 	if (r == 0)
-		r = vfui_json_parse(request->payload + fixed, request->len - fixed, true, agreed, e);
+		r = vfui_json_parse(request->payload + fixed, request->len - fixed, true, agreed,
+				    e);
 	if (r == 0) {
 		r = answer_version(conn, request, own, agreed, minor, &answer);
 		if (r < 0)

@@ -36,7 +36,8 @@ static int place_shorten(struct place *place, const char *path, struct vfu_err *
 	int n;
 
 	if (name == NULL || name == path)
-		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long", path);
+		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long",
+				    path);
 	dir = vfui_os_strdup(path);
 	if (dir == NULL)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
@@ -44,12 +45,14 @@ static int place_shorten(struct place *place, const char *path, struct vfu_err *
 	place->dir = vfui_os_open_dir(dir);
 	vfui_os_free(dir);
 	if (place->dir < 0)
-		return vfui_err_set(err, place->dir, NULL, 0, "the directory of %s cannot be opened", path);
+		return vfui_err_set(err, place->dir, NULL, 0,
+				    "the directory of %s cannot be opened", path);
 	n = snprintf(place->addr.sun_path, sizeof(place->addr.sun_path), "/proc/self/fd/%d%s",
 		     place->dir, name);
 	if (n < 0 || (size_t)n >= sizeof(place->addr.sun_path)) {
 		vfui_os_close(place->dir);
-		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long", path);
+		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long",
+				    path);
 	}
 	return 0;
 }
@@ -113,7 +116,8 @@ int vfui_sock_connect(const char *address, unsigned timeout_ms, struct vfu_err *
 	fd = connect_place(&place, timeout_ms);
 	place_fini(&place);
 	if (fd < 0)
-		vfui_err_set(err, fd, NULL, 0, "cannot connect to %s: %s", path_of(address), strerror(-fd));
+		vfui_err_set(err, fd, NULL, 0, "cannot connect to %s: %s", path_of(address),
+			     strerror(-fd));
 	return fd;
 }
 
@@ -125,7 +129,8 @@ static int bind_place(int fd, const struct place *place)
 	struct stat st;
 	int probe;
 
-	if (r != -EADDRINUSE || vfui_os_lstat(place->addr.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+	if (r != -EADDRINUSE || vfui_os_lstat(place->addr.sun_path, &st) < 0 ||
+	    !S_ISSOCK(st.st_mode))
 		return r;
 	probe = connect_place(place, 1);
 	if (probe != -ECONNREFUSED) {
@@ -168,7 +173,8 @@ int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vf
 	fd = listen_place(&place);
 	place_fini(&place);
 	if (fd < 0)
-		return vfui_err_set(err, fd, NULL, 0, "cannot listen at %s: %s", path, strerror(-fd));
+		return vfui_err_set(err, fd, NULL, 0, "cannot listen at %s: %s", path,
+				    strerror(-fd));
 	file->path = vfui_os_strdup(path);
 	if (file->path == NULL) {
 		vfui_os_unlink(path);

@@ -242,22 +242,22 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 	return 0;
 }
 
-#define malloc	      fault_malloc
-#define calloc	      fault_calloc
-#define realloc	      fault_realloc
-#define free	      fault_free
-#define fcntl	      fault_fcntl
-#define open	      fault_open
-#define memfd_create  fault_memfd_create
-#define eventfd	      fault_eventfd
+#define malloc fault_malloc
+#define calloc fault_calloc
+#define realloc fault_realloc
+#define free fault_free
+#define fcntl fault_fcntl
+#define open fault_open
+#define memfd_create fault_memfd_create
+#define eventfd fault_eventfd
 #define epoll_create1 fault_epoll_create1
-#define socket	      fault_socket
-#define socketpair    fault_socketpair
-#define accept4	      fault_accept4
-#define mmap	      fault_mmap
-#define recvmsg	      fault_recvmsg
-#define sendmsg	      fault_sendmsg
-#define ppoll	      fault_ppoll
+#define socket fault_socket
+#define socketpair fault_socketpair
+#define accept4 fault_accept4
+#define mmap fault_mmap
+#define recvmsg fault_recvmsg
+#define sendmsg fault_sendmsg
+#define ppoll fault_ppoll
 #define clock_gettime fault_clock_gettime
 
 #include "../../libvfu/os.c"

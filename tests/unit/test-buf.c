@@ -72,8 +72,11 @@ END_TEST
 
 START_TEST(err_keeps_what_it_is_told)
 {
-	struct vfui_fault fault = {.message = "dma_map", .field = "size", .rule = "is at least 1",
-				   .offset = 24, .value = 0};
+	struct vfui_fault fault = {.message = "dma_map",
+				   .field = "size",
+				   .rule = "is at least 1",
+				   .offset = 24,
+				   .value = 0};
 	struct vfu_err err;
 	char longest[400];
 

@@ -46,7 +46,7 @@ static const struct piece {
 	{VFU_WIRE_CMD_REGION_WRITE, 0x10, 117, 0},
 	{VFU_WIRE_CMD_GET_REGION_INFO, 1, 32, 1}, /* a reply with its descriptor */
 	{VFU_WIRE_CMD_REGION_READ, 1, 40, 0},
-	{999, 0, 12, 0},			  /* nobody knows it */
+	{999, 0, 12, 0}, /* nobody knows it */
 	{VFU_WIRE_CMD_SET_IRQS, 0, 20, 64},
 	{VFU_WIRE_CMD_REGION_WRITE, 0, 20, 0},
 };
@@ -107,8 +107,8 @@ static void check_message(const struct vfui_msg *msg, unsigned i)
 		good = peer_fd_is(msg->fds[k], sent_fds[i][k]) &&
 		       fcntl(msg->fds[k], F_GETFD) == FD_CLOEXEC;
 	if (!good)
-		ck_abort_msg("message %u: id %u, command %u, %zu bytes, %u descriptors", i, msg->hdr.id,
-			     msg->hdr.command, msg->len, msg->nfds);
+		ck_abort_msg("message %u: id %u, command %u, %zu bytes, %u descriptors", i,
+			     msg->hdr.id, msg->hdr.command, msg->len, msg->nfds);
 }
 
 /* Reads until nothing is left and checks each message as it comes. */
@@ -378,8 +378,7 @@ START_TEST(direct_into_a_sink)
 				if (drop != 0 && direct && at > 50000)
 					vfui_in_drop_direct(&in);
 			}
-			while (vfui_in_read(&in, fds[0], true) > 0) {
-			}
+			while (vfui_in_read(&in, fds[0], true) > 0) {}
 			ck_assert(vfui_in_next(&in, &m));
 			ck_assert_uint_eq(m.msg.len, 100016);
 			ck_assert(peer_is_pattern(m.msg.payload, 16, 9));
@@ -424,8 +423,7 @@ START_TEST(reading_fails_in_every_way)
 	fault_fail(FAULT_ALLOC, 1, ENOMEM);
 	ck_assert_int_eq(vfui_in_read(&in, fds[0], true), -ENOMEM);
 	peer_send(fds[1], (uint8_t *)msg + 30000, 70016, NULL, 0);
-	while (vfui_in_read(&in, fds[0], true) > 0) {
-	}
+	while (vfui_in_read(&in, fds[0], true) > 0) {}
 	ck_assert(vfui_in_next(&in, &m));
 	ck_assert(peer_is_pattern(m.msg.payload, size - 16, 1));
 	vfui_in_release(&in, &m);
@@ -518,7 +516,8 @@ START_TEST(out_full_socket)
 		int copy = dup(fd);
 
 		pieces(msg, iov, sent, 20000);
-		ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, &copy, sent % 5 == 0, 1), 0);
+		ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, &copy, sent % 5 == 0, 1),
+				 0);
 		close(copy);
 	}
 	ck_assert_uint_gt(queue.bytes, 1000000);

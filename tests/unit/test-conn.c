@@ -19,10 +19,10 @@
 #include "../lib/wire_peer.h"
 #include "conn.h"
 
-#define REPLY	 VFU_WIRE_HEADER_TYPE_REPLY
-#define ERROR	 (VFU_WIRE_HEADER_TYPE_REPLY | VFU_WIRE_HEADER_ERROR)
+#define REPLY VFU_WIRE_HEADER_TYPE_REPLY
+#define ERROR (VFU_WIRE_HEADER_TYPE_REPLY | VFU_WIRE_HEADER_ERROR)
 #define NO_REPLY VFU_WIRE_HEADER_NO_REPLY
-#define READ	 VFU_WIRE_CMD_REGION_READ
+#define READ VFU_WIRE_CMD_REGION_READ
 #define DMA_READ VFU_WIRE_CMD_DMA_READ
 
 /* The end under test, and what came to it. */
@@ -600,7 +600,8 @@ START_TEST(nested_waits_keep_messages)
 	open_default(true);
 	end.on_command = nest;
 	for (uint16_t i = 0; i < 8; i++)
-		peer_put(end.peer, i, VFU_WIRE_CMD_REGION_WRITE, 0, 0, NULL, i % 3 == 1 ? 50000 : 20);
+		peer_put(end.peer, i, VFU_WIRE_CMD_REGION_WRITE, 0, 0, NULL,
+			 i % 3 == 1 ? 50000 : 20);
 	while (end.commands < 8)
 		ck_assert_int_ge(vfui_conn_process(end.conn, 0), 0);
 	for (int i = 7; i >= 0; i--)

@@ -21,7 +21,8 @@ static int parse(const char *text, bool in_request)
 
 START_TEST(absent_means_default)
 {
-	static const char *const texts[] = {"{}", "{\"capabilities\":{}}", " { \"other\" : [1, {}] } ",
+	static const char *const texts[] = {"{}", "{\"capabilities\":{}}",
+					    " { \"other\" : [1, {}] } ",
 					    "{\"capabilities\":{\"unknown\":{\"x\":null}}}"};
 
 	ck_assert_int_eq(vfui_json_parse(NULL, 0, true, &caps, &err), 0);
@@ -55,7 +56,8 @@ START_TEST(all_keys_are_read)
 	ck_assert_uint_eq(caps.migration_pgsize, 8192);
 	ck_assert_uint_eq(caps.migration_max_bitmap_size, 256u << 20);
 	/* A key for the other direction is like an unknown one. */
-	ck_assert_int_eq(parse("{\"capabilities\":{\"twin_socket\":{\"fd_index\":\"?\"}}}", true), 0);
+	ck_assert_int_eq(parse("{\"capabilities\":{\"twin_socket\":{\"fd_index\":\"?\"}}}", true),
+			 0);
 	ck_assert_int_eq(caps.twin_socket_fd_index, -1);
 }
 END_TEST
@@ -67,7 +69,8 @@ START_TEST(bad_values_are_named)
 	} cases[] = {
 		{"{\"capabilities\":{\"max_msg_fds\":-1}}", "version.capabilities.max_msg_fds"},
 		{"{\"capabilities\":{\"max_msg_fds\":1025}}", "version.capabilities.max_msg_fds"},
-		{"{\"capabilities\":{\"max_msg_fds\":4294967297}}", "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_msg_fds\":4294967297}}",
+		 "version.capabilities.max_msg_fds"},
 		{"{\"capabilities\":{\"max_msg_fds\":\"8\"}}", "version.capabilities.max_msg_fds"},
 		{"{\"capabilities\":{\"max_msg_fds\":8.0}}", "version.capabilities.max_msg_fds"},
 		{"{\"capabilities\":{\"max_msg_fds\":null}}", "version.capabilities.max_msg_fds"},
@@ -82,7 +85,8 @@ START_TEST(bad_values_are_named)
 		 "version.capabilities.migration.pgsize"},
 		{"{\"capabilities\":{\"migration\":{\"max_bitmap_size\":99999999999999999999}}}",
 		 "version.capabilities.migration.max_bitmap_size"},
-		{"{\"capabilities\":{\"write_multiple\":1}}", "version.capabilities.write_multiple"},
+		{"{\"capabilities\":{\"write_multiple\":1}}",
+		 "version.capabilities.write_multiple"},
 		{"{\"capabilities\":{\"twin_socket\":true}}", "version.capabilities"},
 		{"{\"capabilities\":[]}", "version.capabilities"},
 		{"{\"capabilities\":null}", "version.capabilities"},
@@ -101,10 +105,24 @@ END_TEST
 START_TEST(bad_texts_are_refused)
 {
 	static const char *const texts[] = {
-		"", " ", "[]", "1", "\"x\"", "null", "{", "{}}", "{} x", "{\"a\":1,}", "{'a':1}",
-		"{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":2}}", "{\"a\":1,\"a\":1}",
-		"{\"capabilities\":{},\"capabilities\":{}}", "{\"a\":[{\"b\":1,\"b\":2}]}",
-		"{\"a\":[[[[[[[[[[1]]]]]]]]]]}", "{\"a\":nul}", "{\"a\":01}"};
+		"",
+		" ",
+		"[]",
+		"1",
+		"\"x\"",
+		"null",
+		"{",
+		"{}}",
+		"{} x",
+		"{\"a\":1,}",
+		"{'a':1}",
+		"{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":2}}",
+		"{\"a\":1,\"a\":1}",
+		"{\"capabilities\":{},\"capabilities\":{}}",
+		"{\"a\":[{\"b\":1,\"b\":2}]}",
+		"{\"a\":[[[[[[[[[[1]]]]]]]]]]}",
+		"{\"a\":nul}",
+		"{\"a\":01}"};
 	char *longest = calloc(1, 20001);
 
 	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

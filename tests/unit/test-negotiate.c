@@ -17,7 +17,7 @@
 #include "negotiate.h"
 
 #define VERSION VFU_WIRE_CMD_VERSION
-#define REPLY	VFU_WIRE_HEADER_TYPE_REPLY
+#define REPLY VFU_WIRE_HEADER_TYPE_REPLY
 
 static struct vfui_conn *conn;
 static int peer;
@@ -104,9 +104,10 @@ END_TEST
 /* What QEMU sends: the answer must not be longer (E17), and repeats what it proposed of migration (E22). */
 START_TEST(server_answers_qemu)
 {
-	const char *said = "{\"capabilities\": {\"max_msg_fds\": 8, \"max_data_xfer_size\": 1048576, "
-			   "\"migration\": {\"pgsize\": 4096, \"max_bitmap_size\": 268435456}, "
-			   "\"max_dma_maps\": 65535, \"pgsizes\": 4096, \"write_multiple\": true}}";
+	const char *said =
+		"{\"capabilities\": {\"max_msg_fds\": 8, \"max_data_xfer_size\": 1048576, "
+		"\"migration\": {\"pgsize\": 4096, \"max_bitmap_size\": 268435456}, "
+		"\"max_dma_maps\": 65535, \"pgsizes\": 4096, \"write_multiple\": true}}";
 	const char *answer;
 
 	open_end(true, VFUI_MINOR_MIN);
@@ -158,8 +159,9 @@ END_TEST
 
 START_TEST(server_refuses)
 {
-	static const char *const texts[] = {"", "x", "{\"capabilities\":{\"max_msg_fds\":-1}}",
-					    "{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":1}}"};
+	static const char *const texts[] = {
+		"", "x", "{\"capabilities\":{\"max_msg_fds\":-1}}",
+		"{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":1}}"};
 
 	for (unsigned i = 0; i < 6; i++) {
 		open_end(true, VFUI_MINOR_MIN);
@@ -226,8 +228,9 @@ START_TEST(client_takes_what_servers_say)
 	ck_assert_uint_eq(vfui_conn_peer_limits(conn)->max_msg_fds, 1);
 	ck_assert(!vfui_conn_peer_limits(conn)->write_multiple);
 	close_end();
-	ck_assert_int_eq(negotiate(0, "{\"capabilities\":{\"max_msg_fds\":8,\"write_multiple\":true,"
-				      "\"max_data_xfer_size\":65536,\"migration\":{}}}"),
+	ck_assert_int_eq(negotiate(0,
+				   "{\"capabilities\":{\"max_msg_fds\":8,\"write_multiple\":true,"
+				   "\"max_data_xfer_size\":65536,\"migration\":{}}}"),
 			 0);
 	ck_assert_uint_eq(vfui_conn_peer_limits(conn)->max_msg_fds, 8);
 	ck_assert_uint_eq(vfui_conn_peer_limits(conn)->max_data_xfer_size, 65536);
@@ -266,8 +269,7 @@ END_TEST
 
 static void *run_server(void *arg)
 {
-	while (vfui_conn_process_wait(arg, 0, 1000) >= 0) {
-	}
+	while (vfui_conn_process_wait(arg, 0, 1000) >= 0) {}
 	return NULL;
 }
 

@@ -18,9 +18,9 @@
 #include "../lib/wire_peer.h"
 
 #define REQUESTS 10000
-#define WINDOW	 64
-#define CALLERS	 3
-#define TICK	 20 /* milliseconds; a caller may answer what the other thread waits for */
+#define WINDOW 64
+#define CALLERS 3
+#define TICK 20 /* milliseconds; a caller may answer what the other thread waits for */
 
 /* Data of request number i: mostly small, some larger than the socket takes at once. */
 static uint32_t size_of(unsigned i)
@@ -127,8 +127,8 @@ static void *run_end(void *arg)
 	while (end->answered < REQUESTS || !*end->stop) {
 		int r;
 
-		while (end->sent < REQUESTS && end->sent - end->answered < WINDOW && send_one(end)) {
-		}
+		while (end->sent < REQUESTS && end->sent - end->answered < WINDOW &&
+		       send_one(end)) {}
 		if (end->is_server) {
 			r = vfui_conn_process_wait(end->conn, 0, TICK);
 		} else {
