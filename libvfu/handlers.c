@@ -18,7 +18,7 @@ static const struct vfui_policy *policy_of(const struct vfu_server *srv)
 static int reply(struct vfu_server *srv, struct vfui_request *req, const struct iovec *iov,
 		 int niov)
 {
-	req->replied = true;
+	req->is_replied = true;
 	if (!(req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY))
 		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, iov, niov, NULL, 0);
 	return 0;
@@ -62,7 +62,7 @@ static int get_region_info(void *ctx, struct vfui_request *req,
 	if (rc < 0)
 		return rc;
 	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};
-	req->replied = true;
+	req->is_replied = true;
 	vfui_conn_reply(srv->conn, &req->msg->hdr, 0, &iov, 1, &out.fd, out.fd >= 0 ? 1 : 0);
 	vfui_os_free(out.payload);
 	return 0;
@@ -98,9 +98,8 @@ static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_s
 	struct vfu_server *srv = ctx;
 
 	(void)tail_len;
-	vfui_err_clear(&srv->err);
 	return vfui_irqs_set(&srv->dev->irqs, in, tail, req->msg->fds, req->msg->nfds,
-			     policy_of(srv), &srv->err);
+			     policy_of(srv), req->err);
 }
 
 /* ---- accesses ---- */
@@ -135,6 +134,23 @@ static void *scratch(struct vfu_server *srv, size_t size)
 	return buf->data;
 }
 
+/* Most reads are short; a scratch buffer has room for 8 bytes, and those are cleared at once. */
+static void clear(void *data, size_t count)
+{
+	if (count <= 8)
+		memset(data, 0, 8);
+	else
+		memset(data, 0, count);
+}
+
+/* Says which access failed; returns rc. */
+static int access_failed(struct vfui_request *req, const struct vfu_access *access, int rc)
+{
+	return vfui_err_set(req->err, rc, NULL, 0, "%s of %u bytes at 0x%llx of region %u",
+			    access->is_write ? "write" : "read", access->count,
+			    (unsigned long long)access->offset, access->region);
+}
+
 static int region_read(void *ctx, struct vfui_request *req,
 		       const struct vfu_wire_region_read_request *in, const void *tail,
 		       size_t tail_len)
@@ -158,13 +174,16 @@ static int region_read(void *ctx, struct vfui_request *req,
 		iov[1].iov_base = scratch(srv, in->count);
 		if (!iov[1].iov_base)
 			return -ENOMEM;
-		memset(iov[1].iov_base, 0, in->count);
+		clear(iov[1].iov_base, in->count);
+		req->base.is_access = true;
 		req->base.access = (struct vfu_access){.offset = in->offset,
 						       .data = iov[1].iov_base,
 						       .count = in->count,
 						       .region = in->region};
 		rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
-		if (rc || req->base.deferred)
+		if (rc < 0)
+			return access_failed(req, &req->base.access, rc);
+		if (rc || req->base.is_deferred)
 			return rc;
 	}
 	return reply(srv, req, iov, in->count ? 2 : 1);
@@ -185,13 +204,16 @@ static int region_write(void *ctx, struct vfui_request *req,
 	head->region = in->region;
 	head->count = in->count;
 	req->base.head_len = sizeof(*head);
+	req->base.is_access = true;
 	req->base.access = (struct vfu_access){.offset = in->offset,
 					       .data = (void *)tail,
 					       .count = in->count,
 					       .region = in->region,
 					       .is_write = true};
 	rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
-	if (rc || req->base.deferred)
+	if (rc < 0)
+		return access_failed(req, &req->base.access, rc);
+	if (rc || req->base.is_deferred)
 		return rc;
 	return reply_fixed(srv, req, head, sizeof(*head));
 }
@@ -200,15 +222,15 @@ static int region_write(void *ctx, struct vfui_request *req,
 static int write_one(struct vfu_server *srv, struct vfui_request *req,
 		     const struct vfu_wire_write_multi_entry *entry)
 {
-	if (entry->region >= VFU_REGIONS)
-		return -EINVAL;
-	req->base.silent = true;
-	req->base.fence = true;
+	req->base.is_silent = true;
+	req->base.is_access = true;
 	req->base.access = (struct vfu_access){.offset = entry->offset,
 					       .data = (void *)&entry->data,
 					       .count = entry->count,
-					       .region = entry->region,
+					       .region = (uint8_t)entry->region,
 					       .is_write = true};
+	if (entry->region >= VFU_REGIONS)
+		return -EINVAL;
 	return vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
 }
 
@@ -232,14 +254,16 @@ static int region_write_multi(void *ctx, struct vfui_request *req,
 	for (; done < in->wr_cnt; done++) {
 		memcpy(&entry, (const uint8_t *)tail + done * sizeof(entry), sizeof(entry));
 		rc = write_one(srv, req, &entry);
-		if (req->base.deferred) {
+		if (req->base.is_deferred) {
 			req->step = done + 1;
-			req->again = true;
+			req->is_again = true;
 			return VFU_LATER;
 		}
 		if (rc)
 			break;
 	}
+	if (rc < 0)
+		access_failed(req, &req->base.access, rc);
 	if (rc && (!done || (req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
 		return rc;
 	out.wr_cnt = done;
@@ -254,9 +278,8 @@ static int dma_map(void *ctx, struct vfui_request *req, const struct vfu_wire_dm
 	struct vfu_server *srv = ctx;
 
 	(void)tail, (void)tail_len;
-	vfui_err_clear(&srv->err);
 	return vfui_dma_map(&srv->dev->dma, in->flags, in->offset, in->address, in->size,
-			    vfui_msg_take_fd(req->msg, 0), policy_of(srv), &srv->err);
+			    vfui_msg_take_fd(req->msg, 0), policy_of(srv), req->err);
 }
 
 static void unpinned(void *user)
@@ -274,9 +297,8 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 	int rc;
 
 	(void)tail, (void)tail_len;
-	vfui_err_clear(&srv->err);
 	rc = vfui_dma_unmap(&srv->dev->dma, in->address, in->size, all, policy_of(srv), &wait,
-			    &srv->err);
+			    req->err);
 	if (rc < 0)
 		return rc;
 	/* The request comes back as it was. */

@@ -123,7 +123,7 @@ static void hold_again(struct vfu_server *srv, const struct vfui_request *req)
 	if (!held)
 		return;
 	held->step = req->step;
-	held->asked = req->asked;
+	held->asked = req->is_asked;
 }
 
 /* ---- running ---- */
@@ -154,27 +154,31 @@ static void gate_decided(void *ctx, int status)
 	vfui_server_drain(srv);
 }
 
-/* The gate, then the payload's check, then the handler. VFU_LATER: the request is in other hands. */
-static int start(struct vfu_server *srv, struct vfui_request *req, int status, struct vfu_err *err)
+/* The payload's check, then the handler. VFU_LATER: the request is in other hands. */
+static inline int serve(struct vfu_server *srv, struct vfui_request *req)
 {
-	int gate = req->asked || !req->msg->info->quiesce ? -1 : gate_of(req->msg);
-	int rc = status;
+	int rc = vfui_conn_check(srv->conn, req->msg, req->err);
 
-	if (gate >= 0) {
-		req->asked = true;
-		rc = vfui_device_ask(srv->dev, (enum vfu_gate)gate, gate_decided, srv);
-		if (rc == VFU_LATER) {
-			req->again = true;
-			return rc;
-		}
-	}
-	if (rc < 0)
-		return vfui_err_set(err, rc, NULL, 0, "the device refused");
-	rc = req->step ? 0 : vfui_conn_check(srv->conn, req->msg, err);
 	if (rc < 0)
 		return rc;
 	return vfui_dispatch(&vfui_server_handlers, srv, req->msg->hdr.command, req->msg->payload,
 			     req->msg->len, req);
+}
+
+/* The gate before that. */
+static int ask_and_serve(struct vfu_server *srv, struct vfui_request *req)
+{
+	int gate = gate_of(req->msg);
+	int rc = 0;
+
+	if (gate >= 0) {
+		req->is_asked = true;
+		rc = vfui_device_ask(srv->dev, (enum vfu_gate)gate, gate_decided, srv);
+	}
+	if (rc < 0)
+		return vfui_err_set(req->err, rc, NULL, 0, "the device refused");
+	req->is_again = rc == VFU_LATER;
+	return rc ? rc : serve(srv, req);
 }
 
 /* A callback took its request but returned a result, or said later and took none. */
@@ -185,7 +189,7 @@ static int mend_result(struct vfu_server *srv, const struct vfui_request *req, i
 			 req->msg->info->name, rc);
 		rc = -EIO;
 	}
-	if (req->base.deferred || req->again)
+	if (req->base.is_deferred || req->is_again)
 		return VFU_LATER;
 	if (rc != VFU_LATER)
 		return rc;
@@ -194,35 +198,59 @@ static int mend_result(struct vfu_server *srv, const struct vfui_request *req, i
 	return -EIO;
 }
 
-/* held: where the request waited, NULL if it comes from the socket. */
-static void run(struct vfu_server *srv, struct vfui_msg *msg, const struct vfui_held *held)
+/* Answers what its handler did not. */
+static void settle(struct vfu_server *srv, struct vfui_request *req, int rc)
+{
+	rc = mend_result(srv, req, rc);
+	if (req->is_again)
+		hold_again(srv, req);
+	else if (rc < 0)
+		fail(srv, req->msg, rc, req->err);
+	else if (!rc && !req->is_replied)
+		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, NULL, 0, NULL, 0);
+}
+
+/* Only what handlers do not set themselves before they need it. */
+static inline void init_request(const struct vfu_server *srv, struct vfui_request *req,
+				struct vfui_msg *msg, struct vfu_err *err)
+{
+	err->code = 0;
+	req->err = err;
+	req->base.session = srv->session;
+	req->base.is_access = req->base.is_silent = req->base.is_deferred = false;
+	req->msg = msg;
+	req->step = 0;
+	req->is_asked = req->is_replied = req->is_again = false;
+}
+
+/* All that most messages go through: the device is not asked, and their handler has answered. */
+static void run(struct vfu_server *srv, struct vfui_msg *msg)
 {
 	struct vfui_request req;
 	struct vfu_err err;
 	int rc;
 
-	err.code = 0;
-	req.base.session = srv->session;
-	req.base.hdr = msg->hdr;
-	req.base.info = msg->info;
-	req.base.access.count = 0;
-	req.base.access.is_write = false;
-	req.base.head_len = 0;
-	req.base.fence = (msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY) ||
-			 (msg->info->fence && has_effect(msg));
-	req.base.deferred = req.base.silent = false;
-	req.msg = msg;
-	req.step = held ? held->step : 0;
-	req.asked = held && held->asked;
-	req.replied = req.again = false;
+	init_request(srv, &req, msg, &err);
+	rc = msg->info->quiesce ? ask_and_serve(srv, &req) : serve(srv, &req);
+	if (rc || !req.is_replied)
+		settle(srv, &req, rc);
+}
 
-	rc = mend_result(srv, &req, start(srv, &req, held ? held->status : 0, &err));
-	if (req.again)
-		hold_again(srv, &req);
-	else if (rc < 0)
-		fail(srv, msg, rc, &err);
-	else if (!rc && !req.replied)
-		vfui_conn_reply(srv->conn, &msg->hdr, 0, NULL, 0, NULL, 0);
+/* The same for one that was held back, perhaps after it had started. */
+static void run_held(struct vfu_server *srv, const struct vfui_held *held)
+{
+	struct vfui_request req;
+	struct vfu_err err;
+	int rc;
+
+	init_request(srv, &req, held->msg, &err);
+	req.step = held->step;
+	req.is_asked = held->asked;
+	if (held->status < 0)
+		rc = vfui_err_set(&err, held->status, NULL, 0, "the device refused");
+	else
+		rc = req.is_asked ? serve(srv, &req) : ask_and_serve(srv, &req);
+	settle(srv, &req, rc);
 }
 
 bool vfui_server_can_drain(struct vfu_server *srv)
@@ -240,7 +268,7 @@ void vfui_server_drain(struct vfu_server *srv)
 		held = vfui_container_of(srv->held.next, struct vfui_held, node);
 		/* Out of the list before it runs: what it holds back again goes in front of the rest. */
 		vfui_list_remove(&held->node);
-		run(srv, held->msg, held);
+		run_held(srv, held);
 		free_held(srv, held);
 	}
 }
@@ -281,7 +309,7 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 		hold(srv, msg, &srv->held);
 		return;
 	}
-	run(srv, msg, NULL);
+	run(srv, msg);
 	if (!vfui_list_is_empty(&srv->held))
 		vfui_server_drain(srv);
 }

@@ -85,27 +85,42 @@ static void session_leave(struct vfui_session *session, bool fence)
 	vfui_os_unlock(&session->lock);
 }
 
+/* A posted request and one that changes what later ones meet hold those up until they are answered. */
+static bool is_fence(const struct vfu_request *req, const struct vfui_msg *msg)
+{
+	return req->is_silent || (msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY) ||
+	       (msg->info->fence && vfui_message_has_effect(msg->info, msg->payload, msg->len));
+}
+
 struct vfu_request *vfu_request_defer(struct vfu_request *req)
 {
+	const struct vfui_msg *msg;
 	struct vfu_request *later;
 	size_t len;
 
-	if (!req || req->deferred)
+	if (!req || req->is_deferred)
 		return NULL;
-	len = req->access.count;
+	len = req->is_access ? req->access.count : 0;
 	later = vfui_os_malloc(sizeof(*later) + len);
 	if (!later)
 		return NULL;
+	msg = vfui_container_of(req, struct vfui_request, base)->msg;
 	*later = *req;
-	later->access.data = later + 1;
-	if (req->access.is_write && len)
-		memcpy(later->access.data, req->access.data, len);
-	else
-		memset(later->access.data, 0, len);
+	later->is_deferred = true;
+	later->hdr = msg->hdr;
+	later->info = msg->info;
+	later->is_fence = is_fence(req, msg);
+	if (len) {
+		later->access.data = later + 1;
+		if (req->access.is_write)
+			memcpy(later->access.data, req->access.data, len);
+		else
+			memset(later->access.data, 0, len);
+	}
 	session_ref(req->session);
-	if (req->fence)
+	if (later->is_fence)
 		atomic_fetch_add(&req->session->fences, 1);
-	req->deferred = true;
+	req->is_deferred = true;
 	return later;
 }
 
@@ -136,20 +151,22 @@ int vfu_request_done(struct vfu_request *req, int status)
 {
 	struct vfui_session *session = req->session;
 	struct vfui_conn *conn = session_enter(session);
+	bool has_data = req->is_access && !req->access.is_write && req->access.count;
 	struct iovec iov[2] = {
 		{.iov_base = &req->head, .iov_len = req->head_len},
-		{.iov_base = req->access.data, .iov_len = req->access.count},
+		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
 	};
-	int niov = req->access.is_write || !req->access.count ? 1 : 2;
 	int rc = -ENOTCONN;
 
 	if (status > 0)
 		status = -EINVAL;
 	if (conn) {
-		if (status < 0 && (req->silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+		if (status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
 			note_failure(conn, req, status);
-		rc = req->silent ? 0 : vfui_conn_reply(conn, &req->hdr, status, iov, niov, NULL, 0);
-		session_leave(session, req->fence);
+		rc = req->is_silent ? 0
+				    : vfui_conn_reply(conn, &req->hdr, status, iov,
+						      has_data ? 2 : 1, NULL, 0);
+		session_leave(session, req->is_fence);
 	}
 	vfui_session_unref(session);
 	vfui_os_free(req);

@@ -42,24 +42,27 @@ union vfui_reply_head {
 /* A request as callbacks see it: on the stack while they run, or on the heap once it is deferred. */
 struct vfu_request {
 	struct vfui_session *session;
-	struct vfu_wire_header hdr;
-	const struct vfui_message *info;
-	struct vfu_access access; /* count is 0 if it is no access */
+	struct vfu_access access; /* if is_access */
 	union vfui_reply_head head;
 	uint32_t head_len;
-	bool fence;    /* holds up later requests while unanswered */
-	bool deferred; /* on the stack: what is on the heap answers */
-	bool silent;   /* a part of a longer request, which answers */
+	bool is_access;
+	bool is_silent;   /* a part of a longer request, which answers */
+	bool is_deferred; /* what is on the heap answers */
+	bool is_fence;    /* on the heap: holds up later requests */
+	/* On the heap. */
+	struct vfu_wire_header hdr;
+	const struct vfui_message *info;
 };
 
-/* What the handlers of messages get. */
+/* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */
 struct vfui_request {
 	struct vfu_request base;
 	struct vfui_msg *msg;
-	uint64_t step; /* REGION_WRITE_MULTI: where to go on */
-	bool asked;    /* the gate has let it pass */
-	bool replied;
-	bool again; /* to be run once more from step when what holds it up is over */
+	struct vfu_err *err; /* for detail; code is 0 */
+	uint64_t step;       /* REGION_WRITE_MULTI: where to go on */
+	bool is_asked;       /* the gate has let it pass */
+	bool is_replied;
+	bool is_again; /* to be run once more from step when what holds it up is over */
 };
 
 #endif
