@@ -348,7 +348,9 @@ class Client:
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
         settings = {"timeout_ms": round(timeout * 1000), **(options or {})}
-        configure(c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings)
+        configure(
+            c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings
+        )
         if fd is None:
             c.vfu_client_connect(handle, os.fspath(path))
         else:

@@ -171,7 +171,8 @@ def test_gpio(backend):
 
 
 def test_demo():
-    result = subprocess.run([sys.executable, os.path.join(EXAMPLES, "demo.py")], capture_output=True, text=True, timeout=60)
+    command = [sys.executable, os.path.join(EXAMPLES, "demo.py")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert "memory says b'hello', 1 interrupt(s), done = 2" in result.stdout

@@ -13,7 +13,14 @@ from hypothesis import given, settings, strategies as st  # noqa: E402
 
 SIZE = 64
 # Registers of every width and kind: offset: (width, kind)
-LAYOUT = {0: (1, "plain"), 2: (2, "plain"), 4: (4, "readonly"), 8: (8, "handled"), 20: (4, "handled"), 26: (2, "readonly")}
+LAYOUT = {
+    0: (1, "plain"),
+    2: (2, "plain"),
+    4: (4, "readonly"),
+    8: (8, "handled"),
+    20: (4, "handled"),
+    26: (2, "readonly"),
+}
 
 
 class Device(vfu.Device):
@@ -41,7 +48,8 @@ class Device(vfu.Device):
     def window(self, offset, size, value):
         at = offset - 32
         if value is None:
-            return bytes(self.plain[at : at + size]) if size > 8 else int.from_bytes(self.plain[at : at + size], "little")
+            data = bytes(self.plain[at : at + size])
+            return data if size > 8 else int.from_bytes(data, "little")
         self.plain[at : at + size] = value if size > 8 else value.to_bytes(size, "little")
 
     def __init__(self):

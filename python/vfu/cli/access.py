@@ -32,10 +32,10 @@ def connect(options):
 
 
 def find(dev, name):
-    index = REGION_NAMES.index(name) if name in REGION_NAMES else int(name, 0) if name.isalnum() and name[0].isdigit() else -1
-    if not 0 <= index < len(dev.regions):
-        raise CommandError(f"there is no region {name}")
-    return dev.regions[index]
+    try:
+        return dev.regions[REGION_NAMES.index(name) if name in REGION_NAMES else int(name)]
+    except (ValueError, IndexError):
+        raise CommandError(f"there is no region {name}") from None
 
 
 def run_read(options):

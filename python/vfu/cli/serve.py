@@ -43,7 +43,7 @@ def add_to(commands):
     where.add_argument("--socket-path", metavar="PATH", help="listen here")
     where.add_argument("--fd", type=int, metavar="N", help="serve this inherited socket, listening or connected")
     parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE",
-                        help="behaviour where the protocol leaves a choice; bus_master=enforce unless you say otherwise")
+                        help="behaviour where the protocol leaves a choice; bus_master=enforce is the default")
     parser.add_argument("--profile", help="a set of such choices: default, strict, libvfio-user")
     parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=NUMBER",
                         help="a limit: timeout_ms, queue_bytes, ...")
@@ -87,7 +87,7 @@ def find_class(text):
             raise CommandError(f"{path} has no device class {name}; it has: {names}")
         return classes[name]
     if len(classes) != 1:
-        raise CommandError(f"{path} must have one subclass of vfu.Device, or say which with {path}:CLASS; it has: {names}")
+        raise CommandError(f"{path} must have one subclass of vfu.Device (else: {path}:CLASS); it has: {names}")
     return next(iter(classes.values()))
 
 
