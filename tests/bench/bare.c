@@ -127,6 +127,7 @@ int bare_start(struct end *e, const struct row *row, unsigned ops, enum mode mod
 		rounds(&far, row, ops);
 	}
 	close(fds[1]);
+	e->peer = pid;
 	return pid;
 }
 
@@ -141,7 +142,7 @@ double measure_bare(const struct row *row, unsigned ops, enum mode mode)
 {
 	struct end e;
 	int pid = bare_start(&e, row, ops, mode);
-	double ns = measure(&e, row, ops);
+	double ns = measure(&e, row, ops, mode);
 
 	bare_stop(&e, pid);
 	return ns;

@@ -85,7 +85,7 @@ size_t row_reply_size(const struct row *row);
 void row_requests(const struct row *row, void *buf, unsigned n);
 void row_replies(const struct row *row, void *buf, unsigned n);
 
-enum mode { MODE_SAMECORE, MODE_SPIN, MODE_FREE };
+enum mode { MODE_SAMECORE, MODE_CPUTIME, MODE_SPIN, MODE_FREE };
 
 /* One end of a connection. */
 struct end {
@@ -96,10 +96,13 @@ struct end {
 	size_t room; /* of each */
 	uint8_t *guest;
 	int guest_fd;
+	int peer; /* process at the other end */
 };
 
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 uint64_t now_ns(void);
+/* Processor time of both ends together: the same as time on one core that nobody else uses. */
+uint64_t cpu_ns(const struct end *e);
 /* Binds a process, all its threads, to one CPU. */
 void pin(int pid, int cpu);
 void end_init(struct end *e, int fd, bool spin);
@@ -128,7 +131,7 @@ int bare_start(struct end *e, const struct row *row, unsigned ops, enum mode mod
 void bare_stop(struct end *e, int pid);
 
 /* The first round warms up; the second counts. Nanoseconds per operation. */
-double measure(struct end *e, const struct row *row, unsigned ops);
+double measure(struct end *e, const struct row *row, unsigned ops, enum mode mode);
 double measure_bare(const struct row *row, unsigned ops, enum mode mode);
 
 /* Shared memory for the guest: both halves, in one memfd. */

@@ -44,7 +44,16 @@ static void stop(int sig)
 	vfu_server_stop(server);
 }
 
-static int bar0_access(void *user, struct vfu_request *req, const struct vfu_access *a)
+/* What baseline figures are about: the server alone. */
+static int bar0_nothing(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	(void)user;
+	(void)req;
+	(void)a;
+	return 0;
+}
+
+static int bar0_copy(void *user, struct vfu_request *req, const struct vfu_access *a)
 {
 	struct bench *b = user;
 
@@ -155,9 +164,21 @@ static int bar1_access(void *user, struct vfu_request *req, const struct vfu_acc
 	return reg == REG_START ? start(b, req, (uint32_t)b->reg[reg]) : 0;
 }
 
-static int bench_init(struct bench *b)
+/* Its own memory (the library's copy of it), a callback that copies, or one that does nothing. */
+static bool set_bar0(struct vfu_region *bar0, const char *kind)
 {
-	struct vfu_region bar0 = {.size = BAR0_SIZE, .access = bar0_access, .user = b, .fd = -1};
+	if (!strcmp(kind, "nothing"))
+		bar0->access = bar0_nothing;
+	else if (!strcmp(kind, "copy"))
+		bar0->access = bar0_copy;
+	else if (strcmp(kind, "memory"))
+		return false;
+	return true;
+}
+
+static int bench_init(struct bench *b, const char *kind)
+{
+	struct vfu_region bar0 = {.size = BAR0_SIZE, .user = b, .fd = -1};
 	struct vfu_region bar1 = {.size = 4096, .access = bar1_access, .user = b, .fd = -1};
 
 	bar0.flags = bar1.flags = VFU_REGION_READ | VFU_REGION_WRITE;
@@ -166,6 +187,8 @@ static int bench_init(struct bench *b)
 	b->dev = vfu_device_new();
 	if (!b->bar0 || !b->slots || !b->dev)
 		return -ENOMEM;
+	if (!set_bar0(&bar0, kind))
+		return -EINVAL;
 	b->reg[REG_REPEAT] = b->reg[REG_WINDOW] = 1;
 	if (vfu_device_set_ids(b->dev, 0x1234, 0xbe7c, 0, 0) ||
 	    vfu_device_set_region(b->dev, 0, &bar0) || vfu_device_set_region(b->dev, 1, &bar1))
@@ -216,10 +239,11 @@ int main(int argc, char **argv)
 {
 	static const struct option names[] = {{"socket-path", required_argument, NULL, 's'},
 					      {"dma-read-bytes", required_argument, NULL, 'd'},
+					      {"bar0", required_argument, NULL, 'b'},
 					      {"spin", no_argument, NULL, 'p'},
 					      {NULL, 0, NULL, 0}};
 	struct bench bench = {0};
-	const char *path = NULL, *dma_read_bytes = "1048576";
+	const char *path = NULL, *dma_read_bytes = "1048576", *bar0 = "nothing";
 	bool spin = false;
 	int c, ret = 1;
 
@@ -228,17 +252,21 @@ int main(int argc, char **argv)
 			path = optarg;
 		else if (c == 'd')
 			dma_read_bytes = optarg;
+		else if (c == 'b')
+			bar0 = optarg;
 		else if (c == 'p')
 			spin = true;
 		else
 			path = NULL, optind = argc;
 	}
 	if (!path) {
-		fprintf(stderr, "usage: %s --socket-path=PATH [--dma-read-bytes=N] [--spin]\n",
+		fprintf(stderr,
+			"usage: %s --socket-path=PATH [--dma-read-bytes=N] [--spin]\n"
+			"       [--bar0=nothing|copy|memory]\n",
 			argv[0]);
 		return 2;
 	}
-	if (!bench_init(&bench))
+	if (!bench_init(&bench, bar0))
 		server = vfu_server_new(bench.dev);
 	if (server &&
 	    !vfu_server_set(server, VFU_OPT_DMA_READ_BYTES, strtoull(dma_read_bytes, NULL, 10)) &&

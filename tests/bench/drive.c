@@ -199,13 +199,14 @@ void drive(struct end *e, const struct row *row, unsigned ops)
 	}
 }
 
-double measure(struct end *e, const struct row *row, unsigned ops)
+double measure(struct end *e, const struct row *row, unsigned ops, enum mode mode)
 {
+	bool cpu = mode == MODE_CPUTIME;
 	uint64_t start;
 
 	row_requests(row, e->out, row->depth);
 	drive(e, row, ops);
-	start = now_ns();
+	start = cpu ? cpu_ns(e) : now_ns();
 	drive(e, row, ops);
-	return (double)(now_ns() - start) / ops;
+	return (double)((cpu ? cpu_ns(e) : now_ns()) - start) / ops;
 }

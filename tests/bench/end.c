@@ -38,6 +38,22 @@ uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t cpu_ns(const struct end *e)
+{
+	clockid_t clocks[] = {CLOCK_PROCESS_CPUTIME_ID, 0};
+	uint64_t sum = 0;
+
+	if (clock_getcpuclockid(e->peer, &clocks[1]))
+		die("no processor time of process %d", e->peer);
+	for (unsigned i = 0; i < 2; i++) {
+		struct timespec ts;
+
+		clock_gettime(clocks[i], &ts);
+		sum += (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	}
+	return sum;
+}
+
 void pin(int pid, int cpu)
 {
 	char path[64];

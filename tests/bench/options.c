@@ -14,11 +14,14 @@
 static const char usage[] =
 	"usage: %s [OPTION]...\n"
 	"  --socket-path=PATH  the server (load only)\n"
-	"  --mode=MODE         samecore: both ends on CPU 0 (default); spin: on CPUs 0 and 1, and\n"
-	"                      the client polls (let the server poll too); free: bind nothing\n"
+	"  --mode=MODE         samecore: both ends on CPU 0 (default); cputime: the same, and not\n"
+	"                      time counts but what both ends use of the processor (for a\n"
+	"                      machine with other work); spin: on CPUs 0 and 1, and the client\n"
+	"                      polls (let the server poll too); free: bind nothing\n"
 	"  --rows=NAME,...     which rows (default: all)\n"
 	"  --rounds=N          rounds of which the median is taken (5)\n"
 	"  --percent=N         length of a round, of what is usual (100)\n"
+	"  --check             load only: the data must come back as written, time nothing\n"
 	"  --count=N           load only: do N operations, time nothing (for counting calls)\n";
 
 static unsigned number(const char *text)
@@ -35,6 +38,8 @@ static enum mode mode_of(const char *text)
 {
 	if (!strcmp(text, "samecore"))
 		return MODE_SAMECORE;
+	if (!strcmp(text, "cputime"))
+		return MODE_CPUTIME;
 	if (!strcmp(text, "spin"))
 		return MODE_SPIN;
 	if (strcmp(text, "free"))
@@ -50,6 +55,7 @@ void options_parse(struct options *o, int argc, char **argv)
 					      {"rounds", required_argument, NULL, 'n'},
 					      {"percent", required_argument, NULL, 'p'},
 					      {"count", required_argument, NULL, 'c'},
+					      {"check", no_argument, NULL, 'k'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	int c;
@@ -74,6 +80,9 @@ void options_parse(struct options *o, int argc, char **argv)
 			break;
 		case 'c':
 			o->count = number(optarg);
+			break;
+		case 'k':
+			o->check = true;
 			break;
 		default:
 			fprintf(c == 'h' ? stdout : stderr, usage, argv[0]);

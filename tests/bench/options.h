@@ -13,6 +13,7 @@ struct options {
 	const char *socket_path, *row_names;
 	enum mode mode;
 	unsigned rounds, percent, count;
+	bool check;
 };
 
 void options_parse(struct options *o, int argc, char **argv);
