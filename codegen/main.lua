@@ -21,14 +21,19 @@ if not output or not path or arg[3] then
 	die("usage: lua main.lua OUTPUT SPECDIR")
 end
 
-local ok, result = pcall(function()
+local function try(step, ...)
+	local ok, result = pcall(step, ...)
+	if not ok then
+		die(type(result) == "table" and result.fault or "codegen: internal error: " .. tostring(result))
+	end
+	return result
+end
+
+local model = try(function()
 	local spec = require("load").spec(path)
 	require("check").spec(spec)
 	return require("model").build(spec)
 end)
-if not ok then
-	die(type(result) == "table" and result.fault or "codegen: internal error: " .. tostring(result))
-end
 if output == "check" then
 	os.exit(0)
 end
@@ -39,4 +44,4 @@ local found, generate = pcall(require, "gen." .. output)
 if not found then
 	die("codegen: no generator for '" .. output .. "': " .. tostring(generate))
 end
-io.stdout:write(generate(result))
+io.stdout:write((try(generate, model)))

@@ -411,7 +411,8 @@ end
 local function add_rule(model, out, def, x, where, when, under)
 	local why = def.fault and def.fault(x)
 	if why then
-		fault(where, "%s: rule '%s': %s", describe(where), def.name, why)
+		local rule = where.kind == "rule" and "" or (" rule '%s':"):format(def.name)
+		fault(where, "%s:%s %s", describe(where), rule, why)
 	end
 	out[#out + 1] = {
 		name = def.name, phase = def.phase, field = x.field, other = x.other, broken = def.broken(x),

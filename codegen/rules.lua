@@ -276,8 +276,12 @@ rule {
 	end,
 	bounds = function(x)
 		local top = E.num(E.type_max(x.field.size))
+		local longest = E.num(E.type_max(x.other.size))
+		local start = E.sub(top, longest)
 		return { { set = { [x.field.name] = top, [x.other.name] = one }, ok = true },
-			 { set = { [x.field.name] = top, [x.other.name] = E.num(2) }, ok = false } }
+			 { set = { [x.field.name] = top, [x.other.name] = E.num(2) }, ok = false },
+			 { set = { [x.field.name] = E.add(start, one), [x.other.name] = longest }, ok = true },
+			 { set = { [x.field.name] = E.add(start, E.num(2)), [x.other.name] = longest }, ok = false } }
 	end,
 	fault = function(x)
 		return x.field.size < x.other.size and

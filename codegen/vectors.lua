@@ -598,7 +598,8 @@ local function each_broken(part, broken)
 		for _, r in ipairs(p.rules) do
 			if not broken[r] then
 				local file, line = r.loc:match("^(.*):(%d+)$")
-				load.fault({ file = file, line = tonumber(line) }, "no test breaks the rule: %s %s",
+				load.fault({ file = file, line = tonumber(line) },
+					   "no test breaks the rule: %s %s; if others do not forbid it, its bounds in rules.lua are too few",
 					   r.field and r.field.name or "fds", r.text)
 			end
 		end

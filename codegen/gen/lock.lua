@@ -7,7 +7,7 @@
 local E = require "expr"
 
 local function add(out, fmt, ...)
-	out[#out + 1] = fmt:format(...)
+	out[#out + 1] = (fmt:format(...):gsub("[: ]+$", ""))
 end
 
 local function rule_line(out, owner, r)

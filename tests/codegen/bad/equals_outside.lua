@@ -1,0 +1,11 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/equals_outside.lua:8: u16 'a': rule 'equals': 65536 is no useful limit for a u16
+protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+message "m" {
+	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	request = {
+		u16 "a" { equals = 65536, doc = "d" },
+	},
+	reply = none,
+}

@@ -1,0 +1,11 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/errno_no_sentence.lua:5: message 'm': errors: EINVAL needs a sentence
+protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+message "m" {
+	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = { EINVAL = true },
+	request = {
+		u32 "a" { doc = "d" },
+	},
+	reply = none,
+}

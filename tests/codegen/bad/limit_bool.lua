@@ -1,0 +1,12 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/limit_bool.lua:9: u32 'a': there is no limit 'can'
+protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+limits { doc = "d", u32 "most" { min = 1, max = 9, default = 4, doc = "d" }, bool "can" { default = false, doc = "d" } }
+message "m" {
+	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	request = {
+		u32 "a" { doc = "d", max = limit.can },
+	},
+	reply = none,
+}

@@ -1,0 +1,16 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/link_excludes_unknown.lua:11: chain 'l': link 'x' excludes 'z', which is no link
+protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+enum "e" { since = "1", doc = "d", value "x" { 0, doc = "d" }, value "y" { 2, doc = "d" } }
+struct "h" { since = "1", doc = "d", u16 "id" { enum = "e", doc = "d" }, u16 "version" { doc = "d" }, u32 "next" { doc = "d" } }
+message "m" {
+	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	request = {
+		u32 "at" { doc = "d" },
+		chain "l" { at = field.at, head = "h", key = "id", version = "version", next = "next", max = 99, doc = "d",
+			link "x" { 0, of = "h", excludes = { "z" }, doc = "d" },
+		},
+	},
+	reply = none,
+}

@@ -1,0 +1,12 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/misaligned.lua:9: field 'b': offset 2 is not a multiple of 4; state the padding
+protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+message "m" {
+	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	request = {
+		u16 "a" { doc = "d" },
+		u32 "b" { doc = "d" },
+	},
+	reply = none,
+}

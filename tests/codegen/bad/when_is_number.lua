@@ -1,0 +1,12 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/when_is_number.lua:7: rule 'min': when needs a condition, not a number
+protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+message "m" {
+	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	check = { min { "a", 1, when = field.a } },
+	request = {
+		u32 "a" { doc = "d" },
+	},
+	reply = none,
+}
