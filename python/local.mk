@@ -13,6 +13,7 @@ vfu_package = \
 	python/vfu/errors.py \
 	python/vfu/irqs.py \
 	python/vfu/pci.py \
+	python/vfu/protocol.py \
 	python/vfu/py.typed \
 	python/vfu/regions.py \
 	python/vfu/server.py

@@ -145,6 +145,7 @@ class Device:
     config_size: int
     capabilities: Sequence[tuple[int, bytes]]
     irqs: Irqs
+    event_loop: bool | None
     dma: DeviceDma
     def __init__(self) -> None: ...
     def reset(self) -> None: ...

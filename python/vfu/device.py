@@ -41,6 +41,7 @@ class Device:
     config_size = 256
     capabilities = ()  # (id, bytes after the next pointer)
     irqs = Irqs()
+    event_loop = None  # True: handlers need an asyncio loop, though none is a coroutine
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
@@ -162,7 +163,9 @@ class Device:
         # Registers and tasks are ours to look after, so reset and disconnect are always wanted.
         return name is None or getattr(type(self), name) is not getattr(Device, name)
 
-    def _has_coroutines(self):
+    def _needs_loop(self):
+        if self.event_loop is not None:
+            return self.event_loop
         functions = [getattr(self, name) for name in ("on_connect", "on_gate")]
         for part in self._parts:
             functions += [part.function] if isinstance(part, Range) else [part.read, part.write]
@@ -180,7 +183,7 @@ class Device:
     def _start(self, coroutine, tasks):
         if self._loop is None:
             coroutine.close()
-            raise RuntimeError("coroutines need a server that runs an event loop: Server.run(event_loop=True)")
+            raise RuntimeError("coroutines need an event loop: set event_loop = True in the device's class")
         task = self._loop.create_task(coroutine)
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -70,10 +70,10 @@ class Server:
         """Serves until stop(), or until the only connection has ended.
 
         A device with coroutines runs in an asyncio event loop; one without is served in C, which is
-        faster. event_loop=True or False decides otherwise.
+        faster. event_loop=True or False decides otherwise, here or as an attribute of the device.
         """
         if event_loop is None:
-            event_loop = self.device._has_coroutines()
+            event_loop = self.device._needs_loop()
         if event_loop:
             asyncio.run(self.serve_async())
             return

@@ -163,8 +163,9 @@ def test_spawn(connect):
     class Ticking(vfu.Device):
         bar0 = vfu.Bar(size=16)
         ticks = bar0.reg32(0)
+        event_loop = True
 
-        async def on_connect(self):
+        def on_connect(self):
             self.spawn(self.tick())
 
         async def tick(self):
@@ -211,4 +212,4 @@ def test_without_an_event_loop(tmp_path, caplog):
                 assert caught.value.errno == errno.EIO
         server.stop()
         thread.join(5)
-    assert "event_loop=True" in caplog.text
+    assert "event_loop = True" in caplog.text
