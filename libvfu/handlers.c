@@ -32,6 +32,11 @@ static int reply_fixed(struct vfu_server *srv, struct vfui_request *req, const v
 	return reply(srv, req, &iov, 1);
 }
 
+static int no_such(struct vfui_request *req, const char *what, uint32_t index)
+{
+	return vfui_err_set(req->err, -EINVAL, NULL, 0, "there is no %s %u", what, index);
+}
+
 /* ---- asking about the device ---- */
 
 static int get_info(void *ctx, struct vfui_request *req, const struct vfu_wire_get_info_request *in,
@@ -58,6 +63,8 @@ static int get_region_info(void *ctx, struct vfui_request *req,
 	int rc;
 
 	(void)tail, (void)tail_len;
+	if (in->index >= VFU_REGIONS)
+		return no_such(req, "region", in->index);
 	rc = vfui_region_info(&srv->dev->regions, in->index, in->argsz, policy_of(srv), &out);
 	if (rc < 0)
 		return rc;
@@ -89,7 +96,8 @@ static int get_irq_info(void *ctx, struct vfui_request *req,
 	int rc = vfui_irqs_info(&srv->dev->irqs, in->index, &out.flags, &out.count);
 
 	(void)tail, (void)tail_len;
-	return rc < 0 ? rc : reply_fixed(srv, req, &out, sizeof(out));
+	return rc < 0 ? no_such(req, "interrupt index", in->index)
+		      : reply_fixed(srv, req, &out, sizeof(out));
 }
 
 static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_set_irqs_request *in,
@@ -162,7 +170,7 @@ static int region_read(void *ctx, struct vfui_request *req,
 
 	(void)tail, (void)tail_len;
 	if (in->region >= VFU_REGIONS)
-		return -EINVAL;
+		return no_such(req, "region", in->region);
 	head->offset = in->offset;
 	head->region = in->region;
 	head->count = in->count;
@@ -199,7 +207,7 @@ static int region_write(void *ctx, struct vfui_request *req,
 
 	(void)tail_len;
 	if (in->region >= VFU_REGIONS)
-		return -EINVAL;
+		return no_such(req, "region", in->region);
 	head->offset = in->offset;
 	head->region = in->region;
 	head->count = in->count;

@@ -220,10 +220,10 @@ int vfu_dma_read_async(struct vfu_device *dev, uint64_t iova, void *buf, size_t 
 int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len,
 			vfu_dma_fn *fn, void *user);
 /*
- * The same, waiting. For message ranges: owner only; other requests of the client are served
- * meanwhile, at most 8 deep (then -EDEADLK), so a callback must expect to be entered again. A
- * client that waits for this very callback's answer can not serve DMA (E60): prefer async. Mapped
- * ranges: any thread.
+ * The same, waiting. For message ranges: owner only (else -EPERM); other requests of the client
+ * are served meanwhile, at most 8 deep (then -EDEADLK), so a callback must expect to be entered
+ * again. A client that waits for this very callback's answer can not serve DMA (E60): prefer async.
+ * Mapped ranges: any thread.
  */
 int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len);
 int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len);
