@@ -354,7 +354,10 @@ void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out);
 int vfu_client_connect(struct vfu_client *cl, const char *address);
 /* The same over a connected socket; takes it. */
 int vfu_client_attach(struct vfu_client *cl, int fd);
-/* Ends the connection; requests that wait end with -ENOTCONN. DMA ranges are forgotten. */
+/*
+ * Ends the connection; requests that wait end with -ENOTCONN. DMA ranges are forgotten: their memory
+ * and what callbacks use may be freed once this returns (in a callback: once that has returned).
+ */
 void vfu_client_disconnect(struct vfu_client *cl);
 /* 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the
  * connection. */
@@ -407,8 +410,12 @@ int vfu_client_region_read(struct vfu_client *cl, unsigned index, uint64_t offse
 			   size_t len);
 int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			    size_t len);
-/* Write without an answer (No_reply): ordered before later requests of this client, failures are
- * not reported. */
+/*
+ * Write without an answer (No_reply): ordered before later requests of this client; what the device
+ * says is not reported. Waits while the queue is full. It waits for the answer after all with
+ * VFU_OPT_POSTED 0, and once vfu_client_region_info has found a region that can be mapped: posted
+ * writes would lose their order with accesses through the mapping.
+ */
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			   size_t len);
 /* status: bytes moved or negative errno. Runs on the thread that reads, with no lock held. */
@@ -450,8 +457,11 @@ typedef int vfu_client_dma_fn(void *user, bool is_write, uint64_t iova, void *da
 void vfu_client_set_dma(struct vfu_client *cl, vfu_client_dma_fn *fn, void *user);
 
 int vfu_client_reset(struct vfu_client *cl);
-/* DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out,
- * *len its room and then its length. -ENOTTY: unsupported. */
+/*
+ * DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out,
+ * *len its room and then its length. A set sends *len bytes, a get of the dirty log the 24 that say
+ * which part, else none. -ENOTTY: unsupported.
+ */
 int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t *len);
 
 #ifdef __cplusplus
