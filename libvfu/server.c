@@ -89,11 +89,14 @@ void vfu_server_free(struct vfu_server *srv)
 	if (!vfui_server_check(srv)) {
 		end_now(srv);
 		vfui_sock_remove(&srv->file);
-	} else if (srv->conn) {
+		vfui_device_set_server(srv->dev, NULL);
+	} else {
+		/* After fork(): locks may be held by threads that are not here, the socket file is the parent's. */
 		vfui_conn_free(srv->conn);
+		vfui_server_drop_held(srv);
+		memset(&srv->dev->server, 0, sizeof(srv->dev->server));
 	}
 	vfui_os_free(srv->file.path);
-	vfui_device_set_server(srv->dev, NULL);
 	release(srv);
 }
 

@@ -404,6 +404,7 @@ START_TEST(a_child_may_only_free)
 			  vfu_server_listen(rig.srv, path) == -EOWNERDEAD;
 
 		vfu_server_free(rig.srv);
+		ok = ok && vfu_device_free(rig.dev) == 0;
 		_exit(ok ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
