@@ -26,13 +26,6 @@ void vfui_buf_fini(struct vfui_buf *buf)
 	*buf = (struct vfui_buf){0};
 }
 
-void vfui_buf_append(struct vfui_buf *buf, const void *data, size_t len)
-{
-	if (len > 0)
-		memcpy(buf->data + buf->end, data, len);
-	buf->end += len;
-}
-
 void vfui_buf_consume(struct vfui_buf *buf, size_t len)
 {
 	buf->start += len;

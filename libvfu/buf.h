@@ -7,6 +7,8 @@
 #ifndef VFUI_BUF_H
 #define VFUI_BUF_H
 
+#include <string.h>
+
 #include "base.h"
 
 /* The bytes are data[start..end); all zero is an empty one without memory. */
@@ -29,7 +31,12 @@ static inline size_t vfui_buf_room(const struct vfui_buf *buf)
 int vfui_buf_init(struct vfui_buf *buf, size_t cap);
 void vfui_buf_fini(struct vfui_buf *buf);
 /* The caller made sure of the room. */
-void vfui_buf_append(struct vfui_buf *buf, const void *data, size_t len);
+static inline void vfui_buf_append(struct vfui_buf *buf, const void *data, size_t len)
+{
+	if (len > 0)
+		memcpy(buf->data + buf->end, data, len);
+	buf->end += len;
+}
 /* Drops len bytes at the start. Once empty, filling begins at the front again. */
 void vfui_buf_consume(struct vfui_buf *buf, size_t len);
 /* Makes room for len more bytes by moving what is there to the front, or to a larger block: 0 or -ENOMEM. */

@@ -65,11 +65,6 @@ static bool head_at(const struct vfui_in *in, uint64_t pos, struct vfu_wire_head
 	return true;
 }
 
-bool vfui_in_head(const struct vfui_in *in, struct vfu_wire_header *hdr)
-{
-	return head_at(in, in->pos, hdr);
-}
-
 /* ---- reading ---- */
 
 /* Bytes that the next message lacks; those of its header if that is not complete. */
@@ -106,8 +101,8 @@ static int make_room(struct vfui_in *in, size_t len)
 	return 0;
 }
 
-/* Where the next receive puts its bytes. */
-static int choose_room(struct vfui_in *in, struct iovec *iov)
+/* Where the next receive puts its bytes. *is_whole: they are the rest of one message, and many. */
+static int choose_room(struct vfui_in *in, struct iovec *iov, bool *is_whole)
 {
 	struct vfui_buf *buf = &in->block->buf;
 	size_t want, missing;
@@ -115,6 +110,7 @@ static int choose_room(struct vfui_in *in, struct iovec *iov)
 
 	if (in->is_direct && in->sink != NULL) {
 		*iov = (struct iovec){in->sink, in->direct_left};
+		*is_whole = true;
 		return 0;
 	}
 	missing = in->is_direct ? in->direct_left : bytes_missing(in);
@@ -126,7 +122,8 @@ static int choose_room(struct vfui_in *in, struct iovec *iov)
 	iov->iov_base = buf->data + buf->end;
 	iov->iov_len = vfui_buf_room(buf);
 	/* What is dropped, and what is large, is not mixed with what follows. */
-	if (in->is_direct || missing > VFUI_IN_BLOCK)
+	*is_whole = in->is_direct || missing > VFUI_IN_BLOCK;
+	if (*is_whole)
 		iov->iov_len = vfui_min(iov->iov_len, missing);
 	return 0;
 }
@@ -152,11 +149,15 @@ ssize_t vfui_in_read(struct vfui_in *in, int fd, bool dontwait)
 {
 	struct vfui_fds fds;
 	struct iovec iov;
-	ssize_t n = choose_room(in, &iov);
+	bool is_whole;
+	ssize_t n = choose_room(in, &iov, &is_whole);
 
 	if (n < 0)
 		return n;
-	n = vfui_sock_recv(fd, &iov, 1, &fds, dontwait);
+	n = vfui_sock_recv(fd, &iov, 1, &fds,
+			   dontwait   ? VFUI_SOCK_NOW
+			   : is_whole ? VFUI_SOCK_ALL
+				      : VFUI_SOCK_SOME);
 	in->is_drained = n < (ssize_t)iov.iov_len;
 	if (n <= 0)
 		return n;
@@ -268,16 +269,22 @@ bool vfui_in_is_ready(const struct vfui_in *in)
 
 bool vfui_in_next(struct vfui_in *in, struct vfui_in_msg *out)
 {
+	return vfui_in_head(in, &out->msg.hdr) && vfui_in_take(in, out);
+}
+
+bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)
+{
 	struct vfui_buf *buf = &in->block->buf;
 	struct vfui_msg *msg = &out->msg;
 
-	if (!vfui_in_head(in, &msg->hdr) || !is_complete(in, &msg->hdr))
-		return false;
-	if (in->nmarks > 0 && must_wait(in, &msg->hdr))
+	if (!is_complete(in, &msg->hdr))
 		return false;
 	out->fds.n = 0;
-	if (in->nmarks > 0)
+	if (in->nmarks > 0) {
+		if (must_wait(in, &msg->hdr))
+			return false;
 		claim_fds(in, msg->hdr.size, &out->fds);
+	}
 	msg->info = vfui_message(msg->hdr.command);
 	msg->payload = buf->data + buf->start + HEADER;
 	msg->len = msg->hdr.size - HEADER;
@@ -293,7 +300,8 @@ bool vfui_in_next(struct vfui_in *in, struct vfui_in_msg *out)
 
 void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out)
 {
-	vfui_msg_close_fds(&out->msg);
+	if (out->msg.nfds > 0)
+		vfui_msg_close_fds(&out->msg);
 	if (--out->block->pins == 0 && out->block != in->block)
 		block_free(out->block);
 }

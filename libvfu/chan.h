@@ -7,6 +7,7 @@
 #ifndef VFUI_CHAN_H
 #define VFUI_CHAN_H
 
+#include <string.h>
 #include <sys/uio.h>
 
 #include "buf.h"
@@ -58,13 +59,26 @@ int vfui_in_init(struct vfui_in *in);
 /* Messages handed out must have been released. */
 void vfui_in_fini(struct vfui_in *in);
 /*
- * One receive. Bytes, 0 at the end of the stream, or -EAGAIN, -EINTR, -ENOMEM, what the socket says,
+ * One receive. If it may wait it does so for all of a large message, else for some bytes. Bytes, 0 at the end of the stream, or -EAGAIN, -EINTR, -ENOMEM, what the socket says,
  * -EBADMSG (too many descriptors at once), -EPROTO (descriptors strewn over a message).
  */
 ssize_t vfui_in_read(struct vfui_in *in, int fd, bool dontwait);
 /* Copies the header of the next message; false: it is not all there. */
-bool vfui_in_head(const struct vfui_in *in, struct vfu_wire_header *hdr);
-/* Hands out the next message, whose header is sound: true, or false if it is not complete. */
+static inline bool vfui_in_head(const struct vfui_in *in, struct vfu_wire_header *hdr)
+{
+	const struct vfui_buf *buf = &in->block->buf;
+
+	if (vfui_buf_len(buf) < sizeof(*hdr))
+		return false;
+	memcpy(hdr, buf->data + buf->start, sizeof(*hdr));
+	return true;
+}
+/*
+ * Hands out the next message, whose header the caller has seen, put into out->msg.hdr and found sound:
+ * true, or false if it is not complete.
+ */
+bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out);
+/* Both, for headers known to be sound. */
 bool vfui_in_next(struct vfui_in *in, struct vfui_in_msg *out);
 /* The last use of a message: closes descriptors that nobody took. In any order. */
 void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out);

@@ -104,7 +104,10 @@ void vfui_conn_count_in(struct vfui_conn *conn);
 
 /* ---- conn-wait.c ---- */
 
-/* Sends what is queued, then sleeps until deadline for something to come, and receives it: as vfui_conn_receive. */
-int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline);
+/*
+ * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to the
+ * next deadline, for something to come, and receives it: as vfui_conn_receive.
+ */
+int vfui_conn_sleep(struct vfui_conn *conn, int64_t left);
 
 #endif

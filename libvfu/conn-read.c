@@ -190,7 +190,7 @@ static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr
 {
 	struct vfui_pend *pend;
 
-	if (hdr->size < DIRECT || conn->in.is_direct || vfui_in_is_ready(&conn->in) ||
+	if (conn->in.is_direct || vfui_in_is_ready(&conn->in) ||
 	    (hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
 		return;
 	vfui_os_lock(&conn->lock);
@@ -236,24 +236,22 @@ static int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hd
 
 int vfui_conn_handle_one(struct vfui_conn *conn)
 {
-	int status = atomic_load_explicit(&conn->status, memory_order_relaxed);
-	struct vfu_wire_header hdr;
+	int r = atomic_load_explicit(&conn->status, memory_order_relaxed);
 	struct vfui_in_msg m;
-	int r;
 
-	if (status != 0)
-		return status;
-	if (!vfui_in_head(&conn->in, &hdr))
+	if (r != 0)
+		return r;
+	if (!vfui_in_head(&conn->in, &m.msg.hdr))
 		return 0;
-	r = check_header(conn, &hdr);
+	r = check_header(conn, &m.msg.hdr);
 	if (r < 0)
 		return r;
-	if (is_reply(&hdr))
-		try_direct(conn, &hdr);
-	if (!vfui_in_next(&conn->in, &m))
+	if (is_reply(&m.msg.hdr) && m.msg.hdr.size >= DIRECT)
+		try_direct(conn, &m.msg.hdr);
+	if (!vfui_in_take(&conn->in, &m))
 		return 0;
 	r = 1;
-	if (is_reply(&hdr))
+	if (is_reply(&m.msg.hdr))
 		r = handle_reply(conn, &m.msg);
 	else
 		handle_command(conn, &m.msg);
@@ -319,7 +317,7 @@ static void send_old(struct vfui_conn *conn)
 {
 	uint64_t now;
 
-	if (!conn->has_batch)
+	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0)
 		return;
 	now = vfui_clock_now(&conn->options.clock);
 	if (conn->batch_since == 0) {
@@ -385,7 +383,6 @@ int vfui_conn_process(struct vfui_conn *conn, unsigned max)
 
 int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 {
-	uint64_t deadline;
 	int n = 0, r;
 
 	if (vfui_conn_is_forked(conn))
@@ -393,10 +390,9 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 	if (!vfui_conn_take_role(conn))
 		return 0;
 	conn->may_block = true;
-	deadline = vfui_clock_deadline(&conn->options.clock, timeout_ms);
 	r = run_batch(conn, max, false, &n);
 	if (r == 0 && n == 0) {
-		r = vfui_conn_sleep(conn, deadline);
+		r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
 		if (r > 0)
 			r = run_batch(conn, max, !conn->in.is_drained, &n);
 		else if (r == 0 && conn->has_deadlines)

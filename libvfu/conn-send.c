@@ -77,16 +77,15 @@ static bool is_harmless(int error)
 
 /* Sends or queues one message. The lock is held. */
 static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned niov, const int *fds,
-		    unsigned nfds, bool may_block)
+		    unsigned nfds, bool is_reader, bool may_block)
 {
 	size_t size = ((const struct vfu_wire_header *)iov[0].iov_base)->size;
 	int r;
 
 	if (conn->out_status != 0)
 		return conn->out_status;
-	if (nfds == 0 && size < IN_PLACE && vfui_conn_is_reader(conn)) {
+	if (nfds == 0 && size < IN_PLACE && is_reader) {
 		r = vfui_outq_push(&conn->out, iov, niov, NULL, 0);
-		account(conn);
 		conn->has_batch = true;
 		if (r == 0 && conn->out.bytes >= BATCH_BYTES)
 			vfui_conn_flush_locked(conn);
@@ -114,11 +113,11 @@ static void send_rest(struct vfui_conn *conn)
  * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than those it
  * knew. Gives back the lock.
  */
-static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier)
+static void notify_and_unlock(struct vfui_conn *conn, bool is_reader, bool is_earlier)
 {
 	bool wake = false;
 
-	if (!vfui_conn_is_reader(conn)) {
+	if (!is_reader) {
 		send_rest(conn);
 		if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
 			wake = atomic_load(&conn->is_reading)
@@ -139,10 +138,12 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 				      .command = request->command,
 				      .size = sizeof(hdr),
 				      .flags = VFU_WIRE_HEADER_TYPE_REPLY};
-	struct iovec all[VFUI_OUT_IOV] = {{&hdr, sizeof(hdr)}};
+	bool is_reader = vfui_conn_is_reader(conn);
+	struct iovec all[VFUI_OUT_IOV];
 	unsigned n = 1;
 	int r;
 
+	all[0] = (struct iovec){&hdr, sizeof(hdr)};
 	if (status < 0) {
 		hdr.flags |= VFU_WIRE_HEADER_ERROR;
 		hdr.error = (uint32_t)-status;
@@ -156,10 +157,10 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 		hdr.size += (uint32_t)iov[i].iov_len;
 	}
 	vfui_os_lock(&conn->lock);
-	r = transmit(conn, all, n, fds, nfds, vfui_conn_is_reader(conn) && conn->may_block);
+	r = transmit(conn, all, n, fds, nfds, is_reader, is_reader && conn->may_block);
 	if (r == 0)
 		conn->stats->replies_out++;
-	notify_and_unlock(conn, false);
+	notify_and_unlock(conn, is_reader, false);
 	return r;
 }
 
@@ -231,15 +232,16 @@ static int may_send(const struct vfui_conn *conn, size_t size)
 	return 0;
 }
 
-static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
-			 struct vfui_pend **pend)
+static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_reader,
+			 bool is_waiter, struct vfui_pend **pend)
 {
 	const struct vfui_message *info = vfui_message(out->command);
 	struct vfu_wire_header hdr = {.command = (uint16_t)out->command, .size = sizeof(hdr)};
-	struct iovec all[VFUI_OUT_IOV] = {{&hdr, sizeof(hdr)}};
+	struct iovec all[VFUI_OUT_IOV];
 	unsigned n = 1;
 	int r;
 
+	all[0] = (struct iovec){&hdr, sizeof(hdr)};
 	if (info == NULL || out->niov >= VFUI_OUT_IOV)
 		return -EINVAL;
 	for (int i = 0; i < out->niov; i++) {
@@ -253,8 +255,8 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		return r;
 	hdr.id = *pend != NULL ? (*pend)->id : 0;
 	hdr.flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
-	r = transmit(conn, all, n, out->fds, out->nfds,
-		     is_waiter || (vfui_conn_is_reader(conn) && conn->may_block));
+	r = transmit(conn, all, n, out->fds, out->nfds, is_reader,
+		     is_waiter || (is_reader && conn->may_block));
 	if (r == 0)
 		conn->stats->requests_out++;
 	else if (*pend != NULL)
@@ -266,18 +268,19 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 		     uint16_t *id)
 {
 	struct vfui_pend *pend = NULL;
-	bool is_earlier = false;
+	bool is_earlier = false, is_reader;
 	int r;
 
 	if (vfui_conn_is_forked(conn))
 		return -EOWNERDEAD;
+	is_reader = vfui_conn_is_reader(conn);
 	vfui_os_lock(&conn->lock);
-	r = submit_locked(conn, out, is_waiter, &pend);
+	r = submit_locked(conn, out, is_reader, is_waiter, &pend);
 	if (r == 0 && pend != NULL) {
 		*id = pend->id;
 		is_earlier = !is_waiter && vfui_pend_first(&conn->pending) == pend;
 	}
-	notify_and_unlock(conn, is_earlier);
+	notify_and_unlock(conn, is_reader, is_earlier);
 	return r;
 }
 

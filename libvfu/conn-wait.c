@@ -36,10 +36,9 @@ static int busy_poll(struct vfui_conn *conn)
 }
 
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */
-static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, struct pollfd *pfd)
+static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events)
 {
 	struct vfui_pend *first;
-	int64_t left;
 	bool is_long;
 
 	vfui_os_lock(&conn->lock);
@@ -48,13 +47,14 @@ static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, struct p
 	conn->has_batch = false;
 	first = vfui_pend_first(&conn->pending);
 	conn->has_deadlines = first != NULL;
-	if (first != NULL && first->deadline < deadline)
-		deadline = first->deadline;
-	left = vfui_clock_left(&conn->options.clock, deadline);
-	pfd->events = conn->out.bytes > 0 ? POLLIN | POLLOUT : POLLIN;
+	if (first != NULL) {
+		int64_t pending = vfui_clock_left(&conn->options.clock, first->deadline);
+
+		left = pending >= 0 && (left < 0 || pending < left) ? pending : left;
+	}
+	*events = conn->out.bytes > 0 ? POLLIN | POLLOUT : POLLIN;
 	is_long = left < 0 || left >= LONG_NS;
-	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout &&
-						      !conn->in.is_direct
+	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
 					      : VFUI_IN_POLL);
 	vfui_os_unlock(&conn->lock);
@@ -76,15 +76,14 @@ static int sleep_in_poll(struct vfui_conn *conn, short events, int64_t left)
 	return (pfds[0].revents & ~POLLOUT) != 0 ? vfui_conn_receive(conn, true) : 0;
 }
 
-int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline)
+int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 {
-	struct pollfd pfd;
-	int64_t left;
+	short events;
 	int r;
 
 	if (!conn->has_recv_timeout)
 		conn->has_recv_timeout = vfui_sock_set_timeout(conn->fd, TICK_MS) == 0;
-	left = prepare_sleep(conn, deadline, &pfd);
+	left = prepare_sleep(conn, left, &events);
 	if (conn->options.values[VFU_OPT_BUSY_POLL_US] > 0) {
 		r = busy_poll(conn);
 		if (r != 0) {
@@ -93,7 +92,7 @@ int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline)
 		}
 	}
 	if (atomic_load_explicit(&conn->sleeping, memory_order_relaxed) == VFUI_IN_POLL)
-		return sleep_in_poll(conn, pfd.events, left);
+		return sleep_in_poll(conn, events, left);
 	r = vfui_conn_receive(conn, false);
 	atomic_store(&conn->sleeping, VFUI_AWAKE);
 	return r;
@@ -120,7 +119,7 @@ static int turn(struct vfui_conn *conn, uint64_t deadline)
 	r = vfui_conn_handle_one(conn);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = vfui_conn_sleep(conn, deadline);
+	r = vfui_conn_sleep(conn, vfui_clock_left(&conn->options.clock, deadline));
 	if (r > 0)
 		return 0;
 	if (r == -EINTR)

@@ -260,15 +260,16 @@ static void collect_fds(struct msghdr *msg, struct vfui_fds *fds)
 }
 
 ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
-		       bool dontwait)
+		       enum vfui_sock_wait wait)
 {
+	static const int flags[] = {
+		[VFUI_SOCK_NOW] = MSG_DONTWAIT, [VFUI_SOCK_SOME] = 0, [VFUI_SOCK_ALL] = MSG_WAITALL};
 	union control control;
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 			     .msg_iovlen = niov,
 			     .msg_control = control.data,
 			     .msg_controllen = sizeof(control.data)};
-	int flags = MSG_CMSG_CLOEXEC | (dontwait ? MSG_DONTWAIT : 0);
-	ssize_t n = vfui_os_recvmsg(fd, &msg, flags);
+	ssize_t n = vfui_os_recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | flags[wait]);
 
 	fds->n = 0;
 	if (n < 0)

@@ -41,11 +41,12 @@ int vfui_sock_kind(int fd);
 
 /*
  * Receives bytes, and descriptors if some came with them (close-on-exec, fds->n of them, at most VFUI_FDS_MAX).
- * 0: the peer closed. -EAGAIN: nothing there (dontwait) or the receive timeout is over.
- * -EBADMSG: more descriptors came than fit; all are closed.
+ * Waits for nothing, for some bytes, or for all that fit. 0: the peer closed. -EAGAIN: nothing there, or
+ * the receive timeout is over. -EBADMSG: more descriptors came than fit; all are closed.
  */
+enum vfui_sock_wait { VFUI_SOCK_NOW, VFUI_SOCK_SOME, VFUI_SOCK_ALL };
 ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
-		       bool dontwait);
+		       enum vfui_sock_wait wait);
 /* Sends bytes with nfds descriptors, which stay the caller's. Never blocks (-EAGAIN), raises no signal. */
 ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int *fds,
 		       unsigned nfds);
