@@ -115,6 +115,8 @@ static void setup(void)
 		guest[i] = (uint8_t)(i * 7 + (i >> 9));
 	cl = vfu_client_new();
 	ck_assert_ptr_nonnull(cl);
+	/* Under valgrind, on a busy machine, things take long. */
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 50000), 0);
 	ck_assert_int_eq(vfu_client_connect(cl, path), 0);
 }
 
