@@ -562,7 +562,7 @@ START_TEST(late_reply)
 	struct vfu_stats stats;
 	uint64_t buf = 0;
 
-	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 100), 0);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 1500), 0);
 	script_connect(&far, cl, is_late);
 	ck_assert_int_eq(vfu_client_region_read(cl, 0, 0, &buf, 8), -ETIMEDOUT);
 	ck_assert_int_eq(vfu_client_reset(cl), 0);
@@ -1032,7 +1032,10 @@ START_TEST(serves_while_idle)
 {
 	script_connect(&far, cl, dma_alone);
 	ck_assert_int_eq(vfu_client_dma_map(cl, 0, 4096, 1, data, -1, 0), 0);
-	ck_assert_int_eq(vfu_client_serve(cl, 150), 10);
+	for (int n = 0, served = 0; served < 10; served += n) {
+		n = vfu_client_serve(cl, 50);
+		ck_assert_int_ge(n, 0);
+	}
 	ck_assert_int_eq(vfu_client_serve(cl, -1), -ENOTCONN);
 	finish();
 }
