@@ -3,6 +3,8 @@
 --
 -- How spec names become Python names.
 
+local text = require "text"
+
 local M = {}
 
 M.banner = [[
@@ -33,6 +35,18 @@ end
 -- A string literal.
 function M.quote(s)
 	return '"' .. s:gsub('[\\"]', "\\%0") .. '"'
+end
+
+-- A long string as several literals, a line each, in parentheses.
+function M.strings(s, indent)
+	local out = {}
+	for line in text.wrap(s, 88 - #indent):gmatch("[^\n]+") do
+		out[#out + 1] = line
+	end
+	for i, line in ipairs(out) do
+		out[i] = indent .. M.quote(out[i + 1] and line .. " " or line)
+	end
+	return "(\n" .. table.concat(out, "\n") .. "\n" .. indent:sub(1, -5) .. ")"
 end
 
 function M.boolean(v)

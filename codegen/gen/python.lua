@@ -554,9 +554,9 @@ local function message(m)
 	local function class_of(part)
 		return part.size > 0 and pyname.part(part) or "None"
 	end
-	return ("%s: Message(%s, %s, %s, %s, %s, %s, %s,\n    %s, %s, %s, %s,\n%s),"):format(command, command,
+	return ("%s: Message(\n    %s, %s, %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
 		quote(m.from), quote(m.status), quote(m.class), value(m.fence), value(m.quiesce), value(m.post),
-		class_of(m.request), class_of(m.reply), pyname.check(m.request), pyname.check(m.reply), "    " .. quote(m.doc))
+		class_of(m.request), class_of(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
 end
 
 return function(model)

@@ -5,7 +5,7 @@ protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" 
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
 	request = {
-		
+
 	},
 	reply = none,
 }
