@@ -149,7 +149,7 @@ ssize_t vfui_in_read(struct vfui_in *in, int fd, bool dontwait)
 {
 	struct vfui_fds fds;
 	struct iovec iov;
-	bool is_whole;
+	bool is_whole = false;
 	ssize_t n = choose_room(in, &iov, &is_whole);
 
 	if (n < 0)

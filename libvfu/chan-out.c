@@ -124,18 +124,22 @@ static int push_from(struct vfui_outq *queue, const struct iovec *iov, unsigned 
 int vfui_outq_push(struct vfui_outq *queue, const struct iovec *iov, unsigned niov, const int *fds,
 		   unsigned nfds)
 {
-	struct vfui_out_item *item = from_node(queue->items.prev);
-	size_t len = iov_len(iov, niov);
-
-	/* Most messages are small, and join others. */
-	if (nfds == 0 && !vfui_list_is_empty(&queue->items) && item->fds.n == 0 &&
-	    vfui_buf_room(&item->buf) >= len) {
-		for (unsigned i = 0; i < niov; i++)
-			vfui_buf_append(&item->buf, iov[i].iov_base, iov[i].iov_len);
-		queue->bytes += len;
-		return 0;
-	}
 	return push_from(queue, iov, niov, 0, fds, nfds);
+}
+
+void *vfui_outq_extend(struct vfui_outq *queue, size_t len)
+{
+	struct vfui_out_item *item = from_node(queue->items.prev);
+	void *place;
+
+	if (vfui_list_is_empty(&queue->items) || item->fds.n > 0 || vfui_buf_room(&item->buf) < len)
+		item = add_item(queue, len);
+	if (item == NULL)
+		return NULL;
+	place = item->buf.data + item->buf.end;
+	item->buf.end += len;
+	queue->bytes += len;
+	return place;
 }
 
 /* ---- sending ---- */

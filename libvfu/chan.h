@@ -109,6 +109,8 @@ void vfui_outq_fini(struct vfui_outq *queue);
 /* Appends a copy of a message of at most VFUI_OUT_IOV pieces: 0, -ENOMEM, -EMFILE. */
 int vfui_outq_push(struct vfui_outq *queue, const struct iovec *iov, unsigned niov, const int *fds,
 		   unsigned nfds);
+/* Appends room for a message of len bytes without descriptors, to be filled at once. NULL: out of memory. */
+void *vfui_outq_extend(struct vfui_outq *queue, size_t len);
 /* Sends as much as goes: 0 if nothing is left, -EAGAIN, or why nothing can be sent any more. */
 int vfui_outq_flush(struct vfui_outq *queue, int fd);
 /*

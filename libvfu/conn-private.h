@@ -36,6 +36,7 @@ struct vfui_conn {
 	bool has_deadlines;   /* when it last looked, some request was waiting for its reply */
 	bool may_block;       /* inside a call that may sleep */
 	bool has_recv_timeout;
+	unsigned turns;            /* messages handled in waits */
 	uint64_t requests_in;      /* not added to the counters yet */
 	uint64_t received_counted; /* bytes that were */
 
@@ -58,8 +59,9 @@ struct vfui_conn {
 	int out_status; /* not 0: nothing can be sent any more */
 	bool is_direct; /* the reply to direct_id goes straight to its sink */
 	uint16_t direct_id;
-	bool is_ready; /* complete messages are buffered; true to fact while nobody reads */
-	bool is_armed; /* an event loop may be sleeping on what it learnt from pollfds or timeout */
+	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
+	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */
+	bool is_put_off; /* and that was to leave the socket alone while another thread reads */
 	struct vfu_stats own_stats, *stats;
 };
 
@@ -89,8 +91,8 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 
 /* ---- conn-read.c ---- */
 
-/* Takes the reader role: false if another thread has it. */
-bool vfui_conn_take_role(struct vfui_conn *conn);
+/* Takes the reader role: false if another thread has it. is_loop: the event loop, which thus is awake. */
+bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop);
 /* Sends what is queued, ends all requests if the connection failed, and gives the role back. */
 void vfui_conn_drop_role(struct vfui_conn *conn);
 /* Handles one buffered message: 1, 0 if none is complete, or what failed the connection. */

@@ -31,7 +31,7 @@ bool vfui_conn_is_reader(struct vfui_conn *conn)
 			     pthread_self());
 }
 
-bool vfui_conn_take_role(struct vfui_conn *conn)
+bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
 {
 	bool is_free;
 
@@ -40,7 +40,7 @@ bool vfui_conn_take_role(struct vfui_conn *conn)
 	if (is_free) {
 		atomic_store_explicit(&conn->reader, pthread_self(), memory_order_relaxed);
 		atomic_store_explicit(&conn->is_reading, true, memory_order_release);
-		conn->is_armed = false;
+		conn->is_armed = conn->is_armed && !is_loop;
 		conn->has_deadlines = conn->pending.nwaiting > 0;
 	}
 	vfui_os_unlock(&conn->lock);
@@ -55,6 +55,13 @@ void vfui_conn_count_in(struct vfui_conn *conn)
 	conn->requests_in = 0;
 }
 
+/* Whether an event loop that sleeps has something to do, now that nobody reads. The lock is held. */
+static bool must_wake_loop(const struct vfui_conn *conn)
+{
+	return conn->is_armed && (conn->is_ready || conn->is_put_off || conn->out.bytes > 0 ||
+				  conn->pending.nwaiting > 0);
+}
+
 void vfui_conn_drop_role(struct vfui_conn *conn)
 {
 	bool wake;
@@ -67,7 +74,8 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 	vfui_conn_count_in(conn);
 	conn->is_ready = vfui_in_is_ready(&conn->in);
 	atomic_store_explicit(&conn->is_reading, false, memory_order_release);
-	wake = conn->is_armed;
+	wake = must_wake_loop(conn);
+	conn->is_put_off = false;
 	if (atomic_load(&conn->sleepers) > 0) {
 		atomic_fetch_add(&conn->events, 1);
 		vfui_os_cond_broadcast(&conn->cond);
@@ -369,7 +377,7 @@ int vfui_conn_process(struct vfui_conn *conn, unsigned max)
 
 	if (vfui_conn_is_forked(conn))
 		return -EOWNERDEAD;
-	if (!vfui_conn_take_role(conn))
+	if (!vfui_conn_take_role(conn, true))
 		return 0;
 	conn->may_block = false;
 	if (conn->owns_wake_fd && atomic_load_explicit(&conn->is_poked, memory_order_relaxed))
@@ -387,9 +395,11 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 
 	if (vfui_conn_is_forked(conn))
 		return -EOWNERDEAD;
-	if (!vfui_conn_take_role(conn))
+	if (!vfui_conn_take_role(conn, true))
 		return 0;
 	conn->may_block = true;
+	if (conn->has_deadlines)
+		vfui_conn_expire(conn);
 	r = run_batch(conn, max, false, &n);
 	if (r == 0 && n == 0) {
 		r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);

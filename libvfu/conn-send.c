@@ -75,6 +75,24 @@ static bool is_harmless(int error)
 	       error == -EMSGSIZE || error == -ETOOMANYREFS;
 }
 
+/* Queues a small message behind others of the reading thread, which sends them together. */
+static int add_to_batch(struct vfui_conn *conn, const struct iovec *iov, unsigned niov, size_t size)
+{
+	uint8_t *place = vfui_outq_extend(&conn->out, size);
+
+	if (place == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < niov; i++) {
+		if (iov[i].iov_len > 0)
+			memcpy(place, iov[i].iov_base, iov[i].iov_len);
+		place += iov[i].iov_len;
+	}
+	conn->has_batch = true;
+	if (conn->out.bytes >= BATCH_BYTES)
+		vfui_conn_flush_locked(conn);
+	return 0;
+}
+
 /* Sends or queues one message. The lock is held. */
 static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned niov, const int *fds,
 		    unsigned nfds, bool is_reader, bool may_block)
@@ -84,13 +102,8 @@ static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned ni
 
 	if (conn->out_status != 0)
 		return conn->out_status;
-	if (nfds == 0 && size < IN_PLACE && is_reader) {
-		r = vfui_outq_push(&conn->out, iov, niov, NULL, 0);
-		conn->has_batch = true;
-		if (r == 0 && conn->out.bytes >= BATCH_BYTES)
-			vfui_conn_flush_locked(conn);
-		return r;
-	}
+	if (nfds == 0 && size < IN_PLACE && is_reader)
+		return add_to_batch(conn, iov, niov, size);
 	r = vfui_outq_send(&conn->out, conn->fd, iov, niov, fds, nfds, may_block ? PATIENCE_MS : 0);
 	account(conn);
 	return r < 0 && !is_harmless(r) ? out_failed(conn) : r;

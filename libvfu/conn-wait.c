@@ -17,6 +17,9 @@
 /* A sleep at least this long may be such a receive instead of a poll and a receive. */
 #define LONG_NS (200 * (int64_t)VFUI_MS)
 
+/* Messages after which a wait looks at the clock although there are more. */
+#define TURNS 64
+
 /* How long a wait sleeps on another thread's reading before it looks for signals. */
 #define SLICE_NS (100 * (int64_t)VFUI_MS)
 
@@ -106,6 +109,14 @@ static bool is_interrupted(struct vfui_conn *conn)
 	       conn->options.interrupt(conn->options.interrupt_user) != 0;
 }
 
+/* Ends requests, and then this wait, if their time is up. */
+static int check_time(struct vfui_conn *conn, uint64_t deadline)
+{
+	if (conn->has_deadlines)
+		vfui_conn_expire(conn);
+	return vfui_clock_left(&conn->options.clock, deadline) == 0 ? -ETIMEDOUT : 0;
+}
+
 /* One message, or one sleep. 0, or why the wait ends. */
 static int turn(struct vfui_conn *conn, uint64_t deadline)
 {
@@ -117,8 +128,11 @@ static int turn(struct vfui_conn *conn, uint64_t deadline)
 			return -EDEADLK;
 	}
 	r = vfui_conn_handle_one(conn);
-	if (r != 0)
-		return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	/* A peer that never falls silent does not stop the clock. */
+	if (r > 0)
+		return ++conn->turns % TURNS == 0 ? check_time(conn, deadline) : 0;
 	r = vfui_conn_sleep(conn, vfui_clock_left(&conn->options.clock, deadline));
 	if (r > 0)
 		return 0;
@@ -126,9 +140,7 @@ static int turn(struct vfui_conn *conn, uint64_t deadline)
 		return is_interrupted(conn) ? -EINTR : 0;
 	if (r < 0)
 		return r;
-	if (conn->has_deadlines)
-		vfui_conn_expire(conn);
-	return vfui_clock_left(&conn->options.clock, deadline) == 0 ? -ETIMEDOUT : 0;
+	return check_time(conn, deadline);
 }
 
 static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
@@ -183,7 +195,7 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 			return 0;
 		if (r < 0)
 			return r;
-		if (vfui_conn_take_role(conn)) {
+		if (vfui_conn_take_role(conn, false)) {
 			r = wait_as_reader(conn, ready, arg, deadline);
 			vfui_conn_drop_role(conn);
 			return r;
@@ -336,6 +348,8 @@ int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n)
 		events = atomic_load(&conn->is_full) ? 0 : POLLIN;
 		if (conn->out.bytes > 0)
 			events |= POLLOUT;
+	} else {
+		conn->is_put_off = true;
 	}
 	vfui_os_unlock(&conn->lock);
 	if (n > 0)

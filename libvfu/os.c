@@ -106,6 +106,11 @@ int vfui_os_open_path(const char *path)
 	return (int)result(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
 }
 
+int vfui_os_link(const char *from, const char *to)
+{
+	return (int)result(link(from, to));
+}
+
 int vfui_os_unlink(const char *path)
 {
 	return (int)result(unlink(path));

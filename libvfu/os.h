@@ -36,6 +36,7 @@ int vfui_os_lstat(const char *path, struct stat *st);
 int vfui_os_open_dir(const char *path);
 /* Names a file, of any kind, without opening it. */
 int vfui_os_open_path(const char *path);
+int vfui_os_link(const char *from, const char *to);
 int vfui_os_unlink(const char *path);
 int vfui_os_readlink(const char *path, char *buf, size_t size);
 ssize_t vfui_os_read(int fd, void *buf, size_t len);

@@ -19,6 +19,9 @@ struct place {
 	int dir;
 };
 
+/* Room for what a socket's name ends in until it has its own: ".PID.FD". */
+#define SUFFIX 20
+
 static const char *path_of(const char *address)
 {
 	static const char prefix[] = "unix:";
@@ -49,7 +52,7 @@ static int place_shorten(struct place *place, const char *path, struct vfu_err *
 				    "the directory of %s cannot be opened", path);
 	n = snprintf(place->addr.sun_path, sizeof(place->addr.sun_path), "/proc/self/fd/%d%s",
 		     place->dir, name);
-	if (n < 0 || (size_t)n >= sizeof(place->addr.sun_path)) {
+	if (n < 0 || (size_t)n + SUFFIX >= sizeof(place->addr.sun_path)) {
 		vfui_os_close(place->dir);
 		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long",
 				    path);
@@ -66,7 +69,7 @@ static int place_init(struct place *place, const char *address, struct vfu_err *
 	*place = (struct place){.addr.sun_family = AF_UNIX, .dir = -1};
 	if (len == 0)
 		return vfui_err_set(err, -EINVAL, NULL, 0, "the socket address is empty");
-	if (len < sizeof(place->addr.sun_path))
+	if (len + SUFFIX < sizeof(place->addr.sun_path))
 		memcpy(place->addr.sun_path, path, len);
 	else
 		r = place_shorten(place, path, err);
@@ -121,38 +124,50 @@ int vfui_sock_connect(const char *address, unsigned timeout_ms, struct vfu_err *
 	return fd;
 }
 
-/* Binds; a socket file left behind by a dead server is replaced. */
-static int bind_place(int fd, const struct place *place)
+/* Gives a bound socket its place; a socket file left behind by a dead server is replaced. */
+static int link_place(const char *made, const struct place *place)
 {
-	const struct sockaddr *addr = (const struct sockaddr *)&place->addr;
-	int r = vfui_os_bind(fd, addr, place->len);
+	const char *path = place->addr.sun_path;
+	int r = vfui_os_link(made, path);
 	struct stat st;
 	int probe;
 
-	if (r != -EADDRINUSE || vfui_os_lstat(place->addr.sun_path, &st) < 0 ||
-	    !S_ISSOCK(st.st_mode))
+	if (r != -EEXIST)
 		return r;
+	if (vfui_os_lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return -EADDRINUSE;
 	probe = connect_place(place, 1);
 	if (probe != -ECONNREFUSED) {
 		vfui_os_close(probe);
-		return r;
+		return -EADDRINUSE;
 	}
-	r = vfui_os_unlink(place->addr.sun_path);
-	return r < 0 ? r : vfui_os_bind(fd, addr, place->len);
+	r = vfui_os_unlink(path);
+	if (r == 0)
+		r = vfui_os_link(made, path);
+	return r == -EEXIST ? -EADDRINUSE : r;
 }
 
+/*
+ * The socket listens before it gets its name: whoever sees the file can connect to it, and of two
+ * servers that start at once one fails.
+ */
 static int listen_place(const struct place *place)
 {
 	int fd = vfui_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+	struct sockaddr_un made = place->addr;
+	size_t len = strlen(made.sun_path);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = bind_place(fd, place);
+	snprintf(made.sun_path + len, sizeof(made.sun_path) - len, ".%d.%d", (int)vfui_os_getpid(),
+		 fd);
+	r = vfui_os_bind(fd, (const struct sockaddr *)&made, sizeof(made));
 	if (r == 0) {
 		r = vfui_os_listen(fd, 16);
-		if (r < 0)
-			vfui_os_unlink(place->addr.sun_path);
+		if (r == 0)
+			r = link_place(made.sun_path, place);
+		vfui_os_unlink(made.sun_path);
 	}
 	if (r < 0) {
 		vfui_os_close(fd);
@@ -262,8 +277,9 @@ static void collect_fds(struct msghdr *msg, struct vfui_fds *fds)
 ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
 		       enum vfui_sock_wait wait)
 {
-	static const int flags[] = {
-		[VFUI_SOCK_NOW] = MSG_DONTWAIT, [VFUI_SOCK_SOME] = 0, [VFUI_SOCK_ALL] = MSG_WAITALL};
+	static const int flags[] = {[VFUI_SOCK_NOW] = MSG_DONTWAIT,
+				    [VFUI_SOCK_SOME] = 0,
+				    [VFUI_SOCK_ALL] = MSG_WAITALL};
 	union control control;
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
 			     .msg_iovlen = niov,

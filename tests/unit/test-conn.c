@@ -893,6 +893,62 @@ START_TEST(other_threads_wake_the_loop)
 }
 END_TEST
 
+/* A peer that answers a read and sends two commands in the same breath. */
+static void *answer_and_more(void *arg)
+{
+	struct peer_msg *all = malloc(2 * sizeof(*all)), *m = all + 1;
+	size_t size;
+
+	(void)arg;
+	do {
+		ck_assert_uint_gt(peer_get(end.peer, m, NULL, NULL), 0);
+	} while (m->hdr.flags == REPLY);
+	memset(m->payload + 16, 0, 4);
+	size = peer_build(all, m->hdr.id, READ, REPLY, m->payload, 20);
+	size += peer_build(m, 1, DMA_READ, 0, NULL, 16);
+	memmove((uint8_t *)all + 36, m, 32);
+	memmove((uint8_t *)all + 68, m, 32);
+	peer_send(end.peer, all, size + 32, NULL, 0);
+	free(all);
+	return NULL;
+}
+
+static void *one_call(void *arg)
+{
+	*(int *)arg = call_read(4, -1, (uint8_t[4]){0}, NULL);
+	return NULL;
+}
+
+/* A caller's thread takes its reply and leaves what came behind it to the loop, which sleeps. */
+START_TEST(what_a_caller_leaves_wakes_the_loop)
+{
+	pthread_t peer, caller;
+	int status = 1;
+
+	open_default(false);
+	for (unsigned i = 0; i < 20; i++) {
+		struct pollfd pfds[2];
+
+		vfui_conn_pollfds(end.conn, pfds, 2);
+		ck_assert_int_eq(vfui_conn_timeout(end.conn), -1);
+		pthread_create(&peer, NULL, answer_and_more, NULL);
+		pthread_create(&caller, NULL, one_call, &status);
+		while (end.commands < 2 * i + 2) {
+			/* Without the socket, which would hide a wake-up that is missing. */
+			ck_assert_int_eq(poll(pfds + 1, 1, 2000), 1);
+			ck_assert_int_ge(vfui_conn_process(end.conn, 0), 0);
+			vfui_conn_pollfds(end.conn, pfds, 2);
+		}
+		pthread_join(caller, NULL);
+		pthread_join(peer, NULL);
+		ck_assert_int_eq(status, 0);
+		ck_assert_uint_eq(end.commands, 2 * i + 2);
+		vfui_conn_process(end.conn, 0);
+	}
+	close_end();
+}
+END_TEST
+
 /* A failure from another thread ends a blocking receive at once. */
 static void *fail_it(void *arg)
 {
@@ -954,6 +1010,7 @@ int main(void)
 	tcase_add_test(tcase, descriptors_run_out_anywhere);
 	tcase_add_test(tcase, options_have_ranges);
 	tcase_add_test(tcase, other_threads_wake_the_loop);
+	tcase_add_test(tcase, what_a_caller_leaves_wakes_the_loop);
 	tcase_add_test(tcase, failing_ends_sleeps);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
