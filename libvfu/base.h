@@ -16,7 +16,10 @@
 /* The structure that holds *ptr as its member. */
 #define vfui_container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-/* Has the compiler check arguments like printf's: fmt is parameter number f, its values start at a. */
+/*
+ * Has the compiler check arguments like printf's: fmt is parameter number f, its values start at
+ * a.
+ */
 #define VFUI_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 static inline size_t vfui_min(size_t a, size_t b)

@@ -39,7 +39,10 @@ static inline void vfui_buf_append(struct vfui_buf *buf, const void *data, size_
 }
 /* Drops len bytes at the start. Once empty, filling begins at the front again. */
 void vfui_buf_consume(struct vfui_buf *buf, size_t len);
-/* Makes room for len more bytes by moving what is there to the front, or to a larger block: 0 or -ENOMEM. */
+/*
+ * Makes room for len more bytes by moving what is there to the front, or to a larger block: 0 or
+ * -ENOMEM.
+ */
 int vfui_buf_reserve(struct vfui_buf *buf, size_t len);
 
 #endif

@@ -193,10 +193,10 @@ static bool takes_fds(const struct vfu_wire_header *hdr)
 enum owner { OWNER_NEXT, OWNER_LATER, OWNER_UNKNOWN };
 
 /*
- * Whose descriptors they are: of the last message that begins in the read and may have some; failing
- * that, of the message that was being read; failing that, of the last that begins there. The kernel
- * ends a read behind the segment that carries descriptors, and merges only plain ones in front of it.
- * UNKNOWN: the next message might be it, but a later header is not complete.
+ * Whose descriptors they are: of the last message that begins in the read and may have some;
+ * failing that, of the message that was being read; failing that, of the last that begins there.
+ * The kernel ends a read behind the segment that carries descriptors, and merges only plain ones
+ * in front of it. UNKNOWN: the next message might be it, but a later header is not complete.
  */
 static enum owner find_owner(const struct vfui_in *in, const struct vfui_in_mark *mark)
 {

@@ -11,7 +11,10 @@
 #include "chan.h"
 #include "sock.h"
 
-/* Whole messages in order. With descriptors: exactly one message, sent alone so that they are its own. */
+/*
+ * Whole messages in order. With descriptors: exactly one message, sent alone so that they are its
+ * own.
+ */
 struct vfui_out_item {
 	struct vfui_list node;
 	struct vfui_buf buf;
@@ -187,8 +190,10 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd)
 	return 0;
 }
 
-/* Waits until the peer has read some. Not longer than that it sends something itself: then it may well
- * wait for us to read. */
+/*
+ * Waits until the peer has read some. Not longer than that it sends something itself: then it may
+ * well wait for us to read.
+ */
 static bool wait_writable(int fd, unsigned patience_ms)
 {
 	struct pollfd pfd = {.fd = fd, .events = POLLIN | POLLOUT};
@@ -210,8 +215,8 @@ static void iov_skip(struct iovec *iov, unsigned niov, size_t len)
 }
 
 /*
- * Sends what is queued in at most one plain item, then the message, as far as it goes. Returns how many
- * bytes of the message went, or why nothing can be sent any more.
+ * Sends what is queued in at most one plain item, then the message, as far as it goes. Returns how
+ * many bytes of the message went, or why nothing can be sent any more.
  */
 static ssize_t send_in_place(struct vfui_outq *queue, int fd, const struct iovec *iov,
 			     unsigned niov, const int *fds, unsigned nfds, unsigned patience_ms)

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * chan.h - one socket as a stream of messages: a reader that can stop anywhere, and an outgoing queue.
+ * chan.h - one socket as a stream of messages: a reader that can stop anywhere, and an outgoing
+ * queue.
  */
 #ifndef VFUI_CHAN_H
 #define VFUI_CHAN_H
@@ -26,7 +27,9 @@ struct vfui_in_block {
 	unsigned pins;
 };
 
-/* Descriptors that arrived with bytes [from, to) of the stream and whose message is not known yet. */
+/*
+ * Descriptors that arrived with bytes [from, to) of the stream and whose message is not known yet.
+ */
 struct vfui_in_mark {
 	uint64_t from, to;
 	struct vfui_fds fds;
@@ -38,7 +41,9 @@ struct vfui_in {
 	struct vfui_in_block *block;
 	uint64_t pos;      /* in the stream: of the next message */
 	uint64_t received; /* bytes of the stream so far */
-	/* The rest of the next message goes not to the block but straight to sink (NULL: nowhere). */
+	/*
+	 * The rest of the next message goes not to the block but straight to sink (NULL: nowhere).
+	 */
 	bool is_direct;
 	uint8_t *sink;
 	size_t direct_left;
@@ -59,8 +64,9 @@ int vfui_in_init(struct vfui_in *in);
 /* Messages handed out must have been released. */
 void vfui_in_fini(struct vfui_in *in);
 /*
- * One receive. If it may wait it does so for all of a large message, else for some bytes. Bytes, 0 at the end of the stream, or -EAGAIN, -EINTR, -ENOMEM, what the socket says,
- * -EBADMSG (too many descriptors at once), -EPROTO (descriptors strewn over a message).
+ * One receive. If it may wait it does so for all of a large message, else for some bytes. Bytes, 0
+ * at the end of the stream, or -EAGAIN, -EINTR, -ENOMEM, what the socket says, -EBADMSG (too many
+ * descriptors at once), -EPROTO (descriptors strewn over a message).
  */
 ssize_t vfui_in_read(struct vfui_in *in, int fd, bool dontwait);
 /* Copies the header of the next message; false: it is not all there. */
@@ -74,8 +80,8 @@ static inline bool vfui_in_head(const struct vfui_in *in, struct vfu_wire_header
 	return true;
 }
 /*
- * Hands out the next message, whose header the caller has seen, put into out->msg.hdr and found sound:
- * true, or false if it is not complete.
+ * Hands out the next message, whose header the caller has seen, put into out->msg.hdr and found
+ * sound: true, or false if it is not complete.
  */
 bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out);
 /* Both, for headers known to be sound. */
@@ -85,8 +91,8 @@ void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out);
 /* A complete message is there. */
 bool vfui_in_is_ready(const struct vfui_in *in);
 /*
- * Receives the rest of the next message from payload byte skip on to sink, which must have room. False:
- * not done, because it is complete, or skip bytes of payload are not there yet. Not twice.
+ * Receives the rest of the next message from payload byte skip on to sink, which must have room.
+ * False: not done, because it is complete, or skip bytes of payload are not there yet. Not twice.
  */
 bool vfui_in_set_direct(struct vfui_in *in, size_t skip, void *sink);
 /* From now on the rest goes nowhere. */
@@ -109,15 +115,18 @@ void vfui_outq_fini(struct vfui_outq *queue);
 /* Appends a copy of a message of at most VFUI_OUT_IOV pieces: 0, -ENOMEM, -EMFILE. */
 int vfui_outq_push(struct vfui_outq *queue, const struct iovec *iov, unsigned niov, const int *fds,
 		   unsigned nfds);
-/* Appends room for a message of len bytes without descriptors, to be filled at once. NULL: out of memory. */
+/*
+ * Appends room for a message of len bytes without descriptors, to be filled at once. NULL: out of
+ * memory.
+ */
 void *vfui_outq_extend(struct vfui_outq *queue, size_t len);
 /* Sends as much as goes: 0 if nothing is left, -EAGAIN, or why nothing can be sent any more. */
 int vfui_outq_flush(struct vfui_outq *queue, int fd);
 /*
- * Sends a message after all that is queued, from where it lies as far as the socket takes it; the rest
- * is queued as a copy. patience_ms: how long to wait for the peer to read before copying. 0: sent or
- * queued; -ENOMEM, -EMFILE: nothing of it was; -ECONNABORTED: cut in the middle, the stream is lost; else
- * why nothing can be sent any more.
+ * Sends a message after all that is queued, from where it lies as far as the socket takes it; the
+ * rest is queued as a copy. patience_ms: how long to wait for the peer to read before copying. 0:
+ * sent or queued; -ENOMEM, -EMFILE: nothing of it was; -ECONNABORTED: cut in the middle, the
+ * stream is lost; else why nothing can be sent any more.
  */
 int vfui_outq_send(struct vfui_outq *queue, int fd, const struct iovec *iov, unsigned niov,
 		   const int *fds, unsigned nfds, unsigned patience_ms);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * conn-private.h - what the files of the connection share: conn.c its life, conn-send.c, conn-read.c, conn-wait.c.
+ * conn-private.h - what the files of the connection share: conn.c its life, conn-send.c,
+ * conn-read.c, conn-wait.c.
  */
 #ifndef VFUI_CONN_PRIVATE_H
 #define VFUI_CONN_PRIVATE_H
@@ -91,7 +92,10 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 
 /* ---- conn-read.c ---- */
 
-/* Takes the reader role: false if another thread has it. is_loop: the event loop, which thus is awake. */
+/*
+ * Takes the reader role: false if another thread has it. is_loop: the event loop, which thus is
+ * awake.
+ */
 bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop);
 /* Sends what is queued, ends all requests if the connection failed, and gives the role back. */
 void vfui_conn_drop_role(struct vfui_conn *conn);
@@ -107,8 +111,8 @@ void vfui_conn_count_in(struct vfui_conn *conn);
 /* ---- conn-wait.c ---- */
 
 /*
- * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to the
- * next deadline, for something to come, and receives it: as vfui_conn_receive.
+ * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to
+ * the next deadline, for something to come, and receives it: as vfui_conn_receive.
  */
 int vfui_conn_sleep(struct vfui_conn *conn, int64_t left);
 

@@ -55,7 +55,9 @@ void vfui_conn_count_in(struct vfui_conn *conn)
 	conn->requests_in = 0;
 }
 
-/* Whether an event loop that sleeps has something to do, now that nobody reads. The lock is held. */
+/*
+ * Whether an event loop that sleeps has something to do, now that nobody reads. The lock is held.
+ */
 static bool must_wake_loop(const struct vfui_conn *conn)
 {
 	return conn->is_armed && (conn->is_ready || conn->is_put_off || conn->out.bytes > 0 ||

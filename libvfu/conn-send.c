@@ -109,7 +109,9 @@ static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned ni
 	return r < 0 && !is_harmless(r) ? out_failed(conn) : r;
 }
 
-/* The reader sleeps in a receive, which nothing but the peer can end: send what is left ourselves. */
+/*
+ * The reader sleeps in a receive, which nothing but the peer can end: send what is left ourselves.
+ */
 static void send_rest(struct vfui_conn *conn)
 {
 	struct pollfd pfd = {.fd = conn->fd, .events = POLLOUT};
@@ -123,8 +125,8 @@ static void send_rest(struct vfui_conn *conn)
 }
 
 /*
- * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than those it
- * knew. Gives back the lock.
+ * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than
+ * those it knew. Gives back the lock.
  */
 static void notify_and_unlock(struct vfui_conn *conn, bool is_reader, bool is_earlier)
 {

@@ -158,7 +158,10 @@ static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void
 	return r != 0 && ready(arg) ? 0 : r;
 }
 
-/* Sleeps until the reader handled something or stops reading. event: the number before ready() was asked. */
+/*
+ * Sleeps until the reader handled something or stops reading. event: the number before ready() was
+ * asked.
+ */
 static int wait_asleep(struct vfui_conn *conn, unsigned event, uint64_t deadline)
 {
 	int64_t left = vfui_clock_left(&conn->options.clock, deadline);

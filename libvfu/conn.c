@@ -56,7 +56,9 @@ void vfui_conn_options_init(struct vfui_conn_options *options)
 
 /* ---- life ---- */
 
-/* What holds before VERSION: our options for what we accept, the protocol's defaults for the peer. */
+/*
+ * What holds before VERSION: our options for what we accept, the protocol's defaults for the peer.
+ */
 static void init_limits(struct vfui_conn *conn)
 {
 	const uint64_t *values = conn->options.values;
@@ -119,8 +121,10 @@ void vfui_conn_free(struct vfui_conn *conn)
 {
 	if (conn == NULL)
 		return;
-	/* A child after fork() shares the socket with its parent, who is still using it, and its locks may be
-	 * held by threads that do not exist here. */
+	/*
+	 * A child after fork() shares the socket with its parent, who is still using it, and its
+	 * locks may be held by threads that do not exist here.
+	 */
 	if (!vfui_conn_is_forked(conn)) {
 		vfui_conn_break(conn, -ENOTCONN, "the connection was closed");
 		vfui_conn_end_pending(conn);
@@ -252,7 +256,10 @@ void vfui_conn_wake(struct vfui_conn *conn)
 	vfui_conn_poke(conn);
 }
 
-/* An eventfd of our own is written to once until it is emptied; a borrowed one may be emptied by others. */
+/*
+ * An eventfd of our own is written to once until it is emptied; a borrowed one may be emptied by
+ * others.
+ */
 void vfui_conn_poke(struct vfui_conn *conn)
 {
 	static const uint64_t one = 1;

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * conn.h - a connection: requests and replies in both directions, negotiated limits, one reading thread at a time.
+ * conn.h - a connection: requests and replies in both directions, negotiated limits, one reading
+ * thread at a time.
  */
 #ifndef VFUI_CONN_H
 #define VFUI_CONN_H
@@ -18,14 +19,15 @@
 
 /*
  * Threads: any thread may call, unless said otherwise. Callbacks (command, done) run on the thread
- * that reads just now, never with a lock held. After fork() all but vfui_conn_free answer -EOWNERDEAD.
+ * that reads just now, never with a lock held. After fork() all but vfui_conn_free answer
+ * -EOWNERDEAD.
  */
 struct vfui_conn;
 
 struct vfui_conn_ops {
 	/*
-	 * A known command of the right direction; header checked, payload not (vfui_conn_check). It is
-	 * answered with vfui_conn_reply, now or later.
+	 * A known command of the right direction; header checked, payload not (vfui_conn_check).
+	 * It is answered with vfui_conn_reply, now or later.
 	 */
 	void (*command)(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
 };
@@ -36,15 +38,20 @@ struct vfui_conn_options {
 	uint64_t values[VFU_OPTIONS];
 	struct vfui_log log;
 	struct vfui_clock clock;
-	/* Counters to add to, NULL: the connection's own. Changed only under its lock: read them with vfui_conn_stats. */
+	/*
+	 * Counters to add to, NULL: the connection's own. Changed only under its lock: read them
+	 * with vfui_conn_stats.
+	 */
 	struct vfu_stats *stats;
-	/* Asked when a signal interrupts a wait: non-zero ends it with -EINTR. NULL: waits go on. */
+	/*
+	 * Asked when a signal interrupts a wait: non-zero ends it with -EINTR. NULL: waits go on.
+	 */
 	int (*interrupt)(void *user);
 	void *interrupt_user;
 	/*
-	 * Eventfd (non-blocking, borrowed) written to when another thread left something for the one that
-	 * polls; whoever wakes from it may read it empty, so look at all work before sleeping. -1: the
-	 * connection makes one and names it in vfui_conn_pollfds.
+	 * Eventfd (non-blocking, borrowed) written to when another thread left something for the
+	 * one that polls; whoever wakes from it may read it empty, so look at all work before
+	 * sleeping. -1: the connection makes one and names it in vfui_conn_pollfds.
 	 */
 	int wake_fd;
 };
@@ -58,7 +65,10 @@ void vfui_conn_options_init(struct vfui_conn_options *options);
 /* Takes the connected socket fd, also on failure (NULL: out of memory or descriptors). */
 struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_options *options,
 				const struct vfui_conn_ops *ops, void *ctx);
-/* First ends all pending requests with -ENOTCONN. Not from a callback, nor while another thread is in a call. */
+/*
+ * First ends all pending requests with -ENOTCONN. Not from a callback, nor while another thread is
+ * in a call.
+ */
 void vfui_conn_free(struct vfui_conn *conn);
 
 /* Ends the connection for the reason cause (the first is kept): the socket is shut down at once. */
@@ -81,9 +91,10 @@ void vfui_conn_count_violation(struct vfui_conn *conn);
 int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err);
 
 /*
- * Answers request: status 0 with a payload, or -errno (header only). Nothing is sent if it asked for
- * no reply. Bytes are copied or sent, descriptors copied, before this returns. On the reading thread
- * replies are batched, from others they go at once. 0, or -ENOTCONN, -ENOMEM (connection failed).
+ * Answers request: status 0 with a payload, or -errno (header only). Nothing is sent if it asked
+ * for no reply. Bytes are copied or sent, descriptors copied, before this returns. On the reading
+ * thread replies are batched, from others they go at once. 0; -ENOTCONN; -ENOMEM, -EMFILE, -EBADF
+ * and the like: the peer got that as an error reply instead.
  */
 int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
 		    const struct iovec *iov, int niov, const int *fds, unsigned nfds);
@@ -100,8 +111,9 @@ struct vfui_out {
 	unsigned nfds;
 	bool no_reply; /* done is not used */
 	/*
-	 * Room for the reply's payload from byte sink_skip on, for messages whose payload is plain data
-	 * from there on. Written before done runs; payload then holds only the first sink_skip bytes.
+	 * Room for the reply's payload from byte sink_skip on, for messages whose payload is plain
+	 * data from there on. Written before done runs; payload then holds only the first
+	 * sink_skip bytes.
 	 */
 	void *sink;
 	size_t sink_skip, sink_len;
@@ -122,7 +134,7 @@ struct vfui_call {
 	size_t tail_len;
 	const int *fds;
 	unsigned nfds;
-	void *reply_tail; /* room for the reply after its fixed part; what does not fit is dropped */
+	void *reply_tail; /* room for the reply after its fixed part; the rest is dropped */
 	size_t reply_room;
 	size_t reply_len; /* of the reply's tail, may be more than the room */
 	bool plain_tail;  /* the reply's tail is plain data: may be received in place */
@@ -133,28 +145,33 @@ struct vfui_call {
 };
 
 /*
- * Sends a request and waits for its reply, serving the peer's commands meanwhile. in_len and out_len
- * are the fixed parts' sizes; out is zeroed where the reply is shorter. The peer's error reply is
- * its -errno. -ETIMEDOUT, -ENOTCONN, -EINTR, -EDEADLK: see vfui_conn_wait.
+ * Sends a request and waits for its reply, serving the peer's commands meanwhile. in_len and
+ * out_len are the fixed parts' sizes; out is zeroed where the reply is shorter. The peer's error
+ * reply is its -errno. -ETIMEDOUT, -ENOTCONN, -EINTR, -EDEADLK: see vfui_conn_wait.
  */
 int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
 		   size_t in_len, void *out, size_t out_len);
 
 /*
- * Waits until ready(arg), called without a lock, is true; serves commands meanwhile. It may be called in a callback: messages
- * received there stay valid. timeout_ms < 0: for ever. -ETIMEDOUT; -EINTR: the interrupt hook said
- * so; -EDEADLK: the outgoing queue is full (the connection lives on); -ENOTCONN or what failed it.
+ * Waits until ready(arg), called without a lock, is true; serves commands meanwhile. It may be
+ * called in a callback: messages received there stay valid. timeout_ms < 0: for ever. -ETIMEDOUT;
+ * -EINTR: the interrupt hook said so; -EDEADLK: the outgoing queue is full (the connection lives
+ * on); -ENOTCONN or what failed it.
  */
 int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms);
 /* Has waits look at their ready() again. */
 void vfui_conn_wake(struct vfui_conn *conn);
 
 /*
- * Handles at most max messages (0: a fair batch) and never blocks. Commands and replies handled, 0 if
- * another thread reads; -ENOTCONN or what failed the connection, once all that came before is handled.
+ * Handles at most max messages (0: a fair batch) and never blocks. Commands and replies handled, 0
+ * if another thread reads; -ENOTCONN or what failed the connection, once all that came before is
+ * handled.
  */
 int vfui_conn_process(struct vfui_conn *conn, unsigned max);
-/* The same, but sleeps up to timeout_ms (-1: for ever) for the first message. -EINTR: a signal came. */
+/*
+ * The same, but sleeps up to timeout_ms (-1: for ever) for the first message. -EINTR: a signal
+ * came.
+ */
 int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms);
 /* Fills at most n entries and returns how many are needed (1, or 2 without options.wake_fd). */
 int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n);

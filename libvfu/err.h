@@ -10,7 +10,10 @@
 #include "base.h"
 #include "vfu.h"
 
-/* Fills *err (NULL: nowhere) and returns code. field may be NULL. (Faults of generated checks: vfui_err_fault in msg.h.) */
+/*
+ * Fills *err (NULL: nowhere) and returns code. field may be NULL. (Faults of generated checks:
+ * vfui_err_fault in msg.h.)
+ */
 int vfui_err_set(struct vfu_err *err, int code, const char *field, uint32_t offset, const char *fmt,
 		 ...) VFUI_PRINTF(5, 6);
 void vfui_err_clear(struct vfu_err *err);

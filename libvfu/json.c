@@ -144,8 +144,8 @@ static int read_caps(json_object *all, bool in_request, struct vfui_caps *caps, 
 }
 
 /*
- * Keys in the text: strings that a colon follows. The text is known to be JSON, or what json-c takes for
- * it: strings in single quotes too, which are no JSON. SIZE_MAX: there are such.
+ * Keys in the text: strings that a colon follows. The text is known to be JSON, or what json-c
+ * takes for it: strings in single quotes too, which are no JSON. SIZE_MAX: there are such.
  */
 static size_t count_keys(const char *text)
 {

@@ -25,7 +25,10 @@ struct vfui_msg {
 int vfui_msg_take_fd(struct vfui_msg *msg, unsigned i);
 /* Closes descriptors that nobody took. */
 void vfui_msg_close_fds(struct vfui_msg *msg);
-/* A copy that lasts, payload 8-byte aligned; the descriptors move to it. NULL: out of memory, nothing moved. */
+/*
+ * A copy that lasts, payload 8-byte aligned; the descriptors move to it. NULL: out of memory,
+ * nothing moved.
+ */
 struct vfui_msg *vfui_msg_copy(struct vfui_msg *msg);
 /* Frees a copy and closes its descriptors. */
 void vfui_msg_free(struct vfui_msg *msg);

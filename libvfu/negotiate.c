@@ -14,7 +14,9 @@
 
 #define TEXT_MAX 16384
 
-/* The highest minor version whose messages we know. We propose 0, which every server takes (E21). */
+/*
+ * The highest minor version whose messages we know. We propose 0, which every server takes (E21).
+ */
 #define MINOR_OWN 2
 
 /* Largest drop number in the table of capabilities. */

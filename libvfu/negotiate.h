@@ -14,8 +14,8 @@
 void vfui_negotiate_offer(const uint64_t values[VFU_OPTIONS], struct vfui_caps *caps);
 
 /*
- * Client: sends VERSION 0.0 with offer and waits. *agreed: what the server said, defaults filled in,
- * features only if both want them. Sets both limits of the connection. Any failure fails it.
+ * Client: sends VERSION 0.0 with offer and waits. *agreed: what the server said, defaults filled
+ * in, features only if both want them. Sets both limits of the connection. Any failure fails it.
  */
 int vfui_negotiate_client(struct vfui_conn *conn, const struct vfui_caps *offer,
 			  struct vfui_caps *agreed, uint16_t *minor, struct vfu_err *err);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * os.c - every allocation and system call of the library. The fault-injecting one of the tests includes this file.
+ * os.c - every allocation and system call of the library. The fault-injecting one of the tests
+ * includes this file.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -39,7 +39,10 @@ struct vfui_pend_table {
 void vfui_pend_init(struct vfui_pend_table *table);
 /* Frees all; whoever waited must have been told. */
 void vfui_pend_fini(struct vfui_pend_table *table);
-/* A pending request with a new id, all else zero. NULL: out of memory, or -ENOBUFS (too many) in *error. */
+/*
+ * A pending request with a new id, all else zero. NULL: out of memory, or -ENOBUFS (too many) in
+ * *error.
+ */
 struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline, int *error);
 /* NULL: no such id. */
 struct vfui_pend *vfui_pend_find(const struct vfui_pend_table *table, uint16_t id);

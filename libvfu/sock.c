@@ -219,7 +219,9 @@ int vfui_sock_accept(int fd)
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	int r;
 
-	/* An inherited listener may be a blocking one, and its flags are not ours alone to change. */
+	/*
+	 * An inherited listener may be a blocking one, and its flags are not ours alone to change.
+	 */
 	r = vfui_os_poll(&pfd, 1, 0);
 	if (r <= 0)
 		return r == 0 || r == -EINTR ? -EAGAIN : r;

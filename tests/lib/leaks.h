@@ -9,7 +9,10 @@
 
 #include <check.h>
 
-/* Adds the fixture to a test case. Blocks of memory count if they came from os.h, descriptors all do. */
+/*
+ * Adds the fixture to a test case. Blocks of memory count if they came from os.h, descriptors all
+ * do.
+ */
 void leaks_watch(TCase *tcase);
 /* Open descriptors of this process. */
 unsigned leaks_open_fds(void);

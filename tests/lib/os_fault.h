@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * os_fault.h - a system that fails on demand, counts what is held, and has a clock of its own. Takes the place of os.c.
+ * os_fault.h - a system that fails on demand, counts what is held, and has a clock of its own.
+ * Takes the place of os.c.
  */
 #ifndef OS_FAULT_H
 #define OS_FAULT_H
@@ -32,8 +33,8 @@ unsigned fault_calls(enum fault_kind kind);
 /* Blocks that were allocated and not freed. */
 long fault_blocks(void);
 /*
- * Virtual time: the clock stands still but for fault_advance, and a poll that would sleep with nothing
- * ready passes its timeout at once. A receive that waits and finds nothing passes 250 ms.
+ * Virtual time: the clock stands still but for fault_advance, and a poll that would sleep with
+ * nothing ready passes its timeout at once. A receive that waits and finds nothing passes 250 ms.
  */
 void fault_virtual_time(bool on);
 void fault_advance(uint64_t ns);

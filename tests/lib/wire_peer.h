@@ -28,7 +28,10 @@ void peer_send(int fd, const void *data, size_t len, const int *fds, unsigned nf
 /* Sends a message with this payload. */
 void peer_put(int fd, uint16_t id, uint16_t command, uint32_t flags, uint32_t error,
 	      const void *payload, size_t len);
-/* Receives one message, blocking: its whole size, 0 at the end. Descriptors go to fds (room for 64), *nfds of them. */
+/*
+ * Receives one message, blocking: its whole size, 0 at the end. Descriptors go to fds (room for
+ * 64), *nfds of them.
+ */
 size_t peer_get(int fd, struct peer_msg *msg, int *fds, unsigned *nfds);
 /* Bytes that wait to be received. */
 size_t peer_waiting(int fd);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * test-buf.c - buffers of bytes, sets of descriptors, errors, clocks, pending requests: the small parts.
+ * test-buf.c - buffers of bytes, sets of descriptors, errors, clocks, pending requests: the small
+ * parts.
  */
 #include <errno.h>
 #include <fcntl.h>

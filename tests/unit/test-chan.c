@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * test-chan.c - the reader with every split of a stream and descriptors everywhere; the outgoing queue.
+ * test-chan.c - the reader with every split of a stream and descriptors everywhere; the outgoing
+ * queue.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -191,7 +192,10 @@ START_TEST(segments_that_span_messages)
 				struct vfui_in in;
 				unsigned next = 0;
 
-				/* Not two that may have descriptors in one segment: nobody could tell. */
+				/*
+				 * Not two that may have descriptors in one segment: nobody could
+				 * tell.
+				 */
 				if (first + 1 < PIECES && b > starts[first + 1] &&
 				    (transcript[first + 1].nfds > 0 ||
 				     transcript[first + 1].command == VFU_WIRE_CMD_DMA_MAP))
@@ -246,7 +250,10 @@ START_TEST(descriptors_on_a_later_byte)
 }
 END_TEST
 
-/* A message that may have none gets them if no other can be meant, so that its check can refuse them. */
+/*
+ * A message that may have none gets them if no other can be meant, so that its check can refuse
+ * them.
+ */
 START_TEST(descriptors_nobody_takes)
 {
 	struct peer_msg *msg = malloc(sizeof(*msg));
@@ -511,7 +518,10 @@ START_TEST(out_full_socket)
 
 	open_pair();
 	vfui_outq_init(&queue);
-	/* Far more than the socket holds, descriptors in between; they are copied, so ours may close. */
+	/*
+	 * Far more than the socket holds, descriptors in between; they are copied, so ours may
+	 * close.
+	 */
 	for (; sent < 100; sent++) {
 		int copy = dup(fd);
 

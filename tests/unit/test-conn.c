@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * test-conn.c - one end of a connection against a peer made by hand: headers, replies, time, queues, waits, threads.
+ * test-conn.c - one end of a connection against a peer made by hand: headers, replies, time,
+ * queues, waits, threads.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -578,7 +579,10 @@ static bool is_true(void *arg)
 	return atomic_load((atomic_bool *)arg);
 }
 
-/* Waits in the callback of every command but the last, and checks that its own message stayed whole. */
+/*
+ * Waits in the callback of every command but the last, and checks that its own message stayed
+ * whole.
+ */
 static int nest(struct vfui_conn *conn, struct vfui_msg *m)
 {
 	static atomic_bool innermost;
@@ -784,7 +788,9 @@ START_TEST(a_child_can_only_free)
 }
 END_TEST
 
-/* Every allocation fails once: whatever is said, nothing leaks and each request ends exactly once. */
+/*
+ * Every allocation fails once: whatever is said, nothing leaks and each request ends exactly once.
+ */
 START_TEST(memory_runs_out_anywhere)
 {
 	int fd = peer_fd();

@@ -101,7 +101,10 @@ START_TEST(server_answers_all_when_nothing_is_said)
 }
 END_TEST
 
-/* What QEMU sends: the answer must not be longer (E17), and repeats what it proposed of migration (E22). */
+/*
+ * What QEMU sends: the answer must not be longer (E17), and repeats what it proposed of migration
+ * (E22).
+ */
 START_TEST(server_answers_qemu)
 {
 	const char *said =

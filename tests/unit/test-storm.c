@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * test-storm.c - both ends of one socket send 10,000 requests each that cross, from several threads.
+ * test-storm.c - both ends of one socket send 10,000 requests each that cross, from several
+ * threads.
  */
 #include <check.h>
 #include <errno.h>
