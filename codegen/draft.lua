@@ -281,7 +281,13 @@ local mend = {
 	known_value = function(d, r) set(d, r.field, r.field.enum.values[1].value) end,
 	known_bits = function(d, r) set(d, r.field, d.v[r.field.name] & ~r.mask) end,
 	equals = take_argument, min = take_argument, max = take_argument, multiple_of = take_argument,
-	power_of_two = function(d, r) set(d, r.field, 4096) end,
+	power_of_two = function(d, r)
+		local v = d.v[r.field.name]
+		while v & (v - 1) ~= 0 do
+			v = v & (v - 1)
+		end
+		set(d, r.field, v == 0 and 1 or v)
+	end,
 	fd_index = function(d, r, _, s)
 		if s.nfds == 0 and not s.nfds_pinned then
 			s.nfds = 1
