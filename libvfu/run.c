@@ -69,8 +69,21 @@ int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 	return (int)vfui_min(count, n);
 }
 
+/* Until a client that has not sent VERSION is given up; -1: that is no question. */
+static int greet_timeout(const struct vfu_server *srv)
+{
+	uint64_t now;
+
+	if (srv->state != VFUI_SERVER_GREETING || srv->greet_by == VFUI_NEVER)
+		return -1;
+	now = vfui_os_now();
+	return now < srv->greet_by ? (int)((srv->greet_by - now + VFUI_MS - 1) / VFUI_MS) : 0;
+}
+
 int vfu_server_timeout(struct vfu_server *srv)
 {
+	int timeout, greeting;
+
 	if (srv->dev->gate.is_open && srv->dev->gate.is_decided)
 		return 0;
 	if (!srv->conn || srv->state == VFUI_SERVER_ENDING)
@@ -79,7 +92,9 @@ int vfu_server_timeout(struct vfu_server *srv)
 		return 0;
 	if (vfui_server_is_full(srv))
 		return FULL_TICK_MS;
-	return vfui_conn_timeout(srv->conn);
+	timeout = vfui_conn_timeout(srv->conn);
+	greeting = greet_timeout(srv);
+	return greeting < 0 || (timeout >= 0 && timeout < greeting) ? timeout : greeting;
 }
 
 void vfui_server_sync_epoll(struct vfu_server *srv, bool closing)
@@ -138,11 +153,25 @@ static void begin_round(struct vfu_server *srv)
 	vfui_server_drain(srv);
 }
 
+/* A client that connects and says nothing would keep all others out for ever. */
+static int check_greeting(struct vfu_server *srv)
+{
+	struct vfu_err err;
+
+	if (greet_timeout(srv) != 0)
+		return 0;
+	vfui_err_set(&err, -ETIMEDOUT, NULL, 0, "no VERSION came in time");
+	vfui_conn_fail(srv->conn, &err);
+	return -ETIMEDOUT;
+}
+
 /* rc: what vfui_conn_process said; look: at the listener as well. Requests handled. */
 static int end_round(struct vfu_server *srv, int rc, bool look)
 {
 	unsigned handled = rc > 0 ? (unsigned)rc : 0;
 
+	if (rc >= 0)
+		rc = check_greeting(srv);
 	if (rc < 0 && srv->conn && srv->state != VFUI_SERVER_ENDING)
 		vfui_server_end(srv);
 	vfui_server_drain(srv);

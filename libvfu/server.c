@@ -255,6 +255,9 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 		return vfui_err_set(&srv->err, -ENOMEM, NULL, 0, "no memory for a connection");
 	}
 	srv->state = VFUI_SERVER_GREETING;
+	srv->greet_by = VFUI_NEVER;
+	if (srv->values[VFU_OPT_TIMEOUT_MS])
+		srv->greet_by = vfui_os_now() + srv->values[VFU_OPT_TIMEOUT_MS] * VFUI_MS;
 	srv->was_up = false;
 	srv->owner = pthread_self();
 	vfui_server_sync_epoll(srv, false);

@@ -66,6 +66,7 @@ struct vfu_server {
 	/* the connection */
 	enum vfui_server_state state;
 	bool was_up;
+	uint64_t greet_by; /* when VERSION must have come */
 	struct vfui_conn *conn;
 	struct vfui_session *session;
 	struct vfu_stats stats; /* of all connections; the present one adds to it */

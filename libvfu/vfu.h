@@ -48,7 +48,8 @@ typedef void vfu_log_fn(void *user, enum vfu_log_level level, const char *text);
 /* Options of a client or a server; set them before connecting or listening. All are non-negative
  * integers. */
 enum vfu_option {
-	VFU_OPT_TIMEOUT_MS,         /* how long a request waits for its reply; 0: for ever (5000) */
+	VFU_OPT_TIMEOUT_MS,         /* how long a request waits for its reply, and a server for
+				       VERSION; 0: for ever (5000) */
 	VFU_OPT_MAX_MSG_FDS,        /* descriptors taken per message, 1..64 (16) */
 	VFU_OPT_MAX_DATA_XFER_SIZE, /* largest count in one message, 4096..16 MiB (1 MiB) */
 	VFU_OPT_MAX_DMA_MAPS,       /* live DMA ranges, 1..65535 (65535) */

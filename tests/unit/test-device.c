@@ -139,6 +139,71 @@ START_TEST(one_server_a_device)
 }
 END_TEST
 
+/* Serves for a while of virtual time; then the client's end is closed, or not. */
+static bool is_dropped(struct vfu_server *srv, int sock, unsigned ms)
+{
+	char byte;
+
+	fault_advance(ms * (uint64_t)1000000);
+	vfu_server_process(srv, 0);
+	return recv(sock, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
+}
+
+/* Silence, and a VERSION that never ends. */
+START_TEST(clients_that_do_not_greet)
+{
+	static const uint16_t begun[8] = {1, 1, 20};
+	struct vfu_server *srv = vfu_server_new(dev);
+	struct vfu_err err;
+	int fds[2];
+	unsigned i;
+
+	fault_virtual_time(true);
+	for (i = 0; i < 2; i++) {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+		ck_assert_int_eq(vfu_server_attach(srv, fds[1]), 0);
+		if (i)
+			raw_send_bytes(fds[0], begun, sizeof(begun));
+		ck_assert_int_eq(vfu_server_timeout(srv), 5000);
+		ck_assert(!is_dropped(srv, fds[0], 4999));
+		ck_assert_int_eq(vfu_server_timeout(srv), 1);
+		ck_assert(is_dropped(srv, fds[0], 1));
+		vfu_server_err(srv, &err);
+		ck_assert_int_eq(err.code, -ETIMEDOUT);
+		ck_assert_int_eq(vfu_server_conn_fd(srv), -1);
+		close(fds[0]);
+	}
+	fault_virtual_time(false);
+	vfu_server_free(srv);
+}
+END_TEST
+
+/* One that has greeted may be silent, one that is looked at late may have; and 0 is for ever. */
+START_TEST(clients_that_may_stay)
+{
+	struct vfu_server *srv = vfu_server_new(dev);
+	int fds[2];
+	unsigned i;
+
+	fault_virtual_time(true);
+	for (i = 0; i < 2; i++) {
+		if (i)
+			ck_assert_int_eq(vfu_server_set(srv, VFU_OPT_TIMEOUT_MS, 0), 0);
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+		ck_assert_int_eq(vfu_server_attach(srv, fds[1]), 0);
+		if (!i)
+			raw_send(fds[0], 1, 1, 0, "\0\0\0\0", 4, NULL, 0);
+		ck_assert(!is_dropped(srv, fds[0], 9000));
+		ck_assert_int_eq(vfu_server_timeout(srv), -1);
+		ck_assert(!is_dropped(srv, fds[0], 9000));
+		close(fds[0]);
+		vfu_server_process(srv, 0);
+	}
+	fault_virtual_time(false);
+	vfu_server_free(srv);
+}
+END_TEST
+
 /* ---- a system that fails ---- */
 
 static struct vfu_request *later[8];
@@ -292,6 +357,8 @@ int main(void)
 	tcase_add_test(tcase, hooks_have_a_size);
 	tcase_add_test(tcase, without_a_client);
 	tcase_add_test(tcase, one_server_a_device);
+	tcase_add_test(tcase, clients_that_do_not_greet);
+	tcase_add_test(tcase, clients_that_may_stay);
 	suite_add_tcase(suite, tcase);
 	leaks_watch(faults);
 	tcase_set_timeout(faults, 60);
