@@ -405,6 +405,18 @@ static int copy_direct(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t
 	return rc;
 }
 
+static bool is_ready(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+/* A wait that is over at once: who may not wait is told so before anything is sent. */
+static int check_wait(struct vfui_dma *dma)
+{
+	return dma->hooks.wait ? dma->hooks.wait(dma->hooks.ctx, is_ready, NULL) : 0;
+}
+
 /* 0: started; VFU_LATER: it is all done already; negative errno. how: fn and user, or waiter. */
 static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write,
 		 const struct vfui_dma_op *how)
@@ -420,6 +432,9 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 	if (rc)
 		return rc;
 	if (!direct) {
+		rc = how->waited ? check_wait(dma) : 0;
+		if (rc)
+			return rc;
 		op = vfui_os_malloc(sizeof(*op));
 		if (!op)
 			return -ENOMEM;

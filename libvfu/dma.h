@@ -34,7 +34,8 @@ struct vfui_dma_hooks {
 	void (*unmapping)(void *ctx, const struct vfu_dma_range *range);
 	/*
 	 * Serves the connection until ready(arg): vfui_conn_wait plus what the device keeps about
-	 * re-entrance. 0 or negative errno. NULL: vfui_conn_wait alone.
+	 * re-entrance. 0 or negative errno. NULL: vfui_conn_wait alone. Asked first with a ready that
+	 * is true, to learn whether the caller may wait.
 	 */
 	int (*wait)(void *ctx, bool (*ready)(void *arg), void *arg);
 	void *ctx;

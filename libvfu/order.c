@@ -34,16 +34,34 @@ static int gate_of(const struct vfui_msg *msg)
 	}
 }
 
+/* Some write of the message, in steps of size from at on, goes to configuration space. */
+static bool has_config_write(const struct vfui_msg *msg, size_t at, size_t size)
+{
+	uint32_t region;
+
+	for (; at + sizeof(region) <= msg->len; at += size) {
+		memcpy(&region, msg->payload + at, sizeof(region));
+		if (region == VFU_REGION_CONFIG)
+			return true;
+	}
+	return false;
+}
+
 /* A write to configuration space may be an FLR. */
 static bool is_config_write(const struct vfui_msg *msg)
 {
-	const size_t at = offsetof(struct vfu_wire_region_write_request, region);
-	uint32_t region;
-
-	if (msg->hdr.command != VFU_WIRE_CMD_REGION_WRITE || msg->len < at + sizeof(region))
+	switch (msg->hdr.command) {
+	case VFU_WIRE_CMD_REGION_WRITE:
+		return has_config_write(msg, offsetof(struct vfu_wire_region_write_request, region),
+					msg->len);
+	case VFU_WIRE_CMD_REGION_WRITE_MULTI:
+		return has_config_write(msg,
+					sizeof(struct vfu_wire_region_write_multi_request) +
+						offsetof(struct vfu_wire_write_multi_entry, region),
+					sizeof(struct vfu_wire_write_multi_entry));
+	default:
 		return false;
-	memcpy(&region, msg->payload + at, sizeof(region));
-	return region == VFU_REGION_CONFIG;
+	}
 }
 
 /* While a callback waits for DMA nothing may change under its feet; a new range does no harm. */
@@ -66,9 +84,10 @@ static bool is_blocked(const struct vfu_server *srv, const struct vfui_msg *msg)
 
 /* ---- holding back ---- */
 
+/* A descriptor counts as a page: there are fewer of them than of bytes. */
 static size_t held_size(const struct vfui_msg *msg)
 {
-	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len;
+	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len + msg->nfds * (size_t)4096;
 }
 
 bool vfui_server_is_full(const struct vfu_server *srv)
@@ -326,6 +345,10 @@ static bool is_wait_over(void *arg)
 {
 	const struct wait *wait = arg;
 
+	if (wait->ready(wait->arg))
+		return true;
+	/* The client may serve our DMA only after it has got an answer that is held back. */
+	vfui_server_drain(wait->srv);
 	return wait->ready(wait->arg) || vfui_server_is_full(wait->srv);
 }
 
@@ -335,10 +358,10 @@ int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg)
 	struct wait wait = {.srv = srv, .ready = ready, .arg = arg};
 	int rc;
 
-	if (!srv->conn)
-		return -ENOTCONN;
 	if (!pthread_equal(srv->owner, pthread_self()))
 		return -EPERM;
+	if (!srv->conn)
+		return -ENOTCONN;
 	if (srv->waits == VFUI_SERVER_DEPTH)
 		return -EDEADLK;
 	srv->waits++;

@@ -66,20 +66,27 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 	return srv;
 }
 
-/* The gate is asked, but not waited for. */
-static void end_now(struct vfu_server *srv)
+static void hang_up(struct vfu_server *srv)
 {
 	struct vfu_err err;
 
-	if (!srv->conn)
-		return;
 	vfui_err_set(&err, -ECONNABORTED, NULL, 0, "disconnected by this side");
 	vfui_conn_flush(srv->conn);
 	vfui_conn_fail(srv->conn, &err);
+}
+
+/* The gate is asked, but not waited for. */
+static void end_now(struct vfu_server *srv)
+{
+	if (!srv->conn)
+		return;
+	hang_up(srv);
+	srv->is_processing = true;
 	while (srv->conn) {
 		vfui_server_end(srv);
 		vfui_device_gate_cancel(srv->dev);
 	}
+	srv->is_processing = false;
 }
 
 void vfu_server_free(struct vfu_server *srv)
@@ -356,16 +363,15 @@ void vfui_server_end(struct vfu_server *srv)
 
 void vfu_server_disconnect(struct vfu_server *srv)
 {
-	struct vfu_err err;
-
 	if (!srv->conn || vfui_server_check(srv) < 0)
 		return;
-	vfui_err_set(&err, -ECONNABORTED, NULL, 0, "disconnected by this side");
-	vfui_conn_flush(srv->conn);
-	vfui_conn_fail(srv->conn, &err);
-	/* Inside a callback the connection is still needed: process ends it. */
-	if (!srv->is_processing && !srv->waits)
-		vfui_server_end(srv);
+	hang_up(srv);
+	/* Inside a callback the connection is still needed: who called it ends it. */
+	if (srv->is_processing || srv->waits)
+		return;
+	srv->is_processing = true;
+	vfui_server_end(srv);
+	srv->is_processing = false;
 }
 
 int vfu_server_listen_fd(struct vfu_server *srv)

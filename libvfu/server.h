@@ -55,7 +55,7 @@ struct vfu_server {
 	const volatile uint8_t *fork_mark;
 	pthread_t owner;
 	bool interruptible;
-	bool is_processing;
+	bool is_processing; /* callbacks may be running */
 
 	/* the listener */
 	int listen_fd;

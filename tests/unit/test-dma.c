@@ -943,6 +943,9 @@ static int wait_result;
 static int wait_answering(void *ctx, bool (*ready)(void *arg), void *arg)
 {
 	(void)ctx;
+	/* Only the question whether it may wait. */
+	if (ready(arg))
+		return 0;
 	while (!wait_result && nopen)
 		answer_all(true);
 	ck_assert_int_eq(ready(arg), !wait_result);

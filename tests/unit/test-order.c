@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -415,6 +416,39 @@ END_TEST
 
 /* ---- bounds ---- */
 
+/* Descriptors are held with their requests, and they are scarcer than bytes. */
+START_TEST(few_descriptors_are_held)
+{
+	static const struct rig_irqs irqs = {.argsz = 20, .flags = 0x24, .index = 2, .count = 4};
+	unsigned before, i;
+	int fds[4];
+
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	use_gate(VFU_LATER);
+	for (i = 0; i < 4; i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	rig_send(&rig, 2, &one_page, sizeof(one_page));
+	rig_pump(&rig);
+	before = raw_count_fds();
+	for (i = 0; i < 60; i++) {
+		rig_send_fds(&rig, 8, &irqs, sizeof(irqs), fds, 4);
+		rig_pump(&rig);
+	}
+	ck_assert_uint_lt(raw_count_fds(), before + 40);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	for (i = 0; i < 61; i++) {
+		rig_pump(&rig);
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+		ck_assert_uint_eq(rig.msg->flags, RAW_REPLY);
+	}
+	for (i = 0; i < 4; i++)
+		close(fds[i]);
+	gate_result = 0;
+}
+END_TEST
+
 START_TEST(little_more_than_the_limit_is_held)
 {
 	static uint8_t write[16 + 16384];
@@ -490,15 +524,21 @@ static void use_dma(void)
 
 /* The client, which answers message DMA from its own thread after it has sent what is in script. */
 struct peer {
-	const char *script; /* one character a request */
-	unsigned expected;  /* replies */
-	unsigned errors;
+	const char *script;     /* one character a request */
+	unsigned expected;      /* replies */
+	unsigned errors, asked; /* DMA requests seen */
 	char order[64];
 };
 
 static void send_script(const struct peer *peer)
 {
 	static const struct rig_unmap unmap = {.argsz = 24, .address = IOVA, .size = 4096};
+	/* One write, of the command register. */
+	static const struct {
+		uint64_t count, offset;
+		uint32_t region, size;
+		uint64_t data;
+	} multi = {1, 4, 7, 2, 6};
 	const char *c;
 
 	for (c = peer->script; *c; c++) {
@@ -508,6 +548,9 @@ static void send_script(const struct peer *peer)
 			break;
 		case 'r':
 			rig_send_read(&rig, 0, 32, 4);
+			break;
+		case 'c':
+			rig_send(&rig, 15, &multi, sizeof(multi));
 			break;
 		case 'x':
 			rig_send(&rig, 13, NULL, 0);
@@ -521,7 +564,7 @@ static void send_script(const struct peer *peer)
 
 static void *answer(void *arg)
 {
-	static const char names[] = "??mu?????rw??x";
+	static const char names[] = "??mu?????rw??x?c";
 	struct peer *peer = arg;
 	struct raw_msg *msg = malloc(sizeof(*msg));
 	uint16_t pending[64];
@@ -531,6 +574,7 @@ static void *answer(void *arg)
 		if (!(msg->flags & 1)) {
 			ck_assert_uint_eq(msg->command, 11);
 			pending[npending++] = msg->id;
+			peer->asked++;
 			usleep(30000); /* what else we sent has been handled by then */
 		} else {
 			peer->order[got++] = names[msg->command];
@@ -612,6 +656,109 @@ START_TEST(at_most_eight_deep)
 	ck_assert_uint_eq(deepest, 9);
 	ck_assert_int_eq(dma_result, -EDEADLK);
 	ck_assert_uint_eq(peer.errors, 2);
+	/* What is refused was not begun either. */
+	ck_assert_uint_eq(peer.asked, 8);
+}
+END_TEST
+
+/* Configuration space by way of REGION_WRITE_MULTI. */
+START_TEST(config_writes_wait_for_the_outermost)
+{
+	struct peer peer = {"dcr"};
+
+	use_dma();
+	play(&peer);
+	ck_assert_str_eq(peer.order, "rcr");
+	ck_assert_uint_eq(peer.errors, 0);
+	ck_assert_str_eq(rig.calls, "done config:4+2 at-20");
+}
+END_TEST
+
+static void *write_elsewhere(void *arg)
+{
+	int *rc = arg;
+
+	*rc = vfu_dma_write(rig.dev, IOVA, "data", 4);
+	return NULL;
+}
+
+START_TEST(only_the_owner_waits)
+{
+	pthread_t thread;
+	int rc = 0;
+
+	use_dma();
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_elsewhere, &rc), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(rc, -EPERM);
+	/* Not a byte of it. */
+	rig_silence(&rig);
+}
+END_TEST
+
+#define POST 48 /* a posted write of that register is answered later */
+
+static struct vfu_request *posted;
+
+static int post_or_read(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	if (!access->is_write)
+		return read_memory(user, req, access);
+	posted = vfu_request_defer(req);
+	return VFU_LATER;
+}
+
+/* A client that serves DMA only while it waits for nothing, as QEMU does (E60). */
+static void *answer_last(void *arg)
+{
+	const uint32_t *begun_by = arg;
+	struct raw_msg *msg = malloc(sizeof(*msg));
+	uint32_t reply[5] = {IOVA, 0, 4};
+	uint16_t dma;
+
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 11);
+	dma = msg->id;
+	if (*begun_by)
+		ck_assert_int_eq(vfu_request_done(posted, 0), 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 9);
+	raw_send(rig.sock, dma, 11, RAW_REPLY, reply, sizeof(reply), NULL, 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 9);
+	free(msg);
+	return NULL;
+}
+
+/* What is held back is served in a wait too: held before it began, or until a fence falls in it. */
+START_TEST(held_requests_are_served_meanwhile)
+{
+	pthread_t thread;
+	uint32_t in_wait;
+	unsigned i;
+
+	use_dma();
+	rig.bar0 = post_or_read;
+	for (in_wait = 0; in_wait < 2; in_wait++) {
+		if (in_wait)
+			rig_send_read(&rig, 0, SMALL, 4);
+		rig_send_write(&rig, true, 0, POST, 4, 1);
+		if (!in_wait)
+			rig_send_read(&rig, 0, SMALL, 4);
+		rig_send_read(&rig, 0, 32, 4);
+		if (!in_wait) {
+			rig_silence(&rig);
+			ck_assert_int_eq(vfu_request_done(posted, 0), 0);
+		}
+		ck_assert_int_eq(pthread_create(&thread, NULL, answer_last, &in_wait), 0);
+		for (i = 0; i < 300; i++) {
+			rig_pump(&rig);
+			usleep(1000);
+		}
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(dma_result, 0);
+	}
+	ck_assert_str_eq(rig.calls, "at-20 done at-20 done");
 }
 END_TEST
 
@@ -688,6 +835,34 @@ static int process_inside(void *user, struct vfu_request *req, const struct vfu_
 	return 0;
 }
 
+static int disconnect_in_reset(void *user)
+{
+	struct rig *r = user;
+
+	rig_note(r, "reset");
+	vfu_server_disconnect(r->srv);
+	ck_assert_int_eq(vfu_server_process(r->srv, 0), -EDEADLK);
+	return 0;
+}
+
+/* However the connection ends, hooks run inside that end, and only once. */
+START_TEST(disconnect_inside_the_end)
+{
+	const struct vfu_device_hooks hooks = {.size = sizeof(hooks), .reset = disconnect_in_reset};
+
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "disconnect", "reset"), 0);
+	ck_assert_int_eq(vfu_device_set_hooks(rig.dev, &hooks, &rig), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	vfu_server_disconnect(rig.srv);
+	rig_gone(&rig);
+	rig_connect(&rig);
+	vfu_server_free(rig.srv);
+	ck_assert_str_eq(rig.calls, "reset reset reset");
+	rig.srv = vfu_server_new(rig.dev);
+}
+END_TEST
+
 START_TEST(process_inside_a_callback)
 {
 	rig.bar0 = process_inside;
@@ -725,14 +900,19 @@ int main(void)
 	ADD(multi_write_answered_later);
 	ADD(dead_requests);
 	ADD(deferred_once_only);
+	ADD(few_descriptors_are_held);
 	ADD(little_more_than_the_limit_is_held);
 	ADD(others_are_served_meanwhile);
 	ADD(reset_and_unmap_wait_for_the_outermost);
 	ADD(no_reentry);
 	ADD(at_most_eight_deep);
+	ADD(config_writes_wait_for_the_outermost);
+	ADD(only_the_owner_waits);
+	ADD(held_requests_are_served_meanwhile);
 	ADD(disconnected_while_waiting);
 	ADD(waiting_between_rounds);
 	ADD(disconnect_inside_a_callback);
+	ADD(disconnect_inside_the_end);
 	ADD(process_inside_a_callback);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
