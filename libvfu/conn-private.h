@@ -57,8 +57,10 @@ struct vfui_conn {
 	struct vfui_pend_table pending;
 	atomic_int status; /* written under the lock */
 	struct vfu_err cause;
-	int out_status; /* not 0: nothing can be sent any more */
-	bool is_direct; /* the reply to direct_id goes straight to its sink */
+	int out_status;       /* not 0: nothing can be sent any more */
+	size_t oversize;      /* of a message larger than the queue, which it does not make full */
+	bool is_room_awaited; /* somebody may wait until the queue is empty */
+	bool is_direct;       /* the reply to direct_id goes straight to its sink */
 	uint16_t direct_id;
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
 	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */
@@ -82,6 +84,11 @@ void vfui_conn_event(struct vfui_conn *conn);
 
 /* ---- conn-send.c ---- */
 
+/*
+ * Nothing can be sent any more, but what the peer sent before it left is still to be read. Returns
+ * -ENOTCONN. With the lock.
+ */
+int vfui_conn_end_out(struct vfui_conn *conn);
 /* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */
 int vfui_conn_flush_locked(struct vfui_conn *conn);
 /* Gives a request up: its late reply will be dropped. False: done ran, or it is about to run. */

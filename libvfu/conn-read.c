@@ -162,13 +162,13 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 	return r;
 }
 
-/* A reply that matches no request. */
+/* A reply that matches no request. Some servers answer posted ones (E27): they may go on. */
 static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 {
 	vfui_log(&conn->options.log, VFU_LOG_WARN, "reply %u to command %u, which was not sent",
 		 msg->hdr.id, msg->hdr.command);
 	vfui_conn_count_drop(conn);
-	if (++conn->strays > STRAYS_MAX)
+	if (msg->hdr.id != VFUI_PEND_POSTED && ++conn->strays > STRAYS_MAX)
 		return vfui_conn_violation(conn, "too many replies that nobody asked for");
 	return 1;
 }
@@ -373,14 +373,29 @@ static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n
 	return r;
 }
 
+/*
+ * The loop was woken, but another thread reads by now. One that sleeps in a receive does not look at
+ * wake_fd, and so it would stay readable.
+ */
+static void calm_loop(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	if (conn->owns_wake_fd && atomic_load(&conn->is_poked) &&
+	    atomic_load(&conn->sleeping) == VFUI_IN_RECV)
+		vfui_conn_unpoke(conn);
+	vfui_os_unlock(&conn->lock);
+}
+
 int vfui_conn_process(struct vfui_conn *conn, unsigned max)
 {
 	int n = 0, r;
 
 	if (vfui_conn_is_forked(conn))
 		return -EOWNERDEAD;
-	if (!vfui_conn_take_role(conn, true))
+	if (!vfui_conn_take_role(conn, true)) {
+		calm_loop(conn);
 		return 0;
+	}
 	conn->may_block = false;
 	if (conn->owns_wake_fd && atomic_load_explicit(&conn->is_poked, memory_order_relaxed))
 		vfui_conn_unpoke(conn);

@@ -23,7 +23,7 @@
 /* After each change of the queue. */
 static void account(struct vfui_conn *conn)
 {
-	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES];
+	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
 
 	if (is_full != atomic_load_explicit(&conn->is_full, memory_order_relaxed))
 		atomic_store(&conn->is_full, is_full);
@@ -31,10 +31,14 @@ static void account(struct vfui_conn *conn)
 	conn->stats->bytes_out += conn->out.sent;
 	conn->out.batches = 0;
 	conn->out.sent = 0;
+	if (conn->out.bytes == 0 && conn->is_room_awaited) {
+		conn->is_room_awaited = false;
+		atomic_fetch_add(&conn->events, 1);
+		vfui_os_cond_broadcast(&conn->cond);
+	}
 }
 
-/* Nothing can be sent any more, but what the peer sent before it left is still to be read. */
-static int out_failed(struct vfui_conn *conn)
+int vfui_conn_end_out(struct vfui_conn *conn)
 {
 	conn->out_status = -ENOTCONN;
 	vfui_outq_fini(&conn->out);
@@ -53,7 +57,7 @@ int vfui_conn_flush_locked(struct vfui_conn *conn)
 		return 0;
 	r = vfui_outq_flush(&conn->out, conn->fd);
 	account(conn);
-	return r < 0 && r != -EAGAIN ? out_failed(conn) : r;
+	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn) : r;
 }
 
 int vfui_conn_flush(struct vfui_conn *conn)
@@ -106,7 +110,7 @@ static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned ni
 		return add_to_batch(conn, iov, niov, size);
 	r = vfui_outq_send(&conn->out, conn->fd, iov, niov, fds, nfds, may_block ? PATIENCE_MS : 0);
 	account(conn);
-	return r < 0 && !is_harmless(r) ? out_failed(conn) : r;
+	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn) : r;
 }
 
 /*
@@ -236,15 +240,21 @@ static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
 	return 0;
 }
 
-/* Whether a message of size bytes may be sent now. The lock is held. */
-static int may_send(const struct vfui_conn *conn, size_t size)
+/*
+ * Whether a message of size bytes may be sent now: one that is larger than the queue goes alone, and
+ * does not make it full. The lock is held.
+ */
+static int may_send(struct vfui_conn *conn, size_t size)
 {
+	uint64_t max = conn->options.values[VFU_OPT_QUEUE_BYTES];
+
 	if (conn->status != 0 || conn->out_status != 0)
 		return -ENOTCONN;
-	if (conn->out.bytes > 0 &&
-	    conn->out.bytes + size > conn->options.values[VFU_OPT_QUEUE_BYTES])
-		return -ENOBUFS;
-	return 0;
+	if (conn->out.bytes == 0) {
+		conn->oversize = size > max ? size : 0;
+		return 0;
+	}
+	return conn->out.bytes + size > max ? -ENOBUFS : 0;
 }
 
 static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_reader,
@@ -266,9 +276,11 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 	r = may_send(conn, hdr.size);
 	if (r == 0)
 		r = add_pending(conn, info, out, pend);
+	if (r == -ENOBUFS)
+		conn->is_room_awaited = true;
 	if (r < 0)
 		return r;
-	hdr.id = *pend != NULL ? (*pend)->id : 0;
+	hdr.id = *pend != NULL ? (*pend)->id : VFUI_PEND_POSTED;
 	hdr.flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
 	r = transmit(conn, all, n, out->fds, out->nfds, is_reader,
 		     is_waiter || (is_reader && conn->may_block));

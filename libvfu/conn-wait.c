@@ -112,8 +112,7 @@ static bool is_interrupted(struct vfui_conn *conn)
 /* Ends requests, and then this wait, if their time is up. */
 static int check_time(struct vfui_conn *conn, uint64_t deadline)
 {
-	if (conn->has_deadlines)
-		vfui_conn_expire(conn);
+	vfui_conn_expire(conn);
 	return vfui_clock_left(&conn->options.clock, deadline) == 0 ? -ETIMEDOUT : 0;
 }
 

@@ -11,7 +11,6 @@
 
 #include "os.h"
 #include "conn-private.h"
-#include "sock.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -162,14 +161,12 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)
 			conn->cause.code = -EPROTO;
 		/* What was answered before is still good, if it can go at once. */
 		vfui_conn_flush_locked(conn);
-		conn->out_status = -ENOTCONN;
+		vfui_conn_end_out(conn);
 		conn->status = conn->cause.code;
 	}
 	vfui_os_unlock(&conn->lock);
-	if (!is_first)
-		return;
-	vfui_sock_shutdown(conn->fd);
-	vfui_conn_wake(conn);
+	if (is_first)
+		vfui_conn_wake(conn);
 }
 
 int vfui_conn_break(struct vfui_conn *conn, int code, const char *text)

@@ -77,7 +77,8 @@ struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline
 	if (pend == NULL)
 		return NULL;
 	memset(pend, 0, sizeof(*pend));
-	while (table->slots[table->next_id & (table->cap - 1)] != NULL)
+	while (table->slots[table->next_id & (table->cap - 1)] != NULL ||
+	       table->next_id == VFUI_PEND_POSTED)
 		table->next_id++;
 	pend->id = table->next_id++;
 	pend->deadline = deadline;

@@ -13,6 +13,9 @@
 /* Most requests that may wait for their replies, so that free ids are found at once. */
 #define VFUI_PEND_MAX 32768
 
+/* The id of all that want no reply: no pending request has it. */
+#define VFUI_PEND_POSTED UINT16_MAX
+
 struct vfui_pend {
 	struct vfui_list node; /* in waiting, or in spare */
 	uint16_t id;

@@ -385,6 +385,34 @@ START_TEST(stray_replies)
 }
 END_TEST
 
+/* Some servers answer failed writes that nobody wanted an answer to (E27): they are let be. */
+START_TEST(answers_to_posted_writes)
+{
+	struct vfu_wire_region_write_request in = {.count = 4};
+	struct iovec iov[2] = {{&in, sizeof(in)}, {(uint8_t[4]){0}, 4}};
+	struct vfui_out posted = {
+		.command = VFU_WIRE_CMD_REGION_WRITE, .iov = iov, .niov = 2, .no_reply = true};
+	struct vfui_out waited = posted;
+	struct result result = {.status = 1};
+
+	waited.no_reply = false;
+	waited.done = note;
+	waited.user = &result;
+	open_default(false);
+	ck_assert_int_eq(vfui_conn_send(end.conn, &waited), 0);
+	ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 36);
+	for (unsigned i = 0; i < 200; i++) {
+		ck_assert_int_eq(vfui_conn_send(end.conn, &posted), 0);
+		ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 36);
+		peer_put(end.peer, msg.hdr.id, msg.hdr.command, ERROR, EINVAL, NULL, 0);
+		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
+	}
+	ck_assert_uint_eq(result.runs, 0);
+	ck_assert_uint_eq(stats().drops, 200);
+	close_end();
+}
+END_TEST
+
 START_TEST(malformed_reply_is_a_violation)
 {
 	struct result first, second;
@@ -499,6 +527,39 @@ START_TEST(blocking_calls_time_out)
 		ck_assert_uint_ge(after - before, (uint64_t)timeout * VFUI_MS);
 		ck_assert_uint_le(after - before, (uint64_t)timeout * VFUI_MS + 50 * VFUI_MS);
 	}
+	close_end();
+}
+END_TEST
+
+static struct result asked;
+
+/* Each command takes a millisecond; the first also asks something, with ten to answer. */
+static int ask_and_dawdle(struct vfui_conn *conn, struct vfui_msg *m)
+{
+	fault_advance(VFUI_MS);
+	if (end.commands == 1)
+		ck_assert_int_eq(ask(4, 10, NULL, &asked), 0);
+	return vfui_conn_reply(conn, &m->hdr, 0, NULL, 0, NULL, 0);
+}
+
+static bool is_answered(void *arg)
+{
+	(void)arg;
+	return asked.runs > 0;
+}
+
+/* A peer that never falls silent does not stop the clock of what was asked meanwhile. */
+START_TEST(requests_time_out_under_load)
+{
+	fault_virtual_time(true);
+	open_default(false);
+	end.on_command = ask_and_dawdle;
+	asked.runs = 0;
+	for (uint16_t i = 0; i < 200; i++)
+		peer_put(end.peer, i, DMA_READ, 0, 0, NULL, 16);
+	ck_assert_int_eq(vfui_conn_wait(end.conn, is_answered, NULL, -1), 0);
+	ck_assert_int_eq(asked.status, -ETIMEDOUT);
+	ck_assert_uint_lt(end.commands, 100);
 	close_end();
 }
 END_TEST
@@ -718,6 +779,134 @@ START_TEST(full_queue_refuses_requests)
 		vfui_conn_flush(end.conn);
 	}
 	ck_assert_int_eq(vfui_conn_send(end.conn, &out), 0);
+	close_end();
+}
+END_TEST
+
+static void small_buffer(void)
+{
+	int size = 4096;
+
+	ck_assert_int_eq(
+		setsockopt(vfui_conn_fd(end.conn), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+}
+
+/* The peer does not read, and then it is over: nothing is left to wait for. */
+START_TEST(failing_empties_a_full_queue)
+{
+	struct vfu_err cause = {.code = -ECANCELED};
+	struct pollfd pfds[2];
+
+	vfui_conn_options_init(&end.options);
+	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	open_end(true);
+	end.on_command = big_reply;
+	for (uint16_t i = 0; i < 20; i++)
+		peer_put(end.peer, i, READ, 0, 0, NULL, 16);
+	ck_assert_int_gt(vfui_conn_process(end.conn, 0), 0);
+	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
+	vfui_conn_fail(end.conn, &cause);
+	ck_assert_int_eq(vfui_conn_process(end.conn, 0), -ECANCELED);
+	vfui_conn_pollfds(end.conn, pfds, 2);
+	ck_assert_int_eq(pfds[0].events, POLLIN);
+	close_end();
+}
+END_TEST
+
+static int write_much(size_t len, int timeout_ms)
+{
+	static uint8_t data[100000];
+	struct vfu_wire_region_write_request in = {.count = (uint32_t)len};
+	struct vfu_wire_region_write_reply out;
+	struct vfui_call call = {.tail = data, .tail_len = len, .timeout_ms = timeout_ms};
+
+	return vfui_conn_call(end.conn, VFU_WIRE_CMD_REGION_WRITE, &call, &in, sizeof(in), &out,
+			      sizeof(out));
+}
+
+/* A peer that takes its time, then reads all and answers what wants an answer. */
+static void *answer_late(void *arg)
+{
+	static struct peer_msg m;
+
+	(void)arg;
+	poll(NULL, 0, 400);
+	while (peer_get(end.peer, &m, NULL, NULL) > 0) {
+		if (m.hdr.flags == 0)
+			peer_put(end.peer, m.hdr.id, m.hdr.command, REPLY, 0, m.payload, 16);
+	}
+	return NULL;
+}
+
+/* One message may be larger than the queue: then it is waited for, not given up. */
+START_TEST(message_larger_than_the_queue)
+{
+	pthread_t peer;
+
+	vfui_conn_options_init(&end.options);
+	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	open_end(false);
+	small_buffer();
+	pthread_create(&peer, NULL, answer_late, NULL);
+	ck_assert_int_eq(write_much(100000, -1), 0);
+	shutdown(end.peer, SHUT_RDWR);
+	pthread_join(peer, NULL);
+	close_end();
+}
+END_TEST
+
+static atomic_bool is_over;
+
+static void *read_on(void *arg)
+{
+	*(int *)arg = vfui_conn_wait(end.conn, is_true, &is_over, -1);
+	return NULL;
+}
+
+/* Starts a thread that reads until is_over; it does when this returns. */
+static pthread_t start_reader(int *status)
+{
+	pthread_t reader;
+
+	is_over = false;
+	peer_put(end.peer, 1, DMA_READ, 0, 0, NULL, 16);
+	pthread_create(&reader, NULL, read_on, status);
+	expect_reply(1, DMA_READ, 0, 0);
+	return reader;
+}
+
+static void stop_reader(pthread_t reader, const int *status)
+{
+	is_over = true;
+	vfui_conn_wake(end.conn);
+	pthread_join(reader, NULL);
+	ck_assert_int_eq(*status, 0);
+}
+
+/* The thread that reads also sends what waits for room: those who wait for it are told. */
+START_TEST(room_is_told_to_those_who_wait)
+{
+	struct vfu_wire_region_write_request in = {.count = 30000};
+	static uint8_t data[30000];
+	struct iovec iov[2] = {{&in, sizeof(in)}, {data, sizeof(data)}};
+	struct vfui_out out = {
+		.command = VFU_WIRE_CMD_REGION_WRITE, .iov = iov, .niov = 2, .no_reply = true};
+	pthread_t reader, peer;
+	int status = 1, r = 0;
+
+	vfui_conn_options_init(&end.options);
+	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	open_end(false);
+	small_buffer();
+	reader = start_reader(&status);
+	while (r == 0)
+		r = vfui_conn_send(end.conn, &out);
+	ck_assert_int_eq(r, -ENOBUFS);
+	pthread_create(&peer, NULL, answer_late, NULL);
+	ck_assert_int_eq(write_much(60000, 0), 0);
+	stop_reader(reader, &status);
+	shutdown(end.peer, SHUT_RDWR);
+	pthread_join(peer, NULL);
 	close_end();
 }
 END_TEST
@@ -957,6 +1146,28 @@ START_TEST(what_a_caller_leaves_wakes_the_loop)
 }
 END_TEST
 
+/* A loop that was woken, but finds that another thread reads, is not woken again and again. */
+START_TEST(loop_rests_while_another_reads)
+{
+	struct pollfd pfds[2];
+	pthread_t reader;
+	int status = 1;
+
+	open_default(false);
+	reader = start_reader(&status);
+	vfui_conn_wake(end.conn);
+	for (unsigned i = 0; i < 1000; i++) {
+		ck_assert_int_eq(vfui_conn_pollfds(end.conn, pfds, 2), 2);
+		if (poll(pfds + 1, 1, 1) == 0)
+			break;
+		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
+	}
+	ck_assert_int_eq(poll(pfds + 1, 1, 0), 0);
+	stop_reader(reader, &status);
+	close_end();
+}
+END_TEST
+
 /* A failure from another thread ends a blocking receive at once. */
 static void *fail_it(void *arg)
 {
@@ -1002,16 +1213,21 @@ int main(void)
 	tcase_add_test(tcase, replies_find_their_requests);
 	tcase_add_test(tcase, split_replies);
 	tcase_add_test(tcase, stray_replies);
+	tcase_add_test(tcase, answers_to_posted_writes);
 	tcase_add_test(tcase, malformed_reply_is_a_violation);
 	tcase_add_test(tcase, free_ends_what_is_pending);
 	tcase_add_test(tcase, timeouts_and_late_replies);
 	tcase_add_test(tcase, blocking_calls_time_out);
+	tcase_add_test(tcase, requests_time_out_under_load);
 	tcase_add_test(tcase, calls_serve_commands_meanwhile);
 	tcase_add_test(tcase, threads_share_the_reading);
 	tcase_add_test(tcase, nested_waits_keep_messages);
 	tcase_add_test(tcase, full_queue_stops_reading);
 	tcase_add_test(tcase, full_queue_ends_a_wait);
 	tcase_add_test(tcase, full_queue_refuses_requests);
+	tcase_add_test(tcase, failing_empties_a_full_queue);
+	tcase_add_test(tcase, message_larger_than_the_queue);
+	tcase_add_test(tcase, room_is_told_to_those_who_wait);
 	tcase_add_test(tcase, signals_end_waits_if_asked);
 	tcase_add_test(tcase, a_child_can_only_free);
 	tcase_add_test(tcase, memory_runs_out_anywhere);
@@ -1019,6 +1235,7 @@ int main(void)
 	tcase_add_test(tcase, options_have_ranges);
 	tcase_add_test(tcase, other_threads_wake_the_loop);
 	tcase_add_test(tcase, what_a_caller_leaves_wakes_the_loop);
+	tcase_add_test(tcase, loop_rests_while_another_reads);
 	tcase_add_test(tcase, failing_ends_sleeps);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
