@@ -250,7 +250,9 @@ void vfui_conn_wake(struct vfui_conn *conn)
 	if (vfui_conn_is_forked(conn))
 		return;
 	vfui_conn_event(conn);
-	vfui_conn_poke(conn);
+	/* The thread that reads looks by itself, when the callback it is in returns. */
+	if (!vfui_conn_is_reader(conn))
+		vfui_conn_poke(conn);
 }
 
 /*

@@ -25,7 +25,8 @@ struct waiter {
 };
 
 struct vfui_dma_op {
-	struct vfui_list link;
+	struct vfui_list link;   /* in ops, or over */
+	struct vfui_list unsent; /* in unsent, or in no list */
 	uint64_t seq, iova;
 	uint8_t *buf;
 	size_t len, next; /* next: what is not sent yet begins here */
@@ -52,6 +53,8 @@ struct vfui_dma_fence {
 	void *user;
 	unsigned a, b;
 };
+
+#define BY_MESSAGE (1u << VFUI_DMA_MESSAGE)
 
 /* DMA_READ and DMA_WRITE begin alike, and so do their replies. */
 struct head {
@@ -95,6 +98,7 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
 static void finish(struct vfui_dma_op *op, struct vfui_list *done)
 {
 	vfui_list_remove(&op->link);
+	vfui_list_remove(&op->unsent);
 	vfui_list_push(done, &op->link);
 	if (!op->waiter)
 		return;
@@ -116,15 +120,20 @@ static struct vfui_dma_fence *next_fence(struct vfui_dma *dma)
 	struct vfui_dma_fence *fence = NULL;
 	uint64_t oldest = UINT64_MAX;
 
+	/* One that came before the last op left the list was counted before, too. */
+	if (!atomic_load(&dma->nfences))
+		return NULL;
 	vfui_os_lock(&dma->lock);
 	if (!vfui_list_is_empty(&dma->ops))
 		oldest = vfui_container_of(dma->ops.next, struct vfui_dma_op, link)->seq;
 	if (!vfui_list_is_empty(&dma->fences)) {
 		fence = vfui_container_of(dma->fences.next, struct vfui_dma_fence, link);
-		if (fence->seq < oldest)
+		if (fence->seq < oldest) {
 			vfui_list_remove(&fence->link);
-		else
+			atomic_fetch_sub(&dma->nfences, 1);
+		} else {
 			fence = NULL;
+		}
 	}
 	vfui_os_unlock(&dma->lock);
 	return fence;
@@ -207,10 +216,9 @@ static struct vfui_dma_chunk *cut_chunk(struct vfui_dma *dma, struct vfui_dma_op
 /* The next message of all ops, in the order they were started. Lock held. */
 static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list *done)
 {
-	struct vfui_list *link, *after;
-
-	vfui_list_for_each_safe(link, after, &dma->ops) {
-		struct vfui_dma_op *op = vfui_container_of(link, struct vfui_dma_op, link);
+	while (!vfui_list_is_empty(&dma->unsent)) {
+		struct vfui_dma_op *op =
+			vfui_container_of(dma->unsent.next, struct vfui_dma_op, unsent);
 		uint32_t needs = op->write ? VFU_DMA_WRITE : VFU_DMA_READ;
 
 		while (!op->status && op->next < op->len) {
@@ -228,6 +236,7 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 			/* Was copied before the op began. */
 			op->next += (size_t)len;
 		}
+		vfui_list_remove(&op->unsent);
 		finish_if_over(op, done);
 	}
 	return NULL;
@@ -254,7 +263,7 @@ static int check_reply(const struct vfui_dma_chunk *chunk, int status, const str
 	return count == chunk->len ? 0 : -EIO;
 }
 
-static void pump(struct vfui_dma *dma, struct vfui_list *done);
+static void pump_and_unlock(struct vfui_dma *dma, struct vfui_list *done);
 
 static void chunk_done(void *user, int status, struct vfui_msg *reply)
 {
@@ -278,8 +287,7 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 		op->status = status;
 	put_chunk(dma, chunk);
 	finish_if_over(op, &done);
-	vfui_os_unlock(&dma->lock);
-	pump(dma, &done);
+	pump_and_unlock(dma, &done);
 	settle(dma, &done);
 }
 
@@ -341,13 +349,23 @@ static void pump_window(struct vfui_dma *dma, struct vfui_list *done)
 	}
 }
 
-/* Sends what may be sent; what is over goes to done. */
-static void pump(struct vfui_dma *dma, struct vfui_list *done)
+/* A blocking call, perhaps of another thread, waits for one of these. */
+static bool is_awaited(const struct vfui_list *done)
 {
-	struct vfui_conn *conn;
+	const struct vfui_list *link;
 
-	vfui_os_lock(&dma->lock);
-	conn = dma->conn;
+	vfui_list_for_each(link, done) {
+		if (vfui_container_of(link, struct vfui_dma_op, link)->waited)
+			return true;
+	}
+	return false;
+}
+
+/* Sends what may be sent; what is over goes to done. Gives the lock back. */
+static void pump_and_unlock(struct vfui_dma *dma, struct vfui_list *done)
+{
+	struct vfui_conn *conn = dma->conn;
+
 	dma->again = true;
 	if (dma->pumping || !conn) {
 		vfui_os_unlock(&dma->lock);
@@ -358,9 +376,8 @@ static void pump(struct vfui_dma *dma, struct vfui_list *done)
 		dma->again = false;
 		pump_window(dma, done);
 	}
-	if (!vfui_list_is_empty(done)) {
+	if (is_awaited(done)) {
 		vfui_os_unlock(&dma->lock);
-		/* A call of another thread may wait for one of these. */
 		vfui_conn_wake(conn);
 		vfui_os_lock(&dma->lock);
 	}
@@ -424,13 +441,15 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 	struct vfui_dma_op *op = NULL;
 	struct vfui_list done;
 	bool direct;
+	unsigned kinds;
 	int rc;
 
 	vfui_os_lock(&dma->lock);
-	rc = vfui_dma_check(dma, iova, len, write ? VFU_DMA_WRITE : VFU_DMA_READ, &direct);
+	rc = vfui_dma_check(dma, iova, len, write ? VFU_DMA_WRITE : VFU_DMA_READ, &kinds);
 	vfui_os_unlock(&dma->lock);
 	if (rc)
 		return rc;
+	direct = !(kinds & BY_MESSAGE);
 	if (!direct) {
 		rc = how->waited ? check_wait(dma) : 0;
 		if (rc)
@@ -439,7 +458,8 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 		if (!op)
 			return -ENOMEM;
 	}
-	rc = copy_direct(dma, iova, buf, len, write);
+	if (kinds & ~BY_MESSAGE)
+		rc = copy_direct(dma, iova, buf, len, write);
 	if (rc || direct) {
 		vfui_os_free(op);
 		return rc ? rc : VFU_LATER;
@@ -457,9 +477,9 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 	}
 	op->seq = ++dma->seq;
 	vfui_list_push(&dma->ops, &op->link);
-	vfui_os_unlock(&dma->lock);
+	vfui_list_push(&dma->unsent, &op->unsent);
 	vfui_list_init(&done);
-	pump(dma, &done);
+	pump_and_unlock(dma, &done);
 	settle(dma, &done);
 	return 0;
 }
@@ -571,8 +591,10 @@ int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsi
 	vfui_os_lock(&dma->lock);
 	idle = vfui_list_is_empty(&dma->ops);
 	fence->seq = dma->seq;
-	if (!idle)
+	if (!idle) {
 		vfui_list_push(&dma->fences, &fence->link);
+		atomic_fetch_add(&dma->nfences, 1);
+	}
 	vfui_os_unlock(&dma->lock);
 	if (idle) {
 		vfui_os_free(fence);

@@ -33,9 +33,10 @@ struct vfui_dma_map {
 struct vfui_dma_map *vfui_dma_find(struct vfui_dma *dma, uint64_t address);
 /*
  * All of [iova, iova + len) may be accessed so (VFU_DMA_*): 0, -EFAULT, -EACCES, -EIO, -ENOTCONN.
- * *direct: none of it needs messages.
+ * *kinds: a bit 1 << kind for each kind of map it touches.
  */
-int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags, bool *direct);
+int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags,
+		   unsigned *kinds);
 
 /* Without the lock. */
 

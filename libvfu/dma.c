@@ -61,6 +61,7 @@ int vfui_dma_init(struct vfui_dma *dma, const struct vfui_dma_hooks *hooks)
 		dma->hooks = *hooks;
 	vfui_list_init(&dma->doomed);
 	vfui_list_init(&dma->ops);
+	vfui_list_init(&dma->unsent);
 	vfui_list_init(&dma->fences);
 	dma->free_slot = NO_SLOT;
 	rc = vfui_os_mutex_init(&dma->lock);
@@ -536,11 +537,11 @@ struct vfui_dma_map *vfui_dma_find(struct vfui_dma *dma, uint64_t address)
 	return map;
 }
 
-int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags, bool *direct)
+int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags, unsigned *kinds)
 {
 	uint64_t last = iova + (len - 1);
 
-	*direct = true;
+	*kinds = 0;
 	if (!dma->conn)
 		return -ENOTCONN;
 	if (atomic_load(&dma->blocked))
@@ -556,8 +557,7 @@ int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t fla
 			return -EFAULT;
 		if ((map->flags & flags) != flags)
 			return -EACCES;
-		if (map->kind == VFUI_DMA_MESSAGE)
-			*direct = false;
+		*kinds |= 1u << map->kind;
 		if (map->range.last >= last)
 			return 0;
 		iova = map->range.last + 1;
@@ -608,10 +608,10 @@ static int grow_slots(struct vfui_dma *dma)
 static int find_pinnable(struct vfui_dma *dma, uint64_t iova, size_t len, unsigned flags,
 			 struct vfui_dma_map **map)
 {
-	bool direct;
+	unsigned kinds;
 	int rc = !len || flags & ~(unsigned)(VFU_DMA_READ | VFU_DMA_WRITE)
 			 ? -EINVAL
-			 : vfui_dma_check(dma, iova, len, flags, &direct);
+			 : vfui_dma_check(dma, iova, len, flags, &kinds);
 
 	if (rc)
 		return rc;

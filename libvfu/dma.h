@@ -69,9 +69,11 @@ struct vfui_dma {
 	uint32_t nslots, free_slot;
 	atomic_bool blocked; /* bus mastering is off and that counts (E63) */
 
-	struct vfui_conn *conn; /* NULL: no client */
-	struct vfui_list ops;   /* unfinished, in order of start */
+	struct vfui_conn *conn;  /* NULL: no client */
+	struct vfui_list ops;    /* unfinished, in order of start */
+	struct vfui_list unsent; /* those of them that may have more to send, in the same order */
 	struct vfui_list fences;
+	atomic_uint nfences; /* changed with the lock */
 	struct vfui_dma_chunk *chunks, *free_chunks;
 	uint64_t seq, read_inflight;
 	uint32_t inflight;
