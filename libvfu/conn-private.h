@@ -34,6 +34,8 @@ struct vfui_conn {
 	unsigned strays;      /* replies that nobody asked for */
 	bool has_batch;       /* it queued something that was not sent yet */
 	uint64_t batch_since; /* since when, at the latest; 0: not known */
+	unsigned batch_turns; /* messages handled since then, */
+	unsigned batch_look;  /* and at how many to look at the clock */
 	bool has_deadlines;   /* when it last looked, some request was waiting for its reply */
 	bool may_block;       /* inside a call that may sleep */
 	bool has_recv_timeout;
@@ -96,6 +98,15 @@ bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id);
 /* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
 		     uint16_t *id);
+
+/* All that was queued is sent, as far as it goes. The reader's. */
+static inline void vfui_conn_end_batch(struct vfui_conn *conn)
+{
+	conn->has_batch = false;
+	conn->batch_since = 0;
+	conn->batch_turns = 0;
+	conn->batch_look = 0;
+}
 
 /* ---- conn-read.c ---- */
 

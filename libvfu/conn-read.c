@@ -72,7 +72,7 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 		vfui_conn_end_pending(conn);
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
-	conn->has_batch = false;
+	vfui_conn_end_batch(conn);
 	vfui_conn_count_in(conn);
 	conn->is_ready = vfui_in_is_ready(&conn->in);
 	atomic_store_explicit(&conn->is_reading, false, memory_order_release);
@@ -322,20 +322,28 @@ void vfui_conn_expire(struct vfui_conn *conn)
 
 /* ---- batches ---- */
 
-/* Sends replies that have waited long enough, while more messages are buffered. */
+/*
+ * Sends replies that have waited long enough, while more messages are buffered. If so many messages
+ * took less than half the time, as many more may pass before the next look at the clock.
+ */
 static void send_old(struct vfui_conn *conn)
 {
-	uint64_t now;
+	uint64_t now, age;
 
-	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0)
+	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0 ||
+	    ++conn->batch_turns < conn->batch_look)
 		return;
 	now = vfui_clock_now(&conn->options.clock);
 	if (conn->batch_since == 0) {
 		conn->batch_since = now;
-	} else if (now - conn->batch_since > BATCH_NS) {
+		conn->batch_turns = 0;
+		return;
+	}
+	age = now - conn->batch_since;
+	conn->batch_look = age < BATCH_NS / 2 ? conn->batch_turns * 2 : conn->batch_turns + 1;
+	if (age > BATCH_NS) {
 		vfui_conn_flush(conn);
-		conn->has_batch = false;
-		conn->batch_since = 0;
+		vfui_conn_end_batch(conn);
 	}
 }
 
@@ -354,7 +362,6 @@ static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n
 	unsigned left = max != 0 ? max : FAIR_BATCH;
 	int r = 0;
 
-	conn->batch_since = 0;
 	while (left > 0 && !is_stalled(conn)) {
 		r = vfui_conn_handle_one(conn);
 		if (r > 0) {
@@ -406,25 +413,39 @@ int vfui_conn_process(struct vfui_conn *conn, unsigned max)
 	return n > 0 || r > 0 ? n : r;
 }
 
+/* Handles what is buffered, or if that is nothing sleeps for more. Adds to *n. */
+static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, int *n)
+{
+	int before = *n, r;
+
+	if (conn->has_deadlines)
+		vfui_conn_expire(conn);
+	r = run_batch(conn, max, false, n);
+	if (r != 0 || *n != before)
+		return r;
+	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
+	if (r > 0)
+		return run_batch(conn, max, !conn->in.is_drained, n);
+	if (r == 0 && conn->has_deadlines)
+		vfui_conn_expire(conn);
+	return r;
+}
+
 int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 {
-	int n = 0, r;
+	int n = 0, r, before;
 
 	if (vfui_conn_is_forked(conn))
 		return -EOWNERDEAD;
 	if (!vfui_conn_take_role(conn, true))
 		return 0;
 	conn->may_block = true;
-	if (conn->has_deadlines)
-		vfui_conn_expire(conn);
-	r = run_batch(conn, max, false, &n);
-	if (r == 0 && n == 0) {
-		r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
-		if (r > 0)
-			r = run_batch(conn, max, !conn->in.is_drained, &n);
-		else if (r == 0 && conn->has_deadlines)
-			vfui_conn_expire(conn);
-	}
+	do {
+		before = n;
+		r = wait_for_batch(conn, max, timeout_ms, &n);
+	} while (r >= 0 && n > before && !is_stalled(conn) && conn->ops->stay != NULL &&
+		 conn->ops->stay(conn->ctx, (unsigned)n));
 	vfui_conn_drop_role(conn);
-	return n > 0 || r > 0 ? n : r;
+	/* A failed connection says so again, a signal does not. */
+	return r != -EINTR && (n > 0 || r > 0) ? n : r;
 }

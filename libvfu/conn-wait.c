@@ -47,7 +47,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
 	vfui_conn_count_in(conn);
-	conn->has_batch = false;
+	vfui_conn_end_batch(conn);
 	first = vfui_pend_first(&conn->pending);
 	conn->has_deadlines = first != NULL;
 	if (first != NULL) {

@@ -30,6 +30,11 @@ struct vfui_conn_ops {
 	 * It is answered with vfui_conn_reply, now or later.
 	 */
 	void (*command)(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
+	/*
+	 * Asked in vfui_conn_process_wait after it has handled messages, so many by now: true to go
+	 * on with the next, without a look at anything else. NULL: never.
+	 */
+	bool (*stay)(void *ctx, unsigned handled);
 };
 
 /* Start from vfui_conn_options_init. All is copied. */
@@ -169,8 +174,8 @@ void vfui_conn_wake(struct vfui_conn *conn);
  */
 int vfui_conn_process(struct vfui_conn *conn, unsigned max);
 /*
- * The same, but sleeps up to timeout_ms (-1: for ever) for the first message. -EINTR: a signal
- * came.
+ * The same, but sleeps up to timeout_ms (-1: for ever) for the first message; and all that as long
+ * as ops->stay wants. -EINTR: a signal came, maybe after messages that were handled.
  */
 int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms);
 /* Fills at most n entries and returns how many are needed (1, or 2 without options.wake_fd). */

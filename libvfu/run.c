@@ -240,19 +240,31 @@ static bool is_socket_all(struct vfu_server *srv)
 	       vfui_conn_pollfds(srv->conn, pfds, 2) == 1 && pfds[0].events == POLLIN;
 }
 
+static bool is_tick_over(const struct vfu_server *srv)
+{
+	return vfui_os_now() - srv->looked_at >= TICK_MS * VFUI_MS;
+}
+
+bool vfui_server_stay(void *ctx, unsigned handled)
+{
+	const struct vfu_server *srv = ctx;
+
+	return srv->state == VFUI_SERVER_UP && !vfui_server_is_holding(srv) &&
+	       !atomic_load(&srv->woken) && srv->unlooked + handled < TICK_REQUESTS &&
+	       !is_tick_over(srv);
+}
+
 /* Sleeps in the receive itself: one system call less a request than with poll. */
 static int run_on_socket(struct vfu_server *srv)
 {
-	uint64_t now;
 	bool look;
 	int rc, handled;
 
 	begin_round(srv);
 	rc = vfui_conn_process_wait(srv->conn, BATCH, TICK_MS);
-	now = vfui_os_now();
-	look = now - srv->looked_at >= TICK_MS * VFUI_MS;
+	look = is_tick_over(srv);
 	if (look)
-		srv->looked_at = now;
+		srv->looked_at = vfui_os_now();
 	handled = end_round(srv, rc == -EINTR ? 0 : rc, look);
 	return rc == -EINTR ? rc : handled;
 }

@@ -237,7 +237,8 @@ void vfui_server_look(struct vfu_server *srv)
 
 int vfu_server_attach(struct vfu_server *srv, int fd)
 {
-	static const struct vfui_conn_ops ops = {.command = vfui_server_command};
+	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
+						 .stay = vfui_server_stay};
 	struct vfui_conn_options options;
 	int rc = vfui_server_check(srv);
 

@@ -117,6 +117,8 @@ int vfui_server_check(const struct vfu_server *srv);
 
 /* run.c */
 void vfui_server_wake(void *ctx);
+/* The connection's question whether it may go on without a look at anything else. */
+bool vfui_server_stay(void *ctx, unsigned handled);
 /* Keeps the epoll descriptor, if there is one, in step. closing: nothing is to be watched. */
 void vfui_server_sync_epoll(struct vfu_server *srv, bool closing);
 
