@@ -65,7 +65,7 @@ static int insert(struct vfu_client *cl, struct vfui_client_range *r)
  * its answer is here.
  */
 static int add_range(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in, void *host,
-		     bool is_pending, struct vfui_client_range **out, struct vfu_err *err)
+		     struct vfui_client_range **out, struct vfu_err *err)
 {
 	struct vfui_client_range *r;
 	int ret;
@@ -83,7 +83,7 @@ static int add_range(struct vfu_client *cl, const struct vfu_wire_dma_map_reques
 					.cl = cl,
 					.host = host,
 					.flags = in->flags,
-					.is_pending = is_pending};
+					.is_pending = true};
 	vfui_os_lock(&cl->lock);
 	ret = insert(cl, r);
 	vfui_os_unlock(&cl->lock);
@@ -95,10 +95,15 @@ static int add_range(struct vfu_client *cl, const struct vfu_wire_dma_map_reques
 	return 0;
 }
 
-static void remove_range(struct vfu_client *cl, struct vfui_client_range *r)
+/* The map of a range was answered, or could not be sent. It may have been unmapped meanwhile. */
+static void settle_range(struct vfu_client *cl, struct vfui_client_range *r, int status)
 {
 	vfui_os_lock(&cl->lock);
-	drop(cl, r);
+	r->is_pending = false;
+	if (r->is_gone)
+		vfui_os_free(r);
+	else if (status)
+		drop(cl, r);
 	vfui_os_unlock(&cl->lock);
 }
 
@@ -124,13 +129,12 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 
 	if (!conn)
 		return ret;
-	ret = add_range(cl, &in, host, false, &r, &err);
+	ret = add_range(cl, &in, host, &r, &err);
 	if (!ret) {
 		call.fds = &fd;
 		call.nfds = fd >= 0;
 		ret = vfui_call_dma_map(conn, &call, &in);
-		if (ret)
-			remove_range(cl, r);
+		settle_range(cl, r, ret);
 	}
 	return vfui_client_end(cl, ret, &err);
 }
@@ -163,12 +167,8 @@ static void map_done(void *user, int status, struct vfui_msg *reply)
 	struct vfu_client *cl = r->cl;
 
 	(void)reply;
+	settle_range(cl, r, status);
 	vfui_os_lock(&cl->lock);
-	r->is_pending = false;
-	if (r->is_gone)
-		vfui_os_free(r);
-	else if (status)
-		drop(cl, r);
 	if (status && !cl->map_error)
 		cl->map_error = status;
 	vfui_os_unlock(&cl->lock);
@@ -184,6 +184,13 @@ static bool all_answered(void *cl)
 static int await_maps(struct vfu_client *cl, struct vfui_conn *conn)
 {
 	return vfui_conn_wait(conn, all_answered, cl, -1);
+}
+
+/* One less to wait for, although no reply came: those who wait must be told. */
+static void uncount(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	atomic_fetch_sub(&cl->nowait, 1);
+	vfui_conn_wake(conn);
 }
 
 static int send_map(struct vfui_conn *conn, const struct vfu_wire_dma_map_request *in,
@@ -227,22 +234,21 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	if (may_wait && is_storm(cl, conn))
 		ret = await_maps(cl, conn);
 	if (!ret)
-		ret = add_range(cl, &in, host, true, &r, &err);
+		ret = add_range(cl, &in, host, &r, &err);
 	if (ret)
 		return vfui_client_end(cl, ret, &err);
 	atomic_fetch_add(&cl->nowait, 1);
 	ret = send_map(conn, &in, &fd, r);
 	if (ret == -ENOBUFS && may_wait) {
-		atomic_fetch_sub(&cl->nowait, 1);
+		uncount(cl, conn);
 		ret = await_maps(cl, conn);
 		atomic_fetch_add(&cl->nowait, 1);
 		if (!ret)
 			ret = send_map(conn, &in, &fd, r);
 	}
 	if (ret) {
-		atomic_fetch_sub(&cl->nowait, 1);
-		r->is_pending = false;
-		remove_range(cl, r);
+		uncount(cl, conn);
+		settle_range(cl, r, ret);
 	}
 	return vfui_client_end(cl, ret, &err);
 }

@@ -29,7 +29,7 @@ int vfu_client_limits(struct vfu_client *cl, struct vfu_client_limits *out)
 					  .max_data_xfer_size = peer->max_data_xfer_size,
 					  .pgsizes = cl->caps.pgsizes,
 					  .write_multiple = cl->caps.write_multiple,
-					  .twin_socket = cl->caps.twin_socket};
+					  .twin_socket = cl->caps.twin_socket_supported};
 	return vfui_client_end(cl, 0, NULL);
 }
 

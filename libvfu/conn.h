@@ -61,6 +61,9 @@ struct vfui_conn_options {
 	int wake_fd;
 };
 
+/* The most that VFU_OPT_MAX_DATA_XFER_SIZE can be; a peer that says more is given no more. */
+#define VFUI_XFER_MAX (UINT64_C(16) << 20)
+
 /* Values of VFU_OPT_*: defaults, and a checked setter (-EINVAL). */
 void vfui_options_init(uint64_t values[VFU_OPTIONS]);
 int vfui_options_set(uint64_t values[VFU_OPTIONS], enum vfu_option option, uint64_t value);

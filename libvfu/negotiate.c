@@ -49,7 +49,7 @@ static void set_limits(struct vfui_limits *limits, const struct vfui_caps *caps,
 		       const struct vfui_caps *agreed)
 {
 	limits->max_msg_fds = (uint32_t)vfui_min(caps->max_msg_fds, VFUI_FDS_MAX);
-	limits->max_data_xfer_size = caps->max_data_xfer_size;
+	limits->max_data_xfer_size = vfui_min(caps->max_data_xfer_size, VFUI_XFER_MAX);
 	limits->max_dma_maps = caps->max_dma_maps;
 	limits->pgsize = caps->pgsizes & -caps->pgsizes;
 	limits->write_multiple = agreed->write_multiple;

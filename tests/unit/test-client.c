@@ -175,6 +175,43 @@ START_TEST(version_without_json)
 }
 END_TEST
 
+/* Nothing is a feature that we did not ask for, and no limit is larger than we can use. */
+START_TEST(version_with_too_much)
+{
+	struct vfu_client_limits limits;
+
+	far.json = "{\"capabilities\":{\"max_data_xfer_size\":4294967295,"
+		   "\"twin_socket\":{\"supported\":false}}}";
+	script_connect(&far, cl, only_version);
+	ck_assert_int_eq(vfu_client_limits(cl, &limits), 0);
+	ck_assert_uint_eq(limits.max_data_xfer_size, 16 << 20);
+	ck_assert(!limits.twin_socket);
+	finish();
+}
+END_TEST
+
+static void huge_reply(struct script *s)
+{
+	struct vfu_wire_header hdr = {.command = VFU_WIRE_CMD_RESET, .size = 64 << 20, .flags = 1};
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_RESET);
+	hdr.id = s->msg.hdr.id;
+	peer_send(s->fd, &hdr, sizeof(hdr), NULL, 0);
+	script_end(s);
+}
+
+/* However much it says that it takes, no server has us keep room for gigabytes. */
+START_TEST(huge_reply_ends_it)
+{
+	far.json = "{\"capabilities\":{\"max_data_xfer_size\":4294967295}}";
+	script_connect(&far, cl, huge_reply);
+	ck_assert_int_eq(vfu_client_reset(cl), -ENOTCONN);
+	ck_assert_int_eq(vfu_client_status(cl), -EPROTO);
+	finish();
+}
+END_TEST
+
 START_TEST(options_are_checked)
 {
 	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAX_MSG_FDS, 0), -EINVAL);
@@ -915,6 +952,48 @@ START_TEST(map_unmapped_before_its_reply)
 }
 END_TEST
 
+static void refused_and_unmapped(struct script *s)
+{
+	uint16_t map;
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_DMA_MAP);
+	map = s->msg.hdr.id;
+	script_get(s, VFU_WIRE_CMD_DMA_UNMAP);
+	script_reply(s, s->msg.payload, 24);
+	script_get(s, VFU_WIRE_CMD_RESET);
+	script_reply(s, NULL, 0);
+	peer_put(s->fd, map, VFU_WIRE_CMD_DMA_MAP, 0x21, ENOSPC, "", 0);
+	script_end(s);
+}
+
+static void *map_thread(void *arg)
+{
+	*(int *)arg = vfu_client_dma_map(cl, 0, 4096, 3, data, -1, 0);
+	return NULL;
+}
+
+/* One thread's map is refused after another's unmap has dropped it. */
+START_TEST(map_unmapped_before_it_is_refused)
+{
+	struct vfu_stats stats;
+	pthread_t thread;
+	int ret = 0;
+
+	script_connect(&far, cl, refused_and_unmapped);
+	ck_assert_int_eq(pthread_create(&thread, NULL, map_thread, &ret), 0);
+	do {
+		sched_yield();
+		vfu_client_stats(cl, &stats);
+	} while (stats.requests_out < 2);
+	ck_assert_int_eq(vfu_client_dma_unmap(cl, 0, 1 << 20), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(ret, -ENOSPC);
+	finish();
+}
+END_TEST
+
 /* Does DMA while RESET is unanswered: the reply's payload is then in s->msg, or its error. */
 static unsigned dma(struct script *s, uint16_t command, uint64_t address, uint64_t count,
 		    size_t payload_len)
@@ -1258,7 +1337,8 @@ int main(void)
 	int failed;
 
 	add(suite, "connecting",
-	    (const TTest *const[]){connects, version_without_json, options_are_checked, NULL});
+	    (const TTest *const[]){connects, version_without_json, version_with_too_much,
+				   huge_reply_ends_it, options_are_checked, NULL});
 	add_loop(suite, "bad version", bad_version, 7);
 	add(suite, "asking",
 	    (const TTest *const[]){asks_the_device, short_reply_ends_it, peer_dies_in_a_call,
@@ -1271,8 +1351,8 @@ int main(void)
 				   disconnect_in_callback, irqs_are_split, NULL});
 	add(suite, "dma",
 	    (const TTest *const[]){maps_and_unmaps, maps_without_waiting,
-				   map_unmapped_before_its_reply, serves_dma, serves_while_idle,
-				   NULL});
+				   map_unmapped_before_its_reply, map_unmapped_before_it_is_refused,
+				   serves_dma, serves_while_idle, NULL});
 	add(suite, "threads",
 	    (const TTest *const[]){disconnect_frees_waiters, errors_are_per_thread,
 				   child_may_only_free, signal_interrupts, NULL});
