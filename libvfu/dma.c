@@ -509,8 +509,13 @@ void vfui_dma_disconnect(struct vfui_dma *dma)
 void vfui_dma_fini(struct vfui_dma *dma)
 {
 	vfui_dma_disconnect(dma);
-	for (struct vfui_list *link; (link = vfui_list_pop(&dma->doomed));)
-		map_free(dma, vfui_container_of(link, struct vfui_dma_map, link));
+	for (struct vfui_list *link; (link = vfui_list_pop(&dma->doomed));) {
+		struct vfui_dma_map *map = vfui_container_of(link, struct vfui_dma_map, link);
+
+		if (map->wait)
+			wait_put(dma, map->wait);
+		map_free(dma, map);
+	}
 	vfui_os_free(dma->slots);
 	vfui_os_free(dma->chunks);
 	vfui_os_cond_fini(&dma->quiet);

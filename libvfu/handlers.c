@@ -84,6 +84,8 @@ static int get_region_io_fds(void *ctx, struct vfui_request *req,
 							     .index = in->index};
 
 	(void)tail, (void)tail_len;
+	if (in->index >= VFU_REGIONS)
+		return no_such(req, "region", in->index);
 	return reply_fixed(ctx, req, &out, sizeof(out));
 }
 

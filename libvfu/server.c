@@ -16,6 +16,13 @@
 
 /* ---- life and settings ---- */
 
+/* What of the policy the device itself looks at. */
+static void tell_policy(const struct vfu_server *srv)
+{
+	vfui_pci_set_bus_master_matters(&srv->dev->pci,
+					srv->policy.bus_master == VFUI_BUS_MASTER_ENFORCE);
+}
+
 int vfui_server_check(const struct vfu_server *srv)
 {
 	return *srv->fork_mark ? 0 : -EOWNERDEAD;
@@ -63,6 +70,7 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 		errno = EBUSY;
 		return NULL;
 	}
+	tell_policy(srv);
 	return srv;
 }
 
@@ -124,8 +132,7 @@ static int policy_changed(struct vfu_server *srv, int rc, const char *field, con
 		return vfui_err_set(&srv->err, rc, NULL, 0, "no policy %s%s%s", field,
 				    choice ? " = " : "", choice ? choice : "");
 	vfui_err_clear(&srv->err);
-	vfui_pci_set_bus_master_matters(&srv->dev->pci,
-					srv->policy.bus_master == VFUI_BUS_MASTER_ENFORCE);
+	tell_policy(srv);
 	return 0;
 }
 

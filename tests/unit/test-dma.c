@@ -615,6 +615,23 @@ START_TEST(unpinned_before_the_wait_starts)
 }
 END_TEST
 
+/* Memory that nobody unpins goes with the table, and who waits for it is told. */
+START_TEST(never_unpinned)
+{
+	struct vfui_dma_wait *wait;
+	struct vfu_dma_pin pin;
+
+	unmap_answers = 0;
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, 0, &pin), 0);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), VFU_LATER);
+	vfui_dma_wait_start(&dma, wait, unmap_done, &dma);
+	end();
+	ck_assert_uint_eq(unmap_answers, 1);
+	start(NULL, &limits);
+}
+END_TEST
+
 START_TEST(pins_that_are_refused)
 {
 	struct vfu_dma_pin pin;
@@ -1296,6 +1313,7 @@ int main(void)
 	tcase_add_test(tcase, what_may_not_be_reached);
 	tcase_add_test(tcase, pins_hold_memory);
 	tcase_add_test(tcase, unpinned_before_the_wait_starts);
+	tcase_add_test(tcase, never_unpinned);
 	tcase_add_test(tcase, pins_that_are_refused);
 	tcase_add_test(tcase, many_pins_over_a_disconnect);
 	tcase_add_test(tcase, a_pin_that_is_never_given_back);

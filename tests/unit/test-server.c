@@ -178,12 +178,14 @@ END_TEST
 
 START_TEST(region_io_fds_are_none)
 {
-	static const uint32_t in[4] = {4096, 0, 1};
+	static const uint32_t in[4] = {4096, 0, 1}, beyond[4] = {4096, 0, VFU_REGIONS};
 
 	ck_assert_uint_eq(rig_call(&rig, 6, in, sizeof(in)), 0);
 	ck_assert_uint_eq(rig.msg->len, 16);
 	ck_assert_uint_eq(raw_u32(rig.msg, 12), 0);
 	ck_assert_uint_eq(rig.msg->nfds, 0);
+	/* E55. */
+	ck_assert_uint_eq(rig_call(&rig, 6, beyond, sizeof(beyond)), EINVAL);
 }
 END_TEST
 
@@ -537,6 +539,30 @@ START_TEST(pins_outlive_the_connection)
 }
 END_TEST
 
+/* The next server of a device has policies of its own. */
+START_TEST(policies_end_with_their_server)
+{
+	int fd = rig_memfd(4096);
+	struct vfu_dma_pin pin;
+	unsigned i;
+
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "bus_master", "enforce"), 0);
+	for (i = 0; i < 2; i++) {
+		ck_assert_uint_eq(rig_map(&rig, 0x10000, 4096, fd), 0);
+		ck_assert_int_eq(vfu_dma_pin(rig.dev, 0x10000, 16, VFU_DMA_WRITE, &pin),
+				 i ? 0 : -EIO);
+		vfu_dma_unpin(rig.dev, &pin);
+		if (i)
+			break;
+		close(rig.sock);
+		vfu_server_free(rig.srv);
+		rig.srv = vfu_server_new(rig.dev);
+		rig_connect(&rig);
+	}
+	close(fd);
+}
+END_TEST
+
 /* ---- the rest ---- */
 
 START_TEST(reset)
@@ -654,6 +680,7 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, unmap_all);
 	tcase_add_test(tcase, unmap_waits_for_pins);
 	tcase_add_test(tcase, pins_outlive_the_connection);
+	tcase_add_test(tcase, policies_end_with_their_server);
 	tcase_add_test(tcase, reset);
 	tcase_add_loop_test(tcase, what_is_not_supported, 0,
 			    sizeof(unsupported) / sizeof(unsupported[0]));
