@@ -313,10 +313,23 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 	return rc;
 }
 
+/* A raw view must not outlive the request, whoever kept it, also if the handler failed (rc). */
+static int end_view(PyObject *view, int rc)
+{
+	PyObject *type, *exc, *trace, *released;
+
+	PyErr_Fetch(&type, &exc, &trace);
+	released = PyObject_CallMethod(view, "release", NULL);
+	if (!released && rc >= 0)
+		return -1;
+	Py_XDECREF(released);
+	PyErr_Restore(type, exc, trace);
+	return rc;
+}
+
 static int access_range(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
 	PyObject *args[5] = {NULL, h->device->self, NULL, NULL, NULL};
-	PyObject *released = NULL;
 	int rc = -1;
 
 	args[2] = PyLong_FromUnsignedLongLong(a->offset);
@@ -324,12 +337,8 @@ static int access_range(struct handler *h, struct vfu_request *req, const struct
 	args[4] = range_value(h, a);
 	if (args[2] && args[3] && args[4])
 		rc = call_range(h, req, a, args + 1);
-	/* A raw view must not outlive the request, whoever kept it. */
-	if (h->raw && args[4] && rc >= 0) {
-		released = PyObject_CallMethod(args[4], "release", NULL);
-		rc = released ? rc : -1;
-	}
-	Py_XDECREF(released);
+	if (h->raw && args[4])
+		rc = end_view(args[4], rc);
 	Py_XDECREF(args[2]);
 	Py_XDECREF(args[3]);
 	Py_XDECREF(args[4]);

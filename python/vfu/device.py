@@ -116,12 +116,14 @@ class Device:
         return False
 
     async def _answer_gate(self, coroutine):
-        status = 0
+        status = -errno.ECANCELED  # with the server's event loop
         try:
             await coroutine
+            status = 0
         except Exception as error:
             status = -report(self.on_gate, error)
-        c.vfu_device_gate_done(self._handle, status)
+        finally:
+            c.vfu_device_gate_done(self._handle, status)
 
     def _reset(self):
         self._cancel()

@@ -200,6 +200,33 @@ def test_gate_waits(connect):
     assert order == ["quiet", "reset"]
 
 
+def test_a_gate_ends_with_its_server(tmp_path):
+    asked = threading.Event()
+
+    class Gated(vfu.Device):
+        bar0 = vfu.Bar(size=16)
+
+        async def on_gate(self, what):
+            if what is vfu.Gate.RESET:
+                asked.set()
+                await asyncio.sleep(60)
+
+    def stop_and_go():
+        asked.wait(20)
+        server.stop()
+        server._thread.join()
+        server.start()
+
+    with vfu.Server(Gated(), tmp_path / "sock").start() as server, vfu.Client(tmp_path / "sock") as dev:
+        thread = threading.Thread(target=stop_and_go)
+        thread.start()
+        with pytest.raises(vfu.Error) as caught:
+            dev.reset()
+        thread.join()
+        assert caught.value.errno == errno.ECANCELED
+        assert dev.regions.bar0.read32(0) == 0
+
+
 def test_without_an_event_loop(tmp_path, caplog):
     device = Device()
     with vfu.Server(device, tmp_path / "sock") as server:

@@ -56,6 +56,8 @@ class Device(vfu.Device):
         else:
             view[:] = bytes([size]) * size
         self.kept = view
+        if offset == 0x1180:
+            raise OSError(errno.EBUSY, "busy")
 
     def reset(self):
         self.resets += 1
@@ -162,6 +164,12 @@ def test_raw_range(connect):
     with pytest.raises(ValueError):
         bytes(device.kept)
     assert bar2.read(0x1100, 9) == b"\t" * 9
+    # Also when it fails.
+    with pytest.raises(vfu.Error) as caught:
+        bar2.read(0x1180, 9)
+    assert caught.value.errno == errno.EBUSY
+    with pytest.raises(ValueError):
+        bytes(device.kept)
 
 
 def test_own_memory(connect):
