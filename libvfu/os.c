@@ -142,16 +142,6 @@ ssize_t vfui_os_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
 	return result(pwrite(fd, buf, len, (off_t)offset));
 }
 
-int vfui_os_ftruncate(int fd, uint64_t size)
-{
-	return (int)result(ftruncate(fd, (off_t)size));
-}
-
-int vfui_os_memfd(const char *name)
-{
-	return (int)result(memfd_create(name, MFD_CLOEXEC));
-}
-
 int vfui_os_eventfd(void)
 {
 	return (int)result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -193,11 +183,6 @@ size_t vfui_os_page_size(void)
 int vfui_os_socket(int domain, int type)
 {
 	return (int)result(socket(domain, type | SOCK_CLOEXEC, 0));
-}
-
-int vfui_os_socketpair(int type, int fds[2])
-{
-	return (int)result(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds));
 }
 
 int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len)

@@ -43,8 +43,6 @@ ssize_t vfui_os_read(int fd, void *buf, size_t len);
 ssize_t vfui_os_write(int fd, const void *buf, size_t len);
 ssize_t vfui_os_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t vfui_os_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
-int vfui_os_ftruncate(int fd, uint64_t size);
-int vfui_os_memfd(const char *name);
 /* Close-on-exec and non-blocking. */
 int vfui_os_eventfd(void);
 /* Close-on-exec. */
@@ -58,7 +56,6 @@ int vfui_os_munmap(void *addr, size_t len);
 size_t vfui_os_page_size(void);
 
 int vfui_os_socket(int domain, int type);
-int vfui_os_socketpair(int type, int fds[2]);
 int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len);
 int vfui_os_listen(int fd, int backlog);
 int vfui_os_connect(int fd, const struct sockaddr *addr, socklen_t len);

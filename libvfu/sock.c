@@ -229,11 +229,6 @@ int vfui_sock_accept(int fd)
 	return r == -EINTR || r == -ECONNABORTED ? -EAGAIN : r;
 }
 
-int vfui_sock_pair(int fds[2])
-{
-	return vfui_os_socketpair(SOCK_STREAM, fds);
-}
-
 int vfui_sock_kind(int fd)
 {
 	int type = 0, listening = 0;

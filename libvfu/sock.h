@@ -33,7 +33,6 @@ int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vf
 void vfui_sock_remove(struct vfui_sock_file *file);
 /* Accepted socket; -EAGAIN: nobody waits. Never blocks. */
 int vfui_sock_accept(int fd);
-int vfui_sock_pair(int fds[2]);
 
 enum { VFUI_SOCK_CONNECTED, VFUI_SOCK_LISTENER };
 /* What an inherited descriptor is; -ENOTSOCK, -EPROTOTYPE (not a stream). */
