@@ -135,11 +135,6 @@ static int fault_open(const char *path, int flags)
 	return fails(FAULT_FD) ? -1 : open(path, flags);
 }
 
-static int fault_memfd_create(const char *name, unsigned flags)
-{
-	return fails(FAULT_FD) ? -1 : memfd_create(name, flags);
-}
-
 static int fault_eventfd(unsigned value, int flags)
 {
 	return fails(FAULT_FD) ? -1 : eventfd(value, flags);
@@ -153,11 +148,6 @@ static int fault_epoll_create1(int flags)
 static int fault_socket(int domain, int type, int protocol)
 {
 	return fails(FAULT_FD) ? -1 : socket(domain, type, protocol);
-}
-
-static int fault_socketpair(int domain, int type, int protocol, int fds[2])
-{
-	return fails(FAULT_FD) ? -1 : socketpair(domain, type, protocol, fds);
 }
 
 static int fault_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
@@ -248,11 +238,9 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define free fault_free
 #define fcntl fault_fcntl
 #define open fault_open
-#define memfd_create fault_memfd_create
 #define eventfd fault_eventfd
 #define epoll_create1 fault_epoll_create1
 #define socket fault_socket
-#define socketpair fault_socketpair
 #define accept4 fault_accept4
 #define mmap fault_mmap
 #define recvmsg fault_recvmsg
