@@ -139,6 +139,8 @@ static int add_mark(struct vfui_in *in, struct vfui_fds *fds, size_t len)
 	}
 	mark->from = in->received - len;
 	mark->to = in->received;
+	mark->seen = 0;
+	mark->is_found = false;
 	mark->fds.n = 0;
 	vfui_fds_move(&mark->fds, fds);
 	in->nmarks++;
@@ -196,30 +198,33 @@ enum owner { OWNER_NEXT, OWNER_LATER, OWNER_UNKNOWN };
  * Whose descriptors they are: of the last message that begins in the read and may have some;
  * failing that, of the message that was being read; failing that, of the last that begins there.
  * The kernel ends a read behind the segment that carries descriptors, and merges only plain ones
- * in front of it. UNKNOWN: the next message might be it, but a later header is not complete.
+ * in front of it. UNKNOWN: the next message might be it, but a later header is not complete. Each
+ * header is looked at once, however many messages are in front of it.
  */
-static enum owner find_owner(const struct vfui_in *in, const struct vfui_in_mark *mark)
+static enum owner find_owner(const struct vfui_in *in, struct vfui_in_mark *mark)
 {
 	struct vfu_wire_header hdr;
-	uint64_t pos = in->pos, owner = in->pos;
-	bool found = false, running = in->pos < mark->from;
 
-	while (pos < mark->to) {
-		bool begins = pos >= mark->from;
+	if (mark->seen == 0) {
+		mark->seen = in->pos;
+		mark->owner = in->pos;
+	}
+	while (mark->seen < mark->to) {
+		bool begins = mark->seen >= mark->from;
 
-		if (!head_at(in, pos, &hdr))
-			return owner == in->pos ? OWNER_UNKNOWN : OWNER_LATER;
+		if (!head_at(in, mark->seen, &hdr))
+			return mark->owner == in->pos ? OWNER_UNKNOWN : OWNER_LATER;
 		if (hdr.size < HEADER)
 			break; /* it fails the connection when its turn comes */
 		if (begins && takes_fds(&hdr)) {
-			owner = pos;
-			found = true;
-		} else if (begins && !found && !running) {
-			owner = pos;
+			mark->owner = mark->seen;
+			mark->is_found = true;
+		} else if (begins && !mark->is_found && mark->owner >= mark->from) {
+			mark->owner = mark->seen;
 		}
-		pos += hdr.size;
+		mark->seen += hdr.size;
 	}
-	return owner == in->pos ? OWNER_NEXT : OWNER_LATER;
+	return mark->owner == in->pos ? OWNER_NEXT : OWNER_LATER;
 }
 
 /* Gives the next message, of size bytes, its descriptors. */
@@ -250,7 +255,7 @@ static bool is_complete(const struct vfui_in *in, const struct vfu_wire_header *
 }
 
 /* A later header that must tell whose descriptors they are is not complete. */
-static bool must_wait(const struct vfui_in *in, const struct vfu_wire_header *hdr)
+static bool must_wait(struct vfui_in *in, const struct vfu_wire_header *hdr)
 {
 	for (unsigned i = 0; i < in->nmarks && in->marks[i].from < in->pos + hdr->size; i++) {
 		if (find_owner(in, &in->marks[i]) == OWNER_UNKNOWN)
@@ -259,7 +264,7 @@ static bool must_wait(const struct vfui_in *in, const struct vfu_wire_header *hd
 	return false;
 }
 
-bool vfui_in_is_ready(const struct vfui_in *in)
+bool vfui_in_is_ready(struct vfui_in *in)
 {
 	struct vfu_wire_header hdr;
 

@@ -32,6 +32,9 @@ struct vfui_in_block {
  */
 struct vfui_in_mark {
 	uint64_t from, to;
+	uint64_t seen;  /* headers up to here were looked at, 0: none */
+	uint64_t owner; /* the message that has them, as far as is known */
+	bool is_found;  /* it begins in these bytes and may have some */
 	struct vfui_fds fds;
 };
 
@@ -89,7 +92,7 @@ bool vfui_in_next(struct vfui_in *in, struct vfui_in_msg *out);
 /* The last use of a message: closes descriptors that nobody took. In any order. */
 void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out);
 /* A complete message is there. */
-bool vfui_in_is_ready(const struct vfui_in *in);
+bool vfui_in_is_ready(struct vfui_in *in);
 /*
  * Receives the rest of the next message from payload byte skip on to sink, which must have room.
  * False: not done, because it is complete, or skip bytes of payload are not there yet. Not twice.
