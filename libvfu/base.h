@@ -22,6 +22,12 @@
  */
 #define VFUI_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
+/*
+ * Kept out of its callers: what most of their calls do not need does not cost them registers and
+ * stack.
+ */
+#define VFUI_APART __attribute__((noinline))
+
 static inline size_t vfui_min(size_t a, size_t b)
 {
 	return a < b ? a : b;

@@ -29,7 +29,7 @@ static struct vfui_in_block *block_new(size_t cap)
 	return block;
 }
 
-static void block_free(struct vfui_in_block *block)
+void vfui_in_free_block(struct vfui_in_block *block)
 {
 	if (block == NULL)
 		return;
@@ -49,7 +49,7 @@ void vfui_in_fini(struct vfui_in *in)
 	for (unsigned i = 0; i < in->nmarks; i++)
 		vfui_fds_close(&in->marks[i].fds);
 	in->nmarks = 0;
-	block_free(in->block);
+	vfui_in_free_block(in->block);
 	in->block = NULL;
 }
 
@@ -277,6 +277,15 @@ bool vfui_in_next(struct vfui_in *in, struct vfui_in_msg *out)
 	return vfui_in_head(in, &out->msg.hdr) && vfui_in_take(in, out);
 }
 
+/* Gives a message that is handed out its descriptors, unless it can not be told yet which. */
+VFUI_APART static bool take_fds(struct vfui_in *in, struct vfui_in_msg *out)
+{
+	if (must_wait(in, &out->msg.hdr))
+		return false;
+	claim_fds(in, out->msg.hdr.size, &out->fds);
+	return true;
+}
+
 bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)
 {
 	struct vfui_buf *buf = &in->block->buf;
@@ -285,11 +294,8 @@ bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)
 	if (!is_complete(in, &msg->hdr))
 		return false;
 	out->fds.n = 0;
-	if (in->nmarks > 0) {
-		if (must_wait(in, &msg->hdr))
-			return false;
-		claim_fds(in, msg->hdr.size, &out->fds);
-	}
+	if (in->nmarks > 0 && !take_fds(in, out))
+		return false;
 	msg->info = vfui_message(msg->hdr.command);
 	msg->payload = buf->data + buf->start + HEADER;
 	msg->len = msg->hdr.size - HEADER;
@@ -301,14 +307,6 @@ bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)
 	in->pos += msg->hdr.size;
 	in->is_direct = false;
 	return true;
-}
-
-void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out)
-{
-	if (out->msg.nfds > 0)
-		vfui_msg_close_fds(&out->msg);
-	if (--out->block->pins == 0 && out->block != in->block)
-		block_free(out->block);
 }
 
 bool vfui_in_set_direct(struct vfui_in *in, size_t skip, void *sink)

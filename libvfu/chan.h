@@ -89,8 +89,15 @@ static inline bool vfui_in_head(const struct vfui_in *in, struct vfu_wire_header
 bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out);
 /* Both, for headers known to be sound. */
 bool vfui_in_next(struct vfui_in *in, struct vfui_in_msg *out);
+void vfui_in_free_block(struct vfui_in_block *block);
 /* The last use of a message: closes descriptors that nobody took. In any order. */
-void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out);
+static inline void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out)
+{
+	if (out->msg.nfds > 0)
+		vfui_msg_close_fds(&out->msg);
+	if (--out->block->pins == 0 && out->block != in->block)
+		vfui_in_free_block(out->block);
+}
 /* A complete message is there. */
 bool vfui_in_is_ready(struct vfui_in *in);
 /*

@@ -70,6 +70,12 @@ struct vfui_conn {
 	struct vfu_stats own_stats, *stats;
 };
 
+/* vfui_conn_is_forked, for what runs with each message. */
+static inline bool vfui_conn_is_child(const struct vfui_conn *conn)
+{
+	return conn->fork_mark != NULL && *conn->fork_mark == 0;
+}
+
 /* ---- conn.c ---- */
 
 /* Fails the connection because the peer broke the protocol. Returns -EPROTO. Without the lock. */

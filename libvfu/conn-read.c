@@ -90,7 +90,7 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 /* ---- commands ---- */
 
 /* Why a command with a sound header is refused without asking anybody: 0 or -errno. */
-static int refuse_command(const struct vfui_conn *conn, const struct vfui_msg *msg)
+static int why_refused(const struct vfui_conn *conn, const struct vfui_msg *msg)
 {
 	const struct vfui_policy *policy = &conn->options.policy;
 	uint32_t known = VFU_WIRE_HEADER_TYPE_MASK | VFU_WIRE_HEADER_NO_REPLY;
@@ -104,19 +104,23 @@ static int refuse_command(const struct vfui_conn *conn, const struct vfui_msg *m
 	return 0;
 }
 
+VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg, int error)
+{
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s",
+		 msg->hdr.command, msg->hdr.flags, strerror(-error));
+	vfui_conn_count_drop(conn);
+	vfui_conn_reply(conn, &msg->hdr, error, NULL, 0, NULL, 0);
+}
+
 static void handle_command(struct vfui_conn *conn, struct vfui_msg *msg)
 {
-	int r = refuse_command(conn, msg);
+	int r = why_refused(conn, msg);
 
 	conn->requests_in++;
-	if (r == 0) {
+	if (r == 0)
 		conn->ops->command(conn->ctx, conn, msg);
-		return;
-	}
-	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s",
-		 msg->hdr.command, msg->hdr.flags, strerror(-r));
-	vfui_conn_count_drop(conn);
-	vfui_conn_reply(conn, &msg->hdr, r, NULL, 0, NULL, 0);
+	else
+		refuse(conn, msg, r);
 }
 
 /* ---- replies ---- */
@@ -173,7 +177,7 @@ static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 	return 1;
 }
 
-static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
+VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 {
 	struct vfui_pend *pend, copy;
 	bool is_in_sink;
@@ -196,7 +200,7 @@ static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 }
 
 /* Has the rest of a large reply received where its request wants it. */
-static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+VFUI_APART static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
 {
 	struct vfui_pend *pend;
 

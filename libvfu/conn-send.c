@@ -80,12 +80,15 @@ static bool is_harmless(int error)
 }
 
 /* Queues a small message behind others of the reading thread, which sends them together. */
-static int add_to_batch(struct vfui_conn *conn, const struct iovec *iov, unsigned niov, size_t size)
+static int add_to_batch(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
+			const struct iovec *iov, unsigned niov)
 {
-	uint8_t *place = vfui_outq_extend(&conn->out, size);
+	uint8_t *place = vfui_outq_extend(&conn->out, hdr->size);
 
 	if (place == NULL)
 		return -ENOMEM;
+	memcpy(place, hdr, sizeof(*hdr));
+	place += sizeof(*hdr);
 	for (unsigned i = 0; i < niov; i++) {
 		if (iov[i].iov_len > 0)
 			memcpy(place, iov[i].iov_base, iov[i].iov_len);
@@ -97,20 +100,43 @@ static int add_to_batch(struct vfui_conn *conn, const struct iovec *iov, unsigne
 	return 0;
 }
 
-/* Sends or queues one message. The lock is held. */
-static int transmit(struct vfui_conn *conn, const struct iovec *iov, unsigned niov, const int *fds,
-		    unsigned nfds, bool is_reader, bool may_block)
+/* Sends a message by itself, from where it lies, or queues it. */
+VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header *hdr,
+				 const struct iovec *iov, unsigned niov, const int *fds,
+				 unsigned nfds, bool may_block)
 {
-	size_t size = ((const struct vfu_wire_header *)iov[0].iov_base)->size;
+	struct iovec all[VFUI_OUT_IOV];
 	int r;
 
-	if (conn->out_status != 0)
-		return conn->out_status;
-	if (nfds == 0 && size < IN_PLACE && is_reader)
-		return add_to_batch(conn, iov, niov, size);
-	r = vfui_outq_send(&conn->out, conn->fd, iov, niov, fds, nfds, may_block ? PATIENCE_MS : 0);
+	if (niov >= VFUI_OUT_IOV)
+		return -EMSGSIZE;
+	all[0] = (struct iovec){hdr, sizeof(*hdr)};
+	if (niov > 0)
+		memcpy(all + 1, iov, niov * sizeof(*iov));
+	r = vfui_outq_send(&conn->out, conn->fd, all, niov + 1, fds, nfds,
+			   may_block ? PATIENCE_MS : 0);
 	account(conn);
 	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn) : r;
+}
+
+/* Sends or queues one message. The lock is held. */
+static int transmit(struct vfui_conn *conn, struct vfu_wire_header *hdr, const struct iovec *iov,
+		    unsigned niov, const int *fds, unsigned nfds, bool is_reader, bool may_block)
+{
+	if (conn->out_status != 0)
+		return conn->out_status;
+	if (nfds == 0 && hdr->size < IN_PLACE && is_reader)
+		return add_to_batch(conn, hdr, iov, niov);
+	return send_alone(conn, hdr, iov, niov, fds, nfds, may_block);
+}
+
+static uint32_t message_size(const struct iovec *iov, unsigned niov)
+{
+	uint32_t size = sizeof(struct vfu_wire_header);
+
+	for (unsigned i = 0; i < niov; i++)
+		size += (uint32_t)iov[i].iov_len;
+	return size;
 }
 
 /*
@@ -130,19 +156,16 @@ static void send_rest(struct vfui_conn *conn)
 
 /*
  * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than
- * those it knew. Gives back the lock.
+ * those it knew. Not the reader's. Gives back the lock.
  */
-static void notify_and_unlock(struct vfui_conn *conn, bool is_reader, bool is_earlier)
+VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier)
 {
 	bool wake = false;
 
-	if (!is_reader) {
-		send_rest(conn);
-		if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
-			wake = atomic_load(&conn->is_reading)
-				       ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
-				       : conn->is_armed;
-	}
+	send_rest(conn);
+	if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
+		wake = atomic_load(&conn->is_reading) ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
+						      : conn->is_armed;
 	vfui_os_unlock(&conn->lock);
 	if (wake)
 		vfui_conn_poke(conn);
@@ -151,36 +174,37 @@ static void notify_and_unlock(struct vfui_conn *conn, bool is_reader, bool is_ea
 /* ---- replies ---- */
 
 static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
-		      const struct iovec *iov, int niov, const int *fds, unsigned nfds)
+		      const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds)
 {
 	struct vfu_wire_header hdr = {.id = request->id,
 				      .command = request->command,
-				      .size = sizeof(hdr),
+				      .size = message_size(iov, niov),
 				      .flags = VFU_WIRE_HEADER_TYPE_REPLY};
 	bool is_reader = vfui_conn_is_reader(conn);
-	struct iovec all[VFUI_OUT_IOV];
-	unsigned n = 1;
 	int r;
 
-	all[0] = (struct iovec){&hdr, sizeof(hdr)};
 	if (status < 0) {
 		hdr.flags |= VFU_WIRE_HEADER_ERROR;
 		hdr.error = (uint32_t)-status;
-		niov = 0;
-		nfds = 0;
-	}
-	if (niov >= VFUI_OUT_IOV)
-		return -EMSGSIZE;
-	for (int i = 0; i < niov; i++) {
-		all[n++] = iov[i];
-		hdr.size += (uint32_t)iov[i].iov_len;
 	}
 	vfui_os_lock(&conn->lock);
-	r = transmit(conn, all, n, fds, nfds, is_reader, is_reader && conn->may_block);
+	r = transmit(conn, &hdr, iov, niov, fds, nfds, is_reader, is_reader && conn->may_block);
 	if (r == 0)
 		conn->stats->replies_out++;
-	notify_and_unlock(conn, is_reader, false);
+	if (is_reader)
+		vfui_os_unlock(&conn->lock);
+	else
+		notify_and_unlock(conn, false);
 	return r;
+}
+
+/* The peer waits for an answer: the reason why it does not get the real one is one. */
+VFUI_APART static int send_reason(struct vfui_conn *conn, const struct vfu_wire_header *request,
+				  int reason)
+{
+	if (send_reply(conn, request, reason, NULL, 0, NULL, 0) != 0)
+		vfui_conn_break(conn, reason, "a reply could not be sent");
+	return reason;
 }
 
 int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
@@ -188,17 +212,15 @@ int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *reques
 {
 	int r;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) != 0)
 		return 0;
-	r = send_reply(conn, request, status, iov, niov, fds, nfds);
-	if (r == 0 || r == -ENOTCONN)
-		return r;
-	/* The peer waits for an answer: the reason why it does not get the real one is one. */
-	if (send_reply(conn, request, r, NULL, 0, NULL, 0) != 0)
-		vfui_conn_break(conn, r, "a reply could not be sent");
-	return r;
+	if (status < 0)
+		r = send_reply(conn, request, status, NULL, 0, NULL, 0);
+	else
+		r = send_reply(conn, request, 0, iov, (unsigned)niov, fds, nfds);
+	return r == 0 || r == -ENOTCONN ? r : send_reason(conn, request, r);
 }
 
 /* ---- requests ---- */
@@ -261,18 +283,13 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 			 bool is_waiter, struct vfui_pend **pend)
 {
 	const struct vfui_message *info = vfui_message(out->command);
-	struct vfu_wire_header hdr = {.command = (uint16_t)out->command, .size = sizeof(hdr)};
-	struct iovec all[VFUI_OUT_IOV];
-	unsigned n = 1;
+	unsigned niov = (unsigned)out->niov;
+	struct vfu_wire_header hdr = {.command = (uint16_t)out->command,
+				      .size = message_size(out->iov, niov)};
 	int r;
 
-	all[0] = (struct iovec){&hdr, sizeof(hdr)};
-	if (info == NULL || out->niov >= VFUI_OUT_IOV)
+	if (info == NULL || niov >= VFUI_OUT_IOV)
 		return -EINVAL;
-	for (int i = 0; i < out->niov; i++) {
-		all[n++] = out->iov[i];
-		hdr.size += (uint32_t)out->iov[i].iov_len;
-	}
 	r = may_send(conn, hdr.size);
 	if (r == 0)
 		r = add_pending(conn, info, out, pend);
@@ -282,7 +299,7 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		return r;
 	hdr.id = *pend != NULL ? (*pend)->id : VFUI_PEND_POSTED;
 	hdr.flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
-	r = transmit(conn, all, n, out->fds, out->nfds, is_reader,
+	r = transmit(conn, &hdr, out->iov, niov, out->fds, out->nfds, is_reader,
 		     is_waiter || (is_reader && conn->may_block));
 	if (r == 0)
 		conn->stats->requests_out++;
@@ -298,7 +315,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	bool is_earlier = false, is_reader;
 	int r;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	is_reader = vfui_conn_is_reader(conn);
 	vfui_os_lock(&conn->lock);
@@ -307,7 +324,10 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 		*id = pend->id;
 		is_earlier = !is_waiter && vfui_pend_first(&conn->pending) == pend;
 	}
-	notify_and_unlock(conn, is_reader, is_earlier);
+	if (is_reader)
+		vfui_os_unlock(&conn->lock);
+	else
+		notify_and_unlock(conn, is_earlier);
 	return r;
 }
 

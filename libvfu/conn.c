@@ -142,7 +142,7 @@ void vfui_conn_free(struct vfui_conn *conn)
 
 bool vfui_conn_is_forked(const struct vfui_conn *conn)
 {
-	return conn->fork_mark != NULL && *conn->fork_mark == 0;
+	return vfui_conn_is_child(conn);
 }
 
 /* ---- the end ---- */
@@ -343,11 +343,23 @@ void vfui_conn_count_violation(struct vfui_conn *conn)
 	vfui_os_unlock(&conn->lock);
 }
 
-int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err)
+static int check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfui_fault *fault)
+{
+	return msg->info->check_request(msg->payload, msg->len, msg->nfds, &conn->mine,
+					&conn->options.policy, NULL, fault);
+}
+
+/* Checks a message that fails once more, to say why. */
+VFUI_APART static int check_and_tell(struct vfui_conn *conn, const struct vfui_msg *msg,
+				     struct vfu_err *err)
 {
 	struct vfui_fault fault = {0};
-	int r = msg->info->check_request(msg->payload, msg->len, msg->nfds, &conn->mine,
-					 &conn->options.policy, NULL, &fault);
+	int r = check(conn, msg, &fault);
 
-	return r < 0 ? vfui_err_fault(err, r, &fault) : 0;
+	return vfui_err_fault(err, r, &fault);
+}
+
+int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err)
+{
+	return check(conn, msg, NULL) < 0 ? check_and_tell(conn, msg, err) : 0;
 }

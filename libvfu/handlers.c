@@ -127,30 +127,34 @@ static void *plain_memory(const struct vfu_device *dev, uint32_t index, uint64_t
 	return region->memory + offset;
 }
 
-/* A buffer of its own for each level of callbacks. NULL: out of memory. */
-static void *scratch(struct vfu_server *srv, size_t size)
+/* Clears too: what a callback leaves alone must not hold what an earlier message left there. */
+VFUI_APART static void *large_scratch(struct vfui_scratch *buf, size_t size)
 {
-	struct vfui_scratch *buf = &srv->scratch[srv->waits];
 	void *data;
 
 	if (!buf->data || size > buf->size) {
-		size = vfui_max(size, 4096);
-		data = vfui_os_realloc(buf->data, size);
+		size_t room = vfui_max(size, 4096);
+
+		data = vfui_os_realloc(buf->data, room);
 		if (!data)
 			return NULL;
 		buf->data = data;
-		buf->size = size;
+		buf->size = room;
 	}
-	return buf->data;
+	return memset(buf->data, 0, size);
 }
 
-/* Most reads are short; a scratch buffer has room for 8 bytes, and those are cleared at once. */
-static void clear(void *data, size_t count)
+/*
+ * A cleared buffer, one for each level of callbacks. NULL: out of memory. Most reads are short; a
+ * buffer has room for 8 bytes, and those are cleared at once.
+ */
+static void *scratch(struct vfu_server *srv, size_t size)
 {
-	if (count <= 8)
-		memset(data, 0, 8);
-	else
-		memset(data, 0, count);
+	struct vfui_scratch *buf = &srv->scratch[srv->waits];
+
+	if (size > 8 || !buf->data)
+		return large_scratch(buf, size);
+	return memset(buf->data, 0, 8);
 }
 
 /* Says which access failed; returns rc. */
@@ -184,7 +188,6 @@ static int region_read(void *ctx, struct vfui_request *req,
 		iov[1].iov_base = scratch(srv, in->count);
 		if (!iov[1].iov_base)
 			return -ENOMEM;
-		clear(iov[1].iov_base, in->count);
 		req->base.is_access = true;
 		req->base.access = (struct vfu_access){.offset = in->offset,
 						       .data = iov[1].iov_base,

@@ -185,7 +185,7 @@ static inline int serve(struct vfu_server *srv, struct vfui_request *req)
 }
 
 /* The gate before that. */
-static int ask_and_serve(struct vfu_server *srv, struct vfui_request *req)
+VFUI_APART static int ask_and_serve(struct vfu_server *srv, struct vfui_request *req)
 {
 	int gate = gate_of(req->msg);
 	int rc = 0;
@@ -218,7 +218,7 @@ static int mend_result(struct vfu_server *srv, const struct vfui_request *req, i
 }
 
 /* Answers what its handler did not. */
-static void settle(struct vfu_server *srv, struct vfui_request *req, int rc)
+VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, int rc)
 {
 	rc = mend_result(srv, req, rc);
 	if (req->is_again)
@@ -293,7 +293,7 @@ void vfui_server_drain(struct vfu_server *srv)
 }
 
 /* E23: nothing but VERSION may come first, and that only once. */
-static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
+VFUI_APART static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
 {
 	bool is_version = msg->hdr.command == VFU_WIRE_CMD_VERSION;
 	struct vfu_err err;
@@ -312,6 +312,23 @@ static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
 	return true;
 }
 
+/* Nothing that could hold a request up. */
+static bool is_clear(const struct vfu_server *srv)
+{
+	return vfui_list_is_empty(&srv->held) && !srv->dev->gate.is_open && !srv->waits &&
+	       !atomic_load(&srv->session->fences);
+}
+
+/* Whether a request may run now; if not it is held back. */
+VFUI_APART static bool get_turn(struct vfu_server *srv, struct vfui_msg *msg)
+{
+	vfui_server_drain(srv);
+	if (vfui_list_is_empty(&srv->held) && !is_blocked(srv, msg))
+		return true;
+	hold(srv, msg, &srv->held);
+	return false;
+}
+
 void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg)
 {
 	struct vfu_server *srv = ctx;
@@ -322,12 +339,8 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 			vfui_server_greet(srv, msg);
 		return;
 	}
-	if (!vfui_list_is_empty(&srv->held))
-		vfui_server_drain(srv);
-	if (!vfui_list_is_empty(&srv->held) || is_blocked(srv, msg)) {
-		hold(srv, msg, &srv->held);
+	if (!is_clear(srv) && !get_turn(srv, msg))
 		return;
-	}
 	run(srv, msg);
 	if (!vfui_list_is_empty(&srv->held))
 		vfui_server_drain(srv);

@@ -425,21 +425,13 @@ static int access_part(struct vfui_region *region, struct vfu_request *req,
 	return handled ? next->fn(next->user, req, &part) : access_base(region, req, &part);
 }
 
-int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
-		       const struct vfu_access *access)
+/* An access to a region with handlers: to one of them after the other, and to what lies between. */
+VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_request *req,
+				   const struct vfu_access *access)
 {
-	struct vfui_region *region;
 	uint32_t taken;
 	int rc;
 
-	if (access->region >= VFU_REGIONS)
-		return -EINVAL;
-	region = &regions->region[access->region];
-	rc = check_access(region, access);
-	if (rc || !access->count)
-		return rc;
-	if (!region->nhandlers)
-		return access_base(region, req, access);
 	for (uint32_t done = 0; done < access->count; done += taken) {
 		rc = done ? check_access(region, access) : 0;
 		if (!rc)
@@ -450,6 +442,22 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 			return -EIO;
 	}
 	return 0;
+}
+
+int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
+		       const struct vfu_access *access)
+{
+	struct vfui_region *region;
+	int rc;
+
+	if (access->region >= VFU_REGIONS)
+		return -EINVAL;
+	region = &regions->region[access->region];
+	rc = check_access(region, access);
+	if (rc || !access->count)
+		return rc;
+	return region->nhandlers ? access_parts(region, req, access)
+				 : access_base(region, req, access);
 }
 
 /* ---- GET_REGION_INFO --------------------------------------------------------------------------- */
