@@ -55,6 +55,15 @@ void vfui_session_unref(struct vfui_session *session)
 	vfui_os_free(session);
 }
 
+void vfui_session_abandon(struct vfui_session *session)
+{
+	if (!session)
+		return;
+	session->conn = NULL;
+	if (--session->refs == 0)
+		vfui_os_free(session);
+}
+
 static void session_ref(struct vfui_session *session)
 {
 	vfui_os_lock(&session->lock);

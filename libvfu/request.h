@@ -32,6 +32,8 @@ struct vfui_session *vfui_session_new(struct vfui_conn *conn, void (*wake)(void 
 /* The connection is about to go: requests are dead from now on. Waits for other threads to let go of it. */
 void vfui_session_end(struct vfui_session *session);
 void vfui_session_unref(struct vfui_session *session);
+/* The same for the server after fork(): there is one thread, and locks may be held for ever. NULL: nothing. */
+void vfui_session_abandon(struct vfui_session *session);
 
 /* Starts an answer: what every reply to an access begins with. */
 union vfui_reply_head {

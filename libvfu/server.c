@@ -108,6 +108,7 @@ void vfu_server_free(struct vfu_server *srv)
 	} else {
 		/* After fork(): locks may be held by threads that are not here, the socket file is the parent's. */
 		vfui_conn_free(srv->conn);
+		vfui_session_abandon(srv->session);
 		vfui_server_drop_held(srv);
 		memset(&srv->dev->server, 0, sizeof(srv->dev->server));
 	}
