@@ -130,8 +130,9 @@ int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t valu
 static int policy_changed(struct vfu_server *srv, int rc, const char *field, const char *choice)
 {
 	if (rc < 0)
-		return vfui_err_set(&srv->err, rc, NULL, 0, "no policy %s%s%s", field,
-				    choice ? " = " : "", choice ? choice : "");
+		return vfui_err_set(&srv->err, rc, NULL, 0, "no %s %s%s%s",
+				    choice ? "policy" : "profile", field, choice ? " = " : "",
+				    choice ? choice : "");
 	vfui_err_clear(&srv->err);
 	tell_policy(srv);
 	return 0;

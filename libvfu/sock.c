@@ -39,7 +39,7 @@ static int place_shorten(struct place *place, const char *path, struct vfu_err *
 	int n;
 
 	if (name == NULL || name == path)
-		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long",
+		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name is too long: %s",
 				    path);
 	dir = vfui_os_strdup(path);
 	if (dir == NULL)
@@ -54,7 +54,7 @@ static int place_shorten(struct place *place, const char *path, struct vfu_err *
 		     place->dir, name);
 	if (n < 0 || (size_t)n + SUFFIX >= sizeof(place->addr.sun_path)) {
 		vfui_os_close(place->dir);
-		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name in %s is too long",
+		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name is too long: %s",
 				    path);
 	}
 	return 0;

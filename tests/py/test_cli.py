@@ -95,7 +95,13 @@ def test_serve_complains(tmp_path):
     assert "it has: A, B" in complaint(two, sock)
     assert "no device class C; it has: A, B" in complaint(f"{two}:C", sock)
     wrong = file("wrong.py", "import vfu\nclass A(vfu.Device):\n  def __init__(self): raise KeyError('x')\n")
-    assert "A cannot be made: KeyError" in complaint(wrong, sock)
+    assert "A cannot be made: KeyError: 'x' (wrong.py, line 3)" in complaint(wrong, sock)
+    late = file("late.py", "import vfu\nclass A(vfu.Device):\n  def __init__(self): pass\n")
+    assert "must call super().__init__()" in complaint(late, sock)
+    name = file("name.py", "import vfu\n\nclass A(vfu.Device):\n  bar6 = vfu.Bar(4096)\n")
+    assert "TypeError: A.bar6: a region is called bar0 to bar5, or rom (name.py, line 3)" in complaint(name, sock)
+    assert "no profile x" in complaint(COUNTER, sock, "--profile=x")
+    assert "too long" in complaint(COUNTER, "--socket-path=" + "x" * 300)
     assert "is not NAME=VALUE" in complaint(COUNTER, sock, "--policy=x")
     assert "vfu serve:" in complaint(COUNTER, sock, "--policy=x=y")
     assert "unknown option" in complaint(COUNTER, sock, "--option=x=1")
@@ -136,6 +142,21 @@ def test_read_and_write(backend):
                  ("read", path, "bar0", 4096), ("read", "/nowhere", "bar0", 0)):
         result = run(*args)
         assert result.returncode == 1 and result.stderr.startswith(f"vfu {args[0]}: "), result
+        assert "Errno" not in result.stderr, result
+    for args in ((-4,), (1 << 64,), ("x",), (0, -1)):
+        result = run("read", path, "bar0", *args)
+        assert result.returncode == 2 and "is no number from 0" in result.stderr, result
+
+
+def test_nobody_reads_the_output(backend):
+    _, path = backend(COUNTER)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        result = subprocess.run([*VFU, "info", path], stdout=theirs, stderr=subprocess.PIPE, timeout=60)
+    finally:
+        os.close(theirs)
+    assert (result.returncode, result.stderr) == (1, b"")
 
 
 def test_counter(backend):

@@ -4,6 +4,7 @@
 
 import argparse
 import logging
+import os
 import sys
 
 import vfu
@@ -31,9 +32,15 @@ def main(arguments=None):
         stream=sys.stderr,
     )
     try:
-        return options.function(options) or 0
+        status = options.function(options) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever reads what we print has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     except (CommandError, OSError) as error:
-        print(f"vfu {options.command}: {error}", file=sys.stderr)
+        text = error.strerror if isinstance(error, vfu.Error) else error
+        print(f"vfu {options.command}: {text}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

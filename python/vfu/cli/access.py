@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """vfu read, vfu write: single accesses to a region of a served device."""
 
+import argparse
+
 import vfu
 from vfu.client import REGION_NAMES
 
@@ -9,7 +11,13 @@ from .error import CommandError
 
 
 def number(text):
-    return int(text, 0)
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 2**64 - 1")
+    return value
 
 
 def add_to(commands):

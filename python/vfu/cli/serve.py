@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 
 import vfu
 
@@ -52,6 +53,17 @@ def add_to(commands):
     parser.set_defaults(function=run)
 
 
+def reason(error, path):
+    """What was raised, and by which line of the file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    # Up to Python 3.11 what __set_name__() raises comes wrapped.
+    if isinstance(error, RuntimeError) and error.__cause__ is not None:
+        error = error.__cause__
+    place = f" ({os.path.basename(path)}, line {lines[-1]})" if lines else ""
+    text = error.strerror if isinstance(error, vfu.Error) else f"{type(error).__name__}: {error}"
+    return text + place
+
+
 def load(path):
     """The module in a file."""
     if not os.path.isfile(path):
@@ -66,7 +78,7 @@ def load(path):
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise CommandError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise CommandError(f"{path} cannot be loaded: {reason(error, spec.origin)}") from error
     return module
 
 
@@ -95,7 +107,7 @@ def make(cls):
     try:
         return cls()
     except Exception as error:
-        raise CommandError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
+        raise CommandError(f"{cls.__name__} cannot be made: {reason(error, inspect.getfile(cls))}") from error
 
 
 def number(text):
@@ -127,7 +139,7 @@ def run(options):
     where = {"fd": options.fd} if options.socket_path is None else {"socket_path": options.socket_path}
     try:
         server = vfu.Server(device, profile=options.profile, policy=policy, options=limits, **where)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from error
     with server:
         ending.server = server
