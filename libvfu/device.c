@@ -279,12 +279,13 @@ int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device,
 int vfu_device_set_class(struct vfu_device *dev, uint32_t class_code, uint8_t revision)
 {
 	return ended(dev, vfui_pci_set_class(&dev->pci, class_code, revision),
-		     "vfu_device_set_class");
+		     "vfu_device_set_class (24 bits)");
 }
 
 int vfu_device_set_config_size(struct vfu_device *dev, size_t size)
 {
-	return ended(dev, vfui_pci_set_size(&dev->pci, size), "vfu_device_set_config_size");
+	return ended(dev, vfui_pci_set_size(&dev->pci, size),
+		     "vfu_device_set_config_size (256 or 4096)");
 }
 
 int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len)
@@ -328,19 +329,21 @@ void *vfu_device_region_memory(struct vfu_device *dev, unsigned index)
 
 int vfu_device_set_intx(struct vfu_device *dev, unsigned pin)
 {
-	return ended(dev, vfui_pci_set_intx(&dev->pci, pin), "vfu_device_set_intx");
+	return ended(dev, vfui_pci_set_intx(&dev->pci, pin), "vfu_device_set_intx (pin 0 to 4)");
 }
 
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors)
 {
-	return ended(dev, vfui_pci_set_msi(&dev->pci, vectors), "vfu_device_set_msi");
+	return ended(dev, vfui_pci_set_msi(&dev->pci, vectors),
+		     "vfu_device_set_msi (1, 2, 4, 8, 16 or 32 vectors)");
 }
 
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset)
 {
 	return ended(dev, vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset),
-		     "vfu_device_set_msix");
+		     "vfu_device_set_msix (1 to 2048 vectors; table and pending bits apart, in a "
+		     "BAR that there is)");
 }
 
 /* These may be called by any thread, so they leave no detail behind. */

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import libvfu as c
 
 from . import pci
-from .errors import log_level
+from .errors import Disconnected, log_level
 from .server import configure, own_fd, read_fields
 
 REGION_NAMES = ("bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "config", "vga")
@@ -49,12 +49,20 @@ class Region:
 
     def read(self, offset, size):
         """Reads size bytes, or fills a buffer given instead."""
-        return c.vfu_client_region_read(self._h, self.index, offset, size)
+        try:
+            return c.vfu_client_region_read(self._h, self.index, offset, size)
+        except OSError as error:
+            error.strerror = f"{self.name} at {offset:#x}: {error.strerror}"
+            raise
 
     def write(self, offset, data, post=False):
         """Writes. post: without waiting for an answer; failures then stay unknown."""
         put = c.vfu_client_region_post if post else c.vfu_client_region_write
-        put(self._h, self.index, offset, data)
+        try:
+            put(self._h, self.index, offset, data)
+        except OSError as error:
+            error.strerror = f"{self.name} at {offset:#x}: {error.strerror}"
+            raise
 
     def read8(self, offset):
         return self.read(offset, 1)[0]
@@ -278,7 +286,8 @@ class ClientDma:
     def alloc(self, size, iova=None, shared=True, read=True, write=True):
         """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
 
-        read and write: what the device may do. iova: its address, by default a free one.
+        read and write: what the device may do. iova: its address, by default a free one. size is
+        rounded up to whole pages.
         """
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = -1
@@ -338,6 +347,7 @@ class Client:
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
     timeout: seconds to wait for each answer; 0: for ever. irqs: give every interrupt its eventfd now.
     bus_master: set Command.BusMaster before the first DMA range, as drivers do.
+    It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
     """
 
     def __init__(self, path=None, *, fd=None, background=False, timeout=5.0, irqs=True, bus_master=True,
@@ -352,7 +362,11 @@ class Client:
             c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings
         )
         if fd is None:
-            c.vfu_client_connect(handle, os.fspath(path))
+            try:
+                c.vfu_client_connect(handle, os.fspath(path))
+            except Disconnected as error:
+                error.strerror += " (a server has one client at a time)"
+                raise
         else:
             c.vfu_client_attach(handle, own_fd(fd))
         self._h = handle
@@ -361,7 +375,7 @@ class Client:
         except BaseException:
             self.close()
             raise
-        self._bus_master = bus_master
+        self._bus_master = self._wants_bus_master = bus_master
 
     def _set_up(self, background, irqs):
         raw = c.vfu_device_info()
@@ -402,8 +416,9 @@ class Client:
             return False
 
     def reset(self):
-        """Resets the device."""
+        """Resets the device. Memory stays mapped, but bus mastering is off: set config.bus_master, or map more."""
         c.vfu_client_reset(self._h)
+        self._bus_master = self._wants_bus_master
 
     def feature(self, flags, data=b""):
         """DEVICE_FEATURE: flags as in linux/vfio.h. Returns the data of the reply."""

@@ -29,6 +29,11 @@ class Gate(enum.IntEnum):
 class Device:
     """A PCI device. Its state outlives connections.
 
+    Class attributes of a subclass say what it is: vendor_id, device_id, class_code, revision...; bar0 to
+    bar5 = vfu.Bar(...) and rom = vfu.Rom(...); irqs = vfu.Irqs(...); registers = bar0.reg32(offset).
+    Of an instance, self.REGISTER is a number; self.bar0[a:b] its memory; self.irqs.msix[i].trigger(),
+    self.irqs.intx.raise_() and lower() interrupt; self.dma reads and writes the client's memory.
+
     A handler that raises gives the client an error: the errno of an OSError, else EIO; and it is logged.
     """
 
@@ -48,12 +53,13 @@ class Device:
 
     def __init__(self):
         cls = type(self)
-        regions, self._parts = collect(cls)
+        regions, self._parts = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
         self._loop = None
         self._tasks = set()  # of handlers
         self._background = set()  # of spawn()
         self._handle = handle = c.DeviceHandle(self)
         c.device_set_log_level(handle, log_level())
+        self._check_numbers()
         c.vfu_device_set_ids(
             handle, self.vendor_id, self.device_id, self.subsystem_vendor_id, self.subsystem_id
         )
@@ -160,6 +166,13 @@ class Device:
             deferred.fail(report(coroutine, error))
 
     # ---- inside ----
+
+    def _check_numbers(self):
+        sizes = {"class_code": 24, "revision": 8}
+        for name in ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", *sizes):
+            value, bits = getattr(self, name), sizes.get(name, 16)
+            if not isinstance(value, int) or not 0 <= value < 1 << bits:
+                raise ValueError(f"{name} is a number of {bits} bits, not {value!r}")
 
     def _wants(self, name):
         # Registers and tasks are ours to look after, so reset and disconnect are always wanted.

@@ -3,12 +3,14 @@
 """A device's access to the client's memory."""
 
 import asyncio
+import errno
 import threading
 from typing import NamedTuple
 
 import libvfu as c
 
 from .errors import make_error
+from .pci import COMMAND_BUS_MASTER
 
 
 class DmaRange(NamedTuple):
@@ -23,6 +25,14 @@ class DmaRange(NamedTuple):
 
 def dma_range(iova, size, flags, mapped):
     return DmaRange(iova, size, bool(flags & c.VFU_DMA_READ), bool(flags & c.VFU_DMA_WRITE), bool(mapped))
+
+
+def _explain(error, what, iova, handle):
+    """Says of a failed copy where it was, and why if that is known."""
+    why = {errno.EFAULT: "not all of it is mapped", errno.EACCES: "the client does not allow it"}.get(error.errno)
+    if error.errno == errno.EIO and not c.vfu_device_config_read(handle, 4, 1)[0] & COMMAND_BUS_MASTER:
+        why = "the client has bus mastering off"
+    error.strerror = f"DMA {what} at {iova:#x}: {why or error.strerror}"
 
 
 async def _finish(start, handle, iova, data, kick):
@@ -63,19 +73,35 @@ class DeviceDma:
 
     async def read(self, iova, size):
         """Reads size bytes, or fills a buffer that is given instead."""
-        return await _finish(c.dma_read, self._handle, iova, size, self._kick)
+        try:
+            return await _finish(c.dma_read, self._handle, iova, size, self._kick)
+        except OSError as error:
+            _explain(error, "read", iova, self._handle)
+            raise
 
     async def write(self, iova, data):
         """Writes data. It must not change until then."""
-        await _finish(c.dma_write, self._handle, iova, data, self._kick)
+        try:
+            await _finish(c.dma_write, self._handle, iova, data, self._kick)
+        except OSError as error:
+            _explain(error, "write", iova, self._handle)
+            raise
 
     def read_sync(self, iova, size):
         """The same, waiting; in a handler other requests of the client are served meanwhile."""
-        return c.vfu_dma_read(self._handle, iova, size)
+        try:
+            return c.vfu_dma_read(self._handle, iova, size)
+        except OSError as error:
+            _explain(error, "read", iova, self._handle)
+            raise
 
     def write_sync(self, iova, data):
         """The same, waiting; in a handler other requests of the client are served meanwhile."""
-        c.vfu_dma_write(self._handle, iova, data)
+        try:
+            c.vfu_dma_write(self._handle, iova, data)
+        except OSError as error:
+            _explain(error, "write", iova, self._handle)
+            raise
 
     def map(self, iova, size, write=True):
         """Pins a mapped range and returns it as a buffer; release() it, or the client's unmap waits."""

@@ -14,14 +14,26 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Register:
     """A register: 1, 2, 4 or 8 bytes of a region, little-endian. On a device it reads and writes like a number.
 
+    reset is its value at first and after a reset. readonly: the client's writes do nothing, the device's do.
     Without handlers it is memory, and the client's accesses never reach Python. A write handler
     replaces the store (store the value yourself if you want it read back), a read handler the load.
     Either may be a coroutine: a write is then answered at once, a read when the coroutine returns.
+    For both, name the register:
+
+        value = bar0.reg32(0)
+
+        @value.on_read
+        def get(self): ...
+
+        @value.on_write
+        def set(self, number): ...
     """
 
     def __init__(self, region, offset, width, reset=0, readonly=False):
         if offset % width or offset + width > region.size:
             raise ValueError(f"no {width}-byte register at {offset:#x} in a region of {region.size:#x} bytes")
+        if not 0 <= reset < 1 << 8 * width:
+            raise ValueError(f"a reset value of {reset:#x} does not fit a {width}-byte register")
         self.region, self.offset, self.width = region, offset, width
         self.reset, self.readonly = reset, readonly
         self.read = self.write = None
@@ -41,7 +53,7 @@ class Register:
         return self._with(write=function)
 
     def on_read(self, function):
-        """Decorator: function(self) returns what the client reads."""
+        """Decorator: function(self) returns what the client reads, cut to the register's width."""
         return self._with(read=function)
 
     def __get__(self, device, owner=None):
@@ -120,17 +132,24 @@ class Region:
     def __get__(self, device, owner=None):
         return self if device is None else Memory(c.device_memory(device._handle, self.index, self.size))
 
-    def reg8(self, offset, **kwargs):
-        return Register(self, offset, 1, **kwargs)
+    def reg8(self, offset, *, reset=0, readonly=False):
+        """A register of 1 bytes. reset: its value after a reset; readonly: the client's writes do nothing.
 
-    def reg16(self, offset, **kwargs):
-        return Register(self, offset, 2, **kwargs)
+        It is storage, until its decorators on_read and on_write give it handlers: see vfu.regions.Register.
+        """
+        return Register(self, offset, 1, reset, readonly)
 
-    def reg32(self, offset, **kwargs):
-        return Register(self, offset, 4, **kwargs)
+    def reg16(self, offset, *, reset=0, readonly=False):
+        """A register of 2 bytes, as reg8()."""
+        return Register(self, offset, 2, reset, readonly)
 
-    def reg64(self, offset, **kwargs):
-        return Register(self, offset, 8, **kwargs)
+    def reg32(self, offset, *, reset=0, readonly=False):
+        """A register of 4 bytes, as reg8()."""
+        return Register(self, offset, 4, reset, readonly)
+
+    def reg64(self, offset, *, reset=0, readonly=False):
+        """A register of 8 bytes, as reg8()."""
+        return Register(self, offset, 8, reset, readonly)
 
     def on_access(self, offset=0, size=None, raw=False):
         """Decorator: function(self, offset, size, value) serves all accesses to a range, by default to the region.
@@ -186,13 +205,25 @@ class Rom(Region):
         Memory(c.device_memory(handle, self.index, self.size))[: len(self.contents)] = self.contents
 
 
-def collect(cls):
-    """The regions by index, and the registers and ranges by place, of a device class; subclasses win."""
+def collect(cls, taken):
+    """The regions by index, and the registers and ranges by place, of a device class; subclasses win.
+
+    taken: says of a name whether it is the base class's own.
+    """
     regions, parts = {}, {}
     for base in reversed(cls.__mro__):
-        for value in vars(base).values():
+        names = {}
+        for name, value in vars(base).items():
             if isinstance(value, Region):
                 regions[value.index] = value
             elif isinstance(value, (Register, Range)):
-                parts[value.region.index, value.offset] = value
+                place = value.region.index, value.offset
+                if taken(name):
+                    raise ValueError(f"{cls.__name__}.{name}: devices have a {name} of their own, use another name")
+                if place in names and parts[place] is not value:
+                    raise ValueError(
+                        f"{cls.__name__}: {names[place]} and {name} are two declarations for {value.offset:#x} of "
+                        "one region; declare one register and use its on_read and on_write for both handlers"
+                    )
+                names[place], parts[place] = name, value
     return regions, list(parts.values())

@@ -36,7 +36,8 @@ def own_fd(fd):
 class Server:
     """Serves a device at a socket path, or on an inherited descriptor (listening or connected; taken over).
 
-    policy: {field: choice}, see the errata table; options: {"timeout_ms": ..., ...}, see vfu.h.
+    policy: {field: choice}, see the errata in doc/gen/protocol.rst (the command vfu serve adds
+    bus_master=enforce); options: {"timeout_ms": ..., ...}, see vfu.h.
     """
 
     def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None):

@@ -3,6 +3,7 @@
 """Access of a device to its client's memory, mapped and by messages."""
 
 import errno
+import threading
 import time
 
 import pytest
@@ -247,3 +248,36 @@ def test_disconnect_ends_message_dma(serve):
     with vfu.Client(path) as dev:  # and the next one finds all in order
         memory = dev.dma.alloc(4096, shared=False)
         assert copy(dev, memory.iova, memory.iova, 16) == 0
+
+
+class Failing(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+
+    @bar0.reg64(0).on_write
+    async def go(self, address):
+        try:
+            await self.dma.write(address, b"x")
+        except OSError as error:
+            self.error = str(error)
+        self.done.set()
+
+
+def test_messages_say_why(connect):
+    device = Failing()
+    device.done = threading.Event()
+    dev = connect(device, {"policy": {"bus_master": "enforce"}})
+
+    def complaint(address):
+        device.done.clear()
+        dev.regions.bar0.write64(0, address)
+        assert device.done.wait(30)
+        return device.error
+
+    dev.dma.alloc(4096, iova=0x1000_0000, write=False)
+    assert complaint(0x5000) == "[Errno 14] DMA write at 0x5000: not all of it is mapped"
+    assert complaint(0x1000_0000) == "[Errno 13] DMA write at 0x10000000: the client does not allow it"
+    dev.reset()
+    assert complaint(0x1000_0000) == "[Errno 5] DMA write at 0x10000000: the client has bus mastering off"
+    dev.dma.alloc(4096)
+    assert complaint(0x1000_0000) == "[Errno 13] DMA write at 0x10000000: the client does not allow it"

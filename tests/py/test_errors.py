@@ -162,3 +162,60 @@ def test_no_connection():
     device = Device()
     with pytest.raises(vfu.Disconnected):
         device.dma.read_sync(0, 4)
+
+
+def test_messages_say_where(connect):
+    dev = connect(Device())
+    assert "bar0 at 0x1000" in str(failure(dev.regions.bar0.read32, 4096))
+    assert "bar0 at 0x4: " in str(failure(dev.regions.bar0.write32, 4, 1))
+
+
+def test_second_client(connect, serve):
+    path = serve(Device())
+    with vfu.Client(path), pytest.raises(vfu.Disconnected, match="one client at a time"):
+        vfu.Client(path)
+
+
+@pytest.mark.parametrize(
+    "attributes, message",
+    [
+        ({"vendor_id": 0x10000}, "vendor_id is a number of 16 bits"),
+        ({"revision": "a"}, "revision is a number of 8 bits"),
+        ({"irqs": vfu.Irqs(intx=5)}, "pin 0 to 4"),
+        ({"irqs": vfu.Irqs(msi=3)}, "16 or 32 vectors"),
+        ({"irqs": vfu.Irqs(msix=4, msix_bar=3)}, "1 to 2048 vectors"),
+    ],
+)
+def test_declarations_that_cannot_be(attributes, message):
+    with pytest.raises((ValueError, vfu.Error), match=message):
+        type("Wrong", (vfu.Device,), attributes)()
+
+
+def test_two_declarations_of_one_register():
+    class Twice(vfu.Device):
+        bar0 = vfu.Bar(size=4096)
+
+        @bar0.reg32(0).on_read
+        def get(self):
+            return 1
+
+        @bar0.reg32(0).on_write
+        def put(self, value):
+            pass
+
+    with pytest.raises(ValueError, match="Twice: get and put are two declarations for 0x0"):
+        Twice()
+
+
+def test_register_with_the_name_of_a_method():
+    class Taken(vfu.Device):
+        bar0 = vfu.Bar(size=4096)
+        reset = bar0.reg32(0)
+
+    with pytest.raises(ValueError, match="Taken.reset"):
+        Taken()
+
+
+def test_reset_value_that_does_not_fit():
+    with pytest.raises(ValueError, match="does not fit"):
+        vfu.Bar(size=4096).reg8(0, reset=256)
