@@ -84,6 +84,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	signal(SIGTERM, on_signal);
+	signal(SIGINT, on_signal);
 	if (vfu_server_listen(server, argv[1]) == 0)
 		r = vfu_server_run(server) < 0;
 	vfu_server_err(server, &err);
