@@ -57,12 +57,11 @@ static void flr_decided(void *ctx, int status)
 		vfu_request_done(req, status);
 }
 
-static int function_reset(void *ctx, struct vfu_request *req, enum vfui_pci_reset kind)
+static int function_reset(void *ctx, struct vfu_request *req)
 {
 	struct vfu_device *dev = ctx;
 	int rc;
 
-	(void)kind;
 	rc = vfui_device_ask(dev, VFU_GATE_FLR, flr_decided, dev);
 	if (!rc)
 		return vfui_device_reset(dev);

@@ -183,7 +183,7 @@ static int client_write(struct vfui_pci *pci, struct vfu_request *req,
 			const struct vfu_access *access)
 {
 	const uint8_t *data = access->data;
-	bool flr = asks_flr(pci, access), pm = asks_pm_reset(pci, access);
+	bool resets = asks_flr(pci, access) || asks_pm_reset(pci, access);
 
 	for (uint32_t i = 0; i < access->count; i++) {
 		size_t at = (size_t)access->offset + i;
@@ -195,10 +195,10 @@ static int client_write(struct vfui_pci *pci, struct vfu_request *req,
 	apply(pci);
 	if (pci->hooks.written)
 		pci->hooks.written(pci->hooks.ctx, (size_t)access->offset, access->count);
-	if (!flr && !pm)
+	if (!resets)
 		return 0;
 	if (pci->hooks.reset)
-		return pci->hooks.reset(pci->hooks.ctx, req, flr ? VFUI_PCI_FLR : VFUI_PCI_PM);
+		return pci->hooks.reset(pci->hooks.ctx, req);
 	vfui_pci_reset(pci);
 	return 0;
 }

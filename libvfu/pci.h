@@ -21,19 +21,15 @@ struct vfui_regions;
 
 #define VFUI_PCI_CONFIG_MAX 4096
 
-enum vfui_pci_reset {
-	VFUI_PCI_FLR,
-	VFUI_PCI_PM
-}; /* bit in PCIe or AF; D3hot to D0 without No_Soft_Reset */
-
 struct vfui_pci_hooks {
 	/* After a write of the client took effect. */
 	void (*written)(void *ctx, size_t offset, size_t len);
 	/*
-	 * The client asked for a reset of the function. The result becomes that of the config write:
-	 * 0, VFU_LATER (req was deferred) or negative errno. Whoever resets calls vfui_pci_reset.
+	 * The client asked for a reset of the function (FLR bit of PCIe or AF; D3hot to D0 without
+	 * No_Soft_Reset). The result becomes that of the config write: 0, VFU_LATER (req was
+	 * deferred) or negative errno. Whoever resets calls vfui_pci_reset.
 	 */
-	int (*reset)(void *ctx, struct vfu_request *req, enum vfui_pci_reset kind);
+	int (*reset)(void *ctx, struct vfu_request *req);
 	void *ctx;
 };
 

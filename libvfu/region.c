@@ -254,15 +254,6 @@ void *vfui_region_memory(struct vfui_regions *regions, unsigned index)
 	return index < VFU_REGIONS ? regions->region[index].memory : NULL;
 }
 
-bool vfui_regions_mappable(const struct vfui_regions *regions)
-{
-	for (unsigned i = 0; i < VFU_REGIONS; i++) {
-		if (regions->region[i].def.flags & VFU_REGION_MMAP)
-			return true;
-	}
-	return false;
-}
-
 /* ---- handlers ---------------------------------------------------------------------------------- */
 
 /* The first handler that ends at or after offset. */

@@ -62,7 +62,5 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 /* in_argsz as the client gave it. -EINVAL: no such region or argsz below 32; -ENOMEM. */
 int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
 		     const struct vfui_policy *policy, struct vfui_region_reply *out);
-/* Any region may be mapped by the client. */
-bool vfui_regions_mappable(const struct vfui_regions *regions);
 
 #endif
