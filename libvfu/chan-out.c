@@ -183,8 +183,9 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd)
 		struct iovec iov = {item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
 		ssize_t n = send_some(queue, fd, &iov, 1, item->fds.fd, item->fds.n);
 
+		/* Too many descriptors of this user are on their way: not for ever. */
 		if (n < 0)
-			return (int)n;
+			return n == -ETOOMANYREFS ? -EAGAIN : (int)n;
 		item_sent(queue, item, (size_t)n);
 	}
 	return 0;

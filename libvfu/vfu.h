@@ -339,6 +339,7 @@ void vfu_server_stop(struct vfu_server *srv);
 struct vfu_client;
 
 struct vfu_client *vfu_client_new(void);
+/* Disconnects and frees. Not in a callback, nor while another thread is in a call. */
 void vfu_client_free(struct vfu_client *cl);
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value);
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);

@@ -571,6 +571,8 @@ START_TEST(out_fails_in_every_way)
 	ck_assert_uint_eq(queue.bytes, 1016);
 	fault_fail(FAULT_SEND, 1, ENOBUFS);
 	ck_assert_int_eq(vfui_outq_flush(&queue, fds[1]), -EAGAIN);
+	fault_fail(FAULT_SEND, 1, ETOOMANYREFS);
+	ck_assert_int_eq(vfui_outq_flush(&queue, fds[1]), -EAGAIN);
 	ck_assert_int_eq(vfui_outq_flush(&queue, fds[1]), 0);
 	expect(1, 1000, 1, fd);
 	/* Cut in the middle with no memory for the rest. */
