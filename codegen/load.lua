@@ -249,6 +249,49 @@ local function environment(spec)
 	})
 end
 
+-- Traps -------------------------------------------------------------------------------------------
+
+-- Lua would quietly take one side of `a and b`, call `a == b` false, and keep the last of two keys of
+-- one name.
+local instead = {
+	["and"] = "say all { a, b }", ["or"] = "say any { a, b }", ["not"] = "say no(a)",
+	["=="] = "say is(a, b)", ["~="] = "say no(is(a, b))",
+}
+local token_kinds = { "%-%-[^\n]*", "%[%[.-%]%]", '"[^"\n]*"', "'[^'\n]*'", "[%a_][%w_.]*", "[=~<>]=", "." }
+
+local function tokens(text)
+	local pos, line = 1, 1
+	return function()
+		for _, kind in ipairs(token_kinds) do
+			local token, next_pos = text:match("^(" .. kind .. ")()", pos)
+			if token then
+				local at = line
+				pos, line = next_pos, line + select(2, token:gsub("\n", ""))
+				return token, at, text:find("^%s*=[^=]", pos) ~= nil
+			end
+		end
+	end
+end
+
+local function refuse_traps(text, shown)
+	local open = {} -- the keys so far of each table that is not closed
+	for token, line, is_key in tokens((text:gsub("\\[^\n]", "  "))) do
+		local keys, where = open[#open], { file = shown, line = line }
+		if instead[token] then
+			fault(where, "'%s' is Lua's, not the spec's: %s", token, instead[token])
+		elseif token == "{" then
+			open[#open + 1] = {}
+		elseif token == "}" then
+			open[#open] = nil
+		elseif keys and is_key and token:find("^[%a_]") then
+			if keys[token] then
+				fault(where, "key '%s' is given twice", token)
+			end
+			keys[token] = true
+		end
+	end
+end
+
 -- Files -------------------------------------------------------------------------------------------
 
 local sinks = { "protocol", "limits", "flags", "enum", "struct", "message", "capability", "object", "erratum" }
@@ -264,6 +307,7 @@ local function run(spec, path, shown)
 	if not chunk then
 		error({ fault = why }, 0)
 	end
+	refuse_traps(text, shown)
 	local ok, err = pcall(chunk)
 	if not ok then
 		error(type(err) == "table" and err or { fault = tostring(err) }, 0)
