@@ -36,7 +36,7 @@ struct vfui_conn {
 	uint64_t batch_since; /* since when, at the latest; 0: not known */
 	unsigned batch_turns; /* messages handled since then, */
 	unsigned batch_look;  /* and at how many to look at the clock */
-	bool has_deadlines;   /* when it last looked, some request was waiting for its reply */
+	bool may_be_late;     /* when it last looked, the time of some request might be up */
 	bool may_block;       /* inside a call that may sleep */
 	bool has_recv_timeout;
 	unsigned turns;            /* messages handled in waits */

@@ -41,7 +41,7 @@ bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
 		atomic_store_explicit(&conn->reader, pthread_self(), memory_order_relaxed);
 		atomic_store_explicit(&conn->is_reading, true, memory_order_release);
 		conn->is_armed = conn->is_armed && !is_loop;
-		conn->has_deadlines = conn->pending.nwaiting > 0;
+		conn->may_be_late = conn->pending.nwaiting > 0;
 	}
 	vfui_os_unlock(&conn->lock);
 	return is_free;
@@ -300,6 +300,7 @@ void vfui_conn_expire(struct vfui_conn *conn)
 {
 	uint64_t now = vfui_clock_now(&conn->options.clock);
 
+	conn->may_be_late = false;
 	for (;;) {
 		struct vfui_pend *pend;
 		vfui_done_fn *done;
@@ -410,7 +411,7 @@ int vfui_conn_process(struct vfui_conn *conn, unsigned max)
 	conn->may_block = false;
 	if (conn->owns_wake_fd && atomic_load_explicit(&conn->is_poked, memory_order_relaxed))
 		vfui_conn_unpoke(conn);
-	if (conn->has_deadlines)
+	if (conn->may_be_late)
 		vfui_conn_expire(conn);
 	r = run_batch(conn, max, true, &n);
 	vfui_conn_drop_role(conn);
@@ -422,7 +423,7 @@ static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, 
 {
 	int before = *n, r;
 
-	if (conn->has_deadlines)
+	if (conn->may_be_late)
 		vfui_conn_expire(conn);
 	r = run_batch(conn, max, false, n);
 	if (r != 0 || *n != before)
@@ -430,7 +431,7 @@ static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, 
 	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
 	if (r > 0)
 		return run_batch(conn, max, !conn->in.is_drained, n);
-	if (r == 0 && conn->has_deadlines)
+	if (r == 0)
 		vfui_conn_expire(conn);
 	return r;
 }

@@ -49,10 +49,10 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 	vfui_conn_count_in(conn);
 	vfui_conn_end_batch(conn);
 	first = vfui_pend_first(&conn->pending);
-	conn->has_deadlines = first != NULL;
 	if (first != NULL) {
 		int64_t pending = vfui_clock_left(&conn->options.clock, first->deadline);
 
+		conn->may_be_late = pending == 0;
 		left = pending >= 0 && (left < 0 || pending < left) ? pending : left;
 	}
 	*events = conn->out.bytes > 0 ? POLLIN | POLLOUT : POLLIN;
