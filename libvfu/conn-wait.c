@@ -231,6 +231,9 @@ static void take_reply(struct waiter *waiter, struct vfui_msg *reply)
 	if (!call->plain_tail && call->reply_room > 0 && call->reply_len > 0)
 		memcpy(call->reply_tail, reply->payload + fixed,
 		       vfui_min(call->reply_len, call->reply_room));
+	/* Others have no use for them, and do not look. */
+	if (!reply->info->reply_takes_fds)
+		return;
 	for (unsigned i = 0; i < reply->nfds && i < VFUI_ARRAY_SIZE(call->reply_fds); i++)
 		call->reply_fds[call->reply_nfds++] = vfui_msg_take_fd(reply, i);
 }

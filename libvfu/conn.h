@@ -146,7 +146,7 @@ struct vfui_call {
 	size_t reply_room;
 	size_t reply_len; /* of the reply's tail, may be more than the room */
 	bool plain_tail;  /* the reply's tail is plain data: may be received in place */
-	int reply_fds[8]; /* the caller's, reply_nfds of them; more are closed */
+	int reply_fds[8]; /* the caller's, if the reply may have any; more are closed */
 	unsigned reply_nfds;
 	int timeout_ms;
 	struct vfu_err *err; /* may be NULL */

@@ -153,6 +153,30 @@ START_TEST(bad_version)
 }
 END_TEST
 
+static void gives_fds(struct script *s)
+{
+	int fd = peer_fd();
+
+	script_version(s);
+	for (unsigned i = 0; i < 2; i++) {
+		script_get(s, i ? VFU_WIRE_CMD_REGION_READ : VFU_WIRE_CMD_RESET);
+		memset(s->msg.payload + 16, 0, 4);
+		script_reply_fds(s, s->msg.payload, i ? 20 : 0, (int[]){fd, fd}, 2);
+	}
+	close(fd);
+	script_end(s);
+}
+
+/* Descriptors with a reply that has none are closed (E50). */
+START_TEST(fds_nobody_asked_for)
+{
+	script_connect(&far, cl, gives_fds);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	ck_assert_int_eq(vfu_client_region_read(cl, 0, 0, data, 4), 0);
+	finish();
+}
+END_TEST
+
 static void bare_version(struct script *s)
 {
 	uint16_t payload[2] = {0, 0};
@@ -1338,7 +1362,8 @@ int main(void)
 
 	add(suite, "connecting",
 	    (const TTest *const[]){connects, version_without_json, version_with_too_much,
-				   huge_reply_ends_it, options_are_checked, NULL});
+				   fds_nobody_asked_for, huge_reply_ends_it, options_are_checked,
+				   NULL});
 	add_loop(suite, "bad version", bad_version, 7);
 	add(suite, "asking",
 	    (const TTest *const[]){asks_the_device, short_reply_ends_it, peer_dies_in_a_call,
