@@ -58,6 +58,8 @@ int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 	struct pollfd all[VFUI_SERVER_PFDS];
 	unsigned count = 0, i;
 
+	/* Who sleeps on these is the owner already. */
+	srv->owner = pthread_self();
 	all[count++] = (struct pollfd){.fd = srv->wake_fd, .events = POLLIN};
 	/* While the device decides about the end of a connection a new client waits. */
 	if (srv->listen_fd >= 0 && srv->state != VFUI_SERVER_ENDING && !vfui_server_is_full(srv))
@@ -84,7 +86,8 @@ int vfu_server_timeout(struct vfu_server *srv)
 {
 	int timeout, greeting;
 
-	if (srv->dev->gate.is_open && srv->dev->gate.is_decided)
+	/* A wait inside a callback may have read wake_fd empty. */
+	if (atomic_load(&srv->woken))
 		return 0;
 	if (!srv->conn || srv->state == VFUI_SERVER_ENDING)
 		return -1;

@@ -39,6 +39,7 @@ static void release(struct vfu_server *srv)
 	vfui_os_close(srv->wake_fd);
 	vfui_os_close(srv->epoll_fd);
 	vfui_os_close(srv->listen_fd);
+	vfui_os_mutex_fini(&srv->conn_lock);
 	vfui_os_free(srv);
 }
 
@@ -47,7 +48,8 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 	struct vfui_device_server link = {.wait = vfui_server_wait, .wake = vfui_server_wake};
 	struct vfu_server *srv = vfui_os_calloc(1, sizeof(*srv));
 
-	if (!srv) {
+	if (!srv || vfui_os_mutex_init(&srv->conn_lock) < 0) {
+		vfui_os_free(srv);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -155,10 +157,16 @@ void vfu_server_err(struct vfu_server *srv, struct vfu_err *err)
 
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out)
 {
+	if (vfui_server_check(srv) < 0) {
+		memset(out, 0, sizeof(*out));
+		return;
+	}
+	vfui_os_lock(&srv->conn_lock);
 	if (srv->conn)
 		vfui_conn_stats(srv->conn, out);
 	else
 		*out = srv->stats;
+	vfui_os_unlock(&srv->conn_lock);
 }
 
 void vfu_server_set_interruptible(struct vfu_server *srv, bool on)
@@ -244,33 +252,50 @@ void vfui_server_look(struct vfu_server *srv)
 
 /* ---- connections ---- */
 
-int vfu_server_attach(struct vfu_server *srv, int fd)
+static void set_conn(struct vfu_server *srv, struct vfui_conn *conn)
+{
+	vfui_os_lock(&srv->conn_lock);
+	srv->conn = conn;
+	vfui_os_unlock(&srv->conn_lock);
+}
+
+static int open_conn(struct vfu_server *srv, int fd)
 {
 	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
 						 .stay = vfui_server_stay};
 	struct vfui_conn_options options;
-	int rc = vfui_server_check(srv);
+	struct vfui_conn *conn;
 
-	if (!rc && srv->conn)
-		rc = vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
-	if (rc < 0) {
-		vfui_os_close(fd);
-		return rc;
-	}
 	vfui_conn_options_init(&options);
 	options.policy = srv->policy;
 	memcpy(options.values, srv->values, sizeof(options.values));
 	options.log = srv->dev->log;
 	options.stats = &srv->stats;
 	options.wake_fd = srv->wake_fd;
-	srv->conn = vfui_conn_new(fd, true, &options, &ops, srv);
-	if (srv->conn)
-		srv->session = vfui_session_new(srv->conn, vfui_server_wake, srv);
+	conn = vfui_conn_new(fd, true, &options, &ops, srv);
+	if (conn)
+		srv->session = vfui_session_new(conn, vfui_server_wake, srv);
 	if (!srv->session) {
-		vfui_conn_free(srv->conn);
-		srv->conn = NULL;
+		vfui_conn_free(conn);
 		return vfui_err_set(&srv->err, -ENOMEM, NULL, 0, "no memory for a connection");
 	}
+	set_conn(srv, conn);
+	return 0;
+}
+
+int vfu_server_attach(struct vfu_server *srv, int fd)
+{
+	int rc = vfui_server_check(srv);
+
+	if (!rc && srv->state != VFUI_SERVER_IDLE)
+		rc = vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
+	if (rc < 0) {
+		vfui_os_close(fd);
+		return rc;
+	}
+	rc = open_conn(srv, fd);
+	if (rc < 0)
+		return rc;
 	srv->state = VFUI_SERVER_GREETING;
 	srv->greet_by = VFUI_NEVER;
 	if (srv->values[VFU_OPT_TIMEOUT_MS])
@@ -327,6 +352,7 @@ static void finish(void *ctx, int status)
 {
 	struct vfu_server *srv = ctx;
 	struct vfu_device *dev = srv->dev;
+	struct vfui_conn *conn = srv->conn;
 
 	(void)status;
 	if (srv->was_up) {
@@ -336,8 +362,8 @@ static void finish(void *ctx, int status)
 		vfui_irqs_disconnect(&dev->irqs);
 	}
 	vfui_server_sync_epoll(srv, true);
-	vfui_conn_free(srv->conn);
-	srv->conn = NULL;
+	set_conn(srv, NULL);
+	vfui_conn_free(conn);
 	vfui_session_unref(srv->session);
 	srv->session = NULL;
 	srv->state = VFUI_SERVER_IDLE;
@@ -373,11 +399,14 @@ void vfui_server_end(struct vfu_server *srv)
 
 void vfu_server_disconnect(struct vfu_server *srv)
 {
-	if (!srv->conn || vfui_server_check(srv) < 0)
+	if (vfui_server_check(srv) < 0)
 		return;
-	hang_up(srv);
-	/* Inside a callback the connection is still needed: who called it ends it. */
-	if (srv->is_processing || srv->waits)
+	vfui_os_lock(&srv->conn_lock);
+	if (srv->conn)
+		hang_up(srv);
+	vfui_os_unlock(&srv->conn_lock);
+	/* Inside a callback the connection is still needed: who called it, or the owner, ends it. */
+	if (!pthread_equal(srv->owner, pthread_self()) || srv->is_processing || srv->waits)
 		return;
 	srv->is_processing = true;
 	vfui_server_end(srv);

@@ -53,7 +53,7 @@ struct vfu_server {
 	struct vfui_policy policy;
 	uint64_t values[VFU_OPTIONS];
 	const volatile uint8_t *fork_mark;
-	pthread_t owner;
+	_Atomic(pthread_t) owner;
 	bool interruptible;
 	bool is_processing; /* callbacks may be running */
 
@@ -65,6 +65,7 @@ struct vfu_server {
 
 	/* the connection */
 	enum vfui_server_state state;
+	pthread_mutex_t conn_lock; /* the owner changes conn with it, others need it to use conn */
 	bool was_up;
 	uint64_t greet_by; /* when VERSION must have come */
 	struct vfui_conn *conn;

@@ -207,8 +207,8 @@ int vfu_irq_lower(struct vfu_device *dev);
 
 /* ---- DMA */
 
-/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile). Runs on the owner,
- * or at once on the caller if nothing had to be waited for. */
+/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile). Runs on the owner;
+ * or on a thread that starts a copy, if nothing has to be waited for or the connection is lost. */
 typedef void vfu_dma_fn(void *user, int status);
 /*
  * Starts a copy between client memory and buf, of any length, over mapped and message ranges alike.
@@ -301,6 +301,7 @@ int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t valu
 int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char *choice);
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
+/* Any thread. */
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);
 
 /* Listens at "unix:PATH" or a path. A stale socket file is replaced, a live one is -EADDRINUSE. */
@@ -309,7 +310,7 @@ int vfu_server_listen(struct vfu_server *srv, const char *address);
 int vfu_server_listen_inherited(struct vfu_server *srv, int fd);
 /* Serves a connected socket; takes it. -EBUSY: there is a client. */
 int vfu_server_attach(struct vfu_server *srv, int fd);
-/* Ends the present connection, if any. Owner. */
+/* Ends the present connection, if any. Any thread; the device sees the end on the owner. */
 void vfu_server_disconnect(struct vfu_server *srv);
 
 /*

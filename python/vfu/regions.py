@@ -156,7 +156,7 @@ class Region:
 
         value is None for a read, which returns an int, or bytes of that size (of more than 8, always
         bytes). For a write it is an int (up to 8 bytes) or bytes. With raw it is a memoryview that
-        ends with the call: of what was written, or to be filled.
+        ends with the call: of what was written, or to be filled. Keep no slices of it.
         """
         if callable(offset):
             return Range(self, 0, self.size, offset, False)

@@ -139,7 +139,7 @@ class Server:
             handle.__swig_destroy__(handle)
 
     def disconnect(self):
-        """Ends the present connection."""
+        """Ends the present connection. From any thread."""
         c.vfu_server_disconnect(self._h)
 
     @property

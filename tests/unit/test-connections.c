@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,49 @@ START_TEST(run_serves_and_stops)
 	ck_assert_int_eq(rc, 0);
 	close(first);
 	free(msg);
+}
+END_TEST
+
+static atomic_bool over;
+
+static void *disconnect_often(void *arg)
+{
+	struct vfu_stats stats;
+
+	(void)arg;
+	while (!atomic_load(&over)) {
+		vfu_server_disconnect(rig.srv);
+		vfu_server_stats(rig.srv, &stats);
+	}
+	return NULL;
+}
+
+/* Connections come and are ended by a thread that is not the owner. */
+START_TEST(disconnected_by_another_thread)
+{
+	pthread_t owner, other;
+	struct vfu_stats stats;
+	char byte;
+	int rc = -1, sock, i;
+
+	atomic_store(&over, false);
+	listen_here();
+	pthread_create(&owner, NULL, run, &rc);
+	pthread_create(&other, NULL, disconnect_often, NULL);
+	for (i = 0; i < 300; i++) {
+		sock = raw_connect(path);
+		send(sock, "\1\0\1\0\24\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, MSG_NOSIGNAL);
+		while (recv(sock, &byte, 1, 0) > 0)
+			;
+		close(sock);
+	}
+	atomic_store(&over, true);
+	pthread_join(other, NULL);
+	vfu_server_stop(rig.srv);
+	pthread_join(owner, NULL);
+	ck_assert_int_eq(rc, 0);
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.violations, 0);
 }
 END_TEST
 
@@ -570,6 +614,7 @@ int main(void)
 	ADD(inherited);
 	ADD(inherited_connection);
 	ADD(run_serves_and_stops);
+	ADD(disconnected_by_another_thread);
 	ADD(run_refuses_a_second_client_under_load);
 	ADD(run_ends_with_its_only_client);
 	tcase_add_loop_test(tcase, stop_in_a_signal_handler, 0, 2);
