@@ -149,7 +149,8 @@ static int link_place(const char *made, const struct place *place)
 
 /*
  * The socket listens before it gets its name: whoever sees the file can connect to it, and of two
- * servers that start at once one fails.
+ * servers that start at once one fails. (Not if both find the same file of a dead one: the second
+ * to replace it may then replace the first's.)
  */
 static int listen_place(const struct place *place)
 {
