@@ -9,6 +9,7 @@
 
 #include "os.h"
 #include "conn-private.h"
+#include "trace.h"
 
 /* Messages handled in one go if the caller names no number. */
 #define FAIR_BATCH 1024
@@ -264,6 +265,9 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 		try_direct(conn, &m.msg.hdr);
 	if (!vfui_in_take(&conn->in, &m))
 		return 0;
+	if (conn->options.values[VFU_OPT_TRACE] != 0)
+		vfui_trace(&conn->options.log, "got", &m.msg.hdr, m.msg.payload, m.msg.len,
+			   m.msg.nfds);
 	r = 1;
 	if (is_reply(&m.msg.hdr))
 		r = handle_reply(conn, &m.msg);

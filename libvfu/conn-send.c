@@ -10,6 +10,7 @@
 #include "os.h"
 #include "conn-private.h"
 #include "sock.h"
+#include "trace.h"
 
 /* Larger messages go from where they lie instead of being copied into a batch. */
 #define IN_PLACE 16384
@@ -130,6 +131,15 @@ static int transmit(struct vfui_conn *conn, struct vfu_wire_header *hdr, const s
 	return send_alone(conn, hdr, iov, niov, fds, nfds, may_block);
 }
 
+/* No lock is held. What a peer sends back may already have been seen on another thread. */
+static void trace_sent(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
+		       const struct iovec *iov, unsigned niov, unsigned nfds)
+{
+	if (conn->options.values[VFU_OPT_TRACE] != 0)
+		vfui_trace(&conn->options.log, "sent", hdr, niov > 0 ? iov[0].iov_base : NULL,
+			   niov > 0 ? iov[0].iov_len : 0, nfds);
+}
+
 static uint32_t message_size(const struct iovec *iov, unsigned niov)
 {
 	uint32_t size = sizeof(struct vfu_wire_header);
@@ -195,6 +205,8 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 		vfui_os_unlock(&conn->lock);
 	else
 		notify_and_unlock(conn, false);
+	if (r == 0)
+		trace_sent(conn, &hdr, iov, niov, nfds);
 	return r;
 }
 
@@ -280,26 +292,26 @@ static int may_send(struct vfui_conn *conn, size_t size)
 }
 
 static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_reader,
-			 bool is_waiter, struct vfui_pend **pend)
+			 bool is_waiter, struct vfu_wire_header *hdr, struct vfui_pend **pend)
 {
 	const struct vfui_message *info = vfui_message(out->command);
 	unsigned niov = (unsigned)out->niov;
-	struct vfu_wire_header hdr = {.command = (uint16_t)out->command,
-				      .size = message_size(out->iov, niov)};
 	int r;
 
 	if (info == NULL || niov >= VFUI_OUT_IOV)
 		return -EINVAL;
-	r = may_send(conn, hdr.size);
+	*hdr = (struct vfu_wire_header){.command = (uint16_t)out->command,
+					.size = message_size(out->iov, niov)};
+	r = may_send(conn, hdr->size);
 	if (r == 0)
 		r = add_pending(conn, info, out, pend);
 	if (r == -ENOBUFS)
 		conn->is_room_awaited = true;
 	if (r < 0)
 		return r;
-	hdr.id = *pend != NULL ? (*pend)->id : VFUI_PEND_POSTED;
-	hdr.flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
-	r = transmit(conn, &hdr, out->iov, niov, out->fds, out->nfds, is_reader,
+	hdr->id = *pend != NULL ? (*pend)->id : VFUI_PEND_POSTED;
+	hdr->flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
+	r = transmit(conn, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
 		     is_waiter || (is_reader && conn->may_block));
 	if (r == 0)
 		conn->stats->requests_out++;
@@ -312,6 +324,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 		     uint16_t *id)
 {
 	struct vfui_pend *pend = NULL;
+	struct vfu_wire_header hdr;
 	bool is_earlier = false, is_reader;
 	int r;
 
@@ -319,7 +332,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 		return -EOWNERDEAD;
 	is_reader = vfui_conn_is_reader(conn);
 	vfui_os_lock(&conn->lock);
-	r = submit_locked(conn, out, is_reader, is_waiter, &pend);
+	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, &pend);
 	if (r == 0 && pend != NULL) {
 		*id = pend->id;
 		is_earlier = !is_waiter && vfui_pend_first(&conn->pending) == pend;
@@ -328,6 +341,8 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 		vfui_os_unlock(&conn->lock);
 	else
 		notify_and_unlock(conn, is_earlier);
+	if (r == 0)
+		trace_sent(conn, &hdr, out->iov, (unsigned)out->niov, out->nfds);
 	return r;
 }
 

@@ -29,6 +29,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_BUSY_POLL_US] = {0, 1000, 0},
 	[VFU_OPT_POSTED] = {0, 1, 1},
 	[VFU_OPT_WRITE_MULTIPLE] = {0, 1, 1},
+	[VFU_OPT_TRACE] = {0, 1, 0},
 };
 
 void vfui_options_init(uint64_t values[VFU_OPTIONS])

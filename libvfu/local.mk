@@ -13,6 +13,7 @@ libvfu_sources += \
 	libvfu/buf.h libvfu/buf.c \
 	libvfu/fds.h libvfu/fds.c \
 	libvfu/msg.h libvfu/msg.c \
+	libvfu/trace.h libvfu/trace.c \
 	libvfu/sock.h libvfu/sock.c \
 	libvfu/pend.h libvfu/pend.c \
 	libvfu/chan.h libvfu/chan-in.c libvfu/chan-out.c \

@@ -60,6 +60,7 @@ enum vfu_option {
 	VFU_OPT_POSTED, /* client: region writes may be posted with vfu_client_region_post, 0 or 1
 			   (1) */
 	VFU_OPT_WRITE_MULTIPLE, /* propose or accept REGION_WRITE_MULTI, 0 or 1 (1) */
+	VFU_OPT_TRACE,          /* log each message with its fields at VFU_LOG_DEBUG, 0 or 1 (0) */
 	VFU_OPTIONS
 };
 

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -65,6 +66,32 @@ def test_serve_inherited_descriptor():
             assert dev.config.vendor_id == 0x1234
         ours.close()
         assert process.wait(30) == 0
+
+
+def test_serve_shows_messages(tmp_path):
+    path = tmp_path / "dev.sock"
+    with open(tmp_path / "log", "w+") as log:
+        process = subprocess.Popen(
+            [*VFU, "serve", COUNTER, f"--socket-path={path}", "--log-level=debug"], stderr=log
+        )
+        deadline = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with vfu.Client(path, irqs=False) as dev:
+            assert dev.regions.bar0.read32(0) == 0
+            with pytest.raises(vfu.Error):
+                dev.regions.bar0.read32(0x1000)
+        process.terminate()
+        assert process.wait(30) == 0
+        log.seek(0)
+        text = log.read()
+    for line in (
+        "got region_read command .*, 32 bytes: offset=0x?0 region=bar0 count=4",
+        "sent region_read reply .*, 36 bytes: offset=0x?0 region=bar0 count=4",
+        "sent region_read reply .*, 16 bytes, error 22",
+        "got get_info command .*argsz=16",
+    ):
+        assert re.search(line, text), f"{line} not in {text}"
 
 
 def test_serve_enforces_bus_mastering(backend):

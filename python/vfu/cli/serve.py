@@ -48,7 +48,8 @@ def add_to(commands):
     parser.add_argument("--profile", help="a set of such choices: default, strict, libvfio-user")
     parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=NUMBER",
                         help="a limit: timeout_ms, queue_bytes, ...")
-    parser.add_argument("--log-level", choices=["error", "warning", "info", "debug"], default="warning")
+    parser.add_argument("--log-level", choices=["error", "warning", "info", "debug"], default="warning",
+                        help="debug shows each message with its fields")
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
     parser.set_defaults(function=run)
 
@@ -136,6 +137,8 @@ def run(options):
     device = make(find_class(options.file))
     policy = {"bus_master": "enforce", **dict(options.policy)}
     limits = {name: number(value) for name, value in options.option}
+    if options.log_level == "debug":
+        limits.setdefault("trace", 1)
     where = {"fd": options.fd} if options.socket_path is None else {"socket_path": options.socket_path}
     try:
         server = vfu.Server(device, profile=options.profile, policy=policy, options=limits, **where)
