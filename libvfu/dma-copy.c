@@ -92,6 +92,18 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
 	return 0;
 }
 
+static struct vfui_dma_op *op_new(struct vfui_dma *dma)
+{
+	struct vfui_dma_op *op = atomic_exchange(&dma->spare, NULL);
+
+	return op ? op : vfui_os_malloc(sizeof(*op));
+}
+
+static void op_free(struct vfui_dma *dma, struct vfui_dma_op *op)
+{
+	vfui_os_free(atomic_exchange(&dma->spare, op));
+}
+
 /* ---- the end of ops ---------------------------------------------------------------------------- */
 
 /* Takes an op that is over out of the list: to done, for settle. Lock held. */
@@ -149,7 +161,7 @@ static void settle(struct vfui_dma *dma, struct vfui_list *done)
 
 		if (!op->waited)
 			op->fn(op->user, op->status);
-		vfui_os_free(op);
+		op_free(dma, op);
 	}
 	while ((fence = next_fence(dma))) {
 		fence->fn(fence->user, fence->a, fence->b);
@@ -454,7 +466,7 @@ static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, boo
 		rc = how->waited ? check_wait(dma) : 0;
 		if (rc)
 			return rc;
-		op = vfui_os_malloc(sizeof(*op));
+		op = op_new(dma);
 		if (!op)
 			return -ENOMEM;
 	}

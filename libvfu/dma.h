@@ -24,6 +24,7 @@ struct vfui_conn;
 struct vfui_policy;
 struct vfui_dma_file;
 struct vfui_dma_map;
+struct vfui_dma_op;
 struct vfui_dma_chunk;
 struct vfui_dma_slot;
 
@@ -72,6 +73,7 @@ struct vfui_dma {
 	struct vfui_conn *conn;  /* NULL: no client */
 	struct vfui_list ops;    /* unfinished, in order of start */
 	struct vfui_list unsent; /* those of them that may have more to send, in the same order */
+	_Atomic(struct vfui_dma_op *) spare; /* an op to be used again */
 	struct vfui_list fences;
 	atomic_uint nfences; /* changed with the lock */
 	struct vfui_dma_chunk *chunks, *free_chunks;

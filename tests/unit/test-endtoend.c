@@ -377,7 +377,8 @@ static void count_answer(void *user, int status)
 
 static void *start_dma(void *arg)
 {
-	static uint8_t buf[256];
+	static const uint8_t from[256];
+	static uint8_t to[256];
 
 	for (unsigned i = 0; i < 10000; i++) {
 		int ret;
@@ -385,8 +386,8 @@ static void *start_dma(void *arg)
 		while (atomic_load(&dma_left) > 256)
 			usleep(100);
 		atomic_fetch_add(&dma_left, 1);
-		ret = i % 2 ? vfu_dma_write_async(dev, GUEST + 4096, buf, 256, dma_done, NULL)
-			    : vfu_dma_read_async(dev, GUEST, buf, 256, dma_done, NULL);
+		ret = i % 2 ? vfu_dma_write_async(dev, GUEST + 4096, from, 256, dma_done, NULL)
+			    : vfu_dma_read_async(dev, GUEST, to, 256, dma_done, NULL);
 		ck_assert_int_eq(ret, 0);
 	}
 	atomic_store((atomic_bool *)arg, true);
