@@ -193,7 +193,10 @@ int vfu_server_listen(struct vfu_server *srv, const char *address)
 		return vfui_err_set(&srv->err, -EISCONN, NULL, 0, "the server listens already");
 	vfui_err_clear(&srv->err);
 	rc = vfui_sock_listen(address, &srv->file, &srv->err);
-	return rc < 0 ? rc : begin_listening(srv, rc);
+	if (rc < 0)
+		return rc;
+	vfui_log(&srv->dev->log, VFU_LOG_INFO, "listening at %s", srv->file.path);
+	return begin_listening(srv, rc);
 }
 
 int vfu_server_listen_inherited(struct vfu_server *srv, int fd)

@@ -10,6 +10,7 @@ import threading
 import libvfu as c
 
 from .device import cancel_all, check_device
+from .errors import Error
 
 OPTIONS = {
     name[len("VFU_OPT_") :].lower(): getattr(c, name) for name in dir(c) if name.startswith("VFU_OPT_")
@@ -21,11 +22,23 @@ def configure(set_option, set_policy, set_profile, handle, profile, policy, opti
     if profile:
         set_profile(handle, profile)
     for field, choice in (policy or {}).items():
-        set_policy(handle, field, choice)
+        try:
+            set_policy(handle, field, choice)
+        except Error as error:
+            raise ValueError(policy_complaint(field, choice)) from error
     for name, value in (options or {}).items():
         if name not in OPTIONS:
             raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
         set_option(handle, OPTIONS[name], value)
+
+
+def policy_complaint(field, choice):
+    """What there is instead. The generated module is large, so it is read only when needed."""
+    from .protocol import POLICIES
+
+    if field not in POLICIES:
+        return f"unknown policy {field!r}; there are {', '.join(sorted(POLICIES))}"
+    return f"policy {field} is {' or '.join(POLICIES[field].choices)}, not {choice!r}"
 
 
 def own_fd(fd):

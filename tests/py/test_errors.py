@@ -143,7 +143,7 @@ def test_server_misuse(tmp_path):
         vfu.Server(Device())
     with pytest.raises(ValueError, match="unknown option"):
         vfu.Server(Device(), tmp_path / "a", options={"nope": 1})
-    with pytest.raises(vfu.Error):
+    with pytest.raises(ValueError, match="unknown policy"):
         vfu.Server(Device(), tmp_path / "a", policy={"nope": "x"})
     with pytest.raises(vfu.Error):
         vfu.Server(Device(), tmp_path / "a", profile="nope")
