@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * leaks.c - a fixture that fails a test which leaves descriptors or memory behind.
+ * leaks.c - what tests share that look for leaks.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "leaks.h"
@@ -43,4 +44,20 @@ static void end(void)
 void leaks_watch(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, begin, end);
+}
+
+void fault_each_alloc(int (*what)(void))
+{
+	for (unsigned n = 1;; n++) {
+		unsigned calls;
+		int rc;
+
+		fault_fail(FAULT_ALLOC, n, ENOMEM);
+		rc = what();
+		calls = fault_calls(FAULT_ALLOC);
+		fault_reset();
+		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
+		if (calls < n)
+			return;
+	}
 }

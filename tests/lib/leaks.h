@@ -17,4 +17,7 @@ void leaks_watch(TCase *tcase);
 /* Open descriptors of this process. */
 unsigned leaks_open_fds(void);
 
+/* Runs what with each of its allocations failing in turn (it must answer -ENOMEM), then with none (0). */
+void fault_each_alloc(int (*what)(void));
+
 #endif

@@ -1173,23 +1173,6 @@ START_TEST(a_storm_of_maps)
 }
 END_TEST
 
-/* Runs what with each of its allocations failing in turn, then with none. */
-static void without_memory(int (*what)(void))
-{
-	for (unsigned n = 1;; n++) {
-		unsigned calls;
-		int rc;
-
-		fault_fail(FAULT_ALLOC, n, ENOMEM);
-		rc = what();
-		calls = fault_calls(FAULT_ALLOC);
-		fault_reset();
-		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
-		if (calls < n)
-			return;
-	}
-}
-
 static int map_by_message(void)
 {
 	return map(RW, 0, BASE, PAGE, -1);
@@ -1240,17 +1223,17 @@ START_TEST(out_of_memory)
 {
 	struct result result = {0};
 
-	without_memory(map_by_message);
-	without_memory(map_a_file);
-	without_memory(copy_by_message);
+	fault_each_alloc(map_by_message);
+	fault_each_alloc(map_a_file);
+	fault_each_alloc(copy_by_message);
 	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 10, done, &result), 0);
 	fault_fail(FAULT_ALLOC, 1, ENOMEM);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 1, 2), -ENOMEM);
 	ck_assert_uint_eq(dma.maps.count, 2);
 	answer_all(false);
-	without_memory(unmap_them);
+	fault_each_alloc(unmap_them);
 	ck_assert_uint_eq(dma.maps.count, 0);
-	without_memory(connect_again);
+	fault_each_alloc(connect_again);
 }
 END_TEST
 

@@ -428,23 +428,6 @@ START_TEST(raising_races_with_arming)
 }
 END_TEST
 
-/* Runs what with each of its allocations failing in turn, then with none. */
-static void without_memory(int (*what)(void))
-{
-	for (unsigned n = 1;; n++) {
-		unsigned calls;
-		int rc;
-
-		fault_fail(FAULT_ALLOC, n, ENOMEM);
-		rc = what();
-		calls = fault_calls(FAULT_ALLOC);
-		fault_reset();
-		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
-		if (calls < n)
-			return;
-	}
-}
-
 static int init_another(void)
 {
 	struct vfui_irqs another;
@@ -464,8 +447,8 @@ START_TEST(out_of_memory)
 {
 	int fd = arm(VFU_IRQ_MSIX, 15);
 
-	without_memory(init_another);
-	without_memory(more_vectors);
+	fault_each_alloc(init_another);
+	fault_each_alloc(more_vectors);
 	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 15), 0);
 	ck_assert_uint_eq(fired(fd), 1);
 	close(fd);

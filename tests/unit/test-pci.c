@@ -590,23 +590,6 @@ START_TEST(resets_itself_if_nobody_else_does)
 }
 END_TEST
 
-/* Runs what with each of its allocations failing in turn, then with none. */
-static void without_memory(int (*what)(void))
-{
-	for (unsigned n = 1;; n++) {
-		unsigned calls;
-		int rc;
-
-		fault_fail(FAULT_ALLOC, n, ENOMEM);
-		rc = what();
-		calls = fault_calls(FAULT_ALLOC);
-		fault_reset();
-		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
-		if (calls < n)
-			return;
-	}
-}
-
 static int more_msi(void)
 {
 	return vfui_pci_set_msi(&pci, 8);
@@ -627,8 +610,8 @@ START_TEST(out_of_memory)
 	set_bar(0, 4096, 0);
 	ck_assert_int_eq(vfui_pci_set_msix(&pci, 16, 0, 0, 0x800), 0);
 	ck_assert_int_eq(vfui_pci_set_msi(&pci, 2), 0);
-	without_memory(pin);
-	without_memory(more_msi);
+	fault_each_alloc(pin);
+	fault_each_alloc(more_msi);
 	/* What was there stays. */
 	fault_fail(FAULT_ALLOC, 2, ENOMEM);
 	ck_assert_int_eq(more_msix(), -ENOMEM);
@@ -637,7 +620,7 @@ START_TEST(out_of_memory)
 	ck_assert_uint_eq(irqs.index[VFU_IRQ_MSIX].count, 16);
 	ck_assert_uint_eq(read_pba(0, 0x800, 2), 0);
 	ck_assert_uint_eq(read_pba(0, 0xc00, 2), 0xeeee);
-	without_memory(more_msix);
+	fault_each_alloc(more_msix);
 	ck_assert_uint_eq(read_pba(0, 0xc00, 8), 0);
 	ck_assert_uint_eq(read_pba(0, 0x800, 2), 0xeeee);
 }

@@ -488,23 +488,6 @@ START_TEST(info_of_sparse_regions)
 }
 END_TEST
 
-/* Runs what with each of its allocations failing in turn, then with none. */
-static void without_memory(int (*what)(void))
-{
-	for (unsigned n = 1;; n++) {
-		unsigned calls;
-		int rc;
-
-		fault_fail(FAULT_ALLOC, n, ENOMEM);
-		rc = what();
-		calls = fault_calls(FAULT_ALLOC);
-		fault_reset();
-		ck_assert_int_eq(rc, calls < n ? 0 : -ENOMEM);
-		if (calls < n)
-			return;
-	}
-}
-
 static int replace_sparse(void)
 {
 	static const struct vfu_area areas[] = {{0, PAGE}};
@@ -540,10 +523,10 @@ START_TEST(out_of_memory)
 {
 	struct vfu_region def = {.size = PAGE, .flags = VFU_REGION_READ};
 
-	without_memory(replace_plain);
-	without_memory(replace_sparse);
-	without_memory(add_handler);
-	without_memory(ask_info);
+	fault_each_alloc(replace_plain);
+	fault_each_alloc(replace_sparse);
+	fault_each_alloc(add_handler);
+	fault_each_alloc(ask_info);
 	/* A failed map, and one that may only be read. */
 	def.fd = file(PAGE);
 	fault_fail(FAULT_MMAP, 1, EAGAIN);
