@@ -165,23 +165,27 @@ static int access_failed(struct vfui_request *req, const struct vfu_access *acce
 			    (unsigned long long)access->offset, access->region);
 }
 
+/* What the reply to an access begins with, answered now or later. */
+static void fill_head(struct vfu_request *req, uint64_t offset, uint32_t region, uint32_t count)
+{
+	req->head.access = (struct vfu_wire_region_read_reply){
+		.offset = offset, .region = region, .count = count};
+	req->head_len = sizeof(req->head.access);
+}
+
 static int region_read(void *ctx, struct vfui_request *req,
 		       const struct vfu_wire_region_read_request *in, const void *tail,
 		       size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
-	struct vfu_wire_region_read_reply *head = &req->base.head.access;
 	struct iovec iov[2];
 	int rc;
 
 	(void)tail, (void)tail_len;
 	if (in->region >= VFU_REGIONS)
 		return no_such(req, "region", in->region);
-	head->offset = in->offset;
-	head->region = in->region;
-	head->count = in->count;
-	req->base.head_len = sizeof(*head);
-	iov[0] = (struct iovec){.iov_base = head, .iov_len = sizeof(*head)};
+	fill_head(&req->base, in->offset, in->region, in->count);
+	iov[0] = (struct iovec){.iov_base = &req->base.head, .iov_len = req->base.head_len};
 	iov[1].iov_len = in->count;
 	iov[1].iov_base = plain_memory(srv->dev, in->region, in->offset, in->count);
 	if (!iov[1].iov_base) {
@@ -207,16 +211,12 @@ static int region_write(void *ctx, struct vfui_request *req,
 			size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
-	struct vfu_wire_region_read_reply *head = &req->base.head.access;
 	int rc;
 
 	(void)tail_len;
 	if (in->region >= VFU_REGIONS)
 		return no_such(req, "region", in->region);
-	head->offset = in->offset;
-	head->region = in->region;
-	head->count = in->count;
-	req->base.head_len = sizeof(*head);
+	fill_head(&req->base, in->offset, in->region, in->count);
 	req->base.is_access = true;
 	req->base.access = (struct vfu_access){.offset = in->offset,
 					       .data = (void *)tail,
@@ -228,7 +228,7 @@ static int region_write(void *ctx, struct vfui_request *req,
 		return access_failed(req, &req->base.access, rc);
 	if (rc || req->base.is_deferred)
 		return rc;
-	return reply_fixed(srv, req, head, sizeof(*head));
+	return reply_fixed(srv, req, &req->base.head, req->base.head_len);
 }
 
 /* One write of many. Each starts when the one before is done, also if that takes a while. */

@@ -82,12 +82,18 @@ static void place_fini(struct place *place)
 	vfui_os_close(place->dir);
 }
 
-/* How long connect() waits while the server's queue is full. */
-static void set_send_timeout(int fd, unsigned timeout_ms)
+/* name: SO_SNDTIMEO or SO_RCVTIMEO. */
+static int set_timeout(int fd, int name, unsigned timeout_ms)
 {
 	struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 
-	vfui_os_setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	return vfui_os_setsockopt(fd, SOL_SOCKET, name, &tv, sizeof(tv));
+}
+
+/* How long connect() waits while the server's queue is full. */
+static void set_send_timeout(int fd, unsigned timeout_ms)
+{
+	set_timeout(fd, SO_SNDTIMEO, timeout_ms);
 }
 
 static int connect_place(const struct place *place, unsigned timeout_ms)
@@ -321,9 +327,7 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms)
 {
-	struct timeval tv = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
-
-	return vfui_os_setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	return set_timeout(fd, SO_RCVTIMEO, timeout_ms);
 }
 
 void vfui_sock_shutdown(int fd)
