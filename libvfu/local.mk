@@ -3,36 +3,36 @@
 
 # Hand-written files, in the order of the layers: a file includes only what is above it.
 libvfu_sources += \
-	libvfu/os.h libvfu/os.c \
-	libvfu/base.h \
-	libvfu/list.h \
-	libvfu/err.h libvfu/err.c \
-	libvfu/log.h libvfu/log.c \
-	libvfu/clock.h libvfu/clock.c \
+	libvfu/base/os.h libvfu/base/os.c \
+	libvfu/base/base.h \
+	libvfu/base/list.h \
+	libvfu/base/err.h libvfu/base/err.c \
+	libvfu/base/log.h libvfu/base/log.c \
+	libvfu/base/clock.h libvfu/base/clock.c \
 	libvfu/version.c \
-	libvfu/buf.h libvfu/buf.c \
-	libvfu/fds.h libvfu/fds.c \
-	libvfu/msg.h libvfu/msg.c \
-	libvfu/trace.h libvfu/trace.c \
-	libvfu/sock.h libvfu/sock.c \
-	libvfu/pend.h libvfu/pend.c \
-	libvfu/chan.h libvfu/chan-in.c libvfu/chan-out.c \
-	libvfu/conn.h libvfu/conn-private.h libvfu/conn.c libvfu/conn-send.c libvfu/conn-read.c libvfu/conn-wait.c \
-	libvfu/json.h libvfu/json.c \
-	libvfu/negotiate.h libvfu/negotiate.c \
-	libvfu/request.h libvfu/request.c \
-	libvfu/ranges.h libvfu/ranges.c \
-	libvfu/dma.h libvfu/dma.c libvfu/dma-copy.c libvfu/dma-table.h \
-	libvfu/irq.h libvfu/irq.c \
-	libvfu/region.h libvfu/region.c \
-	libvfu/pci.h libvfu/pci.c \
-	libvfu/device.h libvfu/device.c \
-	libvfu/client.h libvfu/client.c libvfu/client-call.c libvfu/client-info.c \
-	libvfu/client-region.c libvfu/client-irq.c libvfu/client-dma.c libvfu/client-loop.c \
-	libvfu/server.h libvfu/server.c \
-	libvfu/order.c \
-	libvfu/handlers.c \
-	libvfu/run.c
+	libvfu/base/buf.h libvfu/base/buf.c \
+	libvfu/base/fds.h libvfu/base/fds.c \
+	libvfu/transport/msg.h libvfu/transport/msg.c \
+	libvfu/transport/trace.h libvfu/transport/trace.c \
+	libvfu/transport/sock.h libvfu/transport/sock.c \
+	libvfu/transport/pend.h libvfu/transport/pend.c \
+	libvfu/transport/chan.h libvfu/transport/chan-in.c libvfu/transport/chan-out.c \
+	libvfu/transport/conn.h libvfu/transport/conn-private.h libvfu/transport/conn.c libvfu/transport/conn-send.c libvfu/transport/conn-read.c libvfu/transport/conn-wait.c \
+	libvfu/transport/json.h libvfu/transport/json.c \
+	libvfu/transport/negotiate.h libvfu/transport/negotiate.c \
+	libvfu/device/request.h libvfu/device/request.c \
+	libvfu/device/ranges.h libvfu/device/ranges.c \
+	libvfu/device/dma.h libvfu/device/dma.c libvfu/device/dma-copy.c libvfu/device/dma-table.h \
+	libvfu/device/irq.h libvfu/device/irq.c \
+	libvfu/device/region.h libvfu/device/region.c \
+	libvfu/device/pci.h libvfu/device/pci.c \
+	libvfu/device/device.h libvfu/device/device.c \
+	libvfu/client/client.h libvfu/client/client.c libvfu/client/client-call.c libvfu/client/client-info.c \
+	libvfu/client/client-region.c libvfu/client/client-irq.c libvfu/client/client-dma.c libvfu/client/client-loop.c \
+	libvfu/server/server.h libvfu/server/server.c \
+	libvfu/server/order.c \
+	libvfu/server/handlers.c \
+	libvfu/server/run.c
 
 include_HEADERS = libvfu/vfu.h
 

@@ -12,7 +12,7 @@ local template = cname.banner:format("calls_c") .. [[
 #include <errno.h>
 #include <string.h>
 
-#include "conn.h"
+#include "transport/conn.h"
 
 /* Where a message's tail starts; a payload without one may have no buffer at all. */
 static const void *tail_of(const void *payload, size_t fixed)

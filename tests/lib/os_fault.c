@@ -248,4 +248,4 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define ppoll fault_ppoll
 #define clock_gettime fault_clock_gettime
 
-#include "../../libvfu/os.c"
+#include "../../libvfu/base/os.c"

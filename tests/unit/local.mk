@@ -4,51 +4,51 @@
 # A line here is all that a Check program tests/unit/test-NAME.c needs.
 unit_tests = \
 	tests/unit/test-endtoend \
-	tests/unit/test-connections \
-	tests/unit/test-order \
-	tests/unit/test-server \
+	tests/unit/server/test-connections \
+	tests/unit/server/test-order \
+	tests/unit/server/test-server \
 	tests/unit/test-version \
 	$(fault_tests)
 
 # A device, its server and a client of bare messages.
 server_rig = tests/lib/rig.c tests/lib/rig.h tests/lib/raw.c tests/lib/raw.h
-tests_unit_test_connections_SOURCES = tests/unit/test-connections.c $(server_rig)
-tests_unit_test_order_SOURCES = tests/unit/test-order.c $(server_rig)
-tests_unit_test_server_SOURCES = tests/unit/test-server.c $(server_rig)
+tests_unit_server_test_connections_SOURCES = tests/unit/server/test-connections.c $(server_rig)
+tests_unit_server_test_order_SOURCES = tests/unit/server/test-order.c $(server_rig)
+tests_unit_server_test_server_SOURCES = tests/unit/server/test-server.c $(server_rig)
 
 # These have a system that fails on demand in place of os.c.
 fault_tests = \
-	tests/unit/test-dma \
-	tests/unit/test-irq \
-	tests/unit/test-pci \
-	tests/unit/test-region \
-	tests/unit/test-list \
-	tests/unit/test-buf \
-	tests/unit/test-sock \
-	tests/unit/test-chan \
-	tests/unit/test-conn \
-	tests/unit/test-json \
-	tests/unit/test-negotiate \
-	tests/unit/test-client \
-	tests/unit/test-device \
-	tests/unit/test-storm
+	tests/unit/device/test-dma \
+	tests/unit/device/test-irq \
+	tests/unit/device/test-pci \
+	tests/unit/device/test-region \
+	tests/unit/base/test-list \
+	tests/unit/base/test-buf \
+	tests/unit/transport/test-sock \
+	tests/unit/transport/test-chan \
+	tests/unit/transport/test-conn \
+	tests/unit/transport/test-json \
+	tests/unit/transport/test-negotiate \
+	tests/unit/client/test-client \
+	tests/unit/device/test-device \
+	tests/unit/transport/test-storm
 fault_libs = tests/lib/libfault.la $(LDADD)
-tests_unit_test_dma_LDADD = $(fault_libs)
-tests_unit_test_irq_LDADD = $(fault_libs)
-tests_unit_test_pci_LDADD = $(fault_libs)
-tests_unit_test_region_LDADD = $(fault_libs)
-tests_unit_test_list_LDADD = $(fault_libs)
-tests_unit_test_buf_LDADD = $(fault_libs)
-tests_unit_test_sock_LDADD = $(fault_libs)
-tests_unit_test_chan_LDADD = $(fault_libs)
-tests_unit_test_conn_LDADD = $(fault_libs)
-tests_unit_test_json_LDADD = $(fault_libs)
-tests_unit_test_negotiate_LDADD = $(fault_libs)
-tests_unit_test_storm_LDADD = $(fault_libs)
-tests_unit_test_device_SOURCES = tests/unit/test-device.c tests/lib/raw.c tests/lib/raw.h
-tests_unit_test_device_LDADD = $(fault_libs)
-tests_unit_test_client_SOURCES = tests/unit/test-client.c tests/lib/script.c tests/lib/script.h
-tests_unit_test_client_LDADD = $(fault_libs)
+tests_unit_device_test_dma_LDADD = $(fault_libs)
+tests_unit_device_test_irq_LDADD = $(fault_libs)
+tests_unit_device_test_pci_LDADD = $(fault_libs)
+tests_unit_device_test_region_LDADD = $(fault_libs)
+tests_unit_base_test_list_LDADD = $(fault_libs)
+tests_unit_base_test_buf_LDADD = $(fault_libs)
+tests_unit_transport_test_sock_LDADD = $(fault_libs)
+tests_unit_transport_test_chan_LDADD = $(fault_libs)
+tests_unit_transport_test_conn_LDADD = $(fault_libs)
+tests_unit_transport_test_json_LDADD = $(fault_libs)
+tests_unit_transport_test_negotiate_LDADD = $(fault_libs)
+tests_unit_transport_test_storm_LDADD = $(fault_libs)
+tests_unit_device_test_device_SOURCES = tests/unit/device/test-device.c tests/lib/raw.c tests/lib/raw.h
+tests_unit_device_test_device_LDADD = $(fault_libs)
+tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_client_LDADD = $(fault_libs)
 tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
 	tests/lib/leaks.c tests/lib/leaks.h tests/lib/wire_peer.c tests/lib/wire_peer.h
 

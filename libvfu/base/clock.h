@@ -1,0 +1,27 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * clock.h - time, which tests can set.
+ */
+#ifndef VFUI_CLOCK_H
+#define VFUI_CLOCK_H
+
+#include "base/base.h"
+
+#define VFUI_MS UINT64_C(1000000)
+#define VFUI_NEVER UINT64_MAX
+
+/* Nanoseconds that never step back. now == NULL: the system's monotonic clock. */
+struct vfui_clock {
+	uint64_t (*now)(void *user);
+	void *user;
+};
+
+uint64_t vfui_clock_now(const struct vfui_clock *clock);
+/* The time timeout_ms from now; negative: VFUI_NEVER. */
+uint64_t vfui_clock_deadline(const struct vfui_clock *clock, int64_t timeout_ms);
+/* Nanoseconds left until deadline, 0 if past, -1 for VFUI_NEVER. */
+int64_t vfui_clock_left(const struct vfui_clock *clock, uint64_t deadline);
+
+#endif

@@ -1,0 +1,323 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * os.c - every allocation and system call of the library. The fault-injecting one of the tests
+ * includes this file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/os.h"
+
+#define NS_PER_S 1000000000
+
+/* What a system call returned, or the negative errno. */
+static inline ssize_t result(ssize_t value)
+{
+	return value < 0 ? -errno : value;
+}
+
+static struct timespec to_timespec(int64_t ns)
+{
+	return (struct timespec){.tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = ns % NS_PER_S};
+}
+
+void *vfui_os_malloc(size_t size)
+{
+	return malloc(size);
+}
+
+void *vfui_os_calloc(size_t n, size_t size)
+{
+	return calloc(n, size);
+}
+
+void *vfui_os_realloc(void *ptr, size_t size)
+{
+	return realloc(ptr, size);
+}
+
+void vfui_os_free(void *ptr)
+{
+	free(ptr);
+}
+
+char *vfui_os_strdup(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	char *copy = vfui_os_malloc(size);
+
+	if (copy != NULL)
+		memcpy(copy, text, size);
+	return copy;
+}
+
+void vfui_os_close(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+int vfui_os_dup(int fd)
+{
+	return (int)result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+int vfui_os_get_flags(int fd)
+{
+	return (int)result(fcntl(fd, F_GETFL));
+}
+
+int vfui_os_set_nonblock(int fd)
+{
+	int flags = vfui_os_get_flags(fd);
+
+	if (flags < 0 || (flags & O_NONBLOCK) != 0)
+		return flags < 0 ? flags : 0;
+	return (int)result(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+int vfui_os_fstat(int fd, struct stat *st)
+{
+	return (int)result(fstat(fd, st));
+}
+
+int vfui_os_lstat(const char *path, struct stat *st)
+{
+	return (int)result(lstat(path, st));
+}
+
+int vfui_os_open_dir(const char *path)
+{
+	return (int)result(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+int vfui_os_open_path(const char *path)
+{
+	return (int)result(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+}
+
+int vfui_os_link(const char *from, const char *to)
+{
+	return (int)result(link(from, to));
+}
+
+int vfui_os_unlink(const char *path)
+{
+	return (int)result(unlink(path));
+}
+
+int vfui_os_readlink(const char *path, char *buf, size_t size)
+{
+	return (int)result(readlink(path, buf, size));
+}
+
+ssize_t vfui_os_read(int fd, void *buf, size_t len)
+{
+	return result(read(fd, buf, len));
+}
+
+ssize_t vfui_os_write(int fd, const void *buf, size_t len)
+{
+	return result(write(fd, buf, len));
+}
+
+ssize_t vfui_os_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+	return result(pread(fd, buf, len, (off_t)offset));
+}
+
+ssize_t vfui_os_pwrite(int fd, const void *buf, size_t len, uint64_t offset)
+{
+	return result(pwrite(fd, buf, len, (off_t)offset));
+}
+
+int vfui_os_eventfd(void)
+{
+	return (int)result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int vfui_os_epoll(void)
+{
+	return (int)result(epoll_create1(EPOLL_CLOEXEC));
+}
+
+int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.fd = fd};
+
+	return (int)result(epoll_ctl(epfd, op, fd, &event));
+}
+
+void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error)
+{
+	void *addr = mmap(NULL, len, prot, flags, fd, (off_t)offset);
+
+	if (addr != MAP_FAILED)
+		return addr;
+	if (error != NULL)
+		*error = -errno;
+	return NULL;
+}
+
+int vfui_os_munmap(void *addr, size_t len)
+{
+	return (int)result(munmap(addr, len));
+}
+
+size_t vfui_os_page_size(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int vfui_os_socket(int domain, int type)
+{
+	return (int)result(socket(domain, type | SOCK_CLOEXEC, 0));
+}
+
+int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return (int)result(bind(fd, addr, len));
+}
+
+int vfui_os_listen(int fd, int backlog)
+{
+	return (int)result(listen(fd, backlog));
+}
+
+int vfui_os_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return (int)result(connect(fd, addr, len));
+}
+
+int vfui_os_accept(int fd)
+{
+	return (int)result(accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+}
+
+int vfui_os_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	return (int)result(setsockopt(fd, level, name, value, len));
+}
+
+int vfui_os_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	return (int)result(getsockopt(fd, level, name, value, len));
+}
+
+int vfui_os_shutdown(int fd)
+{
+	return (int)result(shutdown(fd, SHUT_RDWR));
+}
+
+ssize_t vfui_os_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	return result(recvmsg(fd, msg, flags));
+}
+
+ssize_t vfui_os_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return result(sendmsg(fd, msg, flags));
+}
+
+int vfui_os_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns)
+{
+	struct timespec ts = to_timespec(timeout_ns < 0 ? 0 : timeout_ns);
+
+	return (int)result(ppoll(fds, n, timeout_ns < 0 ? NULL : &ts, NULL));
+}
+
+uint64_t vfui_os_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+pid_t vfui_os_getpid(void)
+{
+	return getpid();
+}
+
+int vfui_os_mutex_init(pthread_mutex_t *mutex)
+{
+	return -pthread_mutex_init(mutex, NULL);
+}
+
+void vfui_os_mutex_fini(pthread_mutex_t *mutex)
+{
+	pthread_mutex_destroy(mutex);
+}
+
+void vfui_os_lock(pthread_mutex_t *mutex)
+{
+	pthread_mutex_lock(mutex);
+}
+
+void vfui_os_unlock(pthread_mutex_t *mutex)
+{
+	pthread_mutex_unlock(mutex);
+}
+
+int vfui_os_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+	int r = pthread_condattr_init(&attr);
+
+	if (r != 0)
+		return -r;
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	r = pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+	return -r;
+}
+
+void vfui_os_cond_fini(pthread_cond_t *cond)
+{
+	pthread_cond_destroy(cond);
+}
+
+int vfui_os_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_ns)
+{
+	struct timespec until;
+
+	if (timeout_ns < 0)
+		return -pthread_cond_wait(cond, mutex);
+	until = to_timespec((int64_t)vfui_os_now() + timeout_ns);
+	return -pthread_cond_timedwait(cond, mutex, &until);
+}
+
+void vfui_os_cond_broadcast(pthread_cond_t *cond)
+{
+	pthread_cond_broadcast(cond);
+}
+
+const volatile uint8_t *vfui_os_fork_mark_new(void)
+{
+	uint8_t *mark = vfui_os_mmap(vfui_os_page_size(), PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, NULL);
+
+	if (mark == NULL)
+		return NULL;
+	/* Where the kernel has no such advice (it came with Linux 4.14) a fork goes unnoticed. */
+	madvise(mark, 1, MADV_WIPEONFORK);
+	*mark = 1;
+	return mark;
+}
+
+void vfui_os_fork_mark_free(const volatile uint8_t *mark)
+{
+	if (mark != NULL)
+		vfui_os_munmap((void *)(uintptr_t)mark, vfui_os_page_size());
+}

@@ -1,0 +1,164 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * client-call.c - how every call of a client begins and ends, and what it leaves behind when it fails.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "base/os.h"
+
+/* The caller's own entry, else a free or the oldest one. With the lock. */
+static struct vfui_client_err *err_entry(struct vfu_client *cl)
+{
+	struct vfui_client_err *oldest = &cl->errs[0];
+
+	for (unsigned i = 0; i < VFUI_CLIENT_ERRS; i++) {
+		struct vfui_client_err *e = &cl->errs[i];
+
+		if (e->serial && pthread_equal(e->thread, pthread_self()))
+			return e;
+		if (e->serial < oldest->serial)
+			oldest = e;
+	}
+	return oldest;
+}
+
+int vfui_client_keep(struct vfu_client *cl, int code, struct vfu_err *err)
+{
+	struct vfui_client_err *e;
+
+	if (err->code != code)
+		vfui_err_set(err, code, NULL, 0, "%s", strerror(-code));
+	vfui_os_lock(&cl->lock);
+	e = err_entry(cl);
+	e->thread = pthread_self();
+	e->serial = ++cl->err_serial;
+	e->err = *err;
+	vfui_os_unlock(&cl->lock);
+	return code;
+}
+
+void vfu_client_err(struct vfu_client *cl, struct vfu_err *err)
+{
+	const struct vfui_client_err *e;
+
+	vfui_err_clear(err);
+	if (!*cl->fork_mark) {
+		vfui_err_set(err, -EOWNERDEAD, NULL, 0, "this process is a child of the client's");
+		return;
+	}
+	vfui_os_lock(&cl->lock);
+	e = err_entry(cl);
+	if (e->serial && pthread_equal(e->thread, pthread_self()))
+		*err = e->err;
+	vfui_os_unlock(&cl->lock);
+}
+
+int vfui_client_fail(struct vfu_client *cl, int code, const char *text)
+{
+	struct vfu_err err;
+
+	vfui_err_set(&err, code, NULL, 0, "%s", text);
+	return vfui_client_keep(cl, code, &err);
+}
+
+struct vfui_conn *vfui_client_hold(struct vfu_client *cl)
+{
+	struct vfui_conn *conn;
+
+	vfui_os_lock(&cl->lock);
+	conn = cl->is_closing ? NULL : cl->conn;
+	if (conn)
+		cl->users++;
+	vfui_os_unlock(&cl->lock);
+	return conn;
+}
+
+struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret)
+{
+	struct vfui_conn *conn;
+
+	*ret = 0;
+	if (!*cl->fork_mark) {
+		*ret = -EOWNERDEAD;
+		return NULL;
+	}
+	conn = vfui_client_hold(cl);
+	if (!conn) {
+		*ret = vfui_client_fail(cl, -ENOTCONN, "not connected");
+	} else if (may_wait && vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
+		vfui_client_end(cl, 0, NULL);
+		*ret = vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
+		conn = NULL;
+	}
+	return conn;
+}
+
+/* The last user of a closed connection ends it; those who closed it wait for that. */
+static void leave(struct vfu_client *cl)
+{
+	struct vfui_conn *conn = NULL;
+
+	vfui_os_lock(&cl->lock);
+	if (--cl->users == 0 && cl->is_closing) {
+		conn = cl->conn;
+		cl->is_freeing = true;
+		cl->closer = pthread_self();
+	}
+	vfui_os_unlock(&cl->lock);
+	if (!conn)
+		return;
+	vfui_client_sync_epoll(cl, NULL);
+	vfui_conn_free(conn);
+	vfui_os_lock(&cl->lock);
+	vfui_client_forget_ranges(cl);
+	cl->conn = NULL;
+	cl->is_closing = cl->is_freeing = false;
+	vfui_os_cond_broadcast(&cl->cond);
+	vfui_os_unlock(&cl->lock);
+}
+
+int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err)
+{
+	if (ret < 0 && err)
+		vfui_client_keep(cl, ret, err);
+	leave(cl);
+	return ret;
+}
+
+struct vfui_call vfui_client_call(struct vfu_err *err)
+{
+	err->code = 0;
+	return (struct vfui_call){.timeout_ms = -1, .err = err};
+}
+
+/* This thread is inside a callback of the connection that is being closed. With the lock. */
+static bool is_in_callback(struct vfu_client *cl)
+{
+	return cl->is_freeing ? pthread_equal(cl->closer, pthread_self())
+			      : vfui_conn_is_reader(cl->conn);
+}
+
+void vfui_client_await_end(struct vfu_client *cl)
+{
+	vfui_os_lock(&cl->lock);
+	while (cl->is_closing && !is_in_callback(cl))
+		vfui_os_cond_wait(&cl->cond, &cl->lock, -1);
+	vfui_os_unlock(&cl->lock);
+}
+
+void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	struct vfu_err cause;
+
+	vfui_err_set(&cause, -ENOTCONN, NULL, 0, "disconnected");
+	vfui_os_lock(&cl->lock);
+	cl->is_closing = true;
+	vfui_os_unlock(&cl->lock);
+	vfui_conn_fail(conn, &cause);
+	leave(cl);
+	vfui_client_await_end(cl);
+}

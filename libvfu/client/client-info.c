@@ -1,0 +1,346 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * client-info.c - what a client asks about the device: limits, regions, interrupts, features; reset.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "client/client.h"
+#include "base/os.h"
+#include "vfu-calls.h"
+
+/* More than any region's capabilities take: a larger answer is not believed. */
+#define INFO_MAX 65568u
+
+int vfu_client_limits(struct vfu_client *cl, struct vfu_client_limits *out)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+	const struct vfui_limits *peer;
+
+	if (!conn)
+		return ret;
+	peer = vfui_conn_peer_limits(conn);
+	*out = (struct vfu_client_limits){.minor = cl->minor,
+					  .max_msg_fds = peer->max_msg_fds,
+					  .max_dma_maps = peer->max_dma_maps,
+					  .max_data_xfer_size = peer->max_data_xfer_size,
+					  .pgsizes = cl->caps.pgsizes,
+					  .write_multiple = cl->caps.write_multiple,
+					  .twin_socket = cl->caps.twin_socket_supported};
+	return vfui_client_end(cl, 0, NULL);
+}
+
+int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
+{
+	struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
+	struct vfu_wire_get_info_reply reply;
+	struct vfu_err err;
+	struct vfui_call call = vfui_client_call(&err);
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_call_get_info(conn, &call, &in, &reply);
+	if (!ret)
+		*out = (struct vfu_device_info){.num_regions = reply.num_regions,
+						.num_irqs = reply.num_irqs,
+						.pci = reply.flags & VFU_WIRE_DEVICE_INFO_PCI,
+						.reset = reply.flags & VFU_WIRE_DEVICE_INFO_RESET};
+	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
+{
+	struct vfu_wire_get_irq_info_request in = {.argsz = sizeof(in), .index = index};
+	struct vfu_wire_get_irq_info_reply reply;
+	struct vfu_err err;
+	struct vfui_call call = vfui_client_call(&err);
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_call_get_irq_info(conn, &call, &in, &reply);
+	if (!ret)
+		*out = (struct vfu_irq_info){.flags = reply.flags, .count = reply.count};
+	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_reset(struct vfu_client *cl)
+{
+	struct vfu_err err;
+	struct vfui_call call = vfui_client_call(&err);
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_call_reset(conn, &call);
+	return vfui_client_end(cl, ret, &err);
+}
+
+/* ---- regions ---- */
+
+/* An answer to GET_REGION_INFO: the fixed part, its capabilities, and the newest descriptor. */
+struct answer {
+	struct vfu_wire_get_region_info_reply head;
+	uint8_t *caps;
+	size_t caps_len, caps_room;
+	int fd;
+};
+
+/* Keeps the first descriptor in place of an older one and closes the rest (E13, E14). */
+static void take_fds(struct answer *a, struct vfui_call *call)
+{
+	for (unsigned i = 0; i < call->reply_nfds; i++) {
+		if (i) {
+			vfui_os_close(call->reply_fds[i]);
+		} else {
+			vfui_os_close(a->fd);
+			a->fd = call->reply_fds[0];
+		}
+	}
+}
+
+/* Asks until the room is enough: the size needed, not the CAPS flag, tells whether it was (E12). */
+static int ask(struct vfui_conn *conn, unsigned index, struct answer *a, struct vfu_err *err)
+{
+	for (unsigned tries = 0; tries < 3; tries++) {
+		struct vfui_call call = vfui_client_call(err);
+		struct vfu_wire_get_region_info_request in = {.index = index};
+		int ret;
+
+		in.argsz = (uint32_t)(sizeof(a->head) + a->caps_room);
+		call.reply_tail = a->caps;
+		call.reply_room = a->caps_room;
+		ret = vfui_call_get_region_info(conn, &call, &in, &a->head);
+		take_fds(a, &call);
+		if (ret)
+			return ret;
+		a->caps_len = vfui_min(call.reply_len, a->caps_room);
+		if (a->head.argsz <= in.argsz)
+			return 0;
+		if (a->head.argsz > INFO_MAX)
+			break;
+		vfui_os_free(a->caps);
+		a->caps_room = a->head.argsz - sizeof(a->head);
+		a->caps = vfui_os_malloc(a->caps_room);
+		if (!a->caps)
+			return -ENOMEM;
+	}
+	return vfui_err_set(err, -EPROTO, "get_region_info.argsz", 0,
+			    "the answer does not fit in the room the server asks for: %u",
+			    a->head.argsz);
+}
+
+/* Copies len bytes at offset at of the payload, which begins with the fixed part. */
+static bool copy_at(const struct answer *a, uint64_t at, void *out, size_t len)
+{
+	if (at < sizeof(a->head) || !vfui_is_inside(at - sizeof(a->head), len, a->caps_len))
+		return false;
+	memcpy(out, a->caps + (at - sizeof(a->head)), len);
+	return true;
+}
+
+static int take_areas(const struct answer *a, uint64_t at, struct vfu_region_info *out,
+		      struct vfu_err *err)
+{
+	struct vfu_wire_sparse_mmap cap;
+	uint64_t need;
+
+	if (!copy_at(a, at, &cap, sizeof(cap)))
+		return -EPROTO;
+	need = (uint64_t)cap.nr_areas * sizeof(struct vfu_wire_sparse_mmap_area);
+	if (out->areas || need > a->caps_len)
+		return vfui_err_set(err, -EPROTO, "get_region_info.sparse_mmap.nr_areas", 0,
+				    "areas are given twice, or more than the answer holds");
+	if (!cap.nr_areas) {
+		/* Nothing of the region can be mapped. */
+		out->flags &= ~(uint32_t)VFU_REGION_MMAP;
+		return 0;
+	}
+	out->areas = vfui_os_calloc(cap.nr_areas, sizeof(*out->areas));
+	if (!out->areas)
+		return -ENOMEM;
+	for (; out->nareas < cap.nr_areas; out->nareas++) {
+		struct vfu_wire_sparse_mmap_area area;
+
+		if (!copy_at(a, at + sizeof(cap) + out->nareas * sizeof(area), &area, sizeof(area)))
+			return -EPROTO;
+		out->areas[out->nareas] = (struct vfu_area){area.offset, area.size};
+	}
+	return 0;
+}
+
+static int take_caps(const struct answer *a, struct vfu_region_info *out, struct vfu_err *err)
+{
+	uint32_t at = a->head.cap_offset, before = 0;
+	struct vfu_wire_region_cap_header cap;
+	struct vfu_wire_cap_type type;
+	int ret = 0;
+
+	/* Each lies behind the one before, so that the chain ends. */
+	for (; at && !ret; before = at, at = cap.next) {
+		if (at <= before || !copy_at(a, at, &cap, sizeof(cap)))
+			return vfui_err_set(err, -EPROTO, "get_region_info.caps", at,
+					    "a capability lies outside of the answer");
+		if (cap.version != 1)
+			continue;
+		if (cap.id == VFU_WIRE_REGION_CAP_SPARSE_MMAP) {
+			ret = take_areas(a, at, out, err);
+		} else if (cap.id == VFU_WIRE_REGION_CAP_TYPE) {
+			if (!copy_at(a, at, &type, sizeof(type)))
+				return -EPROTO;
+			out->type = type.type;
+			out->subtype = type.subtype;
+		}
+	}
+	return ret;
+}
+
+/* [offset, offset + size) of the region lies in it, and in the file unless that has no size (E57). */
+static bool is_mappable(const struct vfu_region_info *info, const struct vfu_area *area,
+			const struct stat *st)
+{
+	if (!area->size || !vfui_is_inside(area->offset, area->size, info->size))
+		return false;
+	if (!S_ISREG(st->st_mode))
+		return true;
+	return info->offset <= (uint64_t)st->st_size &&
+	       vfui_is_inside(area->offset, area->size, (uint64_t)st->st_size - info->offset);
+}
+
+/* What the server says may be mapped must be there: touching what is not would be fatal. */
+static int check_mapping(const struct vfu_region_info *info, struct vfu_err *err)
+{
+	struct vfu_area all = {0, info->size};
+	const struct vfu_area *areas = info->nareas ? info->areas : &all;
+	unsigned n = info->nareas ? info->nareas : 1;
+	struct stat st;
+	int ret = vfui_os_fstat(info->fd, &st);
+
+	if (ret)
+		return ret;
+	for (unsigned i = 0; i < n; i++)
+		if (!is_mappable(info, &areas[i], &st))
+			return vfui_err_set(
+				err, -EPROTO, "get_region_info.sparse_mmap.areas", 0,
+				"mappable area %u, %#llx bytes at %#llx, is not inside the region "
+				"and its file",
+				i, (unsigned long long)areas[i].size,
+				(unsigned long long)areas[i].offset);
+	return 0;
+}
+
+static int digest(struct answer *a, struct vfu_region_info *out, struct vfu_err *err)
+{
+	int ret = 0;
+
+	*out = (struct vfu_region_info){
+		.size = a->head.size,
+		.offset = a->head.offset,
+		.fd = -1,
+		.flags = a->head.flags & (VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP)};
+	if (a->head.flags & VFU_WIRE_REGION_INFO_CAPS)
+		ret = take_caps(a, out, err);
+	if (ret || !(out->flags & VFU_REGION_MMAP))
+		return ret;
+	if (a->fd < 0)
+		return vfui_err_set(err, -EPROTO, "get_region_info.fds", 0,
+				    "the region can be mapped, but there is no file");
+	out->fd = a->fd;
+	a->fd = -1;
+	return check_mapping(out, err);
+}
+
+int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
+{
+	struct answer a = {.fd = -1};
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = ask(conn, index, &a, &err);
+	if (!ret) {
+		ret = digest(&a, out, &err);
+		if (ret)
+			vfu_region_info_fini(out);
+		else if (out->flags & VFU_REGION_MMAP)
+			atomic_store(&cl->is_mapped, true);
+	}
+	vfui_os_close(a.fd);
+	vfui_os_free(a.caps);
+	return vfui_client_end(cl, ret, &err);
+}
+
+void vfu_region_info_fini(struct vfu_region_info *info)
+{
+	if (!info)
+		return;
+	vfui_os_close(info->fd);
+	vfui_os_free(info->areas);
+	info->fd = -1;
+	info->areas = NULL;
+	info->nareas = 0;
+}
+
+/* ---- features ---- */
+
+/* Bytes of data that go with the request; the rest of the room is for the answer. */
+static size_t feature_input(uint32_t flags, size_t len)
+{
+	uint32_t feature = flags & VFU_WIRE_FEATURE_MASK;
+
+	if (flags & VFU_WIRE_FEATURE_PROBE)
+		return 0;
+	if (flags & VFU_WIRE_FEATURE_SET)
+		return len;
+	return feature == VFU_WIRE_FEATURE_INDEX_LOGGING_REPORT
+		       ? sizeof(struct vfu_wire_feature_logging_report)
+		       : 0;
+}
+
+/* Some servers say EINVAL for what they do not know, and leave open what they mean (E45). */
+static int feature_error(struct vfui_conn *conn, uint32_t flags, int ret)
+{
+	bool is_vague =
+		(flags & VFU_WIRE_FEATURE_PROBE) ||
+		vfui_conn_policy(conn)->unsupported_feature == VFUI_UNSUPPORTED_FEATURE_EINVAL;
+
+	return ret == -EINVAL && is_vague ? -ENOTTY : ret;
+}
+
+int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t *len)
+{
+	struct vfu_wire_device_feature_request in = {.flags = flags};
+	struct vfu_wire_device_feature_reply out;
+	struct vfu_err err;
+	struct vfui_call call = vfui_client_call(&err);
+	size_t input = feature_input(flags, *len);
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	if (input > *len || *len > vfui_conn_limits(conn)->max_data_xfer_size)
+		return vfui_client_end(
+			cl,
+			vfui_err_set(&err, -EINVAL, "device_feature.data", sizeof(in),
+				     "%zu bytes do not fit the feature or the connection", *len),
+			&err);
+	in.argsz = (uint32_t)(sizeof(in) + *len);
+	call.tail = data;
+	call.tail_len = input;
+	call.reply_tail = data;
+	call.reply_room = *len;
+	ret = vfui_call_device_feature(conn, &call, &in, &out);
+	if (!ret)
+		*len = vfui_min(call.reply_len, *len);
+	return vfui_client_end(cl, feature_error(conn, flags, ret), &err);
+}

@@ -1,0 +1,110 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * client-irq.c - interrupts: eventfds, masks, loopback.
+ */
+#include <errno.h>
+
+#include "client/client.h"
+#include "base/fds.h"
+#include "vfu-calls.h"
+
+static int set_irqs(struct vfui_conn *conn, uint32_t flags, unsigned index, unsigned start,
+		    unsigned count, const int *fds, struct vfu_err *err)
+{
+	struct vfu_wire_set_irqs_request in = {.argsz = sizeof(in),
+					       .flags = flags,
+					       .index = index,
+					       .start = start,
+					       .count = count};
+	struct vfui_call call = vfui_client_call(err);
+
+	if (fds) {
+		call.fds = fds;
+		call.nfds = count;
+	}
+	return vfui_call_set_irqs(conn, &call, &in);
+}
+
+/* How many from the first on go into one message: all with a descriptor, or all without (E32). */
+static unsigned run_length(const int *fds, unsigned count, unsigned most)
+{
+	unsigned n = 1;
+
+	if (fds[0] < 0)
+		most = count;
+	while (n < count && n < most && (fds[n] < 0) == (fds[0] < 0))
+		n++;
+	return n;
+}
+
+int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				unsigned count, const int *fds)
+{
+	uint32_t flags = VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_TRIGGER;
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	unsigned most, n;
+
+	if (!conn)
+		return ret;
+	most = (unsigned)vfui_min(vfui_conn_peer_limits(conn)->max_msg_fds, VFUI_FDS_MAX);
+	for (unsigned i = 0; i < count && !ret; i += n) {
+		n = run_length(fds + i, count - i, most);
+		if (fds[i] >= 0 && !most)
+			ret = vfui_err_set(&err, -EMSGSIZE, "set_irqs.fds", 0,
+					   "the server takes no descriptors");
+		else
+			ret = set_irqs(conn, flags, index, start + i, n,
+				       fds[i] >= 0 ? fds + i : NULL, &err);
+	}
+	return vfui_client_end(cl, ret, &err);
+}
+
+/* An action without data. No vectors would mean something else on the wire: disable the index. */
+static int act(struct vfu_client *cl, uint32_t action, unsigned index, unsigned start,
+	       unsigned count)
+{
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	if (count)
+		ret = set_irqs(conn, VFU_WIRE_IRQ_SET_DATA_NONE | action, index, start, count, NULL,
+			       &err);
+	else
+		ret = vfui_err_set(&err, -EINVAL, "set_irqs.count", 16, "no vectors");
+	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_irq_disable(struct vfu_client *cl, unsigned index)
+{
+	uint32_t flags = VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER;
+	struct vfu_err err;
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = set_irqs(conn, flags, index, 0, 0, NULL, &err);
+	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_irq_mask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count)
+{
+	return act(cl, VFU_WIRE_IRQ_SET_ACTION_MASK, index, start, count);
+}
+
+int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count)
+{
+	return act(cl, VFU_WIRE_IRQ_SET_ACTION_UNMASK, index, start, count);
+}
+
+int vfu_client_irq_trigger(struct vfu_client *cl, unsigned index, unsigned start, unsigned count)
+{
+	return act(cl, VFU_WIRE_IRQ_SET_ACTION_TRIGGER, index, start, count);
+}

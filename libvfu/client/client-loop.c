@@ -1,0 +1,123 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * client-loop.c - a client in an event loop, and serving the device's DMA.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "client/client.h"
+#include "base/os.h"
+
+int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_conn_pollfds(conn, pfds, n);
+	return vfui_client_end(cl, ret, NULL);
+}
+
+int vfu_client_timeout(struct vfu_client *cl)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return -1;
+	ret = vfui_conn_timeout(conn);
+	return vfui_client_end(cl, ret, NULL);
+}
+
+int vfu_client_process(struct vfu_client *cl, unsigned max)
+{
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_conn_process(conn, max);
+	if (ret < 0)
+		vfui_conn_status(conn, &err);
+	vfui_client_sync_epoll(cl, conn);
+	return vfui_client_end(cl, ret, &err);
+}
+
+/* ---- one descriptor for all ---- */
+
+void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	struct pollfd now[VFUI_CLIENT_PFDS];
+	unsigned n = 0;
+
+	vfui_os_lock(&cl->lock);
+	if (cl->epoll_fd >= 0) {
+		if (conn)
+			n = (unsigned)vfui_conn_pollfds(conn, now, VFUI_CLIENT_PFDS);
+		if (n != cl->nwatched || memcmp(now, cl->watched, n * sizeof(now[0])) != 0) {
+			for (unsigned i = 0; i < cl->nwatched; i++)
+				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_DEL, cl->watched[i].fd,
+						  0);
+			/* Epoll's event bits have poll's values. */
+			for (unsigned i = 0; i < n; i++)
+				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_ADD, now[i].fd,
+						  (uint32_t)now[i].events);
+			memcpy(cl->watched, now, n * sizeof(now[0]));
+			cl->nwatched = n;
+		}
+	}
+	vfui_os_unlock(&cl->lock);
+}
+
+int vfu_client_fd(struct vfu_client *cl)
+{
+	int ret;
+	struct vfu_err err = {0};
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return ret;
+	vfui_os_lock(&cl->lock);
+	if (cl->epoll_fd < 0) {
+		ret = vfui_os_epoll();
+		cl->epoll_fd = ret < 0 ? -1 : ret;
+	}
+	vfui_os_unlock(&cl->lock);
+	if (ret >= 0) {
+		vfui_client_sync_epoll(cl, conn);
+		ret = cl->epoll_fd;
+	}
+	return vfui_client_end(cl, ret, &err);
+}
+
+/* ---- serving only ---- */
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+int vfu_client_serve(struct vfu_client *cl, int timeout_ms)
+{
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	unsigned before;
+
+	if (!conn)
+		return ret;
+	before = atomic_load(&cl->served);
+	ret = vfui_conn_wait(conn, never, NULL, timeout_ms);
+	if (ret == -ETIMEDOUT)
+		ret = (int)((atomic_load(&cl->served) - before) & INT_MAX);
+	else if (ret < 0)
+		vfui_conn_status(conn, &err);
+	return vfui_client_end(cl, ret, &err);
+}

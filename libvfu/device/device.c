@@ -1,0 +1,413 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * device.c - the public functions of a device; most pass on to the part that does the work.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "device/device.h"
+#include "base/os.h"
+
+/* ---- hooks of the parts ---- */
+
+static void dma_mapped(void *ctx, const struct vfu_dma_range *range)
+{
+	struct vfu_device *dev = ctx;
+
+	if (dev->hooks.dma_mapped)
+		dev->hooks.dma_mapped(dev->hooks_user, range);
+}
+
+static void dma_unmapping(void *ctx, const struct vfu_dma_range *range)
+{
+	struct vfu_device *dev = ctx;
+
+	if (dev->hooks.dma_unmapping)
+		dev->hooks.dma_unmapping(dev->hooks_user, range);
+}
+
+static int dma_wait(void *ctx, bool (*ready)(void *arg), void *arg)
+{
+	struct vfu_device *dev = ctx;
+
+	if (!dev->server.wait)
+		return -ENOTCONN;
+	return dev->server.wait(dev->server.ctx, ready, arg);
+}
+
+static void config_written(void *ctx, size_t offset, size_t len)
+{
+	struct vfu_device *dev = ctx;
+
+	if (dev->hooks.config_written)
+		dev->hooks.config_written(dev->hooks_user, offset, len);
+}
+
+static void flr_decided(void *ctx, int status)
+{
+	struct vfu_device *dev = ctx;
+	struct vfu_request *req = dev->resetting;
+
+	dev->resetting = NULL;
+	if (!status)
+		status = vfui_device_reset(dev);
+	if (req)
+		vfu_request_done(req, status);
+}
+
+static int function_reset(void *ctx, struct vfu_request *req)
+{
+	struct vfu_device *dev = ctx;
+	int rc;
+
+	rc = vfui_device_ask(dev, VFU_GATE_FLR, flr_decided, dev);
+	if (!rc)
+		return vfui_device_reset(dev);
+	if (rc == VFU_LATER) {
+		/* Out of memory: the reset happens all the same, only its answer is early. */
+		dev->resetting = vfu_request_defer(req);
+		return dev->resetting ? VFU_LATER : 0;
+	}
+	return rc;
+}
+
+/* ---- life ---- */
+
+static int init_parts(struct vfu_device *dev)
+{
+	const struct vfui_dma_hooks dma_hooks = {
+		.mapped = dma_mapped, .unmapping = dma_unmapping, .wait = dma_wait, .ctx = dev};
+	const struct vfui_pci_hooks pci_hooks = {
+		.written = config_written, .reset = function_reset, .ctx = dev};
+	int rc;
+
+	rc = vfui_dma_init(&dev->dma, &dma_hooks);
+	if (rc < 0)
+		return rc;
+	rc = vfui_irqs_init(&dev->irqs);
+	if (rc < 0)
+		goto fini_dma;
+	vfui_regions_init(&dev->regions);
+	rc = vfui_pci_init(&dev->pci, &dev->dma, &dev->irqs, &dev->regions, &pci_hooks);
+	if (!rc)
+		return 0;
+	vfui_regions_fini(&dev->regions);
+	vfui_irqs_fini(&dev->irqs);
+fini_dma:
+	vfui_dma_fini(&dev->dma);
+	return rc;
+}
+
+struct vfu_device *vfu_device_new(void)
+{
+	struct vfu_device *dev = vfui_os_calloc(1, sizeof(*dev));
+
+	if (!dev)
+		return NULL;
+	if (vfui_os_mutex_init(&dev->lock) < 0) {
+		vfui_os_free(dev);
+		return NULL;
+	}
+	if (init_parts(dev) < 0) {
+		vfui_os_mutex_fini(&dev->lock);
+		vfui_os_free(dev);
+		return NULL;
+	}
+	return dev;
+}
+
+int vfu_device_free(struct vfu_device *dev)
+{
+	if (!dev)
+		return 0;
+	if (dev->server.ctx)
+		return vfui_err_set(&dev->err, -EBUSY, NULL, 0, "a server uses the device");
+	vfui_regions_fini(&dev->regions);
+	vfui_irqs_fini(&dev->irqs);
+	vfui_dma_fini(&dev->dma);
+	vfui_os_mutex_fini(&dev->lock);
+	vfui_os_free(dev);
+	return 0;
+}
+
+int vfui_device_set_server(struct vfu_device *dev, const struct vfui_device_server *server)
+{
+	int rc = 0;
+
+	vfui_os_lock(&dev->lock);
+	if (!server)
+		memset(&dev->server, 0, sizeof(dev->server));
+	else if (dev->server.ctx)
+		rc = -EBUSY;
+	else
+		dev->server = *server;
+	vfui_os_unlock(&dev->lock);
+	return rc;
+}
+
+void vfu_device_err(struct vfu_device *dev, struct vfu_err *err)
+{
+	*err = dev->err;
+}
+
+void vfu_device_set_log(struct vfu_device *dev, vfu_log_fn *fn, void *user)
+{
+	dev->log.fn = fn;
+	dev->log.user = user;
+}
+
+int vfu_device_set_hooks(struct vfu_device *dev, const struct vfu_device_hooks *hooks, void *user)
+{
+	struct vfu_device_hooks all = {0};
+
+	if (hooks) {
+		if (hooks->size < sizeof(hooks->size) || hooks->size > sizeof(all))
+			return vfui_err_set(&dev->err, -EINVAL, NULL, 0,
+					    "vfu_device_set_hooks: size %zu is not in %zu..%zu",
+					    hooks->size, sizeof(hooks->size), sizeof(all));
+		memcpy(&all, hooks, hooks->size);
+	}
+	dev->hooks = all;
+	dev->hooks_user = user;
+	vfui_err_clear(&dev->err);
+	return 0;
+}
+
+int vfu_device_set_no_reentry(struct vfu_device *dev, bool on)
+{
+	dev->no_reentry = on;
+	vfui_err_clear(&dev->err);
+	return 0;
+}
+
+/* ---- gate ---- */
+
+int vfui_device_ask(struct vfu_device *dev, enum vfu_gate what, void (*then)(void *ctx, int status),
+		    void *ctx)
+{
+	int rc;
+
+	if (!dev->hooks.gate)
+		return 0;
+	/* Open before the question: another thread may answer before the hook has returned. */
+	vfui_os_lock(&dev->lock);
+	dev->gate = (struct vfui_gate){.is_open = true, .then = then, .ctx = ctx};
+	vfui_os_unlock(&dev->lock);
+	rc = dev->hooks.gate(dev->hooks_user, what);
+	if (rc == VFU_LATER)
+		return rc;
+	vfui_os_lock(&dev->lock);
+	dev->gate.is_open = false;
+	vfui_os_unlock(&dev->lock);
+	return rc > 0 ? -EIO : rc;
+}
+
+/* Closes the gate if the device has decided, or in any case; then what waited for it goes on. */
+static void close_gate(struct vfu_device *dev, bool force)
+{
+	struct vfui_gate gate;
+	bool is_over;
+
+	vfui_os_lock(&dev->lock);
+	gate = dev->gate;
+	is_over = gate.is_open && (gate.is_decided || force);
+	if (is_over)
+		dev->gate.is_open = false;
+	vfui_os_unlock(&dev->lock);
+	if (is_over)
+		gate.then(gate.ctx, gate.is_decided ? gate.status : -ECANCELED);
+}
+
+void vfui_device_gate_run(struct vfu_device *dev)
+{
+	close_gate(dev, false);
+}
+
+void vfui_device_gate_cancel(struct vfu_device *dev)
+{
+	close_gate(dev, true);
+}
+
+int vfu_device_gate_done(struct vfu_device *dev, int status)
+{
+	int rc = -EALREADY;
+
+	vfui_os_lock(&dev->lock);
+	if (dev->gate.is_open && !dev->gate.is_decided) {
+		dev->gate.is_decided = true;
+		dev->gate.status = status > 0 ? -EIO : status;
+		if (dev->server.wake)
+			dev->server.wake(dev->server.ctx);
+		rc = 0;
+	}
+	vfui_os_unlock(&dev->lock);
+	return rc;
+}
+
+int vfui_device_reset(struct vfu_device *dev)
+{
+	int rc = dev->hooks.reset ? dev->hooks.reset(dev->hooks_user) : 0;
+
+	if (rc)
+		return rc > 0 ? -EIO : rc;
+	vfui_pci_reset(&dev->pci);
+	vfui_irqs_reset(&dev->irqs);
+	return 0;
+}
+
+/* ---- what passes on: configuration space, regions, interrupts, DMA ---- */
+
+/* Notes how a call ended that tells no more than its result. */
+static int ended(struct vfu_device *dev, int rc, const char *call)
+{
+	if (rc < 0)
+		return vfui_err_set(&dev->err, rc, NULL, 0, "%s: %s", call, strerror(-rc));
+	vfui_err_clear(&dev->err);
+	return rc;
+}
+
+int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device, uint16_t subvendor,
+		       uint16_t subdevice)
+{
+	return ended(dev, vfui_pci_set_ids(&dev->pci, vendor, device, subvendor, subdevice),
+		     "vfu_device_set_ids");
+}
+
+int vfu_device_set_class(struct vfu_device *dev, uint32_t class_code, uint8_t revision)
+{
+	return ended(dev, vfui_pci_set_class(&dev->pci, class_code, revision),
+		     "vfu_device_set_class (24 bits)");
+}
+
+int vfu_device_set_config_size(struct vfu_device *dev, size_t size)
+{
+	return ended(dev, vfui_pci_set_size(&dev->pci, size),
+		     "vfu_device_set_config_size (256 or 4096)");
+}
+
+int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len)
+{
+	return ended(dev, vfui_pci_add_capability(&dev->pci, id, data, len),
+		     "vfu_device_add_capability");
+}
+
+int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len)
+{
+	return ended(dev, vfui_pci_read(&dev->pci, offset, buf, len), "vfu_device_config_read");
+}
+
+int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *buf, size_t len)
+{
+	return ended(dev, vfui_pci_write(&dev->pci, offset, buf, len), "vfu_device_config_write");
+}
+
+int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region)
+{
+	int rc;
+
+	vfui_err_clear(&dev->err);
+	rc = vfui_region_set(&dev->regions, index, region, &dev->err);
+	if (rc < 0)
+		return rc;
+	return ended(dev, vfui_pci_region_changed(&dev->pci, index), "vfu_device_set_region");
+}
+
+int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
+			   vfu_access_fn *fn, void *user)
+{
+	vfui_err_clear(&dev->err);
+	return vfui_region_set_handler(&dev->regions, index, offset, size, fn, user, &dev->err);
+}
+
+void *vfu_device_region_memory(struct vfu_device *dev, unsigned index)
+{
+	return vfui_region_memory(&dev->regions, index);
+}
+
+int vfu_device_set_intx(struct vfu_device *dev, unsigned pin)
+{
+	return ended(dev, vfui_pci_set_intx(&dev->pci, pin), "vfu_device_set_intx (pin 0 to 4)");
+}
+
+int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors)
+{
+	return ended(dev, vfui_pci_set_msi(&dev->pci, vectors),
+		     "vfu_device_set_msi (1, 2, 4, 8, 16 or 32 vectors)");
+}
+
+int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
+			uint32_t table_offset, uint32_t pba_offset)
+{
+	return ended(dev, vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset),
+		     "vfu_device_set_msix (1 to 2048 vectors; table and pending bits apart, in a "
+		     "BAR that there is)");
+}
+
+/* These may be called by any thread, so they leave no detail behind. */
+
+int vfu_irq_raise(struct vfu_device *dev, unsigned index, unsigned vector)
+{
+	return vfui_irqs_raise(&dev->irqs, index, vector);
+}
+
+static void raise_late(void *user, unsigned index, unsigned vector)
+{
+	struct vfu_device *dev = user;
+	int rc = vfui_irqs_raise(&dev->irqs, index, vector);
+
+	if (rc < 0)
+		vfui_log(&dev->log, VFU_LOG_WARN, "interrupt %u/%u after DMA: %s", index, vector,
+			 strerror(-rc));
+}
+
+int vfu_irq_raise_after(struct vfu_device *dev, unsigned index, unsigned vector)
+{
+	if (!vfui_dma_is_busy(&dev->dma))
+		return vfui_irqs_raise(&dev->irqs, index, vector);
+	return vfui_dma_after(&dev->dma, raise_late, dev, index, vector);
+}
+
+int vfu_irq_lower(struct vfu_device *dev)
+{
+	return vfui_irqs_lower(&dev->irqs);
+}
+
+int vfu_dma_read_async(struct vfu_device *dev, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn,
+		       void *user)
+{
+	return vfui_dma_read_async(&dev->dma, iova, buf, len, fn, user);
+}
+
+int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len,
+			vfu_dma_fn *fn, void *user)
+{
+	return vfui_dma_write_async(&dev->dma, iova, buf, len, fn, user);
+}
+
+int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len)
+{
+	return vfui_dma_read(&dev->dma, iova, buf, len);
+}
+
+int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len)
+{
+	return vfui_dma_write(&dev->dma, iova, buf, len);
+}
+
+int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
+		struct vfu_dma_pin *pin)
+{
+	return vfui_dma_pin(&dev->dma, iova, len, flags, pin);
+}
+
+int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin)
+{
+	return vfui_dma_unpin(&dev->dma, pin);
+}
+
+size_t vfu_dma_ranges(struct vfu_device *dev, struct vfu_dma_range *out, size_t n)
+{
+	return vfui_dma_list(&dev->dma, out, n);
+}

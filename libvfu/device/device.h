@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * device.h - the state of a device that outlives its connections, and the gate before changes to it.
+ */
+#ifndef VFUI_DEVICE_H
+#define VFUI_DEVICE_H
+
+#include <pthread.h>
+
+#include "device/dma.h"
+#include "base/err.h"
+#include "device/irq.h"
+#include "base/log.h"
+#include "device/pci.h"
+#include "device/region.h"
+#include "device/request.h"
+
+/* What the server does for its device. */
+struct vfui_device_server {
+	/* Serves the connection until ready(arg). Owner. */
+	int (*wait)(void *ctx, bool (*ready)(void *arg), void *arg);
+	/* Has the owner look around. Any thread, with the device's lock held. */
+	void (*wake)(void *ctx);
+	void *ctx;
+};
+
+/* Open from the moment the device is asked until the owner has seen its answer. */
+struct vfui_gate {
+	bool is_open;
+	bool is_decided;
+	int status;
+	void (*then)(void *ctx, int status);
+	void *ctx;
+};
+
+struct vfu_device {
+	struct vfui_dma dma;
+	struct vfui_irqs irqs;
+	struct vfui_regions regions;
+	struct vfui_pci pci;
+	struct vfu_err err;
+	struct vfui_log log;
+	struct vfu_device_hooks hooks;
+	void *hooks_user;
+	bool no_reentry;
+	pthread_mutex_t lock; /* server and gate */
+	struct vfui_device_server server;
+	struct vfui_gate gate;
+	struct vfu_request *resetting; /* the config write that waits for the gate before an FLR */
+};
+
+/* Connects the device with its only server (-EBUSY), or, with NULL, parts them. */
+int vfui_device_set_server(struct vfu_device *dev, const struct vfui_device_server *server);
+
+/*
+ * Asks the device before a change: 0 or negative errno at once; or VFU_LATER, and then runs on the
+ * owner from vfui_device_gate_run. No gate is open when this is called. Owner.
+ */
+int vfui_device_ask(struct vfu_device *dev, enum vfu_gate what, void (*then)(void *ctx, int status),
+		    void *ctx);
+/* Runs what waits for the gate, if the device has decided. Owner. */
+void vfui_device_gate_run(struct vfu_device *dev);
+/* Ends an open gate with -ECANCELED, whatever the device says later. Owner. */
+void vfui_device_gate_cancel(struct vfu_device *dev);
+
+/* What RESET and FLR do, the gate aside: the device's hook, then configuration space and interrupts. */
+int vfui_device_reset(struct vfu_device *dev);
+
+#endif

@@ -1,0 +1,384 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * irq.c - interrupts: who is armed, masked, pending, and what SET_IRQS does about it.
+ */
+#include "device/irq.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/os.h"
+#include "policy.h"
+#include "wire.h"
+
+/* E36. Message interrupts lack NORESIZE: a client may then add vectors one by one. */
+static const struct {
+	uint32_t flags, count;
+} defaults[VFU_IRQS] = {
+	[VFU_IRQ_INTX] = {VFU_IRQ_EVENTFD | VFU_IRQ_MASKABLE | VFU_IRQ_AUTOMASKED, 0},
+	[VFU_IRQ_MSI] = {VFU_IRQ_EVENTFD, 0},
+	[VFU_IRQ_MSIX] = {VFU_IRQ_EVENTFD, 0},
+	[VFU_IRQ_ERR] = {VFU_IRQ_EVENTFD, 1},
+	[VFU_IRQ_REQ] = {VFU_IRQ_EVENTFD, 1},
+};
+
+static bool is_level(const struct vfui_irq *irq)
+{
+	return irq->flags & VFU_IRQ_AUTOMASKED;
+}
+
+/* A full counter (-EAGAIN) is a signal that was not consumed yet: nothing is lost. */
+static void signal_fd(int fd)
+{
+	const uint64_t one = 1;
+
+	while (vfui_os_write(fd, &one, sizeof(one)) == -EINTR)
+		;
+}
+
+/* Fires what can fire. Lock held. */
+static void deliver(const struct vfui_irq *irq, struct vfui_vector *vector)
+{
+	if (!vector->pending || vector->masked || irq->held || vector->fd < 0)
+		return;
+	signal_fd(vector->fd);
+	if (is_level(irq))
+		vector->masked = true;
+	else
+		vector->pending = false;
+}
+
+static void deliver_all(const struct vfui_irq *irq)
+{
+	for (uint32_t i = 0; i < irq->count; i++)
+		deliver(irq, &irq->vectors[i]);
+}
+
+int vfui_irqs_init(struct vfui_irqs *irqs)
+{
+	int rc = 0;
+
+	memset(irqs, 0, sizeof(*irqs));
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		rc = vfui_os_mutex_init(&irqs->index[i].lock);
+		if (rc) {
+			while (i--)
+				vfui_os_mutex_fini(&irqs->index[i].lock);
+			return rc;
+		}
+		irqs->index[i].flags = defaults[i].flags;
+	}
+	for (unsigned i = 0; i < VFU_IRQS && !rc; i++)
+		rc = vfui_irqs_set_count(irqs, i, defaults[i].count);
+	if (rc)
+		vfui_irqs_fini(irqs);
+	return rc;
+}
+
+void vfui_irqs_fini(struct vfui_irqs *irqs)
+{
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		vfui_irqs_set_count(irqs, i, 0);
+		vfui_os_mutex_fini(&irqs->index[i].lock);
+	}
+}
+
+int vfui_irqs_set_count(struct vfui_irqs *irqs, unsigned index, uint32_t count)
+{
+	struct vfui_irq *irq = &irqs->index[index];
+	struct vfui_vector *old, *vectors = NULL;
+	uint32_t kept;
+
+	if (count) {
+		vectors = vfui_os_calloc(count, sizeof(*vectors));
+		if (!vectors)
+			return -ENOMEM;
+	}
+	vfui_os_lock(&irq->lock);
+	old = irq->vectors;
+	kept = (uint32_t)vfui_min(count, irq->count);
+	for (uint32_t i = 0; i < count; i++)
+		vectors[i] = i < kept ? old[i] : (struct vfui_vector){.fd = -1};
+	for (uint32_t i = kept; i < irq->count; i++)
+		vfui_os_close(old[i].fd);
+	irq->vectors = vectors;
+	irq->count = count;
+	vfui_os_unlock(&irq->lock);
+	vfui_os_free(old);
+	return 0;
+}
+
+int vfui_irqs_info(struct vfui_irqs *irqs, unsigned index, uint32_t *flags, uint32_t *count)
+{
+	if (index >= VFU_IRQS)
+		return -EINVAL;
+	*flags = irqs->index[index].flags;
+	*count = irqs->index[index].count;
+	return 0;
+}
+
+/* ---- SET_IRQS ---------------------------------------------------------------------------------- */
+
+/* What one action does to one vector. on: its BOOL, or true. fd: what it is given; taken if the action keeps it. */
+typedef void act_fn(const struct vfui_irq *irq, struct vfui_vector *vector, int fd);
+
+static void act_mask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+{
+	(void)irq;
+	(void)fd;
+	vector->masked = true;
+}
+
+static void act_unmask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+{
+	(void)fd;
+	vector->masked = false;
+	deliver(irq, vector);
+}
+
+/* Loopback: the client tests its own wiring, so neither line nor configuration space has a say. */
+static void act_trigger(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+{
+	(void)irq;
+	(void)fd;
+	if (vector->fd >= 0 && !vector->masked)
+		signal_fd(vector->fd);
+}
+
+static void act_arm(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+{
+	vfui_os_close(vector->fd);
+	vector->fd = fd;
+	deliver(irq, vector);
+}
+
+/* Which flags lead to what; a combination that is not here is refused. needs: VFU_IRQ_*. */
+static const struct action {
+	uint32_t flags, needs;
+	act_fn *act;
+	int refusal;
+} actions[] = {
+	{VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_MASK, VFU_IRQ_MASKABLE, act_mask, 0},
+	{VFU_WIRE_IRQ_SET_DATA_BOOL | VFU_WIRE_IRQ_SET_ACTION_MASK, VFU_IRQ_MASKABLE, act_mask, 0},
+	{VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_UNMASK, 0, act_unmask, 0},
+	{VFU_WIRE_IRQ_SET_DATA_BOOL | VFU_WIRE_IRQ_SET_ACTION_UNMASK, 0, act_unmask, 0},
+	{VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER, 0, act_trigger, 0},
+	{VFU_WIRE_IRQ_SET_DATA_BOOL | VFU_WIRE_IRQ_SET_ACTION_TRIGGER, 0, act_trigger, 0},
+	{VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_TRIGGER, 0, act_arm, 0},
+	/* A mask that follows an eventfd would need a thread of ours. */
+	{VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_MASK, 0, NULL, -ENOTSUP},
+	{VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_UNMASK, 0, NULL, -ENOTSUP},
+};
+
+static const struct action *find_action(uint32_t flags)
+{
+	for (size_t i = 0; i < VFUI_ARRAY_SIZE(actions); i++) {
+		if (actions[i].flags == flags)
+			return &actions[i];
+	}
+	return NULL;
+}
+
+/* Writing to anything else could block, or be a way into a file of ours. */
+static bool is_eventfd(int fd)
+{
+	char path[32], name[32];
+	int len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = vfui_os_readlink(path, name, sizeof(name) - 1);
+	if (len < 0 || (size_t)len >= sizeof(name))
+		return false;
+	name[len] = '\0';
+	return !strcmp(name, "anon_inode:[eventfd]");
+}
+
+/* All or none: an index that is half armed helps nobody. */
+static int check_fds(const int *fds, unsigned nfds, struct vfu_err *err)
+{
+	for (unsigned i = 0; i < nfds; i++) {
+		int rc;
+
+		if (!is_eventfd(fds[i]))
+			return vfui_err_set(err, -EINVAL, "set_irqs.fds", 0,
+					    "descriptor %u is not an eventfd", i);
+		rc = vfui_os_set_nonblock(fds[i]);
+		if (rc < 0)
+			return vfui_err_set(err, rc, "set_irqs.fds", 0,
+					    "descriptor %u can not be made non-blocking", i);
+	}
+	return 0;
+}
+
+static void disable(struct vfui_irq *irq)
+{
+	for (uint32_t i = 0; i < irq->count; i++) {
+		struct vfui_vector *vector = &irq->vectors[i];
+
+		vfui_os_close(vector->fd);
+		vector->fd = -1;
+		vector->masked = false;
+		/* A message interrupt of before is nothing to its next driver; the line is the device's. */
+		vector->pending = vector->pending && is_level(irq);
+	}
+}
+
+static bool is_disable(const struct vfu_wire_set_irqs_request *in)
+{
+	return in->flags == (VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER) &&
+	       !in->start && !in->count;
+}
+
+static int check_set(const struct vfui_irq *irq, const struct action *action,
+		     const struct vfu_wire_set_irqs_request *in, const uint8_t *bools,
+		     const int *fds, unsigned nfds, struct vfu_err *err)
+{
+	if (!action)
+		return vfui_err_set(err, -EINVAL, "set_irqs.flags", 4,
+				    "flags 0x%x are not one kind of data and one action",
+				    in->flags);
+	if (action->refusal)
+		return vfui_err_set(err, action->refusal, "set_irqs.flags", 4,
+				    "masks that follow an eventfd are not supported");
+	if ((irq->flags & action->needs) != action->needs)
+		return vfui_err_set(err, -EINVAL, "set_irqs.flags", 4, "index %u can not be masked",
+				    in->index);
+	if (!vfui_is_inside(in->start, in->count, irq->count))
+		return vfui_err_set(err, -EINVAL, "set_irqs.count", 16,
+				    "vectors %u + %u of index %u, which has %u", in->start,
+				    in->count, in->index, irq->count);
+	if (in->flags & VFU_WIRE_IRQ_SET_DATA_BOOL && in->count && !bools)
+		return vfui_err_set(err, -EINVAL, "set_irqs.data", 20, "no booleans");
+	if (nfds && (action->act != act_arm || nfds != in->count))
+		return vfui_err_set(err, -EINVAL, "set_irqs.fds", 0,
+				    "%u descriptors for %u vectors", nfds, in->count);
+	return check_fds(fds, nfds, err);
+}
+
+int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request *in,
+		  const uint8_t *bools, int *fds, unsigned nfds, const struct vfui_policy *policy,
+		  struct vfu_err *err)
+{
+	const struct action *action = find_action(in->flags);
+	struct vfui_irq *irq;
+	int rc;
+
+	if (in->index >= VFU_IRQS)
+		return vfui_err_set(err, -EINVAL, "set_irqs.index", 8, "no interrupt index %u",
+				    in->index);
+	irq = &irqs->index[in->index];
+	if (is_disable(in) && !irq->count && policy->empty_irq_index == VFUI_EMPTY_IRQ_INDEX_REJECT)
+		return vfui_err_set(err, -EINVAL, "set_irqs.index", 8, "index %u has no interrupts",
+				    in->index);
+	rc = check_set(irq, action, in, bools, fds, nfds, err);
+	if (rc)
+		return rc;
+	vfui_os_lock(&irq->lock);
+	if (is_disable(in))
+		disable(irq);
+	for (uint32_t i = 0; i < in->count; i++) {
+		if (in->flags & VFU_WIRE_IRQ_SET_DATA_BOOL && !bools[i])
+			continue;
+		action->act(irq, &irq->vectors[in->start + i], nfds ? fds[i] : -1);
+		if (nfds)
+			fds[i] = -1;
+	}
+	vfui_os_unlock(&irq->lock);
+	return 0;
+}
+
+/* ---- the device's side ------------------------------------------------------------------------- */
+
+int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
+{
+	struct vfui_irq *irq;
+	int rc = -EINVAL;
+
+	if (index >= VFU_IRQS)
+		return -EINVAL;
+	irq = &irqs->index[index];
+	vfui_os_lock(&irq->lock);
+	if (vector < irq->count) {
+		struct vfui_vector *v = &irq->vectors[vector];
+
+		rc = v->fd >= 0 || v->masked || irq->held ? 0 : -ENOENT;
+		v->pending = !rc || is_level(irq);
+		deliver(irq, v);
+	}
+	vfui_os_unlock(&irq->lock);
+	return rc;
+}
+
+int vfui_irqs_lower(struct vfui_irqs *irqs)
+{
+	struct vfui_irq *irq = &irqs->index[VFU_IRQ_INTX];
+	int rc = -EINVAL;
+
+	vfui_os_lock(&irq->lock);
+	if (irq->count) {
+		irq->vectors[0].pending = false;
+		rc = 0;
+	}
+	vfui_os_unlock(&irq->lock);
+	return rc;
+}
+
+void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, bool on)
+{
+	struct vfui_irq *irq = &irqs->index[index];
+
+	vfui_os_lock(&irq->lock);
+	irq->held = on;
+	deliver_all(irq);
+	vfui_os_unlock(&irq->lock);
+}
+
+bool vfui_irqs_line(struct vfui_irqs *irqs)
+{
+	return vfui_irqs_pending(irqs, VFU_IRQ_INTX, 0) & 1;
+}
+
+uint8_t vfui_irqs_pending(struct vfui_irqs *irqs, unsigned index, uint32_t byte)
+{
+	struct vfui_irq *irq = &irqs->index[index];
+	uint64_t first = (uint64_t)byte * 8;
+	uint8_t bits = 0;
+
+	vfui_os_lock(&irq->lock);
+	for (unsigned i = 0; i < 8 && first + i < irq->count; i++)
+		bits |= (uint8_t)(irq->vectors[first + i].pending << i);
+	vfui_os_unlock(&irq->lock);
+	return bits;
+}
+
+void vfui_irqs_reset(struct vfui_irqs *irqs)
+{
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		struct vfui_irq *irq = &irqs->index[i];
+
+		vfui_os_lock(&irq->lock);
+		for (uint32_t v = 0; v < irq->count; v++)
+			irq->vectors[v].pending = false;
+		vfui_os_unlock(&irq->lock);
+	}
+}
+
+void vfui_irqs_disconnect(struct vfui_irqs *irqs)
+{
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		struct vfui_irq *irq = &irqs->index[i];
+
+		vfui_os_lock(&irq->lock);
+		for (uint32_t v = 0; v < irq->count; v++) {
+			vfui_os_close(irq->vectors[v].fd);
+			irq->vectors[v].fd = -1;
+			irq->vectors[v].masked = false;
+		}
+		vfui_os_unlock(&irq->lock);
+	}
+}

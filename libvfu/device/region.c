@@ -1,0 +1,510 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * region.c - regions: what a device may declare, where an access goes, what a client is told.
+ */
+#include "device/region.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/os.h"
+#include "policy.h"
+#include "wire.h"
+
+/* Keeps the answer to GET_REGION_INFO below 64 KiB. */
+#define MAX_AREAS 4094
+
+void vfui_regions_init(struct vfui_regions *regions)
+{
+	memset(regions, 0, sizeof(*regions));
+	for (unsigned i = 0; i < VFU_REGIONS; i++)
+		regions->region[i].def.fd = -1;
+}
+
+static void region_fini(struct vfui_region *region)
+{
+	if (region->mapping)
+		vfui_os_munmap(region->mapping, region->mapping_len);
+	else
+		vfui_os_free(region->memory);
+	vfui_os_free((void *)region->def.areas);
+	vfui_os_free(region->handlers);
+	vfui_os_close(region->def.fd);
+	memset(region, 0, sizeof(*region));
+	region->def.fd = -1;
+}
+
+void vfui_regions_fini(struct vfui_regions *regions)
+{
+	for (unsigned i = 0; i < VFU_REGIONS; i++)
+		region_fini(&regions->region[i]);
+}
+
+/* ---- what may be declared ---------------------------------------------------------------------- */
+
+static bool is_power_of_two(uint64_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/* Sizes that a BAR register can express, by kind. */
+static const struct {
+	uint32_t kind;
+	uint64_t min, max;
+} bar_sizes[] = {
+	{0, 16, UINT64_C(1) << 31},          {VFU_BAR_PREFETCH, 16, UINT64_C(1) << 31},
+	{VFU_BAR_64, 16, UINT64_C(1) << 63}, {VFU_BAR_64 | VFU_BAR_PREFETCH, 16, UINT64_C(1) << 63},
+	{VFU_BAR_IO, 4, UINT64_C(1) << 31},
+};
+
+static int check_bar(const struct vfui_regions *regions, unsigned index,
+		     const struct vfu_region *def, struct vfu_err *err)
+{
+	bool is_64 = def->bar_flags & VFU_BAR_64;
+	const struct vfu_region *below = index ? &regions->region[index - 1].def : NULL;
+
+	if (is_64 && (index == VFU_REGION_BAR5 || regions->region[index + 1].def.size))
+		return vfui_err_set(
+			err, -EINVAL, "region.bar_flags", 0,
+			"a 64-bit BAR needs the next BAR's register, and %u is not free",
+			index + 1);
+	if (below && below->size && below->bar_flags & VFU_BAR_64)
+		return vfui_err_set(err, -EINVAL, "region.index", 0,
+				    "BAR %u is the upper half of BAR %u", index, index - 1);
+	for (size_t i = 0; i < VFUI_ARRAY_SIZE(bar_sizes); i++) {
+		if (bar_sizes[i].kind != def->bar_flags)
+			continue;
+		if (is_power_of_two(def->size) && def->size >= bar_sizes[i].min &&
+		    def->size <= bar_sizes[i].max)
+			return 0;
+		return vfui_err_set(err, -EINVAL, "region.size", 0,
+				    "a BAR of this kind is a power of two from %llu to 2^%d",
+				    (unsigned long long)bar_sizes[i].min, is_64 ? 63 : 31);
+	}
+	return vfui_err_set(err, -EINVAL, "region.bar_flags", 0, "no BAR has flags 0x%x",
+			    def->bar_flags);
+}
+
+static int check_index(const struct vfui_regions *regions, unsigned index,
+		       const struct vfu_region *def, struct vfu_err *err)
+{
+	if (index <= VFU_REGION_BAR5)
+		return check_bar(regions, index, def, err);
+	if (def->bar_flags)
+		return vfui_err_set(err, -EINVAL, "region.bar_flags", 0, "region %u is no BAR",
+				    index);
+	if (index == VFU_REGION_ROM &&
+	    (!is_power_of_two(def->size) || def->size < 2048 || def->size > 1 << 24))
+		return vfui_err_set(err, -EINVAL, "region.size", 0,
+				    "a ROM is a power of two from 2 KiB to 16 MiB");
+	if (index == VFU_REGION_CONFIG && ((def->size != 256 && def->size != 4096) || !def->access))
+		return vfui_err_set(err, -EINVAL, "region.size", 0,
+				    "configuration space is 256 or 4096 bytes and has a callback");
+	return 0;
+}
+
+static int check_areas(const struct vfu_region *def, struct vfu_err *err)
+{
+	uint64_t page = vfui_os_page_size() - 1, end = 0;
+
+	if (def->nareas > MAX_AREAS || (def->nareas && !def->areas))
+		return vfui_err_set(err, -EINVAL, "region.nareas", 0, "at most %d areas",
+				    MAX_AREAS);
+	for (unsigned i = 0; i < def->nareas; i++) {
+		const struct vfu_area *area = &def->areas[i];
+
+		if (!area->size || area->offset & page || area->size & page)
+			return vfui_err_set(err, -EINVAL, "region.areas", 0,
+					    "area %u is not made of pages", i);
+		if (area->offset < end || !vfui_is_inside(area->offset, area->size, def->size))
+			return vfui_err_set(err, -EINVAL, "region.areas", 0,
+					    "area %u overlaps the one before or leaves the region",
+					    i);
+		end = area->offset + area->size;
+	}
+	return 0;
+}
+
+/* A mapping past the end of a file is one that kills whoever touches it. */
+static int check_file(const struct vfu_region *def, struct vfu_err *err)
+{
+	const struct vfu_area *last = def->nareas ? &def->areas[def->nareas - 1] : NULL;
+	uint64_t need = last && def->access ? last->offset + last->size : def->size;
+	struct stat st;
+	int rc;
+
+	if (def->fd < 0) {
+		if (def->flags & VFU_REGION_MMAP)
+			return vfui_err_set(err, -EINVAL, "region.fd", 0,
+					    "nothing to map without a file");
+		return 0;
+	}
+	if (def->fd_offset & (vfui_os_page_size() - 1))
+		return vfui_err_set(err, -EINVAL, "region.fd_offset", 0, "not the start of a page");
+	rc = vfui_os_fstat(def->fd, &st);
+	if (rc < 0)
+		return vfui_err_set(err, rc, "region.fd", 0, "no such descriptor");
+	if (S_ISREG(st.st_mode) && !vfui_is_inside(def->fd_offset, need, (uint64_t)st.st_size))
+		return vfui_err_set(err, -EINVAL, "region.size", 0,
+				    "the file ends before the region does");
+	return 0;
+}
+
+static int check_def(const struct vfui_regions *regions, unsigned index,
+		     const struct vfu_region *def, struct vfu_err *err)
+{
+	const uint32_t known = VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP;
+	int rc;
+
+	if (def->flags & ~known)
+		return vfui_err_set(err, -EINVAL, "region.flags", 0, "unknown flags 0x%x",
+				    def->flags & ~known);
+	if (def->nareas && !(def->flags & VFU_REGION_MMAP))
+		return vfui_err_set(err, -EINVAL, "region.areas", 0,
+				    "areas of a region that can not be mapped");
+	rc = check_index(regions, index, def, err);
+	if (!rc)
+		rc = check_areas(def, err);
+	if (!rc)
+		rc = check_file(def, err);
+	return rc;
+}
+
+/* Memory of a plain region. */
+static int open_memory(struct vfui_region *region)
+{
+	const struct vfu_region *def = &region->def;
+	int rc = 0;
+
+	if (def->access)
+		return 0;
+	if (def->size > SIZE_MAX / 2)
+		return -ENOMEM;
+	if (def->fd < 0) {
+		region->memory = vfui_os_calloc(1, (size_t)def->size);
+		return region->memory ? 0 : -ENOMEM;
+	}
+	/* The device may write what the client only reads; unless the file itself is read-only. */
+	region->mapping = vfui_os_mmap((size_t)def->size, PROT_READ | PROT_WRITE, MAP_SHARED,
+				       def->fd, def->fd_offset, &rc);
+	if (!region->mapping && (rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE))
+		region->mapping = vfui_os_mmap((size_t)def->size, PROT_READ, MAP_SHARED, def->fd,
+					       def->fd_offset, &rc);
+	if (!region->mapping)
+		return rc;
+	region->mapping_len = (size_t)def->size;
+	region->memory = region->mapping;
+	return 0;
+}
+
+static int region_init(struct vfui_region *region, const struct vfu_region *def)
+{
+	size_t len = def->nareas * sizeof(*def->areas);
+	struct vfu_area *areas = NULL;
+	int rc;
+
+	*region = (struct vfui_region){.def = *def};
+	region->def.areas = NULL;
+	if (len) {
+		areas = vfui_os_malloc(len);
+		if (!areas) {
+			region_fini(region);
+			return -ENOMEM;
+		}
+		memcpy(areas, def->areas, len);
+	}
+	region->def.areas = areas;
+	rc = open_memory(region);
+	if (rc)
+		region_fini(region);
+	return rc;
+}
+
+int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct vfu_region *def,
+		    struct vfu_err *err)
+{
+	struct vfui_region region;
+	int rc = 0;
+
+	if (index >= VFU_REGIONS)
+		rc = vfui_err_set(err, -EINVAL, "region.index", 0, "no region %u", index);
+	else if (def->size)
+		rc = check_def(regions, index, def, err);
+	if (rc || !def->size) {
+		vfui_os_close(def->fd);
+		if (!rc)
+			region_fini(&regions->region[index]);
+		return rc;
+	}
+	rc = region_init(&region, def);
+	if (rc)
+		return vfui_err_set(err, rc, "region", 0, "no memory for the region");
+	region_fini(&regions->region[index]);
+	regions->region[index] = region;
+	return 0;
+}
+
+void *vfui_region_memory(struct vfui_regions *regions, unsigned index)
+{
+	return index < VFU_REGIONS ? regions->region[index].memory : NULL;
+}
+
+/* ---- handlers ---------------------------------------------------------------------------------- */
+
+/* The first handler that ends at or after offset. */
+static unsigned find_handler(const struct vfui_region *region, uint64_t offset)
+{
+	unsigned low = 0, high = region->nhandlers;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+
+		if (region->handlers[middle].last < offset)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void drop_handlers(struct vfui_region *region, unsigned from, unsigned to)
+{
+	if (from == to)
+		return;
+	memmove(region->handlers + from, region->handlers + to,
+		(region->nhandlers - to) * sizeof(*region->handlers));
+	region->nhandlers -= to - from;
+}
+
+static int add_handler(struct vfui_region *region, unsigned at, const struct vfui_handler *handler)
+{
+	struct vfui_handler *grown;
+
+	grown = vfui_os_realloc(region->handlers, (region->nhandlers + (size_t)1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	memmove(grown + at + 1, grown + at, (region->nhandlers - at) * sizeof(*grown));
+	grown[at] = *handler;
+	region->handlers = grown;
+	region->nhandlers++;
+	return 0;
+}
+
+int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
+			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err)
+{
+	struct vfui_handler handler = {offset, offset + size - 1, fn, user};
+	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
+	unsigned from, to;
+
+	if (!region || !size || !vfui_is_inside(offset, size, region->def.size))
+		return vfui_err_set(err, -EINVAL, "handler.offset", 0, "not inside region %u",
+				    index);
+	from = find_handler(region, offset);
+	for (to = from; to < region->nhandlers && region->handlers[to].first <= handler.last;
+	     to++) {
+		if (region->handlers[to].first < offset || region->handlers[to].last > handler.last)
+			return vfui_err_set(err, -EINVAL, "handler.offset", 0,
+					    "cuts another handler's range");
+	}
+	if (!fn) {
+		drop_handlers(region, from, to);
+		return 0;
+	}
+	if (to == from)
+		return add_handler(region, from, &handler);
+	if (to > from + 1 || region->handlers[from].first != offset ||
+	    region->handlers[from].last != handler.last)
+		return vfui_err_set(err, -EEXIST, "handler.offset", 0,
+				    "overlaps another handler's range");
+	region->handlers[from] = handler;
+	return 0;
+}
+
+/* ---- access ------------------------------------------------------------------------------------ */
+
+/*
+ * Memory that the client may have mapped: an aligned access of a register's width must not be seen
+ * in halves. The data of a message may be unaligned, the register is what counts.
+ */
+static void read_memory(void *to, const uint8_t *at, size_t len)
+{
+	uint32_t word;
+	uint64_t quad;
+
+	if (len == 4 && !((uintptr_t)at & 3)) {
+		word = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
+		memcpy(to, &word, sizeof(word));
+	} else if (len == 8 && !((uintptr_t)at & 7) && sizeof(void *) == 8) {
+		quad = __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
+		memcpy(to, &quad, sizeof(quad));
+	} else {
+		memcpy(to, at, len);
+	}
+}
+
+static void write_memory(uint8_t *at, const void *from, size_t len)
+{
+	uint32_t word;
+	uint64_t quad;
+
+	if (len == 4 && !((uintptr_t)at & 3)) {
+		memcpy(&word, from, sizeof(word));
+		__atomic_store_n((uint32_t *)(void *)at, word, __ATOMIC_RELAXED);
+	} else if (len == 8 && !((uintptr_t)at & 7) && sizeof(void *) == 8) {
+		memcpy(&quad, from, sizeof(quad));
+		__atomic_store_n((uint64_t *)(void *)at, quad, __ATOMIC_RELAXED);
+	} else {
+		memcpy(at, from, len);
+	}
+}
+
+/* The part of a region that has no handler. */
+static int access_base(struct vfui_region *region, struct vfu_request *req,
+		       const struct vfu_access *access)
+{
+	uint8_t *at = region->memory + access->offset;
+
+	if (region->def.access)
+		return region->def.access(region->def.user, req, access);
+	if (access->is_write)
+		write_memory(at, access->data, access->count);
+	else
+		read_memory(access->data, at, access->count);
+	return 0;
+}
+
+/* Inside the region, and of a kind it allows. */
+static int check_access(const struct vfui_region *region, const struct vfu_access *access)
+{
+	uint32_t needs = access->is_write ? VFU_REGION_WRITE : VFU_REGION_READ;
+
+	if (!region->def.size || !vfui_is_inside(access->offset, access->count, region->def.size))
+		return -EINVAL;
+	return region->def.flags & needs ? 0 : -EACCES;
+}
+
+/*
+ * Serves what of an access one handler, or the gap before it, takes. Looks all up anew: the callback
+ * before may have changed the region.
+ */
+static int access_part(struct vfui_region *region, struct vfu_request *req,
+		       const struct vfu_access *whole, uint32_t done, uint32_t *taken)
+{
+	uint64_t first = whole->offset + done, last = whole->offset + whole->count - 1;
+	unsigned at = find_handler(region, first);
+	const struct vfui_handler *next = at < region->nhandlers ? &region->handlers[at] : NULL;
+	bool handled = next && next->first <= first;
+	struct vfu_access part = *whole;
+
+	if (handled && next->last < last)
+		last = next->last;
+	else if (!handled && next && next->first <= last)
+		last = next->first - 1;
+	*taken = (uint32_t)(last - first + 1);
+	part.offset = first;
+	part.count = *taken;
+	part.data = (uint8_t *)whole->data + done;
+	/* A part can not be answered later: no request to defer. */
+	if (part.count != whole->count)
+		req = NULL;
+	return handled ? next->fn(next->user, req, &part) : access_base(region, req, &part);
+}
+
+/* An access to a region with handlers: to one of them after the other, and to what lies between. */
+VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_request *req,
+				   const struct vfu_access *access)
+{
+	uint32_t taken;
+	int rc;
+
+	for (uint32_t done = 0; done < access->count; done += taken) {
+		rc = done ? check_access(region, access) : 0;
+		if (!rc)
+			rc = access_part(region, req, access, done, &taken);
+		if (rc < 0 || (rc && taken == access->count))
+			return rc;
+		if (rc)
+			return -EIO;
+	}
+	return 0;
+}
+
+int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
+		       const struct vfu_access *access)
+{
+	struct vfui_region *region;
+	int rc;
+
+	if (access->region >= VFU_REGIONS)
+		return -EINVAL;
+	region = &regions->region[access->region];
+	rc = check_access(region, access);
+	if (rc || !access->count)
+		return rc;
+	return region->nhandlers ? access_parts(region, req, access)
+				 : access_base(region, req, access);
+}
+
+/* ---- GET_REGION_INFO --------------------------------------------------------------------------- */
+
+static uint32_t full_size(const struct vfu_region *def)
+{
+	uint32_t size = sizeof(struct vfu_wire_get_region_info_reply);
+
+	if (def->nareas)
+		size += sizeof(struct vfu_wire_sparse_mmap) +
+			def->nareas * (uint32_t)sizeof(struct vfu_wire_sparse_mmap_area);
+	return size;
+}
+
+static void build_sparse(const struct vfu_region *def, uint8_t *at)
+{
+	struct vfu_wire_sparse_mmap head = {
+		.id = VFU_WIRE_REGION_CAP_SPARSE_MMAP, .version = 1, .nr_areas = def->nareas};
+
+	memcpy(at, &head, sizeof(head));
+	at += sizeof(head);
+	for (unsigned i = 0; i < def->nareas; i++, at += sizeof(struct vfu_wire_sparse_mmap_area)) {
+		struct vfu_wire_sparse_mmap_area area = {def->areas[i].offset, def->areas[i].size};
+
+		memcpy(at, &area, sizeof(area));
+	}
+}
+
+int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
+		     const struct vfui_policy *policy, struct vfui_region_reply *out)
+{
+	const struct vfu_region *def = index < VFU_REGIONS ? &regions->region[index].def : NULL;
+	struct vfu_wire_get_region_info_reply info = {0};
+	bool whole;
+
+	if (!def || in_argsz < sizeof(info))
+		return -EINVAL;
+	info.argsz = full_size(def);
+	info.index = index;
+	/* Our three flags are the wire's. */
+	info.flags = def->flags;
+	info.size = def->size;
+	info.offset = def->flags & VFU_REGION_MMAP ? def->fd_offset : 0;
+	whole = in_argsz >= info.argsz;
+	if (def->nareas &&
+	    (whole || policy->short_region_info == VFUI_SHORT_REGION_INFO_CAPS_OFFSET)) {
+		info.flags |= VFU_WIRE_REGION_INFO_CAPS;
+		info.cap_offset = sizeof(info);
+	}
+	out->len = whole ? info.argsz : sizeof(info);
+	out->fd = def->flags & VFU_REGION_MMAP ? def->fd : -1;
+	out->payload = vfui_os_malloc(out->len);
+	if (!out->payload)
+		return -ENOMEM;
+	memcpy(out->payload, &info, sizeof(info));
+	if (whole && def->nareas)
+		build_sparse(def, (uint8_t *)out->payload + sizeof(info));
+	return 0;
+}

@@ -1,0 +1,183 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * request.c - answering requests later, from any thread, exactly once.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "device/request.h"
+
+struct vfui_session *vfui_session_new(struct vfui_conn *conn, void (*wake)(void *ctx), void *ctx)
+{
+	struct vfui_session *session = vfui_os_calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	if (vfui_os_mutex_init(&session->lock) < 0) {
+		vfui_os_free(session);
+		return NULL;
+	}
+	if (vfui_os_cond_init(&session->unused) < 0) {
+		vfui_os_mutex_fini(&session->lock);
+		vfui_os_free(session);
+		return NULL;
+	}
+	session->conn = conn;
+	session->refs = 1;
+	session->wake = wake;
+	session->ctx = ctx;
+	return session;
+}
+
+void vfui_session_end(struct vfui_session *session)
+{
+	vfui_os_lock(&session->lock);
+	session->conn = NULL;
+	while (session->users)
+		vfui_os_cond_wait(&session->unused, &session->lock, -1);
+	vfui_os_unlock(&session->lock);
+}
+
+void vfui_session_unref(struct vfui_session *session)
+{
+	bool is_last;
+
+	vfui_os_lock(&session->lock);
+	is_last = --session->refs == 0;
+	vfui_os_unlock(&session->lock);
+	if (!is_last)
+		return;
+	vfui_os_cond_fini(&session->unused);
+	vfui_os_mutex_fini(&session->lock);
+	vfui_os_free(session);
+}
+
+void vfui_session_abandon(struct vfui_session *session)
+{
+	if (!session)
+		return;
+	session->conn = NULL;
+	if (--session->refs == 0)
+		vfui_os_free(session);
+}
+
+static void session_ref(struct vfui_session *session)
+{
+	vfui_os_lock(&session->lock);
+	session->refs++;
+	vfui_os_unlock(&session->lock);
+}
+
+/* The connection, which stays until session_leave; NULL if it has ended. */
+static struct vfui_conn *session_enter(struct vfui_session *session)
+{
+	struct vfui_conn *conn;
+
+	vfui_os_lock(&session->lock);
+	conn = session->conn;
+	if (conn)
+		session->users++;
+	vfui_os_unlock(&session->lock);
+	return conn;
+}
+
+static void session_leave(struct vfui_session *session, bool fence)
+{
+	vfui_os_lock(&session->lock);
+	if (fence && atomic_fetch_sub(&session->fences, 1) == 1 && session->conn)
+		session->wake(session->ctx);
+	if (--session->users == 0)
+		vfui_os_cond_broadcast(&session->unused);
+	vfui_os_unlock(&session->lock);
+}
+
+/* A posted request and one that changes what later ones meet hold those up until they are answered. */
+static bool is_fence(const struct vfu_request *req, const struct vfui_msg *msg)
+{
+	return req->is_silent || (msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY) ||
+	       (msg->info->fence && vfui_message_has_effect(msg->info, msg->payload, msg->len));
+}
+
+struct vfu_request *vfu_request_defer(struct vfu_request *req)
+{
+	const struct vfui_msg *msg;
+	struct vfu_request *later;
+	size_t len;
+
+	if (!req || req->is_deferred)
+		return NULL;
+	len = req->is_access ? req->access.count : 0;
+	later = vfui_os_malloc(sizeof(*later) + len);
+	if (!later)
+		return NULL;
+	msg = vfui_container_of(req, struct vfui_request, base)->msg;
+	*later = *req;
+	later->is_deferred = true;
+	later->hdr = msg->hdr;
+	later->info = msg->info;
+	later->is_fence = is_fence(req, msg);
+	if (len) {
+		later->access.data = later + 1;
+		if (req->access.is_write)
+			memcpy(later->access.data, req->access.data, len);
+		else
+			memset(later->access.data, 0, len);
+	}
+	session_ref(req->session);
+	if (later->is_fence)
+		atomic_fetch_add(&req->session->fences, 1);
+	req->is_deferred = true;
+	return later;
+}
+
+const struct vfu_access *vfu_request_access(struct vfu_request *req)
+{
+	return &req->access;
+}
+
+bool vfu_request_is_dead(struct vfu_request *req)
+{
+	bool is_dead;
+
+	vfui_os_lock(&req->session->lock);
+	is_dead = !req->session->conn;
+	vfui_os_unlock(&req->session->lock);
+	return is_dead;
+}
+
+/* A No_reply request that failed is never answered, but it does not go unnoticed either (E27). */
+static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, int status)
+{
+	vfui_conn_count_drop(conn);
+	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s %u without reply failed: %s",
+		 req->info->name, req->hdr.id, strerror(-status));
+}
+
+int vfu_request_done(struct vfu_request *req, int status)
+{
+	struct vfui_session *session = req->session;
+	struct vfui_conn *conn = session_enter(session);
+	bool has_data = req->is_access && !req->access.is_write && req->access.count;
+	struct iovec iov[2] = {
+		{.iov_base = &req->head, .iov_len = req->head_len},
+		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
+	};
+	int rc = -ENOTCONN;
+
+	if (status > 0)
+		status = -EINVAL;
+	if (conn) {
+		if (status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+			note_failure(conn, req, status);
+		rc = req->is_silent ? 0
+				    : vfui_conn_reply(conn, &req->hdr, status, iov,
+						      has_data ? 2 : 1, NULL, 0);
+		session_leave(session, req->is_fence);
+	}
+	vfui_session_unref(session);
+	vfui_os_free(req);
+	return rc;
+}

@@ -1,0 +1,70 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * request.h - a request being served, and what is left of it when it is answered later.
+ */
+#ifndef VFUI_REQUEST_H
+#define VFUI_REQUEST_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "transport/conn.h"
+
+/*
+ * The way back to the client. It outlives its connection for as long as a request taken out of a
+ * callback does, so that answering such a request is always safe.
+ */
+struct vfui_session {
+	pthread_mutex_t lock;
+	pthread_cond_t unused;  /* users fell to 0 */
+	struct vfui_conn *conn; /* NULL: ended */
+	unsigned users;         /* threads that use conn just now */
+	unsigned refs;
+	atomic_uint fences;      /* deferred requests that hold up later ones */
+	void (*wake)(void *ctx); /* a fence fell; called with the lock held */
+	void *ctx;
+};
+
+/* NULL: out of memory. */
+struct vfui_session *vfui_session_new(struct vfui_conn *conn, void (*wake)(void *ctx), void *ctx);
+/* The connection is about to go: requests are dead from now on. Waits for other threads to let go of it. */
+void vfui_session_end(struct vfui_session *session);
+void vfui_session_unref(struct vfui_session *session);
+/* The same for the server after fork(): there is one thread, and locks may be held for ever. NULL: nothing. */
+void vfui_session_abandon(struct vfui_session *session);
+
+/* Starts an answer: what every reply to an access begins with. */
+union vfui_reply_head {
+	struct vfu_wire_region_read_reply access;
+	struct vfu_wire_dma_unmap_reply unmap;
+};
+
+/* A request as callbacks see it: on the stack while they run, or on the heap once it is deferred. */
+struct vfu_request {
+	struct vfui_session *session;
+	struct vfu_access access; /* if is_access */
+	union vfui_reply_head head;
+	uint32_t head_len;
+	bool is_access;
+	bool is_silent;   /* a part of a longer request, which answers */
+	bool is_deferred; /* what is on the heap answers */
+	bool is_fence;    /* on the heap: holds up later requests */
+	/* On the heap. */
+	struct vfu_wire_header hdr;
+	const struct vfui_message *info;
+};
+
+/* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */
+struct vfui_request {
+	struct vfu_request base;
+	struct vfui_msg *msg;
+	struct vfu_err *err; /* for detail; code is 0 */
+	uint64_t step;       /* REGION_WRITE_MULTI: where to go on */
+	bool is_asked;       /* the gate has let it pass */
+	bool is_replied;
+	bool is_again; /* to be run once more from step when what holds it up is over */
+};
+
+#endif

@@ -1,0 +1,383 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * handlers.c - what a server does for each message. Payloads have passed their generated checks.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "server/server.h"
+
+static const struct vfui_policy *policy_of(const struct vfu_server *srv)
+{
+	return vfui_conn_policy(srv->conn);
+}
+
+static int reply(struct vfu_server *srv, struct vfui_request *req, const struct iovec *iov,
+		 int niov)
+{
+	req->is_replied = true;
+	if (!(req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY))
+		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, iov, niov, NULL, 0);
+	return 0;
+}
+
+static int reply_fixed(struct vfu_server *srv, struct vfui_request *req, const void *out,
+		       size_t len)
+{
+	const struct iovec iov = {.iov_base = (void *)out, .iov_len = len};
+
+	return reply(srv, req, &iov, 1);
+}
+
+static int no_such(struct vfui_request *req, const char *what, uint32_t index)
+{
+	return vfui_err_set(req->err, -EINVAL, NULL, 0, "there is no %s %u", what, index);
+}
+
+/* ---- asking about the device ---- */
+
+static int get_info(void *ctx, struct vfui_request *req, const struct vfu_wire_get_info_request *in,
+		    const void *tail, size_t tail_len)
+{
+	const struct vfu_wire_get_info_reply out = {
+		.argsz = sizeof(out),
+		.flags = VFU_WIRE_DEVICE_INFO_RESET | VFU_WIRE_DEVICE_INFO_PCI,
+		.num_regions = VFU_REGIONS,
+		.num_irqs = VFU_IRQS,
+	};
+
+	(void)in, (void)tail, (void)tail_len;
+	return reply_fixed(ctx, req, &out, sizeof(out));
+}
+
+static int get_region_info(void *ctx, struct vfui_request *req,
+			   const struct vfu_wire_get_region_info_request *in, const void *tail,
+			   size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+	struct vfui_region_reply out;
+	struct iovec iov;
+	int rc;
+
+	(void)tail, (void)tail_len;
+	if (in->index >= VFU_REGIONS)
+		return no_such(req, "region", in->index);
+	rc = vfui_region_info(&srv->dev->regions, in->index, in->argsz, policy_of(srv), &out);
+	if (rc < 0)
+		return rc;
+	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};
+	req->is_replied = true;
+	vfui_conn_reply(srv->conn, &req->msg->hdr, 0, &iov, 1, &out.fd, out.fd >= 0 ? 1 : 0);
+	vfui_os_free(out.payload);
+	return 0;
+}
+
+/* None so far, which is a lawful answer (E5). */
+static int get_region_io_fds(void *ctx, struct vfui_request *req,
+			     const struct vfu_wire_get_region_io_fds_request *in, const void *tail,
+			     size_t tail_len)
+{
+	const struct vfu_wire_get_region_io_fds_reply out = {.argsz = sizeof(out),
+							     .index = in->index};
+
+	(void)tail, (void)tail_len;
+	if (in->index >= VFU_REGIONS)
+		return no_such(req, "region", in->index);
+	return reply_fixed(ctx, req, &out, sizeof(out));
+}
+
+static int get_irq_info(void *ctx, struct vfui_request *req,
+			const struct vfu_wire_get_irq_info_request *in, const void *tail,
+			size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+	struct vfu_wire_get_irq_info_reply out = {.argsz = sizeof(out), .index = in->index};
+	int rc = vfui_irqs_info(&srv->dev->irqs, in->index, &out.flags, &out.count);
+
+	(void)tail, (void)tail_len;
+	return rc < 0 ? no_such(req, "interrupt index", in->index)
+		      : reply_fixed(srv, req, &out, sizeof(out));
+}
+
+static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_set_irqs_request *in,
+		    const void *tail, size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+
+	(void)tail_len;
+	return vfui_irqs_set(&srv->dev->irqs, in, tail, req->msg->fds, req->msg->nfds,
+			     policy_of(srv), req->err);
+}
+
+/* ---- accesses ---- */
+
+/* Where a region's bytes lie if nobody has to be asked for them, else NULL. */
+static void *plain_memory(const struct vfu_device *dev, uint32_t index, uint64_t offset,
+			  uint32_t count)
+{
+	const struct vfui_region *region = &dev->regions.region[index];
+
+	if (!region->memory || region->def.access || region->nhandlers ||
+	    !(region->def.flags & VFU_REGION_READ) ||
+	    !vfui_is_inside(offset, count, region->def.size))
+		return NULL;
+	return region->memory + offset;
+}
+
+/* Clears too: what a callback leaves alone must not hold what an earlier message left there. */
+VFUI_APART static void *large_scratch(struct vfui_scratch *buf, size_t size)
+{
+	void *data;
+
+	if (!buf->data || size > buf->size) {
+		size_t room = vfui_max(size, 4096);
+
+		data = vfui_os_realloc(buf->data, room);
+		if (!data)
+			return NULL;
+		buf->data = data;
+		buf->size = room;
+	}
+	return memset(buf->data, 0, size);
+}
+
+/*
+ * A cleared buffer, one for each level of callbacks. NULL: out of memory. Most reads are short; a
+ * buffer has room for 8 bytes, and those are cleared at once.
+ */
+static void *scratch(struct vfu_server *srv, size_t size)
+{
+	struct vfui_scratch *buf = &srv->scratch[srv->waits];
+
+	if (size > 8 || !buf->data)
+		return large_scratch(buf, size);
+	return memset(buf->data, 0, 8);
+}
+
+/* Says which access failed; returns rc. */
+static int access_failed(struct vfui_request *req, const struct vfu_access *access, int rc)
+{
+	return vfui_err_set(req->err, rc, NULL, 0, "%s of %u bytes at 0x%llx of region %u",
+			    access->is_write ? "write" : "read", access->count,
+			    (unsigned long long)access->offset, access->region);
+}
+
+/* What the reply to an access begins with, answered now or later. */
+static void fill_head(struct vfu_request *req, uint64_t offset, uint32_t region, uint32_t count)
+{
+	req->head.access = (struct vfu_wire_region_read_reply){
+		.offset = offset, .region = region, .count = count};
+	req->head_len = sizeof(req->head.access);
+}
+
+static int region_read(void *ctx, struct vfui_request *req,
+		       const struct vfu_wire_region_read_request *in, const void *tail,
+		       size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+	struct iovec iov[2];
+	int rc;
+
+	(void)tail, (void)tail_len;
+	if (in->region >= VFU_REGIONS)
+		return no_such(req, "region", in->region);
+	fill_head(&req->base, in->offset, in->region, in->count);
+	iov[0] = (struct iovec){.iov_base = &req->base.head, .iov_len = req->base.head_len};
+	iov[1].iov_len = in->count;
+	iov[1].iov_base = plain_memory(srv->dev, in->region, in->offset, in->count);
+	if (!iov[1].iov_base) {
+		iov[1].iov_base = scratch(srv, in->count);
+		if (!iov[1].iov_base)
+			return -ENOMEM;
+		req->base.is_access = true;
+		req->base.access = (struct vfu_access){.offset = in->offset,
+						       .data = iov[1].iov_base,
+						       .count = in->count,
+						       .region = in->region};
+		rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
+		if (rc < 0)
+			return access_failed(req, &req->base.access, rc);
+		if (rc || req->base.is_deferred)
+			return rc;
+	}
+	return reply(srv, req, iov, in->count ? 2 : 1);
+}
+
+static int region_write(void *ctx, struct vfui_request *req,
+			const struct vfu_wire_region_write_request *in, const void *tail,
+			size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+	int rc;
+
+	(void)tail_len;
+	if (in->region >= VFU_REGIONS)
+		return no_such(req, "region", in->region);
+	fill_head(&req->base, in->offset, in->region, in->count);
+	req->base.is_access = true;
+	req->base.access = (struct vfu_access){.offset = in->offset,
+					       .data = (void *)tail,
+					       .count = in->count,
+					       .region = in->region,
+					       .is_write = true};
+	rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
+	if (rc < 0)
+		return access_failed(req, &req->base.access, rc);
+	if (rc || req->base.is_deferred)
+		return rc;
+	return reply_fixed(srv, req, &req->base.head, req->base.head_len);
+}
+
+/* One write of many. Each starts when the one before is done, also if that takes a while. */
+static int write_one(struct vfu_server *srv, struct vfui_request *req,
+		     const struct vfu_wire_write_multi_entry *entry)
+{
+	req->base.is_silent = true;
+	req->base.is_access = true;
+	req->base.access = (struct vfu_access){.offset = entry->offset,
+					       .data = (void *)&entry->data,
+					       .count = entry->count,
+					       .region = (uint8_t)entry->region,
+					       .is_write = true};
+	if (entry->region >= VFU_REGIONS)
+		return -EINVAL;
+	return vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
+}
+
+/*
+ * The reply counts the writes done until the first that failed. One that is answered later counts
+ * as done; if it fails that is logged, as with any posted write.
+ */
+static int region_write_multi(void *ctx, struct vfui_request *req,
+			      const struct vfu_wire_region_write_multi_request *in,
+			      const void *tail, size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+	struct vfu_wire_write_multi_entry entry;
+	struct vfu_wire_region_write_multi_reply out;
+	uint64_t done = req->step;
+	int rc = 0;
+
+	(void)tail_len;
+	if (!vfui_conn_limits(srv->conn)->write_multiple)
+		return -ENOSYS;
+	for (; done < in->wr_cnt; done++) {
+		memcpy(&entry, (const uint8_t *)tail + done * sizeof(entry), sizeof(entry));
+		rc = write_one(srv, req, &entry);
+		if (req->base.is_deferred) {
+			req->step = done + 1;
+			req->is_again = true;
+			return VFU_LATER;
+		}
+		if (rc)
+			break;
+	}
+	if (rc < 0)
+		access_failed(req, &req->base.access, rc);
+	if (rc && (!done || (req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+		return rc;
+	out.wr_cnt = done;
+	return reply_fixed(srv, req, &out, sizeof(out));
+}
+
+/* ---- DMA ranges ---- */
+
+static int dma_map(void *ctx, struct vfui_request *req, const struct vfu_wire_dma_map_request *in,
+		   const void *tail, size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+
+	(void)tail, (void)tail_len;
+	return vfui_dma_map(&srv->dev->dma, in->flags, in->offset, in->address, in->size,
+			    vfui_msg_take_fd(req->msg, 0), policy_of(srv), req->err);
+}
+
+static void unpinned(void *user)
+{
+	vfu_request_done(user, 0);
+}
+
+static int dma_unmap(void *ctx, struct vfui_request *req,
+		     const struct vfu_wire_dma_unmap_request *in, const void *tail, size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+	bool all = in->flags & VFU_WIRE_DMA_UNMAP_ALL;
+	struct vfui_dma_wait *wait = NULL;
+	struct vfu_request *later;
+	int rc;
+
+	(void)tail, (void)tail_len;
+	rc = vfui_dma_unmap(&srv->dev->dma, in->address, in->size, all, policy_of(srv), &wait,
+			    req->err);
+	if (rc < 0)
+		return rc;
+	/* The request comes back as it was. */
+	memcpy(&req->base.head.unmap, in, sizeof(*in));
+	req->base.head_len = sizeof(req->base.head.unmap);
+	if (rc == VFU_LATER) {
+		later = vfu_request_defer(&req->base);
+		vfui_dma_wait_start(&srv->dev->dma, wait, later ? unpinned : NULL, later);
+		return later ? VFU_LATER : -ENOMEM;
+	}
+	return reply_fixed(srv, req, &req->base.head.unmap, req->base.head_len);
+}
+
+/* ---- the rest ---- */
+
+static int reset(void *ctx, struct vfui_request *req, const void *tail, size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+
+	(void)req, (void)tail, (void)tail_len;
+	return vfui_device_reset(srv->dev);
+}
+
+/* No feature exists so far; whether it is a GET, a SET or a PROBE makes no difference (E45). */
+static int device_feature(void *ctx, struct vfui_request *req,
+			  const struct vfu_wire_device_feature_request *in, const void *tail,
+			  size_t tail_len)
+{
+	struct vfu_server *srv = ctx;
+
+	(void)req, (void)in, (void)tail, (void)tail_len;
+	return policy_of(srv)->unsupported_feature == VFUI_UNSUPPORTED_FEATURE_EINVAL ? -EINVAL
+										      : -ENOTTY;
+}
+
+/* A device that can not migrate is never in a state in which these are lawful. */
+static int mig_data_read(void *ctx, struct vfui_request *req,
+			 const struct vfu_wire_mig_data_read_request *in, const void *tail,
+			 size_t tail_len)
+{
+	(void)ctx, (void)req, (void)in, (void)tail, (void)tail_len;
+	return -EINVAL;
+}
+
+static int mig_data_write(void *ctx, struct vfui_request *req,
+			  const struct vfu_wire_mig_data_write_request *in, const void *tail,
+			  size_t tail_len)
+{
+	(void)ctx, (void)req, (void)in, (void)tail, (void)tail_len;
+	return -EINVAL;
+}
+
+/* VERSION is none of these: it makes the connection (server.c). */
+const struct vfui_handlers vfui_server_handlers = {
+	.get_info = get_info,
+	.get_region_info = get_region_info,
+	.get_region_io_fds = get_region_io_fds,
+	.get_irq_info = get_irq_info,
+	.set_irqs = set_irqs,
+	.region_read = region_read,
+	.region_write = region_write,
+	.region_write_multi = region_write_multi,
+	.dma_map = dma_map,
+	.dma_unmap = dma_unmap,
+	.reset = reset,
+	.device_feature = device_feature,
+	.mig_data_read = mig_data_read,
+	.mig_data_write = mig_data_write,
+};

@@ -1,0 +1,387 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * order.c - when a request may start: callbacks start in the order in which requests came. What
+ * can not start yet (a gate is open, a fence is unanswered, a callback waits for DMA and the request
+ * must not run inside it) is held back as a copy, and all that comes after it as well.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "server/server.h"
+
+static bool has_effect(const struct vfui_msg *msg)
+{
+	return vfui_message_has_effect(msg->info, msg->payload, msg->len);
+}
+
+/* Which question goes to the device first; -1: none. */
+static int gate_of(const struct vfui_msg *msg)
+{
+	if (!msg->info->quiesce || !has_effect(msg))
+		return -1;
+	switch (msg->hdr.command) {
+	case VFU_WIRE_CMD_DMA_MAP:
+		return VFU_GATE_DMA_MAP;
+	case VFU_WIRE_CMD_DMA_UNMAP:
+		return VFU_GATE_DMA_UNMAP;
+	case VFU_WIRE_CMD_RESET:
+		return VFU_GATE_RESET;
+	default:
+		return VFU_GATE_FEATURE_SET;
+	}
+}
+
+/* Some write of the message, in steps of size from at on, goes to configuration space. */
+static bool has_config_write(const struct vfui_msg *msg, size_t at, size_t size)
+{
+	uint32_t region;
+
+	for (; at + sizeof(region) <= msg->len; at += size) {
+		memcpy(&region, msg->payload + at, sizeof(region));
+		if (region == VFU_REGION_CONFIG)
+			return true;
+	}
+	return false;
+}
+
+/* A write to configuration space may be an FLR. */
+static bool is_config_write(const struct vfui_msg *msg)
+{
+	switch (msg->hdr.command) {
+	case VFU_WIRE_CMD_REGION_WRITE:
+		return has_config_write(msg, offsetof(struct vfu_wire_region_write_request, region),
+					msg->len);
+	case VFU_WIRE_CMD_REGION_WRITE_MULTI:
+		return has_config_write(msg,
+					sizeof(struct vfu_wire_region_write_multi_request) +
+						offsetof(struct vfu_wire_write_multi_entry, region),
+					sizeof(struct vfu_wire_write_multi_entry));
+	default:
+		return false;
+	}
+}
+
+/* While a callback waits for DMA nothing may change under its feet; a new range does no harm. */
+static bool is_blocked_by_wait(const struct vfu_server *srv, const struct vfui_msg *msg)
+{
+	int gate;
+
+	if (srv->dev->no_reentry || is_config_write(msg))
+		return true;
+	gate = gate_of(msg);
+	return gate >= 0 && gate != VFU_GATE_DMA_MAP;
+}
+
+static bool is_blocked(const struct vfu_server *srv, const struct vfui_msg *msg)
+{
+	if (srv->dev->gate.is_open || atomic_load(&srv->session->fences))
+		return true;
+	return srv->waits && is_blocked_by_wait(srv, msg);
+}
+
+/* ---- holding back ---- */
+
+/* A descriptor counts as a page: there are fewer of them than of bytes. */
+static size_t held_size(const struct vfui_msg *msg)
+{
+	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len + msg->nfds * (size_t)4096;
+}
+
+bool vfui_server_is_full(const struct vfu_server *srv)
+{
+	return srv->held_bytes >= srv->values[VFU_OPT_QUEUE_BYTES];
+}
+
+bool vfui_server_is_holding(const struct vfu_server *srv)
+{
+	return !vfui_list_is_empty(&srv->held) || srv->dev->gate.is_open ||
+	       (srv->session && atomic_load(&srv->session->fences));
+}
+
+/* NULL: no memory, the connection is lost with it, for order can not be kept any more. */
+static struct vfui_held *hold(struct vfu_server *srv, struct vfui_msg *msg, struct vfui_list *where)
+{
+	struct vfui_held *held = vfui_os_calloc(1, sizeof(*held));
+	struct vfu_err err;
+
+	if (held)
+		held->msg = vfui_msg_copy(msg);
+	if (!held || !held->msg) {
+		vfui_os_free(held);
+		vfui_err_set(&err, -ENOMEM, NULL, 0, "no memory to hold a request back");
+		vfui_conn_fail(srv->conn, &err);
+		return NULL;
+	}
+	vfui_list_insert(where, &held->node);
+	srv->held_bytes += held_size(held->msg);
+	return held;
+}
+
+static void free_held(struct vfu_server *srv, struct vfui_held *held)
+{
+	srv->held_bytes -= held_size(held->msg);
+	vfui_list_remove(&held->node);
+	vfui_msg_free(held->msg);
+	vfui_os_free(held);
+}
+
+void vfui_server_drop_held(struct vfu_server *srv)
+{
+	while (!vfui_list_is_empty(&srv->held))
+		free_held(srv, vfui_container_of(srv->held.next, struct vfui_held, node));
+}
+
+/* Puts a request that has started in front of all others, to be run again. */
+static void hold_again(struct vfu_server *srv, const struct vfui_request *req)
+{
+	struct vfui_held *held = hold(srv, req->msg, srv->held.next);
+
+	if (!held)
+		return;
+	held->step = req->step;
+	held->asked = req->is_asked;
+}
+
+/* ---- running ---- */
+
+/* Tells people and, unless it wants no answer, the client. */
+static void fail(struct vfu_server *srv, const struct vfui_msg *msg, int status,
+		 const struct vfu_err *err)
+{
+	bool is_posted = msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY;
+
+	if (is_posted)
+		vfui_conn_count_drop(srv->conn);
+	vfui_log(&srv->dev->log, VFU_LOG_WARN, "%s %u%s failed: %s%s%s", msg->info->name,
+		 msg->hdr.id, is_posted ? " without reply" : "", strerror(-status),
+		 err->code ? ": " : "", err->code ? err->text : "");
+	vfui_conn_reply(srv->conn, &msg->hdr, status, NULL, 0, NULL, 0);
+}
+
+static void gate_decided(void *ctx, int status)
+{
+	struct vfu_server *srv = ctx;
+	struct vfui_held *held;
+
+	if (vfui_list_is_empty(&srv->held))
+		return; /* the connection ended meanwhile */
+	held = vfui_container_of(srv->held.next, struct vfui_held, node);
+	held->status = status;
+	vfui_server_drain(srv);
+}
+
+/* The payload's check, then the handler. VFU_LATER: the request is in other hands. */
+static inline int serve(struct vfu_server *srv, struct vfui_request *req)
+{
+	int rc = vfui_conn_check(srv->conn, req->msg, req->err);
+
+	if (rc < 0)
+		return rc;
+	return vfui_dispatch(&vfui_server_handlers, srv, req->msg->hdr.command, req->msg->payload,
+			     req->msg->len, req);
+}
+
+/* The gate before that. */
+VFUI_APART static int ask_and_serve(struct vfu_server *srv, struct vfui_request *req)
+{
+	int gate = gate_of(req->msg);
+	int rc = 0;
+
+	if (gate >= 0) {
+		req->is_asked = true;
+		rc = vfui_device_ask(srv->dev, (enum vfu_gate)gate, gate_decided, srv);
+	}
+	if (rc < 0)
+		return vfui_err_set(req->err, rc, NULL, 0, "the device refused");
+	req->is_again = rc == VFU_LATER;
+	return rc ? rc : serve(srv, req);
+}
+
+/* A callback took its request but returned a result, or said later and took none. */
+static int mend_result(struct vfu_server *srv, const struct vfui_request *req, int rc)
+{
+	if (rc > 0 && rc != VFU_LATER) {
+		vfui_log(&srv->dev->log, VFU_LOG_ERROR, "%s: callback returned %d",
+			 req->msg->info->name, rc);
+		rc = -EIO;
+	}
+	if (req->base.is_deferred || req->is_again)
+		return VFU_LATER;
+	if (rc != VFU_LATER)
+		return rc;
+	vfui_log(&srv->dev->log, VFU_LOG_ERROR, "%s: callback said later without vfu_request_defer",
+		 req->msg->info->name);
+	return -EIO;
+}
+
+/* Answers what its handler did not. */
+VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, int rc)
+{
+	rc = mend_result(srv, req, rc);
+	if (req->is_again)
+		hold_again(srv, req);
+	else if (rc < 0)
+		fail(srv, req->msg, rc, req->err);
+	else if (!rc && !req->is_replied)
+		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, NULL, 0, NULL, 0);
+}
+
+/* Only what handlers do not set themselves before they need it. */
+static inline void init_request(const struct vfu_server *srv, struct vfui_request *req,
+				struct vfui_msg *msg, struct vfu_err *err)
+{
+	err->code = 0;
+	req->err = err;
+	req->base.session = srv->session;
+	req->base.is_access = req->base.is_silent = req->base.is_deferred = false;
+	req->msg = msg;
+	req->step = 0;
+	req->is_asked = req->is_replied = req->is_again = false;
+}
+
+/* All that most messages go through: the device is not asked, and their handler has answered. */
+static void run(struct vfu_server *srv, struct vfui_msg *msg)
+{
+	struct vfui_request req;
+	struct vfu_err err;
+	int rc;
+
+	init_request(srv, &req, msg, &err);
+	rc = msg->info->quiesce ? ask_and_serve(srv, &req) : serve(srv, &req);
+	if (rc || !req.is_replied)
+		settle(srv, &req, rc);
+}
+
+/* The same for one that was held back, perhaps after it had started. */
+static void run_held(struct vfu_server *srv, const struct vfui_held *held)
+{
+	struct vfui_request req;
+	struct vfu_err err;
+	int rc;
+
+	init_request(srv, &req, held->msg, &err);
+	req.step = held->step;
+	req.is_asked = held->asked;
+	if (held->status < 0)
+		rc = vfui_err_set(&err, held->status, NULL, 0, "the device refused");
+	else
+		rc = req.is_asked ? serve(srv, &req) : ask_and_serve(srv, &req);
+	settle(srv, &req, rc);
+}
+
+bool vfui_server_can_drain(struct vfu_server *srv)
+{
+	if (vfui_list_is_empty(&srv->held) || srv->state != VFUI_SERVER_UP)
+		return false;
+	return !is_blocked(srv, vfui_container_of(srv->held.next, struct vfui_held, node)->msg);
+}
+
+void vfui_server_drain(struct vfu_server *srv)
+{
+	struct vfui_held *held;
+
+	while (vfui_server_can_drain(srv)) {
+		held = vfui_container_of(srv->held.next, struct vfui_held, node);
+		/* Out of the list before it runs: what it holds back again goes in front of the rest. */
+		vfui_list_remove(&held->node);
+		run_held(srv, held);
+		free_held(srv, held);
+	}
+}
+
+/* E23: nothing but VERSION may come first, and that only once. */
+VFUI_APART static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
+{
+	bool is_version = msg->hdr.command == VFU_WIRE_CMD_VERSION;
+	struct vfu_err err;
+
+	if (is_version == (srv->state == VFUI_SERVER_GREETING))
+		return false;
+	vfui_err_set(&err, -EINVAL, NULL, 0,
+		     is_version ? "VERSION is agreed already" : "%s came before VERSION",
+		     msg->info->name);
+	fail(srv, msg, -EINVAL, &err);
+	if (!is_version) {
+		vfui_conn_count_violation(srv->conn);
+		vfui_conn_flush(srv->conn);
+		vfui_conn_fail(srv->conn, &err);
+	}
+	return true;
+}
+
+/* Nothing that could hold a request up. */
+static bool is_clear(const struct vfu_server *srv)
+{
+	return vfui_list_is_empty(&srv->held) && !srv->dev->gate.is_open && !srv->waits &&
+	       !atomic_load(&srv->session->fences);
+}
+
+/* Whether a request may run now; if not it is held back. */
+VFUI_APART static bool get_turn(struct vfu_server *srv, struct vfui_msg *msg)
+{
+	vfui_server_drain(srv);
+	if (vfui_list_is_empty(&srv->held) && !is_blocked(srv, msg))
+		return true;
+	hold(srv, msg, &srv->held);
+	return false;
+}
+
+void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg)
+{
+	struct vfu_server *srv = ctx;
+
+	(void)conn;
+	if (srv->state != VFUI_SERVER_UP || msg->hdr.command == VFU_WIRE_CMD_VERSION) {
+		if (!is_out_of_turn(srv, msg))
+			vfui_server_greet(srv, msg);
+		return;
+	}
+	if (!is_clear(srv) && !get_turn(srv, msg))
+		return;
+	run(srv, msg);
+	if (!vfui_list_is_empty(&srv->held))
+		vfui_server_drain(srv);
+}
+
+/* ---- waiting inside a callback ---- */
+
+struct wait {
+	struct vfu_server *srv;
+	bool (*ready)(void *arg);
+	void *arg;
+};
+
+static bool is_wait_over(void *arg)
+{
+	const struct wait *wait = arg;
+
+	if (wait->ready(wait->arg))
+		return true;
+	/* The client may serve our DMA only after it has got an answer that is held back. */
+	vfui_server_drain(wait->srv);
+	return wait->ready(wait->arg) || vfui_server_is_full(wait->srv);
+}
+
+int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg)
+{
+	struct vfu_server *srv = ctx;
+	struct wait wait = {.srv = srv, .ready = ready, .arg = arg};
+	int rc;
+
+	if (!pthread_equal(srv->owner, pthread_self()))
+		return -EPERM;
+	if (!srv->conn)
+		return -ENOTCONN;
+	if (srv->waits == VFUI_SERVER_DEPTH)
+		return -EDEADLK;
+	srv->waits++;
+	rc = vfui_conn_wait(srv->conn, is_wait_over, &wait, -1);
+	srv->waits--;
+	/* The client sends ever more and what we wait for lies behind it. */
+	if (!rc && !ready(arg))
+		rc = -EDEADLK;
+	return rc;
+}

@@ -1,0 +1,460 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-read.c - what is received: commands to the owner, replies to whoever waits.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "transport/conn-private.h"
+#include "transport/trace.h"
+
+/* Messages handled in one go if the caller names no number. */
+#define FAIR_BATCH 1024
+
+/* A reply waits no longer than this for others to be sent with it. */
+#define BATCH_NS 50000
+
+/* Replies larger than this go straight to their sink. */
+#define DIRECT 16384
+
+/* Replies that nobody asked for before the peer is held to be broken. */
+#define STRAYS_MAX 64
+
+/* ---- the reader role ---- */
+
+bool vfui_conn_is_reader(struct vfui_conn *conn)
+{
+	return atomic_load_explicit(&conn->is_reading, memory_order_acquire) &&
+	       pthread_equal(atomic_load_explicit(&conn->reader, memory_order_relaxed),
+			     pthread_self());
+}
+
+bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
+{
+	bool is_free;
+
+	vfui_os_lock(&conn->lock);
+	is_free = !atomic_load_explicit(&conn->is_reading, memory_order_relaxed);
+	if (is_free) {
+		atomic_store_explicit(&conn->reader, pthread_self(), memory_order_relaxed);
+		atomic_store_explicit(&conn->is_reading, true, memory_order_release);
+		conn->is_armed = conn->is_armed && !is_loop;
+		conn->may_be_late = conn->pending.nwaiting > 0;
+	}
+	vfui_os_unlock(&conn->lock);
+	return is_free;
+}
+
+void vfui_conn_count_in(struct vfui_conn *conn)
+{
+	conn->stats->bytes_in += conn->in.received - conn->received_counted;
+	conn->stats->requests_in += conn->requests_in;
+	conn->received_counted = conn->in.received;
+	conn->requests_in = 0;
+}
+
+/*
+ * Whether an event loop that sleeps has something to do, now that nobody reads. The lock is held.
+ */
+static bool must_wake_loop(const struct vfui_conn *conn)
+{
+	return conn->is_armed && (conn->is_ready || conn->is_put_off || conn->out.bytes > 0 ||
+				  conn->pending.nwaiting > 0);
+}
+
+void vfui_conn_drop_role(struct vfui_conn *conn)
+{
+	bool wake;
+
+	if (atomic_load_explicit(&conn->status, memory_order_relaxed) != 0)
+		vfui_conn_end_pending(conn);
+	vfui_os_lock(&conn->lock);
+	vfui_conn_flush_locked(conn);
+	vfui_conn_end_batch(conn);
+	vfui_conn_count_in(conn);
+	conn->is_ready = vfui_in_is_ready(&conn->in);
+	atomic_store_explicit(&conn->is_reading, false, memory_order_release);
+	wake = must_wake_loop(conn);
+	conn->is_put_off = false;
+	if (atomic_load(&conn->sleepers) > 0) {
+		atomic_fetch_add(&conn->events, 1);
+		vfui_os_cond_broadcast(&conn->cond);
+	}
+	vfui_os_unlock(&conn->lock);
+	if (wake)
+		vfui_conn_poke(conn);
+}
+
+/* ---- commands ---- */
+
+/* Why a command with a sound header is refused without asking anybody: 0 or -errno. */
+static int why_refused(const struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	const struct vfui_policy *policy = &conn->options.policy;
+	uint32_t known = VFU_WIRE_HEADER_TYPE_MASK | VFU_WIRE_HEADER_NO_REPLY;
+	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
+
+	if (msg->info == NULL || msg->info->status == VFUI_STATUS_RETIRED ||
+	    msg->info->from != from)
+		return policy->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL ? -EINVAL : -ENOSYS;
+	if ((msg->hdr.flags & ~known) != 0 && policy->unknown_flags == VFUI_UNKNOWN_FLAGS_REJECT)
+		return -EINVAL;
+	return 0;
+}
+
+VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg, int error)
+{
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s",
+		 msg->hdr.command, msg->hdr.flags, strerror(-error));
+	vfui_conn_count_drop(conn);
+	vfui_conn_reply(conn, &msg->hdr, error, NULL, 0, NULL, 0);
+}
+
+static void handle_command(struct vfui_conn *conn, struct vfui_msg *msg)
+{
+	int r = why_refused(conn, msg);
+
+	conn->requests_in++;
+	if (r == 0)
+		conn->ops->command(conn->ctx, conn, msg);
+	else
+		refuse(conn, msg, r);
+}
+
+/* ---- replies ---- */
+
+/* The peer's answer as a status: an error without a number is EIO (E26). */
+static int reply_status(const struct vfu_wire_header *hdr)
+{
+	if ((hdr->flags & VFU_WIRE_HEADER_ERROR) == 0)
+		return 0;
+	return hdr->error == 0 || hdr->error > 4095 ? -EIO : -(int)hdr->error;
+}
+
+/* Copies what the sink is for, unless it was received there. */
+static void fill_sink(const struct vfui_pend *pend, const struct vfui_msg *msg)
+{
+	if (pend->sink != NULL && msg->len > pend->sink_skip)
+		memcpy(pend->sink, msg->payload + pend->sink_skip,
+		       vfui_min(msg->len - pend->sink_skip, pend->sink_len));
+}
+
+/* Ends a request that was answered. The lock is not held, and it is not in the table any more. */
+static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct vfui_msg *msg,
+		  bool is_in_sink)
+{
+	struct vfui_fault fault = {0};
+	int status = reply_status(&msg->hdr);
+	int r = 1;
+
+	if (status == 0) {
+		if (pend->info->check_reply(msg->payload, msg->len, msg->nfds, &conn->mine,
+					    &conn->options.policy, pend->request, &fault) < 0) {
+			r = vfui_conn_violation(conn, "reply to %s: %s%s%s", pend->info->name,
+						fault.field != NULL ? fault.field : "",
+						fault.field != NULL ? ": " : "",
+						fault.rule != NULL ? fault.rule : "bad layout");
+			status = -EPROTO;
+		} else if (!is_in_sink) {
+			fill_sink(pend, msg);
+		}
+	}
+	pend->done(pend->user, status, status == 0 ? msg : NULL);
+	vfui_conn_event(conn);
+	return r;
+}
+
+/* A reply that matches no request. Some servers answer posted ones (E27): they may go on. */
+static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "reply %u to command %u, which was not sent",
+		 msg->hdr.id, msg->hdr.command);
+	vfui_conn_count_drop(conn);
+	if (msg->hdr.id != VFUI_PEND_POSTED && ++conn->strays > STRAYS_MAX)
+		return vfui_conn_violation(conn, "too many replies that nobody asked for");
+	return 1;
+}
+
+VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
+{
+	struct vfui_pend *pend, copy;
+	bool is_in_sink;
+
+	vfui_os_lock(&conn->lock);
+	conn->stats->replies_in++;
+	pend = vfui_pend_find(&conn->pending, msg->hdr.id);
+	if (pend == NULL || pend->info->id != msg->hdr.command) {
+		vfui_os_unlock(&conn->lock);
+		return handle_stray(conn, msg);
+	}
+	copy = *pend;
+	is_in_sink = conn->is_direct;
+	conn->is_direct = false;
+	vfui_pend_remove(&conn->pending, pend);
+	if (copy.is_reserved)
+		conn->stats->late_replies++;
+	vfui_os_unlock(&conn->lock);
+	return copy.is_reserved ? 1 : finish(conn, &copy, msg, is_in_sink);
+}
+
+/* Has the rest of a large reply received where its request wants it. */
+VFUI_APART static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+{
+	struct vfui_pend *pend;
+
+	if (conn->in.is_direct || vfui_in_is_ready(&conn->in) ||
+	    (hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
+		return;
+	vfui_os_lock(&conn->lock);
+	pend = vfui_pend_find(&conn->pending, hdr->id);
+	if (pend != NULL && !pend->is_reserved && pend->sink != NULL &&
+	    pend->info->id == hdr->command && hdr->size - sizeof(*hdr) >= pend->sink_skip &&
+	    hdr->size - sizeof(*hdr) - pend->sink_skip <= pend->sink_len &&
+	    pend->sink_skip >= pend->info->reply_size &&
+	    vfui_in_set_direct(&conn->in, pend->sink_skip, pend->sink)) {
+		conn->is_direct = true;
+		conn->direct_id = hdr->id;
+	}
+	vfui_os_unlock(&conn->lock);
+}
+
+/* ---- any message ---- */
+
+static bool is_reply(const struct vfu_wire_header *hdr)
+{
+	return (hdr->flags & VFU_WIRE_HEADER_TYPE_MASK) == VFU_WIRE_HEADER_TYPE_REPLY;
+}
+
+/* Headers after which the stream cannot be trusted (E28, E54). */
+static int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+{
+	uint64_t max = conn->mine.max_data_xfer_size;
+
+	if ((hdr->flags & VFU_WIRE_HEADER_TYPE_MASK) > VFU_WIRE_HEADER_TYPE_REPLY)
+		return vfui_conn_violation(conn, "message type %u",
+					   hdr->flags & VFU_WIRE_HEADER_TYPE_MASK);
+	if (hdr->size < sizeof(*hdr))
+		return vfui_conn_violation(conn, "message of %u bytes, less than a header",
+					   hdr->size);
+	if (hdr->size <= VFUI_IN_BLOCK)
+		return 0;
+	if (is_reply(hdr) && conn->peers.max_data_xfer_size > max)
+		max = conn->peers.max_data_xfer_size;
+	if (hdr->size > max + VFUI_IN_BLOCK)
+		return vfui_conn_violation(conn, "message of %u bytes, more than allowed",
+					   hdr->size);
+	return 0;
+}
+
+int vfui_conn_handle_one(struct vfui_conn *conn)
+{
+	int r = atomic_load_explicit(&conn->status, memory_order_relaxed);
+	struct vfui_in_msg m;
+
+	if (r != 0)
+		return r;
+	if (!vfui_in_head(&conn->in, &m.msg.hdr))
+		return 0;
+	r = check_header(conn, &m.msg.hdr);
+	if (r < 0)
+		return r;
+	if (is_reply(&m.msg.hdr) && m.msg.hdr.size >= DIRECT)
+		try_direct(conn, &m.msg.hdr);
+	if (!vfui_in_take(&conn->in, &m))
+		return 0;
+	if (conn->options.values[VFU_OPT_TRACE] != 0)
+		vfui_trace(&conn->options.log, "got", &m.msg.hdr, m.msg.payload, m.msg.len,
+			   m.msg.nfds);
+	r = 1;
+	if (is_reply(&m.msg.hdr))
+		r = handle_reply(conn, &m.msg);
+	else
+		handle_command(conn, &m.msg);
+	vfui_in_release(&conn->in, &m);
+	return r;
+}
+
+int vfui_conn_receive(struct vfui_conn *conn, bool dontwait)
+{
+	ssize_t n = vfui_in_read(&conn->in, conn->fd, dontwait);
+
+	if (n > 0)
+		return 1;
+	switch (n) {
+	case 0:
+	case -ECONNRESET:
+		return vfui_conn_break(conn, -ENOTCONN, "the peer closed the connection");
+	case -EAGAIN:
+		return 0;
+	case -EINTR:
+		return dontwait ? 0 : -EINTR;
+	case -EBADMSG:
+		return vfui_conn_violation(conn, "more descriptors in a message than may be");
+	case -EPROTO:
+		return vfui_conn_violation(conn, "descriptors strewn over a message");
+	default:
+		return vfui_conn_break(conn, (int)n, strerror((int)-n));
+	}
+}
+
+void vfui_conn_expire(struct vfui_conn *conn)
+{
+	uint64_t now = vfui_clock_now(&conn->options.clock);
+
+	conn->may_be_late = false;
+	for (;;) {
+		struct vfui_pend *pend;
+		vfui_done_fn *done;
+		void *user;
+
+		vfui_os_lock(&conn->lock);
+		pend = vfui_pend_first(&conn->pending);
+		if (pend == NULL || pend->deadline > now) {
+			vfui_os_unlock(&conn->lock);
+			return;
+		}
+		done = pend->done;
+		user = pend->user;
+		if (conn->is_direct && conn->direct_id == pend->id) {
+			vfui_in_drop_direct(&conn->in);
+			conn->is_direct = false;
+		}
+		vfui_pend_reserve(&conn->pending, pend);
+		vfui_os_unlock(&conn->lock);
+		done(user, -ETIMEDOUT, NULL);
+		vfui_conn_event(conn);
+	}
+}
+
+/* ---- batches ---- */
+
+/*
+ * Sends replies that have waited long enough, while more messages are buffered. If so many messages
+ * took less than half the time, as many more may pass before the next look at the clock.
+ */
+static void send_old(struct vfui_conn *conn)
+{
+	uint64_t now, age;
+
+	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0 ||
+	    ++conn->batch_turns < conn->batch_look)
+		return;
+	now = vfui_clock_now(&conn->options.clock);
+	if (conn->batch_since == 0) {
+		conn->batch_since = now;
+		conn->batch_turns = 0;
+		return;
+	}
+	age = now - conn->batch_since;
+	conn->batch_look = age < BATCH_NS / 2 ? conn->batch_turns * 2 : conn->batch_turns + 1;
+	if (age > BATCH_NS) {
+		vfui_conn_flush(conn);
+		vfui_conn_end_batch(conn);
+	}
+}
+
+/* The queue is full, and the socket does not take anything either. */
+static bool is_stalled(struct vfui_conn *conn)
+{
+	if (!atomic_load_explicit(&conn->is_full, memory_order_relaxed))
+		return false;
+	vfui_conn_flush(conn);
+	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
+}
+
+/* Handles what is buffered, and receives more without waiting if may_read. Adds to *n. */
+static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n)
+{
+	unsigned left = max != 0 ? max : FAIR_BATCH;
+	int r = 0;
+
+	while (left > 0 && !is_stalled(conn)) {
+		r = vfui_conn_handle_one(conn);
+		if (r > 0) {
+			left--;
+			(*n)++;
+			send_old(conn);
+			continue;
+		}
+		if (r < 0 || !may_read)
+			break;
+		r = vfui_conn_receive(conn, true);
+		if (r <= 0)
+			break;
+		may_read = !conn->in.is_drained;
+	}
+	return r;
+}
+
+/*
+ * The loop was woken, but another thread reads by now. One that sleeps in a receive does not look at
+ * wake_fd, and so it would stay readable.
+ */
+static void calm_loop(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	if (conn->owns_wake_fd && atomic_load(&conn->is_poked) &&
+	    atomic_load(&conn->sleeping) == VFUI_IN_RECV)
+		vfui_conn_unpoke(conn);
+	vfui_os_unlock(&conn->lock);
+}
+
+int vfui_conn_process(struct vfui_conn *conn, unsigned max)
+{
+	int n = 0, r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	if (!vfui_conn_take_role(conn, true)) {
+		calm_loop(conn);
+		return 0;
+	}
+	conn->may_block = false;
+	if (conn->owns_wake_fd && atomic_load_explicit(&conn->is_poked, memory_order_relaxed))
+		vfui_conn_unpoke(conn);
+	if (conn->may_be_late)
+		vfui_conn_expire(conn);
+	r = run_batch(conn, max, true, &n);
+	vfui_conn_drop_role(conn);
+	return n > 0 || r > 0 ? n : r;
+}
+
+/* Handles what is buffered, or if that is nothing sleeps for more. Adds to *n. */
+static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, int *n)
+{
+	int before = *n, r;
+
+	if (conn->may_be_late)
+		vfui_conn_expire(conn);
+	r = run_batch(conn, max, false, n);
+	if (r != 0 || *n != before)
+		return r;
+	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
+	if (r > 0)
+		return run_batch(conn, max, !conn->in.is_drained, n);
+	if (r == 0)
+		vfui_conn_expire(conn);
+	return r;
+}
+
+int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
+{
+	int n = 0, r, before;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	if (!vfui_conn_take_role(conn, true))
+		return 0;
+	conn->may_block = true;
+	do {
+		before = n;
+		r = wait_for_batch(conn, max, timeout_ms, &n);
+	} while (r >= 0 && n > before && !is_stalled(conn) && conn->ops->stay != NULL &&
+		 conn->ops->stay(conn->ctx, (unsigned)n));
+	vfui_conn_drop_role(conn);
+	/* A failed connection says so again, a signal does not. */
+	return r != -EINTR && (n > 0 || r > 0) ? n : r;
+}

@@ -1,0 +1,377 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-send.c - requests and replies on their way out.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "transport/conn-private.h"
+#include "transport/sock.h"
+#include "transport/trace.h"
+
+/* Larger messages go from where they lie instead of being copied into a batch. */
+#define IN_PLACE 16384
+
+/* Replies collected before they are sent. */
+#define BATCH_BYTES 65536
+
+/* How long a call that may block lets the peer read before a large message is copied. */
+#define PATIENCE_MS 10
+
+/* After each change of the queue. */
+static void account(struct vfui_conn *conn)
+{
+	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
+
+	if (is_full != atomic_load_explicit(&conn->is_full, memory_order_relaxed))
+		atomic_store(&conn->is_full, is_full);
+	conn->stats->batches += conn->out.batches;
+	conn->stats->bytes_out += conn->out.sent;
+	conn->out.batches = 0;
+	conn->out.sent = 0;
+	if (conn->out.bytes == 0 && conn->is_room_awaited) {
+		conn->is_room_awaited = false;
+		atomic_fetch_add(&conn->events, 1);
+		vfui_os_cond_broadcast(&conn->cond);
+	}
+}
+
+int vfui_conn_end_out(struct vfui_conn *conn)
+{
+	conn->out_status = -ENOTCONN;
+	vfui_outq_fini(&conn->out);
+	account(conn);
+	vfui_sock_shutdown(conn->fd);
+	return -ENOTCONN;
+}
+
+int vfui_conn_flush_locked(struct vfui_conn *conn)
+{
+	int r;
+
+	if (conn->out_status != 0)
+		return conn->out_status;
+	if (conn->out.bytes == 0)
+		return 0;
+	r = vfui_outq_flush(&conn->out, conn->fd);
+	account(conn);
+	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn) : r;
+}
+
+int vfui_conn_flush(struct vfui_conn *conn)
+{
+	int r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	r = vfui_conn_flush_locked(conn);
+	vfui_os_unlock(&conn->lock);
+	return r;
+}
+
+/* The message could not be sent for a reason of its own: the connection is none the worse. */
+static bool is_harmless(int error)
+{
+	return error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -EBADF ||
+	       error == -EMSGSIZE || error == -ETOOMANYREFS;
+}
+
+/* Queues a small message behind others of the reading thread, which sends them together. */
+static int add_to_batch(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
+			const struct iovec *iov, unsigned niov)
+{
+	uint8_t *place = vfui_outq_extend(&conn->out, hdr->size);
+
+	if (place == NULL)
+		return -ENOMEM;
+	memcpy(place, hdr, sizeof(*hdr));
+	place += sizeof(*hdr);
+	for (unsigned i = 0; i < niov; i++) {
+		if (iov[i].iov_len > 0)
+			memcpy(place, iov[i].iov_base, iov[i].iov_len);
+		place += iov[i].iov_len;
+	}
+	conn->has_batch = true;
+	if (conn->out.bytes >= BATCH_BYTES)
+		vfui_conn_flush_locked(conn);
+	return 0;
+}
+
+/* Sends a message by itself, from where it lies, or queues it. */
+VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header *hdr,
+				 const struct iovec *iov, unsigned niov, const int *fds,
+				 unsigned nfds, bool may_block)
+{
+	struct iovec all[VFUI_OUT_IOV];
+	int r;
+
+	if (niov >= VFUI_OUT_IOV)
+		return -EMSGSIZE;
+	all[0] = (struct iovec){hdr, sizeof(*hdr)};
+	if (niov > 0)
+		memcpy(all + 1, iov, niov * sizeof(*iov));
+	r = vfui_outq_send(&conn->out, conn->fd, all, niov + 1, fds, nfds,
+			   may_block ? PATIENCE_MS : 0);
+	account(conn);
+	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn) : r;
+}
+
+/* Sends or queues one message. The lock is held. */
+static int transmit(struct vfui_conn *conn, struct vfu_wire_header *hdr, const struct iovec *iov,
+		    unsigned niov, const int *fds, unsigned nfds, bool is_reader, bool may_block)
+{
+	if (conn->out_status != 0)
+		return conn->out_status;
+	if (nfds == 0 && hdr->size < IN_PLACE && is_reader)
+		return add_to_batch(conn, hdr, iov, niov);
+	return send_alone(conn, hdr, iov, niov, fds, nfds, may_block);
+}
+
+/* No lock is held. What a peer sends back may already have been seen on another thread. */
+static void trace_sent(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
+		       const struct iovec *iov, unsigned niov, unsigned nfds)
+{
+	if (conn->options.values[VFU_OPT_TRACE] != 0)
+		vfui_trace(&conn->options.log, "sent", hdr, niov > 0 ? iov[0].iov_base : NULL,
+			   niov > 0 ? iov[0].iov_len : 0, nfds);
+}
+
+static uint32_t message_size(const struct iovec *iov, unsigned niov)
+{
+	uint32_t size = sizeof(struct vfu_wire_header);
+
+	for (unsigned i = 0; i < niov; i++)
+		size += (uint32_t)iov[i].iov_len;
+	return size;
+}
+
+/*
+ * The reader sleeps in a receive, which nothing but the peer can end: send what is left ourselves.
+ */
+static void send_rest(struct vfui_conn *conn)
+{
+	struct pollfd pfd = {.fd = conn->fd, .events = POLLOUT};
+
+	while (conn->out.bytes > 0 && atomic_load(&conn->sleeping) == VFUI_IN_RECV) {
+		vfui_os_unlock(&conn->lock);
+		vfui_os_poll(&pfd, 1, 10 * (int64_t)VFUI_MS);
+		vfui_os_lock(&conn->lock);
+		vfui_conn_flush_locked(conn);
+	}
+}
+
+/*
+ * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than
+ * those it knew. Not the reader's. Gives back the lock.
+ */
+VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier)
+{
+	bool wake = false;
+
+	send_rest(conn);
+	if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
+		wake = atomic_load(&conn->is_reading) ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
+						      : conn->is_armed;
+	vfui_os_unlock(&conn->lock);
+	if (wake)
+		vfui_conn_poke(conn);
+}
+
+/* ---- replies ---- */
+
+static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
+		      const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds)
+{
+	struct vfu_wire_header hdr = {.id = request->id,
+				      .command = request->command,
+				      .size = message_size(iov, niov),
+				      .flags = VFU_WIRE_HEADER_TYPE_REPLY};
+	bool is_reader = vfui_conn_is_reader(conn);
+	int r;
+
+	if (status < 0) {
+		hdr.flags |= VFU_WIRE_HEADER_ERROR;
+		hdr.error = (uint32_t)-status;
+	}
+	vfui_os_lock(&conn->lock);
+	r = transmit(conn, &hdr, iov, niov, fds, nfds, is_reader, is_reader && conn->may_block);
+	if (r == 0)
+		conn->stats->replies_out++;
+	if (is_reader)
+		vfui_os_unlock(&conn->lock);
+	else
+		notify_and_unlock(conn, false);
+	if (r == 0)
+		trace_sent(conn, &hdr, iov, niov, nfds);
+	return r;
+}
+
+/* The peer waits for an answer: the reason why it does not get the real one is one. */
+VFUI_APART static int send_reason(struct vfui_conn *conn, const struct vfu_wire_header *request,
+				  int reason)
+{
+	if (send_reply(conn, request, reason, NULL, 0, NULL, 0) != 0)
+		vfui_conn_break(conn, reason, "a reply could not be sent");
+	return reason;
+}
+
+int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
+		    const struct iovec *iov, int niov, const int *fds, unsigned nfds)
+{
+	int r;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) != 0)
+		return 0;
+	if (status < 0)
+		r = send_reply(conn, request, status, NULL, 0, NULL, 0);
+	else
+		r = send_reply(conn, request, 0, iov, (unsigned)niov, fds, nfds);
+	return r == 0 || r == -ENOTCONN ? r : send_reason(conn, request, r);
+}
+
+/* ---- requests ---- */
+
+/* Keeps what the reply will be checked against and where it goes. */
+static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info,
+			 const struct vfui_out *out)
+{
+	pend->info = info;
+	pend->done = out->done;
+	pend->user = out->user;
+	pend->sink = out->sink;
+	pend->sink_skip = out->sink_skip;
+	pend->sink_len = out->sink_len;
+	if (out->niov > 0 && out->iov[0].iov_len > 0)
+		memcpy(pend->request, out->iov[0].iov_base,
+		       vfui_min(sizeof(pend->request),
+				vfui_min(info->request_size, out->iov[0].iov_len)));
+}
+
+/* A pending entry for the request, unless it wants no reply. The lock is held. */
+static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
+		       const struct vfui_out *out, struct vfui_pend **pend)
+{
+	uint64_t timeout = out->timeout_ms < 0 ? conn->options.values[VFU_OPT_TIMEOUT_MS]
+					       : (uint64_t)out->timeout_ms;
+	int error;
+
+	*pend = NULL;
+	if (out->no_reply)
+		return 0;
+	*pend = vfui_pend_add(&conn->pending,
+			      vfui_clock_deadline(&conn->options.clock,
+						  timeout == 0 ? -1 : (int64_t)timeout),
+			      &error);
+	if (*pend == NULL)
+		return error;
+	fill_pending(*pend, info, out);
+	return 0;
+}
+
+/*
+ * Whether a message of size bytes may be sent now: one that is larger than the queue goes alone, and
+ * does not make it full. The lock is held.
+ */
+static int may_send(struct vfui_conn *conn, size_t size)
+{
+	uint64_t max = conn->options.values[VFU_OPT_QUEUE_BYTES];
+
+	if (conn->status != 0 || conn->out_status != 0)
+		return -ENOTCONN;
+	if (conn->out.bytes == 0) {
+		conn->oversize = size > max ? size : 0;
+		return 0;
+	}
+	return conn->out.bytes + size > max ? -ENOBUFS : 0;
+}
+
+static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_reader,
+			 bool is_waiter, struct vfu_wire_header *hdr, struct vfui_pend **pend)
+{
+	const struct vfui_message *info = vfui_message(out->command);
+	unsigned niov = (unsigned)out->niov;
+	int r;
+
+	if (info == NULL || niov >= VFUI_OUT_IOV)
+		return -EINVAL;
+	*hdr = (struct vfu_wire_header){.command = (uint16_t)out->command,
+					.size = message_size(out->iov, niov)};
+	r = may_send(conn, hdr->size);
+	if (r == 0)
+		r = add_pending(conn, info, out, pend);
+	if (r == -ENOBUFS)
+		conn->is_room_awaited = true;
+	if (r < 0)
+		return r;
+	hdr->id = *pend != NULL ? (*pend)->id : VFUI_PEND_POSTED;
+	hdr->flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
+	r = transmit(conn, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
+		     is_waiter || (is_reader && conn->may_block));
+	if (r == 0)
+		conn->stats->requests_out++;
+	else if (*pend != NULL)
+		vfui_pend_remove(&conn->pending, *pend);
+	return r;
+}
+
+int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
+		     uint16_t *id)
+{
+	struct vfui_pend *pend = NULL;
+	struct vfu_wire_header hdr;
+	bool is_earlier = false, is_reader;
+	int r;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	is_reader = vfui_conn_is_reader(conn);
+	vfui_os_lock(&conn->lock);
+	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, &pend);
+	if (r == 0 && pend != NULL) {
+		*id = pend->id;
+		is_earlier = !is_waiter && vfui_pend_first(&conn->pending) == pend;
+	}
+	if (is_reader)
+		vfui_os_unlock(&conn->lock);
+	else
+		notify_and_unlock(conn, is_earlier);
+	if (r == 0)
+		trace_sent(conn, &hdr, out->iov, (unsigned)out->niov, out->nfds);
+	return r;
+}
+
+int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
+{
+	uint16_t id;
+
+	return vfui_conn_submit(conn, out, false, &id);
+}
+
+bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id)
+{
+	struct vfui_pend *pend;
+	bool found = false;
+
+	vfui_os_lock(&conn->lock);
+	pend = vfui_pend_find(&conn->pending, id);
+	if (pend != NULL && !pend->is_reserved) {
+		bool is_direct = conn->is_direct && conn->direct_id == id;
+
+		/* Another thread may be receiving into the sink at this moment. */
+		found = !is_direct || vfui_conn_is_reader(conn) || !atomic_load(&conn->is_reading);
+		if (found && is_direct) {
+			vfui_in_drop_direct(&conn->in);
+			conn->is_direct = false;
+		}
+		if (found)
+			vfui_pend_reserve(&conn->pending, pend);
+	}
+	vfui_os_unlock(&conn->lock);
+	return found;
+}

@@ -1,0 +1,58 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * pend.h - requests sent and not answered yet, by message id.
+ */
+#ifndef VFUI_PEND_H
+#define VFUI_PEND_H
+
+#include "base/list.h"
+#include "transport/msg.h"
+
+/* Most requests that may wait for their replies, so that free ids are found at once. */
+#define VFUI_PEND_MAX 32768
+
+/* The id of all that want no reply: no pending request has it. */
+#define VFUI_PEND_POSTED UINT16_MAX
+
+struct vfui_pend {
+	struct vfui_list node; /* in waiting, or in spare */
+	uint16_t id;
+	bool is_reserved; /* given up: the id stays taken until the late reply is drained */
+	const struct vfui_message *info;
+	uint64_t deadline;
+	void (*done)(void *user, int status, struct vfui_msg *reply);
+	void *user;
+	uint8_t *sink; /* where the reply's payload goes from byte sink_skip on; NULL: nowhere */
+	size_t sink_skip, sink_len;
+	uint64_t request[8]; /* fixed part of the request, for checking the reply */
+};
+
+struct vfui_pend_table {
+	struct vfui_pend **slots; /* by the low bits of the id */
+	unsigned cap;             /* a power of two, or 0 */
+	unsigned used;            /* slots taken, reserved ones too */
+	unsigned nwaiting;
+	uint16_t next_id;
+	struct vfui_list waiting; /* by deadline, earliest first */
+	struct vfui_list spare;
+};
+
+void vfui_pend_init(struct vfui_pend_table *table);
+/* Frees all; whoever waited must have been told. */
+void vfui_pend_fini(struct vfui_pend_table *table);
+/*
+ * A pending request with a new id, all else zero. NULL: out of memory, or -ENOBUFS (too many) in
+ * *error.
+ */
+struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline, int *error);
+/* NULL: no such id. */
+struct vfui_pend *vfui_pend_find(const struct vfui_pend_table *table, uint16_t id);
+/* Gives it up but keeps its id from being used. */
+void vfui_pend_reserve(struct vfui_pend_table *table, struct vfui_pend *pend);
+void vfui_pend_remove(struct vfui_pend_table *table, struct vfui_pend *pend);
+/* The one whose deadline comes first, NULL if none waits. */
+struct vfui_pend *vfui_pend_first(const struct vfui_pend_table *table);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * sock.h - the only place that knows sockets and addresses.
+ */
+#ifndef VFUI_SOCK_H
+#define VFUI_SOCK_H
+
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "base/fds.h"
+
+/*
+ * A socket file that we made: removed at the end only if it still is that file. It is held open,
+ * else a file that took its place could have got its number.
+ */
+struct vfui_sock_file {
+	char *path; /* NULL: none */
+	int fd;
+};
+
+/* An address is "unix:PATH" or a path, of any length whose last part is at most 80 bytes. */
+
+/* Connected socket or -errno. timeout_ms (0: none) is for a server whose queue is full. */
+int vfui_sock_connect(const char *address, unsigned timeout_ms, struct vfu_err *err);
+/*
+ * Listening socket or -errno. A socket file that nobody listens on is replaced (-EADDRINUSE if
+ * somebody does). *file is filled for vfui_sock_remove.
+ */
+int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err);
+void vfui_sock_remove(struct vfui_sock_file *file);
+/* Accepted socket; -EAGAIN: nobody waits. Never blocks. */
+int vfui_sock_accept(int fd);
+
+enum { VFUI_SOCK_CONNECTED, VFUI_SOCK_LISTENER };
+/* What an inherited descriptor is; -ENOTSOCK, -EPROTOTYPE (not a stream). */
+int vfui_sock_kind(int fd);
+
+/*
+ * Receives bytes, and descriptors if some came with them (close-on-exec, fds->n of them, at most
+ * VFUI_FDS_MAX). Waits for nothing, for some bytes, or for all that fit. 0: the peer closed.
+ * -EAGAIN: nothing there, or the receive timeout is over. -EBADMSG: more descriptors came than
+ * fit; all are closed.
+ */
+enum vfui_sock_wait { VFUI_SOCK_NOW, VFUI_SOCK_SOME, VFUI_SOCK_ALL };
+ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
+		       enum vfui_sock_wait wait);
+/*
+ * Sends bytes with nfds descriptors, which stay the caller's. Never blocks (-EAGAIN), raises no
+ * signal.
+ */
+ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int *fds,
+		       unsigned nfds);
+/* How long a receive that waits does so; 0: for ever. */
+int vfui_sock_set_timeout(int fd, unsigned timeout_ms);
+/* Ends both directions at once, for all who hold the socket. */
+void vfui_sock_shutdown(int fd);
+
+#endif

@@ -1,0 +1,1329 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-dma.c - the DMA table, pins and copies; the connection is one of the test's own.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "transport/conn.h"
+#include "device/dma.h"
+#include "../../lib/leaks.h"
+#include "base/os.h"
+#include "../../lib/os_fault.h"
+#include "policy.h"
+#include "wire.h"
+
+#define PAGE 4096u
+#define BASE UINT64_C(0x100000)
+#define R VFU_WIRE_DMA_MAP_READABLE
+#define W VFU_WIRE_DMA_MAP_WRITEABLE
+#define RW (R | W)
+#define IO VFU_WIRE_DMA_MAP_FILE_IO
+
+static struct vfui_dma dma;
+static struct vfui_policy policy;
+static struct vfu_err err;
+
+/* ---- a connection of our own ------------------------------------------------------------------- */
+
+/* One request that was sent and not answered. */
+struct sent {
+	struct vfui_out out;
+	uint64_t address, count;
+	uint8_t *data; /* of a write */
+	bool is_open;
+};
+
+static struct sent sent[4096];
+static unsigned nsent, nopen;
+static int send_result;
+static unsigned send_results; /* how often send_result is given, from now on */
+static pthread_mutex_t conn_lock = PTHREAD_MUTEX_INITIALIZER;
+
+int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
+{
+	struct sent *s;
+
+	ck_assert_ptr_eq(conn, (struct vfui_conn *)&conn_lock);
+	if (send_results) {
+		send_results--;
+		return send_result;
+	}
+	pthread_mutex_lock(&conn_lock);
+	s = &sent[nsent++];
+	nopen++;
+	pthread_mutex_unlock(&conn_lock);
+	*s = (struct sent){.out = *out, .is_open = true};
+	ck_assert_uint_eq(out->iov[0].iov_len, 16);
+	memcpy(&s->address, out->iov[0].iov_base, 8);
+	memcpy(&s->count, (uint8_t *)out->iov[0].iov_base + 8, 8);
+	if (out->command == VFU_WIRE_CMD_DMA_WRITE) {
+		ck_assert_int_eq(out->niov, 2);
+		ck_assert_uint_eq(out->iov[1].iov_len, s->count);
+		s->data = malloc(s->count);
+		memcpy(s->data, out->iov[1].iov_base, s->count);
+	} else {
+		ck_assert_int_eq(out->niov, 1);
+	}
+	return 0;
+}
+
+void vfui_conn_wake(struct vfui_conn *conn)
+{
+	(void)conn;
+}
+
+int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms)
+{
+	(void)conn;
+	(void)timeout_ms;
+	return ready(arg) ? 0 : -ENOTCONN;
+}
+
+/* Client memory behind message ranges. */
+static uint8_t pattern(uint64_t address)
+{
+	return (uint8_t)(address * 7 + address / 256);
+}
+
+/* Ends request i: with status, or a reply of len bytes that says count. */
+static void answer_with(unsigned i, int status, uint64_t count, size_t len)
+{
+	struct sent *s = &sent[i];
+	uint64_t head[2] = {s->address, count};
+	uint8_t *payload = calloc(1, 16 + s->count);
+	struct vfui_msg msg = {.payload = payload, .len = len};
+
+	ck_assert(s->is_open);
+	s->is_open = false;
+	nopen--;
+	memcpy(payload, head, 16);
+	for (uint64_t at = 0; at < s->count && s->out.command == VFU_WIRE_CMD_DMA_READ && !status;
+	     at++) {
+		payload[16 + at] = pattern(s->address + at);
+		if (s->out.sink)
+			((uint8_t *)s->out.sink)[at] = payload[16 + at];
+	}
+	if (s->out.sink)
+		msg.len = 16;
+	s->out.done(s->out.user, status, status ? NULL : &msg);
+	free(s->data);
+	s->data = NULL;
+	free(payload);
+}
+
+static void answer(unsigned i)
+{
+	answer_with(i, 0, sent[i].count, 16 + (sent[i].data ? 0 : sent[i].count));
+}
+
+/* Answers all there is, newest first if so asked, until no more comes. */
+static void answer_all(bool backwards)
+{
+	while (nopen) {
+		for (unsigned i = 0, n = nsent; i < n; i++) {
+			unsigned at = backwards ? n - 1 - i : i;
+
+			if (sent[at].is_open)
+				answer(at);
+		}
+	}
+}
+
+/* ---- fixture ----------------------------------------------------------------------------------- */
+
+static char hooked[4096];
+
+static void mapped(void *ctx, const struct vfu_dma_range *range)
+{
+	(void)ctx;
+	snprintf(hooked + strlen(hooked), 64, "+%llx ", (unsigned long long)range->iova / PAGE);
+}
+
+static void unmapping(void *ctx, const struct vfu_dma_range *range)
+{
+	(void)ctx;
+	snprintf(hooked + strlen(hooked), 64, "-%llx ", (unsigned long long)range->iova / PAGE);
+}
+
+static const struct vfui_dma_limits limits = {.max_maps = 65535,
+					      .max_xfer = 4 * PAGE,
+					      .window = 4,
+					      .read_bytes = 6 * PAGE,
+					      .pgsize = PAGE};
+
+static void start(const struct vfui_dma_hooks *hooks, const struct vfui_dma_limits *with)
+{
+	ck_assert_int_eq(vfui_dma_init(&dma, hooks), 0);
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, with), 0);
+}
+
+static void setup(void)
+{
+	const struct vfui_dma_hooks hooks = {.mapped = mapped, .unmapping = unmapping};
+
+	policy = (struct vfui_policy){0};
+	nsent = 0;
+	send_results = 0;
+	hooked[0] = '\0';
+	start(&hooks, &limits);
+}
+
+static void end(void)
+{
+	vfui_dma_disconnect(&dma);
+	for (unsigned i = 0; i < nsent; i++) {
+		if (sent[i].is_open)
+			answer_with(i, -ENOTCONN, 0, 0);
+	}
+	nsent = 0;
+	vfui_dma_fini(&dma);
+}
+
+static void teardown(void)
+{
+	end();
+}
+
+static int file(uint64_t size)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+static int map(uint32_t flags, uint64_t offset, uint64_t iova, uint64_t size, int fd)
+{
+	return vfui_dma_map(&dma, flags, offset, iova, size, fd, &policy, &err);
+}
+
+static int unmap(uint64_t iova, uint64_t size)
+{
+	struct vfui_dma_wait *wait;
+	int rc = vfui_dma_unmap(&dma, iova, size, false, &policy, &wait, &err);
+
+	ck_assert_ptr_null(wait);
+	return rc;
+}
+
+struct result {
+	unsigned n;
+	int status;
+};
+
+static void done(void *user, int status)
+{
+	struct result *result = user;
+
+	result->n++;
+	result->status = status;
+}
+
+/* ---- maps -------------------------------------------------------------------------------------- */
+
+START_TEST(maps_that_are_refused)
+{
+	const struct {
+		uint32_t flags;
+		uint64_t offset, iova, size;
+		int fd, rc;
+	} cases[] = {
+		{RW, 0, BASE, 0, -1, -EINVAL},
+		{RW, 0, UINT64_MAX - PAGE + 1, 2 * PAGE, -1, -EINVAL},
+		{RW, 0, PAGE, UINT64_MAX - PAGE + 1, -1, 0},
+		{RW, 0, BASE, 100, -1, -EINVAL},
+		{RW, 0, BASE + 1, PAGE, -1, -EINVAL},
+		{RW | 16, 0, BASE, PAGE, -1, -EINVAL},
+		{RW | 4, 0, BASE, PAGE, -1, -EINVAL},
+		{RW | 8, 0, BASE, PAGE, -1, -EINVAL},
+		{RW | 12, 0, BASE, PAGE, file(PAGE), -EINVAL},
+		{RW, 0, BASE, 2 * PAGE, file(PAGE), -EINVAL},
+		{RW, PAGE, BASE, PAGE, file(PAGE), -EINVAL},
+		{RW, UINT64_MAX - PAGE + 1, BASE, PAGE, file(PAGE), -EINVAL},
+		{RW, INT64_MAX, BASE, PAGE, file(PAGE), -EINVAL},
+		{RW, 0, BASE, UINT64_MAX - BASE + 1 - PAGE, file(PAGE), -EINVAL},
+		{RW, 0, BASE, PAGE, open("/proc/self/exe", O_RDONLY), -EACCES},
+		{R | IO, 0, BASE, PAGE, open("/dev/null", O_WRONLY), -EACCES},
+		{R, 0, BASE, PAGE, 12345, -EBADF},
+		{R | IO, 0, BASE, PAGE, open("/dev/zero", O_RDONLY), -EINVAL},
+		{R, 0, BASE, PAGE, open("/dev/null", O_RDONLY), -EINVAL},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int rc = map(cases[i].flags, cases[i].offset, cases[i].iova, cases[i].size,
+			     cases[i].fd);
+
+		ck_assert_msg(rc == cases[i].rc, "case %u: %d", i, rc);
+		if (!rc)
+			ck_assert_int_eq(unmap(cases[i].iova, cases[i].size), 0);
+	}
+	int pipes[2];
+
+	ck_assert_int_eq(pipe(pipes), 0);
+	ck_assert_int_eq(map(R, 0, BASE, PAGE, pipes[0]), -EINVAL);
+	ck_assert_int_eq(map(W | IO, 0, BASE, PAGE, pipes[1]), -EINVAL);
+	ck_assert_uint_eq(dma.maps.count, 0);
+}
+END_TEST
+
+START_TEST(the_last_page_can_be_mapped)
+{
+	struct vfu_dma_range range;
+
+	ck_assert_int_eq(map(RW, 0, UINT64_MAX - PAGE + 1, PAGE, -1), 0);
+	ck_assert_uint_eq(vfui_dma_list(&dma, &range, 1), 1);
+	ck_assert_uint_eq(range.iova, UINT64_MAX - PAGE + 1);
+	ck_assert_uint_eq(range.size, PAGE);
+	ck_assert_int_eq(map(RW, 0, UINT64_MAX - 2 * PAGE + 1, PAGE, -1), 0);
+	ck_assert_int_eq(unmap(UINT64_MAX - 2 * PAGE + 1, 2 * PAGE), 0);
+	ck_assert_uint_eq(dma.maps.count, 0);
+}
+END_TEST
+
+START_TEST(overlaps)
+{
+	ck_assert_int_eq(map(RW, 0, BASE, 4 * PAGE, -1), 0);
+	for (unsigned first = 0; first < 6; first++) {
+		for (unsigned n = 1; n < 8; n++) {
+			bool hits = first < 5 && first + n > 1;
+			uint64_t at = BASE - PAGE + first * PAGE;
+
+			ck_assert_int_eq(map(RW, 0, at, n * PAGE, -1), hits ? -EEXIST : 0);
+			if (!hits)
+				ck_assert_int_eq(unmap(at, n * PAGE), 0);
+		}
+	}
+	policy.map_repeat = VFUI_MAP_REPEAT_ACCEPT;
+	ck_assert_int_eq(map(RW, 0, BASE, 4 * PAGE, file(4 * PAGE)), 0);
+	ck_assert_int_eq(map(R, 0, BASE, 4 * PAGE, -1), -EEXIST);
+	ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, -1), -EEXIST);
+	ck_assert_uint_eq(dma.maps.count, 1);
+}
+END_TEST
+
+START_TEST(misaligned_by_policy)
+{
+	policy.map_misaligned = VFUI_MAP_MISALIGNED_ACCEPT;
+	int fd = file(3 * PAGE);
+	char data[8] = {0};
+
+	ck_assert_int_eq(pwrite(fd, "abcdefgh", 8, 5000), 8);
+	ck_assert_int_eq(map(RW, 5000, BASE + 7, 100, fd), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + 7, data, 8), 0);
+	ck_assert_int_eq(memcmp(data, "abcdefgh", 8), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + 100, data, 8), -EFAULT);
+	ck_assert_int_eq(unmap(BASE + 7, 100), 0);
+}
+END_TEST
+
+START_TEST(no_more_than_agreed)
+{
+	struct vfui_dma_limits few = limits;
+
+	vfui_dma_disconnect(&dma);
+	few.max_maps = 3;
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &few), 0);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(map(RW, 0, BASE + i * PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 3 * PAGE, PAGE, file(PAGE)), -ENOSPC);
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &few), -EBUSY);
+}
+END_TEST
+
+START_TEST(unmaps_that_cover)
+{
+	for (unsigned i = 1; i <= 5; i++)
+		ck_assert_int_eq(map(RW, 0, i * 2 * PAGE, 2 * PAGE, -1), 0);
+	hooked[0] = '\0';
+	ck_assert_int_eq(unmap(PAGE, 2 * PAGE), -EINVAL);
+	ck_assert_int_eq(unmap(3 * PAGE, PAGE), -EINVAL);
+	ck_assert_int_eq(unmap(2 * PAGE, PAGE), -EINVAL);
+	ck_assert_int_eq(unmap(0, 5 * PAGE), -EINVAL);
+	ck_assert_int_eq(unmap(5 * PAGE, UINT64_C(1) << 47), -EINVAL);
+	ck_assert_int_eq(unmap(0, 0), -EINVAL);
+	ck_assert_int_eq(unmap(PAGE, UINT64_MAX), -EINVAL);
+	ck_assert_str_eq(hooked, "");
+	ck_assert_int_eq(unmap(UINT64_C(1) << 47, UINT64_C(1) << 47), 0);
+	ck_assert_int_eq(unmap(0, 2 * PAGE), 0);
+	ck_assert_str_eq(hooked, "");
+	ck_assert_int_eq(unmap(4 * PAGE, 4 * PAGE), 0);
+	ck_assert_str_eq(hooked, "-4 -6 ");
+	ck_assert_int_eq(unmap(0, UINT64_C(1) << 63), 0);
+	ck_assert_str_eq(hooked, "-4 -6 -2 -8 -a ");
+}
+END_TEST
+
+START_TEST(unmaps_that_match)
+{
+	policy.unmap_range = VFUI_UNMAP_RANGE_EXACT;
+	ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 2 * PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(unmap(BASE, PAGE), -ENOENT);
+	ck_assert_int_eq(unmap(BASE, 3 * PAGE), -ENOENT);
+	ck_assert_int_eq(unmap(0, PAGE), -ENOENT);
+	ck_assert_int_eq(unmap(BASE + 4 * PAGE, PAGE), -ENOENT);
+	ck_assert_int_eq(unmap(BASE, 2 * PAGE), 0);
+	ck_assert_int_eq(unmap(BASE, 2 * PAGE), -ENOENT);
+}
+END_TEST
+
+START_TEST(unmap_all)
+{
+	struct vfui_dma_wait *wait;
+
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), 0);
+	ck_assert_int_eq(map(RW, 0, 0, PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, UINT64_MAX - PAGE + 1, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, PAGE, 0, true, &policy, &wait, &err), -EINVAL);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, PAGE, true, &policy, &wait, &err), -EINVAL);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), 0);
+	ck_assert_uint_eq(dma.maps.count, 0);
+}
+END_TEST
+
+START_TEST(any_order_of_maps_and_unmaps)
+{
+	enum { N = 512 };
+	static uint8_t model[N]; /* 0: free, else length to the end of its range, 255: inside */
+	uint64_t seed = 12345;
+
+	for (unsigned step = 0; step < 40000; step++) {
+		unsigned at, n, hits = 0;
+
+		seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+		at = (unsigned)(seed >> 40) % N;
+		n = 1 + (unsigned)(seed >> 56) % 3;
+		if (at + n > N)
+			continue;
+		for (unsigned i = 0; i < n; i++)
+			hits += model[at + i] != 0;
+		if (seed >> 33 & 1) {
+			ck_assert_int_eq(map(RW, 0, at * PAGE, n * PAGE, -1), hits ? -EEXIST : 0);
+			if (!hits) {
+				memset(model + at, 255, n);
+				model[at] = (uint8_t)n;
+			}
+		} else {
+			bool cuts = model[at] == 255 || (at + n < N && model[at + n] == 255);
+
+			ck_assert_int_eq(unmap(at * PAGE, n * PAGE), cuts ? -EINVAL : 0);
+			if (!cuts)
+				memset(model + at, 0, n);
+		}
+		hooked[0] = '\0';
+	}
+	for (unsigned at = 0, n = 0; at < N; at++) {
+		struct vfu_dma_range ranges[N];
+		size_t count = vfui_dma_list(&dma, ranges, N);
+
+		if (model[at] && model[at] != 255) {
+			ck_assert_uint_lt(n, count);
+			ck_assert_uint_eq(ranges[n].iova, at * PAGE);
+			ck_assert_uint_eq(ranges[n++].size, model[at] * PAGE);
+		}
+		if (at == N - 1)
+			ck_assert_uint_eq(n, count);
+	}
+}
+END_TEST
+
+/* ---- what is reached without messages ---------------------------------------------------------- */
+
+START_TEST(mapped_and_file_ranges_are_the_same_memory)
+{
+	int fd = file(8 * PAGE);
+	char out[2 * PAGE], in[2 * PAGE];
+
+	for (unsigned i = 0; i < sizeof(out); i++)
+		out[i] = (char)(i * 3);
+	ck_assert_int_eq(map(RW, PAGE, BASE, 4 * PAGE, dup(fd)), 0);
+	ck_assert_int_eq(map(RW | IO, PAGE, BASE + 4 * PAGE, 4 * PAGE, fd), 0);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE + 100, out, sizeof(out)), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + 4 * PAGE + 100, in, sizeof(in)), 0);
+	ck_assert_int_eq(memcmp(in, out, sizeof(in)), 0);
+	/* Over the border of the two. */
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE + 3 * PAGE, out, sizeof(out)), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + 3 * PAGE, in, sizeof(in)), 0);
+	ck_assert_int_eq(memcmp(in, out, sizeof(in)), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, in, PAGE), 0);
+	ck_assert_int_eq(memcmp(in, out + PAGE, PAGE), 0);
+	ck_assert_uint_eq(nsent, 0);
+}
+END_TEST
+
+START_TEST(one_descriptor_per_file)
+{
+	int fd = file(64 * PAGE), other = file(PAGE), readonly;
+	unsigned before = leaks_open_fds();
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	for (unsigned i = 0; i < 64; i++)
+		ck_assert_int_eq(map(RW | IO, i * PAGE, BASE + i * PAGE, PAGE, dup(fd)), 0);
+	ck_assert_uint_eq(leaks_open_fds(), before + 1);
+	readonly = open(path, O_RDONLY);
+	ck_assert_int_eq(map(R | IO, 0, 0, PAGE, readonly), 0);
+	ck_assert_uint_eq(leaks_open_fds(), before + 2);
+	ck_assert_int_eq(map(RW | IO, 0, PAGE, PAGE, other), 0);
+	ck_assert_uint_eq(leaks_open_fds(), before + 2);
+	ck_assert_int_eq(unmap(BASE, 63 * PAGE), 0);
+	ck_assert_uint_eq(leaks_open_fds(), before + 2);
+	ck_assert_int_eq(unmap(0, UINT64_C(1) << 40), 0);
+	ck_assert_uint_eq(leaks_open_fds(), before - 1);
+	/* Mapped ones need none. */
+	for (unsigned i = 0; i < 64; i++)
+		ck_assert_int_eq(map(RW, i * PAGE, BASE + i * PAGE, PAGE, dup(fd)), 0);
+	ck_assert_uint_eq(leaks_open_fds(), before - 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_file_too_large_to_map_is_read)
+{
+	uint64_t size = UINT64_C(1) << 50;
+	struct vfu_dma_range range;
+	int fd = file(size);
+	char data[4] = {0};
+
+	/* What Linux says, valgrind's system does not. */
+	fault_fail(FAULT_MMAP, 1, ENOMEM);
+	ck_assert_int_eq(map(RW, 0, 0, size, fd), 0);
+	ck_assert_uint_eq(vfui_dma_list(&dma, &range, 1), 1);
+	ck_assert(!range.mapped);
+	ck_assert_int_eq(vfui_dma_write(&dma, size - 4, "wxyz", 4), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, size - 4, data, 4), 0);
+	ck_assert_int_eq(memcmp(data, "wxyz", 4), 0);
+}
+END_TEST
+
+START_TEST(a_file_that_was_cut)
+{
+	int fd = file(2 * PAGE);
+	char data[PAGE];
+
+	ck_assert_int_eq(map(R | IO, 0, BASE, 2 * PAGE, dup(fd)), 0);
+	ck_assert_int_eq(ftruncate(fd, PAGE), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + PAGE - 8, data, 16), -EIO);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 16), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_may_not_be_reached)
+{
+	struct result result = {0};
+	char data[2 * PAGE];
+
+	ck_assert_int_eq(map(R, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(map(W, 0, BASE + PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE, data, 1), -EACCES);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + PAGE, data, 1), -EACCES);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, PAGE + 1), -EACCES);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE - 1, data, 2), -EFAULT);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE + 2 * PAGE - 1, data, 2), -EFAULT);
+	ck_assert_int_eq(vfui_dma_read(&dma, UINT64_MAX, data, 2), -EFAULT);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, 0, data, 1, done, &result), -EFAULT);
+	ck_assert_int_eq(vfui_dma_read(&dma, 0, data, 0), 0);
+	vfui_dma_set_blocked(&dma, true);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 1), -EIO);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE + PAGE, data, 1, done, &result), -EIO);
+	vfui_dma_set_blocked(&dma, false);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, data, 1, done, &result), 0);
+	ck_assert_uint_eq(result.n, 1);
+	vfui_dma_disconnect(&dma);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 1), -ENOTCONN);
+	ck_assert_uint_eq(result.n, 1);
+}
+END_TEST
+
+/* ---- pins -------------------------------------------------------------------------------------- */
+
+static unsigned unmap_answers;
+
+static void unmap_done(void *user)
+{
+	ck_assert_ptr_eq(user, &dma);
+	unmap_answers++;
+}
+
+START_TEST(pins_hold_memory)
+{
+	struct vfui_dma_wait *wait;
+	struct vfu_dma_pin a, b, copy;
+	int fd = file(4 * PAGE);
+	char data[8];
+
+	unmap_answers = 0;
+	ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, dup(fd)), 0);
+	ck_assert_int_eq(map(RW, 2 * PAGE, BASE + 2 * PAGE, 2 * PAGE, dup(fd)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + PAGE, PAGE, VFU_DMA_READ | VFU_DMA_WRITE, &a),
+			 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 3 * PAGE, 16, VFU_DMA_WRITE, &b), 0);
+	memcpy(a.addr, "pinned", 7);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, BASE, 4 * PAGE, false, &policy, &wait, &err),
+			 VFU_LATER);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 1), -EFAULT);
+	ck_assert_uint_eq(dma.maps.count, 0);
+	/* The address can be mapped anew meanwhile. */
+	ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, -1), 0);
+	memcpy((char *)a.addr + PAGE - 4, "end", 4);
+	copy = a;
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &a), 0);
+	ck_assert_ptr_null(a.addr);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &a), -EINVAL);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &copy), -EINVAL);
+	vfui_dma_wait_start(&dma, wait, unmap_done, &dma);
+	ck_assert_uint_eq(unmap_answers, 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b), 0);
+	ck_assert_uint_eq(unmap_answers, 1);
+	ck_assert_int_eq(pread(fd, data, 7, PAGE), 7);
+	ck_assert_str_eq(data, "pinned");
+	close(fd);
+}
+END_TEST
+
+START_TEST(unpinned_before_the_wait_starts)
+{
+	struct vfui_dma_wait *wait;
+	struct vfu_dma_pin pin;
+
+	unmap_answers = 0;
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, 0, &pin), 0);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), VFU_LATER);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), 0);
+	vfui_dma_wait_start(&dma, wait, unmap_done, &dma);
+	ck_assert_uint_eq(unmap_answers, 1);
+	/* Nobody has to be told. */
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, 0, &pin), 0);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), VFU_LATER);
+	vfui_dma_wait_start(&dma, wait, NULL, NULL);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), 0);
+}
+END_TEST
+
+/* Memory that nobody unpins goes with the table, and who waits for it is told. */
+START_TEST(never_unpinned)
+{
+	struct vfui_dma_wait *wait;
+	struct vfu_dma_pin pin;
+
+	unmap_answers = 0;
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, 0, &pin), 0);
+	ck_assert_int_eq(vfui_dma_unmap(&dma, 0, 0, true, &policy, &wait, &err), VFU_LATER);
+	vfui_dma_wait_start(&dma, wait, unmap_done, &dma);
+	end();
+	ck_assert_uint_eq(unmap_answers, 1);
+	start(NULL, &limits);
+}
+END_TEST
+
+START_TEST(pins_that_are_refused)
+{
+	struct vfu_dma_pin pin;
+
+	ck_assert_int_eq(map(R, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(map(R, 0, BASE + PAGE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 2 * PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(map(RW | IO, 0, BASE + 3 * PAGE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 0, VFU_DMA_READ, &pin), -EINVAL);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, 4, &pin), -EINVAL);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, VFU_DMA_WRITE, &pin), -EACCES);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE - 1, 2, VFU_DMA_READ, &pin), -EFAULT);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, SIZE_MAX, VFU_DMA_READ, &pin), -EFAULT);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, PAGE + 1, VFU_DMA_READ, &pin), -EOPNOTSUPP);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 2 * PAGE, 1, VFU_DMA_READ, &pin), -EOPNOTSUPP);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 3 * PAGE, 1, VFU_DMA_READ, &pin), -EOPNOTSUPP);
+	vfui_dma_set_blocked(&dma, true);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, VFU_DMA_READ, &pin), -EIO);
+	pin = (struct vfu_dma_pin){&pin, 1, (void *)(uintptr_t)12345};
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), -EINVAL);
+	pin.priv = (void *)UINTPTR_MAX;
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), -EINVAL);
+}
+END_TEST
+
+START_TEST(many_pins_over_a_disconnect)
+{
+	static struct vfu_dma_pin pins[1000];
+
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	for (unsigned i = 0; i < 1000; i++)
+		ck_assert_int_eq(vfui_dma_pin(&dma, BASE + i, 1, VFU_DMA_WRITE, &pins[i]), 0);
+	vfui_dma_disconnect(&dma);
+	for (unsigned i = 0; i < 1000; i++) {
+		*(char *)pins[i].addr = 1;
+		ck_assert_int_eq(vfui_dma_unpin(&dma, &pins[i]), 0);
+	}
+	ck_assert(vfui_list_is_empty(&dma.doomed));
+}
+END_TEST
+
+START_TEST(a_pin_that_is_never_given_back)
+{
+	struct vfu_dma_pin pin;
+
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, VFU_DMA_WRITE, &pin), 0);
+}
+END_TEST
+
+/* ---- messages ---------------------------------------------------------------------------------- */
+
+static uint8_t buffer[64 * PAGE];
+
+static void check_buffer(uint64_t iova, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		ck_assert_msg(buffer[i] == pattern(iova + i), "byte %zu", i);
+}
+
+START_TEST(reads_are_cut_and_bounded)
+{
+	struct result result = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE + 5, buffer, 30 * PAGE, done, &result), 0);
+	/* Six pages of read data at once, four a message. */
+	ck_assert_uint_eq(nsent, 1);
+	ck_assert_uint_eq(sent[0].address, BASE + 5);
+	ck_assert_uint_eq(sent[0].count, 4 * PAGE);
+	answer(0);
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_uint_eq(result.n, 0);
+	ck_assert(vfui_dma_is_busy(&dma));
+	answer_all(false);
+	ck_assert_uint_eq(nsent, 8);
+	ck_assert_uint_eq(sent[7].count, 2 * PAGE);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(result.status, 0);
+	ck_assert(!vfui_dma_is_busy(&dma));
+	check_buffer(BASE + 5, 30 * PAGE);
+}
+END_TEST
+
+START_TEST(a_read_larger_than_the_bound_goes_alone)
+{
+	struct vfui_dma_limits small = limits;
+	struct result result = {0};
+
+	vfui_dma_disconnect(&dma);
+	small.read_bytes = 100;
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &small), 0);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 250, done, &result), 0);
+	ck_assert_uint_eq(nopen, 1);
+	answer_all(false);
+	ck_assert_uint_eq(nsent, 3);
+	ck_assert_uint_eq(result.n, 1);
+	check_buffer(BASE, 250);
+}
+END_TEST
+
+START_TEST(writes_fill_the_window)
+{
+	struct result result = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	for (unsigned i = 0; i < sizeof(buffer); i++)
+		buffer[i] = pattern(i);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 40 * PAGE, done, &result), 0);
+	ck_assert_uint_eq(nsent, 4);
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(memcmp(sent[i].data, buffer + 4 * i * PAGE, 4 * PAGE), 0);
+	answer(2);
+	ck_assert_uint_eq(nsent, 5);
+	answer_all(true);
+	ck_assert_uint_eq(nsent, 10);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(result.status, 0);
+}
+END_TEST
+
+START_TEST(mixed_ranges)
+{
+	struct result result = {0};
+	int fd = file(2 * PAGE);
+	uint8_t page[PAGE];
+
+	memset(page, 0x11, PAGE);
+	ck_assert_int_eq(pwrite(fd, page, PAGE, 0), PAGE);
+	memset(page, 0x22, PAGE);
+	ck_assert_int_eq(pwrite(fd, page, PAGE, PAGE), PAGE);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, dup(fd)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(map(RW | IO, PAGE, BASE + 2 * PAGE, PAGE, fd), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 3 * PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 4 * PAGE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 5 * PAGE, done, &result), 0);
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_uint_eq(sent[1].address, BASE + 3 * PAGE);
+	answer_all(true);
+	ck_assert_uint_eq(result.n, 1);
+	for (unsigned i = 0; i < PAGE; i++) {
+		ck_assert_uint_eq(buffer[i], 0x11);
+		ck_assert_uint_eq(buffer[PAGE + i], pattern(BASE + PAGE + i));
+		ck_assert_uint_eq(buffer[2 * PAGE + i], 0x22);
+		ck_assert_uint_eq(buffer[3 * PAGE + i], pattern(BASE + 3 * PAGE + i));
+		ck_assert_uint_eq(buffer[4 * PAGE + i], 0);
+	}
+}
+END_TEST
+
+START_TEST(all_sorts_of_answers)
+{
+	static const struct {
+		bool write;
+		int status;
+		uint64_t count;
+		size_t len;
+		int expected;
+	} cases[] = {
+		{false, -ENODEV, 0, 0, -ENODEV},
+		{true, -E2BIG, 0, 0, -E2BIG},
+		{true, -ETIMEDOUT, 0, 0, -ETIMEDOUT},
+		{true, -ENOTCONN, 0, 0, -ECANCELED},
+		{false, 0, 99, 16 + 99, -EIO},
+		{false, 0, 0, 16, -EIO},
+		{false, 0, 101, 16 + 101, -EIO},
+		{true, 0, 100, 16, 0},
+		{true, 0, 100, 12, 0},
+		{true, 0, 0, 0, 0},
+		{true, 0, 99, 16, -EIO},
+		{true, 0, 99, 12, -EIO},
+		{true, 0, 100, 8, -EIO},
+		{true, 0, UINT64_MAX, 16, -EIO},
+	};
+
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct result result = {0};
+
+		if (cases[i].write)
+			ck_assert_int_eq(
+				vfui_dma_write_async(&dma, BASE, buffer, 100, done, &result), 0);
+		else
+			ck_assert_int_eq(
+				vfui_dma_read_async(&dma, BASE, buffer, 100, done, &result), 0);
+		answer_with(nsent - 1, cases[i].status, cases[i].count, cases[i].len);
+		ck_assert_uint_eq(result.n, 1);
+		ck_assert_msg(result.status == cases[i].expected, "case %u: %d", i, result.status);
+	}
+}
+END_TEST
+
+START_TEST(the_first_error_ends_it_once)
+{
+	struct result result = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 64 * PAGE, done, &result), 0);
+	answer_with(1, -ENODEV, 0, 0);
+	ck_assert_uint_eq(nsent, 4);
+	ck_assert_uint_eq(result.n, 0);
+	answer_with(0, -EPERM, 0, 0);
+	answer(3);
+	answer(2);
+	ck_assert_uint_eq(nsent, 4);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(result.status, -ENODEV);
+}
+END_TEST
+
+START_TEST(an_unmap_cancels)
+{
+	struct result first = {0}, second = {0}, other = {0};
+	uint8_t *small = malloc(100);
+
+	ck_assert_int_eq(map(RW, 0, BASE, 16 * PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, 2 * BASE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 16 * PAGE, done, &first), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, small, 100, done, &second), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, 2 * BASE, buffer, 10, done, &other), 0);
+	ck_assert_uint_eq(nsent, 4);
+	ck_assert_int_eq(unmap(BASE, 16 * PAGE), 0);
+	/* Not sent yet: over at once. */
+	ck_assert_uint_eq(second.n, 1);
+	ck_assert_int_eq(second.status, -ECANCELED);
+	free(small);
+	ck_assert_uint_eq(first.n, 0);
+	answer_all(false);
+	ck_assert_uint_eq(nsent, 5);
+	ck_assert_uint_eq(first.n, 1);
+	ck_assert_int_eq(first.status, -ECANCELED);
+	ck_assert_uint_eq(other.n, 1);
+	ck_assert_int_eq(other.status, 0);
+}
+END_TEST
+
+START_TEST(a_disconnect_cancels)
+{
+	struct result first = {0}, second = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 64 * PAGE, done, &first), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done, &second), 0);
+	vfui_dma_disconnect(&dma);
+	ck_assert_uint_eq(second.n, 1);
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &limits), -EBUSY);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_uint_eq(first.n, 0);
+		answer_with(i, -ENOTCONN, 0, 0);
+	}
+	ck_assert_uint_eq(first.n, 1);
+	ck_assert_int_eq(first.status, -ECANCELED);
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &limits), 0);
+}
+END_TEST
+
+START_TEST(a_full_queue_is_tried_again)
+{
+	struct result result = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done, &result), 0);
+	send_result = -ENOBUFS;
+	send_results = 1;
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 6 * PAGE, done, &result), 0);
+	ck_assert_uint_eq(nsent, 1);
+	answer(0);
+	ck_assert_uint_eq(nsent, 3);
+	ck_assert_uint_eq(sent[1].address, BASE);
+	answer_all(false);
+	ck_assert_uint_eq(result.n, 2);
+	ck_assert_int_eq(result.status, 0);
+}
+END_TEST
+
+START_TEST(a_send_that_fails)
+{
+	struct result result = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	send_result = -ENOBUFS;
+	send_results = 1;
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 6 * PAGE, done, &result), 0);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(result.status, -ENOBUFS);
+	send_result = -ENOTCONN;
+	send_results = 1;
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 6 * PAGE, done, &result), 0);
+	ck_assert_uint_eq(result.n, 2);
+	ck_assert_int_eq(result.status, -ECANCELED);
+	send_result = -ENOMEM;
+	send_results = 1;
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, buffer, 6 * PAGE), -ENOMEM);
+	ck_assert_uint_eq(nsent, 0);
+}
+END_TEST
+
+/* Starts the next copy from the callback of the last. */
+static void chain(void *user, int status)
+{
+	struct result *result = user;
+
+	result->n++;
+	result->status = status;
+	if (result->n < 50)
+		ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 10, chain, result), 0);
+}
+
+START_TEST(copies_started_by_callbacks)
+{
+	struct result result = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 10, chain, &result), 0);
+	answer_all(false);
+	ck_assert_uint_eq(result.n, 50);
+}
+END_TEST
+
+/* ---- blocking ---------------------------------------------------------------------------------- */
+
+static int wait_result;
+
+static int wait_answering(void *ctx, bool (*ready)(void *arg), void *arg)
+{
+	(void)ctx;
+	/* Only the question whether it may wait. */
+	if (ready(arg))
+		return 0;
+	while (!wait_result && nopen)
+		answer_all(true);
+	ck_assert_int_eq(ready(arg), !wait_result);
+	return wait_result;
+}
+
+START_TEST(blocking_copies)
+{
+	const struct vfui_dma_hooks hooks = {.wait = wait_answering};
+
+	end();
+	start(&hooks, &limits);
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE + 3, buffer, 20 * PAGE), 0);
+	check_buffer(BASE + 3, 20 * PAGE);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE + 3, buffer, 20 * PAGE), 0);
+	ck_assert_uint_eq(nopen, 0);
+}
+END_TEST
+
+START_TEST(a_wait_that_is_given_up)
+{
+	const struct vfui_dma_hooks hooks = {.wait = wait_answering};
+	uint8_t *mine = malloc(6 * PAGE);
+
+	wait_result = 0;
+	end();
+	start(&hooks, &limits);
+	wait_result = -EDEADLK;
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, mine, 6 * PAGE), -EDEADLK);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE, mine, 6 * PAGE), -EDEADLK);
+	/* Answers that come now must not find it. */
+	free(mine);
+	ck_assert_uint_gt(nopen, 0);
+	answer_all(false);
+	ck_assert(!vfui_dma_is_busy(&dma));
+	/* And through the connection alone. */
+	end();
+	start(NULL, &limits);
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, buffer, 100), -ENOTCONN);
+}
+END_TEST
+
+/* ---- fences ------------------------------------------------------------------------------------ */
+
+static char order[64];
+
+static void fence(void *user, unsigned a, unsigned b)
+{
+	(void)user;
+	snprintf(order + strlen(order), 16, "f%u%u ", a, b);
+}
+
+static void done_named(void *user, int status)
+{
+	(void)status;
+	strcat(order, user);
+}
+
+START_TEST(fences_come_after_what_was_before)
+{
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1), 0);
+	ck_assert_str_eq(order, "f01 ");
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"a "), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"b "), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 1, 2), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"c "), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 2, 3), 0);
+	answer(2);
+	answer(1);
+	ck_assert_str_eq(order, "f01 c b ");
+	answer(0);
+	ck_assert_str_eq(order, "f01 c b a f12 f23 ");
+	order[0] = '\0';
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"a "), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 3, 4), 0);
+	vfui_dma_disconnect(&dma);
+	ck_assert_str_eq(order, "");
+	answer_with(3, -ENOTCONN, 0, 0);
+	ck_assert_str_eq(order, "a f34 ");
+}
+END_TEST
+
+/* ---- threads, and many ------------------------------------------------------------------------- */
+
+static atomic_bool stop;
+
+static void *use_memory(void *arg)
+{
+	unsigned seed = *(unsigned *)arg;
+
+	while (!atomic_load(&stop)) {
+		uint64_t at = BASE + rand_r(&seed) % (8 * PAGE);
+		struct vfu_dma_pin pin;
+		struct vfu_dma_range ranges[8];
+		uint32_t word;
+
+		vfui_dma_read(&dma, at, &word, sizeof(word));
+		if (!vfui_dma_pin(&dma, at, 1, VFU_DMA_READ, &pin)) {
+			ck_assert_uint_eq(*(volatile uint8_t *)pin.addr, 0);
+			ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), 0);
+		}
+		vfui_dma_list(&dma, ranges, 8);
+	}
+	return NULL;
+}
+
+START_TEST(other_threads_use_what_comes_and_goes)
+{
+	unsigned seeds[3] = {1, 2, 3};
+	int fd = file(PAGE);
+	pthread_t threads[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_memory, &seeds[i]), 0);
+	for (unsigned i = 0; i < 2000; i++) {
+		uint64_t at = BASE + i % 8 * PAGE;
+		struct vfui_dma_wait *wait = NULL;
+
+		ck_assert_int_eq(map(RW | (i % 3 ? 0 : IO), 0, at, PAGE, dup(fd)), 0);
+		if (i >= 4)
+			vfui_dma_unmap(&dma, BASE + (i - 4) % 8 * PAGE, PAGE, false, &policy, &wait,
+				       &err);
+		if (wait)
+			vfui_dma_wait_start(&dma, wait, unmap_done, &dma);
+		hooked[0] = '\0';
+	}
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	close(fd);
+}
+END_TEST
+
+static void *write_messages(void *arg)
+{
+	struct result *result = arg;
+
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 5 * PAGE, done, result),
+				 0);
+	return NULL;
+}
+
+START_TEST(other_threads_start_messages)
+{
+	struct result results[3] = {{0}};
+	pthread_t threads[3];
+	unsigned total = 0, answered = 0;
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_messages, &results[i]), 0);
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	while (nopen) {
+		answer(answered++);
+		ck_assert_uint_le(nopen, 4);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		total += results[i].n;
+	ck_assert_uint_eq(total, 300);
+	ck_assert_uint_eq(nsent, 600);
+}
+END_TEST
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* As many as the protocol allows, in the order that the index i gives. */
+static void storm(const char *name, unsigned multiplier, bool with_file)
+{
+	const char *preload = getenv("LD_PRELOAD");
+	/* Valgrind has room for 30,000 mappings. */
+	unsigned n = preload && strstr(preload, "vgpreload") ? 4096 : 65535;
+	int fd = file(PAGE);
+	double begin = now();
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t at = (uint64_t)(i * multiplier % 65536) * 2 * PAGE;
+
+		ck_assert_int_eq(map(RW, 0, at, PAGE, with_file ? dup(fd) : -1), 0);
+	}
+	fprintf(stderr, "%u maps, %s: %.3f s", n, name, now() - begin);
+	begin = now();
+	vfui_dma_disconnect(&dma);
+	fprintf(stderr, ", gone in %.3f s\n", now() - begin);
+	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &limits), 0);
+	close(fd);
+}
+
+START_TEST(a_storm_of_maps)
+{
+	end();
+	start(NULL, &limits);
+	storm("ascending", 1, false);
+	storm("descending", 65535, false);
+	storm("scattered", 40503, false);
+	storm("scattered, files", 40503, true);
+}
+END_TEST
+
+static int map_by_message(void)
+{
+	return map(RW, 0, BASE, PAGE, -1);
+}
+
+static int map_a_file(void)
+{
+	return map(RW | IO, 0, BASE + PAGE, PAGE, file(PAGE));
+}
+
+static int unmap_them(void)
+{
+	return unmap(0, UINT64_C(1) << 40);
+}
+
+static int pin_many(void)
+{
+	struct vfu_dma_pin pins[40];
+	int rc = map(RW, 0, 0, PAGE, file(PAGE));
+
+	for (unsigned i = 0; i < 40; i++)
+		pins[i] = (struct vfu_dma_pin){0};
+	for (unsigned i = 0; i < 40 && !rc; i++)
+		rc = vfui_dma_pin(&dma, 0, 1, VFU_DMA_READ, &pins[i]);
+	for (unsigned i = 0; i < 40; i++)
+		vfui_dma_unpin(&dma, &pins[i]);
+	fault_fail(FAULT_ALLOC, 0, 0);
+	unmap(0, PAGE);
+	return rc;
+}
+
+static int copy_by_message(void)
+{
+	static struct result result;
+	int rc = vfui_dma_read_async(&dma, BASE, buffer, 10, done, &result);
+
+	answer_all(false);
+	return rc;
+}
+
+static int connect_again(void)
+{
+	vfui_dma_disconnect(&dma);
+	return vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, &limits);
+}
+
+START_TEST(out_of_memory)
+{
+	struct result result = {0};
+
+	fault_each_alloc(map_by_message);
+	fault_each_alloc(map_a_file);
+	fault_each_alloc(copy_by_message);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 10, done, &result), 0);
+	fault_fail(FAULT_ALLOC, 1, ENOMEM);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 1, 2), -ENOMEM);
+	ck_assert_uint_eq(dma.maps.count, 2);
+	answer_all(false);
+	fault_each_alloc(unmap_them);
+	ck_assert_uint_eq(dma.maps.count, 0);
+	fault_each_alloc(connect_again);
+}
+END_TEST
+
+START_TEST(pins_without_memory)
+{
+	for (unsigned n = 1; n < 6; n++) {
+		fault_fail(FAULT_ALLOC, n, ENOMEM);
+		if (n == 1)
+			ck_assert_int_eq(pin_many(), -ENOMEM);
+		else
+			pin_many();
+	}
+	ck_assert_int_eq(pin_many(), 0);
+}
+END_TEST
+
+START_TEST(maps_that_run_out)
+{
+	struct vfu_dma_range range;
+	char data[4] = {0};
+	int fd = file(PAGE);
+
+	/* For their number: through the file. */
+	fault_fail(FAULT_MMAP, 1, ENOMEM);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, dup(fd)), 0);
+	ck_assert_uint_eq(vfui_dma_list(&dma, &range, 1), 1);
+	ck_assert(!range.mapped);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE, "abc", 4), 0);
+	ck_assert_int_eq(pread(fd, data, 4, 0), 4);
+	ck_assert_str_eq(data, "abc");
+	/* For anything else: no. */
+	fault_fail(FAULT_MMAP, 1, EPERM);
+	ck_assert_int_eq(map(RW, 0, BASE + PAGE, PAGE, fd), -EPERM);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("dma");
+	TCase *tcase = tcase_create("dma");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 120);
+	leaks_watch(tcase);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, maps_that_are_refused);
+	tcase_add_test(tcase, the_last_page_can_be_mapped);
+	tcase_add_test(tcase, overlaps);
+	tcase_add_test(tcase, misaligned_by_policy);
+	tcase_add_test(tcase, no_more_than_agreed);
+	tcase_add_test(tcase, unmaps_that_cover);
+	tcase_add_test(tcase, unmaps_that_match);
+	tcase_add_test(tcase, unmap_all);
+	tcase_add_test(tcase, any_order_of_maps_and_unmaps);
+	tcase_add_test(tcase, mapped_and_file_ranges_are_the_same_memory);
+	tcase_add_test(tcase, one_descriptor_per_file);
+	tcase_add_test(tcase, a_file_too_large_to_map_is_read);
+	tcase_add_test(tcase, a_file_that_was_cut);
+	tcase_add_test(tcase, what_may_not_be_reached);
+	tcase_add_test(tcase, pins_hold_memory);
+	tcase_add_test(tcase, unpinned_before_the_wait_starts);
+	tcase_add_test(tcase, never_unpinned);
+	tcase_add_test(tcase, pins_that_are_refused);
+	tcase_add_test(tcase, many_pins_over_a_disconnect);
+	tcase_add_test(tcase, a_pin_that_is_never_given_back);
+	tcase_add_test(tcase, reads_are_cut_and_bounded);
+	tcase_add_test(tcase, a_read_larger_than_the_bound_goes_alone);
+	tcase_add_test(tcase, writes_fill_the_window);
+	tcase_add_test(tcase, mixed_ranges);
+	tcase_add_test(tcase, all_sorts_of_answers);
+	tcase_add_test(tcase, the_first_error_ends_it_once);
+	tcase_add_test(tcase, an_unmap_cancels);
+	tcase_add_test(tcase, a_disconnect_cancels);
+	tcase_add_test(tcase, a_full_queue_is_tried_again);
+	tcase_add_test(tcase, a_send_that_fails);
+	tcase_add_test(tcase, copies_started_by_callbacks);
+	tcase_add_test(tcase, blocking_copies);
+	tcase_add_test(tcase, a_wait_that_is_given_up);
+	tcase_add_test(tcase, fences_come_after_what_was_before);
+	tcase_add_test(tcase, other_threads_use_what_comes_and_goes);
+	tcase_add_test(tcase, other_threads_start_messages);
+	tcase_add_test(tcase, a_storm_of_maps);
+	tcase_add_test(tcase, out_of_memory);
+	tcase_add_test(tcase, pins_without_memory);
+	tcase_add_test(tcase, maps_that_run_out);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

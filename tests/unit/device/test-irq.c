@@ -1,0 +1,494 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-irq.c - interrupts: SET_IRQS over all its kinds, INTx as a level, holding and pending, threads.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "device/irq.h"
+#include "../../lib/leaks.h"
+#include "base/os.h"
+#include "../../lib/os_fault.h"
+#include "policy.h"
+#include "wire.h"
+
+#define NONE VFU_WIRE_IRQ_SET_DATA_NONE
+#define BOOL VFU_WIRE_IRQ_SET_DATA_BOOL
+#define EVENTFD VFU_WIRE_IRQ_SET_DATA_EVENTFD
+#define MASK VFU_WIRE_IRQ_SET_ACTION_MASK
+#define UNMASK VFU_WIRE_IRQ_SET_ACTION_UNMASK
+#define TRIGGER VFU_WIRE_IRQ_SET_ACTION_TRIGGER
+
+static struct vfui_irqs irqs;
+static struct vfui_policy policy;
+static struct vfu_err err;
+
+static void setup(void)
+{
+	policy = (struct vfui_policy){0};
+	ck_assert_int_eq(vfui_irqs_init(&irqs), 0);
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_INTX, 1), 0);
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 16), 0);
+}
+
+static void teardown(void)
+{
+	vfui_irqs_fini(&irqs);
+}
+
+static int set_full(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+		    const uint8_t *bools, int *fds, unsigned nfds)
+{
+	struct vfu_wire_set_irqs_request in = {
+		.argsz = 20, .flags = flags, .index = index, .start = start, .count = count};
+
+	return vfui_irqs_set(&irqs, &in, bools, fds, nfds, &policy, &err);
+}
+
+static int set(uint32_t flags, uint32_t index, uint32_t start, uint32_t count)
+{
+	return set_full(flags, index, start, count, NULL, NULL, 0);
+}
+
+/* Arms one vector; returns a copy of its eventfd to look at. */
+static int arm(uint32_t index, uint32_t vector)
+{
+	int fd = eventfd(0, 0), mine = dup(fd);
+
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, index, vector, 1, NULL, &fd, 1), 0);
+	ck_assert_int_eq(fd, -1);
+	return mine;
+}
+
+/* How often an eventfd was signalled since. */
+static uint64_t fired(int fd)
+{
+	uint64_t n = 0;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+START_TEST(tells_flags_and_counts)
+{
+	static const struct {
+		uint32_t flags, count;
+	} expected[VFU_IRQS] = {{7, 1}, {1, 0}, {1, 16}, {1, 1}, {1, 1}};
+	uint32_t flags, count;
+
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		ck_assert_int_eq(vfui_irqs_info(&irqs, i, &flags, &count), 0);
+		ck_assert_uint_eq(flags, expected[i].flags);
+		ck_assert_uint_eq(count, expected[i].count);
+	}
+	ck_assert_int_eq(vfui_irqs_info(&irqs, VFU_IRQS, &flags, &count), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_message_interrupt_signals_its_eventfd)
+{
+	int fd = arm(VFU_IRQ_MSIX, 3);
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 3), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 3), 0);
+	ck_assert_uint_eq(fired(fd), 2);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 4), -ENOENT);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 16), -EINVAL);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSI, 0), -EINVAL);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQS, 0), -EINVAL);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(err_and_req_can_be_armed)
+{
+	for (unsigned i = VFU_IRQ_ERR; i <= VFU_IRQ_REQ; i++) {
+		int fd = arm(i, 0);
+
+		ck_assert_int_eq(vfui_irqs_raise(&irqs, i, 0), 0);
+		ck_assert_uint_eq(fired(fd), 1);
+		close(fd);
+	}
+}
+END_TEST
+
+START_TEST(only_eventfds_are_taken)
+{
+	int pipes[2], fds[2], epoll = epoll_create1(0), file = open("/dev/null", O_WRONLY);
+	int others[3];
+
+	ck_assert_int_eq(pipe(pipes), 0);
+	others[0] = pipes[1];
+	others[1] = epoll;
+	others[2] = file;
+	fds[0] = eventfd(0, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		fds[1] = others[i];
+		ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, fds, 2),
+				 -EINVAL);
+		ck_assert_str_eq(err.field, "set_irqs.fds");
+		ck_assert_int_ge(fds[0], 0);
+		ck_assert_int_ge(fds[1], 0);
+	}
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), -ENOENT);
+	fds[1] = 12345;
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, fds, 2), -EINVAL);
+	close(fds[0]);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(epoll);
+	close(file);
+}
+END_TEST
+
+START_TEST(a_full_eventfd_blocks_nobody)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	int fd = arm(VFU_IRQ_MSIX, 0);
+
+	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
+	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_uint_eq(fired(fd), full);
+	close(fd);
+}
+END_TEST
+
+START_TEST(disarming_goes_from_start_by_count)
+{
+	int fds[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		fds[i] = arm(VFU_IRQ_MSIX, i);
+	ck_assert_int_eq(set(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 2, 1), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, i), i == 2 ? -ENOENT : 0);
+		ck_assert_uint_eq(fired(fds[i]), i != 2);
+	}
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 0), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, i), -ENOENT);
+		close(fds[i]);
+	}
+}
+END_TEST
+
+START_TEST(arming_many_at_once)
+{
+	int fds[4], mine[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		fds[i] = eventfd(0, 0);
+		mine[i] = dup(fds[i]);
+	}
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 12, 4, NULL, fds, 4), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(fds[i], -1);
+		ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 12 + i), 0);
+		ck_assert_uint_eq(fired(mine[i]), 1);
+		close(mine[i]);
+	}
+}
+END_TEST
+
+START_TEST(ranges_are_checked_without_overflow)
+{
+	int fd = eventfd(0, 0);
+
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 16, 1, NULL, &fd, 1), -EINVAL);
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, UINT32_MAX, 1, NULL, &fd, 1),
+			 -EINVAL);
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 1, UINT32_MAX, NULL, &fd, 1),
+			 -EINVAL);
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, &fd, 1), -EINVAL);
+	ck_assert_int_eq(set_full(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 1, NULL, &fd, 1), -EINVAL);
+	ck_assert_int_eq(set(EVENTFD | TRIGGER, VFU_IRQS, 0, 1), -EINVAL);
+	ck_assert_str_eq(err.field, "set_irqs.index");
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(flags_are_one_kind_and_one_action)
+{
+	for (uint32_t flags = 0; flags < 128; flags++) {
+		uint32_t data = flags & 7, action = flags & 0x78;
+		bool one_data = data == NONE || data == BOOL || data == EVENTFD;
+		bool one_action = action == MASK || action == UNMASK || action == TRIGGER;
+		int rc = set_full(flags, VFU_IRQ_INTX, 0, 1, (const uint8_t[]){0}, NULL, 0);
+
+		if (!one_data || !one_action)
+			ck_assert_int_eq(rc, -EINVAL);
+		else
+			ck_assert_int_eq(rc, data == EVENTFD && action != TRIGGER ? -ENOTSUP : 0);
+	}
+}
+END_TEST
+
+START_TEST(only_intx_can_be_masked_but_all_unmasked)
+{
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		bool has = i != VFU_IRQ_MSI;
+
+		ck_assert_int_eq(set(NONE | MASK, i, 0, has), i == VFU_IRQ_INTX ? 0 : -EINVAL);
+		ck_assert_int_eq(set(NONE | UNMASK, i, 0, has), 0);
+	}
+}
+END_TEST
+
+START_TEST(an_empty_index_follows_the_policy)
+{
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSI, 0, 0), 0);
+	policy.empty_irq_index = VFUI_EMPTY_IRQ_INDEX_REJECT;
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSI, 0, 0), -EINVAL);
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 0), 0);
+}
+END_TEST
+
+START_TEST(loopback_triggers)
+{
+	static const uint8_t bools[] = {1, 0, 255};
+	int fds[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		fds[i] = arm(VFU_IRQ_MSIX, i + 1);
+	ck_assert_int_eq(set_full(BOOL | TRIGGER, VFU_IRQ_MSIX, 1, 3, bools, NULL, 0), 0);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(fired(fds[i]), bools[i] != 0);
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 16), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_uint_eq(fired(fds[i]), 1);
+		close(fds[i]);
+	}
+	ck_assert_int_eq(set_full(BOOL | TRIGGER, VFU_IRQ_MSIX, 1, 3, NULL, NULL, 0), -EINVAL);
+}
+END_TEST
+
+START_TEST(intx_is_a_level)
+{
+	int fd = arm(VFU_IRQ_INTX, 0);
+
+	ck_assert(!vfui_irqs_line(&irqs));
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert(vfui_irqs_line(&irqs));
+	/* Masked by itself: no storm. */
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	/* Still up: again. */
+	ck_assert_int_eq(set(NONE | UNMASK, VFU_IRQ_INTX, 0, 1), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	ck_assert_int_eq(vfui_irqs_lower(&irqs), 0);
+	ck_assert(!vfui_irqs_line(&irqs));
+	ck_assert_int_eq(set_full(BOOL | UNMASK, VFU_IRQ_INTX, 0, 1, (const uint8_t[]){1}, NULL, 0),
+			 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	/* The client's own mask. */
+	ck_assert_int_eq(set(NONE | MASK, VFU_IRQ_INTX, 0, 1), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	ck_assert_int_eq(set(NONE | UNMASK, VFU_IRQ_INTX, 0, 1), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_line_that_was_up_fires_when_armed)
+{
+	int fd;
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), -ENOENT);
+	ck_assert(vfui_irqs_line(&irqs));
+	fd = arm(VFU_IRQ_INTX, 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	/* Turned off and on, as a driver that reloads: masks are gone, the line is not. */
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_INTX, 0, 0), 0);
+	close(fd);
+	fd = arm(VFU_IRQ_INTX, 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_held_line_waits)
+{
+	int fd = arm(VFU_IRQ_INTX, 0);
+
+	vfui_irqs_hold(&irqs, VFU_IRQ_INTX, true);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	vfui_irqs_hold(&irqs, VFU_IRQ_INTX, false);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(held_messages_are_pending_then_come_once)
+{
+	int fd = arm(VFU_IRQ_MSIX, 9), late;
+
+	vfui_irqs_hold(&irqs, VFU_IRQ_MSIX, true);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 9), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 9), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 15), 0);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 1), 0x82);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, UINT32_MAX), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	vfui_irqs_hold(&irqs, VFU_IRQ_MSIX, false);
+	ck_assert_uint_eq(fired(fd), 1);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 1), 0x80);
+	late = arm(VFU_IRQ_MSIX, 15);
+	ck_assert_uint_eq(fired(late), 1);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 1), 0);
+	close(fd);
+	close(late);
+}
+END_TEST
+
+START_TEST(turning_off_forgets_messages_reset_the_line)
+{
+	vfui_irqs_hold(&irqs, VFU_IRQ_MSIX, true);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0);
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 0), 0);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert(vfui_irqs_line(&irqs));
+	vfui_irqs_reset(&irqs);
+	ck_assert(!vfui_irqs_line(&irqs));
+}
+END_TEST
+
+START_TEST(a_disconnect_disarms_and_unmasks)
+{
+	int fd = arm(VFU_IRQ_INTX, 0);
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	vfui_irqs_disconnect(&irqs);
+	close(fd);
+	ck_assert(vfui_irqs_line(&irqs));
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), -ENOENT);
+	fd = arm(VFU_IRQ_INTX, 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(counts_may_change)
+{
+	int low = arm(VFU_IRQ_MSIX, 0), high = arm(VFU_IRQ_MSIX, 15);
+
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 8), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 15), -EINVAL);
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 2048), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 15), -ENOENT);
+	ck_assert_uint_eq(fired(low), 1);
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_int_eq(vfui_irqs_lower(&irqs), -EINVAL);
+	ck_assert(!vfui_irqs_line(&irqs));
+	close(low);
+	close(high);
+}
+END_TEST
+
+static void *raise_many(void *arg)
+{
+	unsigned vector = *(unsigned *)arg;
+
+	for (unsigned i = 0; i < 5000; i++)
+		vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, vector);
+	return NULL;
+}
+
+START_TEST(raising_races_with_arming)
+{
+	unsigned vectors[4] = {0, 1, 1, 2};
+	pthread_t threads[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, raise_many, &vectors[i]), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		close(arm(VFU_IRQ_MSIX, i % 3));
+		vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 3 + i % 7);
+		if (i % 5 == 0)
+			set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 0);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+}
+END_TEST
+
+static int init_another(void)
+{
+	struct vfui_irqs another;
+	int rc = vfui_irqs_init(&another);
+
+	if (!rc)
+		vfui_irqs_fini(&another);
+	return rc;
+}
+
+static int more_vectors(void)
+{
+	return vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 32);
+}
+
+START_TEST(out_of_memory)
+{
+	int fd = arm(VFU_IRQ_MSIX, 15);
+
+	fault_each_alloc(init_another);
+	fault_each_alloc(more_vectors);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 15), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("irq");
+	TCase *tcase = tcase_create("irq");
+	SRunner *runner;
+	int failed;
+
+	leaks_watch(tcase);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, tells_flags_and_counts);
+	tcase_add_test(tcase, a_message_interrupt_signals_its_eventfd);
+	tcase_add_test(tcase, err_and_req_can_be_armed);
+	tcase_add_test(tcase, only_eventfds_are_taken);
+	tcase_add_test(tcase, a_full_eventfd_blocks_nobody);
+	tcase_add_test(tcase, disarming_goes_from_start_by_count);
+	tcase_add_test(tcase, arming_many_at_once);
+	tcase_add_test(tcase, ranges_are_checked_without_overflow);
+	tcase_add_test(tcase, flags_are_one_kind_and_one_action);
+	tcase_add_test(tcase, only_intx_can_be_masked_but_all_unmasked);
+	tcase_add_test(tcase, an_empty_index_follows_the_policy);
+	tcase_add_test(tcase, loopback_triggers);
+	tcase_add_test(tcase, intx_is_a_level);
+	tcase_add_test(tcase, a_line_that_was_up_fires_when_armed);
+	tcase_add_test(tcase, a_held_line_waits);
+	tcase_add_test(tcase, held_messages_are_pending_then_come_once);
+	tcase_add_test(tcase, turning_off_forgets_messages_reset_the_line);
+	tcase_add_test(tcase, a_disconnect_disarms_and_unmasks);
+	tcase_add_test(tcase, counts_may_change);
+	tcase_add_test(tcase, raising_races_with_arming);
+	tcase_add_test(tcase, out_of_memory);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,571 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-region.c - regions: what may be declared, where accesses go, what GET_REGION_INFO says.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../lib/leaks.h"
+#include "base/os.h"
+#include "../../lib/os_fault.h"
+#include "policy.h"
+#include "device/region.h"
+#include "wire.h"
+
+#define RW (VFU_REGION_READ | VFU_REGION_WRITE)
+#define PAGE 4096
+
+static struct vfui_regions regions;
+static struct vfu_err err;
+
+static void setup(void)
+{
+	vfui_regions_init(&regions);
+}
+
+static void teardown(void)
+{
+	vfui_regions_fini(&regions);
+}
+
+static int set(unsigned index, struct vfu_region def)
+{
+	return vfui_region_set(&regions, index, &def, &err);
+}
+
+static int set_plain(unsigned index, uint64_t size)
+{
+	return set(index, (struct vfu_region){.size = size, .flags = RW, .fd = -1});
+}
+
+static int file(uint64_t size)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+static int access_region(unsigned index, uint64_t offset, void *data, uint32_t count, bool is_write)
+{
+	struct vfu_access access = {.offset = offset,
+				    .data = data,
+				    .count = count,
+				    .region = (uint8_t)index,
+				    .is_write = is_write};
+
+	return vfui_region_access(&regions, (struct vfu_request *)&regions, &access);
+}
+
+/* Notes what it was asked. */
+struct seen {
+	uint64_t offset;
+	uint32_t count;
+	bool is_write, had_request;
+	char name;
+};
+
+static struct seen seen[16];
+static unsigned nseen;
+static int answer;
+
+static int note(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	seen[nseen++] = (struct seen){access->offset, access->count, access->is_write, req != NULL,
+				      *(char *)user};
+	if (!access->is_write)
+		memset(access->data, *(char *)user, access->count);
+	return answer;
+}
+
+START_TEST(plain_memory_reads_and_writes)
+{
+	uint8_t data[64], *memory;
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	memory = vfui_region_memory(&regions, 0);
+	for (uint32_t count = 1; count <= 16; count++) {
+		for (unsigned skew = 0; skew < 8; skew++) {
+			memset(data, 0, sizeof(data));
+			memset(data + skew, 0xa0 + (int)count, count);
+			ck_assert_int_eq(access_region(0, 100 + skew, data + skew, count, true), 0);
+			ck_assert_int_eq(memcmp(memory + 100 + skew, data + skew, count), 0);
+			memset(data, 0, sizeof(data));
+			ck_assert_int_eq(access_region(0, 100 + skew, data + 3, count, false), 0);
+			ck_assert_int_eq(memcmp(memory + 100 + skew, data + 3, count), 0);
+			ck_assert_int_eq(data[3 + count], 0);
+		}
+	}
+	ck_assert_ptr_null(vfui_region_memory(&regions, 1));
+	ck_assert_ptr_null(vfui_region_memory(&regions, 9));
+}
+END_TEST
+
+START_TEST(accesses_stay_inside)
+{
+	uint8_t data[8];
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	ck_assert_int_eq(access_region(0, PAGE - 4, data, 4, false), 0);
+	ck_assert_int_eq(access_region(0, PAGE - 3, data, 4, false), -EINVAL);
+	ck_assert_int_eq(access_region(0, PAGE, data, 1, false), -EINVAL);
+	ck_assert_int_eq(access_region(0, UINT64_MAX, data, 2, true), -EINVAL);
+	ck_assert_int_eq(access_region(0, UINT64_MAX - 3, data, 4, true), -EINVAL);
+	ck_assert_int_eq(access_region(1, 0, data, 1, false), -EINVAL);
+	ck_assert_int_eq(access_region(9, 0, data, 1, false), -EINVAL);
+	ck_assert_int_eq(access_region(255, 0, data, 1, false), -EINVAL);
+	ck_assert_int_eq(access_region(0, PAGE, data, 0, false), 0);
+	ck_assert_int_eq(access_region(0, PAGE + 1, data, 0, false), -EINVAL);
+}
+END_TEST
+
+START_TEST(flags_are_permissions)
+{
+	uint8_t data[4] = {0};
+
+	ck_assert_int_eq(
+		set(0, (struct vfu_region){.size = PAGE, .flags = VFU_REGION_READ, .fd = -1}), 0);
+	ck_assert_int_eq(
+		set(1, (struct vfu_region){.size = PAGE, .flags = VFU_REGION_WRITE, .fd = -1}), 0);
+	ck_assert_int_eq(access_region(0, 0, data, 4, true), -EACCES);
+	ck_assert_int_eq(access_region(0, 0, data, 4, false), 0);
+	ck_assert_int_eq(access_region(1, 0, data, 4, false), -EACCES);
+	ck_assert_int_eq(access_region(1, 0, data, 4, true), 0);
+	ck_assert_int_eq(set(2, (struct vfu_region){.size = PAGE, .flags = 16, .fd = -1}), -EINVAL);
+}
+END_TEST
+
+START_TEST(bars_have_sizes_that_registers_can_say)
+{
+	static const struct {
+		unsigned index;
+		uint64_t size;
+		uint32_t bar_flags;
+		int rc;
+	} cases[] = {
+		{0, 16, 0, 0},
+		{0, 8, 0, -EINVAL},
+		{0, 24, 0, -EINVAL},
+		{0, 1ull << 31, 0, 0},
+		{0, 1ull << 32, 0, -EINVAL},
+		{0, 1ull << 32, VFU_BAR_64, 0},
+		{0, 1ull << 63, VFU_BAR_64 | VFU_BAR_PREFETCH, 0},
+		{0, (1ull << 63) + 1, VFU_BAR_64, -EINVAL},
+		{0, UINT64_MAX, VFU_BAR_64, -EINVAL},
+		{5, 4096, VFU_BAR_64, -EINVAL},
+		{0, 4, VFU_BAR_IO, 0},
+		{0, 2, VFU_BAR_IO, -EINVAL},
+		{0, 4096, VFU_BAR_IO | VFU_BAR_64, -EINVAL},
+		{0, 4096, 8, -EINVAL},
+		{VFU_REGION_ROM, 2048, 0, 0},
+		{VFU_REGION_ROM, 1024, 0, -EINVAL},
+		{VFU_REGION_ROM, 1 << 24, 0, 0},
+		{VFU_REGION_ROM, 1 << 25, 0, -EINVAL},
+		{VFU_REGION_ROM, 4096, VFU_BAR_IO, -EINVAL},
+		{VFU_REGION_CONFIG, 256, 0, 0},
+		{VFU_REGION_CONFIG, 4096, 0, 0},
+		{VFU_REGION_CONFIG, 512, 0, -EINVAL},
+		{VFU_REGION_VGA, 0xc0000, 0, 0},
+		{VFU_REGIONS, 4096, 0, -EINVAL},
+		{UINT32_MAX, 4096, 0, -EINVAL},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int rc = set(cases[i].index, (struct vfu_region){.size = cases[i].size,
+								 .flags = RW,
+								 .bar_flags = cases[i].bar_flags,
+								 .access = note,
+								 .user = (void *)"x",
+								 .fd = -1});
+
+		ck_assert_msg(rc == cases[i].rc, "case %u: %d", i, rc);
+		if (!rc)
+			ck_assert_int_eq(set_plain(cases[i].index, 0), 0);
+	}
+	/* Without a callback region 7 would not be configuration space. */
+	ck_assert_int_eq(set_plain(VFU_REGION_CONFIG, 256), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_64_bit_bar_takes_two)
+{
+	struct vfu_region wide = {.size = PAGE, .flags = RW, .bar_flags = VFU_BAR_64, .fd = -1};
+
+	ck_assert_int_eq(set(2, wide), 0);
+	ck_assert_int_eq(set_plain(3, PAGE), -EINVAL);
+	ck_assert_int_eq(set(1, wide), -EINVAL);
+	ck_assert_int_eq(set_plain(4, PAGE), 0);
+	ck_assert_int_eq(set_plain(2, PAGE), 0);
+	ck_assert_int_eq(set_plain(3, PAGE), 0);
+}
+END_TEST
+
+START_TEST(handlers_take_their_ranges)
+{
+	uint8_t data[64];
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	memset(vfui_region_memory(&regions, 0), '.', PAGE);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 16, 4, note, (void *)"a", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 24, 8, note, (void *)"c", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 20, 4, note, (void *)"b", &err), 0);
+	/* In the middle of one: whole, with its request. */
+	nseen = 0;
+	ck_assert_int_eq(access_region(0, 26, data, 2, false), 0);
+	ck_assert_uint_eq(nseen, 1);
+	ck_assert(seen[0].had_request && seen[0].offset == 26 && seen[0].count == 2);
+	/* Over all of them. */
+	nseen = 0;
+	ck_assert_int_eq(access_region(0, 14, data, 22, false), 0);
+	ck_assert_int_eq(memcmp(data, "..aaaabbbbcccccccc....", 22), 0);
+	ck_assert_uint_eq(nseen, 3);
+	ck_assert(!seen[0].had_request && seen[1].offset == 20 && seen[2].count == 8);
+	/* None. */
+	nseen = 0;
+	ck_assert_int_eq(access_region(0, 32, data, 4, true), 0);
+	ck_assert_uint_eq(nseen, 0);
+}
+END_TEST
+
+START_TEST(handlers_are_set_replaced_dropped)
+{
+	uint8_t data[4];
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, PAGE + 1, note, (void *)"a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, UINT64_MAX, note, (void *)"a",
+						 &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 0, note, (void *)"a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 9, 8, 4, note, (void *)"a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 1, 8, 4, note, (void *)"a", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, 16, NULL, NULL, &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 4, note, (void *)"a", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 4, note, (void *)"b", &err), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 4, 8, note, (void *)"c", &err),
+			 -EEXIST);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 10, 8, note, (void *)"c", &err),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 10, 1, NULL, NULL, &err), -EINVAL);
+	ck_assert_int_eq(access_region(0, 8, data, 4, false), 0);
+	ck_assert_int_eq(data[0], 'b');
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, PAGE, NULL, NULL, &err), 0);
+	ck_assert_int_eq(access_region(0, 8, data, 4, false), 0);
+	ck_assert_int_eq(data[0], 0);
+}
+END_TEST
+
+START_TEST(thousands_of_handlers)
+{
+	char data;
+
+	ck_assert_int_eq(set_plain(0, 1 << 16), 0);
+	for (unsigned i = 0; i < 4000; i++) {
+		uint64_t at = i * 7919u % 4000 * 16;
+
+		ck_assert_int_eq(vfui_region_set_handler(&regions, 0, at, 8, note,
+							 (void *)(i & 1 ? "o" : "e"), &err),
+				 0);
+	}
+	for (unsigned i = 0; i < 4000; i++) {
+		uint64_t at = i * 7919u % 4000 * 16;
+
+		nseen = 0;
+		ck_assert_int_eq(access_region(0, at + 7, &data, 1, false), 0);
+		ck_assert_int_eq(data, i & 1 ? 'o' : 'e');
+		ck_assert_int_eq(access_region(0, at + 8, &data, 1, false), 0);
+		ck_assert_int_eq(data, 0);
+	}
+}
+END_TEST
+
+START_TEST(answers_of_callbacks_come_through)
+{
+	uint8_t data[8];
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 4, 4, note, (void *)"a", &err), 0);
+	answer = VFU_LATER;
+	nseen = 0;
+	ck_assert_int_eq(access_region(0, 4, data, 4, false), VFU_LATER);
+	/* Part of an access can not be answered later. */
+	ck_assert_int_eq(access_region(0, 0, data, 8, false), -EIO);
+	answer = -EPERM;
+	ck_assert_int_eq(access_region(0, 4, data, 4, true), -EPERM);
+	ck_assert_int_eq(access_region(0, 2, data, 4, true), -EPERM);
+	answer = 0;
+}
+END_TEST
+
+static int replace_region(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user;
+	(void)req;
+	(void)access;
+	return set_plain(0, 16);
+}
+
+START_TEST(a_handler_may_replace_its_region)
+{
+	uint8_t data[64];
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 8, 8, replace_region, NULL, &err), 0);
+	ck_assert_int_eq(access_region(0, 0, data, 64, false), -EINVAL);
+	ck_assert_int_eq(access_region(0, 0, data, 16, false), 0);
+}
+END_TEST
+
+START_TEST(files_are_looked_at)
+{
+	struct vfu_area bad[] = {{0, PAGE}, {100, PAGE}}, order[] = {{PAGE, PAGE}, {0, PAGE}};
+	struct vfu_area over[] = {{0, 2 * PAGE}, {PAGE, PAGE}}, beyond[] = {{3 * PAGE, 2 * PAGE}};
+	struct vfu_area empty[] = {{0, 0}}, wrap[] = {{UINT64_MAX - PAGE + 1, 2 * PAGE}};
+	struct {
+		const struct vfu_area *areas;
+		unsigned n;
+	} lists[] = {{bad, 2},   {order, 2}, {over, 2}, {beyond, 1},
+		     {empty, 1}, {wrap, 1},  {NULL, 1}, {bad, 1 << 20}};
+	struct vfu_region def = {.size = 4 * PAGE, .flags = RW | VFU_REGION_MMAP};
+	unsigned i;
+
+	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		def.fd = file(4 * PAGE);
+		def.areas = lists[i].areas;
+		def.nareas = lists[i].n;
+		ck_assert_int_eq(set(2, def), -EINVAL);
+	}
+	def.areas = NULL;
+	def.nareas = 0;
+	def.fd = file(4 * PAGE - 1);
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	def.fd = file(8 * PAGE);
+	def.fd_offset = 5 * PAGE;
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	def.fd = file(8 * PAGE);
+	def.fd_offset = 100;
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	def.fd = -1;
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	def.fd = 12345;
+	def.fd_offset = 0;
+	ck_assert_int_eq(set(2, def), -EBADF);
+	def.fd = file(8 * PAGE);
+	def.fd_offset = 4 * PAGE;
+	ck_assert_int_eq(set(2, def), 0);
+}
+END_TEST
+
+START_TEST(a_file_is_the_memory)
+{
+	struct vfu_region def = {
+		.size = 2 * PAGE, .flags = RW | VFU_REGION_MMAP, .fd_offset = PAGE};
+	uint32_t word = 0x12345678;
+	int fd = file(4 * PAGE);
+	uint8_t *mine = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	def.fd = dup(fd);
+	ck_assert_int_eq(set(2, def), 0);
+	ck_assert_int_eq(access_region(2, PAGE, &word, 4, true), 0);
+	ck_assert_int_eq(memcmp(mine + 2 * PAGE, &word, 4), 0);
+	mine[PAGE] = 77;
+	ck_assert_int_eq(((uint8_t *)vfui_region_memory(&regions, 2))[0], 77);
+	munmap(mine, 4 * PAGE);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_failed_change_changes_nothing)
+{
+	uint8_t data = 5;
+
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	ck_assert_int_eq(access_region(0, 0, &data, 1, true), 0);
+	ck_assert_int_eq(set_plain(0, PAGE + 1), -EINVAL);
+	data = 0;
+	ck_assert_int_eq(access_region(0, 0, &data, 1, false), 0);
+	ck_assert_int_eq(data, 5);
+	ck_assert_int_eq(
+		set(1, (struct vfu_region){.size = 1ull << 63, .bar_flags = VFU_BAR_64, .fd = -1}),
+		-ENOMEM);
+}
+END_TEST
+
+/* ---- GET_REGION_INFO --------------------------------------------------------------------------- */
+
+static struct vfui_region_reply info(unsigned index, uint32_t argsz, uint8_t short_info)
+{
+	struct vfui_policy policy = {.short_region_info = short_info};
+	struct vfui_region_reply reply;
+
+	ck_assert_int_eq(vfui_region_info(&regions, index, argsz, &policy, &reply), 0);
+	return reply;
+}
+
+START_TEST(info_of_plain_regions)
+{
+	struct vfu_wire_get_region_info_reply head;
+	struct vfui_policy policy = {0};
+	struct vfui_region_reply reply;
+
+	ck_assert_int_eq(set_plain(1, PAGE), 0);
+	for (uint32_t argsz = 32; argsz; argsz *= 4) {
+		reply = info(1, argsz, 0);
+		memcpy(&head, reply.payload, sizeof(head));
+		ck_assert_uint_eq(reply.len, 32);
+		ck_assert_int_eq(reply.fd, -1);
+		ck_assert_uint_eq(head.argsz, 32);
+		ck_assert_uint_eq(head.flags, 3);
+		ck_assert_uint_eq(head.index, 1);
+		ck_assert_uint_eq(head.cap_offset, 0);
+		ck_assert_uint_eq(head.size, PAGE);
+		ck_assert_uint_eq(head.offset, 0);
+		vfui_os_free(reply.payload);
+	}
+	/* One that is not there: size 0, no error. */
+	reply = info(5, 32, 0);
+	memcpy(&head, reply.payload, sizeof(head));
+	ck_assert_uint_eq(head.size, 0);
+	ck_assert_uint_eq(head.flags, 0);
+	vfui_os_free(reply.payload);
+	ck_assert_int_eq(vfui_region_info(&regions, 1, 31, &policy, &reply), -EINVAL);
+	ck_assert_int_eq(vfui_region_info(&regions, 9, 32, &policy, &reply), -EINVAL);
+	ck_assert_int_eq(vfui_region_info(&regions, UINT32_MAX, 32, &policy, &reply), -EINVAL);
+}
+END_TEST
+
+START_TEST(info_of_sparse_regions)
+{
+	static const struct vfu_area areas[] = {{0, PAGE}, {3 * PAGE, PAGE}};
+	struct vfu_region def = {.size = 4 * PAGE,
+				 .flags = RW | VFU_REGION_MMAP,
+				 .fd_offset = PAGE,
+				 .areas = areas,
+				 .nareas = 2};
+	static const struct {
+		uint32_t argsz;
+		uint8_t policy;
+		size_t len;
+		uint32_t flags, cap_offset;
+	} cases[] = {
+		{32, VFUI_SHORT_REGION_INFO_CAPS_CLEAR, 32, 7, 0},
+		{79, VFUI_SHORT_REGION_INFO_CAPS_CLEAR, 32, 7, 0},
+		{32, VFUI_SHORT_REGION_INFO_CAPS_OFFSET, 32, 15, 32},
+		{80, VFUI_SHORT_REGION_INFO_CAPS_CLEAR, 80, 15, 32},
+		{4096, VFUI_SHORT_REGION_INFO_CAPS_OFFSET, 80, 15, 32},
+	};
+	static const uint64_t tail[] = {0x10001, 2, 0, PAGE, 3 * PAGE, PAGE};
+
+	def.fd = file(8 * PAGE);
+	ck_assert_int_eq(set(2, def), 0);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct vfui_region_reply reply = info(2, cases[i].argsz, cases[i].policy);
+		struct vfu_wire_get_region_info_reply head;
+
+		memcpy(&head, reply.payload, sizeof(head));
+		ck_assert_uint_eq(reply.len, cases[i].len);
+		ck_assert_int_eq(reply.fd, def.fd);
+		ck_assert_uint_eq(head.argsz, 80);
+		ck_assert_uint_eq(head.flags, cases[i].flags);
+		ck_assert_uint_eq(head.cap_offset, cases[i].cap_offset);
+		ck_assert_uint_eq(head.offset, PAGE);
+		if (reply.len > 32)
+			ck_assert_int_eq(memcmp((uint8_t *)reply.payload + 32, tail, sizeof(tail)),
+					 0);
+		vfui_os_free(reply.payload);
+	}
+}
+END_TEST
+
+static int replace_sparse(void)
+{
+	static const struct vfu_area areas[] = {{0, PAGE}};
+	struct vfu_region def = {
+		.size = 4 * PAGE, .flags = RW | VFU_REGION_MMAP, .areas = areas, .nareas = 1};
+
+	def.fd = file(4 * PAGE);
+	return set(2, def);
+}
+
+static int replace_plain(void)
+{
+	return set_plain(0, PAGE);
+}
+
+static int add_handler(void)
+{
+	return vfui_region_set_handler(&regions, 0, 0, 4, note, (void *)"a", &err);
+}
+
+static int ask_info(void)
+{
+	struct vfui_policy policy = {0};
+	struct vfui_region_reply reply;
+	int rc = vfui_region_info(&regions, 2, 4096, &policy, &reply);
+
+	if (!rc)
+		vfui_os_free(reply.payload);
+	return rc;
+}
+
+START_TEST(out_of_memory)
+{
+	struct vfu_region def = {.size = PAGE, .flags = VFU_REGION_READ};
+
+	fault_each_alloc(replace_plain);
+	fault_each_alloc(replace_sparse);
+	fault_each_alloc(add_handler);
+	fault_each_alloc(ask_info);
+	/* A failed map, and one that may only be read. */
+	def.fd = file(PAGE);
+	fault_fail(FAULT_MMAP, 1, EAGAIN);
+	ck_assert_int_eq(set(3, def), -EAGAIN);
+	def.fd = file(PAGE);
+	fault_fail(FAULT_MMAP, 1, EACCES);
+	ck_assert_int_eq(set(3, def), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("region");
+	TCase *tcase = tcase_create("region");
+	SRunner *runner;
+	int failed;
+
+	leaks_watch(tcase);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, plain_memory_reads_and_writes);
+	tcase_add_test(tcase, accesses_stay_inside);
+	tcase_add_test(tcase, flags_are_permissions);
+	tcase_add_test(tcase, bars_have_sizes_that_registers_can_say);
+	tcase_add_test(tcase, a_64_bit_bar_takes_two);
+	tcase_add_test(tcase, handlers_take_their_ranges);
+	tcase_add_test(tcase, handlers_are_set_replaced_dropped);
+	tcase_add_test(tcase, thousands_of_handlers);
+	tcase_add_test(tcase, answers_of_callbacks_come_through);
+	tcase_add_test(tcase, a_handler_may_replace_its_region);
+	tcase_add_test(tcase, files_are_looked_at);
+	tcase_add_test(tcase, a_file_is_the_memory);
+	tcase_add_test(tcase, a_failed_change_changes_nothing);
+	tcase_add_test(tcase, info_of_plain_regions);
+	tcase_add_test(tcase, info_of_sparse_regions);
+	tcase_add_test(tcase, out_of_memory);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,636 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-connections.c - listener, clients one after another, the loop, event loops, hostile bytes.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../lib/rig.h"
+
+static struct rig rig;
+static char dir[] = "/tmp/test-connections-XXXXXX";
+static char path[64];
+
+static void setup(void)
+{
+	rig_open(&rig);
+	strcpy(dir + strlen(dir) - 6, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+}
+
+static void teardown(void)
+{
+	rig_close(&rig);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static void listen_here(void)
+{
+	ck_assert_int_eq(vfu_server_listen(rig.srv, path), 0);
+}
+
+static void greet(int sock)
+{
+	struct raw_msg *msg = malloc(sizeof(*msg));
+
+	raw_send(sock, 1, 1, 0, "\0\0\0\0", 4, NULL, 0);
+	ck_assert_int_eq(raw_recv(sock, msg, 5000), 1);
+	ck_assert_uint_eq(msg->flags, RAW_REPLY);
+	free(msg);
+}
+
+static void greet_pumped(int sock)
+{
+	raw_send(sock, 1, 1, 0, "\0\0\0\0", 4, NULL, 0);
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(sock, rig.msg, 0), 1);
+	ck_assert_uint_eq(rig.msg->flags, RAW_REPLY);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- the listener ---- */
+
+START_TEST(clients_one_after_another)
+{
+	static const struct rig_map map = {
+		.argsz = 32, .flags = 3, .address = 0x4000, .size = 4096};
+	unsigned i;
+	int sock;
+
+	listen_here();
+	ck_assert_int_eq(vfu_server_process(rig.srv, 0), 0);
+	ck_assert_int_ge(vfu_server_listen_fd(rig.srv), 0);
+	for (i = 0; i < 20; i++) {
+		sock = raw_connect(path);
+		rig_pump(&rig);
+		greet_pumped(sock);
+		rig.sock = sock;
+		/* What the device has stays, what the client brought goes. */
+		ck_assert_uint_eq(rig_read(&rig, 1, 0, 4), 0);
+		ck_assert_uint_eq(raw_u32(rig.msg, 16), i);
+		ck_assert_uint_eq(rig_write(&rig, 1, 0, 4, i + 1), 0);
+		ck_assert_uint_eq(rig_call(&rig, 2, &map, sizeof(map)), 0);
+		/* The next connects before the server has seen the end of this one. */
+		close(sock);
+		rig.sock = -1;
+	}
+}
+END_TEST
+
+START_TEST(second_client_refused)
+{
+	int first, second;
+
+	listen_here();
+	first = raw_connect(path);
+	rig_pump(&rig);
+	greet_pumped(first);
+	second = raw_connect(path);
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(second, rig.msg, 0), 0);
+	close(second);
+	rig.sock = first;
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+}
+END_TEST
+
+START_TEST(addresses)
+{
+	struct vfu_device *dev = vfu_device_new();
+	struct vfu_server *other = vfu_server_new(dev);
+	char address[80];
+	struct vfu_err err;
+
+	snprintf(address, sizeof(address), "unix:%s", path);
+	ck_assert_int_eq(vfu_server_listen(rig.srv, address), 0);
+	ck_assert_int_eq(vfu_server_listen(other, path), -EADDRINUSE);
+	vfu_server_err(other, &err);
+	ck_assert_int_eq(err.code, -EADDRINUSE);
+	ck_assert_int_eq(vfu_server_listen(rig.srv, path), -EISCONN);
+	ck_assert_int_eq(vfu_server_listen(other, "/nonexistent/dir/s"), -ENOENT);
+	vfu_server_free(other);
+	vfu_device_free(dev);
+	ck_assert_int_eq(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(stale_socket_is_replaced)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	close(fd);
+	listen_here();
+	close(raw_connect(path));
+}
+END_TEST
+
+static int listener(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	return fd;
+}
+
+START_TEST(inherited)
+{
+	int fds[2];
+
+	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, listener()), 0);
+	rig.sock = raw_connect(path);
+	rig_pump(&rig);
+	greet_pumped(rig.sock);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, fds[1]), -EBUSY);
+	close(fds[0]);
+	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, rig_memfd(1)), -ENOTSOCK);
+	unlink(path);
+}
+END_TEST
+
+START_TEST(inherited_connection)
+{
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, fds[1]), 0);
+	rig.sock = fds[0];
+	greet_pumped(fds[0]);
+}
+END_TEST
+
+/* ---- the loop ---- */
+
+static void *run(void *arg)
+{
+	int *rc = arg;
+
+	*rc = vfu_server_run(rig.srv);
+	return NULL;
+}
+
+START_TEST(run_serves_and_stops)
+{
+	pthread_t thread;
+	int rc = -1, first, second, i;
+	uint64_t start;
+	struct raw_msg *msg = malloc(sizeof(*msg));
+
+	listen_here();
+	pthread_create(&thread, NULL, run, &rc);
+	for (i = 0; i < 3; i++) {
+		first = raw_connect(path);
+		greet(first);
+		/* Refused while the loop sleeps on the first. */
+		start = now_ms();
+		second = raw_connect(path);
+		ck_assert_int_eq(raw_recv(second, msg, 2000), 0);
+		ck_assert_uint_lt(now_ms() - start, 500);
+		close(second);
+		close(first);
+	}
+	first = raw_connect(path);
+	greet(first);
+	start = now_ms();
+	vfu_server_stop(rig.srv);
+	pthread_join(thread, NULL);
+	ck_assert_uint_lt(now_ms() - start, 500);
+	ck_assert_int_eq(rc, 0);
+	close(first);
+	free(msg);
+}
+END_TEST
+
+static atomic_bool over;
+
+static void *disconnect_often(void *arg)
+{
+	struct vfu_stats stats;
+
+	(void)arg;
+	while (!atomic_load(&over)) {
+		vfu_server_disconnect(rig.srv);
+		vfu_server_stats(rig.srv, &stats);
+	}
+	return NULL;
+}
+
+/* Connections come and are ended by a thread that is not the owner. */
+START_TEST(disconnected_by_another_thread)
+{
+	pthread_t owner, other;
+	struct vfu_stats stats;
+	char byte;
+	int rc = -1, sock, i;
+
+	atomic_store(&over, false);
+	listen_here();
+	pthread_create(&owner, NULL, run, &rc);
+	pthread_create(&other, NULL, disconnect_often, NULL);
+	for (i = 0; i < 300; i++) {
+		sock = raw_connect(path);
+		send(sock, "\1\0\1\0\24\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20, MSG_NOSIGNAL);
+		while (recv(sock, &byte, 1, 0) > 0)
+			;
+		close(sock);
+	}
+	atomic_store(&over, true);
+	pthread_join(other, NULL);
+	vfu_server_stop(rig.srv);
+	pthread_join(owner, NULL);
+	ck_assert_int_eq(rc, 0);
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.violations, 0);
+}
+END_TEST
+
+/* A stream of requests must not keep the listener waiting either. */
+START_TEST(run_refuses_a_second_client_under_load)
+{
+	static const struct rig_access read = {.count = 4};
+	pthread_t thread;
+	int rc = -1, first, second;
+	uint64_t start;
+	struct raw_msg *msg = malloc(sizeof(*msg));
+	struct pollfd pfd;
+
+	listen_here();
+	pthread_create(&thread, NULL, run, &rc);
+	first = raw_connect(path);
+	greet(first);
+	second = raw_connect(path);
+	pfd = (struct pollfd){.fd = second, .events = POLLIN};
+	start = now_ms();
+	while (!poll(&pfd, 1, 0) && now_ms() - start < 2000) {
+		raw_send(first, 1, 9, 0, &read, 16, NULL, 0);
+		ck_assert_int_eq(raw_recv(first, msg, 2000), 1);
+	}
+	ck_assert_uint_lt(now_ms() - start, 500);
+	ck_assert_int_eq(raw_recv(second, msg, 0), 0);
+	vfu_server_stop(rig.srv);
+	pthread_join(thread, NULL);
+	close(first);
+	close(second);
+	free(msg);
+}
+END_TEST
+
+START_TEST(run_ends_with_its_only_client)
+{
+	rig_connect(&rig);
+	close(rig.sock);
+	rig.sock = -1;
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	ck_assert_int_eq(vfu_server_process(rig.srv, 0), -ENOTCONN);
+}
+END_TEST
+
+static void on_alarm(int signum)
+{
+	(void)signum;
+	vfu_server_stop(rig.srv);
+}
+
+static void set_alarm(void (*handler)(int))
+{
+	const struct sigaction action = {.sa_handler = handler};
+	const struct itimerval timer = {.it_value = {.tv_usec = 50000}};
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+START_TEST(stop_in_a_signal_handler)
+{
+	uint64_t start = now_ms();
+
+	if (_i)
+		rig_connect(&rig);
+	else
+		listen_here();
+	set_alarm(on_alarm);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	ck_assert_uint_lt(now_ms() - start, 400);
+}
+END_TEST
+
+static void ignore_alarm(int signum)
+{
+	(void)signum;
+}
+
+START_TEST(interruptible)
+{
+	vfu_server_set_interruptible(rig.srv, true);
+	if (_i)
+		rig_connect(&rig);
+	else
+		listen_here();
+	set_alarm(ignore_alarm);
+	ck_assert_int_eq(vfu_server_run(rig.srv), -EINTR);
+	vfu_server_stop(rig.srv);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+}
+END_TEST
+
+static struct vfu_request *_Atomic later;
+
+static int defer_all(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)access;
+	later = vfu_request_defer(req);
+	return VFU_LATER;
+}
+
+static void *run_script(void *arg)
+{
+	struct raw_msg *msg = malloc(sizeof(*msg));
+	const struct rig_access write = {.count = 4};
+
+	(void)arg;
+	/* A posted write that is answered by this thread lets the loop go on. */
+	raw_send(rig.sock, 1, 10, RAW_NO_REPLY, &write, 20, NULL, 0);
+	raw_send(rig.sock, 2, 5, 0,
+		 "\40\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32, NULL, 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 100), -1);
+	vfu_request_done(later, 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 200), 1);
+	ck_assert_uint_eq(msg->id, 2);
+	vfu_server_stop(rig.srv);
+	free(msg);
+	return NULL;
+}
+
+START_TEST(run_is_woken_by_other_threads)
+{
+	pthread_t thread;
+
+	rig_connect(&rig);
+	rig.bar0 = defer_all;
+	pthread_create(&thread, NULL, run_script, NULL);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(epoll_descriptor)
+{
+	struct epoll_event event;
+	int fd = vfu_server_fd(rig.srv), i, sock;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(vfu_server_fd(rig.srv), fd);
+	listen_here();
+	for (i = 0; i < 3; i++) {
+		rig_pump(&rig);
+		ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 0);
+		sock = raw_connect(path);
+		ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 1);
+		rig_pump(&rig);
+		ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 0);
+		raw_send(sock, 1, 1, 0, "\0\0\0\0", 4, NULL, 0);
+		ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 1);
+		rig_pump(&rig);
+		ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 0);
+		close(sock);
+		ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 1);
+	}
+	rig_pump(&rig);
+	vfu_server_stop(rig.srv);
+	ck_assert_int_eq(epoll_wait(fd, &event, 1, 0), 1);
+}
+END_TEST
+
+START_TEST(a_child_may_only_free)
+{
+	int status;
+	pid_t pid;
+
+	rig_connect(&rig);
+	pid = fork();
+	if (!pid) {
+		bool ok = vfu_server_process(rig.srv, 0) == -EOWNERDEAD &&
+			  vfu_server_run(rig.srv) == -EOWNERDEAD &&
+			  vfu_server_listen(rig.srv, path) == -EOWNERDEAD;
+
+		vfu_server_free(rig.srv);
+		ok = ok && vfu_device_free(rig.dev) == 0;
+		_exit(ok ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+}
+END_TEST
+
+/* ---- hostile bytes ---- */
+
+static const struct {
+	const char *what;
+	uint32_t header[4]; /* id and command, size, flags, error */
+	bool survives;
+} headers[] = {
+	{"size 0", {4 << 16, 0, 0, 0}, false},
+	{"size 15", {4 << 16, 15, 0, 0}, false},
+	{"size 4 GiB", {4 << 16, UINT32_MAX, 0, 0}, false},
+	{"size 32 MiB", {10 << 16, 32 << 20, 0, 0}, false},
+	{"type 2", {13 << 16, 16, 2, 0}, false},
+	{"type 15", {13 << 16, 16, 15, 0}, false},
+	{"a reply", {13 << 16, 16, 1, 0}, true},
+	{"an error reply", {11 << 16, 16, 0x21, 22}, true},
+	{"error bit", {13 << 16, 16, 0x20, 22}, true},
+	{"unknown bits", {13 << 16, 16, 0xffffffc0, 7}, true},
+};
+
+START_TEST(odd_headers)
+{
+	uint16_t id;
+
+	rig_connect(&rig);
+	ck_assert_uint_eq(raw_send_bytes(rig.sock, headers[_i].header, 16), 16);
+	rig_pump(&rig);
+	if (!headers[_i].survives) {
+		rig_gone(&rig);
+		rig_connect(&rig);
+	} else if (headers[_i].header[0] >> 16 == 13 && headers[_i].header[2] != 1) {
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+	}
+	id = rig_send_read(&rig, 0, 0, 4);
+	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+}
+END_TEST
+
+START_TEST(cut_anywhere)
+{
+	static const uint8_t whole[16 + 32] = {7, 0, 5, 0, 48, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 32};
+	unsigned cut;
+
+	for (cut = 1; cut < sizeof(whole); cut++) {
+		rig_connect(&rig);
+		raw_send_bytes(rig.sock, whole, cut);
+		rig_silence(&rig);
+		if (cut % 2) {
+			rig_hang_up(&rig);
+			continue;
+		}
+		raw_send_bytes(rig.sock, whole + cut, sizeof(whole) - cut);
+		ck_assert_uint_eq(rig_reply(&rig, 7, 5), 0);
+		rig_hang_up(&rig);
+	}
+}
+END_TEST
+
+START_TEST(too_many_descriptors)
+{
+	int fds[40];
+	unsigned i;
+
+	rig_connect(&rig);
+	for (i = 0; i < 40; i++)
+		fds[i] = dup(rig.sock);
+	raw_send(rig.sock, 1, 8, 0, "x", 1, fds, 40);
+	for (i = 0; i < 40; i++)
+		close(fds[i]);
+	rig_pump(&rig);
+	/* An error or the end of the connection; rig_close looks for leaks. */
+	if (vfu_server_conn_fd(rig.srv) < 0) {
+		close(rig.sock);
+		rig_connect(&rig);
+	} else {
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+	}
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+}
+END_TEST
+
+static void answer_all(void)
+{
+	while (rig.sock >= 0 && raw_recv(rig.sock, rig.msg, 0) == 1)
+		raw_close_fds(rig.msg);
+}
+
+/* Messages of which some bytes are anything. What survives is up to the server, but it must. */
+START_TEST(mutated_messages)
+{
+	static uint8_t bytes[128];
+	static const uint16_t sizes[20] = {0,  4,  32, 24, 16, 32, 16, 16, 24, 16,
+					   24, 16, 20, 0,  16, 32, 16, 8,  16, 24};
+	unsigned round, i, command;
+	uint32_t size;
+
+	srandom(20261122u + (unsigned)_i);
+	for (round = 0; round < 1500; round++) {
+		if (vfu_server_conn_fd(rig.srv) < 0) {
+			if (rig.sock >= 0)
+				close(rig.sock);
+			rig_connect(&rig);
+		}
+		memset(bytes, 0, sizeof(bytes));
+		command = (unsigned)random() % 20;
+		size = RAW_HEADER + sizes[command] + (random() % 8 ? 0 : (uint32_t)random() % 48);
+		bytes[2] = (uint8_t)command;
+		memcpy(bytes + 4, &size, 4);
+		bytes[8] = random() % 4 ? 0 : 0x10;
+		bytes[16] = (uint8_t)(size - RAW_HEADER);
+		for (i = 0; i < (unsigned)random() % 6; i++)
+			bytes[16 + (unsigned)random() % 32] =
+				(uint8_t)(random() % 2 ? random() % 8 : random());
+		if (random() % 50 == 0)
+			bytes[(unsigned)random() % 16] = (uint8_t)random();
+		raw_send_bytes(rig.sock, bytes, size);
+		rig_pump(&rig);
+		answer_all();
+	}
+}
+END_TEST
+
+START_TEST(random_bytes)
+{
+	static uint8_t bytes[512];
+	unsigned round, i;
+
+	srandom(4711u + (unsigned)_i);
+	for (round = 0; round < 200; round++) {
+		rig_connect(&rig);
+		for (i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)random();
+		raw_send_bytes(rig.sock, bytes, sizeof(bytes));
+		rig_pump(&rig);
+		answer_all();
+		rig_hang_up(&rig);
+	}
+}
+END_TEST
+
+#define ADD(test) tcase_add_test(tcase, test)
+
+int main(void)
+{
+	Suite *suite = suite_create("connections");
+	TCase *tcase = tcase_create("connections");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	ADD(clients_one_after_another);
+	ADD(second_client_refused);
+	ADD(addresses);
+	ADD(stale_socket_is_replaced);
+	ADD(inherited);
+	ADD(inherited_connection);
+	ADD(run_serves_and_stops);
+	ADD(disconnected_by_another_thread);
+	ADD(run_refuses_a_second_client_under_load);
+	ADD(run_ends_with_its_only_client);
+	tcase_add_loop_test(tcase, stop_in_a_signal_handler, 0, 2);
+	tcase_add_loop_test(tcase, interruptible, 0, 2);
+	ADD(run_is_woken_by_other_threads);
+	ADD(epoll_descriptor);
+	ADD(a_child_may_only_free);
+	tcase_add_loop_test(tcase, odd_headers, 0, sizeof(headers) / sizeof(headers[0]));
+	ADD(cut_anywhere);
+	ADD(too_many_descriptors);
+	tcase_add_loop_test(tcase, mutated_messages, 0, 4);
+	ADD(random_bytes);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,923 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-order.c - gates, requests answered later, requests held back, callbacks entered again.
+ */
+#include "config.h"
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../lib/rig.h"
+
+static struct rig rig;
+
+static void setup(void)
+{
+	rig_open(&rig);
+	rig_connect(&rig);
+}
+
+static void teardown(void)
+{
+	rig_close(&rig);
+}
+
+/* ---- gates ---- */
+
+static int gate_result;
+
+static int gate(void *user, enum vfu_gate what)
+{
+	static const char *const names[] = {"map", "unmap", "reset", "set", "flr", "end"};
+
+	rig_note(user, "gate-%s", names[what]);
+	return gate_result;
+}
+
+static void use_gate(int result)
+{
+	gate_result = result;
+	rig_set_hooks(&rig, gate);
+}
+
+static const struct rig_map one_page = {.argsz = 32, .flags = 3, .address = 0x4000, .size = 4096};
+
+START_TEST(gate_goes)
+{
+	static const uint32_t set[4] = {16, 1 << 17 | 2, 1, 0};
+
+	use_gate(0);
+	ck_assert_uint_eq(rig_map(&rig, 0x4000, 4096, -1), 0);
+	ck_assert_uint_eq(rig_unmap(&rig, 0x4000, 4096), 0);
+	ck_assert_uint_eq(rig_call(&rig, 13, NULL, 0), 0);
+	ck_assert_uint_eq(rig_call(&rig, 16, set, sizeof(set)), ENOTTY);
+	ck_assert_str_eq(rig.calls,
+			 "gate-map map:4000 gate-unmap unmap:4000 gate-reset reset gate-set");
+}
+END_TEST
+
+START_TEST(gate_refuses)
+{
+	use_gate(-EBUSY);
+	ck_assert_uint_eq(rig_map(&rig, 0x4000, 4096, -1), EBUSY);
+	ck_assert_uint_eq(rig_call(&rig, 13, NULL, 0), EBUSY);
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+	ck_assert_str_eq(rig.calls, "gate-map gate-reset");
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), -EALREADY);
+}
+END_TEST
+
+/* The question comes first, also for what turns out to be nonsense. */
+START_TEST(gate_before_check)
+{
+	use_gate(0);
+	ck_assert_uint_eq(rig_call(&rig, 2, "x", 1), EINVAL);
+	ck_assert_str_eq(rig.calls, "gate-map");
+}
+END_TEST
+
+/* A GET changes nothing. */
+START_TEST(gate_not_for_reading)
+{
+	static const uint32_t get[2] = {8, 1 << 16 | 1};
+
+	use_gate(-EBUSY);
+	ck_assert_uint_eq(rig_call(&rig, 16, get, sizeof(get)), ENOTTY);
+	ck_assert_str_eq(rig.calls, "");
+}
+END_TEST
+
+START_TEST(gate_later)
+{
+	uint16_t map, read, write;
+
+	use_gate(VFU_LATER);
+	map = rig_send(&rig, 2, &one_page, sizeof(one_page));
+	read = rig_send_read(&rig, 0, 0, 4);
+	write = rig_send_write(&rig, false, 0, 0, 4, 1);
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.writes, 0);
+	ck_assert_str_eq(rig.calls, "gate-map");
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), -EALREADY);
+	ck_assert_uint_eq(rig_reply(&rig, map, 2), 0);
+	ck_assert_uint_eq(rig_reply(&rig, read, 9), 0);
+	ck_assert_uint_eq(rig_reply(&rig, write, 10), 0);
+	ck_assert_str_eq(rig.calls, "gate-map map:4000");
+	gate_result = 0;
+}
+END_TEST
+
+START_TEST(gate_refuses_later)
+{
+	uint16_t map, reset;
+	int fd = rig_memfd(4096);
+
+	use_gate(VFU_LATER);
+	map = rig_send_fds(&rig, 2, &one_page, sizeof(one_page), &fd, 1);
+	reset = rig_send(&rig, 13, NULL, 0);
+	close(fd);
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, -EPERM), 0);
+	ck_assert_uint_eq(rig_reply(&rig, map, 2), EPERM);
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, reset, 13), 0);
+	gate_result = 0;
+}
+END_TEST
+
+static int gate_at_once(void *user, enum vfu_gate what)
+{
+	(void)what;
+	ck_assert_int_eq(vfu_device_gate_done(((struct rig *)user)->dev, 0), 0);
+	return VFU_LATER;
+}
+
+START_TEST(gate_done_inside_the_hook)
+{
+	rig_set_hooks(&rig, gate_at_once);
+	ck_assert_uint_eq(rig_map(&rig, 0x4000, 4096, -1), 0);
+	ck_assert_str_eq(rig.calls, "map:4000");
+}
+END_TEST
+
+/* The PCI Express capability with FLR, at the first free place. */
+static unsigned add_flr(void)
+{
+	uint8_t express[58] = {0x02, 0x00, 0x00, 0x00, 0x00, 0x10};
+	int at = vfu_device_add_capability(rig.dev, 0x10, express, sizeof(express));
+
+	ck_assert_int_gt(at, 0);
+	return (unsigned)at;
+}
+
+START_TEST(flr_asks)
+{
+	unsigned at = add_flr();
+	uint16_t write, read;
+
+	use_gate(VFU_LATER);
+	write = rig_send_write(&rig, false, 7, at + 8, 2, 0x8000);
+	read = rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_ptr_nonnull(strstr(rig.calls, "gate-flr"));
+	ck_assert_ptr_null(strstr(rig.calls, " reset"));
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, write, 10), 0);
+	ck_assert_uint_eq(rig_reply(&rig, read, 9), 0);
+	ck_assert_ptr_nonnull(strstr(rig.calls, " reset"));
+	gate_result = -EBUSY;
+	ck_assert_uint_eq(rig_write(&rig, 7, at + 8, 2, 0x8000), EBUSY);
+	gate_result = 0;
+}
+END_TEST
+
+START_TEST(disconnect_asks)
+{
+	rig_set_hooks(&rig, NULL);
+	ck_assert_uint_eq(rig_map(&rig, 0x8000, 4096, -1), 0);
+	ck_assert_uint_eq(rig_map(&rig, 0x4000, 4096, -1), 0);
+	rig.calls[0] = '\0';
+	use_gate(VFU_LATER);
+	rig_hang_up(&rig);
+	ck_assert_str_eq(rig.calls, "gate-end");
+	ck_assert_uint_eq(vfu_dma_ranges(rig.dev, NULL, 0), 2);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, -EPERM), 0);
+	rig_pump(&rig);
+	ck_assert_str_eq(rig.calls, "gate-end unmap:4000 unmap:8000 down");
+	ck_assert_uint_eq(vfu_dma_ranges(rig.dev, NULL, 0), 0);
+	gate_result = 0;
+	rig_connect(&rig);
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+}
+END_TEST
+
+START_TEST(disconnect_resets_by_policy)
+{
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "disconnect", "reset"), 0);
+	rig_set_hooks(&rig, NULL);
+	rig_hang_up(&rig);
+	ck_assert_str_eq(rig.calls, "reset down");
+}
+END_TEST
+
+/* The client goes while the device still thinks about its map. */
+START_TEST(disconnect_with_a_gate_open)
+{
+	use_gate(VFU_LATER);
+	rig_send(&rig, 2, &one_page, sizeof(one_page));
+	rig_silence(&rig);
+	rig_hang_up(&rig);
+	ck_assert_str_eq(rig.calls, "gate-map");
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_pump(&rig);
+	ck_assert_str_eq(rig.calls, "gate-map gate-end");
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_pump(&rig);
+	ck_assert_str_eq(rig.calls, "gate-map gate-end down");
+	gate_result = 0;
+}
+END_TEST
+
+START_TEST(free_with_gates_open)
+{
+	unsigned at = add_flr();
+
+	use_gate(VFU_LATER);
+	rig_send_write(&rig, false, 7, at + 8, 2, 0x8000);
+	rig_silence(&rig);
+}
+END_TEST
+
+/* ---- later ---- */
+
+static struct vfu_request *later[512];
+static unsigned nlater;
+
+/* Offsets from 0x100 on are answered later. */
+static int defer(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+
+	if (access->offset < 0x100) {
+		if (!access->is_write)
+			memset(access->data, 0x11, access->count);
+		r->writes += access->is_write;
+		return 0;
+	}
+	later[nlater] = vfu_request_defer(req);
+	ck_assert_ptr_nonnull(later[nlater++]);
+	return VFU_LATER;
+}
+
+static void use_defer(void)
+{
+	nlater = 0;
+	rig.bar0 = defer;
+}
+
+START_TEST(read_answered_later)
+{
+	uint16_t slow, fast;
+	const struct vfu_access *access;
+
+	use_defer();
+	slow = rig_send_read(&rig, 0, 0x100, 8);
+	fast = rig_send_read(&rig, 0, 0, 4);
+	ck_assert_uint_eq(rig_reply(&rig, fast, 9), 0);
+	access = vfu_request_access(later[0]);
+	ck_assert_uint_eq(access->offset, 0x100);
+	ck_assert_uint_eq(access->count, 8);
+	ck_assert_mem_eq(access->data, "\0\0\0\0\0\0\0\0", 8);
+	memcpy(access->data, "ABCDEFGH", 8);
+	ck_assert(!vfu_request_is_dead(later[0]));
+	ck_assert_int_eq(vfu_request_done(later[0], 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, slow, 9), 0);
+	ck_assert_uint_eq(rig.msg->len, 24);
+	ck_assert_uint_eq(raw_u64(rig.msg, 0), 0x100);
+	ck_assert_mem_eq(rig.msg->payload + 16, "ABCDEFGH", 8);
+}
+END_TEST
+
+START_TEST(write_answered_later)
+{
+	uint16_t id;
+
+	use_defer();
+	id = rig_send_write(&rig, false, 0, 0x100, 4, 0x01020304);
+	rig_silence(&rig);
+	ck_assert_mem_eq(vfu_request_access(later[0])->data, "\4\3\2\1", 4);
+	ck_assert_int_eq(vfu_request_done(later[0], 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, id, 10), 0);
+	ck_assert_uint_eq(rig.msg->len, 16);
+
+	id = rig_send_write(&rig, false, 0, 0x100, 4, 0);
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_request_done(later[1], -ENODEV), 0);
+	ck_assert_uint_eq(rig_reply(&rig, id, 10), ENODEV);
+}
+END_TEST
+
+static void *done_elsewhere(void *arg)
+{
+	usleep(20000);
+	vfu_request_done(arg, 0);
+	return NULL;
+}
+
+START_TEST(answered_by_another_thread)
+{
+	pthread_t thread;
+	uint16_t id;
+
+	use_defer();
+	id = rig_send_read(&rig, 0, 0x100, 4);
+	rig_silence(&rig);
+	ck_assert_int_eq(pthread_create(&thread, NULL, done_elsewhere, later[0]), 0);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 5000), 1);
+	ck_assert_uint_eq(rig.msg->id, id);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+START_TEST(posted_write_holds_up_the_rest)
+{
+	struct vfu_stats stats;
+	uint16_t id;
+
+	use_defer();
+	rig_send_write(&rig, true, 0, 0x100, 4, 1);
+	id = rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_request_done(later[0], -EIO), 0);
+	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.drops, 1);
+}
+END_TEST
+
+START_TEST(multi_write_answered_later)
+{
+	struct {
+		uint64_t n;
+		struct {
+			uint64_t offset;
+			uint32_t region, count;
+			uint64_t data;
+		} entry[4];
+	} in = {4, {{0, 0, 4, 1}, {0x100, 0, 4, 2}, {8, 0, 4, 3}, {0x100, 0, 4, 4}}};
+	uint16_t multi, read;
+
+	use_defer();
+	multi = rig_send(&rig, 15, &in, sizeof(in));
+	read = rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.writes, 1);
+	ck_assert_int_eq(vfu_request_done(later[0], 0), 0);
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.writes, 2);
+	ck_assert_uint_eq(nlater, 2);
+	ck_assert_mem_eq(vfu_request_access(later[1])->data, "\4\0\0\0", 4);
+	ck_assert_int_eq(vfu_request_done(later[1], 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, multi, 15), 0);
+	ck_assert_uint_eq(raw_u64(rig.msg, 0), 4);
+	ck_assert_uint_eq(rig_reply(&rig, read, 9), 0);
+}
+END_TEST
+
+START_TEST(dead_requests)
+{
+	use_defer();
+	rig_send_read(&rig, 0, 0x100, 4);
+	rig_send_write(&rig, true, 0, 0x100, 4, 1);
+	rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_uint_eq(nlater, 2);
+	rig_hang_up(&rig);
+	ck_assert(vfu_request_is_dead(later[0]));
+	rig_connect(&rig);
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+	ck_assert(vfu_request_is_dead(later[1]));
+	ck_assert_int_eq(vfu_request_done(later[0], 0), -ENOTCONN);
+	ck_assert_int_eq(vfu_request_done(later[1], 0), -ENOTCONN);
+	rig_silence(&rig);
+}
+END_TEST
+
+static int defer_twice(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)access, (void)user;
+	ck_assert_ptr_null(vfu_request_defer(NULL));
+	later[0] = vfu_request_defer(req);
+	ck_assert_ptr_null(vfu_request_defer(req));
+	return 0; /* wrong, but the handle answers */
+}
+
+START_TEST(deferred_once_only)
+{
+	uint16_t id;
+
+	rig.bar0 = defer_twice;
+	id = rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_request_done(later[0], 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+}
+END_TEST
+
+/* ---- bounds ---- */
+
+/* Descriptors are held with their requests, and they are scarcer than bytes. */
+START_TEST(few_descriptors_are_held)
+{
+	static const struct rig_irqs irqs = {.argsz = 20, .flags = 0x24, .index = 2, .count = 4};
+	unsigned before, i;
+	int fds[4];
+
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	use_gate(VFU_LATER);
+	for (i = 0; i < 4; i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	rig_send(&rig, 2, &one_page, sizeof(one_page));
+	rig_pump(&rig);
+	before = raw_count_fds();
+	for (i = 0; i < 60; i++) {
+		rig_send_fds(&rig, 8, &irqs, sizeof(irqs), fds, 4);
+		rig_pump(&rig);
+	}
+	ck_assert_uint_lt(raw_count_fds(), before + 40);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	for (i = 0; i < 61; i++) {
+		rig_pump(&rig);
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+		ck_assert_uint_eq(rig.msg->flags, RAW_REPLY);
+	}
+	for (i = 0; i < 4; i++)
+		close(fds[i]);
+	gate_result = 0;
+}
+END_TEST
+
+START_TEST(little_more_than_the_limit_is_held)
+{
+	static uint8_t write[16 + 16384];
+	const uint32_t where[4] = {0, 0, 1, 16384};
+	size_t sent = 0;
+	unsigned i;
+
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	use_gate(VFU_LATER);
+	rig_send(&rig, 2, &one_page, sizeof(one_page));
+	rig_pump(&rig);
+	memcpy(write, where, sizeof(where));
+	for (i = 0; i < 200; i++) {
+		struct pollfd pfd = {.fd = rig.sock, .events = POLLOUT};
+
+		if (poll(&pfd, 1, 0) == 0)
+			break;
+		raw_send(rig.sock, (uint16_t)i, 10, 0, write, sizeof(write), NULL, 0);
+		sent += sizeof(write);
+		rig_pump(&rig);
+	}
+	/* What a socket and the limit hold, and not 3 MiB. */
+	ck_assert_uint_lt(sent, 1500000);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+	while (i-- > 0) {
+		rig_pump(&rig);
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+	}
+	gate_result = 0;
+}
+END_TEST
+
+/* ---- callbacks entered again ---- */
+
+#define IOVA 0x40000
+#define SMALL 16 /* a read of that register copies bytes of the client's memory first */
+
+static unsigned depth, deepest;
+static int dma_result;
+
+static int read_memory(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+	int rc;
+
+	(void)req;
+	if (access->offset != SMALL) {
+		rig_note(r, "at-%x", (unsigned)access->offset);
+		memset(access->data, 0x22, access->count);
+		return 0;
+	}
+	deepest = ++depth > deepest ? depth : deepest;
+	rc = vfu_dma_read(r->dev, IOVA, access->data, access->count);
+	if (rc < 0)
+		dma_result = rc;
+	depth--;
+	rig_note(r, "done");
+	return rc;
+}
+
+static void use_dma(void)
+{
+	depth = deepest = 0;
+	dma_result = 0;
+	ck_assert_uint_eq(rig_map(&rig, IOVA, 4096, -1), 0);
+	rig_set_hooks(&rig, NULL);
+	rig.bar0 = read_memory;
+}
+
+/* The client, which answers message DMA from its own thread after it has sent what is in script. */
+struct peer {
+	const char *script;     /* one character a request */
+	unsigned expected;      /* replies */
+	unsigned errors, asked; /* DMA requests seen */
+	char order[64];
+};
+
+static void send_script(const struct peer *peer)
+{
+	static const struct rig_unmap unmap = {.argsz = 24, .address = IOVA, .size = 4096};
+	/* One write, of the command register. */
+	static const struct {
+		uint64_t count, offset;
+		uint32_t region, size;
+		uint64_t data;
+	} multi = {1, 4, 7, 2, 6};
+	const char *c;
+
+	for (c = peer->script; *c; c++) {
+		switch (*c) {
+		case 'd':
+			rig_send_read(&rig, 0, SMALL, 4);
+			break;
+		case 'r':
+			rig_send_read(&rig, 0, 32, 4);
+			break;
+		case 'c':
+			rig_send(&rig, 15, &multi, sizeof(multi));
+			break;
+		case 'x':
+			rig_send(&rig, 13, NULL, 0);
+			break;
+		case 'u':
+			rig_send(&rig, 3, &unmap, sizeof(unmap));
+			break;
+		}
+	}
+}
+
+static void *answer(void *arg)
+{
+	static const char names[] = "??mu?????rw??x?c";
+	struct peer *peer = arg;
+	struct raw_msg *msg = malloc(sizeof(*msg));
+	uint16_t pending[64];
+	unsigned npending = 0, got = 0;
+
+	while (got < peer->expected && raw_recv(rig.sock, msg, 3000) == 1) {
+		if (!(msg->flags & 1)) {
+			ck_assert_uint_eq(msg->command, 11);
+			pending[npending++] = msg->id;
+			peer->asked++;
+			usleep(30000); /* what else we sent has been handled by then */
+		} else {
+			peer->order[got++] = names[msg->command];
+			peer->errors += (msg->flags & 0x20) != 0;
+		}
+		while (npending) {
+			uint8_t reply[20] = {0};
+
+			((uint32_t *)reply)[0] = IOVA;
+			((uint32_t *)reply)[2] = 4;
+			memcpy(reply + 16, "DATA", 4);
+			raw_send(rig.sock, pending[--npending], 11, RAW_REPLY, reply, 20, NULL, 0);
+		}
+	}
+	free(msg);
+	return NULL;
+}
+
+static void play(struct peer *peer)
+{
+	pthread_t thread;
+	unsigned i;
+
+	peer->expected = (unsigned)strlen(peer->script);
+	memset(peer->order, 0, sizeof(peer->order));
+	peer->errors = 0;
+	send_script(peer);
+	ck_assert_int_eq(pthread_create(&thread, NULL, answer, peer), 0);
+	for (i = 0; i < 300; i++) {
+		rig_pump(&rig);
+		usleep(1000);
+	}
+	pthread_join(thread, NULL);
+}
+
+START_TEST(others_are_served_meanwhile)
+{
+	struct peer peer = {"drr"};
+
+	use_dma();
+	play(&peer);
+	ck_assert_str_eq(peer.order, "rrr");
+	ck_assert_uint_eq(peer.errors, 0);
+	ck_assert_str_eq(rig.calls, "at-20 at-20 done");
+}
+END_TEST
+
+START_TEST(reset_and_unmap_wait_for_the_outermost)
+{
+	struct peer peer = {"drxru"};
+
+	use_dma();
+	play(&peer);
+	ck_assert_str_eq(peer.order, "rrxru");
+	ck_assert_uint_eq(peer.errors, 0);
+	ck_assert_str_eq(rig.calls, "at-20 done reset at-20 unmap:40000");
+}
+END_TEST
+
+START_TEST(no_reentry)
+{
+	struct peer peer = {"drr"};
+
+	use_dma();
+	ck_assert_int_eq(vfu_device_set_no_reentry(rig.dev, true), 0);
+	play(&peer);
+	ck_assert_uint_eq(peer.errors, 0);
+	ck_assert_str_eq(rig.calls, "done at-20 at-20");
+}
+END_TEST
+
+START_TEST(at_most_eight_deep)
+{
+	struct peer peer = {"dddddddddd"};
+
+	use_dma();
+	play(&peer);
+	ck_assert_uint_eq(strlen(peer.order), 10);
+	ck_assert_uint_eq(deepest, 9);
+	ck_assert_int_eq(dma_result, -EDEADLK);
+	ck_assert_uint_eq(peer.errors, 2);
+	/* What is refused was not begun either. */
+	ck_assert_uint_eq(peer.asked, 8);
+}
+END_TEST
+
+/* Configuration space by way of REGION_WRITE_MULTI. */
+START_TEST(config_writes_wait_for_the_outermost)
+{
+	struct peer peer = {"dcr"};
+
+	use_dma();
+	play(&peer);
+	ck_assert_str_eq(peer.order, "rcr");
+	ck_assert_uint_eq(peer.errors, 0);
+	ck_assert_str_eq(rig.calls, "done config:4+2 at-20");
+}
+END_TEST
+
+static void *write_elsewhere(void *arg)
+{
+	int *rc = arg;
+
+	*rc = vfu_dma_write(rig.dev, IOVA, "data", 4);
+	return NULL;
+}
+
+START_TEST(only_the_owner_waits)
+{
+	pthread_t thread;
+	int rc = 0;
+
+	use_dma();
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_elsewhere, &rc), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(rc, -EPERM);
+	/* Not a byte of it. */
+	rig_silence(&rig);
+}
+END_TEST
+
+#define POST 48 /* a posted write of that register is answered later */
+
+static struct vfu_request *posted;
+
+static int post_or_read(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	if (!access->is_write)
+		return read_memory(user, req, access);
+	posted = vfu_request_defer(req);
+	return VFU_LATER;
+}
+
+/* A client that serves DMA only while it waits for nothing, as QEMU does (E60). */
+static void *answer_last(void *arg)
+{
+	const uint32_t *begun_by = arg;
+	struct raw_msg *msg = malloc(sizeof(*msg));
+	uint32_t reply[5] = {IOVA, 0, 4};
+	uint16_t dma;
+
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 11);
+	dma = msg->id;
+	if (*begun_by)
+		ck_assert_int_eq(vfu_request_done(posted, 0), 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 9);
+	raw_send(rig.sock, dma, 11, RAW_REPLY, reply, sizeof(reply), NULL, 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 9);
+	free(msg);
+	return NULL;
+}
+
+/* What is held back is served in a wait too: held before it began, or until a fence falls in it. */
+START_TEST(held_requests_are_served_meanwhile)
+{
+	pthread_t thread;
+	uint32_t in_wait;
+	unsigned i;
+
+	use_dma();
+	rig.bar0 = post_or_read;
+	for (in_wait = 0; in_wait < 2; in_wait++) {
+		if (in_wait)
+			rig_send_read(&rig, 0, SMALL, 4);
+		rig_send_write(&rig, true, 0, POST, 4, 1);
+		if (!in_wait)
+			rig_send_read(&rig, 0, SMALL, 4);
+		rig_send_read(&rig, 0, 32, 4);
+		if (!in_wait) {
+			rig_silence(&rig);
+			ck_assert_int_eq(vfu_request_done(posted, 0), 0);
+		}
+		ck_assert_int_eq(pthread_create(&thread, NULL, answer_last, &in_wait), 0);
+		for (i = 0; i < 300; i++) {
+			rig_pump(&rig);
+			usleep(1000);
+		}
+		pthread_join(thread, NULL);
+		ck_assert_int_eq(dma_result, 0);
+	}
+	ck_assert_str_eq(rig.calls, "at-20 done at-20 done");
+}
+END_TEST
+
+static void *hang_up(void *arg)
+{
+	(void)arg;
+	usleep(30000);
+	shutdown(rig.sock, SHUT_RDWR);
+	return NULL;
+}
+
+START_TEST(disconnected_while_waiting)
+{
+	pthread_t thread;
+
+	use_dma();
+	rig_send_read(&rig, 0, SMALL, 4);
+	rig_send_read(&rig, 0, 32, 4);
+	ck_assert_int_eq(pthread_create(&thread, NULL, hang_up, NULL), 0);
+	rig_pump(&rig);
+	pthread_join(thread, NULL);
+	ck_assert_int_lt(dma_result, 0);
+	ck_assert_str_eq(rig.calls, "at-20 done unmap:40000 down");
+	close(rig.sock);
+	rig_connect(&rig);
+	ck_assert_uint_eq(rig_read(&rig, 0, 32, 4), 0);
+}
+END_TEST
+
+/* From outside a callback, on the owner. */
+START_TEST(waiting_between_rounds)
+{
+	struct peer peer = {"r"};
+	pthread_t thread;
+	char buf[4];
+
+	use_dma();
+	peer.expected = 1;
+	memset(peer.order, 0, sizeof(peer.order));
+	ck_assert_int_eq(pthread_create(&thread, NULL, answer, &peer), 0);
+	ck_assert_int_eq(vfu_dma_read(rig.dev, IOVA, buf, 4), 0);
+	ck_assert_mem_eq(buf, "DATA", 4);
+	send_script(&peer);
+	rig_pump(&rig);
+	pthread_join(thread, NULL);
+	ck_assert_str_eq(peer.order, "r");
+}
+END_TEST
+
+static int hang_up_inside(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)req, (void)access;
+	vfu_server_disconnect(((struct rig *)user)->srv);
+	return 0;
+}
+
+START_TEST(disconnect_inside_a_callback)
+{
+	rig.bar0 = hang_up_inside;
+	rig_set_hooks(&rig, NULL);
+	rig_send_read(&rig, 0, 0, 4);
+	rig_gone(&rig);
+	ck_assert_str_eq(rig.calls, "down");
+}
+END_TEST
+
+static int process_inside(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+
+	(void)req, (void)access;
+	ck_assert_int_eq(vfu_server_process(r->srv, 0), -EDEADLK);
+	ck_assert_int_eq(vfu_server_run(r->srv), -EDEADLK);
+	return 0;
+}
+
+static int disconnect_in_reset(void *user)
+{
+	struct rig *r = user;
+
+	rig_note(r, "reset");
+	vfu_server_disconnect(r->srv);
+	ck_assert_int_eq(vfu_server_process(r->srv, 0), -EDEADLK);
+	return 0;
+}
+
+/* However the connection ends, hooks run inside that end, and only once. */
+START_TEST(disconnect_inside_the_end)
+{
+	const struct vfu_device_hooks hooks = {.size = sizeof(hooks), .reset = disconnect_in_reset};
+
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "disconnect", "reset"), 0);
+	ck_assert_int_eq(vfu_device_set_hooks(rig.dev, &hooks, &rig), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	vfu_server_disconnect(rig.srv);
+	rig_gone(&rig);
+	rig_connect(&rig);
+	vfu_server_free(rig.srv);
+	ck_assert_str_eq(rig.calls, "reset reset reset");
+	rig.srv = vfu_server_new(rig.dev);
+}
+END_TEST
+
+START_TEST(process_inside_a_callback)
+{
+	rig.bar0 = process_inside;
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+}
+END_TEST
+
+#define ADD(test) tcase_add_test(tcase, test)
+
+int main(void)
+{
+	Suite *suite = suite_create("order");
+	TCase *tcase = tcase_create("order");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 30);
+	ADD(gate_goes);
+	ADD(gate_refuses);
+	ADD(gate_before_check);
+	ADD(gate_not_for_reading);
+	ADD(gate_later);
+	ADD(gate_refuses_later);
+	ADD(gate_done_inside_the_hook);
+	ADD(flr_asks);
+	ADD(disconnect_asks);
+	ADD(disconnect_resets_by_policy);
+	ADD(disconnect_with_a_gate_open);
+	ADD(free_with_gates_open);
+	ADD(read_answered_later);
+	ADD(write_answered_later);
+	ADD(answered_by_another_thread);
+	ADD(posted_write_holds_up_the_rest);
+	ADD(multi_write_answered_later);
+	ADD(dead_requests);
+	ADD(deferred_once_only);
+	ADD(few_descriptors_are_held);
+	ADD(little_more_than_the_limit_is_held);
+	ADD(others_are_served_meanwhile);
+	ADD(reset_and_unmap_wait_for_the_outermost);
+	ADD(no_reentry);
+	ADD(at_most_eight_deep);
+	ADD(config_writes_wait_for_the_outermost);
+	ADD(only_the_owner_waits);
+	ADD(held_requests_are_served_meanwhile);
+	ADD(disconnected_while_waiting);
+	ADD(waiting_between_rounds);
+	ADD(disconnect_inside_a_callback);
+	ADD(disconnect_inside_the_end);
+	ADD(process_inside_a_callback);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

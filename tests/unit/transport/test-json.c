@@ -1,0 +1,219 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-json.c - capabilities in VERSION: what is taken, what is refused and by which name.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../lib/leaks.h"
+#include "transport/json.h"
+
+static struct vfui_caps caps;
+static struct vfu_err err;
+
+static int parse(const char *text, bool in_request)
+{
+	return vfui_json_parse(text, strlen(text) + 1, in_request, &caps, &err);
+}
+
+START_TEST(absent_means_default)
+{
+	static const char *const texts[] = {"{}", "{\"capabilities\":{}}",
+					    " { \"other\" : [1, {}] } ",
+					    "{\"capabilities\":{\"unknown\":{\"x\":null}}}"};
+
+	ck_assert_int_eq(vfui_json_parse(NULL, 0, true, &caps, &err), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_msg(parse(texts[i], true) == 0, "%s: %s", texts[i], err.text);
+		ck_assert_uint_eq(caps.present, 0);
+		ck_assert_uint_eq(caps.max_msg_fds, 1);
+		ck_assert_uint_eq(caps.max_data_xfer_size, 1048576);
+		ck_assert_uint_eq(caps.max_dma_maps, 65535);
+		ck_assert_uint_eq(caps.pgsizes, 4096);
+		ck_assert(!caps.write_multiple && !caps.twin_socket && !caps.migration);
+	}
+}
+END_TEST
+
+START_TEST(all_keys_are_read)
+{
+	ck_assert_int_eq(parse("{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":4096,"
+			       "\"max_dma_maps\":7,\"pgsizes\":2101248,\"write_multiple\":true,"
+			       "\"twin_socket\":{\"supported\":true,\"fd_index\":3},"
+			       "\"migration\":{\"pgsize\":8192}}}",
+			       false),
+			 0);
+	ck_assert_uint_eq(caps.max_msg_fds, 8);
+	ck_assert_uint_eq(caps.max_data_xfer_size, 4096);
+	ck_assert_uint_eq(caps.max_dma_maps, 7);
+	ck_assert_uint_eq(caps.pgsizes, 2101248);
+	ck_assert(caps.write_multiple && caps.twin_socket && caps.twin_socket_supported);
+	ck_assert_int_eq(caps.twin_socket_fd_index, 3);
+	ck_assert(caps.migration);
+	ck_assert_uint_eq(caps.migration_pgsize, 8192);
+	ck_assert_uint_eq(caps.migration_max_bitmap_size, 256u << 20);
+	/* A key for the other direction is like an unknown one. */
+	ck_assert_int_eq(parse("{\"capabilities\":{\"twin_socket\":{\"fd_index\":\"?\"}}}", true),
+			 0);
+	ck_assert_int_eq(caps.twin_socket_fd_index, -1);
+}
+END_TEST
+
+START_TEST(bad_values_are_named)
+{
+	static const struct {
+		const char *text, *field;
+	} cases[] = {
+		{"{\"capabilities\":{\"max_msg_fds\":-1}}", "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_msg_fds\":1025}}", "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_msg_fds\":4294967297}}",
+		 "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_msg_fds\":\"8\"}}", "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_msg_fds\":8.0}}", "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_msg_fds\":null}}", "version.capabilities.max_msg_fds"},
+		{"{\"capabilities\":{\"max_data_xfer_size\":0}}",
+		 "version.capabilities.max_data_xfer_size"},
+		{"{\"capabilities\":{\"max_data_xfer_size\":1e3}}",
+		 "version.capabilities.max_data_xfer_size"},
+		{"{\"capabilities\":{\"pgsizes\":4097}}", "version.capabilities.pgsizes"},
+		{"{\"capabilities\":{\"pgsizes\":18446744073709551616}}",
+		 "version.capabilities.pgsizes"},
+		{"{\"capabilities\":{\"migration\":{\"pgsize\":1}}}",
+		 "version.capabilities.migration.pgsize"},
+		{"{\"capabilities\":{\"migration\":{\"max_bitmap_size\":99999999999999999999}}}",
+		 "version.capabilities.migration.max_bitmap_size"},
+		{"{\"capabilities\":{\"write_multiple\":1}}",
+		 "version.capabilities.write_multiple"},
+		{"{\"capabilities\":{\"twin_socket\":true}}", "version.capabilities"},
+		{"{\"capabilities\":[]}", "version.capabilities"},
+		{"{\"capabilities\":null}", "version.capabilities"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_msg(parse(cases[i].text, true) == -EINVAL, "%s", cases[i].text);
+		ck_assert_int_eq(err.code, -EINVAL);
+		/* Json-c may refuse a number before we see it. */
+		if (strstr(cases[i].text, "99999") == NULL && strstr(cases[i].text, "1844") == NULL)
+			ck_assert_str_eq(err.field, cases[i].field);
+	}
+}
+END_TEST
+
+START_TEST(bad_texts_are_refused)
+{
+	static const char *const texts[] = {
+		"",
+		" ",
+		"[]",
+		"1",
+		"\"x\"",
+		"null",
+		"{",
+		"{}}",
+		"{} x",
+		"{\"a\":1,}",
+		"{'a':1}",
+		"{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":2}}",
+		"{\"a\":1,\"a\":1}",
+		"{\"capabilities\":{},\"capabilities\":{}}",
+		"{\"a\":[{\"b\":1,\"b\":2}]}",
+		"{\"a\":[[[[[[[[[[1]]]]]]]]]]}",
+		"{\"a\":nul}",
+		"{\"a\":01}"};
+	char *longest = calloc(1, 20001);
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		ck_assert_msg(parse(texts[i], true) == -EINVAL, "taken: %s", texts[i]);
+	/* Strings that look like keys do not confuse the count. */
+	ck_assert_int_eq(parse("{\"a:\":\"x\\\":\",\"b\":\"{\\\\\"}", true), 0);
+	/* The NUL ends it, once (E16). */
+	ck_assert_int_eq(vfui_json_parse("{}", 2, true, &caps, &err), -EINVAL);
+	ck_assert_int_eq(vfui_json_parse("{}\0", 4, true, &caps, &err), -EINVAL);
+	memset(longest, ' ', 20000);
+	longest[0] = '{';
+	longest[19999] = '}';
+	ck_assert_int_eq(vfui_json_parse(longest, 20001, true, &caps, &err), -EINVAL);
+	ck_assert_int_eq(vfui_json_parse(longest, 20001, true, &caps, NULL), -EINVAL);
+	free(longest);
+}
+END_TEST
+
+START_TEST(build_writes_what_is_present)
+{
+	char text[512];
+	int n;
+
+	vfui_caps_defaults(&caps);
+	n = vfui_json_build(&caps, true, 0, text, sizeof(text));
+	ck_assert_str_eq(text, "{\"capabilities\":{}}");
+	ck_assert_int_eq(n, (int)strlen(text) + 1);
+	caps.max_msg_fds = 16;
+	caps.write_multiple = true;
+	caps.twin_socket_fd_index = 0;
+	caps.present = VFUI_CAPS_MAX_MSG_FDS | VFUI_CAPS_PGSIZES | VFUI_CAPS_WRITE_MULTIPLE |
+		       VFUI_CAPS_TWIN_SOCKET_SUPPORTED | VFUI_CAPS_TWIN_SOCKET_FD_INDEX;
+	vfui_json_build(&caps, true, 0, text, sizeof(text));
+	ck_assert_str_eq(text, "{\"capabilities\":{\"max_msg_fds\":16,\"pgsizes\":4096,"
+			       "\"write_multiple\":true,\"twin_socket\":{\"supported\":false}}}");
+	vfui_json_build(&caps, false, 1, text, sizeof(text));
+	ck_assert_str_eq(text, "{\"capabilities\":{\"max_msg_fds\":16,\"write_multiple\":true,"
+			       "\"twin_socket\":{\"supported\":false,\"fd_index\":0}}}");
+	ck_assert_int_eq(vfui_json_build(&caps, false, 0, text, 20), -EMSGSIZE);
+}
+END_TEST
+
+/* Whatever is written is read back. */
+START_TEST(round_trip)
+{
+	struct vfui_caps before, after;
+	char text[1024];
+	int n;
+
+	vfui_caps_defaults(&before);
+	before.max_msg_fds = 64;
+	before.max_data_xfer_size = 16 << 20;
+	before.max_dma_maps = 3;
+	before.pgsizes = 0x40201000;
+	before.write_multiple = true;
+	before.migration = true;
+	before.sparse_mmap_fds = true;
+	before.present = VFUI_CAPS_MAX_MSG_FDS | VFUI_CAPS_MAX_DATA_XFER_SIZE |
+			 VFUI_CAPS_MAX_DMA_MAPS | VFUI_CAPS_PGSIZES | VFUI_CAPS_WRITE_MULTIPLE |
+			 VFUI_CAPS_MIGRATION_PGSIZE | VFUI_CAPS_MIGRATION_MAX_BITMAP_SIZE |
+			 VFUI_CAPS_SPARSE_MMAP_FDS | VFUI_CAPS_OBJECT_MIGRATION;
+	n = vfui_json_build(&before, true, 0, text, sizeof(text));
+	ck_assert_int_gt(n, 0);
+	ck_assert_msg(vfui_json_parse(text, (size_t)n, true, &after, &err) == 0, "%s", err.text);
+	ck_assert_uint_eq(after.max_msg_fds, 64);
+	ck_assert_uint_eq(after.max_data_xfer_size, 16 << 20);
+	ck_assert_uint_eq(after.max_dma_maps, 3);
+	ck_assert_uint_eq(after.pgsizes, 0x40201000);
+	ck_assert(after.write_multiple && after.migration && after.sparse_mmap_fds);
+	ck_assert_uint_eq(after.present, before.present);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("json");
+	TCase *tcase = tcase_create("json");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	leaks_watch(tcase);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, absent_means_default);
+	tcase_add_test(tcase, all_keys_are_read);
+	tcase_add_test(tcase, bad_values_are_named);
+	tcase_add_test(tcase, bad_texts_are_refused);
+	tcase_add_test(tcase, build_writes_what_is_present);
+	tcase_add_test(tcase, round_trip);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

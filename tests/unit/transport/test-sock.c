@@ -1,0 +1,234 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-sock.c - addresses, socket files, inherited descriptors.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../../lib/leaks.h"
+#include "../../lib/os_fault.h"
+#include "../../lib/wire_peer.h"
+#include "transport/sock.h"
+
+static char dir[64];
+static char path[512];
+static struct vfu_err err;
+
+static void make_dir(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/vfu-sock-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+}
+
+static void drop_dir(void)
+{
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+
+static void check_connection(int listener, const char *address)
+{
+	int a = vfui_sock_connect(address, 1000, &err), b;
+	char c = 0;
+
+	ck_assert_msg(a >= 0, "%s", err.text);
+	b = vfui_sock_accept(listener);
+	ck_assert_int_ge(b, 0);
+	ck_assert_int_eq(vfui_sock_kind(a), VFUI_SOCK_CONNECTED);
+	ck_assert_int_eq(send(a, "x", 1, 0), 1);
+	ck_assert_int_eq(recv(b, &c, 1, 0), 1);
+	ck_assert_int_eq(c, 'x');
+	close(a);
+	close(b);
+}
+
+START_TEST(listen_connect_remove)
+{
+	struct vfui_sock_file file;
+	char address[600];
+	int fd;
+
+	make_dir();
+	snprintf(address, sizeof(address), "unix:%s", path);
+	fd = vfui_sock_listen(address, &file, &err);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert_int_eq(vfui_sock_kind(fd), VFUI_SOCK_LISTENER);
+	ck_assert_int_eq(vfui_sock_accept(fd), -EAGAIN);
+	check_connection(fd, address);
+	check_connection(fd, path);
+	close(fd);
+	vfui_sock_remove(&file);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	vfui_sock_remove(&file);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(stale_file_is_replaced_live_one_is_not)
+{
+	struct vfui_sock_file old, fresh, none;
+	int a, b;
+
+	make_dir();
+	a = vfui_sock_listen(path, &old, &err);
+	ck_assert_int_eq(vfui_sock_listen(path, &none, &err), -EADDRINUSE);
+	ck_assert_int_eq(err.code, -EADDRINUSE);
+	ck_assert_ptr_nonnull(strstr(err.text, path));
+	/* Its owner dies without removing it. */
+	close(a);
+	b = vfui_sock_listen(path, &fresh, &err);
+	ck_assert_msg(b >= 0, "%s", err.text);
+	/* The first owner's file is not this one. */
+	vfui_sock_remove(&old);
+	check_connection(b, path);
+	close(b);
+	vfui_sock_remove(&fresh);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(other_files_are_left_alone)
+{
+	struct vfui_sock_file file;
+	FILE *plain;
+
+	make_dir();
+	plain = fopen(path, "w");
+	fclose(plain);
+	ck_assert_int_eq(vfui_sock_listen(path, &file, &err), -EADDRINUSE);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	unlink(path);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(long_paths)
+{
+	struct vfui_sock_file stale, file;
+	size_t at;
+	int fd;
+
+	make_dir();
+	/* A directory whose path alone is longer than a socket address. */
+	at = (size_t)snprintf(path, sizeof(path), "%s/", dir);
+	memset(path + at, 'd', 150);
+	path[at + 150] = '\0';
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	strcat(path, "/s");
+	fd = vfui_sock_listen(path, &stale, &err);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	check_connection(fd, path);
+	close(fd);
+	/* Stale, and replaced, there too. */
+	fd = vfui_sock_listen(path, &file, &err);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	vfui_sock_remove(&stale);
+	ck_assert_int_eq(access(path, F_OK), 0);
+	close(fd);
+	vfui_sock_remove(&file);
+	/* A name that fits nowhere. */
+	memset(path + strlen(path), 'n', 120);
+	path[at + 150 + 120] = '\0';
+	ck_assert_int_eq(vfui_sock_listen(path, &file, &err), -ENAMETOOLONG);
+	ck_assert_int_eq(vfui_sock_connect(path, 10, &err), -ENAMETOOLONG);
+	path[at + 150] = '\0';
+	rmdir(path);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(bad_addresses)
+{
+	struct vfui_sock_file file;
+	int fd = peer_fd();
+
+	ck_assert_int_eq(vfui_sock_connect("unix:", 10, &err), -EINVAL);
+	ck_assert_int_eq(vfui_sock_connect("/nonexistent/s", 10, &err), -ENOENT);
+	ck_assert_int_eq(vfui_sock_listen("/nonexistent/s", &file, &err), -ENOENT);
+	vfui_sock_remove(&file);
+	ck_assert_int_eq(vfui_sock_kind(fd), -ENOTSOCK);
+	close(fd);
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ck_assert_int_eq(vfui_sock_kind(fd), -EPROTOTYPE);
+	close(fd);
+	ck_assert_int_eq(vfui_sock_kind(fd), -EBADF);
+}
+END_TEST
+
+/* A server that accepts nobody: its queue fills, and connecting must not hang. */
+START_TEST(full_queue_times_out)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fds[8], r = 0;
+	unsigned n = 0;
+
+	make_dir();
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(listener, 0), 0);
+	while (n < 8 && (r = vfui_sock_connect(path, 20, &err)) >= 0)
+		fds[n++] = r;
+	ck_assert_int_eq(r, -ETIMEDOUT);
+	while (n > 0)
+		close(fds[--n]);
+	close(listener);
+	unlink(path);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(every_call_fails)
+{
+	make_dir();
+	for (unsigned nth = 1; nth < 4; nth++) {
+		struct vfui_sock_file file;
+		int fd;
+
+		fault_fail(FAULT_FD, nth, EMFILE);
+		fd = vfui_sock_listen(path, &file, &err);
+		if (fd >= 0)
+			close(fd);
+		vfui_sock_remove(&file);
+		fault_reset();
+		fault_fail(FAULT_ALLOC, nth, ENOMEM);
+		fd = vfui_sock_listen(path, &file, &err);
+		ck_assert(fd >= 0 || fd == -ENOMEM);
+		if (fd >= 0)
+			close(fd);
+		vfui_sock_remove(&file);
+		ck_assert_int_eq(access(path, F_OK), -1);
+	}
+	drop_dir();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sock");
+	TCase *tcase = tcase_create("sock");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	leaks_watch(tcase);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, listen_connect_remove);
+	tcase_add_test(tcase, stale_file_is_replaced_live_one_is_not);
+	tcase_add_test(tcase, other_files_are_left_alone);
+	tcase_add_test(tcase, long_paths);
+	tcase_add_test(tcase, bad_addresses);
+	tcase_add_test(tcase, full_queue_times_out);
+	tcase_add_test(tcase, every_call_fails);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
