@@ -4,7 +4,7 @@
 # Hand-written files, in the order of the layers: a file includes only what is above it.
 libvfu_sources += \
 	libvfu/base/os.h libvfu/base/os.c \
-	libvfu/base/base.h \
+	libvfu/base/util.h \
 	libvfu/base/list.h \
 	libvfu/base/err.h libvfu/base/err.c \
 	libvfu/base/log.h libvfu/base/log.c \
@@ -26,10 +26,10 @@ libvfu_sources += \
 	libvfu/device/irq.h libvfu/device/irq.c \
 	libvfu/device/region.h libvfu/device/region.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
-	libvfu/device/device.h libvfu/device/device.c \
-	libvfu/client/client.h libvfu/client/client.c libvfu/client/client-call.c libvfu/client/client-info.c \
-	libvfu/client/client-region.c libvfu/client/client-irq.c libvfu/client/client-dma.c libvfu/client/client-loop.c \
-	libvfu/server/server.h libvfu/server/server.c \
+	libvfu/device/handle.h libvfu/device/handle.c \
+	libvfu/client/handle.h libvfu/client/handle.c libvfu/client/call.c libvfu/client/info.c \
+	libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/server/handle.h libvfu/server/handle.c \
 	libvfu/server/order.c \
 	libvfu/server/handlers.c \
 	libvfu/server/run.c
@@ -58,7 +58,8 @@ libvfu/libvfu.map: libvfu/vfu.h libvfu/exports.awk
 	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
 
 CLEANFILES += libvfu/libvfu.map
-EXTRA_DIST += libvfu/exports.awk
+EXTRA_DIST += libvfu/exports.awk libvfu/base/README.md libvfu/transport/README.md \
+	libvfu/device/README.md libvfu/client/README.md libvfu/server/README.md
 
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libvfu/libvfu.pc

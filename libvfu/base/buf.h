@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "base/base.h"
+#include "base/util.h"
 
 /* The bytes are data[start..end); all zero is an empty one without memory. */
 struct vfui_buf {

@@ -7,7 +7,7 @@
 #ifndef VFUI_CLOCK_H
 #define VFUI_CLOCK_H
 
-#include "base/base.h"
+#include "base/util.h"
 
 #define VFUI_MS UINT64_C(1000000)
 #define VFUI_NEVER UINT64_MAX

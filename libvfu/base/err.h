@@ -7,7 +7,7 @@
 #ifndef VFUI_ERR_H
 #define VFUI_ERR_H
 
-#include "base/base.h"
+#include "base/util.h"
 #include "vfu.h"
 
 /*

@@ -7,7 +7,7 @@
 #ifndef VFUI_FDS_H
 #define VFUI_FDS_H
 
-#include "base/base.h"
+#include "base/util.h"
 
 /* Most that one message can carry (VFU_OPT_MAX_MSG_FDS goes no further). */
 #define VFUI_FDS_MAX 64

@@ -7,7 +7,7 @@
 #ifndef VFUI_LIST_H
 #define VFUI_LIST_H
 
-#include "base/base.h"
+#include "base/util.h"
 
 /* A node, and also the head of a list. A head or a node in no list points to itself. */
 struct vfui_list {

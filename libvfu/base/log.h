@@ -7,7 +7,7 @@
 #ifndef VFUI_LOG_H
 #define VFUI_LOG_H
 
-#include "base/base.h"
+#include "base/util.h"
 #include "vfu.h"
 
 /* All zero: silent. */

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/util.h"
 #include "transport/conn.h"
 #include "device/dma-table.h"
 #include "base/os.h"

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/base.h"
+#include "base/util.h"
 #include "device/dma-table.h"
 #include "base/err.h"
 #include "base/os.h"

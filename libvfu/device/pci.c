@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/util.h"
 #include "device/dma.h"
 #include "device/irq.h"
 #include "device/region.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "base/base.h"
+#include "base/util.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "policy.h"

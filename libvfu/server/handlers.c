@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "server/server.h"
+#include "server/handle.h"
 
 static const struct vfui_policy *policy_of(const struct vfu_server *srv)
 {
@@ -364,7 +364,7 @@ static int mig_data_write(void *ctx, struct vfui_request *req,
 	return -EINVAL;
 }
 
-/* VERSION is none of these: it makes the connection (server.c). */
+/* VERSION is none of these: it makes the connection (handle.c). */
 const struct vfui_handlers vfui_server_handlers = {
 	.get_info = get_info,
 	.get_region_info = get_region_info,

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "server/server.h"
+#include "server/handle.h"
 
 static bool has_effect(const struct vfui_msg *msg)
 {

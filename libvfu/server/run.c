@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 
 #include "base/os.h"
-#include "server/server.h"
+#include "server/handle.h"
 
 /* How often the listener and the stop flag are looked at when only the client's socket is watched. */
 #define TICK_MS 250

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base.h"
+#include "base/util.h"
 #include "transport/json.h"
 
 /* Levels of nesting; what we know needs three. */

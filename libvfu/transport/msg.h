@@ -7,7 +7,7 @@
 #ifndef VFUI_MSG_H
 #define VFUI_MSG_H
 
-#include "base/base.h"
+#include "base/util.h"
 #include "base/err.h"
 #include "wire.h"
 

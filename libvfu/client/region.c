@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client-region.c - reading and writing regions: waiting, posted, or with a callback at the end.
+ * region.c - reading and writing regions: waiting, posted, or with a callback at the end.
  */
 #include <errno.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/os.h"
 #include "vfu-calls.h"
 

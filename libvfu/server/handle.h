@@ -2,21 +2,21 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * server.h - a server: one device, one client at a time. Internal; shared by
+ * handle.h - a server: one device, one client at a time. Internal; shared by
  *	order.c	   when a request may start, gates, requests held back
  *	handlers.c what each message does
- *	server.c   public functions, the listener, start and end of connections
+ *	handle.c   public functions, the listener, start and end of connections
  *	run.c	   waiting: pollfds, process, run
  *
  * All on the owner, unless said otherwise.
  */
-#ifndef VFUI_SERVER_H
-#define VFUI_SERVER_H
+#ifndef VFUI_SERVER_HANDLE_H
+#define VFUI_SERVER_HANDLE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "device/device.h"
+#include "device/handle.h"
 #include "base/list.h"
 #include "transport/sock.h"
 #include "vfu-calls.h"
@@ -106,7 +106,7 @@ int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg);
 /* handlers.c */
 extern const struct vfui_handlers vfui_server_handlers;
 
-/* server.c */
+/* handle.c */
 /* VERSION has come: agree and tell the device. */
 void vfui_server_greet(struct vfu_server *srv, struct vfui_msg *msg);
 /* The connection is over: brings it to its end as far as the device lets it. */

@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * base.h - small helpers that every other file may use.
+ * util.h - small helpers that every other file may use.
  */
-#ifndef VFUI_BASE_H
-#define VFUI_BASE_H
+#ifndef VFUI_BASE_UTIL_H
+#define VFUI_BASE_UTIL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client-irq.c - interrupts: eventfds, masks, loopback.
+ * irq.c - interrupts: eventfds, masks, loopback.
  */
 #include <errno.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/fds.h"
 #include "vfu-calls.h"
 

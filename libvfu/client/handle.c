@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client.c - a client's life: options, connecting, disconnecting.
+ * handle.c - a client's life: options, connecting, disconnecting.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/os.h"
 #include "transport/sock.h"
 

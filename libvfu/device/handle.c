@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * device.c - the public functions of a device; most pass on to the part that does the work.
+ * handle.c - the public functions of a device; most pass on to the part that does the work.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "device/device.h"
+#include "device/handle.h"
 #include "base/os.h"
 
 /* ---- hooks of the parts ---- */

@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * server.c - the public functions of a server; listener, start and end of connections.
+ * handle.c - the public functions of a server; listener, start and end of connections.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "transport/negotiate.h"
 #include "base/os.h"
-#include "server/server.h"
+#include "server/handle.h"
 
 /* Clients taken or turned away in one look at the listener. */
 #define LOOK_MAX 16

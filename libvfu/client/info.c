@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client-info.c - what a client asks about the device: limits, regions, interrupts, features; reset.
+ * info.c - what a client asks about the device: limits, regions, interrupts, features; reset.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/os.h"
 #include "vfu-calls.h"
 

@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client-dma.c - the client's memory: which ranges the device may reach, and serving it by message.
+ * dma.c - the client's memory: which ranges the device may reach, and serving it by message.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/os.h"
 #include "vfu-calls.h"
 

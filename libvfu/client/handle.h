@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client.h - what the files of the client share: client.c its life, client-call.c how calls begin
- * and end, client-info.c, client-region.c, client-irq.c, client-dma.c, client-loop.c the calls.
+ * handle.h - what the files of the client share: handle.c its life, call.c how calls begin
+ * and end, info.c, region.c, irq.c, dma.c, loop.c the calls.
  */
-#ifndef VFUI_CLIENT_H
-#define VFUI_CLIENT_H
+#ifndef VFUI_CLIENT_HANDLE_H
+#define VFUI_CLIENT_HANDLE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -84,7 +84,7 @@ struct vfu_client {
 	size_t bounce_size;
 };
 
-/* ---- client-call.c ---- */
+/* ---- call.c ---- */
 
 /*
  * Begins a call: the connection, which stays until vfui_client_end, and *ret is 0. NULL: it is not
@@ -109,13 +109,13 @@ void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn);
  */
 void vfui_client_await_end(struct vfu_client *cl);
 
-/* ---- client-dma.c ---- */
+/* ---- dma.c ---- */
 
 /* Serves a command of the device. */
 void vfui_client_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
 void vfui_client_forget_ranges(struct vfu_client *cl);
 
-/* ---- client-loop.c ---- */
+/* ---- loop.c ---- */
 
 /* Keeps the epoll descriptor, if there is one, in step with conn (NULL: nothing is to be watched). */
 void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn);

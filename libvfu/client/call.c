@@ -2,12 +2,12 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client-call.c - how every call of a client begins and ends, and what it leaves behind when it fails.
+ * call.c - how every call of a client begins and ends, and what it leaves behind when it fails.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/os.h"
 
 /* The caller's own entry, else a free or the oldest one. With the lock. */

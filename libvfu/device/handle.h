@@ -2,10 +2,10 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * device.h - the state of a device that outlives its connections, and the gate before changes to it.
+ * handle.h - the state of a device that outlives its connections, and the gate before changes to it.
  */
-#ifndef VFUI_DEVICE_H
-#define VFUI_DEVICE_H
+#ifndef VFUI_DEVICE_HANDLE_H
+#define VFUI_DEVICE_HANDLE_H
 
 #include <pthread.h>
 

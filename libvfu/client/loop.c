@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * client-loop.c - a client in an event loop, and serving the device's DMA.
+ * loop.c - a client in an event loop, and serving the device's DMA.
  */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "client/client.h"
+#include "client/handle.h"
 #include "base/os.h"
 
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n)
