@@ -27,8 +27,13 @@ libvfu_sources += \
 	libvfu/device/region.h libvfu/device/region.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
-	libvfu/client/handle.h libvfu/client/handle.c libvfu/client/call.c libvfu/client/info.c \
-	libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/state.h \
+	libvfu/client/dma-table.h libvfu/client/dma-table.c \
+	libvfu/client/dma-serve.h libvfu/client/dma-serve.c \
+	libvfu/client/watch.h libvfu/client/watch.c \
+	libvfu/client/call.h libvfu/client/call.c \
+	libvfu/client/info.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/handle.c \
 	libvfu/server/handle.h libvfu/server/handle.c \
 	libvfu/server/order.c \
 	libvfu/server/handlers.c \

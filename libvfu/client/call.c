@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "client/handle.h"
 #include "base/os.h"
+#include "client/call.h"
+#include "client/dma-table.h"
+#include "client/watch.h"
 
 /* The caller's own entry, else a free or the oldest one. With the lock. */
 static struct vfui_client_err *err_entry(struct vfu_client *cl)
@@ -114,7 +116,7 @@ static void leave(struct vfu_client *cl)
 	vfui_client_sync_epoll(cl, NULL);
 	vfui_conn_free(conn);
 	vfui_os_lock(&cl->lock);
-	vfui_client_forget_ranges(cl);
+	vfui_client_table_clear(cl);
 	cl->conn = NULL;
 	cl->is_closing = cl->is_freeing = false;
 	vfui_os_cond_broadcast(&cl->cond);

@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "client/handle.h"
 #include "base/os.h"
+#include "client/call.h"
+#include "client/dma-serve.h"
+#include "client/dma-table.h"
+#include "client/watch.h"
 #include "transport/sock.h"
 
 static int init_locks(struct vfu_client *cl)
@@ -54,7 +57,7 @@ void vfu_client_free(struct vfu_client *cl)
 	} else {
 		/* A child's copy: threads that held locks do not exist here, and the parent goes on. */
 		vfui_conn_free(cl->conn);
-		vfui_client_forget_ranges(cl);
+		vfui_client_table_clear(cl);
 	}
 	while ((op = cl->spare)) {
 		cl->spare = op->next;

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "client/handle.h"
 #include "base/os.h"
+#include "client/call.h"
 #include "vfu-calls.h"
 
 /* More than any region's capabilities take: a larger answer is not believed. */

@@ -6,8 +6,8 @@
  */
 #include <errno.h>
 
-#include "client/handle.h"
 #include "base/fds.h"
+#include "client/call.h"
 #include "vfu-calls.h"
 
 static int set_irqs(struct vfui_conn *conn, uint32_t flags, unsigned index, unsigned start,

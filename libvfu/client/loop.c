@@ -6,11 +6,10 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <string.h>
-#include <sys/epoll.h>
 
-#include "client/handle.h"
 #include "base/os.h"
+#include "client/call.h"
+#include "client/watch.h"
 
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n)
 {
@@ -50,30 +49,6 @@ int vfu_client_process(struct vfu_client *cl, unsigned max)
 }
 
 /* ---- one descriptor for all ---- */
-
-void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
-{
-	struct pollfd now[VFUI_CLIENT_PFDS];
-	unsigned n = 0;
-
-	vfui_os_lock(&cl->lock);
-	if (cl->epoll_fd >= 0) {
-		if (conn)
-			n = (unsigned)vfui_conn_pollfds(conn, now, VFUI_CLIENT_PFDS);
-		if (n != cl->nwatched || memcmp(now, cl->watched, n * sizeof(now[0])) != 0) {
-			for (unsigned i = 0; i < cl->nwatched; i++)
-				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_DEL, cl->watched[i].fd,
-						  0);
-			/* Epoll's event bits have poll's values. */
-			for (unsigned i = 0; i < n; i++)
-				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_ADD, now[i].fd,
-						  (uint32_t)now[i].events);
-			memcpy(cl->watched, now, n * sizeof(now[0]));
-			cl->nwatched = n;
-		}
-	}
-	vfui_os_unlock(&cl->lock);
-}
 
 int vfu_client_fd(struct vfu_client *cl)
 {

@@ -6,8 +6,8 @@
  */
 #include <errno.h>
 
-#include "client/handle.h"
 #include "base/os.h"
+#include "client/call.h"
 #include "vfu-calls.h"
 
 static int read_piece(struct vfui_conn *conn, struct vfui_call *call, unsigned index,

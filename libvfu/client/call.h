@@ -1,0 +1,35 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * call.h - how every call of a client begins and ends.
+ */
+#ifndef VFUI_CLIENT_CALL_H
+#define VFUI_CLIENT_CALL_H
+
+#include "client/state.h"
+
+/*
+ * Begins a call: the connection, which stays until vfui_client_end, and *ret is 0. NULL: it is not
+ * possible, *ret says why, and the call has ended. may_wait: it may sleep, which a DMA callback
+ * must not.
+ */
+struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret);
+/* Ends it, keeping *err (of which code may not be set) if ret is negative; returns ret. */
+int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err);
+/* Keeps what went wrong for the calling thread; err->code may be unset. Returns code. */
+int vfui_client_keep(struct vfu_client *cl, int code, struct vfu_err *err);
+int vfui_client_fail(struct vfu_client *cl, int code, const char *text);
+/* A call with nothing but fixed parts, its errors going to *err. */
+struct vfui_call vfui_client_call(struct vfu_err *err);
+/* The connection, which stays until vfui_client_end; NULL if there is none. */
+struct vfui_conn *vfui_client_hold(struct vfu_client *cl);
+/* Closes the connection and ends the caller's call; calls of other threads end by themselves. */
+void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn);
+/*
+ * Waits until a connection that is being closed is gone, so that what callbacks use, and DMA
+ * memory, may be freed. Not in a callback, which can not wait for its own end.
+ */
+void vfui_client_await_end(struct vfu_client *cl);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * state.h - what a client consists of; each part says who may touch it.
+ */
+#ifndef VFUI_CLIENT_STATE_H
+#define VFUI_CLIENT_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "transport/conn.h"
+#include "transport/negotiate.h"
+#include "device/ranges.h"
+
+#define VFUI_CLIENT_PFDS 2
+
+/* Threads whose last errors are kept; beyond, the oldest error goes. */
+#define VFUI_CLIENT_ERRS 16
+
+struct vfui_client_err {
+	pthread_t thread;
+	uint64_t serial; /* rises with each failure; 0: free */
+	struct vfu_err err;
+};
+
+/* An access under way whose end a callback is told. Recycled. */
+struct vfui_client_async {
+	struct vfui_client_async *next;
+	struct vfu_client *cl;
+	vfu_client_fn *fn;
+	void *user;
+	int count;
+};
+
+struct vfu_client {
+	const volatile uint8_t *fork_mark;
+	struct vfui_conn_options options;
+	struct vfu_stats stats;
+
+	pthread_mutex_t lock;
+	pthread_cond_t cond; /* is_closing became false */
+	/* Under the lock. A connection lives until it is closed and the last call has returned. */
+	struct vfui_conn *conn;
+	unsigned users;
+	bool is_connecting;
+	bool is_closing;
+	bool is_freeing; /* by the thread closer */
+	pthread_t closer;
+	struct vfui_ranges ranges;
+	int map_error; /* first failure of a map that nobody waited for */
+	vfu_client_dma_fn *dma_fn;
+	void *dma_user;
+	struct vfui_client_async *spare;
+	struct vfui_client_err errs[VFUI_CLIENT_ERRS];
+	uint64_t err_serial;
+	int epoll_fd; /* -1: nobody asked for it */
+	struct pollfd watched[VFUI_CLIENT_PFDS];
+	unsigned nwatched;
+
+	/* Fixed while connected. */
+	struct vfui_caps caps;
+	uint16_t minor;
+
+	atomic_uint nowait;    /* maps not answered yet */
+	atomic_uint served;    /* DMA requests answered */
+	atomic_bool is_mapped; /* the device has a region that can be mapped: no posted writes */
+
+	/* Only the thread that reads. */
+	bool is_in_dma_fn;
+	uint8_t *bounce;
+	size_t bounce_size;
+};
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * watch.c - the one descriptor that stands for all that a client polls.
+ */
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "base/os.h"
+#include "client/watch.h"
+
+void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	struct pollfd now[VFUI_CLIENT_PFDS];
+	unsigned n = 0;
+
+	vfui_os_lock(&cl->lock);
+	if (cl->epoll_fd >= 0) {
+		if (conn)
+			n = (unsigned)vfui_conn_pollfds(conn, now, VFUI_CLIENT_PFDS);
+		if (n != cl->nwatched || memcmp(now, cl->watched, n * sizeof(now[0])) != 0) {
+			for (unsigned i = 0; i < cl->nwatched; i++)
+				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_DEL, cl->watched[i].fd,
+						  0);
+			/* Epoll's event bits have poll's values. */
+			for (unsigned i = 0; i < n; i++)
+				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_ADD, now[i].fd,
+						  (uint32_t)now[i].events);
+			memcpy(cl->watched, now, n * sizeof(now[0]));
+			cl->nwatched = n;
+		}
+	}
+	vfui_os_unlock(&cl->lock);
+}
