@@ -34,10 +34,14 @@ libvfu_sources += \
 	libvfu/client/call.h libvfu/client/call.c \
 	libvfu/client/info.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
 	libvfu/client/handle.c \
-	libvfu/server/handle.h libvfu/server/handle.c \
-	libvfu/server/order.c \
-	libvfu/server/handlers.c \
-	libvfu/server/run.c
+	libvfu/server/state.h \
+	libvfu/server/handlers.h libvfu/server/handlers.c \
+	libvfu/server/greet.h libvfu/server/greet.c \
+	libvfu/server/order.h libvfu/server/order.c \
+	libvfu/server/watch.h libvfu/server/watch.c \
+	libvfu/server/connection.h libvfu/server/connection.c \
+	libvfu/server/listener.h libvfu/server/listener.c \
+	libvfu/server/run.c libvfu/server/handle.c
 
 include_HEADERS = libvfu/vfu.h
 

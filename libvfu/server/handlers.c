@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "server/handle.h"
+#include "server/handlers.h"
 
 static const struct vfui_policy *policy_of(const struct vfu_server *srv)
 {
@@ -381,3 +381,16 @@ const struct vfui_handlers vfui_server_handlers = {
 	.mig_data_read = mig_data_read,
 	.mig_data_write = mig_data_write,
 };
+
+void vfui_server_fail(struct vfu_server *srv, const struct vfui_msg *msg, int status,
+		      const struct vfu_err *err)
+{
+	bool is_posted = msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY;
+
+	if (is_posted)
+		vfui_conn_count_drop(srv->conn);
+	vfui_log(&srv->dev->log, VFU_LOG_WARN, "%s %u%s failed: %s%s%s", msg->info->name,
+		 msg->hdr.id, is_posted ? " without reply" : "", strerror(-status),
+		 err->code ? ": " : "", err->code ? err->text : "");
+	vfui_conn_reply(srv->conn, &msg->hdr, status, NULL, 0, NULL, 0);
+}

@@ -2,15 +2,32 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * order.c - when a request may start: callbacks start in the order in which requests came. What
- * can not start yet (a gate is open, a fence is unanswered, a callback waits for DMA and the request
- * must not run inside it) is held back as a copy, and all that comes after it as well.
+ * order.c - when a request may start.
+ *
+ *	client --> vfui_server_command --> run ------------------> handler, answer
+ *			|		    ^
+ *			v may not start yet | vfui_server_drain: may now, first come first started
+ *		     [ held ] --------------+
+ *
+ * Callbacks start in the order in which requests came. Three things keep a request from starting:
+ *	a gate is open		the device was asked whether it agrees to a change, and is thinking
+ *	a fence is unanswered	the device answers later what changes things for all that follows
+ *	a callback waits	for message DMA; the wait serves others, but no reset, unmap or the
+ *				like may happen under that callback's feet
+ * One that may not start is copied, for its bytes lie in the receive buffer, and from then on all
+ * that comes queues up behind it, whatever it is. What is held back may start when a gate is
+ * decided, a fence is answered (both wake the owner: other threads do that) or a wait is over; so
+ * every round, every message and every turn of a wait begins with vfui_server_drain. A request that
+ * has started and must go on later (one write of many was answered later, a gate said later) is put
+ * back at the head, with how far it came.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/os.h"
-#include "server/handle.h"
+#include "server/greet.h"
+#include "server/handlers.h"
+#include "server/order.h"
 
 static bool has_effect(const struct vfui_msg *msg)
 {
@@ -147,20 +164,6 @@ static void hold_again(struct vfu_server *srv, const struct vfui_request *req)
 
 /* ---- running ---- */
 
-/* Tells people and, unless it wants no answer, the client. */
-static void fail(struct vfu_server *srv, const struct vfui_msg *msg, int status,
-		 const struct vfu_err *err)
-{
-	bool is_posted = msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY;
-
-	if (is_posted)
-		vfui_conn_count_drop(srv->conn);
-	vfui_log(&srv->dev->log, VFU_LOG_WARN, "%s %u%s failed: %s%s%s", msg->info->name,
-		 msg->hdr.id, is_posted ? " without reply" : "", strerror(-status),
-		 err->code ? ": " : "", err->code ? err->text : "");
-	vfui_conn_reply(srv->conn, &msg->hdr, status, NULL, 0, NULL, 0);
-}
-
 static void gate_decided(void *ctx, int status)
 {
 	struct vfu_server *srv = ctx;
@@ -224,7 +227,7 @@ VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, 
 	if (req->is_again)
 		hold_again(srv, req);
 	else if (rc < 0)
-		fail(srv, req->msg, rc, req->err);
+		vfui_server_fail(srv, req->msg, rc, req->err);
 	else if (!rc && !req->is_replied)
 		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, NULL, 0, NULL, 0);
 }
@@ -292,26 +295,6 @@ void vfui_server_drain(struct vfu_server *srv)
 	}
 }
 
-/* E23: nothing but VERSION may come first, and that only once. */
-VFUI_APART static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
-{
-	bool is_version = msg->hdr.command == VFU_WIRE_CMD_VERSION;
-	struct vfu_err err;
-
-	if (is_version == (srv->state == VFUI_SERVER_GREETING))
-		return false;
-	vfui_err_set(&err, -EINVAL, NULL, 0,
-		     is_version ? "VERSION is agreed already" : "%s came before VERSION",
-		     msg->info->name);
-	fail(srv, msg, -EINVAL, &err);
-	if (!is_version) {
-		vfui_conn_count_violation(srv->conn);
-		vfui_conn_flush(srv->conn);
-		vfui_conn_fail(srv->conn, &err);
-	}
-	return true;
-}
-
 /* Nothing that could hold a request up. */
 static bool is_clear(const struct vfu_server *srv)
 {
@@ -335,8 +318,7 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 
 	(void)conn;
 	if (srv->state != VFUI_SERVER_UP || msg->hdr.command == VFU_WIRE_CMD_VERSION) {
-		if (!is_out_of_turn(srv, msg))
-			vfui_server_greet(srv, msg);
+		vfui_server_greet(srv, msg);
 		return;
 	}
 	if (!is_clear(srv) && !get_turn(srv, msg))

@@ -2,17 +2,22 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * handle.h - a server: one device, one client at a time. Internal; shared by
- *	order.c	   when a request may start, gates, requests held back
- *	handlers.c what each message does
- *	handle.c   public functions, the listener, start and end of connections
- *	run.c	   waiting: pollfds, process, run
+ * state.h - the state of a server: one device, one client at a time. What stands on it, upwards:
+ *	handlers   what each message does
+ *	greet	   VERSION, before anything else
+ *	order	   when a request may start, gates, requests held back
+ *	watch	   what to sleep on, and waking who sleeps
+ *	connection start and end
+ *	listener   who comes next
+ *	run	   one round, and the loop
+ *	handle	   life and settings
  *
  * All on the owner, unless said otherwise.
  */
-#ifndef VFUI_SERVER_HANDLE_H
-#define VFUI_SERVER_HANDLE_H
+#ifndef VFUI_SERVER_STATE_H
+#define VFUI_SERVER_STATE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -88,39 +93,10 @@ struct vfu_server {
 	unsigned nwatched;
 };
 
-/* order.c */
-/* The connection's command callback. */
-void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
-/* Starts what was held back and may start now. */
-void vfui_server_drain(struct vfu_server *srv);
-/* The first request held back may start. */
-bool vfui_server_can_drain(struct vfu_server *srv);
-/* As much is held back as may be: read no more. */
-bool vfui_server_is_full(const struct vfu_server *srv);
-/* Something may happen that the client's socket does not show. */
-bool vfui_server_is_holding(const struct vfu_server *srv);
-void vfui_server_drop_held(struct vfu_server *srv);
-/* vfui_device_server.wait */
-int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg);
-
-/* handlers.c */
-extern const struct vfui_handlers vfui_server_handlers;
-
-/* handle.c */
-/* VERSION has come: agree and tell the device. */
-void vfui_server_greet(struct vfu_server *srv, struct vfui_msg *msg);
-/* The connection is over: brings it to its end as far as the device lets it. */
-void vfui_server_end(struct vfu_server *srv);
-/* Takes a client that waits, or turns it away if there is one. */
-void vfui_server_look(struct vfu_server *srv);
 /* -EOWNERDEAD in the child of a fork. Any thread. */
-int vfui_server_check(const struct vfu_server *srv);
-
-/* run.c */
-void vfui_server_wake(void *ctx);
-/* The connection's question whether it may go on without a look at anything else. */
-bool vfui_server_stay(void *ctx, unsigned handled);
-/* Keeps the epoll descriptor, if there is one, in step. closing: nothing is to be watched. */
-void vfui_server_sync_epoll(struct vfu_server *srv, bool closing);
+static inline int vfui_server_check(const struct vfu_server *srv)
+{
+	return *srv->fork_mark ? 0 : -EOWNERDEAD;
+}
 
 #endif

@@ -1,0 +1,161 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * connection.c - start and end of a connection.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "server/connection.h"
+#include "server/order.h"
+#include "server/watch.h"
+
+static void set_conn(struct vfu_server *srv, struct vfui_conn *conn)
+{
+	vfui_os_lock(&srv->conn_lock);
+	srv->conn = conn;
+	vfui_os_unlock(&srv->conn_lock);
+}
+
+static int open_conn(struct vfu_server *srv, int fd)
+{
+	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
+						 .stay = vfui_server_stay};
+	struct vfui_conn_options options;
+	struct vfui_conn *conn;
+
+	vfui_conn_options_init(&options);
+	options.policy = srv->policy;
+	memcpy(options.values, srv->values, sizeof(options.values));
+	options.log = srv->dev->log;
+	options.stats = &srv->stats;
+	options.wake_fd = srv->wake_fd;
+	conn = vfui_conn_new(fd, true, &options, &ops, srv);
+	if (conn)
+		srv->session = vfui_session_new(conn, vfui_server_wake, srv);
+	if (!srv->session) {
+		vfui_conn_free(conn);
+		return vfui_err_set(&srv->err, -ENOMEM, NULL, 0, "no memory for a connection");
+	}
+	set_conn(srv, conn);
+	return 0;
+}
+
+int vfu_server_attach(struct vfu_server *srv, int fd)
+{
+	int rc = vfui_server_check(srv);
+
+	if (!rc && srv->state != VFUI_SERVER_IDLE)
+		rc = vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
+	if (rc < 0) {
+		vfui_os_close(fd);
+		return rc;
+	}
+	rc = open_conn(srv, fd);
+	if (rc < 0)
+		return rc;
+	srv->state = VFUI_SERVER_GREETING;
+	srv->greet_by = VFUI_NEVER;
+	if (srv->values[VFU_OPT_TIMEOUT_MS])
+		srv->greet_by = vfui_os_now() + srv->values[VFU_OPT_TIMEOUT_MS] * VFUI_MS;
+	srv->was_up = false;
+	srv->owner = pthread_self();
+	vfui_server_sync_epoll(srv, false);
+	vfui_log(&srv->dev->log, VFU_LOG_INFO, "client connected");
+	return 0;
+}
+
+static void hang_up(struct vfu_server *srv)
+{
+	struct vfu_err err;
+
+	vfui_err_set(&err, -ECONNABORTED, NULL, 0, "disconnected by this side");
+	vfui_conn_flush(srv->conn);
+	vfui_conn_fail(srv->conn, &err);
+}
+
+/* What is left of a connection once the device has agreed; a refusal makes no difference. */
+static void finish(void *ctx, int status)
+{
+	struct vfu_server *srv = ctx;
+	struct vfu_device *dev = srv->dev;
+	struct vfui_conn *conn = srv->conn;
+
+	(void)status;
+	if (srv->was_up) {
+		vfui_dma_disconnect(&dev->dma);
+		if (srv->policy.disconnect == VFUI_DISCONNECT_RESET)
+			vfui_device_reset(dev);
+		vfui_irqs_disconnect(&dev->irqs);
+	}
+	vfui_server_sync_epoll(srv, true);
+	set_conn(srv, NULL);
+	vfui_conn_free(conn);
+	vfui_session_unref(srv->session);
+	srv->session = NULL;
+	srv->state = VFUI_SERVER_IDLE;
+	if (srv->was_up && dev->hooks.disconnected)
+		dev->hooks.disconnected(dev->hooks_user);
+	srv->was_up = false;
+	vfui_server_sync_epoll(srv, false);
+}
+
+void vfui_server_end(struct vfu_server *srv)
+{
+	bool is_usual;
+	int rc;
+
+	if (!srv->conn)
+		return;
+	if (srv->state != VFUI_SERVER_ENDING) {
+		srv->state = VFUI_SERVER_ENDING;
+		rc = vfui_conn_status(srv->conn, &srv->err);
+		is_usual = rc == -ENOTCONN || rc == -ECONNABORTED;
+		vfui_log(&srv->dev->log, is_usual ? VFU_LOG_INFO : VFU_LOG_WARN,
+			 "connection ended: %s", srv->err.text);
+		vfui_session_end(srv->session);
+		vfui_server_drop_held(srv);
+	}
+	/* A question that is open is answered first: the device has but one gate. */
+	if (srv->dev->gate.is_open)
+		return;
+	rc = srv->was_up ? vfui_device_ask(srv->dev, VFU_GATE_DISCONNECT, finish, srv) : 0;
+	if (rc != VFU_LATER)
+		finish(srv, rc);
+}
+
+void vfu_server_disconnect(struct vfu_server *srv)
+{
+	if (vfui_server_check(srv) < 0)
+		return;
+	vfui_os_lock(&srv->conn_lock);
+	if (srv->conn)
+		hang_up(srv);
+	vfui_os_unlock(&srv->conn_lock);
+	/* Inside a callback the connection is still needed: who called it, or the owner, ends it. */
+	if (!pthread_equal(srv->owner, pthread_self()) || srv->is_processing || srv->waits)
+		return;
+	srv->is_processing = true;
+	vfui_server_end(srv);
+	srv->is_processing = false;
+}
+
+void vfui_server_end_now(struct vfu_server *srv)
+{
+	if (!srv->conn)
+		return;
+	hang_up(srv);
+	srv->is_processing = true;
+	while (srv->conn) {
+		vfui_server_end(srv);
+		vfui_device_gate_cancel(srv->dev);
+	}
+	srv->is_processing = false;
+}
+
+int vfu_server_conn_fd(struct vfu_server *srv)
+{
+	return srv->conn ? vfui_conn_fd(srv->conn) : -1;
+}

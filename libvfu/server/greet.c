@@ -1,0 +1,100 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * greet.c - the beginning of a connection: VERSION and nothing else comes first, in time.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "transport/negotiate.h"
+#include "base/os.h"
+#include "server/greet.h"
+#include "server/handlers.h"
+
+/* E23: nothing but VERSION may come first, and that only once. */
+static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
+{
+	bool is_version = msg->hdr.command == VFU_WIRE_CMD_VERSION;
+	struct vfu_err err;
+
+	if (is_version == (srv->state == VFUI_SERVER_GREETING))
+		return false;
+	vfui_err_set(&err, -EINVAL, NULL, 0,
+		     is_version ? "VERSION is agreed already" : "%s came before VERSION",
+		     msg->info->name);
+	vfui_server_fail(srv, msg, -EINVAL, &err);
+	if (!is_version) {
+		vfui_conn_count_violation(srv->conn);
+		vfui_conn_flush(srv->conn);
+		vfui_conn_fail(srv->conn, &err);
+	}
+	return true;
+}
+
+static int connect_dma(struct vfu_server *srv)
+{
+	const struct vfui_limits *own = vfui_conn_limits(srv->conn);
+	const struct vfui_dma_limits limits = {
+		.max_maps = own->max_dma_maps,
+		.max_xfer = vfui_conn_peer_limits(srv->conn)->max_data_xfer_size,
+		.window = srv->values[VFU_OPT_DMA_WINDOW],
+		.read_bytes = srv->values[VFU_OPT_DMA_READ_BYTES],
+		.pgsize = own->pgsize,
+	};
+
+	return vfui_dma_connect(&srv->dev->dma, srv->conn, &limits);
+}
+
+static void agree(struct vfu_server *srv, struct vfui_msg *msg)
+{
+	struct vfui_caps own, agreed;
+	struct vfu_err err;
+	uint16_t minor;
+	int rc;
+
+	err.code = 0;
+	vfui_negotiate_offer(srv->values, &own);
+	rc = vfui_negotiate_server(srv->conn, msg, &own, &agreed, &minor, &err);
+	if (!rc)
+		rc = connect_dma(srv);
+	if (rc < 0) {
+		if (!err.code)
+			vfui_err_set(&err, rc, NULL, 0, "VERSION: %s", strerror(-rc));
+		vfui_conn_flush(srv->conn);
+		vfui_conn_fail(srv->conn, &err);
+		return;
+	}
+	srv->state = VFUI_SERVER_UP;
+	srv->was_up = true;
+	vfui_log(&srv->dev->log, VFU_LOG_INFO, "version 0.%u agreed", minor);
+	if (srv->dev->hooks.connected)
+		srv->dev->hooks.connected(srv->dev->hooks_user);
+}
+
+void vfui_server_greet(struct vfu_server *srv, struct vfui_msg *msg)
+{
+	if (!is_out_of_turn(srv, msg))
+		agree(srv, msg);
+}
+
+int vfui_server_greet_timeout(const struct vfu_server *srv)
+{
+	uint64_t now;
+
+	if (srv->state != VFUI_SERVER_GREETING || srv->greet_by == VFUI_NEVER)
+		return -1;
+	now = vfui_os_now();
+	return now < srv->greet_by ? (int)((srv->greet_by - now + VFUI_MS - 1) / VFUI_MS) : 0;
+}
+
+int vfui_server_check_greeting(struct vfu_server *srv)
+{
+	struct vfu_err err;
+
+	if (vfui_server_greet_timeout(srv) != 0)
+		return 0;
+	vfui_err_set(&err, -ETIMEDOUT, NULL, 0, "no VERSION came in time");
+	vfui_conn_fail(srv->conn, &err);
+	return -ETIMEDOUT;
+}

@@ -1,0 +1,97 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * listener.c - where clients come from, one at a time.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "server/listener.h"
+#include "server/watch.h"
+
+/* Clients taken or turned away in one look at the listener. */
+#define LOOK_MAX 16
+
+static int begin_listening(struct vfu_server *srv, int fd)
+{
+	srv->listen_fd = fd;
+	vfui_server_sync_epoll(srv, false);
+	return 0;
+}
+
+int vfu_server_listen(struct vfu_server *srv, const char *address)
+{
+	int rc = vfui_server_check(srv);
+
+	if (rc < 0)
+		return rc;
+	if (srv->listen_fd >= 0)
+		return vfui_err_set(&srv->err, -EISCONN, NULL, 0, "the server listens already");
+	vfui_err_clear(&srv->err);
+	rc = vfui_sock_listen(address, &srv->file, &srv->err);
+	if (rc < 0)
+		return rc;
+	vfui_log(&srv->dev->log, VFU_LOG_INFO, "listening at %s", srv->file.path);
+	return begin_listening(srv, rc);
+}
+
+int vfu_server_listen_inherited(struct vfu_server *srv, int fd)
+{
+	int kind = vfui_server_check(srv);
+
+	if (!kind)
+		kind = vfui_sock_kind(fd);
+	if (kind == VFUI_SOCK_CONNECTED)
+		return vfu_server_attach(srv, fd);
+	if (!kind || kind == VFUI_SOCK_LISTENER) {
+		if (srv->listen_fd < 0)
+			return begin_listening(srv, fd);
+		kind = -EISCONN;
+	}
+	vfui_os_close(fd);
+	return vfui_err_set(&srv->err, kind, NULL, 0, "descriptor %d: %s", fd, strerror(-kind));
+}
+
+/*
+ * A client that comes after ours has closed its end is not the second, though we have yet to read
+ * the end of what ours sent: it waits in the queue.
+ */
+static bool is_somebody_to_turn_away(struct vfu_server *srv)
+{
+	struct pollfd pfds[2] = {
+		{.fd = srv->listen_fd, .events = POLLIN},
+		{.fd = vfui_conn_fd(srv->conn), .events = POLLRDHUP},
+	};
+
+	return vfui_os_poll(pfds, 2, 0) > 0 && pfds[0].revents && !pfds[1].revents;
+}
+
+void vfui_server_look(struct vfu_server *srv)
+{
+	unsigned i;
+	int fd;
+
+	srv->unlooked = 0;
+	if (srv->listen_fd < 0)
+		return;
+	for (i = 0; i < LOOK_MAX && srv->state != VFUI_SERVER_ENDING; i++) {
+		if (srv->conn && !is_somebody_to_turn_away(srv))
+			return;
+		fd = vfui_sock_accept(srv->listen_fd);
+		if (fd < 0)
+			return;
+		if (!srv->conn) {
+			vfu_server_attach(srv, fd);
+			continue;
+		}
+		vfui_log(&srv->dev->log, VFU_LOG_WARN, "second client turned away");
+		vfui_os_close(fd);
+	}
+}
+
+int vfu_server_listen_fd(struct vfu_server *srv)
+{
+	return srv->listen_fd;
+}

@@ -1,0 +1,26 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * order.h - when a request may start, gates, requests held back.
+ */
+#ifndef VFUI_SERVER_ORDER_H
+#define VFUI_SERVER_ORDER_H
+
+#include "server/state.h"
+
+/* The connection's command callback. */
+void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
+/* Starts what was held back and may start now. */
+void vfui_server_drain(struct vfu_server *srv);
+/* The first request held back may start. */
+bool vfui_server_can_drain(struct vfu_server *srv);
+/* As much is held back as may be: read no more. */
+bool vfui_server_is_full(const struct vfu_server *srv);
+/* Something may happen that the client's socket does not show. */
+bool vfui_server_is_holding(const struct vfu_server *srv);
+void vfui_server_drop_held(struct vfu_server *srv);
+/* vfui_device_server.wait */
+int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg);
+
+#endif
