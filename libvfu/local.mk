@@ -16,8 +16,16 @@ libvfu_sources += \
 	libvfu/transport/trace.h libvfu/transport/trace.c \
 	libvfu/transport/sock.h libvfu/transport/sock.c \
 	libvfu/transport/pend.h libvfu/transport/pend.c \
-	libvfu/transport/chan.h libvfu/transport/chan-in.c libvfu/transport/chan-out.c \
-	libvfu/transport/conn.h libvfu/transport/conn-private.h libvfu/transport/conn.c libvfu/transport/conn-send.c libvfu/transport/conn-read.c libvfu/transport/conn-wait.c \
+	libvfu/transport/chan-in.h libvfu/transport/chan-in.c \
+	libvfu/transport/chan-out.h libvfu/transport/chan-out.c \
+	libvfu/transport/conn-state.h libvfu/transport/conn-inside.h libvfu/transport/conn-state.c \
+	libvfu/transport/conn-out.h libvfu/transport/conn-out.c \
+	libvfu/transport/conn-send.h libvfu/transport/conn-send.c \
+	libvfu/transport/conn-read.h libvfu/transport/conn-read.c \
+	libvfu/transport/conn-wait.h libvfu/transport/conn-wait.c \
+	libvfu/transport/conn-call.h libvfu/transport/conn-call.c \
+	libvfu/transport/conn-loop.h libvfu/transport/conn-loop.c \
+	libvfu/transport/conn.h libvfu/transport/conn.c \
 	libvfu/transport/json.h libvfu/transport/json.c \
 	libvfu/transport/negotiate.h libvfu/transport/negotiate.c \
 	libvfu/device/request.h libvfu/device/request.c \

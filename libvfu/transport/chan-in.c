@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "transport/chan.h"
+#include "transport/chan-in.h"
 #include "transport/sock.h"
 
 #define HEADER sizeof(struct vfu_wire_header)

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "transport/chan.h"
+#include "base/buf.h"
+#include "base/fds.h"
+#include "transport/chan-out.h"
 #include "transport/sock.h"
 
 /*

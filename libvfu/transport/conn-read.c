@@ -8,14 +8,10 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "transport/conn-private.h"
+#include "transport/conn-out.h"
+#include "transport/conn-read.h"
+#include "transport/conn-send.h"
 #include "transport/trace.h"
-
-/* Messages handled in one go if the caller names no number. */
-#define FAIR_BATCH 1024
-
-/* A reply waits no longer than this for others to be sent with it. */
-#define BATCH_NS 50000
 
 /* Replies larger than this go straight to their sink. */
 #define DIRECT 16384
@@ -23,14 +19,61 @@
 /* Replies that nobody asked for before the peer is held to be broken. */
 #define STRAYS_MAX 64
 
-/* ---- the reader role ---- */
+/* ---- requests that get no reply ---- */
 
-bool vfui_conn_is_reader(struct vfui_conn *conn)
+void vfui_conn_end_pending(struct vfui_conn *conn)
 {
-	return atomic_load_explicit(&conn->is_reading, memory_order_acquire) &&
-	       pthread_equal(atomic_load_explicit(&conn->reader, memory_order_relaxed),
-			     pthread_self());
+	for (;;) {
+		struct vfui_pend *pend;
+		vfui_done_fn *done;
+		void *user;
+
+		vfui_os_lock(&conn->lock);
+		pend = vfui_pend_first(&conn->pending);
+		if (pend == NULL) {
+			vfui_os_unlock(&conn->lock);
+			return;
+		}
+		done = pend->done;
+		user = pend->user;
+		vfui_pend_remove(&conn->pending, pend);
+		conn->is_direct = false;
+		vfui_os_unlock(&conn->lock);
+		done(user, -ENOTCONN, NULL);
+		vfui_conn_event(conn);
+	}
 }
+
+void vfui_conn_expire(struct vfui_conn *conn)
+{
+	uint64_t now = vfui_clock_now(&conn->options.clock);
+
+	conn->may_be_late = false;
+	for (;;) {
+		struct vfui_pend *pend;
+		vfui_done_fn *done;
+		void *user;
+
+		vfui_os_lock(&conn->lock);
+		pend = vfui_pend_first(&conn->pending);
+		if (pend == NULL || pend->deadline > now) {
+			vfui_os_unlock(&conn->lock);
+			return;
+		}
+		done = pend->done;
+		user = pend->user;
+		if (conn->is_direct && conn->direct_id == pend->id) {
+			vfui_in_drop_direct(&conn->in);
+			conn->is_direct = false;
+		}
+		vfui_pend_reserve(&conn->pending, pend);
+		vfui_os_unlock(&conn->lock);
+		done(user, -ETIMEDOUT, NULL);
+		vfui_conn_event(conn);
+	}
+}
+
+/* ---- the reader role ---- */
 
 bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
 {
@@ -298,163 +341,4 @@ int vfui_conn_receive(struct vfui_conn *conn, bool dontwait)
 	default:
 		return vfui_conn_break(conn, (int)n, strerror((int)-n));
 	}
-}
-
-void vfui_conn_expire(struct vfui_conn *conn)
-{
-	uint64_t now = vfui_clock_now(&conn->options.clock);
-
-	conn->may_be_late = false;
-	for (;;) {
-		struct vfui_pend *pend;
-		vfui_done_fn *done;
-		void *user;
-
-		vfui_os_lock(&conn->lock);
-		pend = vfui_pend_first(&conn->pending);
-		if (pend == NULL || pend->deadline > now) {
-			vfui_os_unlock(&conn->lock);
-			return;
-		}
-		done = pend->done;
-		user = pend->user;
-		if (conn->is_direct && conn->direct_id == pend->id) {
-			vfui_in_drop_direct(&conn->in);
-			conn->is_direct = false;
-		}
-		vfui_pend_reserve(&conn->pending, pend);
-		vfui_os_unlock(&conn->lock);
-		done(user, -ETIMEDOUT, NULL);
-		vfui_conn_event(conn);
-	}
-}
-
-/* ---- batches ---- */
-
-/*
- * Sends replies that have waited long enough, while more messages are buffered. If so many messages
- * took less than half the time, as many more may pass before the next look at the clock.
- */
-static void send_old(struct vfui_conn *conn)
-{
-	uint64_t now, age;
-
-	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0 ||
-	    ++conn->batch_turns < conn->batch_look)
-		return;
-	now = vfui_clock_now(&conn->options.clock);
-	if (conn->batch_since == 0) {
-		conn->batch_since = now;
-		conn->batch_turns = 0;
-		return;
-	}
-	age = now - conn->batch_since;
-	conn->batch_look = age < BATCH_NS / 2 ? conn->batch_turns * 2 : conn->batch_turns + 1;
-	if (age > BATCH_NS) {
-		vfui_conn_flush(conn);
-		vfui_conn_end_batch(conn);
-	}
-}
-
-/* The queue is full, and the socket does not take anything either. */
-static bool is_stalled(struct vfui_conn *conn)
-{
-	if (!atomic_load_explicit(&conn->is_full, memory_order_relaxed))
-		return false;
-	vfui_conn_flush(conn);
-	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
-}
-
-/* Handles what is buffered, and receives more without waiting if may_read. Adds to *n. */
-static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n)
-{
-	unsigned left = max != 0 ? max : FAIR_BATCH;
-	int r = 0;
-
-	while (left > 0 && !is_stalled(conn)) {
-		r = vfui_conn_handle_one(conn);
-		if (r > 0) {
-			left--;
-			(*n)++;
-			send_old(conn);
-			continue;
-		}
-		if (r < 0 || !may_read)
-			break;
-		r = vfui_conn_receive(conn, true);
-		if (r <= 0)
-			break;
-		may_read = !conn->in.is_drained;
-	}
-	return r;
-}
-
-/*
- * The loop was woken, but another thread reads by now. One that sleeps in a receive does not look at
- * wake_fd, and so it would stay readable.
- */
-static void calm_loop(struct vfui_conn *conn)
-{
-	vfui_os_lock(&conn->lock);
-	if (conn->owns_wake_fd && atomic_load(&conn->is_poked) &&
-	    atomic_load(&conn->sleeping) == VFUI_IN_RECV)
-		vfui_conn_unpoke(conn);
-	vfui_os_unlock(&conn->lock);
-}
-
-int vfui_conn_process(struct vfui_conn *conn, unsigned max)
-{
-	int n = 0, r;
-
-	if (vfui_conn_is_forked(conn))
-		return -EOWNERDEAD;
-	if (!vfui_conn_take_role(conn, true)) {
-		calm_loop(conn);
-		return 0;
-	}
-	conn->may_block = false;
-	if (conn->owns_wake_fd && atomic_load_explicit(&conn->is_poked, memory_order_relaxed))
-		vfui_conn_unpoke(conn);
-	if (conn->may_be_late)
-		vfui_conn_expire(conn);
-	r = run_batch(conn, max, true, &n);
-	vfui_conn_drop_role(conn);
-	return n > 0 || r > 0 ? n : r;
-}
-
-/* Handles what is buffered, or if that is nothing sleeps for more. Adds to *n. */
-static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, int *n)
-{
-	int before = *n, r;
-
-	if (conn->may_be_late)
-		vfui_conn_expire(conn);
-	r = run_batch(conn, max, false, n);
-	if (r != 0 || *n != before)
-		return r;
-	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
-	if (r > 0)
-		return run_batch(conn, max, !conn->in.is_drained, n);
-	if (r == 0)
-		vfui_conn_expire(conn);
-	return r;
-}
-
-int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
-{
-	int n = 0, r, before;
-
-	if (vfui_conn_is_forked(conn))
-		return -EOWNERDEAD;
-	if (!vfui_conn_take_role(conn, true))
-		return 0;
-	conn->may_block = true;
-	do {
-		before = n;
-		r = wait_for_batch(conn, max, timeout_ms, &n);
-	} while (r >= 0 && n > before && !is_stalled(conn) && conn->ops->stay != NULL &&
-		 conn->ops->stay(conn->ctx, (unsigned)n));
-	vfui_conn_drop_role(conn);
-	/* A failed connection says so again, a signal does not. */
-	return r != -EINTR && (n > 0 || r > 0) ? n : r;
 }

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "transport/conn-private.h"
-#include "transport/sock.h"
+#include "transport/conn-inside.h"
+#include "transport/conn-out.h"
+#include "transport/conn-send.h"
 #include "transport/trace.h"
 
 /* Larger messages go from where they lie instead of being copied into a batch. */
@@ -20,58 +21,6 @@
 
 /* How long a call that may block lets the peer read before a large message is copied. */
 #define PATIENCE_MS 10
-
-/* After each change of the queue. */
-static void account(struct vfui_conn *conn)
-{
-	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
-
-	if (is_full != atomic_load_explicit(&conn->is_full, memory_order_relaxed))
-		atomic_store(&conn->is_full, is_full);
-	conn->stats->batches += conn->out.batches;
-	conn->stats->bytes_out += conn->out.sent;
-	conn->out.batches = 0;
-	conn->out.sent = 0;
-	if (conn->out.bytes == 0 && conn->is_room_awaited) {
-		conn->is_room_awaited = false;
-		atomic_fetch_add(&conn->events, 1);
-		vfui_os_cond_broadcast(&conn->cond);
-	}
-}
-
-int vfui_conn_end_out(struct vfui_conn *conn)
-{
-	conn->out_status = -ENOTCONN;
-	vfui_outq_fini(&conn->out);
-	account(conn);
-	vfui_sock_shutdown(conn->fd);
-	return -ENOTCONN;
-}
-
-int vfui_conn_flush_locked(struct vfui_conn *conn)
-{
-	int r;
-
-	if (conn->out_status != 0)
-		return conn->out_status;
-	if (conn->out.bytes == 0)
-		return 0;
-	r = vfui_outq_flush(&conn->out, conn->fd);
-	account(conn);
-	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn) : r;
-}
-
-int vfui_conn_flush(struct vfui_conn *conn)
-{
-	int r;
-
-	if (vfui_conn_is_forked(conn))
-		return -EOWNERDEAD;
-	vfui_os_lock(&conn->lock);
-	r = vfui_conn_flush_locked(conn);
-	vfui_os_unlock(&conn->lock);
-	return r;
-}
 
 /* The message could not be sent for a reason of its own: the connection is none the worse. */
 static bool is_harmless(int error)
@@ -116,7 +65,7 @@ VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header 
 		memcpy(all + 1, iov, niov * sizeof(*iov));
 	r = vfui_outq_send(&conn->out, conn->fd, all, niov + 1, fds, nfds,
 			   may_block ? PATIENCE_MS : 0);
-	account(conn);
+	vfui_conn_account(conn);
 	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn) : r;
 }
 

@@ -2,17 +2,17 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * conn-private.h - what the files of the connection share: conn.c its life, conn-send.c,
- * conn-read.c, conn-wait.c.
+ * conn-inside.h - what a connection is made of; for the files of the connection alone.
  */
-#ifndef VFUI_CONN_PRIVATE_H
-#define VFUI_CONN_PRIVATE_H
+#ifndef VFUI_CONN_INSIDE_H
+#define VFUI_CONN_INSIDE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "transport/chan.h"
-#include "transport/conn.h"
+#include "transport/chan-in.h"
+#include "transport/chan-out.h"
+#include "transport/conn-state.h"
 #include "transport/pend.h"
 
 /* What the thread that reads does; others look, to know how to reach it. */
@@ -76,35 +76,6 @@ static inline bool vfui_conn_is_child(const struct vfui_conn *conn)
 	return conn->fork_mark != NULL && *conn->fork_mark == 0;
 }
 
-/* ---- conn.c ---- */
-
-/* Fails the connection because the peer broke the protocol. Returns -EPROTO. Without the lock. */
-int vfui_conn_violation(struct vfui_conn *conn, const char *fmt, ...) VFUI_PRINTF(2, 3);
-/* Fails it with a code and a sentence of our own. Returns code. Without the lock. */
-int vfui_conn_break(struct vfui_conn *conn, int code, const char *text);
-/* Tells all who wait for replies that none will come. The reader's, or when no thread is left. */
-void vfui_conn_end_pending(struct vfui_conn *conn);
-/* Ends the sleep of whoever polls, and empties wake_fd afterwards. */
-void vfui_conn_poke(struct vfui_conn *conn);
-void vfui_conn_unpoke(struct vfui_conn *conn);
-/* Has all waits look again. */
-void vfui_conn_event(struct vfui_conn *conn);
-
-/* ---- conn-send.c ---- */
-
-/*
- * Nothing can be sent any more, but what the peer sent before it left is still to be read. Returns
- * -ENOTCONN. With the lock.
- */
-int vfui_conn_end_out(struct vfui_conn *conn);
-/* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */
-int vfui_conn_flush_locked(struct vfui_conn *conn);
-/* Gives a request up: its late reply will be dropped. False: done ran, or it is about to run. */
-bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id);
-/* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
-int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
-		     uint16_t *id);
-
 /* All that was queued is sent, as far as it goes. The reader's. */
 static inline void vfui_conn_end_batch(struct vfui_conn *conn)
 {
@@ -114,30 +85,10 @@ static inline void vfui_conn_end_batch(struct vfui_conn *conn)
 	conn->batch_look = 0;
 }
 
-/* ---- conn-read.c ---- */
-
-/*
- * Takes the reader role: false if another thread has it. is_loop: the event loop, which thus is
- * awake.
- */
-bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop);
-/* Sends what is queued, ends all requests if the connection failed, and gives the role back. */
-void vfui_conn_drop_role(struct vfui_conn *conn);
-/* Handles one buffered message: 1, 0 if none is complete, or what failed the connection. */
-int vfui_conn_handle_one(struct vfui_conn *conn);
-/* Receives once. 1: something came; 0: nothing; -EINTR; or what failed the connection. */
-int vfui_conn_receive(struct vfui_conn *conn, bool dontwait);
-/* Ends requests whose time is up. */
-void vfui_conn_expire(struct vfui_conn *conn);
-/* Adds what was received to the counters. The reader's, with the lock. */
-void vfui_conn_count_in(struct vfui_conn *conn);
-
-/* ---- conn-wait.c ---- */
-
-/*
- * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to
- * the next deadline, for something to come, and receives it: as vfui_conn_receive.
- */
-int vfui_conn_sleep(struct vfui_conn *conn, int64_t left);
+/* Ends the sleep of whoever polls, and empties wake_fd afterwards. */
+void vfui_conn_poke(struct vfui_conn *conn);
+void vfui_conn_unpoke(struct vfui_conn *conn);
+/* Has all waits look again. */
+void vfui_conn_event(struct vfui_conn *conn);
 
 #endif

@@ -1,0 +1,146 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-call.c - a request, and a sleep until its reply.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "transport/conn-call.h"
+#include "transport/conn-inside.h"
+#include "transport/conn-out.h"
+#include "transport/conn-send.h"
+#include "transport/conn-wait.h"
+
+struct waiter {
+	struct vfui_conn *conn;
+	struct vfui_call *call;
+	void *out;
+	size_t out_len;
+	size_t size; /* of the request */
+	int status;
+	atomic_bool is_done; /* the last thing that is written */
+};
+
+static void take_reply(struct waiter *waiter, struct vfui_msg *reply)
+{
+	struct vfui_call *call = waiter->call;
+	size_t fixed = vfui_min(reply->len, waiter->out_len);
+
+	if (fixed > 0)
+		memcpy(waiter->out, reply->payload, fixed);
+	if (fixed < waiter->out_len)
+		memset((uint8_t *)waiter->out + fixed, 0, waiter->out_len - fixed);
+	call->reply_len = reply->len - fixed;
+	if (!call->plain_tail && call->reply_room > 0 && call->reply_len > 0)
+		memcpy(call->reply_tail, reply->payload + fixed,
+		       vfui_min(call->reply_len, call->reply_room));
+	/* Others have no use for them, and do not look. */
+	if (!reply->info->reply_takes_fds)
+		return;
+	for (unsigned i = 0; i < reply->nfds && i < VFUI_ARRAY_SIZE(call->reply_fds); i++)
+		call->reply_fds[call->reply_nfds++] = vfui_msg_take_fd(reply, i);
+}
+
+static void call_done(void *user, int status, struct vfui_msg *reply)
+{
+	struct waiter *waiter = user;
+
+	if (reply != NULL)
+		take_reply(waiter, reply);
+	waiter->status = status;
+	atomic_store(&waiter->is_done, true);
+}
+
+static bool is_done(void *arg)
+{
+	struct waiter *waiter = arg;
+
+	return atomic_load(&waiter->is_done);
+}
+
+/* The request would be queued, or there is no use in waiting. */
+static bool has_room(void *arg)
+{
+	const struct waiter *waiter = arg;
+	struct vfui_conn *conn = waiter->conn;
+	bool has;
+
+	vfui_os_lock(&conn->lock);
+	vfui_conn_flush_locked(conn);
+	has = conn->status != 0 || conn->out.bytes == 0 ||
+	      conn->out.bytes + waiter->size <= conn->options.values[VFU_OPT_QUEUE_BYTES];
+	has = has && conn->pending.used < VFUI_PEND_MAX;
+	vfui_os_unlock(&conn->lock);
+	return has;
+}
+
+static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
+			   struct waiter *waiter)
+{
+	int timeout = out->timeout_ms >= 0 ? out->timeout_ms
+					   : (int)vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS);
+	uint16_t id = 0;
+	int r;
+
+	for (;;) {
+		r = vfui_conn_submit(conn, out, true, &id);
+		if (r != -ENOBUFS)
+			break;
+		r = vfui_conn_wait(conn, has_room, waiter, timeout != 0 ? timeout : -1);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0)
+		return r;
+	do {
+		r = vfui_conn_wait(conn, is_done, waiter, -1);
+	} while (r < 0 && !vfui_conn_abandon(conn, id) && !is_done(waiter));
+	return is_done(waiter) ? waiter->status : r;
+}
+
+/* Why a call failed: the request's own reason, or what ended the connection. */
+static void describe(struct vfui_conn *conn, const char *name, int code, struct vfu_err *err)
+{
+	if (err == NULL)
+		return;
+	if (code == -ENOTCONN && vfui_conn_status(conn, err) != 0)
+		err->code = code;
+	else
+		vfui_err_set(err, code, NULL, 0, "%s: %s", name, strerror(-code));
+}
+
+int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
+		   size_t in_len, void *out, size_t out_len)
+{
+	const struct vfui_message *info = vfui_message(command);
+	struct iovec iov[2] = {{(void *)(uintptr_t)in, in_len},
+			       {(void *)(uintptr_t)call->tail, call->tail_len}};
+	bool has_sink = call->plain_tail && call->reply_room > 0;
+	struct waiter waiter = {.conn = conn,
+				.call = call,
+				.out = out,
+				.out_len = out_len,
+				.size = sizeof(struct vfu_wire_header) + in_len + call->tail_len};
+	struct vfui_out request = {.command = command,
+				   .iov = iov,
+				   .niov = call->tail_len > 0 ? 2 : 1,
+				   .fds = call->fds,
+				   .nfds = call->nfds,
+				   .sink = has_sink ? call->reply_tail : NULL,
+				   .sink_skip = out_len,
+				   .sink_len = call->reply_room,
+				   .timeout_ms = call->timeout_ms,
+				   .done = call_done,
+				   .user = &waiter};
+	int r;
+
+	call->reply_len = 0;
+	call->reply_nfds = 0;
+	r = submit_and_wait(conn, &request, &waiter);
+	if (r < 0)
+		describe(conn, info != NULL ? info->name : "request", r, call->err);
+	return r;
+}

@@ -1,0 +1,38 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-call.h - a request, and a sleep until its reply.
+ */
+#ifndef VFUI_CONN_CALL_H
+#define VFUI_CONN_CALL_H
+
+#include <stdbool.h>
+
+#include "transport/conn-state.h"
+
+/* What goes with a blocking call besides the fixed parts; all zero but timeout_ms = -1 will do. */
+struct vfui_call {
+	const void *tail; /* payload after the fixed part */
+	size_t tail_len;
+	const int *fds;
+	unsigned nfds;
+	void *reply_tail; /* room for the reply after its fixed part; the rest is dropped */
+	size_t reply_room;
+	size_t reply_len; /* of the reply's tail, may be more than the room */
+	bool plain_tail;  /* the reply's tail is plain data: may be received in place */
+	int reply_fds[8]; /* the caller's, if the reply may have any; more are closed */
+	unsigned reply_nfds;
+	int timeout_ms;
+	struct vfu_err *err; /* may be NULL */
+};
+
+/*
+ * Sends a request and waits for its reply, serving the peer's commands meanwhile. in_len and
+ * out_len are the fixed parts' sizes; out is zeroed where the reply is shorter. The peer's error
+ * reply is its -errno. -ETIMEDOUT, -ENOTCONN, -EINTR, -EDEADLK: see vfui_conn_wait.
+ */
+int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
+		   size_t in_len, void *out, size_t out_len);
+
+#endif

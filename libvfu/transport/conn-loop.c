@@ -1,0 +1,200 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-loop.c - a connection in an event loop: batches of messages, and what to watch.
+ */
+#include <errno.h>
+
+#include "base/os.h"
+#include "transport/conn-loop.h"
+#include "transport/conn-out.h"
+#include "transport/conn-read.h"
+#include "transport/conn-wait.h"
+
+/* Messages handled in one go if the caller names no number. */
+#define FAIR_BATCH 1024
+
+/* A reply waits no longer than this for others to be sent with it. */
+#define BATCH_NS 50000
+
+/* ---- batches ---- */
+
+/*
+ * Sends replies that have waited long enough, while more messages are buffered. If so many messages
+ * took less than half the time, as many more may pass before the next look at the clock.
+ */
+static void send_old(struct vfui_conn *conn)
+{
+	uint64_t now, age;
+
+	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0 ||
+	    ++conn->batch_turns < conn->batch_look)
+		return;
+	now = vfui_clock_now(&conn->options.clock);
+	if (conn->batch_since == 0) {
+		conn->batch_since = now;
+		conn->batch_turns = 0;
+		return;
+	}
+	age = now - conn->batch_since;
+	conn->batch_look = age < BATCH_NS / 2 ? conn->batch_turns * 2 : conn->batch_turns + 1;
+	if (age > BATCH_NS) {
+		vfui_conn_flush(conn);
+		vfui_conn_end_batch(conn);
+	}
+}
+
+/* The queue is full, and the socket does not take anything either. */
+static bool is_stalled(struct vfui_conn *conn)
+{
+	if (!atomic_load_explicit(&conn->is_full, memory_order_relaxed))
+		return false;
+	vfui_conn_flush(conn);
+	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
+}
+
+/* Handles what is buffered, and receives more without waiting if may_read. Adds to *n. */
+static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n)
+{
+	unsigned left = max != 0 ? max : FAIR_BATCH;
+	int r = 0;
+
+	while (left > 0 && !is_stalled(conn)) {
+		r = vfui_conn_handle_one(conn);
+		if (r > 0) {
+			left--;
+			(*n)++;
+			send_old(conn);
+			continue;
+		}
+		if (r < 0 || !may_read)
+			break;
+		r = vfui_conn_receive(conn, true);
+		if (r <= 0)
+			break;
+		may_read = !conn->in.is_drained;
+	}
+	return r;
+}
+
+/*
+ * The loop was woken, but another thread reads by now. One that sleeps in a receive does not look at
+ * wake_fd, and so it would stay readable.
+ */
+static void calm_loop(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	if (conn->owns_wake_fd && atomic_load(&conn->is_poked) &&
+	    atomic_load(&conn->sleeping) == VFUI_IN_RECV)
+		vfui_conn_unpoke(conn);
+	vfui_os_unlock(&conn->lock);
+}
+
+int vfui_conn_process(struct vfui_conn *conn, unsigned max)
+{
+	int n = 0, r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	if (!vfui_conn_take_role(conn, true)) {
+		calm_loop(conn);
+		return 0;
+	}
+	conn->may_block = false;
+	if (conn->owns_wake_fd && atomic_load_explicit(&conn->is_poked, memory_order_relaxed))
+		vfui_conn_unpoke(conn);
+	if (conn->may_be_late)
+		vfui_conn_expire(conn);
+	r = run_batch(conn, max, true, &n);
+	vfui_conn_drop_role(conn);
+	return n > 0 || r > 0 ? n : r;
+}
+
+/* Handles what is buffered, or if that is nothing sleeps for more. Adds to *n. */
+static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, int *n)
+{
+	int before = *n, r;
+
+	if (conn->may_be_late)
+		vfui_conn_expire(conn);
+	r = run_batch(conn, max, false, n);
+	if (r != 0 || *n != before)
+		return r;
+	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
+	if (r > 0)
+		return run_batch(conn, max, !conn->in.is_drained, n);
+	if (r == 0)
+		vfui_conn_expire(conn);
+	return r;
+}
+
+int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
+{
+	int n = 0, r, before;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	if (!vfui_conn_take_role(conn, true))
+		return 0;
+	conn->may_block = true;
+	do {
+		before = n;
+		r = wait_for_batch(conn, max, timeout_ms, &n);
+	} while (r >= 0 && n > before && !is_stalled(conn) && conn->ops->stay != NULL &&
+		 conn->ops->stay(conn->ctx, (unsigned)n));
+	vfui_conn_drop_role(conn);
+	/* A failed connection says so again, a signal does not. */
+	return r != -EINTR && (n > 0 || r > 0) ? n : r;
+}
+
+/* ---- what to watch ---- */
+
+int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n)
+{
+	short events = 0;
+
+	if (vfui_conn_is_forked(conn))
+		return 0;
+	vfui_os_lock(&conn->lock);
+	conn->is_armed = true;
+	if (!atomic_load(&conn->is_reading) || vfui_conn_is_reader(conn)) {
+		events = atomic_load(&conn->is_full) ? 0 : POLLIN;
+		if (conn->out.bytes > 0)
+			events |= POLLOUT;
+	} else {
+		conn->is_put_off = true;
+	}
+	vfui_os_unlock(&conn->lock);
+	if (n > 0)
+		pfds[0] = (struct pollfd){.fd = conn->fd, .events = events};
+	if (!conn->owns_wake_fd)
+		return 1;
+	if (n > 1)
+		pfds[1] = (struct pollfd){.fd = conn->wake_fd, .events = POLLIN};
+	return 2;
+}
+
+int vfui_conn_timeout(struct vfui_conn *conn)
+{
+	const struct vfui_pend *first;
+	int timeout = -1;
+
+	if (vfui_conn_is_forked(conn))
+		return -1;
+	vfui_os_lock(&conn->lock);
+	conn->is_armed = true;
+	first = vfui_pend_first(&conn->pending);
+	if (!atomic_load(&conn->is_reading)) {
+		if ((conn->is_ready && !atomic_load(&conn->is_full)) || conn->status != 0) {
+			timeout = 0;
+		} else if (first != NULL && first->deadline != VFUI_NEVER) {
+			int64_t left = vfui_clock_left(&conn->options.clock, first->deadline);
+
+			timeout = (int)vfui_min((size_t)(left + (int64_t)VFUI_MS - 1) / VFUI_MS,
+						INT32_MAX);
+		}
+	}
+	vfui_os_unlock(&conn->lock);
+	return timeout;
+}

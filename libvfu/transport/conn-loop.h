@@ -1,0 +1,30 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-loop.h - a connection in an event loop.
+ */
+#ifndef VFUI_CONN_LOOP_H
+#define VFUI_CONN_LOOP_H
+
+#include <poll.h>
+
+#include "transport/conn-state.h"
+
+/*
+ * Handles at most max messages (0: a fair batch) and never blocks. Commands and replies handled, 0
+ * if another thread reads; -ENOTCONN or what failed the connection, once all that came before is
+ * handled.
+ */
+int vfui_conn_process(struct vfui_conn *conn, unsigned max);
+/*
+ * The same, but sleeps up to timeout_ms (-1: for ever) for the first message; and all that as long
+ * as ops->stay wants. -EINTR: a signal came, maybe after messages that were handled.
+ */
+int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms);
+/* Fills at most n entries and returns how many are needed (1, or 2 without options.wake_fd). */
+int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n);
+/* Milliseconds until vfui_conn_process should run even if nothing polls ready; -1: for ever. */
+int vfui_conn_timeout(struct vfui_conn *conn);
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-out.c - the queue of what goes out, and the end of a connection.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/os.h"
+#include "transport/conn-inside.h"
+#include "transport/conn-out.h"
+#include "transport/sock.h"
+
+void vfui_conn_account(struct vfui_conn *conn)
+{
+	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
+
+	if (is_full != atomic_load_explicit(&conn->is_full, memory_order_relaxed))
+		atomic_store(&conn->is_full, is_full);
+	conn->stats->batches += conn->out.batches;
+	conn->stats->bytes_out += conn->out.sent;
+	conn->out.batches = 0;
+	conn->out.sent = 0;
+	if (conn->out.bytes == 0 && conn->is_room_awaited) {
+		conn->is_room_awaited = false;
+		atomic_fetch_add(&conn->events, 1);
+		vfui_os_cond_broadcast(&conn->cond);
+	}
+}
+
+int vfui_conn_end_out(struct vfui_conn *conn)
+{
+	conn->out_status = -ENOTCONN;
+	vfui_outq_fini(&conn->out);
+	vfui_conn_account(conn);
+	vfui_sock_shutdown(conn->fd);
+	return -ENOTCONN;
+}
+
+int vfui_conn_flush_locked(struct vfui_conn *conn)
+{
+	int r;
+
+	if (conn->out_status != 0)
+		return conn->out_status;
+	if (conn->out.bytes == 0)
+		return 0;
+	r = vfui_outq_flush(&conn->out, conn->fd);
+	vfui_conn_account(conn);
+	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn) : r;
+}
+
+int vfui_conn_flush(struct vfui_conn *conn)
+{
+	int r;
+
+	if (vfui_conn_is_forked(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	r = vfui_conn_flush_locked(conn);
+	vfui_os_unlock(&conn->lock);
+	return r;
+}
+
+/* ---- the end ---- */
+
+void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)
+{
+	bool is_first;
+
+	if (vfui_conn_is_forked(conn))
+		return;
+	vfui_os_lock(&conn->lock);
+	is_first = conn->status == 0;
+	if (is_first) {
+		conn->cause = *cause;
+		if (conn->cause.code >= 0)
+			conn->cause.code = -EPROTO;
+		/* What was answered before is still good, if it can go at once. */
+		vfui_conn_flush_locked(conn);
+		vfui_conn_end_out(conn);
+		conn->status = conn->cause.code;
+	}
+	vfui_os_unlock(&conn->lock);
+	if (is_first)
+		vfui_conn_wake(conn);
+}
+
+int vfui_conn_break(struct vfui_conn *conn, int code, const char *text)
+{
+	struct vfu_err cause;
+
+	vfui_err_set(&cause, code, NULL, 0, "%s", text);
+	vfui_conn_fail(conn, &cause);
+	return code;
+}
+
+int vfui_conn_violation(struct vfui_conn *conn, const char *fmt, ...)
+{
+	struct vfu_err cause;
+	char text[sizeof(cause.text)];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	vfui_conn_count_violation(conn);
+	vfui_log(&conn->options.log, VFU_LOG_ERROR, "protocol violation: %s", text);
+	return vfui_conn_break(conn, -EPROTO, text);
+}

@@ -1,0 +1,36 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-out.h - the queue of what goes out, and the end of a connection.
+ */
+#ifndef VFUI_CONN_OUT_H
+#define VFUI_CONN_OUT_H
+
+#include "transport/conn-state.h"
+
+/* Sends what is queued as far as the socket takes it: 0, -EAGAIN if some is left, -ENOTCONN. */
+int vfui_conn_flush(struct vfui_conn *conn);
+
+/* Ends the connection for the reason cause (the first is kept): the socket is shut down at once. */
+void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause);
+
+/* ---- for the files of the connection ---- */
+
+/* Fails the connection because the peer broke the protocol. Returns -EPROTO. Without the lock. */
+int vfui_conn_violation(struct vfui_conn *conn, const char *fmt, ...) VFUI_PRINTF(2, 3);
+/* Fails it with a code and a sentence of our own. Returns code. Without the lock. */
+int vfui_conn_break(struct vfui_conn *conn, int code, const char *text);
+
+/* After each change of the queue. With the lock. */
+void vfui_conn_account(struct vfui_conn *conn);
+
+/*
+ * Nothing can be sent any more, but what the peer sent before it left is still to be read. Returns
+ * -ENOTCONN. With the lock.
+ */
+int vfui_conn_end_out(struct vfui_conn *conn);
+/* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */
+int vfui_conn_flush_locked(struct vfui_conn *conn);
+
+#endif

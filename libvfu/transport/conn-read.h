@@ -1,0 +1,31 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-read.h - what is received: commands to the owner, replies to whoever waits. The reader's.
+ */
+#ifndef VFUI_CONN_READ_H
+#define VFUI_CONN_READ_H
+
+#include "transport/conn-inside.h"
+
+/* Tells all who wait for replies that none will come. The reader's, or when no thread is left. */
+void vfui_conn_end_pending(struct vfui_conn *conn);
+
+/*
+ * Takes the reader role: false if another thread has it. is_loop: the event loop, which thus is
+ * awake.
+ */
+bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop);
+/* Sends what is queued, ends all requests if the connection failed, and gives the role back. */
+void vfui_conn_drop_role(struct vfui_conn *conn);
+/* Handles one buffered message: 1, 0 if none is complete, or what failed the connection. */
+int vfui_conn_handle_one(struct vfui_conn *conn);
+/* Receives once. 1: something came; 0: nothing; -EINTR; or what failed the connection. */
+int vfui_conn_receive(struct vfui_conn *conn, bool dontwait);
+/* Ends requests whose time is up. */
+void vfui_conn_expire(struct vfui_conn *conn);
+/* Adds what was received to the counters. The reader's, with the lock. */
+void vfui_conn_count_in(struct vfui_conn *conn);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-send.h - requests and replies on their way out.
+ */
+#ifndef VFUI_CONN_SEND_H
+#define VFUI_CONN_SEND_H
+
+#include <sys/uio.h>
+
+#include "transport/conn-state.h"
+
+/*
+ * Answers request: status 0 with a payload, or -errno (header only). Nothing is sent if it asked
+ * for no reply. Bytes are copied or sent, descriptors copied, before this returns. On the reading
+ * thread replies are batched, from others they go at once. 0; -ENOTCONN; -ENOMEM, -EMFILE, -EBADF
+ * and the like: the peer got that as an error reply instead.
+ */
+int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
+		    const struct iovec *iov, int niov, const int *fds, unsigned nfds);
+
+/* Runs exactly once. reply: NULL on failure; else checked, borrowed until this returns. */
+typedef void vfui_done_fn(void *user, int status, struct vfui_msg *reply);
+
+/* A request to send. */
+struct vfui_out {
+	unsigned command;
+	const struct iovec *iov; /* payload; the fixed part must lie whole in iov[0] */
+	int niov;
+	const int *fds; /* stay the caller's */
+	unsigned nfds;
+	bool no_reply; /* done is not used */
+	/*
+	 * Room for the reply's payload from byte sink_skip on, for messages whose payload is plain
+	 * data from there on. Written before done runs; payload then holds only the first
+	 * sink_skip bytes.
+	 */
+	void *sink;
+	size_t sink_skip, sink_len;
+	int timeout_ms; /* -1: VFU_OPT_TIMEOUT_MS; 0: none */
+	vfui_done_fn *done;
+	void *user;
+};
+
+/*
+ * 0: done runs exactly once, not inside this call. -errno: it never runs. -ENOBUFS: the queue is
+ * full, or too many requests are pending; -ENOTCONN. Payload is copied or sent, descriptors copied.
+ */
+int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out);
+
+/* ---- for the files of the connection ---- */
+
+/* Gives a request up: its late reply will be dropped. False: done ran, or it is about to run. */
+bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id);
+/* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
+int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
+		     uint16_t *id);
+
+#endif

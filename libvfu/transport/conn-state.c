@@ -1,0 +1,174 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-state.c - what a connection is made of: waking those who wait for it, and looking at it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "transport/conn-inside.h"
+
+bool vfui_conn_is_forked(const struct vfui_conn *conn)
+{
+	return vfui_conn_is_child(conn);
+}
+
+bool vfui_conn_is_reader(struct vfui_conn *conn)
+{
+	return atomic_load_explicit(&conn->is_reading, memory_order_acquire) &&
+	       pthread_equal(atomic_load_explicit(&conn->reader, memory_order_relaxed),
+			     pthread_self());
+}
+
+/* ---- waking ---- */
+
+/* Either the sleeper sees the new number before it sleeps, or we see the sleeper. */
+void vfui_conn_event(struct vfui_conn *conn)
+{
+	atomic_fetch_add(&conn->events, 1);
+	if (atomic_load(&conn->sleepers) == 0)
+		return;
+	vfui_os_lock(&conn->lock);
+	vfui_os_cond_broadcast(&conn->cond);
+	vfui_os_unlock(&conn->lock);
+}
+
+void vfui_conn_wake(struct vfui_conn *conn)
+{
+	if (vfui_conn_is_forked(conn))
+		return;
+	vfui_conn_event(conn);
+	/* The thread that reads looks by itself, when the callback it is in returns. */
+	if (!vfui_conn_is_reader(conn))
+		vfui_conn_poke(conn);
+}
+
+/*
+ * An eventfd of our own is written to once until it is emptied; a borrowed one may be emptied by
+ * others.
+ */
+void vfui_conn_poke(struct vfui_conn *conn)
+{
+	static const uint64_t one = 1;
+
+	if (!atomic_exchange(&conn->is_poked, true) || !conn->owns_wake_fd)
+		vfui_os_write(conn->wake_fd, &one, sizeof(one));
+}
+
+void vfui_conn_unpoke(struct vfui_conn *conn)
+{
+	uint64_t count;
+
+	vfui_os_read(conn->wake_fd, &count, sizeof(count));
+	atomic_exchange(&conn->is_poked, false);
+}
+
+/* ---- looking ---- */
+
+int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err)
+{
+	int status;
+
+	if (vfui_conn_is_forked(conn))
+		return vfui_err_set(err, -EOWNERDEAD, NULL, 0,
+				    "this process is a child of the connection's");
+	vfui_os_lock(&conn->lock);
+	status = conn->status;
+	if (err != NULL)
+		*err = conn->cause;
+	/* What came before may still be there to be read, but nobody can be asked for more. */
+	if (status == 0 && conn->out_status != 0)
+		status = vfui_err_set(err, conn->out_status, NULL, 0,
+				      "the peer closed the connection");
+	vfui_os_unlock(&conn->lock);
+	return status;
+}
+
+struct vfui_limits *vfui_conn_limits(struct vfui_conn *conn)
+{
+	return &conn->mine;
+}
+
+struct vfui_limits *vfui_conn_peer_limits(struct vfui_conn *conn)
+{
+	return &conn->peers;
+}
+
+const struct vfui_policy *vfui_conn_policy(const struct vfui_conn *conn)
+{
+	return &conn->options.policy;
+}
+
+uint64_t vfui_conn_option(const struct vfui_conn *conn, enum vfu_option option)
+{
+	return conn->options.values[option];
+}
+
+const struct vfui_log *vfui_conn_log(const struct vfui_conn *conn)
+{
+	return &conn->options.log;
+}
+
+int vfui_conn_fd(const struct vfui_conn *conn)
+{
+	return conn->fd;
+}
+
+unsigned vfui_conn_pending(struct vfui_conn *conn)
+{
+	unsigned n;
+
+	if (vfui_conn_is_forked(conn))
+		return 0;
+	vfui_os_lock(&conn->lock);
+	n = conn->pending.nwaiting;
+	vfui_os_unlock(&conn->lock);
+	return n;
+}
+
+void vfui_conn_stats(struct vfui_conn *conn, struct vfu_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	if (vfui_conn_is_forked(conn))
+		return;
+	vfui_os_lock(&conn->lock);
+	*out = *conn->stats;
+	vfui_os_unlock(&conn->lock);
+}
+
+void vfui_conn_count_drop(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	conn->stats->drops++;
+	vfui_os_unlock(&conn->lock);
+}
+
+void vfui_conn_count_violation(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	conn->stats->violations++;
+	vfui_os_unlock(&conn->lock);
+}
+
+static int check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfui_fault *fault)
+{
+	return msg->info->check_request(msg->payload, msg->len, msg->nfds, &conn->mine,
+					&conn->options.policy, NULL, fault);
+}
+
+/* Checks a message that fails once more, to say why. */
+VFUI_APART static int check_and_tell(struct vfui_conn *conn, const struct vfui_msg *msg,
+				     struct vfu_err *err)
+{
+	struct vfui_fault fault = {0};
+	int r = check(conn, msg, &fault);
+
+	return vfui_err_fault(err, r, &fault);
+}
+
+int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err)
+{
+	return check(conn, msg, NULL) < 0 ? check_and_tell(conn, msg, err) : 0;
+}

@@ -1,0 +1,85 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-state.h - a connection: its options, and what may be asked of it.
+ */
+#ifndef VFUI_CONN_STATE_H
+#define VFUI_CONN_STATE_H
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "transport/msg.h"
+#include "policy.h"
+
+struct vfui_conn;
+
+struct vfui_conn_ops {
+	/*
+	 * A known command of the right direction; header checked, payload not (vfui_conn_check).
+	 * It is answered with vfui_conn_reply, now or later.
+	 */
+	void (*command)(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
+	/*
+	 * Asked in vfui_conn_process_wait after it has handled messages, so many by now: true to go
+	 * on with the next, without a look at anything else. NULL: never.
+	 */
+	bool (*stay)(void *ctx, unsigned handled);
+};
+
+/* Start from vfui_conn_options_init. All is copied. */
+struct vfui_conn_options {
+	struct vfui_policy policy;
+	uint64_t values[VFU_OPTIONS];
+	struct vfui_log log;
+	struct vfui_clock clock;
+	/*
+	 * Counters to add to, NULL: the connection's own. Changed only under its lock: read them
+	 * with vfui_conn_stats.
+	 */
+	struct vfu_stats *stats;
+	/*
+	 * Asked when a signal interrupts a wait: non-zero ends it with -EINTR. NULL: waits go on.
+	 */
+	int (*interrupt)(void *user);
+	void *interrupt_user;
+	/*
+	 * Eventfd (non-blocking, borrowed) written to when another thread left something for the
+	 * one that polls; whoever wakes from it may read it empty, so look at all work before
+	 * sleeping. -1: the connection makes one and names it in vfui_conn_pollfds.
+	 */
+	int wake_fd;
+};
+
+/* The most that VFU_OPT_MAX_DATA_XFER_SIZE can be; a peer that says more is given no more. */
+#define VFUI_XFER_MAX (UINT64_C(16) << 20)
+
+/* 0 while alive, else the code of the cause, and the cause in *err (may be NULL). */
+int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err);
+
+/* What this side accepts, and what the peer does. Set at VERSION time by vfui_negotiate_*. */
+struct vfui_limits *vfui_conn_limits(struct vfui_conn *conn);
+struct vfui_limits *vfui_conn_peer_limits(struct vfui_conn *conn);
+const struct vfui_policy *vfui_conn_policy(const struct vfui_conn *conn);
+uint64_t vfui_conn_option(const struct vfui_conn *conn, enum vfu_option option);
+const struct vfui_log *vfui_conn_log(const struct vfui_conn *conn);
+void vfui_conn_stats(struct vfui_conn *conn, struct vfu_stats *out);
+/* Counts a dropped message or a violation that the caller found. */
+void vfui_conn_count_drop(struct vfui_conn *conn);
+void vfui_conn_count_violation(struct vfui_conn *conn);
+
+/* The generated check of a command: 0 or -errno with the field at fault in *err. */
+int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err);
+
+/* Has waits look at their ready() again. */
+void vfui_conn_wake(struct vfui_conn *conn);
+
+int vfui_conn_fd(const struct vfui_conn *conn);
+/* Requests sent that are not answered yet. */
+unsigned vfui_conn_pending(struct vfui_conn *conn);
+/* True on the thread that reads now: in a callback. */
+bool vfui_conn_is_reader(struct vfui_conn *conn);
+bool vfui_conn_is_forked(const struct vfui_conn *conn);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * conn-wait.h - sleeping until something happens.
+ */
+#ifndef VFUI_CONN_WAIT_H
+#define VFUI_CONN_WAIT_H
+
+#include "transport/conn-state.h"
+
+/*
+ * Waits until ready(arg), called without a lock, is true; serves commands meanwhile. It may be
+ * called in a callback: messages received there stay valid. timeout_ms < 0: for ever. -ETIMEDOUT;
+ * -EINTR: the interrupt hook said so; -EDEADLK: the outgoing queue is full (the connection lives
+ * on); -ENOTCONN or what failed it.
+ */
+int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms);
+
+/* ---- for the files of the connection ---- */
+
+/*
+ * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to
+ * the next deadline, for something to come, and receives it: as vfui_conn_receive.
+ */
+int vfui_conn_sleep(struct vfui_conn *conn, int64_t left);
+
+#endif
