@@ -30,7 +30,15 @@ libvfu_sources += \
 	libvfu/transport/negotiate.h libvfu/transport/negotiate.c \
 	libvfu/device/request.h libvfu/device/request.c \
 	libvfu/device/ranges.h libvfu/device/ranges.c \
-	libvfu/device/dma.h libvfu/device/dma.c libvfu/device/dma-copy.c libvfu/device/dma-table.h \
+	libvfu/device/dma-state.h \
+	libvfu/device/dma-file.h libvfu/device/dma-file.c \
+	libvfu/device/dma-memory.h libvfu/device/dma-memory.c \
+	libvfu/device/dma-table.h libvfu/device/dma-table.c \
+	libvfu/device/dma-op.h libvfu/device/dma-op.c \
+	libvfu/device/dma-message.h libvfu/device/dma-message.c \
+	libvfu/device/dma-pin.h libvfu/device/dma-pin.c \
+	libvfu/device/dma-copy.h libvfu/device/dma-copy.c \
+	libvfu/device/dma.h libvfu/device/dma.c \
 	libvfu/device/irq.h libvfu/device/irq.c \
 	libvfu/device/region.h libvfu/device/region.c \
 	libvfu/device/pci.h libvfu/device/pci.c \

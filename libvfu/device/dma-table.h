@@ -2,30 +2,38 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * dma-table.h - what dma.c (the table) and dma-copy.c (what goes over it) share; for nobody else.
+ * dma-table.h - the maps of client memory by address, and who still uses one that was unmapped.
  */
 #ifndef VFUI_DMA_TABLE_H
 #define VFUI_DMA_TABLE_H
 
-#include "device/dma.h"
-
-enum vfui_dma_kind { VFUI_DMA_MESSAGE, VFUI_DMA_MAPPED, VFUI_DMA_FILE };
+#include "base/util.h"
+#include "device/dma-memory.h"
 
 /* One DMA_MAP. Only pins and is_doomed change once it is in the table. */
 struct vfui_dma_map {
 	struct vfui_range range;
-	enum vfui_dma_kind kind;
 	uint32_t flags; /* VFU_DMA_* */
-	uint8_t *addr;  /* of the range, if mapped */
-	void *mapping;
-	size_t mapping_len;
-	struct vfui_dma_file *file; /* if read and written through its file */
-	uint64_t offset;
-	uint32_t pins; /* users of addr or file just now */
+	struct vfui_dma_memory memory;
+	uint32_t pins; /* users of the memory just now */
 	bool is_doomed;
 	struct vfui_dma_wait *wait; /* an unmap that waits for the pins */
 	struct vfui_list link;      /* in doomed */
 };
+
+/* An unmap whose answer waits: for its maps that are pinned, and for vfui_dma_wait_start. */
+struct vfui_dma_wait {
+	uint32_t left;
+	void (*done)(void *user);
+	void *user;
+};
+
+struct vfu_dma_range vfui_dma_describe(const struct vfui_dma_map *map);
+
+/* With the lock held, or on the owner: nobody else changes the table. */
+
+/* The lowest map that ends at or after address; NULL: none. */
+struct vfui_dma_map *vfui_dma_from(const struct vfui_dma *dma, uint64_t address);
 
 /* With the lock held. */
 
@@ -40,11 +48,13 @@ int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t fla
 
 /* Without the lock. */
 
+void vfui_dma_insert(struct vfui_dma *dma, struct vfui_dma_map *map);
+/* Out of the table. Its memory stays as long as it is pinned: true: it is not, free it. */
+bool vfui_dma_remove(struct vfui_dma *dma, struct vfui_dma_map *map, struct vfui_dma_wait *wait);
 /* Drops one pin; the last one of a doomed map frees it and may end an unmap. */
 void vfui_dma_release(struct vfui_dma *dma, struct vfui_dma_map *map);
-int vfui_dma_file_io(const struct vfui_dma_map *map, uint64_t offset, uint8_t *buf, size_t len,
-		     bool write);
-/* Ends all message DMA that touches [first, last]. */
-void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last);
+void vfui_dma_map_free(struct vfui_dma *dma, struct vfui_dma_map *map);
+/* One reason less to wait; the last one tells who waits, and frees it. */
+void vfui_dma_wait_put(struct vfui_dma *dma, struct vfui_dma_wait *wait);
 
 #endif

@@ -1,0 +1,162 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * dma-op.c - copies that need messages and are not over (ops), and the fences behind them.
+ *
+ *      ops:  [ 4 ]--[ 5 ]--[ 7 ]            in the order they were started, whatever order they end in
+ *                                           (6 was answered first)
+ *      fences:  after 4,  after 5,  after 7
+ *
+ * An op is over when nothing of it is in flight and nothing will be: it has failed, was cancelled, or is
+ * sent and answered. Whoever finds that, lock held, moves it to a list of its own ("done") and tells the
+ * caller once the lock is free (settle). A fence runs when the first of the ops left is younger than it.
+ *
+ * The memory of an op's caller is used until it is told. One who will not wait any longer, because the
+ * wait ended before the op, says so (give_up): what is in flight then ends in nobody's memory.
+ */
+#include "device/dma-op.h"
+
+#include <errno.h>
+
+#include "base/os.h"
+
+struct vfui_dma_fence {
+	struct vfui_list link;
+	uint64_t seq; /* the last op it is for */
+	void (*fn)(void *user, unsigned a, unsigned b);
+	void *user;
+	unsigned a, b;
+};
+
+void vfui_dma_op_finish(struct vfui_dma_op *op, struct vfui_list *done)
+{
+	vfui_list_remove(&op->link);
+	vfui_list_remove(&op->unsent);
+	vfui_list_push(done, &op->link);
+	if (!op->waiter)
+		return;
+	op->waiter->status = op->status;
+	atomic_store(&op->waiter->done, true);
+	op->waiter = NULL;
+}
+
+/* A fence that no op holds back any more. */
+static struct vfui_dma_fence *next_fence(struct vfui_dma *dma)
+{
+	struct vfui_dma_fence *fence = NULL;
+	uint64_t oldest = UINT64_MAX;
+
+	/* One that came before the last op left the list was counted before, too. */
+	if (!atomic_load(&dma->nfences))
+		return NULL;
+	vfui_os_lock(&dma->lock);
+	if (!vfui_list_is_empty(&dma->ops))
+		oldest = vfui_dma_op_of(dma->ops.next)->seq;
+	if (!vfui_list_is_empty(&dma->fences)) {
+		fence = vfui_container_of(dma->fences.next, struct vfui_dma_fence, link);
+		if (fence->seq < oldest) {
+			vfui_list_remove(&fence->link);
+			atomic_fetch_sub(&dma->nfences, 1);
+		} else {
+			fence = NULL;
+		}
+	}
+	vfui_os_unlock(&dma->lock);
+	return fence;
+}
+
+void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done)
+{
+	struct vfui_dma_fence *fence;
+
+	for (struct vfui_list *link; (link = vfui_list_pop(done));) {
+		struct vfui_dma_op *op = vfui_dma_op_of(link);
+
+		if (!op->waited)
+			op->fn(op->user, op->status);
+		vfui_dma_op_free(dma, op);
+	}
+	while ((fence = next_fence(dma))) {
+		fence->fn(fence->user, fence->a, fence->b);
+		vfui_os_free(fence);
+	}
+}
+
+void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
+{
+	struct vfui_list done, *link, *after;
+
+	vfui_list_init(&done);
+	vfui_os_lock(&dma->lock);
+	vfui_list_for_each_safe(link, after, &dma->ops) {
+		struct vfui_dma_op *op = vfui_dma_op_of(link);
+
+		if (op->iova > last || op->iova + (op->len - 1) < first)
+			continue;
+		if (!op->status)
+			op->status = -ECANCELED;
+		vfui_dma_op_end(op, &done);
+	}
+	vfui_os_unlock(&dma->lock);
+	vfui_dma_settle(dma, &done);
+}
+
+void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
+{
+	struct vfui_list done, *link, *after;
+
+	vfui_list_init(&done);
+	vfui_os_lock(&dma->lock);
+	vfui_list_for_each_safe(link, after, &dma->ops) {
+		struct vfui_dma_op *op = vfui_dma_op_of(link);
+
+		if (op->waiter != waiter)
+			continue;
+		op->waiter = NULL;
+		if (!op->status)
+			op->status = -ECANCELED;
+		vfui_dma_op_end(op, &done);
+	}
+	/* Another thread may be sending from buf. */
+	while (dma->pumping)
+		vfui_os_cond_wait(&dma->quiet, &dma->lock, -1);
+	vfui_os_unlock(&dma->lock);
+	vfui_dma_settle(dma, &done);
+}
+
+/* ---- fences ------------------------------------------------------------------------------------ */
+
+bool vfui_dma_is_busy(struct vfui_dma *dma)
+{
+	bool busy;
+
+	vfui_os_lock(&dma->lock);
+	busy = !vfui_list_is_empty(&dma->ops);
+	vfui_os_unlock(&dma->lock);
+	return busy;
+}
+
+int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
+		   unsigned a, unsigned b)
+{
+	struct vfui_dma_fence *fence = vfui_os_malloc(sizeof(*fence));
+	bool idle;
+
+	if (!fence)
+		return -ENOMEM;
+	*fence = (struct vfui_dma_fence){.fn = fn, .user = user, .a = a, .b = b};
+	vfui_os_lock(&dma->lock);
+	idle = vfui_list_is_empty(&dma->ops);
+	fence->seq = dma->seq;
+	if (!idle) {
+		vfui_list_push(&dma->fences, &fence->link);
+		atomic_fetch_add(&dma->nfences, 1);
+	}
+	vfui_os_unlock(&dma->lock);
+	if (idle) {
+		vfui_os_free(fence);
+		fn(user, a, b);
+	}
+	return 0;
+}

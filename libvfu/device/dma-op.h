@@ -1,0 +1,88 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * dma-op.h - copies that need messages and are not over, and fences behind them.
+ */
+#ifndef VFUI_DMA_OP_H
+#define VFUI_DMA_OP_H
+
+#include "base/os.h"
+#include "base/util.h"
+#include "device/dma-state.h"
+
+/* A thread that waits for an op of its own. */
+struct vfui_dma_waiter {
+	atomic_bool done;
+	int status;
+};
+
+struct vfui_dma_op {
+	struct vfui_list link;   /* in ops, or over */
+	struct vfui_list unsent; /* in unsent, or in no list */
+	uint64_t seq, iova;
+	uint8_t *buf;
+	size_t len, next; /* next: what is not sent yet begins here */
+	uint32_t inflight;
+	int status;
+	bool write;
+	bool waited; /* for a blocking call: waiter, NULL once it has given up, instead of fn */
+	struct vfui_dma_waiter *waiter;
+	vfu_dma_fn *fn;
+	void *user;
+};
+
+static inline struct vfui_dma_op *vfui_dma_op_of(struct vfui_list *link)
+{
+	return vfui_container_of(link, struct vfui_dma_op, link);
+}
+
+/* One is kept to be used again. NULL: no memory. */
+static inline struct vfui_dma_op *vfui_dma_op_new(struct vfui_dma *dma)
+{
+	struct vfui_dma_op *op = atomic_exchange(&dma->spare, NULL);
+
+	return op ? op : vfui_os_malloc(sizeof(*op));
+}
+
+static inline void vfui_dma_op_free(struct vfui_dma *dma, struct vfui_dma_op *op)
+{
+	vfui_os_free(atomic_exchange(&dma->spare, op));
+}
+
+/* With the lock held. */
+
+/* Last in the order. */
+static inline void vfui_dma_op_push(struct vfui_dma *dma, struct vfui_dma_op *op)
+{
+	op->seq = ++dma->seq;
+	vfui_list_push(&dma->ops, &op->link);
+	vfui_list_push(&dma->unsent, &op->unsent);
+}
+
+/* Takes an op that is over out of the order: to done, for settle. */
+void vfui_dma_op_finish(struct vfui_dma_op *op, struct vfui_list *done);
+
+/* Does that if nothing of it is in flight, or will be. */
+static inline void vfui_dma_op_end(struct vfui_dma_op *op, struct vfui_list *done)
+{
+	if (!op->inflight && (op->status || op->next == op->len))
+		vfui_dma_op_finish(op, done);
+}
+
+/* Without the lock. */
+
+/* Tells the callers of ops that are over; then what waited behind them may run. */
+void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done);
+/* Ends all message DMA that touches [first, last]. */
+void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last);
+/* A wait ended without the op: from here on nobody touches its buffer or waiter. */
+void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter);
+
+/* fn(user, a, b) once all message DMA started before is answered; at once if there is none. -ENOMEM. Any thread. */
+int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
+		   unsigned a, unsigned b);
+/* Message DMA is in flight or waits for its turn. Any thread. */
+bool vfui_dma_is_busy(struct vfui_dma *dma);
+
+#endif

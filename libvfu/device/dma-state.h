@@ -1,0 +1,93 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * dma-state.h - what all files of client memory share, and stands below them all.
+ *
+ *                            dma.c              maps, unmaps, connects, disconnects
+ *              dma-copy.c          dma-pin.c    what a device calls
+ *            dma-message.c                      ops cut into messages, and sent
+ *               dma-op.c           |            copies that are not over, fences behind them
+ *                   \       dma-table.c         address -> map; who still uses one
+ *                    \      dma-memory.c        what is behind a map
+ *                     \      dma-file.c         files kept for maps that are not mapped
+ *                      dma-state.h
+ *
+ * The lock holds for table work only. Nobody calls out, copies or sends with it held, so a map that is
+ * used without it is counted in its pins.
+ */
+#ifndef VFUI_DMA_STATE_H
+#define VFUI_DMA_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "device/ranges.h"
+#include "vfu.h"
+
+struct vfui_conn;
+struct vfui_dma_file;
+struct vfui_dma_map;
+struct vfui_dma_op;
+struct vfui_dma_chunk;
+struct vfui_dma_slot;
+struct vfui_dma_wait; /* unmapped ranges that are still pinned */
+
+/* All on the owner, each may be NULL; set before the first connection. */
+struct vfui_dma_hooks {
+	void (*mapped)(void *ctx, const struct vfu_dma_range *range);
+	/* Before access ends, in ascending order; also for each range at disconnect. */
+	void (*unmapping)(void *ctx, const struct vfu_dma_range *range);
+	/*
+	 * Serves the connection until ready(arg): vfui_conn_wait plus what the device keeps about
+	 * re-entrance. 0 or negative errno. NULL: vfui_conn_wait alone. Asked first with a ready that
+	 * is true, to learn whether the caller may wait.
+	 */
+	int (*wait)(void *ctx, bool (*ready)(void *arg), void *arg);
+	void *ctx;
+};
+
+struct vfui_dma_limits {
+	uint32_t max_maps;   /* VFU_OPT_MAX_DMA_MAPS */
+	uint64_t max_xfer;   /* what the client takes in one message */
+	uint32_t window;     /* VFU_OPT_DMA_WINDOW */
+	uint64_t read_bytes; /* VFU_OPT_DMA_READ_BYTES */
+	uint64_t pgsize;     /* smallest page, a power of two (E10) */
+};
+
+#define VFUI_DMA_FILES 256 /* hash buckets of kept files */
+#define VFUI_DMA_NO_SLOT UINT32_MAX
+
+struct vfui_dma {
+	pthread_mutex_t lock;
+	pthread_cond_t quiet; /* pumping ended */
+	struct vfui_dma_hooks hooks;
+	struct vfui_dma_limits limits;
+
+	struct vfui_ranges maps;     /* changed by the owner only, with the lock */
+	struct vfui_dma_map *recent; /* found last; most lookups are for the same one */
+	uint32_t nmapped;            /* of these, in memory */
+	struct vfui_list doomed;     /* out of the table, still pinned */
+	struct vfui_dma_file *files[VFUI_DMA_FILES];
+	struct vfui_dma_slot *slots; /* of the public pins */
+	uint32_t nslots, free_slot;
+	atomic_bool blocked; /* bus mastering is off and that counts (E63) */
+
+	struct vfui_conn *conn;  /* NULL: no client */
+	struct vfui_list ops;    /* unfinished, in order of start */
+	struct vfui_list unsent; /* those of them that may have more to send, in the same order */
+	_Atomic(struct vfui_dma_op *) spare; /* an op to be used again */
+	struct vfui_list fences;
+	atomic_uint nfences; /* changed with the lock */
+	struct vfui_dma_chunk *chunks, *free_chunks;
+	uint64_t seq, read_inflight;
+	uint32_t inflight;
+	bool pumping; /* a thread uses conn */
+	bool again;   /* and is to look once more before it stops */
+};
+
+#endif
