@@ -10,7 +10,7 @@ import libvfu as _c
 from .client import Buffer, Client
 from .device import Device, Gate
 from .dma import DmaRange
-from .errors import Disconnected, Error, Timeout
+from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import Irqs
 from .regions import Bar, Rom
 from .server import Server, serve
@@ -21,12 +21,15 @@ __all__ = [
     "Bar",
     "Buffer",
     "Client",
+    "Denied",
     "Device",
     "Disconnected",
     "DmaRange",
     "Error",
     "Gate",
     "Irqs",
+    "NotFound",
+    "Refused",
     "Rom",
     "Server",
     "Timeout",

@@ -33,7 +33,24 @@ class Disconnected(Error, ConnectionError):
     """There is no connection, or it has ended."""
 
 
+class NotFound(Error, FileNotFoundError):
+    """There is no such socket, or no such thing."""
+
+
+class Refused(Error, ConnectionRefusedError):
+    """The socket is there, but nobody listens."""
+
+
+class Denied(Error, PermissionError):
+    """The system, or the peer, does not allow it."""
+
+
+# Errors that Python has classes for are of those too, so that scripts may know either.
 _CLASSES = {
+    errno.ENOENT: NotFound,
+    errno.ECONNREFUSED: Refused,
+    errno.EACCES: Denied,
+    errno.EPERM: Denied,
     errno.ETIMEDOUT: Timeout,
     errno.ENOTCONN: Disconnected,
     errno.ECONNRESET: Disconnected,

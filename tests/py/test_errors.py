@@ -5,11 +5,13 @@
 import errno
 import logging
 import os
+import socket
 import threading
 
 import pytest
 
 import vfu
+from vfu.errors import make_error
 
 
 class Device(vfu.Device):
@@ -94,15 +96,25 @@ def test_error_says_which_field(connect):
 
 
 def test_nobody_listens(tmp_path):
-    with pytest.raises(OSError) as caught:
-        vfu.Client(tmp_path / "none")
-    assert caught.value.errno == errno.ENOENT
+    """Scripts that know nothing of vfu.Error tell these apart by Python's own classes."""
+    path = tmp_path / "sock"
+    with pytest.raises(FileNotFoundError) as absent:
+        vfu.Client(path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    with pytest.raises(ConnectionRefusedError) as stale:
+        vfu.Client(path)
+    assert isinstance(absent.value, vfu.NotFound) and isinstance(stale.value, vfu.Refused)
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ECONNREFUSED, errno.EACCES, errno.EPERM, errno.ETIMEDOUT])
+def test_the_class_python_has_for_an_errno(code):
+    error = make_error(code)
+    assert isinstance(error, type(OSError(code, ""))) and isinstance(error, vfu.Error)
 
 
 def test_timeout(tmp_path):
     """A peer that accepts and says nothing."""
-    import socket
-
     path = str(tmp_path / "sock")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
