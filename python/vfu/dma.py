@@ -3,6 +3,7 @@
 """A device's access to the client's memory."""
 
 import asyncio
+import contextlib
 import errno
 import threading
 from typing import NamedTuple
@@ -36,7 +37,11 @@ def _explain(error, what, iova, handle):
 
 
 async def _finish(start, handle, iova, data, kick):
-    """Awaits a copy that start begins."""
+    """Awaits a copy that start begins.
+
+    What is done at once, well or not, lets the event loop run too: else a coroutine that polls
+    memory would keep the client from being served.
+    """
     loop = asyncio.get_running_loop()
     thread = threading.get_ident()
     future = loop.create_future()
@@ -54,10 +59,16 @@ async def _finish(start, handle, iova, data, kick):
         if threading.get_ident() == thread:
             settle(status, result)
         else:
-            loop.call_soon_threadsafe(settle, status, result)
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
+                loop.call_soon_threadsafe(settle, status, result)
 
-    result = start(handle, iova, data, done)
+    try:
+        result = start(handle, iova, data, done)
+    except Exception:
+        await asyncio.sleep(0)
+        raise
     if result is not None:
+        await asyncio.sleep(0)
         return result
     if kick:
         kick()

@@ -122,6 +122,55 @@ def test_cancelled(serve, how):
     assert device.count == 0
 
 
+class Polling(vfu.Device):
+    """Polls a flag in the client's memory, as a device does that waits for work."""
+
+    bar0 = vfu.Bar(size=16)
+    found = bar0.reg32(4)
+
+    def __init__(self):
+        super().__init__()
+        self.ended = threading.Event()
+
+    @bar0.reg32(0).on_write
+    async def start(self, address):
+        self.ended.clear()
+        try:
+            while True:
+                try:
+                    if (await self.dma.read(address, 4)) != bytes(4):
+                        break
+                except OSError:  # not mapped yet
+                    pass
+            self.found = 1
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize("memory", ["mapped", "message", "none"])
+@pytest.mark.parametrize("end", ["found", "reset", "gone"])
+def test_polling_lets_the_client_in(serve, memory, end):
+    """A coroutine whose copies are done at once must not keep the server from its client."""
+    device = Polling()
+    path = serve(device)
+    with vfu.Client(path) as dev:
+        dev.regions.bar0.write32(0, 0x10000)
+        if memory != "none":
+            ram = dev.dma.alloc(4096, iova=0x10000, shared=memory == "mapped")
+        assert dev.regions.bar0.read32(4) == 0
+        if end == "reset":
+            dev.reset()
+        elif end == "found":
+            if memory == "none":
+                ram = dev.dma.alloc(4096, iova=0x10000)
+            ram[0] = 1
+            while not dev.regions.bar0.read32(4):
+                pass
+    assert device.ended.wait(20)
+    with vfu.Client(path) as dev:
+        assert dev.regions.bar0.read32(4) == (end == "found")
+
+
 def test_inside_a_running_loop(tmp_path):
     device = Device()
     device.go.set()
