@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/account.h"
 #include "base/list.h"
 #include "device/ranges.h"
 #include "vfu.h"
@@ -52,11 +53,12 @@ struct vfui_dma_hooks {
 };
 
 struct vfui_dma_limits {
-	uint32_t max_maps;   /* VFU_OPT_MAX_DMA_MAPS */
-	uint64_t max_xfer;   /* what the client takes in one message */
-	uint32_t window;     /* VFU_OPT_DMA_WINDOW */
-	uint64_t read_bytes; /* VFU_OPT_DMA_READ_BYTES */
-	uint64_t pgsize;     /* smallest page, a power of two (E10) */
+	uint32_t max_maps;            /* VFU_OPT_MAX_DMA_MAPS */
+	uint64_t max_xfer;            /* what the client takes in one message */
+	uint32_t window;              /* VFU_OPT_DMA_WINDOW */
+	uint64_t read_bytes;          /* VFU_OPT_DMA_READ_BYTES */
+	uint64_t pgsize;              /* smallest page, a power of two (E10) */
+	struct vfui_account *account; /* VFUI_DMA of it; borrowed; NULL: no bound */
 };
 
 #define VFUI_DMA_FILES 256 /* hash buckets of kept files */

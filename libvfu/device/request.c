@@ -10,7 +10,8 @@
 #include "base/os.h"
 #include "device/request.h"
 
-struct vfui_session *vfui_session_new(struct vfui_conn *conn, void (*wake)(void *ctx), void *ctx)
+struct vfui_session *vfui_session_new(struct vfui_conn *conn, struct vfui_account *account,
+				      void (*wake)(void *ctx), void *ctx)
 {
 	struct vfui_session *session = vfui_os_calloc(1, sizeof(*session));
 
@@ -26,6 +27,7 @@ struct vfui_session *vfui_session_new(struct vfui_conn *conn, void (*wake)(void 
 		return NULL;
 	}
 	session->conn = conn;
+	session->account = vfui_account_ref(account);
 	session->refs = 1;
 	session->wake = wake;
 	session->ctx = ctx;
@@ -52,6 +54,7 @@ void vfui_session_unref(struct vfui_session *session)
 		return;
 	vfui_os_cond_fini(&session->unused);
 	vfui_os_mutex_fini(&session->lock);
+	vfui_account_unref(session->account);
 	vfui_os_free(session);
 }
 
@@ -60,8 +63,10 @@ void vfui_session_abandon(struct vfui_session *session)
 	if (!session)
 		return;
 	session->conn = NULL;
-	if (--session->refs == 0)
+	if (--session->refs == 0) {
+		vfui_account_unref(session->account);
 		vfui_os_free(session);
+	}
 }
 
 static void session_ref(struct vfui_session *session)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/account.h"
 #include "transport/conn.h"
 
 /*
@@ -22,13 +23,15 @@ struct vfui_session {
 	struct vfui_conn *conn; /* NULL: ended */
 	unsigned users;         /* threads that use conn just now */
 	unsigned refs;
-	atomic_uint fences;      /* deferred requests that hold up later ones */
-	void (*wake)(void *ctx); /* a fence fell; called with the lock held */
+	atomic_uint fences;           /* deferred requests that hold up later ones */
+	struct vfui_account *account; /* what requests answered later hold */
+	void (*wake)(void *ctx);      /* a fence fell; called with the lock held */
 	void *ctx;
 };
 
-/* NULL: out of memory. */
-struct vfui_session *vfui_session_new(struct vfui_conn *conn, void (*wake)(void *ctx), void *ctx);
+/* Keeps a reference of account. NULL: out of memory. */
+struct vfui_session *vfui_session_new(struct vfui_conn *conn, struct vfui_account *account,
+				      void (*wake)(void *ctx), void *ctx);
 /* The connection is about to go: requests are dead from now on. Waits for other threads to let go of it. */
 void vfui_session_end(struct vfui_session *session);
 void vfui_session_unref(struct vfui_session *session);

@@ -26,6 +26,7 @@ static int open_conn(struct vfu_server *srv, int fd)
 	struct vfui_conn_options options;
 	struct vfui_conn *conn;
 
+	atomic_store(&srv->account->limit, srv->values[VFU_OPT_QUEUE_BYTES]);
 	vfui_conn_options_init(&options);
 	options.policy = srv->policy;
 	memcpy(options.values, srv->values, sizeof(options.values));
@@ -34,7 +35,7 @@ static int open_conn(struct vfu_server *srv, int fd)
 	options.wake_fd = srv->wake_fd;
 	conn = vfui_conn_new(fd, true, &options, &ops, srv);
 	if (conn)
-		srv->session = vfui_session_new(conn, vfui_server_wake, srv);
+		srv->session = vfui_session_new(conn, srv->account, vfui_server_wake, srv);
 	if (!srv->session) {
 		vfui_conn_free(conn);
 		return vfui_err_set(&srv->err, -ENOMEM, NULL, 0, "no memory for a connection");

@@ -41,6 +41,7 @@ static int connect_dma(struct vfu_server *srv)
 		.window = srv->values[VFU_OPT_DMA_WINDOW],
 		.read_bytes = srv->values[VFU_OPT_DMA_READ_BYTES],
 		.pgsize = own->pgsize,
+		.account = srv->account,
 	};
 
 	return vfui_dma_connect(&srv->dev->dma, srv->conn, &limits);

@@ -27,6 +27,7 @@ static void release(struct vfu_server *srv)
 		vfui_os_free(srv->scratch[i].data);
 	if (srv->fork_mark)
 		vfui_os_fork_mark_free(srv->fork_mark);
+	vfui_account_unref(srv->account);
 	vfui_os_close(srv->wake_fd);
 	vfui_os_close(srv->epoll_fd);
 	vfui_os_close(srv->listen_fd);
@@ -52,7 +53,8 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 	vfui_policy_profile(&srv->policy, "default");
 	srv->fork_mark = vfui_os_fork_mark_new();
 	srv->wake_fd = vfui_os_eventfd();
-	if (!srv->fork_mark || srv->wake_fd < 0) {
+	srv->account = vfui_account_new();
+	if (!srv->fork_mark || !srv->account || srv->wake_fd < 0) {
 		release(srv);
 		errno = ENOMEM;
 		return NULL;

@@ -75,7 +75,8 @@ struct vfu_server {
 	uint64_t greet_by; /* when VERSION must have come */
 	struct vfui_conn *conn;
 	struct vfui_session *session;
-	struct vfu_stats stats; /* of all connections; the present one adds to it */
+	struct vfui_account *account; /* of all as well: what an old client left is still there */
+	struct vfu_stats stats;       /* of all connections; the present one adds to it */
 
 	/* the order of requests */
 	struct vfui_list held; /* vfui_held in order of arrival */

@@ -1,0 +1,51 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * account.c - memory that a peer makes us keep.
+ */
+#include "base/account.h"
+
+#include "base/os.h"
+
+struct vfui_account *vfui_account_new(void)
+{
+	struct vfui_account *account = vfui_os_calloc(1, sizeof(*account));
+
+	if (account)
+		atomic_store(&account->refs, 1);
+	return account;
+}
+
+struct vfui_account *vfui_account_ref(struct vfui_account *account)
+{
+	atomic_fetch_add(&account->refs, 1);
+	return account;
+}
+
+void vfui_account_unref(struct vfui_account *account)
+{
+	if (account && atomic_fetch_sub(&account->refs, 1) == 1)
+		vfui_os_free(account);
+}
+
+bool vfui_account_sub(struct vfui_account *account, enum vfui_pot pot, size_t bytes)
+{
+	bool was_short = vfui_account_is_half(account) || vfui_account_is_full(account);
+
+	atomic_fetch_sub(&account->used[pot], bytes);
+	return was_short && !vfui_account_is_half(account) && !vfui_account_is_full(account);
+}
+
+int vfui_account_take(struct vfui_account *account, size_t bytes)
+{
+	size_t limit = atomic_load(&account->limit), all = 0, own;
+
+	for (int pot = 0; pot < VFUI_POTS; pot++)
+		all += vfui_account_used(account, (enum vfui_pot)pot);
+	own = atomic_fetch_add(&account->used[VFUI_DMA], bytes);
+	if (!own || (all < limit && bytes <= limit - all))
+		return 0;
+	atomic_fetch_sub(&account->used[VFUI_DMA], bytes);
+	return -ENOBUFS;
+}

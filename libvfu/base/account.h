@@ -1,0 +1,71 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * account.h - memory that a peer makes us keep, against one limit (VFU_OPT_QUEUE_BYTES).
+ *
+ *	HELD	requests that came and may not start yet, as they came
+ *	LATER	requests that have started and are answered later, with room for their answers
+ *	DMA	transfers by message that the device has queued
+ *
+ * They are told apart because they end differently. LATER ends when the device answers; as a request
+ * of 32 bytes may buy a megabyte there, no request starts while half the limit is used so: those that
+ * come are held. HELD ends when LATER does. When both reach the limit nothing more is read; that
+ * there is a half for what is only held lets the server read on to the answers to its DMA, for which
+ * the device may wait before it answers. DMA ends with those answers and so must not stop the
+ * reading: there its starter gets -ENOBUFS. A starter that has none queued may always queue one, or
+ * requests that fill the account and wait for DMA could never end.
+ *
+ * Shared by a server and what outlives its connections, hence counted. Any thread, no lock.
+ */
+#ifndef VFUI_ACCOUNT_H
+#define VFUI_ACCOUNT_H
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/util.h"
+
+enum vfui_pot { VFUI_HELD, VFUI_LATER, VFUI_DMA, VFUI_POTS };
+
+struct vfui_account {
+	atomic_uint refs;
+	_Atomic size_t limit;
+	_Atomic size_t used[VFUI_POTS];
+};
+
+/* With one reference. NULL: out of memory. */
+struct vfui_account *vfui_account_new(void);
+struct vfui_account *vfui_account_ref(struct vfui_account *account);
+/* NULL: nothing. */
+void vfui_account_unref(struct vfui_account *account);
+
+static inline size_t vfui_account_used(const struct vfui_account *account, enum vfui_pot pot)
+{
+	return atomic_load_explicit(&account->used[pot], memory_order_relaxed);
+}
+
+/* Half the limit is used by requests answered later: none starts. */
+static inline bool vfui_account_is_half(const struct vfui_account *account)
+{
+	return vfui_account_used(account, VFUI_LATER) >= account->limit / 2;
+}
+
+/* Nothing more is read. */
+static inline bool vfui_account_is_full(const struct vfui_account *account)
+{
+	return vfui_account_used(account, VFUI_HELD) + vfui_account_used(account, VFUI_LATER) >=
+	       account->limit;
+}
+
+static inline void vfui_account_add(struct vfui_account *account, enum vfui_pot pot, size_t bytes)
+{
+	atomic_fetch_add(&account->used[pot], bytes);
+}
+
+/* True: none could start or be read before, and now it may be so: who waits for that is to be woken. */
+bool vfui_account_sub(struct vfui_account *account, enum vfui_pot pot, size_t bytes);
+/* Adds to DMA, or -ENOBUFS. */
+int vfui_account_take(struct vfui_account *account, size_t bytes);
+
+#endif
