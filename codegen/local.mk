@@ -30,6 +30,7 @@ codegen_c_generators = \
 codegen_vectors = \
 	codegen/vectors.lua \
 	codegen/draft.lua \
+	codegen/order.lua \
 	codegen/verdict.lua
 
 codegen_other_generators = \

@@ -10,6 +10,7 @@
 
 local draft = require "draft"
 local load = require "load"
+local order = require "order"
 local verdict = require "verdict"
 
 local M = {}
@@ -587,7 +588,7 @@ function M.of_part(model, part, broken)
 					     combinations = combinations(policies_of(model, part)) }, Cases)
 		cases:all(s)
 		local base = describe(s)
-		base.cases = cases.rows
+		base.cases = order.rows(base, cases.rows, s)
 		out[#out + 1] = base
 	end
 	return out

@@ -4,8 +4,8 @@
 -- What a check says of a payload, computed here from the model.  The generated tests take their
 -- expectations from it, so C and Python are held against a third reading of the same rules.
 --
--- A case is { part, bytes (little-endian), nfds, limits, policy, request }: limits, policy and request
--- map names to values.  The answer is nil, or the first fault: { field, offset, rule, at }.
+-- A case is { part, bytes, order ("<" unless it is ">"), nfds, limits, policy, request }: limits, policy
+-- and request map names to values.  The answer is nil, or the first fault: { field, offset, rule, at }.
 
 local M = {}
 
@@ -76,13 +76,13 @@ end
 M.holds = holds
 
 -- Fields of a part that lies at `at`; nil if it does not fit.
-function M.decode(bytes, part, at)
+local function decode(c, part, at)
 	local v = {}
-	if #bytes < at + part.size then
+	if #c.bytes < at + part.size then
 		return nil
 	end
 	for _, f in ipairs(part.fields) do
-		v[f.name] = string.unpack("<I" .. f.size, bytes, at + f.offset + 1)
+		v[f.name] = string.unpack((c.order or "<") .. "I" .. f.size, c.bytes, at + f.offset + 1)
 	end
 	return v
 end
@@ -130,7 +130,7 @@ local function array_fault(c, t, from, prefix, outer)
 			return found
 		end
 		if t.disjoint then
-			local v = M.decode(c.bytes, t.element, at)
+			local v = decode(c, t.element, at)
 			local start, length = v[t.disjoint[1].name], v[t.disjoint[2].name]
 			for _, o in ipairs(seen) do
 				if ult(start - o.start, o.length) or ult(o.start - start, length) then
@@ -143,7 +143,7 @@ local function array_fault(c, t, from, prefix, outer)
 end
 
 function struct_fault(c, s, at, outer)
-	local v = M.decode(c.bytes, s, at)
+	local v = decode(c, s, at)
 	if not v then
 		return fault(s.name, at, s, at)
 	end
@@ -192,7 +192,7 @@ local function strided(c, part, t)
 		return fault(t.name, part.size, t)
 	end
 	for at = part.size, len - 1, stride do
-		local by = string.unpack("<I" .. t.by.size, c.bytes, at + t.by.offset + 1)
+		local by = string.unpack((c.order or "<") .. "I" .. t.by.size, c.bytes, at + t.by.offset + 1)
 		local variant = variant_of(t, by, stride)
 		local found = variant and struct_fault(c, variant.struct, at, c["in"])
 		if found then
@@ -226,7 +226,7 @@ function tail.chain(c, part, t)
 	end
 	local at, from, seen = eval(t.at, c), part.size, {}
 	repeat
-		local head = at >= from and M.decode(c.bytes, t.head, at)
+		local head = at >= from and decode(c, t.head, at)
 		if not head then
 			return fault(t.name, at, t)
 		end
@@ -308,13 +308,13 @@ function M.of(case)
 	local c = inside(setmetatable({ req = case.request }, { __index = case }))
 	local alt = alt_of(c, part)
 	if alt then
-		return rule_fault(inside(c, M.decode(c.bytes, alt, 0)), alt, 0)
+		return rule_fault(inside(c, decode(c, alt, 0)), alt, 0)
 	end
 	local found = length_fault(c, part) or fd_fault(c, part.fds, true)
 	if found then
 		return found
 	end
-	c = inside(c, M.decode(c.bytes, part, 0))
+	c = inside(c, decode(c, part, 0))
 	found = rule_fault(c, part, 0) or fd_fault(c, part.fds, false)
 	if found or not part.tail then
 		return found

@@ -108,6 +108,9 @@ local function case(c)
 	if #policy > 0 then
 		add(".policy = { %s }", table.concat(policy, ", "))
 	end
+	if c.order then
+		add(".order = WIRE_%s", c.order:upper())
+	end
 	if c.field then
 		add('.err = EINVAL, .field = "%s", .offset = %d', c.field, c.offset)
 	end

@@ -28,6 +28,9 @@ struct wire_segment {
 	void (*read)(const uint8_t *from, uint64_t *values);
 };
 
+/* Some payloads have a check look between two fields: what it finds is not the same everywhere. */
+enum wire_order { WIRE_ANY_ORDER, WIRE_LITTLE, WIRE_BIG };
+
 struct wire_case {
 	const char *about;
 	size_t len[2];    /* first to last, each must give the same */
@@ -36,6 +39,7 @@ struct wire_case {
 	unsigned nputs;
 	struct wire_put bits;      /* each bit of value alone is turned over; 0: none */
 	struct vfui_policy policy; /* what is not said is the default */
+	enum wire_order order;
 	int err;
 	const char *field; /* as in struct vfui_fault */
 	uint32_t offset;
