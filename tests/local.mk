@@ -10,13 +10,14 @@ TEST_EXTENSIONS = .py .lua .sh
 PY_LOG_COMPILER = $(SHELL) $(srcdir)/tests/lib/run-pytest
 LUA_LOG_COMPILER = $(SHELL) $(srcdir)/tests/lib/run-lua
 SH_LOG_COMPILER = $(SHELL)
+LOG_COMPILER = $(EMULATOR)
 EXTRA_DIST += tests/lib/run-pytest tests/lib/run-lua
 
 AM_TESTS_ENVIRONMENT = \
 	abs_srcdir='$(abs_srcdir)'; abs_builddir='$(abs_builddir)'; \
-	LUA='$(LUA)'; SWIG='$(SWIG)'; PYTHON='$(PYTHON)'; CC='$(CC)'; \
+	LUA='$(LUA)'; SWIG='$(SWIG)'; PYTHON='$(PYTHON)'; CC='$(CC)'; EMULATOR='$(EMULATOR)'; \
 	CK_DEFAULT_TIMEOUT=60; PYTHONDONTWRITEBYTECODE=1; \
 	HYPOTHESIS_STORAGE_DIRECTORY='$(abs_builddir)/.hypothesis'; \
-	export abs_srcdir abs_builddir LUA SWIG PYTHON CC CK_DEFAULT_TIMEOUT; \
+	export abs_srcdir abs_builddir LUA SWIG PYTHON CC EMULATOR CK_DEFAULT_TIMEOUT; \
 	export PYTHONDONTWRITEBYTECODE HYPOTHESIS_STORAGE_DIRECTORY;
 clean_local += .hypothesis

@@ -8,13 +8,15 @@ dir=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$dir"' EXIT
 
-doc/examples/device "$dir/device.sock" &
+# shellcheck disable=SC2086 # a command, or none
+${EMULATOR-} doc/examples/device "$dir/device.sock" &
 server=$!
 for _ in $(seq 100); do
 	[ ! -S "$dir/device.sock" ] || break
 	sleep 0.1
 done
-doc/examples/client "$dir/device.sock" >"$dir/out"
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/client "$dir/device.sock" >"$dir/out"
 cat "$dir/out"
 printf 'ticks: 42\nmemory: hello\n' | cmp - "$dir/out"
 kill "$server"
