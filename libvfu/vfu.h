@@ -163,8 +163,9 @@ struct vfu_region {
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region);
 /*
  * Routes accesses to [offset, offset + size) of a plain memory region to fn (NULL: back to memory).
- * Ranges must not overlap. An access that spans several ranges is split at their borders; each part
- * must then be answered at once. Owner.
+ * Ranges must not overlap. An access that spans several ranges is split at their borders; the parts
+ * start in ascending order, and each may be answered later. The client gets one answer when all are
+ * done: the first failure, if any; no part starts after one that failed at once. Owner.
  */
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user);

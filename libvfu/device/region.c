@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "base/err.h"
 #include "base/os.h"
+#include "device/request.h"
 #include "policy.h"
 #include "wire.h"
 
@@ -393,46 +394,50 @@ static int check_access(const struct vfui_region *region, const struct vfu_acces
  * Serves what of an access one handler, or the gap before it, takes. Looks all up anew: the callback
  * before may have changed the region.
  */
-static int access_part(struct vfui_region *region, struct vfu_request *req,
+static int access_part(struct vfui_region *region, struct vfui_split *split,
 		       const struct vfu_access *whole, uint32_t done, uint32_t *taken)
 {
 	uint64_t first = whole->offset + done, last = whole->offset + whole->count - 1;
 	unsigned at = find_handler(region, first);
 	const struct vfui_handler *next = at < region->nhandlers ? &region->handlers[at] : NULL;
 	bool handled = next && next->first <= first;
-	struct vfu_access part = *whole;
+	const struct vfu_access *access = whole;
+	struct vfu_request *req = split->whole;
 
 	if (handled && next->last < last)
 		last = next->last;
 	else if (!handled && next && next->first <= last)
 		last = next->first - 1;
 	*taken = (uint32_t)(last - first + 1);
-	part.offset = first;
-	part.count = *taken;
-	part.data = (uint8_t *)whole->data + done;
-	/* A part can not be answered later: no request to defer. */
-	if (part.count != whole->count)
-		req = NULL;
-	return handled ? next->fn(next->user, req, &part) : access_base(region, req, &part);
+	if (*taken < whole->count) {
+		vfui_split_next(split, whole, first, *taken);
+		access = &split->part.access;
+		req = req ? &split->part : NULL;
+	}
+	return handled ? next->fn(next->user, req, access) : access_base(region, req, access);
 }
 
 /* An access to a region with handlers: to one of them after the other, and to what lies between. */
 VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_request *req,
 				   const struct vfu_access *access)
 {
+	struct vfui_split split;
 	uint32_t taken;
-	int rc;
+	int rc = 0;
 
-	for (uint32_t done = 0; done < access->count; done += taken) {
+	split.whole = req;
+	split.held = NULL;
+	for (uint32_t done = 0; done < access->count && !rc; done += taken) {
 		rc = done ? check_access(region, access) : 0;
-		if (!rc)
-			rc = access_part(region, req, access, done, &taken);
-		if (rc < 0 || (rc && taken == access->count))
-			return rc;
 		if (rc)
-			return -EIO;
+			break;
+		rc = access_part(region, &split, access, done, &taken);
+		if (taken == access->count)
+			return rc;
+		if (split.part.is_deferred)
+			rc = 0;
 	}
-	return 0;
+	return vfui_split_end(&split, rc);
 }
 
 int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,

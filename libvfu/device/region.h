@@ -54,7 +54,7 @@ void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
 
 /*
  * Serves one access of the client: bounds and permission (-EINVAL, -EACCES), then handlers, callback or memory.
- * 0, VFU_LATER (only when one callback got the whole access) or negative errno. access->count may be 0: 0 (E29).
+ * What several callbacks serve is given to them in parts. 0, VFU_LATER or negative errno. access->count may be 0: 0 (E29).
  */
 int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 		       const struct vfu_access *access);

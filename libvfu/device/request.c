@@ -106,19 +106,14 @@ static bool is_fence(const struct vfu_request *req, const struct vfui_msg *msg)
 	       (msg->info->fence && vfui_message_has_effect(msg->info, msg->payload, msg->len));
 }
 
-struct vfu_request *vfu_request_defer(struct vfu_request *req)
+static struct vfu_request *defer_whole(struct vfu_request *req)
 {
-	const struct vfui_msg *msg;
-	struct vfu_request *later;
-	size_t len;
+	const struct vfui_msg *msg = vfui_container_of(req, struct vfui_request, base)->msg;
+	size_t len = req->is_access ? req->access.count : 0;
+	struct vfu_request *later = vfui_os_malloc(sizeof(*later) + len);
 
-	if (!req || req->is_deferred)
-		return NULL;
-	len = req->is_access ? req->access.count : 0;
-	later = vfui_os_malloc(sizeof(*later) + len);
 	if (!later)
 		return NULL;
-	msg = vfui_container_of(req, struct vfui_request, base)->msg;
 	*later = *req;
 	later->is_deferred = true;
 	later->hdr = msg->hdr;
@@ -138,6 +133,126 @@ struct vfu_request *vfu_request_defer(struct vfu_request *req)
 	return later;
 }
 
+/* A No_reply request that failed is never answered, but it does not go unnoticed either (E27). */
+static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, int status)
+{
+	vfui_conn_count_drop(conn);
+	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s %u without reply failed: %s",
+		 req->info->name, req->hdr.id, strerror(-status));
+}
+
+static int whole_done(struct vfu_request *req, int status)
+{
+	struct vfui_session *session = req->session;
+	struct vfui_conn *conn = session_enter(session);
+	bool has_data = req->is_access && !req->access.is_write && req->access.count;
+	struct iovec iov[2] = {
+		{.iov_base = &req->head, .iov_len = req->head_len},
+		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
+	};
+	int rc = -ENOTCONN;
+
+	if (conn) {
+		if (status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+			note_failure(conn, req, status);
+		rc = req->is_silent ? 0
+				    : vfui_conn_reply(conn, &req->hdr, status, iov,
+						      has_data ? 2 : 1, NULL, 0);
+		session_leave(session, req->is_fence);
+	}
+	vfui_session_unref(session);
+	vfui_os_free(req);
+	return rc;
+}
+
+/* ---- parts ---- */
+
+static void *part_data(const struct vfui_split *split, const struct vfu_access *access)
+{
+	const struct vfu_access *from = split->held ? &split->held->access : access;
+
+	return (uint8_t *)from->data + (split->part.access.offset - access->offset);
+}
+
+/* Moves the whole to the heap with what is done of it. */
+static bool hold_whole(struct vfui_split *split)
+{
+	const struct vfu_access *access = &split->whole->access;
+	struct vfu_request *held = defer_whole(split->whole);
+
+	if (!held)
+		return false;
+	if (!access->is_write)
+		memcpy(held->access.data, access->data, split->part.access.offset - access->offset);
+	atomic_init(&held->parts, 1);
+	atomic_init(&held->status, 0);
+	split->held = held;
+	return true;
+}
+
+static struct vfu_request *defer_part(struct vfui_split *split)
+{
+	struct vfu_request *later = vfui_os_malloc(sizeof(*later));
+
+	if (!later || (!split->held && !hold_whole(split))) {
+		vfui_os_free(later);
+		return NULL;
+	}
+	*later = split->part;
+	later->is_deferred = true;
+	later->session = split->held->session;
+	later->whole = split->held;
+	later->access.data = part_data(split, &split->whole->access);
+	if (!later->access.is_write)
+		memset(later->access.data, 0, later->access.count);
+	atomic_fetch_add(&split->held->parts, 1);
+	split->part.is_deferred = true;
+	return later;
+}
+
+/* One less; the last answers. */
+static int part_done(struct vfu_request *whole, int status)
+{
+	int rc = vfu_request_is_dead(whole) ? -ENOTCONN : 0;
+	int none = 0;
+
+	if (status < 0)
+		atomic_compare_exchange_strong(&whole->status, &none, status);
+	if (atomic_fetch_sub(&whole->parts, 1) > 1)
+		return rc;
+	return whole_done(whole, atomic_load(&whole->status));
+}
+
+void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, uint64_t offset,
+		     uint32_t count)
+{
+	split->part.is_part = true;
+	split->part.is_access = true;
+	split->part.is_deferred = false;
+	split->part.access = *access;
+	split->part.access.offset = offset;
+	split->part.access.count = count;
+	split->part.access.data = part_data(split, access);
+}
+
+int vfui_split_end(struct vfui_split *split, int rc)
+{
+	if (!split->held)
+		return rc;
+	part_done(split->held, rc > 0 ? -EIO : rc);
+	return VFU_LATER;
+}
+
+/* ---- requests as callbacks know them ---- */
+
+struct vfu_request *vfu_request_defer(struct vfu_request *req)
+{
+	if (!req || req->is_deferred)
+		return NULL;
+	return req->is_part ? defer_part(vfui_container_of(req, struct vfui_split, part))
+			    : defer_whole(req);
+}
+
 const struct vfu_access *vfu_request_access(struct vfu_request *req)
 {
 	return &req->access;
@@ -153,36 +268,15 @@ bool vfu_request_is_dead(struct vfu_request *req)
 	return is_dead;
 }
 
-/* A No_reply request that failed is never answered, but it does not go unnoticed either (E27). */
-static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, int status)
-{
-	vfui_conn_count_drop(conn);
-	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s %u without reply failed: %s",
-		 req->info->name, req->hdr.id, strerror(-status));
-}
-
 int vfu_request_done(struct vfu_request *req, int status)
 {
-	struct vfui_session *session = req->session;
-	struct vfui_conn *conn = session_enter(session);
-	bool has_data = req->is_access && !req->access.is_write && req->access.count;
-	struct iovec iov[2] = {
-		{.iov_base = &req->head, .iov_len = req->head_len},
-		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
-	};
-	int rc = -ENOTCONN;
+	struct vfu_request *whole;
 
 	if (status > 0)
 		status = -EINVAL;
-	if (conn) {
-		if (status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
-			note_failure(conn, req, status);
-		rc = req->is_silent ? 0
-				    : vfui_conn_reply(conn, &req->hdr, status, iov,
-						      has_data ? 2 : 1, NULL, 0);
-		session_leave(session, req->is_fence);
-	}
-	vfui_session_unref(session);
+	if (!req->is_part)
+		return whole_done(req, status);
+	whole = req->whole;
 	vfui_os_free(req);
-	return rc;
+	return part_done(whole, status);
 }

@@ -53,11 +53,36 @@ struct vfu_request {
 	bool is_access;
 	bool is_silent;   /* a part of a longer request, which answers */
 	bool is_deferred; /* what is on the heap answers */
+	bool is_part;     /* of an access, see below */
 	bool is_fence;    /* on the heap: holds up later requests */
 	/* On the heap. */
 	struct vfu_wire_header hdr;
 	const struct vfui_message *info;
+	struct vfu_request *whole; /* of a part */
+	atomic_uint parts;         /* of the whole: those that are not done, and who starts them */
+	atomic_int status;         /* of the whole: of the first part that failed */
 };
+
+/*
+ * An access that several callbacks serve, one part each. Parts start in the order of their addresses;
+ * each may be answered later, and the last to be answered answers the whole:
+ *
+ *	access   |  memory  |  handler a  |  handler b  |
+ *	             done        later         done            copied to the heap when a part is first
+ *	whole    |##########|.............|#############|      answered later; a writes into it
+ */
+struct vfui_split {
+	struct vfu_request part;   /* the one whose callback runs */
+	struct vfu_request *whole; /* as it came; NULL: nothing can be answered later */
+	struct vfu_request
+		*held; /* the whole on the heap; NULL: no part is answered later so far */
+};
+
+/* Prepares split->part for the part of access that begins at offset, count bytes long. */
+void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, uint64_t offset,
+		     uint32_t count);
+/* No part follows. rc: of the last. The result of the whole. */
+int vfui_split_end(struct vfui_split *split, int rc);
 
 /* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */
 struct vfui_request {

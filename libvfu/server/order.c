@@ -239,7 +239,8 @@ static inline void init_request(const struct vfu_server *srv, struct vfui_reques
 	err->code = 0;
 	req->err = err;
 	req->base.session = srv->session;
-	req->base.is_access = req->base.is_silent = req->base.is_deferred = false;
+	req->base.is_access = req->base.is_silent = false;
+	req->base.is_deferred = req->base.is_part = false;
 	req->msg = msg;
 	req->step = 0;
 	req->is_asked = req->is_replied = req->is_again = false;

@@ -99,12 +99,18 @@ def test_failures(connect, caplog):
     assert "no such thing" in caplog.text
 
 
-def test_deferred_read_in_a_split_access(connect, caplog):
-    dev = connect(Device())
-    with pytest.raises(vfu.Error):
-        dev.regions.bar0.read64(8)
-    dev.regions.bar0.write32(0, 3)
-    assert dev.regions.bar0.read32(0) == 3
+def test_reads_over_registers_answered_later(connect, caplog):
+    """The parts of a wide read come together: over coroutines, memory, and the border of a range."""
+    device = Device()
+    device.count = 0x11111111
+    device.go.set()
+    bar0 = connect(device).regions.bar0
+    assert bar0.read(0, 0x0C) == b"\x11" * 4 + bytes(4) + (0x1234).to_bytes(4, "little")
+    assert bar0.read(0x1FE, 8) == b"\xfe\xfe" + bytes(6)
+    with pytest.raises(vfu.Error) as caught:
+        bar0.read64(8)  # one of two fails
+    assert caught.value.errno == errno.ENXIO
+    assert bar0.read32(0) == 0x11111111
 
 
 @pytest.mark.parametrize("how", ["reset", "disconnect"])

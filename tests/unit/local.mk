@@ -30,6 +30,7 @@ fault_tests = \
 	tests/unit/transport/test-json \
 	tests/unit/transport/test-negotiate \
 	tests/unit/client/test-client \
+	tests/unit/server/test-parts \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm
 fault_libs = tests/lib/libfault.la $(LDADD)
@@ -47,6 +48,8 @@ tests_unit_transport_test_negotiate_LDADD = $(fault_libs)
 tests_unit_transport_test_storm_LDADD = $(fault_libs)
 tests_unit_device_test_device_SOURCES = tests/unit/device/test-device.c tests/lib/raw.c tests/lib/raw.h
 tests_unit_device_test_device_LDADD = $(fault_libs)
+tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_rig)
+tests_unit_server_test_parts_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_client_LDADD = $(fault_libs)
 tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
