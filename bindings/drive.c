@@ -7,7 +7,9 @@
 #include "callbacks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,6 +119,26 @@ static int wait_once(struct vfu_client *cl, int fd, int64_t deadline)
 	return deadline < 0 || now_ms() < deadline;
 }
 
+/*
+ * Takes what an eventfd counts, if anything, and never sleeps: O_NONBLOCK and the counter are as much
+ * the device's as ours. 0, or -1 and errno. The kernel promises it since Linux 5.8; before, the device
+ * must be quick to get in between.
+ */
+static int take_count(int fd, eventfd_t *count)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	struct iovec iov = {.iov_base = count, .iov_len = sizeof(*count)};
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
+		return n < 0 ? -1 : 0;
+	if (poll(&pfd, 1, 0) < 1 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return eventfd_read(fd, count);
+}
+
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 {
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
@@ -125,7 +147,7 @@ PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 
 	do {
 		Py_BEGIN_ALLOW_THREADS
-		while ((got = eventfd_read(fd, &count)) < 0 && errno == EAGAIN && rc > 0)
+		while ((got = take_count(fd, &count)) < 0 && errno == EAGAIN && rc > 0)
 			rc = wait_once(cl, fd, deadline);
 		if (got < 0 && errno != EAGAIN)
 			rc = -errno;

@@ -13,6 +13,7 @@ libvfu_sources += \
 	libvfu/base/buf.h libvfu/base/buf.c \
 	libvfu/base/fds.h libvfu/base/fds.c \
 	libvfu/base/account.h libvfu/base/account.c \
+	libvfu/base/eventfd.h libvfu/base/eventfd.c \
 	libvfu/transport/msg.h libvfu/transport/msg.c \
 	libvfu/transport/trace.h libvfu/transport/trace.c \
 	libvfu/transport/sock.h libvfu/transport/sock.c \

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/aio_abi.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -230,6 +232,32 @@ ssize_t vfui_os_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return result(sendmsg(fd, msg, flags));
 }
 
+int vfui_os_io_setup(unsigned n, unsigned long *context)
+{
+	aio_context_t made = 0;
+	int rc = (int)result(syscall(SYS_io_setup, (long)n, &made));
+
+	*context = made;
+	return rc;
+}
+
+void vfui_os_io_destroy(unsigned long context)
+{
+	syscall(SYS_io_destroy, context);
+}
+
+int vfui_os_io_submit(unsigned long context, struct iocb *request)
+{
+	return (int)result(syscall(SYS_io_submit, context, 1L, &request));
+}
+
+int vfui_os_io_getevents(unsigned long context, struct io_event *events, unsigned n)
+{
+	struct timespec none = {0};
+
+	return (int)result(syscall(SYS_io_getevents, context, 0L, (long)n, events, &none));
+}
+
 int vfui_os_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns)
 {
 	struct timespec ts = to_timespec(timeout_ns < 0 ? 0 : timeout_ns);
@@ -303,15 +331,42 @@ void vfui_os_cond_broadcast(pthread_cond_t *cond)
 	pthread_cond_broadcast(cond);
 }
 
+static void *page_new(void)
+{
+	return vfui_os_mmap(vfui_os_page_size(), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, NULL);
+}
+
+/* The kernel has no such advice before Linux 4.14. */
+static int wipe_on_fork(void *page)
+{
+	return (int)result(madvise(page, vfui_os_page_size(), MADV_WIPEONFORK));
+}
+
+void *vfui_os_wiped_page_new(void)
+{
+	void *page = page_new();
+
+	if (page != NULL && wipe_on_fork(page) < 0) {
+		vfui_os_munmap(page, vfui_os_page_size());
+		page = NULL;
+	}
+	return page;
+}
+
+void vfui_os_wiped_page_free(void *page)
+{
+	vfui_os_munmap(page, vfui_os_page_size());
+}
+
 const volatile uint8_t *vfui_os_fork_mark_new(void)
 {
-	uint8_t *mark = vfui_os_mmap(vfui_os_page_size(), PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, NULL);
+	uint8_t *mark = page_new();
 
 	if (mark == NULL)
 		return NULL;
-	/* Where the kernel has no such advice (it came with Linux 4.14) a fork goes unnoticed. */
-	madvise(mark, 1, MADV_WIPEONFORK);
+	/* Without the advice a fork goes unnoticed. */
+	wipe_on_fork(mark);
 	*mark = 1;
 	return mark;
 }

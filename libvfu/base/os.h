@@ -67,6 +67,14 @@ int vfui_os_shutdown(int fd);
 ssize_t vfui_os_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t vfui_os_sendmsg(int fd, const struct msghdr *msg, int flags);
 
+/* Asynchronous requests of the kernel (man io_submit). submit takes one, getevents waits for none. */
+struct iocb;
+struct io_event;
+int vfui_os_io_setup(unsigned n, unsigned long *context);
+void vfui_os_io_destroy(unsigned long context);
+int vfui_os_io_submit(unsigned long context, struct iocb *request);
+int vfui_os_io_getevents(unsigned long context, struct io_event *events, unsigned n);
+
 /* timeout_ns < 0: for ever. */
 int vfui_os_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns);
 /* Nanoseconds of a clock that never steps back. */
@@ -83,6 +91,9 @@ void vfui_os_cond_fini(pthread_cond_t *cond);
 int vfui_os_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_ns);
 void vfui_os_cond_broadcast(pthread_cond_t *cond);
 
+/* A page that reads 0, also in a child after fork() whatever stood there. NULL: the kernel can not do that. */
+void *vfui_os_wiped_page_new(void);
+void vfui_os_wiped_page_free(void *page);
 /*
  * A byte that reads 1 in this process and 0 in a child after fork(): a page that the kernel wipes.
  * Where the kernel can not do that it stays 1. NULL: no memory.

@@ -3,6 +3,22 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * irq.c - interrupts: who is armed, masked, pending, and what SET_IRQS does about it.
+ *
+ * A vector fires when nothing of the four keeps it:
+ *
+ *	 the device               the client                      configuration space
+ *	 raise                    SET_IRQS: eventfd    MASK       DisINTx, function mask, bus master
+ *	   |                         |                  |            |
+ *	 pending --- and ------ fd >= 0 --- and --- not masked --- not held ---> 1 to the eventfd
+ *	   |                                                                        |
+ *	   +<-- messages (MSI, MSI-X, ERR, REQ): cleared by firing ----------------+
+ *	        INTx, a level: stays until lowered; firing masks the vector, UNMASK fires it again
+ *
+ * Whoever changes one of the four asks deliver() to look: raise on any thread, all else on the owner.
+ * All of it stands under the index's lock, the innermost of all. The signal itself, too, where it can
+ * not sleep (base/eventfd.c): then a vector that was masked or disarmed is silent from that answer
+ * on, whichever thread raises. Where it can sleep, deliver() only takes a copy of the descriptor,
+ * and finish() signals that with no lock held: the client can stop that one thread, but no other.
  */
 #include "device/irq.h"
 
@@ -12,6 +28,7 @@
 
 #include "base/util.h"
 #include "base/err.h"
+#include "base/eventfd.h"
 #include "base/os.h"
 #include "policy.h"
 #include "wire.h"
@@ -32,31 +49,60 @@ static bool is_level(const struct vfui_irq *irq)
 	return irq->flags & VFU_IRQ_AUTOMASKED;
 }
 
-/* A full counter (-EAGAIN) is a signal that was not consumed yet: nothing is lost. */
-static void signal_fd(int fd)
-{
-	const uint64_t one = 1;
+/* What is left to do after the lock: nothing, a signal to a copy of an eventfd, or to report an error. */
+#define DONE (-1)
 
-	while (vfui_os_write(fd, &one, sizeof(one)) == -EINTR)
-		;
+/* Lock held. */
+static int signal_fd(int fd, int *left)
+{
+	int copy;
+
+	if (!vfui_eventfd_signal(fd))
+		return 0;
+	copy = vfui_os_dup(fd);
+	if (copy < 0)
+		return copy;
+	*left = copy;
+	return 0;
 }
 
-/* Fires what can fire. Lock held. */
-static void deliver(const struct vfui_irq *irq, struct vfui_vector *vector)
+/* No lock held. */
+static void finish(int left)
 {
-	if (!vector->pending || vector->masked || irq->held || vector->fd < 0)
+	if (left == DONE)
 		return;
-	signal_fd(vector->fd);
+	vfui_eventfd_signal_slowly(left);
+	vfui_os_close(left);
+}
+
+/* Fires what can fire. Lock held; finish(*left) when it is not. A vector that fails stays pending. */
+static int deliver(const struct vfui_irq *irq, struct vfui_vector *vector, int *left)
+{
+	int rc;
+
+	if (!vector->pending || vector->masked || irq->held || vector->fd < 0)
+		return 0;
+	rc = signal_fd(vector->fd, left);
+	if (rc)
+		return rc;
 	if (is_level(irq))
 		vector->masked = true;
 	else
 		vector->pending = false;
+	return 0;
 }
 
-static void deliver_all(const struct vfui_irq *irq)
+/* All that waited. Owner: nobody else changes how many there are. */
+static void deliver_all(struct vfui_irq *irq)
 {
-	for (uint32_t i = 0; i < irq->count; i++)
-		deliver(irq, &irq->vectors[i]);
+	for (uint32_t i = 0; i < irq->count; i++) {
+		int left = DONE;
+
+		vfui_os_lock(&irq->lock);
+		deliver(irq, &irq->vectors[i], &left);
+		vfui_os_unlock(&irq->lock);
+		finish(left);
+	}
 }
 
 int vfui_irqs_init(struct vfui_irqs *irqs)
@@ -124,37 +170,39 @@ int vfui_irqs_info(struct vfui_irqs *irqs, unsigned index, uint32_t *flags, uint
 
 /* ---- SET_IRQS ---------------------------------------------------------------------------------- */
 
-/* What one action does to one vector. on: its BOOL, or true. fd: what it is given; taken if the action keeps it. */
-typedef void act_fn(const struct vfui_irq *irq, struct vfui_vector *vector, int fd);
+/*
+ * What one action does to one vector. Lock held; left is for finish(). fd: what it is given, which an
+ * action that returns 0 has taken.
+ */
+typedef int act_fn(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left);
 
-static void act_mask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+static int act_mask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
-	(void)irq;
-	(void)fd;
+	(void)irq, (void)fd, (void)left;
 	vector->masked = true;
+	return 0;
 }
 
-static void act_unmask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+static int act_unmask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
 	(void)fd;
 	vector->masked = false;
-	deliver(irq, vector);
+	return deliver(irq, vector, left);
 }
 
 /* Loopback: the client tests its own wiring, so neither line nor configuration space has a say. */
-static void act_trigger(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+static int act_trigger(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
-	(void)irq;
-	(void)fd;
-	if (vector->fd >= 0 && !vector->masked)
-		signal_fd(vector->fd);
+	(void)irq, (void)fd;
+	return vector->fd >= 0 && !vector->masked ? signal_fd(vector->fd, left) : 0;
 }
 
-static void act_arm(const struct vfui_irq *irq, struct vfui_vector *vector, int fd)
+static int act_arm(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
 	vfui_os_close(vector->fd);
 	vector->fd = fd;
-	deliver(irq, vector);
+	deliver(irq, vector, left);
+	return 0;
 }
 
 /* Which flags lead to what; a combination that is not here is refused. needs: VFU_IRQ_*. */
@@ -202,21 +250,16 @@ static bool is_eventfd(int fd)
 static int check_fds(const int *fds, unsigned nfds, struct vfu_err *err)
 {
 	for (unsigned i = 0; i < nfds; i++) {
-		int rc;
-
 		if (!is_eventfd(fds[i]))
 			return vfui_err_set(err, -EINVAL, "set_irqs.fds", 0,
 					    "descriptor %u is not an eventfd", i);
-		rc = vfui_os_set_nonblock(fds[i]);
-		if (rc < 0)
-			return vfui_err_set(err, rc, "set_irqs.fds", 0,
-					    "descriptor %u can not be made non-blocking", i);
 	}
 	return 0;
 }
 
 static void disable(struct vfui_irq *irq)
 {
+	vfui_os_lock(&irq->lock);
 	for (uint32_t i = 0; i < irq->count; i++) {
 		struct vfui_vector *vector = &irq->vectors[i];
 
@@ -226,6 +269,7 @@ static void disable(struct vfui_irq *irq)
 		/* A message interrupt of before is nothing to its next driver; the line is the device's. */
 		vector->pending = vector->pending && is_level(irq);
 	}
+	vfui_os_unlock(&irq->lock);
 }
 
 static bool is_disable(const struct vfu_wire_set_irqs_request *in)
@@ -260,6 +304,19 @@ static int check_set(const struct vfui_irq *irq, const struct action *action,
 	return check_fds(fds, nfds, err);
 }
 
+static int act_on(struct vfui_irq *irq, const struct action *action, uint32_t vector, int *fd)
+{
+	int left = DONE, rc;
+
+	vfui_os_lock(&irq->lock);
+	rc = action->act(irq, &irq->vectors[vector], fd ? *fd : -1, &left);
+	vfui_os_unlock(&irq->lock);
+	finish(left);
+	if (fd && !rc)
+		*fd = -1;
+	return rc;
+}
+
 int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request *in,
 		  const uint8_t *bools, int *fds, unsigned nfds, const struct vfui_policy *policy,
 		  struct vfu_err *err)
@@ -278,17 +335,15 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 	rc = check_set(irq, action, in, bools, fds, nfds, err);
 	if (rc)
 		return rc;
-	vfui_os_lock(&irq->lock);
 	if (is_disable(in))
 		disable(irq);
-	for (uint32_t i = 0; i < in->count; i++) {
+	for (uint32_t i = 0; i < in->count && !rc; i++) {
 		if (in->flags & VFU_WIRE_IRQ_SET_DATA_BOOL && !bools[i])
 			continue;
-		action->act(irq, &irq->vectors[in->start + i], nfds ? fds[i] : -1);
-		if (nfds)
-			fds[i] = -1;
+		rc = act_on(irq, action, in->start + i, nfds ? &fds[i] : NULL);
 	}
-	vfui_os_unlock(&irq->lock);
+	if (rc)
+		return vfui_err_set(err, rc, "set_irqs", 0, "no descriptor is left to signal with");
 	return 0;
 }
 
@@ -296,8 +351,8 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 
 int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
 {
+	int rc = -EINVAL, left = DONE;
 	struct vfui_irq *irq;
-	int rc = -EINVAL;
 
 	if (index >= VFU_IRQS)
 		return -EINVAL;
@@ -308,9 +363,11 @@ int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
 
 		rc = v->fd >= 0 || v->masked || irq->held ? 0 : -ENOENT;
 		v->pending = !rc || is_level(irq);
-		deliver(irq, v);
+		if (!rc)
+			rc = deliver(irq, v, &left);
 	}
 	vfui_os_unlock(&irq->lock);
+	finish(left);
 	return rc;
 }
 
@@ -331,11 +388,14 @@ int vfui_irqs_lower(struct vfui_irqs *irqs)
 void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, bool on)
 {
 	struct vfui_irq *irq = &irqs->index[index];
+	bool was;
 
 	vfui_os_lock(&irq->lock);
+	was = irq->held;
 	irq->held = on;
-	deliver_all(irq);
 	vfui_os_unlock(&irq->lock);
+	if (was && !on)
+		deliver_all(irq);
 }
 
 bool vfui_irqs_line(struct vfui_irqs *irqs)

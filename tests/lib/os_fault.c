@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,6 +161,25 @@ static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd, off
 	return fails(FAULT_MMAP) ? MAP_FAILED : mmap(addr, len, prot, flags, fd, offset);
 }
 
+/* Those of asynchronous requests, which the C library has no functions for. */
+static long fault_syscall(long number, ...)
+{
+	long values[5];
+	va_list args;
+	unsigned n = number == SYS_io_destroy  ? 1
+		     : number == SYS_io_setup  ? 2
+		     : number == SYS_io_submit ? 3
+					       : 5;
+
+	va_start(args, number);
+	for (unsigned i = 0; i < n; i++)
+		values[i] = va_arg(args, long);
+	va_end(args);
+	if ((n == 2 || n == 3) && fails(FAULT_AIO))
+		return -1;
+	return syscall(number, values[0], values[1], values[2], values[3], values[4]);
+}
+
 /* Cuts a list of pieces to at most limit bytes. */
 static struct msghdr cut(const struct msghdr *msg, struct iovec *iov, size_t limit)
 {
@@ -247,5 +267,6 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define sendmsg fault_sendmsg
 #define ppoll fault_ppoll
 #define clock_gettime fault_clock_gettime
+#define syscall fault_syscall
 
 #include "../../libvfu/base/os.c"

@@ -19,6 +19,7 @@ enum fault_kind {
 	FAULT_SEND,
 	FAULT_POLL,
 	FAULT_MMAP,
+	FAULT_AIO, /* io_setup, io_submit */
 	FAULT_KINDS
 };
 

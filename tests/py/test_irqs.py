@@ -3,7 +3,9 @@
 """Interrupts, from the device to the client."""
 
 import errno
+import os
 import select
+import signal
 import time
 
 import pytest
@@ -75,6 +77,38 @@ def test_wait_times_out(connect):
     start = time.monotonic()
     assert dev.irqs.msix[0].wait(timeout=0.05) == 0
     assert 0.04 < time.monotonic() - start < 2
+
+
+@pytest.fixture
+def alarm():
+    """A wait that hangs ends after 20 s, with an error."""
+
+    def ring(*_):
+        raise TimeoutError("the wait does not end")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_wait_ends_whatever_the_device_does_to_the_eventfd(connect, alarm):
+    dev = connect(Device())
+    os.set_blocking(dev.irqs.msix[0].fd, True)  # the flag belongs to the file, which the device has as well
+    assert dev.irqs.msix[0].wait(timeout=0.05) == 0
+    dev.regions.bar0.write32(0, 0)
+    assert dev.irqs.msix[0].wait(timeout=5) == 1
+
+
+def test_a_client_can_not_stop_the_device(connect, alarm):
+    dev = connect(Device())
+    fd = dev.irqs.msix[0].fd
+    os.set_blocking(fd, True)
+    os.eventfd_write(fd, 0xFFFF_FFFF_FFFF_FFFE)
+    dev.regions.bar0.write32(0, 0)
+    dev.regions.bar0.write32(0, 1)
+    assert dev.irqs.msix[1].wait(timeout=5) == 1
 
 
 def test_eventfd_for_event_loops(connect):

@@ -61,7 +61,7 @@ static int set(uint32_t flags, uint32_t index, uint32_t start, uint32_t count)
 /* Arms one vector; returns a copy of its eventfd to look at. */
 static int arm(uint32_t index, uint32_t vector)
 {
-	int fd = eventfd(0, 0), mine = dup(fd);
+	int fd = eventfd(0, EFD_NONBLOCK), mine = dup(fd);
 
 	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, index, vector, 1, NULL, &fd, 1), 0);
 	ck_assert_int_eq(fd, -1);
@@ -149,15 +149,82 @@ START_TEST(only_eventfds_are_taken)
 }
 END_TEST
 
-START_TEST(a_full_eventfd_blocks_nobody)
+/* What a client does that wants to stop a device: the flag and the counter are its own as well. */
+static void fill(int fd)
 {
 	const uint64_t full = UINT64_MAX - 1;
+
+	ck_assert_int_eq(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
+	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
+}
+
+START_TEST(a_full_eventfd_blocks_nobody)
+{
 	int fd = arm(VFU_IRQ_MSIX, 0);
 
-	ck_assert(fcntl(fd, F_GETFL) & O_NONBLOCK);
-	ck_assert_int_eq(write(fd, &full, sizeof(full)), sizeof(full));
+	fill(fd);
 	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
-	ck_assert_uint_eq(fired(fd), full);
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 1), 0);
+	ck_assert_uint_ge(fired(fd), UINT64_MAX - 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(flags_of_an_eventfd_are_left_alone)
+{
+	int fd = eventfd(0, 0), mine = dup(fd);
+
+	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 1, NULL, &fd, 1), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_int_eq(fcntl(mine, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_uint_eq(fired(mine), 1);
+	close(mine);
+}
+END_TEST
+
+/* Next time the kernel refuses what never sleeps. */
+static void refuse(void)
+{
+	fault_fail(FAULT_AIO, 1, ENOSYS);
+}
+
+START_TEST(signals_without_help_of_the_kernel)
+{
+	int fd = arm(VFU_IRQ_MSIX, 0), line = arm(VFU_IRQ_INTX, 0);
+
+	refuse();
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	refuse();
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 1), 0);
+	ck_assert_uint_eq(fired(fd), 2);
+	fill(fd);
+	refuse();
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_uint_eq(fired(fd), UINT64_MAX - 1);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 0);
+	refuse();
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	refuse();
+	ck_assert_int_eq(set(NONE | UNMASK, VFU_IRQ_INTX, 0, 1), 0);
+	ck_assert_uint_eq(fired(line), 2);
+	close(fd);
+	close(line);
+}
+END_TEST
+
+START_TEST(what_can_not_be_signalled_stays_pending)
+{
+	int fd = arm(VFU_IRQ_MSIX, 0);
+
+	refuse();
+	fault_fail(FAULT_FD, 1, EMFILE);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), -EMFILE);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 1);
+	refuse();
+	fault_fail(FAULT_FD, 1, EMFILE);
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 1), -EMFILE);
+	ck_assert_int_eq(set(NONE | UNMASK, VFU_IRQ_MSIX, 0, 1), 0);
+	ck_assert_uint_eq(fired(fd), 1);
 	close(fd);
 }
 END_TEST
@@ -186,7 +253,7 @@ START_TEST(arming_many_at_once)
 	int fds[4], mine[4];
 
 	for (unsigned i = 0; i < 4; i++) {
-		fds[i] = eventfd(0, 0);
+		fds[i] = eventfd(0, EFD_NONBLOCK);
 		mine[i] = dup(fds[i]);
 	}
 	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 12, 4, NULL, fds, 4), 0);
@@ -469,6 +536,9 @@ int main(void)
 	tcase_add_test(tcase, err_and_req_can_be_armed);
 	tcase_add_test(tcase, only_eventfds_are_taken);
 	tcase_add_test(tcase, a_full_eventfd_blocks_nobody);
+	tcase_add_test(tcase, flags_of_an_eventfd_are_left_alone);
+	tcase_add_test(tcase, signals_without_help_of_the_kernel);
+	tcase_add_test(tcase, what_can_not_be_signalled_stays_pending);
 	tcase_add_test(tcase, disarming_goes_from_start_by_count);
 	tcase_add_test(tcase, arming_many_at_once);
 	tcase_add_test(tcase, ranges_are_checked_without_overflow);
