@@ -362,6 +362,13 @@ PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags
 	Py_BEGIN_ALLOW_THREADS
 	rc = vfu_client_dma_map(cl, iova, (uint64_t)view->len, flags, view->buf, fd, fd_offset);
 	Py_END_ALLOW_THREADS
+	/* A signal handler raised although it was answered: nobody would know of the map. */
+	if (rc == 0 && PyErr_Occurred()) {
+		Py_BEGIN_ALLOW_THREADS
+		vfu_client_dma_unmap(cl, iova, (uint64_t)view->len);
+		Py_END_ALLOW_THREADS
+		return NULL;
+	}
 	if (rc < 0) {
 		vfupy_raise_client(cl, rc);
 		return NULL;

@@ -447,10 +447,20 @@ int vfu_client_irq_trigger(struct vfu_client *cl, unsigned index, unsigned start
 /*
  * Lets the device reach [iova, iova + size). host: the memory, served by this client for DMA
  * messages, or NULL (vfu_client_set_dma). fd: the file behind it at fd_offset, which the device
- * maps (kept by the caller), or -1: by message only. The memory must stay until the unmap.
+ * maps (kept by the caller), or -1: by message only. The memory must stay until the unmap. A map that
+ * fails is not there: the library does not touch host after this returns. After -ETIMEDOUT and the
+ * like the server may have it all the same: unmap it before you map there again.
  */
 int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 		       void *host, int fd, uint64_t fd_offset);
+/*
+ * Takes back whole ranges inside [iova, iova + size). They stay only if the server refuses, or could
+ * not be asked (-EINVAL, -ENOMEM, -ENOBUFS...). After 0, and after -ETIMEDOUT, -EINTR, -EDEADLK,
+ * -ENOTCONN or -EPROTO, when nobody knows what the server did, the library neither touches host nor
+ * calls vfu_client_set_dma's function for them any more; a copy under way in another thread is waited
+ * for. What the server mapped from the file it may reach for longer unless this is 0. Not in that
+ * function: -EDEADLK, and nothing happened.
+ */
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size);
 /* Queues a map without waiting; vfu_client_fence waits for all and returns the first error. */
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,

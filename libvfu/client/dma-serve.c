@@ -17,7 +17,7 @@ static int check_pieces(struct vfu_client *cl, uint64_t iova, size_t len, uint32
 	struct vfui_client_piece piece;
 
 	for (size_t done = 0; done < len; done += piece.len) {
-		int ret = vfui_client_table_find(cl, iova + done, len - done, access, &piece);
+		int ret = vfui_client_table_use(cl, iova + done, len - done, access, &piece);
 
 		if (ret)
 			return ret;
@@ -48,7 +48,7 @@ static int move_pieces(struct vfu_client *cl, uint64_t iova, size_t len, bool is
 	struct vfui_client_piece piece;
 
 	for (size_t done = 0; done < len && !ret; done += piece.len) {
-		ret = vfui_client_table_find(cl, iova + done, len - done, access, &piece);
+		ret = vfui_client_table_use(cl, iova + done, len - done, access, &piece);
 		if (!ret)
 			ret = move_piece(cl, &piece, iova + done, is_write, data + done);
 	}
@@ -73,7 +73,7 @@ static int serve_read(struct vfu_client *cl, uint64_t iova, size_t len, const ui
 
 	if (!len)
 		return 0;
-	ret = vfui_client_table_find(cl, iova, len, VFU_DMA_READ, &piece);
+	ret = vfui_client_table_use(cl, iova, len, VFU_DMA_READ, &piece);
 	if (ret)
 		return ret;
 	if (piece.host && piece.len == len) {
@@ -101,6 +101,7 @@ static int serve(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_msg 
 				  (uint8_t *)(uintptr_t)msg->payload + sizeof(reply));
 	}
 	vfui_conn_reply(conn, &msg->hdr, ret, iov, data ? 2 : 1, NULL, 0);
+	vfui_client_table_unuse(cl);
 	return ret;
 }
 

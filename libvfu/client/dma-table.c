@@ -14,14 +14,31 @@ static struct vfui_client_range *range_of(struct vfui_range *range)
 	return range ? vfui_container_of(range, struct vfui_client_range, range) : NULL;
 }
 
-/* Gone from the table; freed once nobody waits for its reply. With the lock. */
+/* r (NULL: none) is what the thread that reads uses from now on. With the lock. */
+static void set_in_use(struct vfu_client *cl, struct vfui_client_range *r)
+{
+	cl->in_use = r;
+	if (cl->users_awaited)
+		vfui_os_cond_broadcast(&cl->cond);
+}
+
+/* With the lock. */
+static void release(struct vfui_client_range *r)
+{
+	if (--r->holders == 0)
+		vfui_os_free(r);
+}
+
+/* With the lock, which it gives up while another thread uses the range. */
 static void drop(struct vfu_client *cl, struct vfui_client_range *r)
 {
 	vfui_ranges_remove(&cl->ranges, &r->range);
-	if (r->is_pending)
-		r->is_gone = true;
-	else
-		vfui_os_free(r);
+	r->is_gone = true;
+	cl->users_awaited++;
+	while (cl->in_use == r)
+		vfui_os_cond_wait(&cl->cond, &cl->lock, -1);
+	cl->users_awaited--;
+	release(r);
 }
 
 void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last)
@@ -42,6 +59,7 @@ void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last
 
 void vfui_client_table_clear(struct vfu_client *cl)
 {
+	cl->in_use = NULL;
 	while (cl->ranges.root)
 		drop(cl, range_of(cl->ranges.root));
 }
@@ -65,7 +83,7 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 	struct vfui_client_range *r;
 	int ret;
 
-	if (!in->size || in->size - 1 > UINT64_MAX - in->address)
+	if (!vfui_client_is_range(in->address, in->size))
 		return vfui_err_set(err, -EINVAL, "dma_map.size", 24,
 				    "the range is empty or passes the end of 64 bits");
 	if (in->flags & ~(uint32_t)(VFU_DMA_READ | VFU_DMA_WRITE))
@@ -78,7 +96,7 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 					.cl = cl,
 					.host = host,
 					.flags = in->flags,
-					.is_pending = true};
+					.holders = 2};
 	vfui_os_lock(&cl->lock);
 	ret = insert(cl, r);
 	vfui_os_unlock(&cl->lock);
@@ -95,18 +113,16 @@ void vfui_client_table_settle(struct vfui_client_range *r, int status)
 	struct vfu_client *cl = r->cl;
 
 	vfui_os_lock(&cl->lock);
-	r->is_pending = false;
-	if (r->is_gone)
-		vfui_os_free(r);
-	else if (status)
+	if (status && !r->is_gone)
 		drop(cl, r);
+	release(r);
 	vfui_os_unlock(&cl->lock);
 }
 
 /* ---- looking ---- */
 
-int vfui_client_table_find(struct vfu_client *cl, uint64_t iova, size_t len, uint32_t access,
-			   struct vfui_client_piece *out)
+int vfui_client_table_use(struct vfu_client *cl, uint64_t iova, size_t len, uint32_t access,
+			  struct vfui_client_piece *out)
 {
 	struct vfui_client_range *r;
 	int ret = 0;
@@ -127,6 +143,14 @@ int vfui_client_table_find(struct vfu_client *cl, uint64_t iova, size_t len, uin
 		if (r->host)
 			out->host = r->host + (iova - r->range.first);
 	}
+	set_in_use(cl, ret ? NULL : r);
 	vfui_os_unlock(&cl->lock);
 	return ret;
+}
+
+void vfui_client_table_unuse(struct vfu_client *cl)
+{
+	vfui_os_lock(&cl->lock);
+	set_in_use(cl, NULL);
+	vfui_os_unlock(&cl->lock);
 }

@@ -15,11 +15,17 @@
 struct vfui_client_range {
 	struct vfui_range range;
 	struct vfu_client *cl;
-	uint8_t *host;  /* NULL: the callback's */
-	uint32_t flags; /* VFU_DMA_* */
-	bool is_pending; /* its reply is still to come: is_gone then says that nobody else knows it */
-	bool is_gone;
+	uint8_t *host;    /* NULL: the callback's */
+	uint32_t flags;   /* VFU_DMA_* */
+	unsigned holders; /* the table, and who waits for the map's answer */
+	bool is_gone;     /* from the table */
 };
+
+/* Not empty, and not past the end of 64 bits. */
+static inline bool vfui_client_is_range(uint64_t first, uint64_t size)
+{
+	return size > 0 && size - 1 <= UINT64_MAX - first;
+}
 
 /*
  * Puts a range into the table. That comes before the message: the device may use the range before
@@ -27,11 +33,17 @@ struct vfui_client_range {
  */
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
 			  void *host, struct vfui_client_range **out, struct vfu_err *err);
-/* The map of a range was answered, or could not be sent. It may have been unmapped meanwhile. */
+/*
+ * The map of a range was answered, or could not be sent: it leaves the table unless status is 0. It
+ * may have been unmapped meanwhile.
+ */
 void vfui_client_table_settle(struct vfui_client_range *r, int status);
-/* Drops all ranges that lie whole in [first, last]. */
+/*
+ * All ranges that lie whole in [first, last] leave the table. Once this returns nobody uses their
+ * memory any more, on whatever thread.
+ */
 void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last);
-/* Drops all. The caller has the lock. */
+/* All leave; no thread reads any more. The caller has the lock. */
 void vfui_client_table_clear(struct vfu_client *cl);
 
 /* The part of an access that lies in one range. */
@@ -44,9 +56,11 @@ struct vfui_client_piece {
 
 /*
  * The beginning of [iova, iova + len), which is allowed only if it may be accessed so: access is
- * VFU_DMA_READ or VFU_DMA_WRITE. -EFAULT, -EACCES.
+ * VFU_DMA_READ or VFU_DMA_WRITE. -EFAULT, -EACCES. Its memory stays until the next use, or
+ * vfui_client_table_unuse. Only the thread that reads.
  */
-int vfui_client_table_find(struct vfu_client *cl, uint64_t iova, size_t len, uint32_t access,
-			   struct vfui_client_piece *out);
+int vfui_client_table_use(struct vfu_client *cl, uint64_t iova, size_t len, uint32_t access,
+			  struct vfui_client_piece *out);
+void vfui_client_table_unuse(struct vfu_client *cl);
 
 #endif

@@ -2,7 +2,26 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * dma.c - which memory the device may reach: mapping, unmapping, and maps that nobody waits for.
+ * dma.c - which memory the device may reach, and when it no longer does.
+ *
+ * The table of ranges (dma-table.c) is what the device's messages are served from. Callers change
+ * it, the thread that reads uses it; often that is another one, so a caller that sleeps learns of
+ * an answer late, when messages behind it may have been served.
+ *
+ *     caller            thread that reads                                server
+ *     map: add range -- DMA_MAP ---------------------------------------> may use it at once
+ *       |               DMA_READ, DMA_WRITE: served <-------------------
+ *       |               the answer: refused? the range leaves <---------
+ *     unmap ----------- DMA_UNMAP -------------------------------------> may use it till here
+ *       |               DMA_READ, DMA_WRITE: still served <-------------
+ *       |               the answer: the range leaves <------------------
+ *     free(memory)      DMA_READ, DMA_WRITE: -EFAULT <------------------
+ *
+ * So a range leaves where the answer is read, in settled and done callbacks, before the next
+ * message is looked at. Where no answer comes (time is up, Ctrl-C, the connection is lost) nobody
+ * knows what the server did, and the caller will hardly keep the memory: the range leaves as well.
+ * If then another thread is copying from it, the caller waits for the end of that copy. Only a
+ * server's refusal keeps what it should unmap.
  */
 #include <errno.h>
 
@@ -23,6 +42,14 @@ static struct vfu_wire_dma_map_request map_request(uint64_t iova, uint64_t size,
 						 .size = size};
 }
 
+static void map_settled(void *user, int status)
+{
+	struct vfui_client_range **r = user;
+
+	vfui_client_table_settle(*r, status);
+	*r = NULL;
+}
+
 int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 		       void *host, int fd, uint64_t fd_offset)
 {
@@ -39,16 +66,46 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 	if (!ret) {
 		call.fds = &fd;
 		call.nfds = fd >= 0;
+		call.settled = map_settled;
+		call.user = &r;
 		ret = vfui_call_dma_map(conn, &call, &in);
-		vfui_client_table_settle(r, ret);
+		if (r)
+			map_settled(&r, ret);
 	}
 	return vfui_client_end(cl, ret, &err);
+}
+
+struct unmap {
+	struct vfu_client *cl;
+	uint64_t first, last;
+	bool is_settled;
+};
+
+/* The server has unmapped it, or may have: it neither refused nor was it never asked. */
+static bool may_be_unmapped(int status)
+{
+	static const int unknown[] = {0, -ETIMEDOUT, -EINTR, -EDEADLK, -ENOTCONN, -EPROTO};
+
+	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(unknown); i++)
+		if (status == unknown[i])
+			return true;
+	return false;
+}
+
+static void unmap_settled(void *user, int status)
+{
+	struct unmap *unmap = user;
+
+	unmap->is_settled = true;
+	if (may_be_unmapped(status))
+		vfui_client_table_drop(unmap->cl, unmap->first, unmap->last);
 }
 
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 {
 	struct vfu_wire_dma_unmap_request in = {.argsz = sizeof(in), .address = iova, .size = size};
 	struct vfu_wire_dma_unmap_reply out;
+	struct unmap unmap = {.cl = cl, .first = iova, .last = iova + (size - 1)};
 	struct vfu_err err;
 	struct vfui_call call = vfui_client_call(&err);
 	int ret;
@@ -56,9 +113,17 @@ int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 
 	if (!conn)
 		return ret;
+	if (!vfui_client_is_range(iova, size))
+		return vfui_client_end(cl,
+				       vfui_err_set(&err, -EINVAL, "dma_unmap.size", 16,
+						    "the range is empty or passes the end of "
+						    "64 bits"),
+				       &err);
+	call.settled = unmap_settled;
+	call.user = &unmap;
 	ret = vfui_call_dma_unmap(conn, &call, &in, &out);
-	if (!ret && size)
-		vfui_client_table_drop(cl, iova, iova + (size - 1));
+	if (!unmap.is_settled)
+		unmap_settled(&unmap, ret);
 	return vfui_client_end(cl, ret, &err);
 }
 

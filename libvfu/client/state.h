@@ -40,7 +40,7 @@ struct vfu_client {
 	struct vfu_stats stats;
 
 	pthread_mutex_t lock;
-	pthread_cond_t cond; /* is_closing became false */
+	pthread_cond_t cond; /* is_closing became false, or in_use another */
 	/* Under the lock. A connection lives until it is closed and the last call has returned. */
 	struct vfui_conn *conn;
 	unsigned users;
@@ -49,7 +49,9 @@ struct vfu_client {
 	bool is_freeing; /* by the thread closer */
 	pthread_t closer;
 	struct vfui_ranges ranges;
-	int map_error; /* first failure of a map that nobody waited for */
+	struct vfui_client_range *in_use; /* by the thread that reads, without the lock */
+	unsigned users_awaited;           /* threads that wait until it is not */
+	int map_error;                    /* first failure of a map that nobody waited for */
 	vfu_client_dma_fn *dma_fn;
 	void *dma_user;
 	struct vfui_client_async *spare;

@@ -50,6 +50,8 @@ static void call_done(void *user, int status, struct vfui_msg *reply)
 
 	if (reply != NULL)
 		take_reply(waiter, reply);
+	if (waiter->call->settled != NULL)
+		waiter->call->settled(waiter->call->user, status);
 	waiter->status = status;
 	atomic_store(&waiter->is_done, true);
 }

@@ -25,6 +25,12 @@ struct vfui_call {
 	unsigned reply_nfds;
 	int timeout_ms;
 	struct vfu_err *err; /* may be NULL */
+	/*
+	 * Told how it ended on the thread that reads, before that looks at the next message. Not
+	 * told of a request that was never sent, or given up by its caller. NULL: nobody is.
+	 */
+	void (*settled)(void *user, int status);
+	void *user;
 };
 
 /*

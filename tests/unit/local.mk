@@ -31,6 +31,7 @@ fault_tests = \
 	tests/unit/transport/test-json \
 	tests/unit/transport/test-negotiate \
 	tests/unit/client/test-client \
+	tests/unit/client/test-memory \
 	tests/unit/server/test-parts \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm
@@ -54,6 +55,8 @@ tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_r
 tests_unit_server_test_parts_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_client_LDADD = $(fault_libs)
+tests_unit_client_test_memory_SOURCES = tests/unit/client/test-memory.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_memory_LDADD = $(fault_libs)
 tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
 	tests/lib/leaks.c tests/lib/leaks.h tests/lib/wire_peer.c tests/lib/wire_peer.h
 
