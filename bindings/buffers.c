@@ -2,19 +2,30 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * buffers.c - memory shared between C and Python: DMA, pinned ranges, region memory.
+ * buffers.c - memory shared between C and Python: DMA, pinned ranges, region memory, data of requests.
+ *
+ * What Python holds of a buffer (slices, casts, arrays of ctypes or numpy) can not be taken back, nor can
+ * it be told how long it will be held. So whatever is handed out as a buffer stays for as long as any of
+ * that lives, by one type that all of it refers to, struct memory:
+ *
+ *	pinned    client memory         unpinned by the last one to let go; until then an unmap waits
+ *	region    memory of a device    keeps the device; a region can not be replaced meanwhile
+ *	data      a copy of its own     of a request, which itself ends with its callback
  */
 #include "callbacks.h"
 
 #include <errno.h>
+#include <string.h>
 
-/* Memory that belongs to a device or its client, as a Python buffer. It keeps the device's handle. */
+enum kind { PINNED, REGION, DATA };
+
 struct memory {
-	PyObject_HEAD struct vfupy_device *owner; /* NULL once released */
-	void *addr;
+	PyObject_HEAD struct vfupy_device *owner; /* NULL: of DATA */
+	void *addr;                               /* NULL once released */
 	Py_ssize_t len;
 	Py_ssize_t exports;
-	bool readonly, pinned;
+	enum kind kind;
+	bool readonly;
 	struct vfu_dma_pin pin;
 };
 
@@ -144,20 +155,24 @@ PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObj
 	return op_started(op, rc);
 }
 
-/* ---- memory of the device or the client, as a buffer ---- */
+/* ---- memory as a buffer ---- */
 
-static struct memory *memory_new(struct vfupy_device *owner, void *addr, size_t len, bool readonly)
+static struct memory *memory_new(enum kind kind, struct vfupy_device *owner, void *addr, size_t len,
+				 bool readonly)
 {
 	struct memory *m = PyObject_New(struct memory, memory_type);
 
 	if (!m)
 		return NULL;
-	m->owner = (struct vfupy_device *)Py_NewRef((PyObject *)owner);
+	m->owner = owner;
+	Py_XINCREF((PyObject *)owner);
+	if (kind == REGION)
+		owner->views++;
 	m->addr = addr;
 	m->len = (Py_ssize_t)len;
 	m->exports = 0;
+	m->kind = kind;
 	m->readonly = readonly;
-	m->pinned = false;
 	return m;
 }
 
@@ -165,7 +180,7 @@ static int memory_get(PyObject *object, Py_buffer *view, int flags)
 {
 	struct memory *m = (struct memory *)object;
 
-	if (!m->owner) {
+	if (!m->addr) {
 		view->obj = NULL;
 		PyErr_SetString(PyExc_BufferError, "this memory was released");
 		return -1;
@@ -185,12 +200,18 @@ static void memory_put(PyObject *object, Py_buffer *view)
 static void memory_drop(struct memory *m)
 {
 	struct vfupy_device *owner = m->owner;
+	void *addr = m->addr;
 
+	m->addr = NULL;
 	m->owner = NULL;
-	if (owner && m->pinned) {
+	if (addr && m->kind == PINNED) {
 		Py_BEGIN_ALLOW_THREADS
 		vfu_dma_unpin(owner->dev, &m->pin);
 		Py_END_ALLOW_THREADS
+	} else if (addr && m->kind == REGION) {
+		owner->views--;
+	} else if (m->kind == DATA) {
+		PyMem_Free(addr);
 	}
 	Py_XDECREF((PyObject *)owner);
 }
@@ -252,13 +273,35 @@ static PyType_Spec memory_spec = {
 		},
 };
 
-PyObject *device_memory(struct vfupy_device *d, unsigned region, uint64_t size)
+PyObject *device_memory(struct vfupy_device *d, unsigned region)
 {
 	void *addr = vfu_device_region_memory(d->dev, region);
 
 	if (!addr)
 		return PyErr_Format(PyExc_BufferError, "region %u has no memory", region);
-	return (PyObject *)memory_new(d, addr, size, false);
+	return (PyObject *)memory_new(REGION, d, addr, d->sizes[region], false);
+}
+
+PyObject *vfupy_data_new(const void *from, size_t len)
+{
+	void *addr = from ? PyMem_Malloc(len) : PyMem_Calloc(1, len);
+	struct memory *m = addr ? memory_new(DATA, NULL, addr, len, from != NULL) : NULL;
+
+	if (!m) {
+		PyMem_Free(addr);
+		return PyErr_NoMemory();
+	}
+	if (from)
+		memcpy(addr, from, len);
+	return (PyObject *)m;
+}
+
+void vfupy_data_get(PyObject *object, void *to)
+{
+	struct memory *m = (struct memory *)object;
+
+	if (m->addr)
+		memcpy(to, m->addr, (size_t)m->len);
 }
 
 PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags)
@@ -274,7 +317,7 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 		vfupy_raise(rc, NULL);
 		return NULL;
 	}
-	m = memory_new(d, pin.addr, pin.len, !(flags & VFU_DMA_WRITE));
+	m = memory_new(PINNED, d, pin.addr, pin.len, !(flags & VFU_DMA_WRITE));
 	if (!m) {
 		Py_BEGIN_ALLOW_THREADS
 		vfu_dma_unpin(d->dev, &pin);
@@ -282,7 +325,6 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 		return NULL;
 	}
 	m->pin = pin;
-	m->pinned = true;
 	return (PyObject *)m;
 }
 

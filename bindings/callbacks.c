@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What serves a range of a region. A register has read and write (either may be NULL: memory), a range has access. */
 struct handler {
@@ -279,12 +280,9 @@ static int on_register(void *user, struct vfu_request *req, const struct vfu_acc
 	return rc;
 }
 
-/* The third argument of a range handler: int or bytes for a write, None for a read; raw: the very memory. */
-static PyObject *range_value(const struct handler *h, const struct vfu_access *a)
+/* The third argument of a range handler: int or bytes for a write, None for a read. */
+static PyObject *range_value(const struct vfu_access *a)
 {
-	if (h->raw)
-		return PyMemoryView_FromMemory(a->data, a->count,
-					       a->is_write ? PyBUF_READ : PyBUF_WRITE);
 	if (!a->is_write)
 		return Py_NewRef(Py_None);
 	if (a->count <= 8)
@@ -313,17 +311,32 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 	return rc;
 }
 
-/* A raw view must not outlive the request, whoever kept it, also if the handler failed (rc). */
-static int end_view(PyObject *view, int rc)
+/* The view ends with the call; what the handler made of it and keeps has the data to itself. */
+static int end_view(const struct vfu_access *a, PyObject *data, PyObject *view, int rc)
 {
-	PyObject *type, *exc, *trace, *released;
+	PyObject *type, *exc, *trace;
 
 	PyErr_Fetch(&type, &exc, &trace);
-	released = PyObject_CallMethod(view, "release", NULL);
-	if (!released && rc >= 0)
-		return -1;
-	Py_XDECREF(released);
+	Py_XDECREF(PyObject_CallMethod(view, "release", NULL));
+	PyErr_Clear();
 	PyErr_Restore(type, exc, trace);
+	if (!a->is_write && !rc)
+		vfupy_data_get(data, a->data);
+	return rc;
+}
+
+static int call_with_view(struct handler *h, struct vfu_request *req, const struct vfu_access *a,
+			  PyObject **args)
+{
+	PyObject *data = vfupy_data_new(a->is_write ? a->data : NULL, a->count);
+	int rc = -1;
+
+	if (!data)
+		return -1;
+	args[3] = PyMemoryView_FromObject(data);
+	if (args[3])
+		rc = end_view(a, data, args[3], call_range(h, req, a, args));
+	Py_DECREF(data);
 	return rc;
 }
 
@@ -334,11 +347,11 @@ static int access_range(struct handler *h, struct vfu_request *req, const struct
 
 	args[2] = PyLong_FromUnsignedLongLong(a->offset);
 	args[3] = PyLong_FromUnsignedLong(a->count);
-	args[4] = range_value(h, a);
-	if (args[2] && args[3] && args[4])
+	args[4] = h->raw ? NULL : range_value(a);
+	if (args[2] && args[3] && h->raw)
+		rc = call_with_view(h, req, a, args + 1);
+	else if (args[2] && args[3] && args[4])
 		rc = call_range(h, req, a, args + 1);
-	if (h->raw && args[4])
-		rc = end_view(args[4], rc);
 	Py_XDECREF(args[2]);
 	Py_XDECREF(args[3]);
 	Py_XDECREF(args[4]);
@@ -408,67 +421,87 @@ PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t off
 
 /* ---- registers as Python attributes ---- */
 
-PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width)
+static uint8_t *register_at(struct vfupy_device *d, unsigned region, uint64_t offset,
+			    unsigned width)
 {
-	const uint8_t *memory = vfu_device_region_memory(d->dev, region);
+	uint8_t *memory = vfu_device_region_memory(d->dev, region);
 
 	if (!memory)
-		return PyErr_Format(PyExc_AttributeError, "region %u has no memory", region);
-	return PyLong_FromUnsignedLongLong(get_le(memory + offset, width));
+		PyErr_Format(PyExc_AttributeError, "region %u has no memory", region);
+	else if (width > d->sizes[region] || offset > d->sizes[region] - width)
+		PyErr_Format(PyExc_IndexError, "region %u ends before %llu", region,
+			     (unsigned long long)offset + width);
+	else
+		return memory + offset;
+	return NULL;
+}
+
+PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width)
+{
+	const uint8_t *at = register_at(d, region, offset, width);
+
+	return at ? PyLong_FromUnsignedLongLong(get_le(at, width)) : NULL;
 }
 
 PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,
 		       PyObject *object)
 {
-	uint8_t *memory = vfu_device_region_memory(d->dev, region);
+	uint8_t *at = register_at(d, region, offset, width);
 	uint64_t value;
 
-	if (!memory)
-		return PyErr_Format(PyExc_AttributeError, "region %u has no memory", region);
-	if (as_value(object, &value))
+	if (!at || as_value(object, &value))
 		return NULL;
-	put_le(memory + offset, value, width);
+	put_le(at, value, width);
 	Py_RETURN_NONE;
 }
 
-/* Fills out from a sequence of (offset, size). */
-static int parse_areas(PyObject *list, struct vfu_area *out)
+/* The list of a sequence of (offset, size), to be freed with PyMem_Free; NULL with an exception. */
+static struct vfu_area *parse_areas(PyObject *areas)
 {
-	for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
+	Py_ssize_t n = PyList_Check(areas) ? PyList_GET_SIZE(areas) : -1;
+	struct vfu_area *out = n < 0 ? NULL : PyMem_Calloc((size_t)n + 1, sizeof(*out));
+
+	if (n < 0)
+		PyErr_SetString(PyExc_TypeError, "areas must be a list");
+	else if (!out)
+		PyErr_NoMemory();
+	for (Py_ssize_t i = 0; out && i < n; i++) {
 		unsigned long long offset, size;
 
-		if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "KK;an area is (offset, size)",
-				      &offset, &size))
-			return -1;
+		if (!PyArg_ParseTuple(PyList_GET_ITEM(areas, i), "KK;an area is (offset, size)",
+				      &offset, &size)) {
+			PyMem_Free(out);
+			return NULL;
+		}
 		out[i] = (struct vfu_area){.offset = offset, .size = size};
 	}
-	return 0;
+	return out;
 }
 
 PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
 			    unsigned bar_flags, int fd, PyObject *areas)
 {
 	struct vfu_region region = {.size = size, .flags = flags, .bar_flags = bar_flags, .fd = fd};
-	struct vfu_area *list = NULL;
+	struct vfu_area *list = parse_areas(areas);
 	int rc;
 
-	if (!PyList_Check(areas))
-		return PyErr_Format(PyExc_TypeError, "areas must be a list");
-	list = PyMem_Calloc((size_t)PyList_GET_SIZE(areas) + 1, sizeof(*list));
-	if (!list)
-		return PyErr_NoMemory();
-	region.nareas = (unsigned)PyList_GET_SIZE(areas);
-	region.areas = region.nareas ? list : NULL;
-	if (parse_areas(areas, list)) {
+	if (list && d->views)
+		PyErr_SetString(PyExc_BufferError, "memory of the device's regions is in use");
+	if (PyErr_Occurred()) {
 		PyMem_Free(list);
+		if (fd >= 0)
+			close(fd);
 		return NULL;
 	}
+	region.nareas = (unsigned)PyList_GET_SIZE(areas);
+	region.areas = region.nareas ? list : NULL;
 	rc = vfu_device_set_region(d->dev, index, &region);
 	PyMem_Free(list);
 	if (rc) {
 		vfupy_raise_device(d->dev, rc);
 		return NULL;
 	}
+	d->sizes[index] = size;
 	Py_RETURN_NONE;
 }
 

@@ -21,8 +21,10 @@
  */
 struct vfupy_device {
 	PyObject_HEAD struct vfu_device *dev;
-	PyObject *self;           /* borrowed: the vfu.Device whose methods are called */
-	struct handler *handlers; /* all that were ever registered, newest first */
+	PyObject *self;              /* borrowed: the vfu.Device whose methods are called */
+	struct handler *handlers;    /* all that were ever registered, newest first */
+	uint64_t sizes[VFU_REGIONS]; /* of the regions */
+	unsigned views;              /* objects of Python that refer to memory of regions */
 	PyObject *
 		raised; /* KeyboardInterrupt and the like, caught in a callback, to be raised later */
 };
@@ -31,6 +33,13 @@ struct vfupy_device {
 int vfupy_init(PyObject *module);
 int vfupy_init_callbacks(PyObject *module);
 int vfupy_init_buffers(PyObject *module);
+
+/*
+ * Data of a request as a buffer that may outlive it: a copy of from, read-only, or NULL: zeroes to be
+ * filled, for vfupy_data_get.
+ */
+PyObject *vfupy_data_new(const void *from, size_t len);
+void vfupy_data_get(PyObject *data, void *to);
 
 /* From Python object to C; NULL with a TypeError set if it is none. */
 struct vfupy_device *vfupy_device_of(PyObject *object);
@@ -53,7 +62,7 @@ PyObject *vfupy_reraise(struct vfupy_device *d);
 /* make_error(code, field, offset, text) -> exception; report(where, exception) -> errno; log(level, text) */
 PyObject *set_globals(PyObject *make_error, PyObject *report, PyObject *log);
 
-/* Regions: areas is a sequence of (offset, size); fd is taken. */
+/* Regions: areas is a sequence of (offset, size); fd is taken. BufferError while memory of regions is in use. */
 PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
 			    unsigned bar_flags, int fd, PyObject *areas);
 /* read(device) -> int, write(device, value), or None: the memory of the region. */
@@ -62,12 +71,12 @@ PyObject *device_add_register(struct vfupy_device *d, unsigned region, uint64_t 
 /* access(device, offset, size, value or None to read). raw: value is a memoryview, also to be filled. */
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
 			   bool raw, PyObject *access);
-/* Little-endian value in region memory. */
+/* Little-endian value in region memory; IndexError outside of it. */
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width);
 PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,
 		       PyObject *value);
 /* Region memory as a buffer. */
-PyObject *device_memory(struct vfupy_device *d, unsigned region, uint64_t size);
+PyObject *device_memory(struct vfupy_device *d, unsigned region);
 /* Which hooks the device wants: one bit for each, in the order of struct vfu_device_hooks. */
 PyObject *device_set_hooks(struct vfupy_device *d, unsigned which);
 PyObject *device_set_log_level(struct vfupy_device *d, int level);

@@ -36,6 +36,7 @@ class Register:
             raise ValueError(f"a reset value of {reset:#x} does not fit a {width}-byte register")
         self.region, self.offset, self.width = region, offset, width
         self.reset, self.readonly = reset, readonly
+        self.size = width
         self.read = self.write = None
         self._declared = False  # the class it belongs to is complete
 
@@ -130,7 +131,7 @@ class Region:
         self.index = int(match[1]) if match[1] else c.VFU_REGION_ROM
 
     def __get__(self, device, owner=None):
-        return self if device is None else Memory(c.device_memory(device._handle, self.index, self.size))
+        return self if device is None else Memory(c.device_memory(device._handle, self.index))
 
     def reg8(self, offset, *, reset=0, readonly=False):
         """A register of 1 bytes. reset: its value after a reset; readonly: the client's writes do nothing.
@@ -156,7 +157,8 @@ class Region:
 
         value is None for a read, which returns an int, or bytes of that size (of more than 8, always
         bytes). For a write it is an int (up to 8 bytes) or bytes. With raw it is a memoryview that
-        ends with the call: of what was written, or to be filled. Keep no slices of it.
+        ends with the call: of what was written, or to be filled. Slices of it that you keep are
+        yours: the client neither sees nor changes them any more.
         """
         if callable(offset):
             return Range(self, 0, self.size, offset, False)
@@ -202,7 +204,7 @@ class Rom(Region):
 
     def _install(self, handle):
         super()._install(handle)
-        Memory(c.device_memory(handle, self.index, self.size))[: len(self.contents)] = self.contents
+        Memory(c.device_memory(handle, self.index))[: len(self.contents)] = self.contents
 
 
 def collect(cls, taken):
@@ -226,4 +228,7 @@ def collect(cls, taken):
                         "one region; declare one register and use its on_read and on_write for both handlers"
                     )
                 names[place], parts[place] = name, value
+    for part in parts.values():
+        if part.offset + part.size > regions[part.region.index].size:
+            raise ValueError(f"{cls.__name__}: its region {part.region.index} ends before what is at {part.offset:#x}")
     return regions, list(parts.values())
