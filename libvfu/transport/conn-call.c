@@ -79,27 +79,45 @@ static bool has_room(void *arg)
 	return has;
 }
 
-static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
-			   struct waiter *waiter)
+/* Waits as long for a place in the queue, however often others take it, as for the reply later. */
+static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, struct waiter *waiter,
+			  int timeout, uint16_t *id)
 {
-	int timeout = out->timeout_ms >= 0 ? out->timeout_ms
-					   : (int)vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS);
-	uint16_t id = 0;
+	uint64_t deadline = vfui_clock_deadline(&conn->options.clock, timeout);
 	int r;
 
-	for (;;) {
-		r = vfui_conn_submit(conn, out, true, &id);
-		if (r != -ENOBUFS)
-			break;
-		r = vfui_conn_wait(conn, has_room, waiter, timeout != 0 ? timeout : -1);
+	while ((r = vfui_conn_submit(conn, out, true, id)) == -ENOBUFS) {
+		int64_t left = vfui_clock_left(&conn->options.clock, deadline);
+
+		r = vfui_conn_wait(conn, has_room, waiter,
+				   left < 0 ? -1 : (int)(left / (int64_t)VFUI_MS));
 		if (r < 0)
 			return r;
 	}
+	return r;
+}
+
+static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
+			   struct waiter *waiter)
+{
+	uint64_t option = vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS);
+	int timeout = out->timeout_ms >= 0 ? out->timeout_ms : (int)option;
+	uint16_t id = 0;
+	int r;
+
+	timeout = timeout != 0 ? timeout : -1;
+	r = submit_in_time(conn, out, waiter, timeout, &id);
 	if (r < 0)
 		return r;
-	do {
-		r = vfui_conn_wait(conn, is_done, waiter, -1);
-	} while (r < 0 && !vfui_conn_abandon(conn, id) && !is_done(waiter));
+	r = vfui_conn_wait(conn, is_done, waiter, timeout);
+	while (r < 0 && !is_done(waiter)) {
+		unsigned event = atomic_load(&conn->events);
+
+		/* Else it is being answered just now. */
+		if (vfui_conn_abandon(conn, id))
+			return atomic_load(&conn->status) != 0 ? -ENOTCONN : r;
+		vfui_conn_nap(conn, event, -1);
+	}
 	return is_done(waiter) ? waiter->status : r;
 }
 

@@ -63,6 +63,7 @@ struct vfui_conn {
 	size_t oversize;      /* of a message larger than the queue, which it does not make full */
 	bool is_room_awaited; /* somebody may wait until the queue is empty */
 	bool is_direct;       /* the reply to direct_id goes straight to its sink */
+	bool is_filling; /* at this moment, in a receive that ends with the tick at the latest */
 	uint16_t direct_id;
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
 	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */

@@ -45,22 +45,13 @@ static void send_old(struct vfui_conn *conn)
 	}
 }
 
-/* The queue is full, and the socket does not take anything either. */
-static bool is_stalled(struct vfui_conn *conn)
-{
-	if (!atomic_load_explicit(&conn->is_full, memory_order_relaxed))
-		return false;
-	vfui_conn_flush(conn);
-	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
-}
-
 /* Handles what is buffered, and receives more without waiting if may_read. Adds to *n. */
 static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n)
 {
 	unsigned left = max != 0 ? max : FAIR_BATCH;
 	int r = 0;
 
-	while (left > 0 && !is_stalled(conn)) {
+	while (left > 0 && !vfui_conn_is_stalled(conn)) {
 		r = vfui_conn_handle_one(conn);
 		if (r > 0) {
 			left--;
@@ -141,7 +132,7 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 	do {
 		before = n;
 		r = wait_for_batch(conn, max, timeout_ms, &n);
-	} while (r >= 0 && n > before && !is_stalled(conn) && conn->ops->stay != NULL &&
+	} while (r >= 0 && n > before && !vfui_conn_is_stalled(conn) && conn->ops->stay != NULL &&
 		 conn->ops->stay(conn->ctx, (unsigned)n));
 	vfui_conn_drop_role(conn);
 	/* A failed connection says so again, a signal does not. */

@@ -64,6 +64,14 @@ int vfui_conn_flush(struct vfui_conn *conn)
 	return r;
 }
 
+bool vfui_conn_is_stalled(struct vfui_conn *conn)
+{
+	if (!atomic_load_explicit(&conn->is_full, memory_order_relaxed))
+		return false;
+	vfui_conn_flush(conn);
+	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
+}
+
 /* ---- the end ---- */
 
 void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)

@@ -320,9 +320,26 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 	return r;
 }
 
+/* While a sink is being filled, its request can not be given up (vfui_conn_abandon). */
+VFUI_APART static ssize_t fill(struct vfui_conn *conn, bool dontwait)
+{
+	ssize_t n;
+
+	vfui_os_lock(&conn->lock);
+	conn->is_filling = conn->is_direct;
+	vfui_os_unlock(&conn->lock);
+	n = vfui_in_read(&conn->in, conn->fd, dontwait);
+	vfui_os_lock(&conn->lock);
+	conn->is_filling = false;
+	vfui_os_unlock(&conn->lock);
+	vfui_conn_event(conn);
+	return n;
+}
+
 int vfui_conn_receive(struct vfui_conn *conn, bool dontwait)
 {
-	ssize_t n = vfui_in_read(&conn->in, conn->fd, dontwait);
+	ssize_t n = conn->in.is_direct ? fill(conn, dontwait)
+				       : vfui_in_read(&conn->in, conn->fd, dontwait);
 
 	if (n > 0)
 		return 1;

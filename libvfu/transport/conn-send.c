@@ -312,8 +312,7 @@ bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id)
 	if (pend != NULL && !pend->is_reserved) {
 		bool is_direct = conn->is_direct && conn->direct_id == id;
 
-		/* Another thread may be receiving into the sink at this moment. */
-		found = !is_direct || vfui_conn_is_reader(conn) || !atomic_load(&conn->is_reading);
+		found = !is_direct || !conn->is_filling;
 		if (found && is_direct) {
 			vfui_in_drop_direct(&conn->in);
 			conn->is_direct = false;

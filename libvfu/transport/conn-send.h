@@ -51,7 +51,10 @@ int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out);
 
 /* ---- for the files of the connection ---- */
 
-/* Gives a request up: its late reply will be dropped. False: done ran, or it is about to run. */
+/*
+ * Gives a request up: its late reply will be dropped. False: done ran, or is about to run, or the
+ * thread that reads is filling the sink; it raises conn->events when that is over.
+ */
 bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id);
 /* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,

@@ -40,7 +40,8 @@ struct vfui_conn_options {
 	 */
 	struct vfu_stats *stats;
 	/*
-	 * Asked when a signal interrupts a wait: non-zero ends it with -EINTR. NULL: waits go on.
+	 * Asked by waits several times a second, and when a signal interrupts them: non-zero ends
+	 * the wait with -EINTR. NULL: waits go on.
 	 */
 	int (*interrupt)(void *user);
 	void *interrupt_user;

@@ -3,6 +3,26 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * conn-wait.c - sleeping until something happens.
+ *
+ * Any number of threads may wait, each for a condition of its own; one of them reads for all:
+ *
+ *	vfui_conn_wait -- role free? --yes--> wait_as_reader: turn, turn, turn ... then drop_role,
+ *	      ^                |              which wakes the others: one of them takes it
+ *	      |                no
+ *	      +-- look again --+------------> wait_asleep: until the reader has handled something
+ *
+ * A turn is one message handled, or if there is none one sleep on the socket. What can end a wait
+ * is asked in one place for either role, wait_is_over: the end of the connection, the interrupt
+ * hook, the deadline. It must be asked often enough whatever the peer does, so
+ *	- nobody sleeps longer than a tick while there is a hook: a signal that comes just before
+ *	  the system call interrupts nothing;
+ *	- a peer that never falls silent, or trickles one byte after another, is left after TURNS
+ *	  messages or bytes;
+ *	- one who sleeps trusts no reader, who may be in a callback for ever: it has its own deadline
+ *	  and ends with the connection although the reader has not told the requests yet.
+ * On entry no lock is held. A callback may wait too, on the thread that reads: the wait below it goes
+ * on with what this one has left, and messages handed out stay valid. The condition is asked without
+ * a lock; it may change only on the reading thread, or where vfui_conn_wake is called after it.
  */
 #include <errno.h>
 
@@ -14,15 +34,13 @@
 
 /* A receive returns after this long, to look at all that the socket does not tell. */
 #define TICK_MS 250
+#define TICK_NS (TICK_MS * (int64_t)VFUI_MS)
 
 /* A sleep at least this long may be such a receive instead of a poll and a receive. */
 #define LONG_NS (200 * (int64_t)VFUI_MS)
 
-/* Messages after which a wait looks at the clock although there are more. */
+/* Turns after which a wait looks at the clock and for signals although more comes. */
 #define TURNS 64
-
-/* How long a wait sleeps on another thread's reading before it looks for signals. */
-#define SLICE_NS (100 * (int64_t)VFUI_MS)
 
 /* ---- the reader's sleep ---- */
 
@@ -37,6 +55,18 @@ static int busy_poll(struct vfui_conn *conn)
 		r = vfui_conn_receive(conn, true);
 	} while (r == 0 && vfui_os_now() < until);
 	return r;
+}
+
+/* The shorter of two times, of which -1 is for ever. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* What is left of a sleep, but no longer than until the interrupt hook is to be asked. */
+static int64_t cut_sleep(const struct vfui_conn *conn, int64_t left)
+{
+	return conn->options.interrupt != NULL ? sooner(left, TICK_NS) : left;
 }
 
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */
@@ -54,7 +84,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 		int64_t pending = vfui_clock_left(&conn->options.clock, first->deadline);
 
 		conn->may_be_late = pending == 0;
-		left = pending >= 0 && (left < 0 || pending < left) ? pending : left;
+		left = sooner(left, pending);
 	}
 	*events = conn->out.bytes > 0 ? POLLIN | POLLOUT : POLLIN;
 	is_long = left < 0 || left >= LONG_NS;
@@ -104,16 +134,16 @@ int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 
 /* ---- waits ---- */
 
-static bool is_interrupted(struct vfui_conn *conn)
+/* What ends a wait but its condition, looked at now and then: 0, or why. */
+static int wait_is_over(struct vfui_conn *conn, uint64_t deadline)
 {
-	return conn->options.interrupt != NULL &&
-	       conn->options.interrupt(conn->options.interrupt_user) != 0;
-}
+	int status = atomic_load(&conn->status);
 
-/* Ends requests, and then this wait, if their time is up. */
-static int check_time(struct vfui_conn *conn, uint64_t deadline)
-{
-	vfui_conn_expire(conn);
+	if (status != 0)
+		return status;
+	if (conn->options.interrupt != NULL &&
+	    conn->options.interrupt(conn->options.interrupt_user) != 0)
+		return -EINTR;
 	return vfui_clock_left(&conn->options.clock, deadline) == 0 ? -ETIMEDOUT : 0;
 }
 
@@ -122,25 +152,18 @@ static int turn(struct vfui_conn *conn, uint64_t deadline)
 {
 	int r;
 
-	if (atomic_load_explicit(&conn->is_full, memory_order_relaxed)) {
-		vfui_conn_flush(conn);
-		if (atomic_load_explicit(&conn->is_full, memory_order_relaxed))
-			return -EDEADLK;
-	}
+	if (vfui_conn_is_stalled(conn))
+		return -EDEADLK;
 	r = vfui_conn_handle_one(conn);
-	if (r < 0)
+	if (r == 0)
+		r = vfui_conn_sleep(
+			conn, cut_sleep(conn, vfui_clock_left(&conn->options.clock, deadline)));
+	if (r < 0 && r != -EINTR)
 		return r;
-	/* A peer that never falls silent does not stop the clock. */
-	if (r > 0)
-		return ++conn->turns % TURNS == 0 ? check_time(conn, deadline) : 0;
-	r = vfui_conn_sleep(conn, vfui_clock_left(&conn->options.clock, deadline));
-	if (r > 0)
+	if (r > 0 && ++conn->turns % TURNS != 0)
 		return 0;
-	if (r == -EINTR)
-		return is_interrupted(conn) ? -EINTR : 0;
-	if (r < 0)
-		return r;
-	return check_time(conn, deadline);
+	vfui_conn_expire(conn);
+	return wait_is_over(conn, deadline);
 }
 
 static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
@@ -158,25 +181,25 @@ static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void
 	return r != 0 && ready(arg) ? 0 : r;
 }
 
-/*
- * Sleeps until the reader handled something or stops reading. event: the number before ready() was
- * asked.
- */
-static int wait_asleep(struct vfui_conn *conn, unsigned event, uint64_t deadline)
+void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left)
 {
-	int64_t left = vfui_clock_left(&conn->options.clock, deadline);
-
-	if (left == 0)
-		return -ETIMEDOUT;
-	if (conn->options.interrupt != NULL && (left < 0 || left > SLICE_NS))
-		left = SLICE_NS;
 	vfui_os_lock(&conn->lock);
 	atomic_fetch_add(&conn->sleepers, 1);
 	if (atomic_load(&conn->is_reading) && atomic_load(&conn->events) == event)
 		vfui_os_cond_wait(&conn->cond, &conn->lock, left);
 	atomic_fetch_sub(&conn->sleepers, 1);
 	vfui_os_unlock(&conn->lock);
-	return is_interrupted(conn) ? -EINTR : 0;
+}
+
+/* Leaves the reading to another thread. event: the number before ready() was asked. */
+static int wait_asleep(struct vfui_conn *conn, unsigned event, uint64_t deadline)
+{
+	int r = wait_is_over(conn, deadline);
+
+	if (r == 0)
+		vfui_conn_nap(conn, event,
+			      cut_sleep(conn, vfui_clock_left(&conn->options.clock, deadline)));
+	return r;
 }
 
 int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms)

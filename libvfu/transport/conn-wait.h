@@ -13,11 +13,18 @@
  * Waits until ready(arg), called without a lock, is true; serves commands meanwhile. It may be
  * called in a callback: messages received there stay valid. timeout_ms < 0: for ever. -ETIMEDOUT;
  * -EINTR: the interrupt hook said so; -EDEADLK: the outgoing queue is full (the connection lives
- * on); -ENOTCONN or what failed it.
+ * on); -ENOTCONN or what failed it. No other thread, whatever callback it is in, can hold up these
+ * ends.
  */
 int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms);
 
 /* ---- for the files of the connection ---- */
+
+/*
+ * Sleeps until the thread that reads has handled something or reads no more, or at most left
+ * nanoseconds (-1: for ever). event: conn->events before the caller looked at what it waits for.
+ */
+void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left);
 
 /*
  * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to

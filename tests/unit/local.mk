@@ -28,6 +28,7 @@ fault_tests = \
 	tests/unit/transport/test-sock \
 	tests/unit/transport/test-chan \
 	tests/unit/transport/test-conn \
+	tests/unit/transport/test-waits \
 	tests/unit/transport/test-json \
 	tests/unit/transport/test-negotiate \
 	tests/unit/client/test-client \
@@ -35,6 +36,8 @@ fault_tests = \
 	tests/unit/server/test-parts \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm
+# One end of a connection.
+end_rig = tests/lib/end.c tests/lib/end.h
 fault_libs = tests/lib/libfault.la $(LDADD)
 tests_unit_device_test_dma_LDADD = $(fault_libs)
 tests_unit_device_test_irq_LDADD = $(fault_libs)
@@ -45,7 +48,10 @@ tests_unit_base_test_buf_LDADD = $(fault_libs)
 tests_unit_base_test_eventfd_LDADD = $(fault_libs)
 tests_unit_transport_test_sock_LDADD = $(fault_libs)
 tests_unit_transport_test_chan_LDADD = $(fault_libs)
+tests_unit_transport_test_conn_SOURCES = tests/unit/transport/test-conn.c $(end_rig)
 tests_unit_transport_test_conn_LDADD = $(fault_libs)
+tests_unit_transport_test_waits_SOURCES = tests/unit/transport/test-waits.c $(end_rig)
+tests_unit_transport_test_waits_LDADD = $(fault_libs)
 tests_unit_transport_test_json_LDADD = $(fault_libs)
 tests_unit_transport_test_negotiate_LDADD = $(fault_libs)
 tests_unit_transport_test_storm_LDADD = $(fault_libs)

@@ -3,7 +3,7 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * test-conn.c - one end of a connection against a peer made by hand: headers, replies, time,
- * queues, waits, threads.
+ * queues, threads.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -15,84 +15,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../lib/end.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
-#include "transport/conn.h"
-
-#define REPLY VFU_WIRE_HEADER_TYPE_REPLY
-#define ERROR (VFU_WIRE_HEADER_TYPE_REPLY | VFU_WIRE_HEADER_ERROR)
-#define NO_REPLY VFU_WIRE_HEADER_NO_REPLY
-#define READ VFU_WIRE_CMD_REGION_READ
-#define DMA_READ VFU_WIRE_CMD_DMA_READ
-
-/* The end under test, and what came to it. */
-static struct {
-	struct vfui_conn *conn;
-	int peer;
-	struct vfui_conn_options options;
-	unsigned commands, nested;
-	struct vfui_msg *held; /* the last command, copied */
-	int (*on_command)(struct vfui_conn *conn, struct vfui_msg *msg);
-} end;
-
-static struct peer_msg msg;
-
-static void command(void *ctx, struct vfui_conn *conn, struct vfui_msg *m)
-{
-	ck_assert_ptr_eq(ctx, &end);
-	end.commands++;
-	if (end.on_command != NULL) {
-		end.on_command(conn, m);
-		return;
-	}
-	ck_assert(vfui_conn_is_reader(conn));
-	vfui_conn_reply(conn, &m->hdr, 0, NULL, 0, NULL, 0);
-}
-
-static const struct vfui_conn_ops ops = {.command = command};
-
-static void open_end(bool server)
-{
-	int fds[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	end.peer = fds[1];
-	end.commands = 0;
-	end.on_command = NULL;
-	end.conn = vfui_conn_new(fds[0], server, &end.options, &ops, &end);
-	ck_assert_ptr_nonnull(end.conn);
-}
-
-static void open_default(bool server)
-{
-	vfui_conn_options_init(&end.options);
-	open_end(server);
-}
-
-static void close_end(void)
-{
-	vfui_conn_free(end.conn);
-	if (end.peer >= 0)
-		close(end.peer);
-}
-
-static struct vfu_stats stats(void)
-{
-	struct vfu_stats out;
-
-	vfui_conn_stats(end.conn, &out);
-	return out;
-}
-
-static void expect_reply(uint16_t id, uint16_t cmd, uint32_t error, size_t len)
-{
-	ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 16 + len);
-	ck_assert_uint_eq(msg.hdr.id, id);
-	ck_assert_uint_eq(msg.hdr.command, cmd);
-	ck_assert_uint_eq(msg.hdr.flags, error != 0 ? ERROR : REPLY);
-	ck_assert_uint_eq(msg.hdr.error, error);
-}
 
 /* ---- headers ---- */
 
@@ -100,26 +26,26 @@ START_TEST(commands_are_delivered_and_answered)
 {
 	/* However slow this runs, no reply grows so old that it goes alone. */
 	fault_virtual_time(true);
-	open_default(true);
+	end_open_default(true);
 	peer_put(end.peer, 7, READ, 0, 0, NULL, 16);
 	peer_put(end.peer, 7, READ, NO_REPLY, 0, NULL, 16);
 	peer_put(end.peer, 8, VFU_WIRE_CMD_RESET, 0, 0, NULL, 0);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 3);
-	expect_reply(7, READ, 0, 0);
-	expect_reply(8, VFU_WIRE_CMD_RESET, 0, 0);
+	end_expect_reply(7, READ, 0, 0);
+	end_expect_reply(8, VFU_WIRE_CMD_RESET, 0, 0);
 	ck_assert_uint_eq(peer_waiting(end.peer), 0);
-	ck_assert_uint_eq(stats().requests_in, 3);
-	ck_assert_uint_eq(stats().replies_out, 2);
-	ck_assert_uint_eq(stats().batches, 1);
-	ck_assert_uint_eq(stats().bytes_in, 80);
-	ck_assert_uint_eq(stats().bytes_out, 32);
-	close_end();
+	ck_assert_uint_eq(end_stats().requests_in, 3);
+	ck_assert_uint_eq(end_stats().replies_out, 2);
+	ck_assert_uint_eq(end_stats().batches, 1);
+	ck_assert_uint_eq(end_stats().bytes_in, 80);
+	ck_assert_uint_eq(end_stats().bytes_out, 32);
+	end_close();
 }
 END_TEST
 
 START_TEST(max_is_kept)
 {
-	open_default(true);
+	end_open_default(true);
 	for (uint16_t i = 0; i < 5; i++)
 		peer_put(end.peer, i, READ, 0, 0, NULL, 16);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 2), 2);
@@ -128,7 +54,7 @@ START_TEST(max_is_kept)
 	ck_assert_int_eq(vfui_conn_process(end.conn, 2), 1);
 	ck_assert_int_eq(vfui_conn_timeout(end.conn), -1);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 2), 0);
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -140,17 +66,17 @@ START_TEST(commands_nobody_knows)
 	for (unsigned choice = 0; choice < 2; choice++) {
 		vfui_conn_options_init(&end.options);
 		end.options.policy.unknown_command = (uint8_t)choice;
-		open_end(true);
+		end_open(true);
 		for (unsigned i = 0; i < 5; i++) {
-			size_t size = peer_build(&msg, 3, commands[i], 0, NULL, 100);
+			size_t size = peer_build(&end.msg, 3, commands[i], 0, NULL, 100);
 
-			peer_send(end.peer, &msg, size, &fd, 1);
+			peer_send(end.peer, &end.msg, size, &fd, 1);
 			ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
-			expect_reply(3, commands[i], choice == 0 ? ENOSYS : EINVAL, 0);
+			end_expect_reply(3, commands[i], choice == 0 ? ENOSYS : EINVAL, 0);
 		}
 		ck_assert_uint_eq(end.commands, 0);
-		ck_assert_uint_eq(stats().drops, 5);
-		close_end();
+		ck_assert_uint_eq(end_stats().drops, 5);
+		end_close();
 	}
 	close(fd);
 }
@@ -161,13 +87,13 @@ START_TEST(unknown_flags)
 	for (unsigned choice = 0; choice < 2; choice++) {
 		vfui_conn_options_init(&end.options);
 		end.options.policy.unknown_flags = (uint8_t)choice;
-		open_end(true);
+		end_open(true);
 		peer_put(end.peer, 1, READ, 0x40, 0, NULL, 16);
 		peer_put(end.peer, 2, READ, VFU_WIRE_HEADER_ERROR, 5, NULL, 16);
 		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 2);
-		expect_reply(1, READ, choice == 0 ? 0 : EINVAL, 0);
-		expect_reply(2, READ, choice == 0 ? 0 : EINVAL, 0);
-		close_end();
+		end_expect_reply(1, READ, choice == 0 ? 0 : EINVAL, 0);
+		end_expect_reply(2, READ, choice == 0 ? 0 : EINVAL, 0);
+		end_close();
 	}
 }
 END_TEST
@@ -187,18 +113,18 @@ START_TEST(broken_headers_end_the_connection)
 	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(headers); i++) {
 		struct vfu_err err;
 
-		open_default(true);
+		end_open_default(true);
 		peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
 		peer_send(end.peer, &headers[i], 16, NULL, 0);
 		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
 		ck_assert_int_eq(vfui_conn_process(end.conn, 0), -EPROTO);
 		ck_assert_int_eq(vfui_conn_status(end.conn, &err), -EPROTO);
 		ck_assert_int_eq(err.code, -EPROTO);
-		ck_assert_uint_eq(stats().violations, 1);
+		ck_assert_uint_eq(end_stats().violations, 1);
 		/* What came before was answered; then the end, at once (E65). */
-		expect_reply(1, READ, 0, 0);
-		ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 0);
-		close_end();
+		end_expect_reply(1, READ, 0, 0);
+		ck_assert_uint_eq(peer_get(end.peer, &end.msg, NULL, NULL), 0);
+		end_close();
 	}
 }
 END_TEST
@@ -206,14 +132,14 @@ END_TEST
 START_TEST(too_many_fds_end_the_connection)
 {
 	int many[80], fd = peer_fd();
-	size_t size = peer_build(&msg, 1, VFU_WIRE_CMD_SET_IRQS, 0, NULL, 20);
+	size_t size = peer_build(&end.msg, 1, VFU_WIRE_CMD_SET_IRQS, 0, NULL, 20);
 
 	for (unsigned i = 0; i < 80; i++)
 		many[i] = fd;
-	open_default(true);
-	peer_send(end.peer, &msg, size, many, 80);
+	end_open_default(true);
+	peer_send(end.peer, &end.msg, size, many, 80);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), -EPROTO);
-	close_end();
+	end_close();
 	close(fd);
 }
 END_TEST
@@ -222,7 +148,7 @@ END_TEST
 
 START_TEST(all_before_the_end_is_handled)
 {
-	open_default(true);
+	end_open_default(true);
 	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
 	peer_put(end.peer, 2, VFU_WIRE_CMD_REGION_WRITE, NO_REPLY, 0, NULL, 20);
 	peer_put(end.peer, 3, VFU_WIRE_CMD_REGION_WRITE, NO_REPLY, 0, NULL, 20);
@@ -234,82 +160,27 @@ START_TEST(all_before_the_end_is_handled)
 	ck_assert_uint_eq(end.commands, 3);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), -ENOTCONN);
 	ck_assert_int_eq(vfui_conn_status(end.conn, NULL), -ENOTCONN);
-	close_end();
+	end_close();
 }
 END_TEST
 
 /* ---- requests ---- */
 
-struct result {
-	int status;
-	unsigned runs;
-	size_t len;
-};
-
-static void note(void *user, int status, struct vfui_msg *reply)
-{
-	struct result *result = user;
-
-	ck_assert((reply != NULL) == (status == 0));
-	result->status = status;
-	result->len = reply != NULL ? reply->len : 0;
-	result->runs++;
-}
-
-/* A region read of count bytes; data goes to sink if there is one. */
-static int ask(uint32_t count, int timeout_ms, void *sink, struct result *result)
-{
-	struct vfu_wire_region_read_request in = {.offset = 0, .region = 1, .count = count};
-	struct iovec iov = {&in, sizeof(in)};
-	struct vfui_out out = {.command = READ,
-			       .iov = &iov,
-			       .niov = 1,
-			       .sink = sink,
-			       .sink_skip = sizeof(in),
-			       .sink_len = count,
-			       .timeout_ms = timeout_ms,
-			       .done = note,
-			       .user = result};
-
-	*result = (struct result){.status = 1};
-	return vfui_conn_send(end.conn, &out);
-}
-
-/* The peer's answer to the request it got last: the pattern of its id. */
-static void answer_read(uint32_t count)
-{
-	static uint8_t payload[100016];
-	struct peer_msg *pattern = malloc(sizeof(*pattern));
-
-	peer_build(pattern, msg.hdr.id, 0, 0, NULL, count);
-	memcpy(payload, msg.payload, 16);
-	memcpy(payload + 16, pattern->payload, count);
-	peer_put(end.peer, msg.hdr.id, READ, REPLY, 0, payload, 16 + count);
-	free(pattern);
-}
-
-static void get_request(void)
-{
-	ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 32);
-	ck_assert_uint_eq(msg.hdr.command, READ);
-	ck_assert_uint_eq(msg.hdr.flags, 0);
-}
-
 START_TEST(replies_find_their_requests)
 {
-	struct result results[3];
+	struct end_result results[3];
 	uint8_t sinks[3][64];
 	uint16_t ids[3];
 
-	open_default(false);
+	end_open_default(false);
 	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(ask(64, -1, sinks[i], &results[i]), 0);
-		get_request();
-		ids[i] = msg.hdr.id;
+		ck_assert_int_eq(end_ask(64, -1, sinks[i], &results[i]), 0);
+		end_get_request();
+		ids[i] = end.msg.hdr.id;
 	}
 	ck_assert_uint_eq(vfui_conn_pending(end.conn), 3);
 	/* The last first; an error with a payload; an error without a number. */
-	answer_read(64);
+	end_answer_read(64);
 	peer_put(end.peer, ids[0], READ, ERROR, ENXIO, NULL, 20);
 	peer_put(end.peer, ids[1], READ, ERROR, 0, NULL, 0);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 3);
@@ -321,7 +192,7 @@ START_TEST(replies_find_their_requests)
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_uint_eq(results[i].runs, 1);
 	ck_assert_uint_eq(vfui_conn_pending(end.conn), 0);
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -331,21 +202,21 @@ START_TEST(split_replies)
 	static uint8_t sink[100000], payload[100016];
 	static const uint32_t counts[] = {40, 100000};
 
-	open_default(false);
+	end_open_default(false);
 	for (unsigned k = 0; k < 2; k++) {
 		size_t size = 32 + counts[k];
 
 		for (size_t cut = 1; cut < size; cut += cut < 60 ? 1 : 9973) {
 			struct peer_msg *reply = malloc(sizeof(*reply));
-			struct result result;
+			struct end_result result;
 
 			memset(sink, 0, sizeof(sink));
-			ck_assert_int_eq(ask(counts[k], -1, sink, &result), 0);
-			get_request();
+			ck_assert_int_eq(end_ask(counts[k], -1, sink, &result), 0);
+			end_get_request();
 			peer_build(reply, 77, 0, 0, NULL, counts[k]);
-			memcpy(payload, msg.payload, 16);
+			memcpy(payload, end.msg.payload, 16);
 			memcpy(payload + 16, reply->payload, counts[k]);
-			peer_build(reply, msg.hdr.id, READ, REPLY, payload, 16 + counts[k]);
+			peer_build(reply, end.msg.hdr.id, READ, REPLY, payload, 16 + counts[k]);
 			peer_send(end.peer, reply, cut, NULL, 0);
 			ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
 			peer_send(end.peer, (uint8_t *)reply + cut, size - cut, NULL, 0);
@@ -357,31 +228,31 @@ START_TEST(split_replies)
 			free(reply);
 		}
 	}
-	close_end();
+	end_close();
 }
 END_TEST
 
 START_TEST(stray_replies)
 {
-	struct result result;
+	struct end_result result;
 
-	open_default(false);
-	ck_assert_int_eq(ask(4, -1, NULL, &result), 0);
-	get_request();
+	end_open_default(false);
+	ck_assert_int_eq(end_ask(4, -1, NULL, &result), 0);
+	end_get_request();
 	/* Another id, another command. */
-	peer_put(end.peer, (uint16_t)(msg.hdr.id + 1), READ, REPLY, 0, NULL, 20);
-	peer_put(end.peer, msg.hdr.id, VFU_WIRE_CMD_RESET, REPLY, 0, NULL, 0);
+	peer_put(end.peer, (uint16_t)(end.msg.hdr.id + 1), READ, REPLY, 0, NULL, 20);
+	peer_put(end.peer, end.msg.hdr.id, VFU_WIRE_CMD_RESET, REPLY, 0, NULL, 0);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 2);
 	ck_assert_uint_eq(result.runs, 0);
-	ck_assert_uint_eq(stats().drops, 2);
-	answer_read(4);
+	ck_assert_uint_eq(end_stats().drops, 2);
+	end_answer_read(4);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
 	ck_assert_int_eq(result.status, 0);
 	for (unsigned i = 0; i < 100; i++)
 		peer_put(end.peer, 1, READ, REPLY, 0, NULL, 0);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 62);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), -EPROTO);
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -393,52 +264,52 @@ START_TEST(answers_to_posted_writes)
 	struct vfui_out posted = {
 		.command = VFU_WIRE_CMD_REGION_WRITE, .iov = iov, .niov = 2, .no_reply = true};
 	struct vfui_out waited = posted;
-	struct result result = {.status = 1};
+	struct end_result result = {.status = 1};
 
 	waited.no_reply = false;
-	waited.done = note;
+	waited.done = end_note;
 	waited.user = &result;
-	open_default(false);
+	end_open_default(false);
 	ck_assert_int_eq(vfui_conn_send(end.conn, &waited), 0);
-	ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 36);
+	ck_assert_uint_eq(peer_get(end.peer, &end.msg, NULL, NULL), 36);
 	for (unsigned i = 0; i < 200; i++) {
 		ck_assert_int_eq(vfui_conn_send(end.conn, &posted), 0);
-		ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 36);
-		peer_put(end.peer, msg.hdr.id, msg.hdr.command, ERROR, EINVAL, NULL, 0);
+		ck_assert_uint_eq(peer_get(end.peer, &end.msg, NULL, NULL), 36);
+		peer_put(end.peer, end.msg.hdr.id, end.msg.hdr.command, ERROR, EINVAL, NULL, 0);
 		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
 	}
 	ck_assert_uint_eq(result.runs, 0);
-	ck_assert_uint_eq(stats().drops, 200);
-	close_end();
+	ck_assert_uint_eq(end_stats().drops, 200);
+	end_close();
 }
 END_TEST
 
 START_TEST(malformed_reply_is_a_violation)
 {
-	struct result first, second;
+	struct end_result first, second;
 
-	open_default(false);
-	ck_assert_int_eq(ask(64, -1, NULL, &first), 0);
-	ck_assert_int_eq(ask(64, -1, NULL, &second), 0);
-	get_request();
-	answer_read(60);
+	end_open_default(false);
+	ck_assert_int_eq(end_ask(64, -1, NULL, &first), 0);
+	ck_assert_int_eq(end_ask(64, -1, NULL, &second), 0);
+	end_get_request();
+	end_answer_read(60);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), -EPROTO);
 	ck_assert_int_eq(first.status, -EPROTO);
 	ck_assert_int_eq(second.status, -ENOTCONN);
 	ck_assert_uint_eq(first.runs + second.runs, 2);
-	ck_assert_int_eq(ask(64, -1, NULL, &first), -ENOTCONN);
-	close_end();
+	ck_assert_int_eq(end_ask(64, -1, NULL, &first), -ENOTCONN);
+	end_close();
 }
 END_TEST
 
 START_TEST(free_ends_what_is_pending)
 {
-	struct result results[4];
+	struct end_result results[4];
 
-	open_default(false);
+	end_open_default(false);
 	for (unsigned i = 0; i < 4; i++)
-		ck_assert_int_eq(ask(64, -1, NULL, &results[i]), 0);
-	close_end();
+		ck_assert_int_eq(end_ask(64, -1, NULL, &results[i]), 0);
+	end_close();
 	for (unsigned i = 0; i < 4; i++) {
 		ck_assert_int_eq(results[i].status, -ENOTCONN);
 		ck_assert_uint_eq(results[i].runs, 1);
@@ -450,25 +321,25 @@ END_TEST
 
 START_TEST(timeouts_and_late_replies)
 {
-	struct result slow, none, fast;
+	struct end_result slow, none, fast;
 	static uint8_t sink[100000];
 	uint16_t late;
 
 	fault_virtual_time(true);
-	open_default(false);
-	ck_assert_int_eq(ask(100000, 100, sink, &slow), 0);
-	get_request();
-	late = msg.hdr.id;
-	ck_assert_int_eq(ask(4, 0, NULL, &none), 0);
-	get_request();
+	end_open_default(false);
+	ck_assert_int_eq(end_ask(100000, 100, sink, &slow), 0);
+	end_get_request();
+	late = end.msg.hdr.id;
+	ck_assert_int_eq(end_ask(4, 0, NULL, &none), 0);
+	end_get_request();
 	ck_assert_int_eq(vfui_conn_timeout(end.conn), 100);
 	fault_advance(99 * VFUI_MS);
 	ck_assert_int_eq(vfui_conn_timeout(end.conn), 1);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
 	ck_assert_uint_eq(slow.runs, 0);
 	/* Half of the reply is on its way into the sink when time is up. */
-	peer_build(&msg, late, READ, REPLY, NULL, 100016);
-	peer_send(end.peer, &msg, 50000, NULL, 0);
+	peer_build(&end.msg, late, READ, REPLY, NULL, 100016);
+	peer_send(end.peer, &end.msg, 50000, NULL, 0);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
 	fault_advance(1 * VFUI_MS);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
@@ -476,217 +347,27 @@ START_TEST(timeouts_and_late_replies)
 	ck_assert_uint_eq(slow.runs, 1);
 	ck_assert_int_eq(vfui_conn_timeout(end.conn), -1);
 	memset(sink, 0xee, sizeof(sink));
-	peer_send(end.peer, (uint8_t *)&msg + 50000, 50032, NULL, 0);
+	peer_send(end.peer, (uint8_t *)&end.msg + 50000, 50032, NULL, 0);
 	for (unsigned i = 0; i < 20; i++)
 		ck_assert_int_ge(vfui_conn_process(end.conn, 0), 0);
-	ck_assert_uint_eq(stats().late_replies, 1);
+	ck_assert_uint_eq(end_stats().late_replies, 1);
 	ck_assert_uint_eq(slow.runs, 1);
 	for (size_t i = 0; i < sizeof(sink); i++) {
 		if (sink[i] != 0xee)
 			ck_abort_msg("the sink was written to after the request ended");
 	}
 	/* The stream is in step. */
-	ck_assert_int_eq(ask(4, 100, NULL, &fast), 0);
-	get_request();
-	answer_read(4);
+	ck_assert_int_eq(end_ask(4, 100, NULL, &fast), 0);
+	end_get_request();
+	end_answer_read(4);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
 	ck_assert_int_eq(fast.status, 0);
 	ck_assert_uint_eq(none.runs, 0);
-	close_end();
-}
-END_TEST
-
-static int call_read(uint32_t count, int timeout_ms, void *data, struct vfu_err *err)
-{
-	struct vfu_wire_region_read_request in = {.region = 1, .count = count};
-	struct vfu_wire_region_read_reply out;
-	struct vfui_call call = {.reply_tail = data,
-				 .reply_room = count,
-				 .plain_tail = true,
-				 .timeout_ms = timeout_ms,
-				 .err = err};
-	int r = vfui_conn_call(end.conn, READ, &call, &in, sizeof(in), &out, sizeof(out));
-
-	ck_assert(r != 0 || call.reply_len == count);
-	return r;
-}
-
-START_TEST(blocking_calls_time_out)
-{
-	struct vfu_err err;
-	uint8_t data[4];
-
-	fault_virtual_time(true);
-	open_default(false);
-	for (int timeout = 1; timeout < 5000; timeout *= 3) {
-		uint64_t before = vfui_clock_now(&end.options.clock), after;
-
-		ck_assert_int_eq(call_read(4, timeout, data, &err), -ETIMEDOUT);
-		ck_assert_int_eq(err.code, -ETIMEDOUT);
-		after = vfui_clock_now(&end.options.clock);
-		ck_assert_uint_ge(after - before, (uint64_t)timeout * VFUI_MS);
-		ck_assert_uint_le(after - before, (uint64_t)timeout * VFUI_MS + 50 * VFUI_MS);
-	}
-	close_end();
-}
-END_TEST
-
-static struct result asked;
-
-/* Each command takes a millisecond; the first also asks something, with ten to answer. */
-static int ask_and_dawdle(struct vfui_conn *conn, struct vfui_msg *m)
-{
-	fault_advance(VFUI_MS);
-	if (end.commands == 1)
-		ck_assert_int_eq(ask(4, 10, NULL, &asked), 0);
-	return vfui_conn_reply(conn, &m->hdr, 0, NULL, 0, NULL, 0);
-}
-
-static bool is_answered(void *arg)
-{
-	(void)arg;
-	return asked.runs > 0;
-}
-
-/* A peer that never falls silent does not stop the clock of what was asked meanwhile. */
-START_TEST(requests_time_out_under_load)
-{
-	fault_virtual_time(true);
-	open_default(false);
-	end.on_command = ask_and_dawdle;
-	asked.runs = 0;
-	for (uint16_t i = 0; i < 200; i++)
-		peer_put(end.peer, i, DMA_READ, 0, 0, NULL, 16);
-	ck_assert_int_eq(vfui_conn_wait(end.conn, is_answered, NULL, -1), 0);
-	ck_assert_int_eq(asked.status, -ETIMEDOUT);
-	ck_assert_uint_lt(end.commands, 100);
-	close_end();
-}
-END_TEST
-
-/* ---- waits, from the peer's side a thread ---- */
-
-/* A peer that answers reads, but sends a command of its own before each answer. */
-static void *answer_with_command(void *arg)
-{
-	static struct peer_msg m, pattern;
-	int fd = end.peer;
-
-	(void)arg;
-	while (peer_get(fd, &m, NULL, NULL) > 0) {
-		uint32_t count;
-
-		if ((m.hdr.flags & 15) == REPLY)
-			continue;
-		memcpy(&count, m.payload + 12, sizeof(count));
-		peer_put(fd, 99, DMA_READ, 0, 0, NULL, 16);
-		peer_build(&pattern, m.hdr.id, 0, 0, NULL, count);
-		memcpy(m.payload + 16, pattern.payload, count);
-		peer_put(fd, m.hdr.id, m.hdr.command, REPLY, 0, m.payload, 16 + count);
-	}
-	return NULL;
-}
-
-START_TEST(calls_serve_commands_meanwhile)
-{
-	static uint8_t data[65536];
-	pthread_t thread;
-
-	open_default(false);
-	pthread_create(&thread, NULL, answer_with_command, NULL);
-	for (uint32_t i = 1; i < 200; i++)
-		ck_assert_int_eq(call_read(i * 300, -1, data, NULL), 0);
-	ck_assert_uint_eq(end.commands, 199);
-	shutdown(end.peer, SHUT_RDWR);
-	pthread_join(thread, NULL);
-	ck_assert_int_eq(call_read(4, -1, data, NULL), -ENOTCONN);
-	close_end();
-}
-END_TEST
-
-static uint8_t caller_failed;
-
-static void *many_calls(void *arg)
-{
-	uint8_t *data = malloc(5000);
-	unsigned seed = (unsigned)(uintptr_t)arg;
-
-	for (uint32_t i = 0; i < 500; i++) {
-		if (call_read(1 + (seed + i * 37) % 5000, -1, data, NULL) != 0)
-			caller_failed = 1;
-	}
-	free(data);
-	return NULL;
-}
-
-START_TEST(threads_share_the_reading)
-{
-	pthread_t peer, callers[4];
-
-	open_default(false);
-	pthread_create(&peer, NULL, answer_with_command, NULL);
-	for (uintptr_t i = 0; i < 4; i++)
-		pthread_create(&callers[i], NULL, many_calls, (void *)(i * 1000));
-	for (unsigned i = 0; i < 4; i++)
-		pthread_join(callers[i], NULL);
-	ck_assert_uint_eq(caller_failed, 0);
-	ck_assert_uint_eq(end.commands, 2000);
-	shutdown(end.peer, SHUT_RDWR);
-	pthread_join(peer, NULL);
-	close_end();
-}
-END_TEST
-
-static bool is_true(void *arg)
-{
-	return atomic_load((atomic_bool *)arg);
-}
-
-/*
- * Waits in the callback of every command but the last, and checks that its own message stayed
- * whole.
- */
-static int nest(struct vfui_conn *conn, struct vfui_msg *m)
-{
-	static atomic_bool innermost;
-	uint16_t id = m->hdr.id;
-
-	if (id == 7) {
-		innermost = true;
-	} else {
-		innermost = false;
-		ck_assert_int_eq(vfui_conn_wait(conn, is_true, &innermost, -1), 0);
-		ck_assert(peer_is_pattern(m->payload, m->len, id));
-		ck_assert(vfui_conn_is_reader(conn));
-	}
-	return vfui_conn_reply(conn, &m->hdr, 0, NULL, 0, NULL, 0);
-}
-
-START_TEST(nested_waits_keep_messages)
-{
-	open_default(true);
-	end.on_command = nest;
-	for (uint16_t i = 0; i < 8; i++)
-		peer_put(end.peer, i, VFU_WIRE_CMD_REGION_WRITE, 0, 0, NULL,
-			 i % 3 == 1 ? 50000 : 20);
-	while (end.commands < 8)
-		ck_assert_int_ge(vfui_conn_process(end.conn, 0), 0);
-	for (int i = 7; i >= 0; i--)
-		expect_reply((uint16_t)i, VFU_WIRE_CMD_REGION_WRITE, 0, 0);
-	close_end();
+	end_close();
 }
 END_TEST
 
 /* ---- queues ---- */
-
-/* A server whose peer asks for more than it reads, until the queue is full. */
-static int big_reply(struct vfui_conn *conn, struct vfui_msg *m)
-{
-	static uint8_t data[60000];
-	struct iovec iov = {data, sizeof(data)};
-
-	return vfui_conn_reply(conn, &m->hdr, 0, &iov, 1, NULL, 0);
-}
 
 START_TEST(full_queue_stops_reading)
 {
@@ -695,8 +376,8 @@ START_TEST(full_queue_stops_reading)
 
 	vfui_conn_options_init(&end.options);
 	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536), 0);
-	open_end(true);
-	end.on_command = big_reply;
+	end_open(true);
+	end.on_command = end_big_reply;
 	for (uint16_t i = 0; i < 100; i++)
 		peer_put(end.peer, i, READ, 0, 0, NULL, 16);
 	ck_assert_int_lt(vfui_conn_process(end.conn, 0), 20);
@@ -706,13 +387,13 @@ START_TEST(full_queue_stops_reading)
 	/* Complete messages are there, but there is no use in running. */
 	ck_assert_int_eq(vfui_conn_timeout(end.conn), -1);
 	while (answered < 100) {
-		expect_reply((uint16_t)answered++, READ, 0, 60000);
+		end_expect_reply((uint16_t)answered++, READ, 0, 60000);
 		vfui_conn_process(end.conn, 0);
 	}
 	vfui_conn_pollfds(end.conn, pfds, 2);
 	ck_assert_int_eq(pfds[0].events, POLLIN);
 	ck_assert_uint_eq(end.commands, 100);
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -724,15 +405,15 @@ static int wait_then_reply(struct vfui_conn *conn, struct vfui_msg *m)
 	static atomic_bool never;
 
 	if (m->hdr.id == 0)
-		wait_result = vfui_conn_wait(conn, is_true, &never, 10000);
-	return big_reply(conn, m);
+		wait_result = vfui_conn_wait(conn, end_is_true, &never, 10000);
+	return end_big_reply(conn, m);
 }
 
 START_TEST(full_queue_ends_a_wait)
 {
 	vfui_conn_options_init(&end.options);
 	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
-	open_end(true);
+	end_open(true);
 	end.on_command = wait_then_reply;
 	for (uint16_t i = 0; i < 20; i++)
 		peer_put(end.peer, i, READ, 0, 0, NULL, 16);
@@ -741,31 +422,31 @@ START_TEST(full_queue_ends_a_wait)
 	ck_assert_int_eq(vfui_conn_status(end.conn, NULL), 0);
 	/* It lives on. */
 	for (unsigned i = 0; i < 20; i++) {
-		ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 60016);
+		ck_assert_uint_eq(peer_get(end.peer, &end.msg, NULL, NULL), 60016);
 		vfui_conn_process(end.conn, 0);
 	}
 	ck_assert_uint_eq(end.commands, 20);
-	close_end();
+	end_close();
 }
 END_TEST
 
 START_TEST(full_queue_refuses_requests)
 {
 	static uint8_t data[50000];
-	static struct result results[100];
+	static struct end_result results[100];
 	struct iovec iov[2] = {{&(struct vfu_wire_region_write_request){.count = 50000}, 16},
 			       {data, sizeof(data)}};
 	struct vfui_out out = {.command = VFU_WIRE_CMD_REGION_WRITE,
 			       .iov = iov,
 			       .niov = 2,
 			       .timeout_ms = -1,
-			       .done = note};
+			       .done = end_note};
 	unsigned n = 0;
 	int r = 0;
 
 	vfui_conn_options_init(&end.options);
 	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 200000);
-	open_end(false);
+	end_open(false);
 	while (n < 100 && r == 0) {
 		out.user = &results[n];
 		r = vfui_conn_send(end.conn, &out);
@@ -775,21 +456,13 @@ START_TEST(full_queue_refuses_requests)
 	ck_assert_uint_eq(vfui_conn_pending(end.conn), n);
 	ck_assert_int_eq(vfui_conn_flush(end.conn), -EAGAIN);
 	for (unsigned i = 0; i < n; i++) {
-		ck_assert_uint_eq(peer_get(end.peer, &msg, NULL, NULL), 50032);
+		ck_assert_uint_eq(peer_get(end.peer, &end.msg, NULL, NULL), 50032);
 		vfui_conn_flush(end.conn);
 	}
 	ck_assert_int_eq(vfui_conn_send(end.conn, &out), 0);
-	close_end();
+	end_close();
 }
 END_TEST
-
-static void small_buffer(void)
-{
-	int size = 4096;
-
-	ck_assert_int_eq(
-		setsockopt(vfui_conn_fd(end.conn), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
-}
 
 /* The peer does not read, and then it is over: nothing is left to wait for. */
 START_TEST(failing_empties_a_full_queue)
@@ -799,8 +472,8 @@ START_TEST(failing_empties_a_full_queue)
 
 	vfui_conn_options_init(&end.options);
 	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
-	open_end(true);
-	end.on_command = big_reply;
+	end_open(true);
+	end.on_command = end_big_reply;
 	for (uint16_t i = 0; i < 20; i++)
 		peer_put(end.peer, i, READ, 0, 0, NULL, 16);
 	ck_assert_int_gt(vfui_conn_process(end.conn, 0), 0);
@@ -809,7 +482,7 @@ START_TEST(failing_empties_a_full_queue)
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), -ECANCELED);
 	vfui_conn_pollfds(end.conn, pfds, 2);
 	ck_assert_int_eq(pfds[0].events, POLLIN);
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -845,43 +518,15 @@ START_TEST(message_larger_than_the_queue)
 
 	vfui_conn_options_init(&end.options);
 	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
-	open_end(false);
-	small_buffer();
+	end_open(false);
+	end_small_buffer();
 	pthread_create(&peer, NULL, answer_late, NULL);
 	ck_assert_int_eq(write_much(100000, -1), 0);
 	shutdown(end.peer, SHUT_RDWR);
 	pthread_join(peer, NULL);
-	close_end();
+	end_close();
 }
 END_TEST
-
-static atomic_bool is_over;
-
-static void *read_on(void *arg)
-{
-	*(int *)arg = vfui_conn_wait(end.conn, is_true, &is_over, -1);
-	return NULL;
-}
-
-/* Starts a thread that reads until is_over; it does when this returns. */
-static pthread_t start_reader(int *status)
-{
-	pthread_t reader;
-
-	is_over = false;
-	peer_put(end.peer, 1, DMA_READ, 0, 0, NULL, 16);
-	pthread_create(&reader, NULL, read_on, status);
-	expect_reply(1, DMA_READ, 0, 0);
-	return reader;
-}
-
-static void stop_reader(pthread_t reader, const int *status)
-{
-	is_over = true;
-	vfui_conn_wake(end.conn);
-	pthread_join(reader, NULL);
-	ck_assert_int_eq(*status, 0);
-}
 
 /* The thread that reads also sends what waits for room: those who wait for it are told. */
 START_TEST(room_is_told_to_those_who_wait)
@@ -896,75 +541,36 @@ START_TEST(room_is_told_to_those_who_wait)
 
 	vfui_conn_options_init(&end.options);
 	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
-	open_end(false);
-	small_buffer();
-	reader = start_reader(&status);
+	end_open(false);
+	end_small_buffer();
+	reader = end_start_reader(&status);
 	while (r == 0)
 		r = vfui_conn_send(end.conn, &out);
 	ck_assert_int_eq(r, -ENOBUFS);
 	pthread_create(&peer, NULL, answer_late, NULL);
 	ck_assert_int_eq(write_much(60000, 0), 0);
-	stop_reader(reader, &status);
+	end_stop_reader(reader, &status);
 	shutdown(end.peer, SHUT_RDWR);
 	pthread_join(peer, NULL);
-	close_end();
+	end_close();
 }
 END_TEST
 
-/* ---- signals, fork, failures ---- */
-
-static int interrupts;
-
-static int interrupt(void *user)
-{
-	(void)user;
-	return ++interrupts >= 3;
-}
-
-START_TEST(signals_end_waits_if_asked)
-{
-	struct result result;
-	uint8_t data[4];
-
-	fault_virtual_time(true);
-	vfui_conn_options_init(&end.options);
-	end.options.interrupt = interrupt;
-	open_end(false);
-	/* Two signals that do not matter, and one that does. */
-	for (unsigned i = 0; i < 3; i++) {
-		fault_fail(i % 2 == 0 ? FAULT_RECV : FAULT_POLL, 1, EINTR);
-		if (i < 2)
-			ck_assert_int_eq(call_read(4, i % 2 == 0 ? 1000 : 100, data, NULL),
-					 -ETIMEDOUT);
-		else
-			ck_assert_int_eq(call_read(4, 1000, data, NULL), -EINTR);
-		get_request();
-	}
-	/* Its reply is late now, and dropped. */
-	answer_read(4);
-	ck_assert_int_eq(ask(4, -1, NULL, &result), 0);
-	get_request();
-	answer_read(4);
-	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 2);
-	ck_assert_uint_eq(stats().late_replies, 1);
-	ck_assert_int_eq(result.status, 0);
-	close_end();
-}
-END_TEST
+/* ---- fork, failures ---- */
 
 START_TEST(a_child_can_only_free)
 {
-	struct result result;
+	struct end_result result;
 	pid_t child;
 	int status;
 
-	open_default(true);
+	end_open_default(true);
 	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
 	child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
 		bool good = vfui_conn_process(end.conn, 0) == -EOWNERDEAD &&
-			    ask(4, -1, NULL, &result) == -EOWNERDEAD &&
+			    end_ask(4, -1, NULL, &result) == -EOWNERDEAD &&
 			    vfui_conn_status(end.conn, NULL) == -EOWNERDEAD &&
 			    vfui_conn_flush(end.conn) == -EOWNERDEAD;
 
@@ -974,8 +580,8 @@ START_TEST(a_child_can_only_free)
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert_int_eq(status, 0);
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
-	expect_reply(1, READ, 0, 0);
-	close_end();
+	end_expect_reply(1, READ, 0, 0);
+	end_close();
 }
 END_TEST
 
@@ -987,28 +593,28 @@ START_TEST(memory_runs_out_anywhere)
 	int fd = peer_fd();
 
 	for (unsigned nth = 1; nth < 16; nth++) {
-		struct result results[20];
+		struct end_result results[20];
 		unsigned sent = 0;
 		int fds[2];
 
 		vfui_conn_options_init(&end.options);
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 		end.peer = fds[1];
-		end.on_command = big_reply;
+		end.on_command = end_big_reply;
 		fault_fail(FAULT_ALLOC, nth, ENOMEM);
-		end.conn = vfui_conn_new(fds[0], true, &end.options, &ops, &end);
+		end.conn = vfui_conn_new(fds[0], true, &end.options, &end_ops, &end);
 		for (uint16_t i = 0; end.conn != NULL && i < 10; i++) {
-			size_t size = peer_build(&msg, i, VFU_WIRE_CMD_SET_IRQS, 0, NULL,
+			size_t size = peer_build(&end.msg, i, VFU_WIRE_CMD_SET_IRQS, 0, NULL,
 						 i == 5 ? 70000 : 20);
 
 			if (vfui_conn_status(end.conn, NULL) != 0)
 				break;
-			peer_send(end.peer, &msg, size, &fd, 1);
+			peer_send(end.peer, &end.msg, size, &fd, 1);
 			results[sent].runs = 0;
-			sent += ask(4, -1, NULL, &results[sent]) == 0;
+			sent += end_ask(4, -1, NULL, &results[sent]) == 0;
 			vfui_conn_process(end.conn, 0);
 		}
-		close_end();
+		end_close();
 		for (unsigned i = 0; i < sent; i++)
 			ck_assert_uint_eq(results[i].runs, 1);
 		fault_reset();
@@ -1028,7 +634,7 @@ START_TEST(descriptors_run_out_anywhere)
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 		end.peer = fds[1];
 		fault_fail(FAULT_FD, nth, EMFILE);
-		end.conn = vfui_conn_new(fds[0], true, &end.options, &ops, &end);
+		end.conn = vfui_conn_new(fds[0], true, &end.options, &end_ops, &end);
 		ck_assert((end.conn == NULL) == (nth == 1));
 		if (end.conn != NULL) {
 			/* A full socket: the descriptor has to be copied. */
@@ -1038,9 +644,9 @@ START_TEST(descriptors_run_out_anywhere)
 			ck_assert_int_eq(r, -EMFILE);
 			/* The peer is told. */
 			ck_assert_int_eq(vfui_conn_flush(end.conn), 0);
-			expect_reply(4, READ, EMFILE, 0);
+			end_expect_reply(4, READ, EMFILE, 0);
 		}
-		close_end();
+		end_close();
 		close(fd);
 		fault_reset();
 	}
@@ -1066,17 +672,17 @@ END_TEST
 /* Another thread leaves bytes, or a deadline: the loop that sleeps must wake. */
 static void *send_from_thread(void *arg)
 {
-	ck_assert_int_eq(ask(4, 1000, NULL, arg), 0);
+	ck_assert_int_eq(end_ask(4, 1000, NULL, arg), 0);
 	return NULL;
 }
 
 START_TEST(other_threads_wake_the_loop)
 {
 	struct pollfd pfds[2];
-	struct result result;
+	struct end_result result;
 	pthread_t thread;
 
-	open_default(false);
+	end_open_default(false);
 	ck_assert_int_eq(vfui_conn_pollfds(end.conn, pfds, 2), 2);
 	ck_assert_int_eq(vfui_conn_timeout(end.conn), -1);
 	pthread_create(&thread, NULL, send_from_thread, &result);
@@ -1086,7 +692,7 @@ START_TEST(other_threads_wake_the_loop)
 	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
 	ck_assert_int_eq(poll(pfds, 2, 0), 0);
 	ck_assert_int_gt(vfui_conn_timeout(end.conn), 0);
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -1112,7 +718,7 @@ static void *answer_and_more(void *arg)
 
 static void *one_call(void *arg)
 {
-	*(int *)arg = call_read(4, -1, (uint8_t[4]){0}, NULL);
+	*(int *)arg = end_call_read(4, -1, (uint8_t[4]){0}, NULL);
 	return NULL;
 }
 
@@ -1122,7 +728,7 @@ START_TEST(what_a_caller_leaves_wakes_the_loop)
 	pthread_t peer, caller;
 	int status = 1;
 
-	open_default(false);
+	end_open_default(false);
 	for (unsigned i = 0; i < 20; i++) {
 		struct pollfd pfds[2];
 
@@ -1142,7 +748,7 @@ START_TEST(what_a_caller_leaves_wakes_the_loop)
 		ck_assert_uint_eq(end.commands, 2 * i + 2);
 		vfui_conn_process(end.conn, 0);
 	}
-	close_end();
+	end_close();
 }
 END_TEST
 
@@ -1153,8 +759,8 @@ START_TEST(loop_rests_while_another_reads)
 	pthread_t reader;
 	int status = 1;
 
-	open_default(false);
-	reader = start_reader(&status);
+	end_open_default(false);
+	reader = end_start_reader(&status);
 	vfui_conn_wake(end.conn);
 	for (unsigned i = 0; i < 1000; i++) {
 		ck_assert_int_eq(vfui_conn_pollfds(end.conn, pfds, 2), 2);
@@ -1163,34 +769,8 @@ START_TEST(loop_rests_while_another_reads)
 		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 0);
 	}
 	ck_assert_int_eq(poll(pfds + 1, 1, 0), 0);
-	stop_reader(reader, &status);
-	close_end();
-}
-END_TEST
-
-/* A failure from another thread ends a blocking receive at once. */
-static void *fail_it(void *arg)
-{
-	struct vfu_err cause = {.code = -ECANCELED};
-
-	(void)arg;
-	poll(NULL, 0, 50);
-	vfui_conn_fail(end.conn, &cause);
-	return NULL;
-}
-
-START_TEST(failing_ends_sleeps)
-{
-	struct vfu_err err;
-	pthread_t thread;
-	uint8_t data[4];
-
-	open_default(false);
-	pthread_create(&thread, NULL, fail_it, NULL);
-	ck_assert_int_eq(call_read(4, 0, data, &err), -ENOTCONN);
-	pthread_join(thread, NULL);
-	ck_assert_int_eq(vfui_conn_status(end.conn, &err), -ECANCELED);
-	close_end();
+	end_stop_reader(reader, &status);
+	end_close();
 }
 END_TEST
 
@@ -1217,18 +797,12 @@ int main(void)
 	tcase_add_test(tcase, malformed_reply_is_a_violation);
 	tcase_add_test(tcase, free_ends_what_is_pending);
 	tcase_add_test(tcase, timeouts_and_late_replies);
-	tcase_add_test(tcase, blocking_calls_time_out);
-	tcase_add_test(tcase, requests_time_out_under_load);
-	tcase_add_test(tcase, calls_serve_commands_meanwhile);
-	tcase_add_test(tcase, threads_share_the_reading);
-	tcase_add_test(tcase, nested_waits_keep_messages);
 	tcase_add_test(tcase, full_queue_stops_reading);
 	tcase_add_test(tcase, full_queue_ends_a_wait);
 	tcase_add_test(tcase, full_queue_refuses_requests);
 	tcase_add_test(tcase, failing_empties_a_full_queue);
 	tcase_add_test(tcase, message_larger_than_the_queue);
 	tcase_add_test(tcase, room_is_told_to_those_who_wait);
-	tcase_add_test(tcase, signals_end_waits_if_asked);
 	tcase_add_test(tcase, a_child_can_only_free);
 	tcase_add_test(tcase, memory_runs_out_anywhere);
 	tcase_add_test(tcase, descriptors_run_out_anywhere);
@@ -1236,7 +810,6 @@ int main(void)
 	tcase_add_test(tcase, other_threads_wake_the_loop);
 	tcase_add_test(tcase, what_a_caller_leaves_wakes_the_loop);
 	tcase_add_test(tcase, loop_rests_while_another_reads);
-	tcase_add_test(tcase, failing_ends_sleeps);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
