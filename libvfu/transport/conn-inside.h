@@ -77,6 +77,14 @@ static inline bool vfui_conn_is_child(const struct vfui_conn *conn)
 	return conn->fork_mark != NULL && *conn->fork_mark == 0;
 }
 
+/* vfui_conn_is_reader, likewise. */
+static inline bool vfui_conn_has_role(const struct vfui_conn *conn)
+{
+	return atomic_load_explicit(&conn->is_reading, memory_order_acquire) &&
+	       pthread_equal(atomic_load_explicit(&conn->reader, memory_order_relaxed),
+			     pthread_self());
+}
+
 /* All that was queued is sent, as far as it goes. The reader's. */
 static inline void vfui_conn_end_batch(struct vfui_conn *conn)
 {

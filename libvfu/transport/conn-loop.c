@@ -86,7 +86,7 @@ int vfui_conn_process(struct vfui_conn *conn, unsigned max)
 {
 	int n = 0, r;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	if (!vfui_conn_take_role(conn, true)) {
 		calm_loop(conn);
@@ -124,7 +124,7 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 {
 	int n = 0, r, before;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	if (!vfui_conn_take_role(conn, true))
 		return 0;
@@ -145,11 +145,11 @@ int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n)
 {
 	short events = 0;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return 0;
 	vfui_os_lock(&conn->lock);
 	conn->is_armed = true;
-	if (!atomic_load(&conn->is_reading) || vfui_conn_is_reader(conn)) {
+	if (!atomic_load(&conn->is_reading) || vfui_conn_has_role(conn)) {
 		events = atomic_load(&conn->is_full) ? 0 : POLLIN;
 		if (conn->out.bytes > 0)
 			events |= POLLOUT;
@@ -171,7 +171,7 @@ int vfui_conn_timeout(struct vfui_conn *conn)
 	const struct vfui_pend *first;
 	int timeout = -1;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -1;
 	vfui_os_lock(&conn->lock);
 	conn->is_armed = true;

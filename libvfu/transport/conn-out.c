@@ -56,7 +56,7 @@ int vfui_conn_flush(struct vfui_conn *conn)
 {
 	int r;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	vfui_os_lock(&conn->lock);
 	r = vfui_conn_flush_locked(conn);
@@ -64,10 +64,8 @@ int vfui_conn_flush(struct vfui_conn *conn)
 	return r;
 }
 
-bool vfui_conn_is_stalled(struct vfui_conn *conn)
+bool vfui_conn_stays_full(struct vfui_conn *conn)
 {
-	if (!atomic_load_explicit(&conn->is_full, memory_order_relaxed))
-		return false;
 	vfui_conn_flush(conn);
 	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
 }
@@ -78,7 +76,7 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)
 {
 	bool is_first;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return;
 	vfui_os_lock(&conn->lock);
 	is_first = conn->status == 0;

@@ -30,8 +30,8 @@ void vfui_conn_account(struct vfui_conn *conn);
  * -ENOTCONN. With the lock.
  */
 int vfui_conn_end_out(struct vfui_conn *conn);
-/* The queue is full, and the socket does not take anything either. */
-bool vfui_conn_is_stalled(struct vfui_conn *conn);
+/* The queue is full: whether the socket does not take anything either. */
+bool vfui_conn_stays_full(struct vfui_conn *conn);
 /* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */
 int vfui_conn_flush_locked(struct vfui_conn *conn);
 

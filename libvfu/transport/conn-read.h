@@ -8,6 +8,7 @@
 #define VFUI_CONN_READ_H
 
 #include "transport/conn-inside.h"
+#include "transport/conn-out.h"
 
 /* Tells all who wait for replies that none will come. The reader's, or when no thread is left. */
 void vfui_conn_end_pending(struct vfui_conn *conn);
@@ -19,6 +20,13 @@ void vfui_conn_end_pending(struct vfui_conn *conn);
 bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop);
 /* Sends what is queued, ends all requests if the connection failed, and gives the role back. */
 void vfui_conn_drop_role(struct vfui_conn *conn);
+/* So much is queued, and the socket takes nothing, that no more messages may be handled. */
+static inline bool vfui_conn_is_stalled(struct vfui_conn *conn)
+{
+	return atomic_load_explicit(&conn->is_full, memory_order_relaxed) &&
+	       vfui_conn_stays_full(conn);
+}
+
 /* Handles one buffered message: 1, 0 if none is complete, or what failed the connection. */
 int vfui_conn_handle_one(struct vfui_conn *conn);
 /* Receives once. 1: something came; 0: nothing; -EINTR; or what failed the connection. */

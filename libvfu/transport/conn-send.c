@@ -139,7 +139,7 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 				      .command = request->command,
 				      .size = message_size(iov, niov),
 				      .flags = VFU_WIRE_HEADER_TYPE_REPLY};
-	bool is_reader = vfui_conn_is_reader(conn);
+	bool is_reader = vfui_conn_has_role(conn);
 	int r;
 
 	if (status < 0) {
@@ -279,7 +279,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 
 	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
-	is_reader = vfui_conn_is_reader(conn);
+	is_reader = vfui_conn_has_role(conn);
 	vfui_os_lock(&conn->lock);
 	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, &pend);
 	if (r == 0 && pend != NULL) {

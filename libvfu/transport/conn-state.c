@@ -17,9 +17,7 @@ bool vfui_conn_is_forked(const struct vfui_conn *conn)
 
 bool vfui_conn_is_reader(struct vfui_conn *conn)
 {
-	return atomic_load_explicit(&conn->is_reading, memory_order_acquire) &&
-	       pthread_equal(atomic_load_explicit(&conn->reader, memory_order_relaxed),
-			     pthread_self());
+	return vfui_conn_has_role(conn);
 }
 
 /* ---- waking ---- */
@@ -37,7 +35,7 @@ void vfui_conn_event(struct vfui_conn *conn)
 
 void vfui_conn_wake(struct vfui_conn *conn)
 {
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return;
 	vfui_conn_event(conn);
 	/* The thread that reads looks by itself, when the callback it is in returns. */
@@ -71,7 +69,7 @@ int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err)
 {
 	int status;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return vfui_err_set(err, -EOWNERDEAD, NULL, 0,
 				    "this process is a child of the connection's");
 	vfui_os_lock(&conn->lock);
@@ -120,7 +118,7 @@ unsigned vfui_conn_pending(struct vfui_conn *conn)
 {
 	unsigned n;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return 0;
 	vfui_os_lock(&conn->lock);
 	n = conn->pending.nwaiting;
@@ -131,7 +129,7 @@ unsigned vfui_conn_pending(struct vfui_conn *conn)
 void vfui_conn_stats(struct vfui_conn *conn, struct vfu_stats *out)
 {
 	memset(out, 0, sizeof(*out));
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return;
 	vfui_os_lock(&conn->lock);
 	*out = *conn->stats;

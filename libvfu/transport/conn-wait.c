@@ -207,9 +207,9 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 	uint64_t deadline = vfui_clock_deadline(&conn->options.clock, timeout_ms);
 	int r = 0;
 
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
-	if (vfui_conn_is_reader(conn)) {
+	if (vfui_conn_has_role(conn)) {
 		r = wait_as_reader(conn, ready, arg, deadline);
 		vfui_conn_flush(conn);
 		return r;
