@@ -278,7 +278,7 @@ PyObject *device_memory(struct vfupy_device *d, unsigned region)
 	void *addr = vfu_device_region_memory(d->dev, region);
 
 	if (!addr)
-		return PyErr_Format(PyExc_BufferError, "region %u has no memory", region);
+		return PyErr_Format(PyExc_MemoryError, "no memory for region %u", region);
 	return (PyObject *)memory_new(REGION, d, addr, d->sizes[region], false);
 }
 

@@ -427,7 +427,7 @@ static uint8_t *register_at(struct vfupy_device *d, unsigned region, uint64_t of
 	uint8_t *memory = vfu_device_region_memory(d->dev, region);
 
 	if (!memory)
-		PyErr_Format(PyExc_AttributeError, "region %u has no memory", region);
+		PyErr_Format(PyExc_MemoryError, "no memory for region %u", region);
 	else if (width > d->sizes[region] || offset > d->sizes[region] - width)
 		PyErr_Format(PyExc_IndexError, "region %u ends before %llu", region,
 			     (unsigned long long)offset + width);
@@ -466,14 +466,16 @@ static struct vfu_area *parse_areas(PyObject *areas)
 	else if (!out)
 		PyErr_NoMemory();
 	for (Py_ssize_t i = 0; out && i < n; i++) {
-		unsigned long long offset, size;
+		PyObject *offset, *size;
 
-		if (!PyArg_ParseTuple(PyList_GET_ITEM(areas, i), "KK;an area is (offset, size)",
-				      &offset, &size)) {
+		if (PyArg_ParseTuple(PyList_GET_ITEM(areas, i), "O!O!;an area is (offset, size)",
+				     &PyLong_Type, &offset, &PyLong_Type, &size))
+			out[i] = (struct vfu_area){.offset = PyLong_AsUnsignedLongLong(offset),
+						   .size = PyLong_AsUnsignedLongLong(size)};
+		if (PyErr_Occurred()) {
 			PyMem_Free(out);
 			return NULL;
 		}
-		out[i] = (struct vfu_area){.offset = offset, .size = size};
 	}
 	return out;
 }

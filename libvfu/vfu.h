@@ -143,7 +143,9 @@ enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
 
 /*
  * A region. With access, all accesses go there. Without, it is plain memory: of the library, zeroed
- * (fd < 0), or the file's (fd >= 0, taken; offset fd_offset). If it has a file and VFU_REGION_MMAP
+ * (fd < 0), or the file's (fd >= 0, taken; offset fd_offset). The library's costs what is touched of
+ * it, however large it is; where there are no addresses left for it the region has none, and
+ * accesses that no handler serves fail with -ENOMEM. If it has a file and VFU_REGION_MMAP
  * the client may map it: all of it, or the nareas areas. BAR sizes are powers of two, at least 16
  * (memory) or 4 (I/O), up to 2^63. Region 7 with access replaces our configuration space.
  */
@@ -169,7 +171,8 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
  */
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user);
-/* Memory of a plain region, NULL if it has none. Valid until the region is replaced. */
+/* Memory of a plain region, NULL if it has none or there was none left. Valid until the region is
+ * replaced. */
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
 
 /* ---- requests answered later: any thread, exactly once */

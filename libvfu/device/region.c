@@ -29,10 +29,8 @@ void vfui_regions_init(struct vfui_regions *regions)
 
 static void region_fini(struct vfui_region *region)
 {
-	if (region->mapping)
-		vfui_os_munmap(region->mapping, region->mapping_len);
-	else
-		vfui_os_free(region->memory);
+	if (region->memory)
+		vfui_os_munmap(region->memory, region->memory_len);
 	vfui_os_free((void *)region->def.areas);
 	vfui_os_free(region->handlers);
 	vfui_os_close(region->def.fd);
@@ -147,9 +145,15 @@ static int check_file(const struct vfu_region *def, struct vfu_err *err)
 	}
 	if (def->fd_offset & (vfui_os_page_size() - 1))
 		return vfui_err_set(err, -EINVAL, "region.fd_offset", 0, "not the start of a page");
+	if (!vfui_is_inside(def->fd_offset, need, INT64_MAX))
+		return vfui_err_set(err, -EINVAL, "region.fd_offset", 0,
+				    "no file reaches so far: it ends before 2^63");
 	rc = vfui_os_fstat(def->fd, &st);
 	if (rc < 0)
 		return vfui_err_set(err, rc, "region.fd", 0, "no such descriptor");
+	if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISDIR(st.st_mode))
+		return vfui_err_set(err, -EINVAL, "region.fd", 0,
+				    "pipes, sockets and directories can not be mapped");
 	if (S_ISREG(st.st_mode) && !vfui_is_inside(def->fd_offset, need, (uint64_t)st.st_size))
 		return vfui_err_set(err, -EINVAL, "region.size", 0,
 				    "the file ends before the region does");
@@ -176,34 +180,58 @@ static int check_def(const struct vfui_regions *regions, unsigned index,
 	return rc;
 }
 
-/* Memory of a plain region. */
-static int open_memory(struct vfui_region *region)
+/*
+ * Memory of our own costs what is touched of it, so a BAR may be large and empty. Where not even the
+ * addresses can be had the region has none, and accesses fail that no handler serves: with handlers
+ * for all of it none is missed.
+ */
+static void open_own_memory(struct vfui_region *region)
 {
-	const struct vfu_region *def = &region->def;
-	int rc = 0;
+	uint64_t size = region->def.size;
 
-	if (def->access)
-		return 0;
-	if (def->size > SIZE_MAX / 2)
-		return -ENOMEM;
-	if (def->fd < 0) {
-		region->memory = vfui_os_calloc(1, (size_t)def->size);
-		return region->memory ? 0 : -ENOMEM;
-	}
-	/* The device may write what the client only reads; unless the file itself is read-only. */
-	region->mapping = vfui_os_mmap((size_t)def->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-				       def->fd, def->fd_offset, &rc);
-	if (!region->mapping && (rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE))
-		region->mapping = vfui_os_mmap((size_t)def->size, PROT_READ, MAP_SHARED, def->fd,
-					       def->fd_offset, &rc);
-	if (!region->mapping)
-		return rc;
-	region->mapping_len = (size_t)def->size;
-	region->memory = region->mapping;
-	return 0;
+	if (size <= SIZE_MAX)
+		region->memory =
+			vfui_os_mmap((size_t)size, PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, NULL);
 }
 
-static int region_init(struct vfui_region *region, const struct vfu_region *def)
+static int open_file(struct vfui_region *region, struct vfu_err *err)
+{
+	const struct vfu_region *def = &region->def;
+	size_t size = (size_t)def->size;
+	int rc = 0;
+
+	if (size != def->size)
+		return vfui_err_set(err, -ENOMEM, "region.size", 0,
+				    "larger than the memory this machine can address");
+	/* The device may write what the client only reads; unless the file itself is read-only. */
+	region->memory = vfui_os_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, def->fd,
+				      def->fd_offset, &rc);
+	if (!region->memory && (rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE))
+		region->memory =
+			vfui_os_mmap(size, PROT_READ, MAP_SHARED, def->fd, def->fd_offset, &rc);
+	return region->memory ? 0
+			      : vfui_err_set(err, rc, "region.fd", 0,
+					     "the file can not be mapped: %s", strerror(-rc));
+}
+
+/* Memory of a plain region. */
+static int open_memory(struct vfui_region *region, struct vfu_err *err)
+{
+	int rc = 0;
+
+	if (region->def.access)
+		return 0;
+	if (region->def.fd < 0)
+		open_own_memory(region);
+	else
+		rc = open_file(region, err);
+	region->memory_len = (size_t)region->def.size;
+	return rc;
+}
+
+static int region_init(struct vfui_region *region, const struct vfu_region *def,
+		       struct vfu_err *err)
 {
 	size_t len = def->nareas * sizeof(*def->areas);
 	struct vfu_area *areas = NULL;
@@ -215,12 +243,12 @@ static int region_init(struct vfui_region *region, const struct vfu_region *def)
 		areas = vfui_os_malloc(len);
 		if (!areas) {
 			region_fini(region);
-			return -ENOMEM;
+			return vfui_err_set(err, -ENOMEM, "region.areas", 0, "out of memory");
 		}
 		memcpy(areas, def->areas, len);
 	}
 	region->def.areas = areas;
-	rc = open_memory(region);
+	rc = open_memory(region, err);
 	if (rc)
 		region_fini(region);
 	return rc;
@@ -242,9 +270,9 @@ int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct v
 			region_fini(&regions->region[index]);
 		return rc;
 	}
-	rc = region_init(&region, def);
+	rc = region_init(&region, def, err);
 	if (rc)
-		return vfui_err_set(err, rc, "region", 0, "no memory for the region");
+		return rc;
 	region_fini(&regions->region[index]);
 	regions->region[index] = region;
 	return 0;
@@ -369,10 +397,13 @@ static void write_memory(uint8_t *at, const void *from, size_t len)
 static int access_base(struct vfui_region *region, struct vfu_request *req,
 		       const struct vfu_access *access)
 {
-	uint8_t *at = region->memory + access->offset;
+	uint8_t *at;
 
 	if (region->def.access)
 		return region->def.access(region->def.user, req, access);
+	if (!region->memory)
+		return -ENOMEM;
+	at = region->memory + access->offset;
 	if (access->is_write)
 		write_memory(at, access->data, access->count);
 	else

@@ -24,9 +24,8 @@ struct vfui_handler {
 
 struct vfui_region {
 	struct vfu_region def; /* its areas are our copy, its fd is ours */
-	uint8_t *memory;       /* NULL: none */
-	void *mapping;         /* what to unmap; NULL: memory is from the heap */
-	size_t mapping_len;
+	uint8_t *memory;       /* a mapping of the file or of memory of ours; NULL: none */
+	size_t memory_len;
 	struct vfui_handler *handlers; /* ascending */
 	unsigned nhandlers;
 };

@@ -119,6 +119,9 @@ class Region:
         self.index = None
         if mmap and (size % _PAGE or any(n % _PAGE for area in self.areas for n in area)):
             raise ValueError(f"what the client may map must be whole pages of {_PAGE} bytes")
+        for offset, length in self.areas:
+            if offset < 0 or length <= 0 or offset + length > size:
+                raise ValueError(f"area {offset:#x} + {length:#x} leaves the region of {size:#x} bytes")
 
     @property
     def areas(self):
@@ -184,8 +187,8 @@ class Bar(Region):
     def __init__(self, size, io=False, prefetch=False, is64=False, mmap=False):
         super().__init__(size, mmap)
         least = 4 if io else 16
-        if size < least or size & (size - 1):
-            raise ValueError(f"a BAR's size is a power of two and at least {least}, not {size}")
+        if not least <= size < 1 << 64 or size & (size - 1):
+            raise ValueError(f"a BAR's size is a power of two from {least} to 2^63, not {size}")
         self.is64 = is64
         self.bar_flags = (
             (c.VFU_BAR_IO if io else 0) | (c.VFU_BAR_64 if is64 else 0) | (c.VFU_BAR_PREFETCH if prefetch else 0)

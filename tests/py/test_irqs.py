@@ -163,6 +163,12 @@ def test_waiting_ends_with_the_connection(serve):
         dev.irqs.msix[0].wait(timeout=5)
 
 
+def test_bad_numbers():
+    for numbers in {"intx": 5}, {"msi": 33}, {"msix": 2049}, {"msix": -1}, {"msix_table": 1 << 32}, {"msix_pba": -8}:
+        with pytest.raises(ValueError, match=next(iter(numbers))):
+            vfu.Irqs(**numbers)
+
+
 def test_table_placement(connect):
     class Placed(vfu.Device):
         bar4 = vfu.Bar(size=8192)

@@ -3,6 +3,7 @@
 """Regions, registers and their handlers."""
 
 import errno
+import sys
 
 import pytest
 
@@ -228,6 +229,28 @@ def test_mapped_bar(connect):
         dev.regions.config.map()
 
 
+@pytest.mark.skipif(sys.maxsize < 1 << 40, reason="needs an address space of 64 bits")
+def test_large_bars_cost_what_is_touched(connect):
+    class Large(vfu.Device):
+        bar0 = vfu.Bar(size=1 << 38, is64=True)
+        bar2 = vfu.Bar(size=1 << 37, is64=True)
+        bar4 = vfu.Bar(size=1 << 63, is64=True)
+
+        @bar0.on_access
+        def handled(self, offset, size, value):
+            return offset & 0xFF
+
+        @bar4.on_access
+        def larger_than_memory(self, offset, size, value):
+            return offset >> 56
+
+    dev = connect(Large())
+    assert dev.regions.bar0.read32((1 << 38) - 4) == 0xFC
+    dev.regions.bar2.write32((1 << 37) - 4, 5)
+    assert dev.regions.bar2.read64((1 << 37) - 8) == 5 << 32
+    assert dev.regions.bar4.read8(1 << 62) == 0x40
+
+
 def test_config_writes(connect):
     seen = []
 
@@ -267,6 +290,11 @@ def test_subclass_changes_a_handler(connect):
 def test_bad_declarations():
     with pytest.raises(ValueError, match="power of two"):
         vfu.Bar(size=100)
+    with pytest.raises(ValueError, match="from 16 to 2\\^63"):
+        vfu.Bar(size=1 << 64, is64=True)
+    for area in ((1 << 64) + 4096, 4096), (4096, 1 << 64), (-4096, 4096), (0, 0):
+        with pytest.raises(ValueError, match="leaves the region"):
+            vfu.Bar(size=8192, mmap=[area])
     with pytest.raises(ValueError, match="no 4-byte register at 0x1000"):
         vfu.Bar(size=4096).reg32(4096)
     with pytest.raises(ValueError, match="whole pages"):

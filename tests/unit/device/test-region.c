@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -338,6 +339,7 @@ START_TEST(files_are_looked_at)
 	} lists[] = {{bad, 2},   {order, 2}, {over, 2}, {beyond, 1},
 		     {empty, 1}, {wrap, 1},  {NULL, 1}, {bad, 1 << 20}};
 	struct vfu_region def = {.size = 4 * PAGE, .flags = RW | VFU_REGION_MMAP};
+	int pipes[2];
 	unsigned i;
 
 	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
@@ -361,6 +363,25 @@ START_TEST(files_are_looked_at)
 	def.fd = 12345;
 	def.fd_offset = 0;
 	ck_assert_int_eq(set(2, def), -EBADF);
+	/* Past what a file can hold. */
+	def.fd = file(8 * PAGE);
+	def.fd_offset = (UINT64_C(1) << 63) - PAGE;
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	ck_assert_str_eq(err.field, "region.fd_offset");
+	def.fd = file(8 * PAGE);
+	def.fd_offset = UINT64_MAX - PAGE + 1;
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	ck_assert_str_eq(err.field, "region.fd_offset");
+	def.fd_offset = 0;
+	/* What has no pages. */
+	ck_assert_int_eq(pipe(pipes), 0);
+	close(pipes[1]);
+	def.fd = pipes[0];
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	ck_assert_str_eq(err.field, "region.fd");
+	def.fd = epoll_create1(0);
+	ck_assert_int_eq(set(2, def), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(err.text, "can not be mapped"));
 	def.fd = file(8 * PAGE);
 	def.fd_offset = 4 * PAGE;
 	ck_assert_int_eq(set(2, def), 0);
@@ -396,9 +417,46 @@ START_TEST(a_failed_change_changes_nothing)
 	data = 0;
 	ck_assert_int_eq(access_region(0, 0, &data, 1, false), 0);
 	ck_assert_int_eq(data, 5);
-	ck_assert_int_eq(
-		set(1, (struct vfu_region){.size = 1ull << 63, .bar_flags = VFU_BAR_64, .fd = -1}),
-		-ENOMEM);
+}
+END_TEST
+
+static int set_large(uint64_t size)
+{
+	return set(0, (struct vfu_region){
+			      .size = size, .flags = RW, .bar_flags = VFU_BAR_64, .fd = -1});
+}
+
+START_TEST(large_memory_costs_what_is_touched)
+{
+	uint64_t size = sizeof(void *) == 8 ? UINT64_C(1) << 36 : 1 << 28;
+	uint32_t word = 0x12345678, back = 0;
+
+	ck_assert_int_eq(set_large(size), 0);
+	ck_assert_int_eq(access_region(0, size - 4, &word, 4, true), 0);
+	ck_assert_int_eq(access_region(0, size - 4, &back, 4, false), 0);
+	ck_assert_uint_eq(back, word);
+	ck_assert_int_eq(access_region(0, size / 2, &back, 4, false), 0);
+	ck_assert_uint_eq(back, 0);
+}
+END_TEST
+
+START_TEST(handlers_need_no_memory)
+{
+	uint64_t size = UINT64_C(1) << 63;
+	char data[4];
+
+	ck_assert_int_eq(set_large(size), 0);
+	ck_assert_ptr_null(vfui_region_memory(&regions, 0));
+	ck_assert_int_eq(access_region(0, 0, data, 4, false), -ENOMEM);
+	ck_assert_int_eq(access_region(0, 0, data, 4, true), -ENOMEM);
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 0, 0, size, note, (void *)"a", &err), 0);
+	ck_assert_int_eq(access_region(0, size - 4, data, 4, false), 0);
+	ck_assert_mem_eq(data, "aaaa", 4);
+	ck_assert_int_eq(access_region(0, 0, data, 4, true), 0);
+	/* Any memory may be refused. */
+	fault_fail(FAULT_MMAP, 1, ENOMEM);
+	ck_assert_int_eq(set_large(4096), 0);
+	ck_assert_int_eq(access_region(0, 0, data, 4, false), -ENOMEM);
 }
 END_TEST
 
@@ -561,6 +619,8 @@ int main(void)
 	tcase_add_test(tcase, a_failed_change_changes_nothing);
 	tcase_add_test(tcase, info_of_plain_regions);
 	tcase_add_test(tcase, info_of_sparse_regions);
+	tcase_add_test(tcase, large_memory_costs_what_is_touched);
+	tcase_add_test(tcase, handlers_need_no_memory);
 	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
