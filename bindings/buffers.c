@@ -41,6 +41,7 @@ struct dma_op {
 static PyTypeObject *memory_type;
 
 static const char hold_name[] = "libvfu.hold";
+static const char watch_name[] = "libvfu.watch";
 
 /* ---- DMA ---- */
 
@@ -197,16 +198,18 @@ static void memory_put(PyObject *object, Py_buffer *view)
 	((struct memory *)object)->exports--;
 }
 
-static void memory_drop(struct memory *m)
+/* -EFAULT: it was lost while it was pinned. */
+static int memory_drop(struct memory *m)
 {
 	struct vfupy_device *owner = m->owner;
 	void *addr = m->addr;
+	int rc = 0;
 
 	m->addr = NULL;
 	m->owner = NULL;
 	if (addr && m->kind == PINNED) {
 		Py_BEGIN_ALLOW_THREADS
-		vfu_dma_unpin(owner->dev, &m->pin);
+		rc = vfu_dma_unpin(owner->dev, &m->pin);
 		Py_END_ALLOW_THREADS
 	} else if (addr && m->kind == REGION) {
 		owner->views--;
@@ -214,18 +217,24 @@ static void memory_drop(struct memory *m)
 		PyMem_Free(addr);
 	}
 	Py_XDECREF((PyObject *)owner);
+	return rc;
 }
 
 static PyObject *memory_release(PyObject *object, PyObject *args)
 {
 	struct memory *m = (struct memory *)object;
+	int rc;
 
 	(void)args;
 	if (m->exports) {
 		PyErr_Format(PyExc_BufferError, "%zd views of this memory are in use", m->exports);
 		return NULL;
 	}
-	memory_drop(m);
+	rc = memory_drop(m);
+	if (rc < 0) {
+		vfupy_raise(rc, NULL);
+		return NULL;
+	}
 	Py_RETURN_NONE;
 }
 
@@ -251,7 +260,8 @@ static void memory_dealloc(PyObject *object)
 
 static PyMethodDef memory_methods[] = {
 	{"release", memory_release, METH_NOARGS,
-	 "Ends the use of the memory. BufferError while views exist."},
+	 "Ends the use of the memory. BufferError while views exist; EFAULT: the client has cut the "
+	 "file behind it meanwhile."},
 	{"view", memory_enter, METH_NOARGS, "A memoryview of it."},
 	{NULL, NULL, 0, NULL},
 };
@@ -416,6 +426,38 @@ PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags
 		return NULL;
 	}
 	Py_RETURN_NONE;
+}
+
+/* ---- memory that can vanish ---- */
+
+static void watch_free(PyObject *capsule)
+{
+	vfu_watch_free(PyCapsule_GetPointer(capsule, watch_name));
+}
+
+PyObject *watch_buffer(PyObject *object)
+{
+	struct vfu_watch *watch;
+	PyObject *capsule;
+	Py_buffer view;
+
+	if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE))
+		return NULL;
+	watch = vfu_watch_new(view.buf, (size_t)view.len);
+	PyBuffer_Release(&view);
+	if (!watch)
+		return PyErr_NoMemory();
+	capsule = PyCapsule_New(watch, watch_name, watch_free);
+	if (!capsule)
+		vfu_watch_free(watch);
+	return capsule;
+}
+
+PyObject *watch_is_lost(PyObject *capsule)
+{
+	struct vfu_watch *watch = PyCapsule_GetPointer(capsule, watch_name);
+
+	return watch ? PyBool_FromLong(vfu_watch_is_lost(watch)) : NULL;
 }
 
 int vfupy_init_buffers(PyObject *module)

@@ -116,6 +116,10 @@ PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags
 
 /* Keeps the memory of an object that has a buffer in place for as long as the result lives. */
 PyObject *hold_buffer(PyObject *object);
+/* Watches the memory of an object that has a buffer, until the result goes: before the memory does. */
+PyObject *watch_buffer(PyObject *object);
+/* Part of it was gone when it was touched (vfu_watch_is_lost). */
+PyObject *watch_is_lost(PyObject *watch);
 PyObject *eventfd_new(void);
 
 #endif

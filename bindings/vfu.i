@@ -46,7 +46,7 @@
 }
 
 /* What any thread may call leaves no detail with the device. */
-%typemap(out) int vfu_irq_raise, int vfu_irq_raise_after, int vfu_irq_lower, int vfu_dma_read, int vfu_dma_write,
+%typemap(out) int vfu_sigbus_guard, int vfu_irq_raise, int vfu_irq_raise_after, int vfu_irq_lower, int vfu_dma_read, int vfu_dma_write,
 	int vfu_device_gate_done {
 	if ($1 < 0) {
 		vfupy_raise($1, NULL);
@@ -179,6 +179,9 @@ struct vfu_client {};
 
 /* ---- what Python does not call as it is: see callbacks.h ---- */
 
+%ignore vfu_watch_new;
+%ignore vfu_watch_free;
+%ignore vfu_watch_is_lost;
 %ignore vfu_device_new;
 %ignore vfu_device_free;
 %ignore vfu_device_set_log;

@@ -12,6 +12,7 @@ libvfu_sources += \
 	libvfu/version.c \
 	libvfu/base/buf.h libvfu/base/buf.c \
 	libvfu/base/fds.h libvfu/base/fds.c \
+	libvfu/base/sigbus.h libvfu/base/sigbus.c \
 	libvfu/base/account.h libvfu/base/account.c \
 	libvfu/base/eventfd.h libvfu/base/eventfd.c \
 	libvfu/transport/msg.h libvfu/transport/msg.c \
@@ -32,6 +33,7 @@ libvfu_sources += \
 	libvfu/transport/negotiate.h libvfu/transport/negotiate.c \
 	libvfu/device/request.h libvfu/device/request.c \
 	libvfu/device/ranges.h libvfu/device/ranges.c \
+	libvfu/device/peer-file.h libvfu/device/peer-file.c \
 	libvfu/device/dma-state.h \
 	libvfu/device/dma-file.h libvfu/device/dma-file.c \
 	libvfu/device/dma-memory.h libvfu/device/dma-memory.c \
@@ -75,7 +77,7 @@ lib_LTLIBRARIES += libvfu/libvfu.la
 libvfu_libvfu_la_SOURCES =
 libvfu_libvfu_la_LIBADD = libvfu/libvfu-internal.la
 libvfu_libvfu_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBVFU_VERSION_INFO) \
-	-Wl,-z,relro $(DEFS_LDFLAGS) -Wl,--version-script=libvfu/libvfu.map
+	-Wl,-z,relro -Wl,-z,nodelete $(DEFS_LDFLAGS) -Wl,--version-script=libvfu/libvfu.map
 EXTRA_libvfu_libvfu_la_DEPENDENCIES = libvfu/libvfu.map
 
 # Needs nothing but awk, so it is made anew everywhere and not distributed.

@@ -91,6 +91,46 @@ struct vfu_area {
 	uint64_t offset, size;
 };
 
+/* ---- memory that can vanish
+ *
+ * Memory mapped from a file ends where the file does, and whoever has the file may cut it: a client
+ * what it gave for DMA, a server what is behind a BAR, each the other's copy. A full filesystem does the
+ * same to a file with holes. Whoever then touches the memory gets SIGBUS, and dies.
+ *
+ * With the guard on, an instruction that touches watched memory which is gone goes on with zeroed
+ * memory in its place, all of the watched range is lost, and the library's call in which that happened
+ * and all later ones on that range answer -EFAULT; the log says so once. The library watches what it
+ * maps itself: DMA ranges (and so pins), regions with a file, and while it is mapped for DMA with a
+ * descriptor the host memory of a client. What you map yourself you watch yourself:
+ *
+ *	vfu_sigbus_guard();		// once, early in main()
+ *	...
+ *	addr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, info.fd, info.offset);
+ *	watch = vfu_watch_new(addr, size);
+ *	value = *(volatile uint32_t *)addr;
+ *	if (vfu_watch_is_lost(watch))
+ *		...			// value means nothing, nor does what is read from now on
+ *	vfu_watch_free(watch);		// before the memory is unmapped
+ *	munmap(addr, size);
+ */
+
+/*
+ * Turns the guard on, for the process and for good; again: nothing. A SIGBUS that is not about watched
+ * memory goes to the handler that was there before; one set later should pass on what it does not
+ * know. Threads that block SIGBUS are not guarded. 0 or negative errno. Any thread.
+ */
+int vfu_sigbus_guard(void);
+
+/* Memory that is watched, whole pages, whether the guard is on or not. Ranges may overlap. */
+struct vfu_watch;
+/* NULL: out of memory, or len is 0. Any thread. */
+struct vfu_watch *vfu_watch_new(void *addr, size_t len);
+/* Before the memory is unmapped, when nobody uses it any more. Any thread. */
+void vfu_watch_free(struct vfu_watch *watch);
+/* Part of the range was gone when it was touched, and all of it was replaced. Any thread, and
+ * async-signal-safe. */
+bool vfu_watch_is_lost(const struct vfu_watch *watch);
+
 /* ---- device: state that outlives connections */
 
 struct vfu_device;

@@ -509,3 +509,15 @@ erratum { 65,
 	peers = "QEMU goes on writing and waits for each timeout.",
 	decision = "The connection is closed at once after a violation.",
 }
+
+erratum { 67,
+	title = "What may be behind a descriptor",
+	text = "Nothing.",
+	peers = [[libvfio-user and QEMU map whatever mmap takes. Touching a page that a device, or a file that
+		was cut, does not have kills the process.]],
+	decision = [[Memory for DMA and mappable regions are regular files (memfd, tmpfs, hugetlbfs among them).
+		By policy only those sealed against shrinking, or any. In file-I/O mode a file of size 0, as
+		/proc/PID/mem is, is not measured.]],
+	policy = "peer_file", choices = { "regular", "sealed", "any" },
+	profiles = { strict = "regular", ["libvfio-user"] = "any" },
+}

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -87,6 +88,11 @@ int vfui_os_set_nonblock(int fd)
 	if (flags < 0 || (flags & O_NONBLOCK) != 0)
 		return flags < 0 ? flags : 0;
 	return (int)result(fcntl(fd, F_SETFL, flags | O_NONBLOCK));
+}
+
+int vfui_os_get_seals(int fd)
+{
+	return (int)result(fcntl(fd, F_GET_SEALS));
 }
 
 int vfui_os_fstat(int fd, struct stat *st)
@@ -177,9 +183,32 @@ int vfui_os_munmap(void *addr, size_t len)
 	return (int)result(munmap(addr, len));
 }
 
+int vfui_os_mmap_over(void *addr, size_t len)
+{
+	void *new = mmap(addr, len, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	return new == MAP_FAILED ? -errno : 0;
+}
+
 size_t vfui_os_page_size(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int vfui_os_sigaction(int sig, const struct sigaction *action, struct sigaction *old)
+{
+	return (int)result(sigaction(sig, action, old));
+}
+
+void vfui_os_signal_default(int sig)
+{
+	signal(sig, SIG_DFL);
+}
+
+void vfui_os_raise(int sig)
+{
+	raise(sig);
 }
 
 int vfui_os_socket(int domain, int type)

@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -31,6 +32,8 @@ void vfui_os_close(int fd);
 int vfui_os_dup(int fd);
 int vfui_os_get_flags(int fd);
 int vfui_os_set_nonblock(int fd);
+/* F_SEAL_*; -EINVAL: the file has none. */
+int vfui_os_get_seals(int fd);
 int vfui_os_fstat(int fd, struct stat *st);
 int vfui_os_lstat(const char *path, struct stat *st);
 int vfui_os_open_dir(const char *path);
@@ -53,7 +56,15 @@ int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events);
 /* NULL on failure, *error then holds the negative errno. */
 void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error);
 int vfui_os_munmap(void *addr, size_t len);
+/* Anonymous memory in place of what is mapped there. Async-signal-safe. */
+int vfui_os_mmap_over(void *addr, size_t len);
 size_t vfui_os_page_size(void);
+
+/* action and old may be NULL. */
+int vfui_os_sigaction(int sig, const struct sigaction *action, struct sigaction *old);
+/* Async-signal-safe. */
+void vfui_os_signal_default(int sig);
+void vfui_os_raise(int sig);
 
 int vfui_os_socket(int domain, int type);
 int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len);

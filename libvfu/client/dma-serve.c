@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "client/dma-serve.h"
 #include "client/dma-table.h"
 
@@ -25,6 +26,16 @@ static int check_pieces(struct vfu_client *cl, uint64_t iova, size_t len, uint32
 	return 0;
 }
 
+/* The device has cut the file behind it, or the filesystem is full. Says so once. */
+static int check_lost(struct vfu_client *cl, const struct vfui_client_piece *piece, uint64_t iova)
+{
+	if (vfui_watch_tell(piece->watch))
+		vfui_log(&cl->options.log, VFU_LOG_WARN,
+			 "DMA range at %#llx: its file was cut, it has no memory any more",
+			 (unsigned long long)iova);
+	return vfui_watch_is_lost(piece->watch) ? -EFAULT : 0;
+}
+
 static int move_piece(struct vfu_client *cl, const struct vfui_client_piece *piece, uint64_t iova,
 		      bool is_write, uint8_t *data)
 {
@@ -32,7 +43,7 @@ static int move_piece(struct vfu_client *cl, const struct vfui_client_piece *pie
 
 	if (piece->host) {
 		memcpy(is_write ? piece->host : data, is_write ? data : piece->host, piece->len);
-		return 0;
+		return check_lost(cl, piece, iova);
 	}
 	cl->is_in_dma_fn = true;
 	ret = piece->fn(piece->user, is_write, iova, data, piece->len);
@@ -78,7 +89,8 @@ static int serve_read(struct vfu_client *cl, uint64_t iova, size_t len, const ui
 		return ret;
 	if (piece.host && piece.len == len) {
 		*data = piece.host;
-		return 0;
+		vfui_watch_probe(piece.watch, piece.host, len);
+		return check_lost(cl, &piece, iova);
 	}
 	*data = bounce(cl, len);
 	return *data ? move_pieces(cl, iova, len, false, cl->bounce) : -ENOMEM;

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "client/dma-table.h"
 
 static struct vfui_client_range *range_of(struct vfui_range *range)
@@ -38,6 +39,8 @@ static void drop(struct vfu_client *cl, struct vfui_client_range *r)
 	while (cl->in_use == r)
 		vfui_os_cond_wait(&cl->cond, &cl->lock, -1);
 	cl->users_awaited--;
+	vfu_watch_free(r->watch);
+	r->watch = NULL;
 	release(r);
 }
 
@@ -78,7 +81,8 @@ static int insert(struct vfu_client *cl, struct vfui_client_range *r)
 /* ---- a range's life ---- */
 
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
-			  void *host, struct vfui_client_range **out, struct vfu_err *err)
+			  void *host, bool has_fd, struct vfui_client_range **out,
+			  struct vfu_err *err)
 {
 	struct vfui_client_range *r;
 	int ret;
@@ -97,10 +101,17 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 					.host = host,
 					.flags = in->flags,
 					.holders = 2};
+	if (host && has_fd)
+		r->watch = vfu_watch_new(host, (size_t)in->size);
+	if (host && has_fd && !r->watch) {
+		vfui_os_free(r);
+		return -ENOMEM;
+	}
 	vfui_os_lock(&cl->lock);
 	ret = insert(cl, r);
 	vfui_os_unlock(&cl->lock);
 	if (ret) {
+		vfu_watch_free(r->watch);
 		vfui_os_free(r);
 		return vfui_err_set(err, ret, "dma_map.address", 16, "overlaps another range");
 	}
@@ -142,6 +153,7 @@ int vfui_client_table_use(struct vfu_client *cl, uint64_t iova, size_t len, uint
 			out->len = (size_t)(r->range.last - iova) + 1;
 		if (r->host)
 			out->host = r->host + (iova - r->range.first);
+		out->watch = r->watch;
 	}
 	set_in_use(cl, ret ? NULL : r);
 	vfui_os_unlock(&cl->lock);

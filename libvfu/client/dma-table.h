@@ -15,10 +15,11 @@
 struct vfui_client_range {
 	struct vfui_range range;
 	struct vfu_client *cl;
-	uint8_t *host;    /* NULL: the callback's */
-	uint32_t flags;   /* VFU_DMA_* */
-	unsigned holders; /* the table, and who waits for the map's answer */
-	bool is_gone;     /* from the table */
+	uint8_t *host;           /* NULL: the callback's */
+	struct vfu_watch *watch; /* of host, if the device has its file and the table has this */
+	uint32_t flags;          /* VFU_DMA_* */
+	unsigned holders;        /* the table, and who waits for the map's answer */
+	bool is_gone;            /* from the table */
 };
 
 /* Not empty, and not past the end of 64 bits. */
@@ -29,10 +30,11 @@ static inline bool vfui_client_is_range(uint64_t first, uint64_t size)
 
 /*
  * Puts a range into the table. That comes before the message: the device may use the range before
- * its answer is here. -EINVAL, -EEXIST, -ENOMEM.
+ * its answer is here. has_fd: of a file. -EINVAL, -EEXIST, -ENOMEM.
  */
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
-			  void *host, struct vfui_client_range **out, struct vfu_err *err);
+			  void *host, bool has_fd, struct vfui_client_range **out,
+			  struct vfu_err *err);
 /*
  * The map of a range was answered, or could not be sent: it leaves the table unless status is 0. It
  * may have been unmapped meanwhile.
@@ -49,6 +51,7 @@ void vfui_client_table_clear(struct vfu_client *cl);
 /* The part of an access that lies in one range. */
 struct vfui_client_piece {
 	uint8_t *host; /* NULL: fn serves it */
+	struct vfu_watch *watch;
 	vfu_client_dma_fn *fn;
 	void *user;
 	size_t len;

@@ -62,7 +62,7 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 
 	if (!conn)
 		return ret;
-	ret = vfui_client_table_add(cl, &in, host, &r, &err);
+	ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
 	if (!ret) {
 		call.fds = &fd;
 		call.nfds = fd >= 0;
@@ -202,7 +202,7 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	if (may_wait && is_storm(cl, conn))
 		ret = await_maps(cl, conn);
 	if (!ret)
-		ret = vfui_client_table_add(cl, &in, host, &r, &err);
+		ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
 	if (ret)
 		return vfui_client_end(cl, ret, &err);
 	atomic_fetch_add(&cl->nowait, 1);

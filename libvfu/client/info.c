@@ -9,6 +9,7 @@
 
 #include "base/os.h"
 #include "client/call.h"
+#include "device/peer-file.h"
 #include "vfu-calls.h"
 
 /* More than any region's capabilities take: a larger answer is not believed. */
@@ -215,16 +216,22 @@ static bool is_mappable(const struct vfu_region_info *info, const struct vfu_are
 }
 
 /* What the server says may be mapped must be there: touching what is not would be fatal. */
-static int check_mapping(const struct vfu_region_info *info, struct vfu_err *err)
+static int check_mapping(const struct vfui_conn *conn, const struct vfu_region_info *info,
+			 struct vfu_err *err)
 {
 	struct vfu_area all = {0, info->size};
 	const struct vfu_area *areas = info->nareas ? info->areas : &all;
 	unsigned n = info->nareas ? info->nareas : 1;
 	struct stat st;
 	int ret = vfui_os_fstat(info->fd, &st);
+	const char *fault =
+		ret ? NULL : vfui_peer_file_fault(vfui_conn_policy(conn), info->fd, &st);
 
 	if (ret)
 		return ret;
+	if (fault)
+		return vfui_err_set(err, -EPROTO, "get_region_info.fds", 0, "the file is %s",
+				    fault);
 	for (unsigned i = 0; i < n; i++)
 		if (!is_mappable(info, &areas[i], &st))
 			return vfui_err_set(
@@ -236,7 +243,8 @@ static int check_mapping(const struct vfu_region_info *info, struct vfu_err *err
 	return 0;
 }
 
-static int digest(struct answer *a, struct vfu_region_info *out, struct vfu_err *err)
+static int digest(struct vfui_conn *conn, struct answer *a, struct vfu_region_info *out,
+		  struct vfu_err *err)
 {
 	int ret = 0;
 
@@ -254,7 +262,7 @@ static int digest(struct answer *a, struct vfu_region_info *out, struct vfu_err 
 				    "the region can be mapped, but there is no file");
 	out->fd = a->fd;
 	a->fd = -1;
-	return check_mapping(out, err);
+	return check_mapping(conn, out, err);
 }
 
 int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
@@ -268,7 +276,7 @@ int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_reg
 		return ret;
 	ret = ask(conn, index, &a, &err);
 	if (!ret) {
-		ret = digest(&a, out, &err);
+		ret = digest(conn, &a, out, &err);
 		if (ret)
 			vfu_region_info_fini(out);
 		else if (out->flags & VFU_REGION_MMAP)

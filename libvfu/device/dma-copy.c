@@ -51,6 +51,8 @@ static int copy_direct(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t
 		offset = iova - map->range.first;
 		n = len - 1 < map->range.last - iova ? len : (size_t)(map->range.last - iova + 1);
 		rc = vfui_dma_memory_copy(&map->memory, offset, buf, n, write);
+		if (rc == -EFAULT)
+			vfui_dma_tell_lost(dma, map);
 		vfui_dma_release(dma, map);
 		iova += n;
 		buf += n;

@@ -6,6 +6,10 @@
  *
  * A file is mapped if it can be. Where the process has too many mappings, or the file knows none, the
  * range falls back to reading and writing the file, through a descriptor that all its ranges share.
+ *
+ * The client can cut the file at any time. Reading and writing it is an error then; a mapping is watched,
+ * and lost with the first touch (base/sigbus.c). So what is checked here keeps out mistakes, and files that
+ * are never what they seem: pages of a device may be missing at any offset.
  */
 #include "device/dma-memory.h"
 
@@ -17,24 +21,37 @@
 
 #include "base/err.h"
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "base/util.h"
 #include "device/dma-file.h"
+#include "device/peer-file.h"
 
 /* The kernel's usual limit is 65,530 mappings a process; others need some too. */
 #define MAX_MAPPED 61440
+
+/*
+ * Files that are made up as they are read (/proc/PID/mem) have size 0; one that is to be read and written
+ * says what it does not hold.
+ */
+static bool is_measured(const struct vfui_dma_source *src, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) && (st->st_size || !src->as_file);
+}
 
 /* What is behind the descriptor: long enough, and open for what the range is to allow. *mode: O_ACCMODE. */
 static int check_file(const struct vfui_dma_source *src, struct stat *st, int *mode,
 		      struct vfu_err *err)
 {
 	int rc = vfui_os_fstat(src->fd, st), flags = vfui_os_get_flags(src->fd);
+	const char *fault;
 
 	if (rc < 0 || flags < 0)
 		return vfui_err_set(err, rc < 0 ? rc : flags, "dma_map.fds", 0,
 				    "can not look at the file");
-	if (!S_ISREG(st->st_mode) && !S_ISCHR(st->st_mode) && !S_ISBLK(st->st_mode))
-		return vfui_err_set(err, -EINVAL, "dma_map.fds", 0, "not a file that holds memory");
-	if (S_ISREG(st->st_mode) && !vfui_is_inside(src->offset, src->size, (uint64_t)st->st_size))
+	fault = vfui_peer_file_fault(src->policy, src->fd, st);
+	if (fault)
+		return vfui_err_set(err, -EINVAL, "dma_map.fds", 0, "the file is %s", fault);
+	if (is_measured(src, st) && !vfui_is_inside(src->offset, src->size, (uint64_t)st->st_size))
 		return vfui_err_set(err, -EINVAL, "dma_map.size", 24,
 				    "the file ends before the range does");
 	*mode = flags & O_ACCMODE;
@@ -75,6 +92,12 @@ static int map_file(struct vfui_dma_memory *memory, const struct vfui_dma_source
 	if (!memory->mapping)
 		return rc;
 	memory->mapping_len = (size_t)size;
+	memory->watch = vfu_watch_new(memory->mapping, (size_t)size);
+	if (!memory->watch) {
+		vfui_os_munmap(memory->mapping, (size_t)size);
+		memory->mapping = NULL;
+		return -ENOMEM;
+	}
 	memory->addr = (uint8_t *)memory->mapping + skip;
 	memory->kind = VFUI_DMA_MAPPED;
 	return 0;
@@ -114,6 +137,7 @@ int vfui_dma_memory_open(struct vfui_dma *dma, struct vfui_dma_memory *memory,
 
 void vfui_dma_memory_close(struct vfui_dma *dma, struct vfui_dma_memory *memory)
 {
+	vfu_watch_free(memory->watch);
 	if (memory->mapping)
 		vfui_os_munmap(memory->mapping, memory->mapping_len);
 	if (memory->file)
@@ -125,8 +149,8 @@ int vfui_dma_memory_copy(const struct vfui_dma_memory *memory, uint64_t offset, 
 {
 	if (memory->kind == VFUI_DMA_FILE)
 		return vfui_dma_file_io(memory->file, memory->offset + offset, buf, len, write);
-	if (memory->kind == VFUI_DMA_MAPPED)
+	if (memory->kind == VFUI_DMA_MAPPED && !vfui_watch_is_lost(memory->watch))
 		memcpy(write ? memory->addr + offset : buf, write ? buf : memory->addr + offset,
 		       len);
-	return 0;
+	return vfui_watch_is_lost(memory->watch) ? -EFAULT : 0;
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "device/dma-table.h"
 
 /* The generation tells a pin from an earlier one in the same slot. */
@@ -64,6 +65,8 @@ static int find_pinnable(struct vfui_dma *dma, uint64_t iova, size_t len, unsign
 	*map = vfui_dma_find(dma, iova);
 	if ((*map)->memory.kind != VFUI_DMA_MAPPED || (*map)->range.last - iova < len - 1)
 		return -EOPNOTSUPP;
+	if (vfui_watch_is_lost((*map)->memory.watch))
+		return -EFAULT;
 	return dma->free_slot == NO_SLOT ? grow_slots(dma) : 0;
 }
 
@@ -99,6 +102,7 @@ int vfui_dma_unpin(struct vfui_dma *dma, struct vfu_dma_pin *pin)
 	uintptr_t key = (uintptr_t)pin->priv;
 	uint32_t i = (uint32_t)(key & SLOT_MASK) - 1;
 	struct vfui_dma_map *map = NULL;
+	bool is_lost;
 
 	vfui_os_lock(&dma->lock);
 	if (i < dma->nslots) {
@@ -116,6 +120,7 @@ int vfui_dma_unpin(struct vfui_dma *dma, struct vfu_dma_pin *pin)
 	if (!map)
 		return -EINVAL;
 	memset(pin, 0, sizeof(*pin));
+	is_lost = vfui_dma_tell_lost(dma, map);
 	vfui_dma_release(dma, map);
-	return 0;
+	return is_lost ? -EFAULT : 0;
 }

@@ -38,11 +38,13 @@ struct vfui_dma_chunk;
 struct vfui_dma_slot;
 struct vfui_dma_wait; /* unmapped ranges that are still pinned */
 
-/* All on the owner, each may be NULL; set before the first connection. */
+/* All on the owner unless said, each may be NULL; set before the first connection. */
 struct vfui_dma_hooks {
 	void (*mapped)(void *ctx, const struct vfu_dma_range *range);
 	/* Before access ends, in ascending order; also for each range at disconnect. */
 	void (*unmapping)(void *ctx, const struct vfu_dma_range *range);
+	/* Memory of a range is gone: what there was to say of it once. Any thread. */
+	void (*lost)(void *ctx, const struct vfu_dma_range *range);
 	/*
 	 * Serves the connection until ready(arg): vfui_conn_wait plus what the device keeps about
 	 * re-entrance. 0 or negative errno. NULL: vfui_conn_wait alone. Asked first with a ready that

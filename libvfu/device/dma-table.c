@@ -19,6 +19,7 @@
 #include <errno.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 
 static struct vfui_dma_map *map_of(struct vfui_range *range)
 {
@@ -80,6 +81,17 @@ int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t fla
 			return 0;
 		iova = map->range.last + 1;
 	}
+}
+
+bool vfui_dma_tell_lost(struct vfui_dma *dma, struct vfui_dma_map *map)
+{
+	struct vfu_dma_range range;
+
+	if (vfui_watch_tell(map->memory.watch) && dma->hooks.lost) {
+		range = vfui_dma_describe(map);
+		dma->hooks.lost(dma->hooks.ctx, &range);
+	}
+	return vfui_watch_is_lost(map->memory.watch);
 }
 
 /* ---- the end of maps --------------------------------------------------------------------------- */

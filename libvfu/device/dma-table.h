@@ -51,6 +51,8 @@ int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t fla
 void vfui_dma_insert(struct vfui_dma *dma, struct vfui_dma_map *map);
 /* Out of the table. Its memory stays as long as it is pinned: true: it is not, free it. */
 bool vfui_dma_remove(struct vfui_dma *dma, struct vfui_dma_map *map, struct vfui_dma_wait *wait);
+/* Tells the device, once, if memory of a map that is pinned is lost. True: it is. */
+bool vfui_dma_tell_lost(struct vfui_dma *dma, struct vfui_dma_map *map);
 /* Drops one pin; the last one of a doomed map frees it and may end an unmap. */
 void vfui_dma_release(struct vfui_dma *dma, struct vfui_dma_map *map);
 void vfui_dma_map_free(struct vfui_dma *dma, struct vfui_dma_map *map);

@@ -99,17 +99,19 @@ int vfui_dma_map(struct vfui_dma *dma, uint32_t flags, uint64_t offset, uint64_t
 		 uint64_t size, int fd, const struct vfui_policy *policy, struct vfu_err *err)
 {
 	int rc = check_map(dma, flags, offset, iova, size, fd >= 0, policy, err);
-	struct vfui_dma_map *map, new = {
-					  .range = {.first = iova, .last = iova + size - 1},
-					  .flags = flags & (VFU_DMA_READ | VFU_DMA_WRITE),
-				  };
+	struct vfui_dma_map new = {
+		.range = {.first = iova, .last = iova + size - 1},
+		.flags = flags & (VFU_DMA_READ | VFU_DMA_WRITE),
+	};
 	const struct vfui_dma_source src = {
 		.fd = fd,
 		.offset = offset,
 		.size = size,
 		.access = new.flags,
-		.as_file = flags &VFU_WIRE_DMA_MAP_FILE_IO,
+		.as_file = (flags & VFU_WIRE_DMA_MAP_FILE_IO) != 0,
+		.policy = policy,
 	};
+	struct vfui_dma_map *map;
 
 	if (!rc)
 		rc = check_room(dma, &new, policy, err);

@@ -28,6 +28,15 @@ static void dma_unmapping(void *ctx, const struct vfu_dma_range *range)
 		dev->hooks.dma_unmapping(dev->hooks_user, range);
 }
 
+static void dma_lost(void *ctx, const struct vfu_dma_range *range)
+{
+	struct vfu_device *dev = ctx;
+
+	vfui_log(&dev->log, VFU_LOG_WARN,
+		 "DMA range %#llx, %#llx bytes: its file was cut, it has no memory any more",
+		 (unsigned long long)range->iova, (unsigned long long)range->size);
+}
+
 static int dma_wait(void *ctx, bool (*ready)(void *arg), void *arg)
 {
 	struct vfu_device *dev = ctx;
@@ -77,8 +86,11 @@ static int function_reset(void *ctx, struct vfu_request *req)
 
 static int init_parts(struct vfu_device *dev)
 {
-	const struct vfui_dma_hooks dma_hooks = {
-		.mapped = dma_mapped, .unmapping = dma_unmapping, .wait = dma_wait, .ctx = dev};
+	const struct vfui_dma_hooks dma_hooks = {.mapped = dma_mapped,
+						 .unmapping = dma_unmapping,
+						 .lost = dma_lost,
+						 .wait = dma_wait,
+						 .ctx = dev};
 	const struct vfui_pci_hooks pci_hooks = {
 		.written = config_written, .reset = function_reset, .ctx = dev};
 	int rc;

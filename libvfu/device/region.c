@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "base/err.h"
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "device/request.h"
 #include "policy.h"
 #include "wire.h"
@@ -29,6 +30,7 @@ void vfui_regions_init(struct vfui_regions *regions)
 
 static void region_fini(struct vfui_region *region)
 {
+	vfu_watch_free(region->watch);
 	if (region->memory)
 		vfui_os_munmap(region->memory, region->memory_len);
 	vfui_os_free((void *)region->def.areas);
@@ -210,9 +212,11 @@ static int open_file(struct vfui_region *region, struct vfu_err *err)
 	if (!region->memory && (rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE))
 		region->memory =
 			vfui_os_mmap(size, PROT_READ, MAP_SHARED, def->fd, def->fd_offset, &rc);
-	return region->memory ? 0
-			      : vfui_err_set(err, rc, "region.fd", 0,
-					     "the file can not be mapped: %s", strerror(-rc));
+	if (!region->memory)
+		return vfui_err_set(err, rc, "region.fd", 0, "the file can not be mapped: %s",
+				    strerror(-rc));
+	region->watch = vfu_watch_new(region->memory, size);
+	return region->watch ? 0 : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to watch it");
 }
 
 /* Memory of a plain region. */
@@ -408,7 +412,7 @@ static int access_base(struct vfui_region *region, struct vfu_request *req,
 		write_memory(at, access->data, access->count);
 	else
 		read_memory(access->data, at, access->count);
-	return 0;
+	return vfui_watch_is_lost(region->watch) ? -EFAULT : 0;
 }
 
 /* Inside the region, and of a kind it allows. */

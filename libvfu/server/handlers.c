@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "server/handlers.h"
 
 static const struct vfui_policy *policy_of(const struct vfu_server *srv)
@@ -122,7 +123,8 @@ static void *plain_memory(const struct vfu_device *dev, uint32_t index, uint64_t
 
 	if (!region->memory || region->def.access || region->nhandlers ||
 	    !(region->def.flags & VFU_REGION_READ) ||
-	    !vfui_is_inside(offset, count, region->def.size))
+	    !vfui_is_inside(offset, count, region->def.size) ||
+	    (region->watch && vfui_watch_probe(region->watch, region->memory + offset, count)))
 		return NULL;
 	return region->memory + offset;
 }
@@ -158,8 +160,12 @@ static void *scratch(struct vfu_server *srv, size_t size)
 }
 
 /* Says which access failed; returns rc. */
-static int access_failed(struct vfui_request *req, const struct vfu_access *access, int rc)
+static int access_failed(struct vfu_server *srv, struct vfui_request *req,
+			 const struct vfu_access *access, int rc)
 {
+	if (rc == -EFAULT && vfui_watch_tell(srv->dev->regions.region[access->region].watch))
+		vfui_log(&srv->dev->log, VFU_LOG_WARN,
+			 "region %u: its file was cut, it has no memory any more", access->region);
 	return vfui_err_set(req->err, rc, NULL, 0, "%s of %u bytes at 0x%llx of region %u",
 			    access->is_write ? "write" : "read", access->count,
 			    (unsigned long long)access->offset, access->region);
@@ -199,7 +205,7 @@ static int region_read(void *ctx, struct vfui_request *req,
 						       .region = in->region};
 		rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
 		if (rc < 0)
-			return access_failed(req, &req->base.access, rc);
+			return access_failed(srv, req, &req->base.access, rc);
 		if (rc || req->base.is_deferred)
 			return rc;
 	}
@@ -225,7 +231,7 @@ static int region_write(void *ctx, struct vfui_request *req,
 					       .is_write = true};
 	rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
 	if (rc < 0)
-		return access_failed(req, &req->base.access, rc);
+		return access_failed(srv, req, &req->base.access, rc);
 	if (rc || req->base.is_deferred)
 		return rc;
 	return reply_fixed(srv, req, &req->base.head, req->base.head_len);
@@ -276,7 +282,7 @@ static int region_write_multi(void *ctx, struct vfui_request *req,
 			break;
 	}
 	if (rc < 0)
-		access_failed(req, &req->base.access, rc);
+		access_failed(srv, req, &req->base.access, rc);
 	if (rc && (!done || (req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
 		return rc;
 	out.wr_cnt = done;

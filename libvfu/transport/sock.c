@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "transport/sock.h"
 
 /* A path as bind() and connect() take it. dir: open while the path refers to it, or -1. */
@@ -278,6 +279,28 @@ static void collect_fds(struct msghdr *msg, struct vfui_fds *fds)
 	}
 }
 
+/* Memory that the system could not use because its file was cut: what comes in its place, it can. */
+static ssize_t receive(int fd, struct msghdr *msg, int flags)
+{
+	struct msghdr again = *msg;
+	ssize_t n = vfui_os_recvmsg(fd, msg, flags);
+
+	if (n == -EFAULT && vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, true)) {
+		*msg = again;
+		n = vfui_os_recvmsg(fd, msg, flags);
+	}
+	return n;
+}
+
+static ssize_t transmit(int fd, const struct msghdr *msg, int flags)
+{
+	ssize_t n = vfui_os_sendmsg(fd, msg, flags);
+
+	if (n == -EFAULT && vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, false))
+		n = vfui_os_sendmsg(fd, msg, flags);
+	return n;
+}
+
 ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
 		       enum vfui_sock_wait wait)
 {
@@ -289,7 +312,7 @@ ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vf
 			     .msg_iovlen = niov,
 			     .msg_control = control.data,
 			     .msg_controllen = sizeof(control.data)};
-	ssize_t n = vfui_os_recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | flags[wait]);
+	ssize_t n = receive(fd, &msg, MSG_CMSG_CLOEXEC | flags[wait]);
 
 	fds->n = 0;
 	if (n < 0)
@@ -322,7 +345,7 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 		msg.msg_control = control.data;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
 	}
-	return vfui_os_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return transmit(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms)

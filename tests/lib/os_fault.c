@@ -123,7 +123,7 @@ static int fault_fcntl(int fd, int command, ...)
 	va_list args;
 	int value = 0;
 
-	if (command == F_GETFL)
+	if (command == F_GETFL || command == F_GET_SEALS)
 		return fcntl(fd, command);
 	va_start(args, command);
 	value = va_arg(args, int);

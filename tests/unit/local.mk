@@ -24,6 +24,7 @@ fault_tests = \
 	tests/unit/device/test-region \
 	tests/unit/base/test-list \
 	tests/unit/base/test-buf \
+	tests/unit/base/test-sigbus \
 	tests/unit/base/test-eventfd \
 	tests/unit/transport/test-sock \
 	tests/unit/transport/test-chan \
@@ -45,6 +46,7 @@ tests_unit_device_test_pci_LDADD = $(fault_libs)
 tests_unit_device_test_region_LDADD = $(fault_libs)
 tests_unit_base_test_list_LDADD = $(fault_libs)
 tests_unit_base_test_buf_LDADD = $(fault_libs)
+tests_unit_base_test_sigbus_LDADD = $(fault_libs)
 tests_unit_base_test_eventfd_LDADD = $(fault_libs)
 tests_unit_transport_test_sock_LDADD = $(fault_libs)
 tests_unit_transport_test_chan_LDADD = $(fault_libs)

@@ -255,10 +255,7 @@ START_TEST(maps_that_are_refused)
 		{RW, INT64_MAX, BASE, PAGE, file(PAGE), -EINVAL},
 		{RW, 0, BASE, UINT64_MAX - BASE + 1 - PAGE, file(PAGE), -EINVAL},
 		{RW, 0, BASE, PAGE, open("/proc/self/exe", O_RDONLY), -EACCES},
-		{R | IO, 0, BASE, PAGE, open("/dev/null", O_WRONLY), -EACCES},
 		{R, 0, BASE, PAGE, 12345, -EBADF},
-		{R | IO, 0, BASE, PAGE, open("/dev/zero", O_RDONLY), -EINVAL},
-		{R, 0, BASE, PAGE, open("/dev/null", O_RDONLY), -EINVAL},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -275,6 +272,67 @@ START_TEST(maps_that_are_refused)
 	ck_assert_int_eq(map(R, 0, BASE, PAGE, pipes[0]), -EINVAL);
 	ck_assert_int_eq(map(W | IO, 0, BASE, PAGE, pipes[1]), -EINVAL);
 	ck_assert_uint_eq(dma.maps.count, 0);
+}
+END_TEST
+
+static int sealed(uint64_t size)
+{
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return fd;
+}
+
+START_TEST(files_that_the_policy_takes)
+{
+	const struct {
+		uint32_t flags;
+		const char *path; /* NULL: a file of ours */
+		int open, regular, sealed, any;
+	} cases[] = {
+		{RW, NULL, -1, 0, 0, 0},
+		{RW | IO, NULL, -1, 0, 0, 0},
+		{RW, NULL, 0, 0, -EINVAL, 0},
+		{R | IO, NULL, 0, 0, -EINVAL, 0},
+		{RW, "/dev/zero", O_RDWR, -EINVAL, -EINVAL, 0},
+		{R | IO, "/dev/zero", O_RDONLY, -EINVAL, -EINVAL, -EINVAL},
+		{R, "/dev/null", O_RDONLY, -EINVAL, -EINVAL, -EINVAL},
+		{R | IO, "/dev/null", O_WRONLY, -EINVAL, -EINVAL, -EACCES},
+		/* Made up as they are read: the size says nothing. */
+		{RW | IO, "/proc/self/mem", O_RDWR, 0, -EINVAL, 0},
+		{RW, "/proc/self/mem", O_RDWR, -EINVAL, -EINVAL, -EINVAL},
+		{R, "/proc/self", O_RDONLY | O_DIRECTORY, -EINVAL, -EINVAL, -EINVAL},
+	};
+
+	for (unsigned i = 0; i < 3 * sizeof(cases) / sizeof(cases[0]); i++) {
+		const int results[] = {cases[i / 3].regular, cases[i / 3].sealed, cases[i / 3].any};
+		int fd = cases[i / 3].path   ? open(cases[i / 3].path, cases[i / 3].open)
+			 : cases[i / 3].open ? sealed(PAGE)
+					     : file(PAGE);
+		int rc;
+
+		policy.peer_file = i % 3;
+		rc = map(cases[i / 3].flags, 0, BASE, PAGE, fd);
+		ck_assert_msg(rc == results[i % 3], "case %u, policy %u: %d", i / 3, i % 3, rc);
+		if (!rc)
+			ck_assert_int_eq(unmap(BASE, PAGE), 0);
+	}
+}
+END_TEST
+
+START_TEST(memory_of_a_process_through_its_file)
+{
+	static uint8_t there[2 * PAGE];
+	uint64_t at = (uintptr_t)there;
+	char data[16] = "from the device";
+
+	ck_assert_int_eq(map(RW | IO, at, BASE, sizeof(there), open("/proc/self/mem", O_RDWR)), 0);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE + PAGE - 8, data, sizeof(data)), 0);
+	ck_assert_mem_eq(there + PAGE - 8, data, sizeof(data));
+	there[0] = 5;
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 1), 0);
+	ck_assert_int_eq(data[0], 5);
 }
 END_TEST
 
@@ -517,6 +575,82 @@ START_TEST(a_file_that_was_cut)
 	ck_assert_int_eq(ftruncate(fd, PAGE), 0);
 	ck_assert_int_eq(vfui_dma_read(&dma, BASE + PAGE - 8, data, 16), -EIO);
 	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 16), 0);
+	close(fd);
+}
+END_TEST
+
+static unsigned nlost;
+
+static void lost(void *ctx, const struct vfu_dma_range *range)
+{
+	(void)ctx;
+	ck_assert_uint_eq(range->iova, BASE);
+	ck_assert_uint_eq(range->size, 2 * PAGE);
+	nlost++;
+}
+
+/* Cuts a range of two pages; what is told of it is told once. */
+START_TEST(a_mapping_that_was_cut)
+{
+	const struct vfui_dma_hooks hooks = {.lost = lost};
+	struct result result = {0};
+	char data[2 * PAGE] = "x";
+
+	end();
+	start(&hooks, &limits);
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	for (unsigned how = 0; how < 3; how++) {
+		int fd = file(2 * PAGE);
+
+		nlost = 0;
+		ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, dup(fd)), 0);
+		ck_assert_int_eq(map(RW, 0, BASE + 2 * PAGE, PAGE, file(PAGE)), 0);
+		ck_assert_int_eq(ftruncate(fd, PAGE), 0);
+		ck_assert_int_eq(vfui_dma_write(&dma, BASE + PAGE - 1, data, 1), 0);
+		if (how == 0)
+			ck_assert_int_eq(vfui_dma_write(&dma, BASE + PAGE, data, 1), -EFAULT);
+		else if (how == 1)
+			ck_assert_int_eq(vfui_dma_read(&dma, BASE + 2 * PAGE - 1, data, 9),
+					 -EFAULT);
+		else
+			ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, data, 2 * PAGE, done,
+							     &result),
+					 -EFAULT);
+		/* From now on all of it, and none of what is beside it. */
+		ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 1), -EFAULT);
+		ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, data, 1, done, &result), -EFAULT);
+		ck_assert_int_eq(vfui_dma_write(&dma, BASE + 2 * PAGE, data, 1), 0);
+		ck_assert_uint_eq(result.n, 0);
+		ck_assert_uint_eq(nlost, 1);
+		ck_assert_int_eq(unmap(BASE, 3 * PAGE), 0);
+		/* The same addresses mapped anew are as good as any. */
+		ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, file(2 * PAGE)), 0);
+		ck_assert_int_eq(vfui_dma_write(&dma, BASE + PAGE, data, 1), 0);
+		ck_assert_int_eq(unmap(BASE, 2 * PAGE), 0);
+		close(fd);
+	}
+}
+END_TEST
+
+START_TEST(a_pin_whose_file_was_cut)
+{
+	const struct vfui_dma_hooks hooks = {.lost = lost};
+	struct vfu_dma_pin pin, other;
+	int fd = file(2 * PAGE);
+
+	end();
+	start(&hooks, &limits);
+	nlost = 0;
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	ck_assert_int_eq(map(RW, 0, BASE, 2 * PAGE, dup(fd)), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, PAGE, RW, &pin), 0);
+	ck_assert_int_eq(ftruncate(fd, 0), 0);
+	memset(pin.addr, 1, pin.len);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, PAGE, RW, &other), -EFAULT);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), -EFAULT);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), -EINVAL);
+	ck_assert_uint_eq(nlost, 1);
+	ck_assert_int_eq(unmap(BASE, 2 * PAGE), 0);
 	close(fd);
 }
 END_TEST
@@ -1293,6 +1427,10 @@ int main(void)
 	tcase_add_test(tcase, one_descriptor_per_file);
 	tcase_add_test(tcase, a_file_too_large_to_map_is_read);
 	tcase_add_test(tcase, a_file_that_was_cut);
+	tcase_add_test(tcase, a_mapping_that_was_cut);
+	tcase_add_test(tcase, a_pin_whose_file_was_cut);
+	tcase_add_test(tcase, files_that_the_policy_takes);
+	tcase_add_test(tcase, memory_of_a_process_through_its_file);
 	tcase_add_test(tcase, what_may_not_be_reached);
 	tcase_add_test(tcase, pins_hold_memory);
 	tcase_add_test(tcase, unpinned_before_the_wait_starts);
