@@ -505,7 +505,8 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
  * function: -EDEADLK, and nothing happened.
  */
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size);
-/* Queues a map without waiting; vfu_client_fence waits for all and returns the first error. */
+/* Queues a map without waiting; vfu_client_fence waits for all and returns the first error of a map of
+ * this connection that no fence has told yet. */
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 			      void *host, int fd, uint64_t fd_offset);
 int vfu_client_fence(struct vfu_client *cl);

@@ -117,6 +117,7 @@ static void leave(struct vfu_client *cl)
 	vfui_conn_free(conn);
 	vfui_os_lock(&cl->lock);
 	vfui_client_table_clear(cl);
+	cl->map_error = 0;
 	cl->conn = NULL;
 	cl->is_closing = cl->is_freeing = false;
 	vfui_os_cond_broadcast(&cl->cond);

@@ -964,6 +964,35 @@ static void unanswered(struct script *s)
 	script_get(s, VFU_WIRE_CMD_DMA_MAP);
 }
 
+static void gets_one_map(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_DMA_MAP);
+	script_end(s);
+}
+
+/* Maps that ended with one connection are no business of the next. */
+START_TEST(fence_is_of_its_connection)
+{
+	script_connect(&far, cl, gets_one_map);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 0, 4096, 3, data, -1, 0), 0);
+	finish();
+	script_connect(&far, cl, only_version);
+	ck_assert_int_eq(vfu_client_fence(cl), 0);
+	finish();
+	/* The same if the server ended it. */
+	script_connect(&far, cl, unanswered);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 0, 4096, 3, data, -1, 0), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap(cl, 0, 4096), 0);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 0, 4096, 3, data, -1, 0), 0);
+	ck_assert_int_lt(vfu_client_serve(cl, -1), 0);
+	script_join(&far);
+	script_connect(&far, cl, only_version);
+	ck_assert_int_eq(vfu_client_fence(cl), 0);
+	finish();
+}
+END_TEST
+
 /* Replies may overtake; and a connection that ends leaves nothing of a map. */
 START_TEST(map_unmapped_before_its_reply)
 {
@@ -1376,8 +1405,9 @@ int main(void)
 				   disconnect_in_callback, irqs_are_split, NULL});
 	add(suite, "dma",
 	    (const TTest *const[]){maps_and_unmaps, maps_without_waiting,
-				   map_unmapped_before_its_reply, map_unmapped_before_it_is_refused,
-				   serves_dma, serves_while_idle, NULL});
+				   fence_is_of_its_connection, map_unmapped_before_its_reply,
+				   map_unmapped_before_it_is_refused, serves_dma, serves_while_idle,
+				   NULL});
 	add(suite, "threads",
 	    (const TTest *const[]){disconnect_frees_waiters, errors_are_per_thread,
 				   child_may_only_free, signal_interrupts, NULL});
