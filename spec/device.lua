@@ -19,8 +19,8 @@ message "get_info" {
 		u32 "argsz" { min = sizeof_payload, doc = "size of the full reply payload" },
 		u32 "flags" { flags = "device_info", known_flags = true,
 			under = { known_flags = policy.unknown_flags.reject }, doc = "kind of device" },
-		u32 "num_regions" { doc = "regions, from index 0" },
-		u32 "num_irqs" { doc = "interrupt indices, from 0" },
+		u32 "num_regions" { max = 256, doc = "regions, from index 0" },
+		u32 "num_irqs" { max = 64, doc = "interrupt indices, from 0" },
 	},
 	errors = { EINVAL = "a rule above is broken" },
 }

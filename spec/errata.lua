@@ -110,7 +110,7 @@ erratum { 13,
 	title = "Two descriptors for one region",
 	text = "Nothing.",
 	peers = "Some clients keep the descriptor of the first reply, some that of the last.",
-	decision = "Our client keeps the newest and closes the others.",
+	decision = "Our client takes it with either reply, keeps the newest and closes the others.",
 }
 
 erratum { 14,
@@ -298,7 +298,8 @@ erratum { 38,
 	title = "Numbers of regions and interrupts",
 	text = "Nothing.",
 	peers = "QEMU wants 8 regions, 3 interrupts and the PCI flag.",
-	decision = "9 and 5.",
+	decision = [[Our server has 9 and 5. More than 256 regions, 64 interrupts, or 2048 vectors of one, are no
+		device: our client ends the connection.]],
 }
 
 erratum { 39,

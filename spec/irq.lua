@@ -19,7 +19,7 @@ message "get_irq_info" {
 		u32 "flags" { flags = "irq_info", known_flags = true,
 			under = { known_flags = policy.unknown_flags.reject }, doc = "what can be done" },
 		u32 "index" { enum = "irq_index", equals = request.index, doc = "as in the request" },
-		u32 "count" { doc = "number of vectors" },
+		u32 "count" { max = 2048, doc = "number of vectors" },
 	},
 	errors = { EINVAL = "a rule above is broken, or there is no such interrupt" },
 }

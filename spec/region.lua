@@ -66,8 +66,8 @@ message "get_region_info" {
 	id = 5, from = "client", since = "0.0", class = "wait",
 	doc = [[Asks for size and properties of a region.  A reply too long for the client's argsz comes without
 	its capabilities; its own argsz says how much to ask for.]],
-	fds = { reply = { min = 1, when = all { field.flags.mmap, is_whole(field.argsz) }, extra = "close",
-		doc = "the file to map, if the region can be mapped" } },
+	fds = { reply = { extra = "close",
+		doc = "the file to map, if the region can be mapped; with which of two replies is left open" } },
 	request = {
 		longer = 4096,
 		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },

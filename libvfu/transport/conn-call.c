@@ -126,7 +126,7 @@ static void describe(struct vfui_conn *conn, const char *name, int code, struct 
 {
 	if (err == NULL)
 		return;
-	if (code == -ENOTCONN && vfui_conn_status(conn, err) != 0)
+	if ((code == -ENOTCONN || code == -EPROTO) && vfui_conn_status(conn, err) != 0)
 		err->code = code;
 	else
 		vfui_err_set(err, code, NULL, 0, "%s: %s", name, strerror(-code));

@@ -103,16 +103,29 @@ int vfui_conn_break(struct vfui_conn *conn, int code, const char *text)
 	return code;
 }
 
+static int violated(struct vfui_conn *conn, const struct vfu_err *cause)
+{
+	vfui_conn_count_violation(conn);
+	vfui_log(&conn->options.log, VFU_LOG_ERROR, "protocol violation: %s", cause->text);
+	vfui_conn_fail(conn, cause);
+	return -EPROTO;
+}
+
 int vfui_conn_violation(struct vfui_conn *conn, const char *fmt, ...)
 {
-	struct vfu_err cause;
-	char text[sizeof(cause.text)];
+	struct vfu_err cause = {.code = -EPROTO};
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(cause.text, sizeof(cause.text), fmt, args);
 	va_end(args);
-	vfui_conn_count_violation(conn);
-	vfui_log(&conn->options.log, VFU_LOG_ERROR, "protocol violation: %s", text);
-	return vfui_conn_break(conn, -EPROTO, text);
+	return violated(conn, &cause);
+}
+
+int vfui_conn_violation_at(struct vfui_conn *conn, const struct vfui_fault *fault)
+{
+	struct vfu_err cause;
+
+	vfui_err_fault(&cause, -EPROTO, fault);
+	return violated(conn, &cause);
 }

@@ -19,6 +19,8 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause);
 
 /* Fails the connection because the peer broke the protocol. Returns -EPROTO. Without the lock. */
 int vfui_conn_violation(struct vfui_conn *conn, const char *fmt, ...) VFUI_PRINTF(2, 3);
+/* The same for what a generated check found. */
+int vfui_conn_violation_at(struct vfui_conn *conn, const struct vfui_fault *fault);
 /* Fails it with a code and a sentence of our own. Returns code. Without the lock. */
 int vfui_conn_break(struct vfui_conn *conn, int code, const char *text);
 

@@ -196,10 +196,7 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 	if (status == 0) {
 		if (pend->info->check_reply(msg->payload, msg->len, msg->nfds, &conn->mine,
 					    &conn->options.policy, pend->request, &fault) < 0) {
-			r = vfui_conn_violation(conn, "reply to %s: %s%s%s", pend->info->name,
-						fault.field != NULL ? fault.field : "",
-						fault.field != NULL ? ": " : "",
-						fault.rule != NULL ? fault.rule : "bad layout");
+			r = vfui_conn_violation_at(conn, &fault);
 			status = -EPROTO;
 		} else if (!is_in_sink) {
 			fill_sink(pend, msg);

@@ -297,6 +297,52 @@ START_TEST(asks_the_device)
 }
 END_TEST
 
+/* Which of the server's numbers is one too large; 3: none is. */
+static unsigned too_large;
+
+static void sends_counts(struct script *s)
+{
+	uint32_t info[4] = {16, 3, 256 + (too_large == 0), 64 + (too_large == 1)};
+	uint32_t irq[4] = {16, 1, 2, 2048 + (too_large == 2)};
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_INFO);
+	script_reply(s, info, sizeof(info));
+	if (too_large >= 2) {
+		script_get(s, VFU_WIRE_CMD_GET_IRQ_INFO);
+		script_reply(s, irq, sizeof(irq));
+	}
+	script_end(s);
+}
+
+/* A server that says how much of everything there is does not say how much memory we use. */
+START_TEST(counts_are_bounded)
+{
+	static const char *const fields[] = {"get_info.num_regions", "get_info.num_irqs",
+					     "get_irq_info.count", ""};
+	struct vfu_device_info info;
+	struct vfu_irq_info irq;
+	struct vfu_err err;
+
+	for (too_large = 0; too_large < 4; too_large++) {
+		script_connect(&far, cl, sends_counts);
+		ck_assert_int_eq(vfu_client_device_info(cl, &info), too_large < 2 ? -EPROTO : 0);
+		if (too_large >= 2)
+			ck_assert_int_eq(vfu_client_irq_info(cl, 2, &irq),
+					 too_large == 2 ? -EPROTO : 0);
+		if (too_large < 3) {
+			vfu_client_err(cl, &err);
+			ck_assert_str_eq(err.field, fields[too_large]);
+			ck_assert_ptr_nonnull(strstr(err.text, "at most"));
+			ck_assert_int_eq(vfu_client_status(cl), -EPROTO);
+		}
+		finish();
+	}
+	ck_assert_uint_eq(info.num_regions, 256);
+	ck_assert_uint_eq(irq.count, 2048);
+}
+END_TEST
+
 static void short_info(struct script *s)
 {
 	uint32_t info[3] = {12, 3, 9};
@@ -359,6 +405,8 @@ static struct info answer;
 static size_t answer_len;
 static int answer_fds[3];
 static unsigned answer_nfds;
+/* With which of two answers it comes; with both, the first one is another. */
+static enum { BOTH, FIRST, LAST } fd_comes;
 
 static void sends_info(struct script *s)
 {
@@ -369,16 +417,16 @@ static void sends_info(struct script *s)
 	/* The short answer: all but the capabilities, with a descriptor that the next one replaces. */
 	if (answer_len > 32) {
 		struct info first = answer;
-		int fd = peer_fd();
+		int fd = fd_comes == FIRST ? dup(answer_fds[0]) : peer_fd();
 
 		first.flags &= ~8u;
 		first.cap_offset = 0;
-		script_reply_fds(s, &first, 32, &fd, 1);
+		script_reply_fds(s, &first, 32, &fd, fd_comes != LAST);
 		close(fd);
 		script_get(s, VFU_WIRE_CMD_GET_REGION_INFO);
 		ck_assert_uint_eq(script_u32(s, 0), answer.argsz);
 	}
-	script_reply_fds(s, &answer, answer_len, answer_fds, answer_nfds);
+	script_reply_fds(s, &answer, answer_len, answer_fds, fd_comes == FIRST ? 0 : answer_nfds);
 	script_end(s);
 }
 
@@ -400,6 +448,7 @@ static struct sparse *prepare_info(off_t file_size)
 	answer.argsz = (uint32_t)(answer_len = 32 + sizeof(cap));
 	answer_fds[0] = file_of(file_size);
 	answer_nfds = 1;
+	fd_comes = BOTH;
 	return &cap;
 }
 
@@ -434,6 +483,24 @@ START_TEST(region_info_with_areas)
 	vfu_region_info_fini(&info);
 	for (unsigned i = 0; i < 3; i++)
 		close(answer_fds[i]);
+}
+END_TEST
+
+/* Servers differ in which answer the descriptor goes with: either will do (E12, E13). */
+START_TEST(region_info_fd_comes_once)
+{
+	struct vfu_region_info info;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct sparse *cap = prepare_info(4096 + 65536);
+
+		memcpy(answer.caps, cap, sizeof(*cap));
+		fd_comes = i ? FIRST : LAST;
+		ck_assert_int_eq(ask_info(&info), 0);
+		ck_assert(peer_fd_is(info.fd, answer_fds[0]));
+		vfu_region_info_fini(&info);
+		close(answer_fds[0]);
+	}
 }
 END_TEST
 
@@ -1396,7 +1463,8 @@ int main(void)
 	add_loop(suite, "bad version", bad_version, 7);
 	add(suite, "asking",
 	    (const TTest *const[]){asks_the_device, short_reply_ends_it, peer_dies_in_a_call,
-				   region_info_with_areas, region_info_plain, features, NULL});
+				   region_info_with_areas, region_info_fd_comes_once,
+				   region_info_plain, counts_are_bounded, features, NULL});
 	add_loop(suite, "spoilt region info", region_info_spoilt, SPOILS);
 	add_loop(suite, "lying replies", read_reply_lies, 6);
 	add(suite, "regions",
