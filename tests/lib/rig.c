@@ -7,6 +7,7 @@
 #include "rig.h"
 
 #include <check.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -291,6 +292,7 @@ uint16_t rig_send_write(struct rig *rig, bool posted, uint32_t region, uint64_t 
 {
 	struct rig_access in = {.offset = offset, .region = region, .count = count};
 
+	value = htole64(value);
 	memcpy(in.data, &value, sizeof(value));
 	return (posted ? rig_post : rig_send)(rig, 10, &in, 16 + count);
 }
@@ -304,6 +306,11 @@ unsigned rig_write(struct rig *rig, uint32_t region, uint64_t offset, uint32_t c
 		   uint64_t value)
 {
 	return rig_reply(rig, rig_send_write(rig, false, region, offset, count, value), 10);
+}
+
+uint32_t rig_data(const struct rig *rig)
+{
+	return le32toh(raw_u32(rig->msg, 16));
 }
 
 unsigned rig_map(struct rig *rig, uint64_t address, uint64_t size, int fd)

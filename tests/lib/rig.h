@@ -87,6 +87,8 @@ uint16_t rig_send_write(struct rig *rig, bool posted, uint32_t region, uint64_t 
 unsigned rig_read(struct rig *rig, uint32_t region, uint64_t offset, uint32_t count);
 unsigned rig_write(struct rig *rig, uint32_t region, uint64_t offset, uint32_t count,
 		   uint64_t value);
+/* The first 4 bytes of what was read. Data of regions is little-endian here, as PCI has it. */
+uint32_t rig_data(const struct rig *rig);
 unsigned rig_map(struct rig *rig, uint64_t address, uint64_t size, int fd);
 unsigned rig_unmap(struct rig *rig, uint64_t address, uint64_t size);
 

@@ -152,7 +152,10 @@ static bool is_dropped(struct vfu_server *srv, int sock, unsigned ms)
 /* Silence, and a VERSION that never ends. */
 START_TEST(clients_that_do_not_greet)
 {
-	static const uint16_t begun[8] = {1, 1, 20};
+	static const struct {
+		uint16_t id, command;
+		uint32_t size, flags, error;
+	} begun = {.id = 1, .command = 1, .size = 20};
 	struct vfu_server *srv = vfu_server_new(dev);
 	struct vfu_err err;
 	int fds[2];
@@ -163,7 +166,7 @@ START_TEST(clients_that_do_not_greet)
 		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 		ck_assert_int_eq(vfu_server_attach(srv, fds[1]), 0);
 		if (i)
-			raw_send_bytes(fds[0], begun, sizeof(begun));
+			raw_send_bytes(fds[0], &begun, sizeof(begun));
 		ck_assert_int_eq(vfu_server_timeout(srv), 5000);
 		ck_assert(!is_dropped(srv, fds[0], 4999));
 		ck_assert_int_eq(vfu_server_timeout(srv), 1);

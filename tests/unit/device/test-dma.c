@@ -108,6 +108,8 @@ static void answer_with(unsigned i, int status, uint64_t count, size_t len)
 	s->is_open = false;
 	nopen--;
 	memcpy(payload, head, 16);
+	if (len == 12) /* a count of 32 bits */
+		memcpy(payload + 8, &(uint32_t){(uint32_t)count}, 4);
 	for (uint64_t at = 0; at < s->count && s->out.command == VFU_WIRE_CMD_DMA_READ && !status;
 	     at++) {
 		payload[16 + at] = pattern(s->address + at);

@@ -5,6 +5,7 @@
  * test-pci.c - configuration space as a client meets it: header, BAR sizing, capabilities, resets, interrupts.
  */
 #include <check.h>
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -430,7 +431,7 @@ static uint64_t read_pba(unsigned bar, uint64_t offset, uint32_t count)
 		.offset = offset, .data = &value, .count = count, .region = (uint8_t)bar};
 
 	ck_assert_int_eq(vfui_region_access(&regions, NULL, &access), 0);
-	return value;
+	return le64toh(value);
 }
 
 START_TEST(the_pba_shows_what_is_pending)

@@ -523,7 +523,11 @@ START_TEST(info_of_sparse_regions)
 		{80, VFUI_SHORT_REGION_INFO_CAPS_CLEAR, 80, 15, 32},
 		{4096, VFUI_SHORT_REGION_INFO_CAPS_OFFSET, 80, 15, 32},
 	};
-	static const uint64_t tail[] = {0x10001, 2, 0, PAGE, 3 * PAGE, PAGE};
+	static const struct {
+		uint16_t id, version;
+		uint32_t next, nareas, reserved;
+		uint64_t areas[4];
+	} tail = {1, 1, 0, 2, 0, {0, PAGE, 3 * PAGE, PAGE}};
 
 	def.fd = file(8 * PAGE);
 	ck_assert_int_eq(set(2, def), 0);
@@ -539,7 +543,7 @@ START_TEST(info_of_sparse_regions)
 		ck_assert_uint_eq(head.cap_offset, cases[i].cap_offset);
 		ck_assert_uint_eq(head.offset, PAGE);
 		if (reply.len > 32)
-			ck_assert_int_eq(memcmp((uint8_t *)reply.payload + 32, tail, sizeof(tail)),
+			ck_assert_int_eq(memcmp((uint8_t *)reply.payload + 32, &tail, sizeof(tail)),
 					 0);
 		vfui_os_free(reply.payload);
 	}

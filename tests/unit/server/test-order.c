@@ -352,9 +352,9 @@ START_TEST(multi_write_answered_later)
 		struct {
 			uint64_t offset;
 			uint32_t region, count;
-			uint64_t data;
+			uint8_t data[8];
 		} entry[4];
-	} in = {4, {{0, 0, 4, 1}, {0x100, 0, 4, 2}, {8, 0, 4, 3}, {0x100, 0, 4, 4}}};
+	} in = {4, {{0, 0, 4, {1}}, {0x100, 0, 4, {2}}, {8, 0, 4, {3}}, {0x100, 0, 4, {4}}}};
 	uint16_t multi, read;
 
 	use_defer();
@@ -537,8 +537,8 @@ static void send_script(const struct peer *peer)
 	static const struct {
 		uint64_t count, offset;
 		uint32_t region, size;
-		uint64_t data;
-	} multi = {1, 4, 7, 2, 6};
+		uint8_t data[8];
+	} multi = {1, 4, 7, 2, {6}};
 	const char *c;
 
 	for (c = peer->script; *c; c++) {
@@ -562,9 +562,16 @@ static void send_script(const struct peer *peer)
 	}
 }
 
+/* A reply to DMA_READ of 4 bytes: 20 of these. */
+struct dma_data {
+	uint64_t address, count;
+	char data[8];
+};
+
 static void *answer(void *arg)
 {
 	static const char names[] = "??mu?????rw??x?c";
+	static const struct dma_data data = {IOVA, 4, "DATA"};
 	struct peer *peer = arg;
 	struct raw_msg *msg = malloc(sizeof(*msg));
 	uint16_t pending[64];
@@ -580,14 +587,8 @@ static void *answer(void *arg)
 			peer->order[got++] = names[msg->command];
 			peer->errors += (msg->flags & 0x20) != 0;
 		}
-		while (npending) {
-			uint8_t reply[20] = {0};
-
-			((uint32_t *)reply)[0] = IOVA;
-			((uint32_t *)reply)[2] = 4;
-			memcpy(reply + 16, "DATA", 4);
-			raw_send(rig.sock, pending[--npending], 11, RAW_REPLY, reply, 20, NULL, 0);
-		}
+		while (npending)
+			raw_send(rig.sock, pending[--npending], 11, RAW_REPLY, &data, 20, NULL, 0);
 	}
 	free(msg);
 	return NULL;
@@ -713,7 +714,7 @@ static void *answer_last(void *arg)
 {
 	const uint32_t *begun_by = arg;
 	struct raw_msg *msg = malloc(sizeof(*msg));
-	uint32_t reply[5] = {IOVA, 0, 4};
+	static const struct dma_data reply = {.address = IOVA, .count = 4};
 	uint16_t dma;
 
 	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
@@ -723,7 +724,7 @@ static void *answer_last(void *arg)
 		ck_assert_int_eq(vfu_request_done(posted, 0), 0);
 	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
 	ck_assert_uint_eq(msg->command, 9);
-	raw_send(rig.sock, dma, 11, RAW_REPLY, reply, sizeof(reply), NULL, 0);
+	raw_send(rig.sock, dma, 11, RAW_REPLY, &reply, 20, NULL, 0);
 	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
 	ck_assert_uint_eq(msg->command, 9);
 	free(msg);

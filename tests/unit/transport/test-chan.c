@@ -14,6 +14,7 @@
 
 #include "transport/chan-in.h"
 #include "transport/chan-out.h"
+#include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
@@ -289,11 +290,16 @@ END_TEST
 
 START_TEST(too_many_descriptors)
 {
-	struct peer_msg *msg = malloc(sizeof(*msg));
-	size_t size = peer_build(msg, 1, VFU_WIRE_CMD_SET_IRQS, 0, NULL, 20);
+	struct peer_msg *msg;
+	size_t size;
 	struct vfui_in in;
-	int many[80], fd = peer_fd();
+	int many[80], fd;
 
+	if (lacks(LACKS_CTRUNC, __func__))
+		return;
+	msg = malloc(sizeof(*msg));
+	size = peer_build(msg, 1, VFU_WIRE_CMD_SET_IRQS, 0, NULL, 20);
+	fd = peer_fd();
 	for (unsigned i = 0; i < 80; i++)
 		many[i] = fd;
 	open_pair();

@@ -149,12 +149,14 @@ START_TEST(server_minor)
 	static const struct {
 		uint16_t said, min, zero;
 	} cases[] = {{0, 0, 0}, {1, 1, 0}, {2, 2, 0}, {3, 2, 0}, {65535, 2, 0}};
+	uint16_t answered;
 
 	for (unsigned i = 0; i < 10; i++) {
 		open_end(true, i % 2 == 0 ? VFUI_MINOR_MIN : VFUI_MINOR_ZERO);
 		answer_to(cases[i / 2].said, NULL);
 		ck_assert_uint_eq(minor, i % 2 == 0 ? cases[i / 2].min : cases[i / 2].zero);
-		ck_assert_uint_eq(msg.payload[2], minor);
+		memcpy(&answered, msg.payload + 2, sizeof(answered));
+		ck_assert_uint_eq(answered, minor);
 		close_end();
 	}
 }

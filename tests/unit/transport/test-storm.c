@@ -51,13 +51,15 @@ static void serve(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg)
 	struct end *end = ctx;
 	struct vfu_err err;
 	struct iovec iov[2];
-	uint64_t address;
+	struct vfu_wire_dma_read_request dma;
+	struct vfu_wire_region_read_request region;
 	uint32_t count;
 
 	ck_assert_int_eq(vfui_conn_check(conn, msg, &err), 0);
-	memcpy(&address, msg->payload, sizeof(address));
-	memcpy(&count, msg->payload + (end->is_server ? 12 : 8), sizeof(count));
-	peer_build(&answer, (uint16_t)address, 0, 0, NULL, count);
+	memcpy(&dma, msg->payload, sizeof(dma));
+	memcpy(&region, msg->payload, sizeof(region));
+	count = end->is_server ? region.count : (uint32_t)dma.count;
+	peer_build(&answer, (uint16_t)dma.address, 0, 0, NULL, count);
 	iov[0] = (struct iovec){(void *)(uintptr_t)msg->payload, 16};
 	iov[1] = (struct iovec){answer.payload, count};
 	ck_assert_int_eq(vfui_conn_reply(conn, &msg->hdr, 0, iov, 2, NULL, 0), 0);
@@ -71,12 +73,13 @@ static unsigned command_of(const struct end *end)
 	return end->is_server ? VFU_WIRE_CMD_DMA_READ : VFU_WIRE_CMD_REGION_READ;
 }
 
-/* The fixed part of both kinds of read: address, then region and count, or a wide count. */
+/* The fixed part of either kind of read. */
 static void fill(const struct end *end, uint8_t in[16], uint64_t address, uint32_t count)
 {
-	memset(in, 0, 16);
-	memcpy(in, &address, sizeof(address));
-	memcpy(in + (end->is_server ? 8 : 12), &count, sizeof(count));
+	const struct vfu_wire_dma_read_request dma = {.address = address, .count = count};
+	const struct vfu_wire_region_read_request region = {.offset = address, .count = count};
+
+	memcpy(in, end->is_server ? (const void *)&dma : &region, 16);
 }
 
 static void ask_done(void *user, int status, struct vfui_msg *reply)

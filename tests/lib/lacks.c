@@ -1,0 +1,128 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * lacks.c - tries what an emulator may not do.
+ */
+#include "lacks.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FDS 4
+
+static void must(bool good)
+{
+	if (!good) {
+		perror("lacks");
+		abort();
+	}
+}
+
+/* Sends fd `sent` times over a socket; what came of them and whether the rest was said to be cut off. */
+static unsigned pass(int fd, unsigned sent, int *got, bool *cut)
+{
+	union {
+		struct cmsghdr align;
+		char buf[CMSG_SPACE(sizeof(int) * FDS)];
+	} control = {.align = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control};
+	int pair[2], many[FDS] = {fd, fd, fd, fd};
+	unsigned n = 0;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+	msg.msg_controllen = CMSG_SPACE(sizeof(int) * sent);
+	control.align.cmsg_len = CMSG_LEN(sizeof(int) * sent);
+	memcpy(CMSG_DATA(&control.align), many, sizeof(int) * sent);
+	must(sendmsg(pair[0], &msg, 0) == 1);
+	msg.msg_controllen = CMSG_LEN(sizeof(int)); /* room for one */
+	must(recvmsg(pair[1], &msg, MSG_CMSG_CLOEXEC) == 1);
+	*cut = msg.msg_flags & MSG_CTRUNC;
+	if (CMSG_FIRSTHDR(&msg)) {
+		n = (unsigned)((control.align.cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(got, CMSG_DATA(&control.align), sizeof(int) * n);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	return n;
+}
+
+static bool does_ctrunc(void)
+{
+	int got[FDS];
+	bool cut;
+
+	pass(0, FDS, got, &cut);
+	return cut;
+}
+
+static bool does_wipe_on_fork(void)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *mark = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool done;
+	int status;
+	pid_t child;
+
+	must(mark != MAP_FAILED);
+	done = madvise(mark, page, MADV_WIPEONFORK) == 0;
+	*mark = 1;
+	child = fork();
+	must(child >= 0);
+	if (child == 0)
+		_exit(*mark);
+	must(waitpid(child, &status, 0) == child);
+	return done && status == 0;
+}
+
+/* In a process of its own: what is left behind, by qemu-user too, goes with it. */
+static bool is_true(bool (*does)(void))
+{
+	int status;
+	pid_t child = fork();
+
+	must(child >= 0);
+	if (child == 0)
+		_exit(does() ? 0 : 1);
+	must(waitpid(child, &status, 0) == child);
+	return status == 0;
+}
+
+bool lacks(enum lacks what, const char *test)
+{
+	static const struct {
+		bool (*does)(void);
+		const char *name;
+	} table[] = {
+		[LACKS_WIPEONFORK] = {does_wipe_on_fork, "MADV_WIPEONFORK"},
+		[LACKS_CTRUNC] = {does_ctrunc, "MSG_CTRUNC"},
+	};
+	size_t len = strlen(test);
+
+	if (is_true(table[what].does))
+		return false;
+	/* Check names the function of test x x_fn. */
+	len -= len > 3 && strcmp(test + len - 3, "_fn") == 0 ? 3 : 0;
+	fprintf(stderr, "SKIPPED: %.*s: the system here does not do %s\n", (int)len, test,
+		table[what].name);
+	return true;
+}
+
+int passed_eventfd(int flags)
+{
+	int fd = eventfd(0, flags), got[FDS];
+	bool cut;
+
+	must(fd >= 0 && pass(fd, 1, got, &cut) == 1);
+	close(fd);
+	return got[0];
+}
