@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +66,13 @@ static bool does_ctrunc(void)
 	return cut;
 }
 
+static bool does_aio(void)
+{
+	unsigned long context = 0;
+
+	return syscall(SYS_io_setup, 1L, &context) == 0;
+}
+
 static bool does_wipe_on_fork(void)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -105,6 +113,7 @@ bool lacks(enum lacks what, const char *test)
 	} table[] = {
 		[LACKS_WIPEONFORK] = {does_wipe_on_fork, "MADV_WIPEONFORK"},
 		[LACKS_CTRUNC] = {does_ctrunc, "MSG_CTRUNC"},
+		[LACKS_AIO] = {does_aio, "AIO"},
 	};
 	size_t len = strlen(test);
 

@@ -20,13 +20,15 @@
 enum lacks {
 	LACKS_WIPEONFORK, /* memory that a child finds zeroed */
 	LACKS_CTRUNC,     /* to be told that descriptors were cut off */
+	LACKS_AIO,        /* io_setup(2) */
 };
 
 bool lacks(enum lacks what, const char *test);
 
 /*
  * An eventfd to hand to a peer and to read. It has come over a socket itself: a big-endian emulator
- * turns counts round in eventfds that were made here, and not in those that came to the peer.
+ * turns counts round in eventfds that were made here, and not in those that came to the peer. (There
+ * this one counts to 255.)
  */
 int passed_eventfd(int flags);
 
