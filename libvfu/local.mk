@@ -53,6 +53,7 @@ libvfu_sources += \
 	libvfu/client/watch.h libvfu/client/watch.c \
 	libvfu/client/call.h libvfu/client/call.c \
 	libvfu/client/info.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/connect.h libvfu/client/connect.c \
 	libvfu/client/handle.c \
 	libvfu/server/state.h \
 	libvfu/server/handlers.h libvfu/server/handlers.c \

@@ -391,22 +391,26 @@ int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile);
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);
-/* Makes waits return -EINTR when a signal interrupts them; the call may be repeated only where it
- * says so (bindings resume waits themselves). */
+/* check is asked by everything that waits, when a signal interrupts it and a few times a second, on
+ * the thread that waits: non-zero makes it return -EINTR. The call may be repeated only where it says
+ * so (bindings resume waits themselves). */
 void vfu_client_set_interrupt(struct vfu_client *cl, int (*check)(void *user), void *user);
 /* Detail of the calling thread's last failed call on this client. */
 void vfu_client_err(struct vfu_client *cl, struct vfu_err *err);
 void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out);
 
-/* Connects ("unix:PATH" or a path), agrees on a version and capabilities. -EISCONN: connected. */
+/* Connects ("unix:PATH" or a path), agrees on a version and capabilities. -EISCONN: connected. Each
+ * step waits as long as a request does (VFU_OPT_TIMEOUT_MS). */
 int vfu_client_connect(struct vfu_client *cl, const char *address);
 /* The same over a connected socket; takes it. */
 int vfu_client_attach(struct vfu_client *cl, int fd);
 /*
- * Ends the connection; requests that wait end with -ENOTCONN. DMA ranges are forgotten: their memory
- * and what callbacks use may be freed once this returns (in a callback: once that has returned).
+ * Ends the connection, or another thread's attempt to connect; what waits ends with -ENOTCONN. DMA
+ * ranges are forgotten: their memory and what callbacks use may be freed once this returns 0 (in a
+ * callback: once that has returned). It waits until all calls of other threads have returned; -EINTR
+ * if the interrupt hook ends that wait: the connection then ends with the last of them.
  */
-void vfu_client_disconnect(struct vfu_client *cl);
+int vfu_client_disconnect(struct vfu_client *cl);
 /* 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the
  * connection. */
 int vfu_client_status(struct vfu_client *cl);

@@ -12,6 +12,9 @@
 #include "client/dma-table.h"
 #include "client/watch.h"
 
+/* How long a wait for the end of a connection sleeps before it looks for signals. */
+#define TICK_NS (250 * (int64_t)VFUI_MS)
+
 /* The caller's own entry, else a free or the oldest one. With the lock. */
 static struct vfui_client_err *err_entry(struct vfu_client *cl)
 {
@@ -145,12 +148,46 @@ static bool is_in_callback(struct vfu_client *cl)
 			      : vfui_conn_is_reader(cl->conn);
 }
 
-void vfui_client_await_end(struct vfu_client *cl)
+bool vfui_client_is_interrupted(struct vfu_client *cl)
 {
+	return cl->options.interrupt && cl->options.interrupt(cl->options.interrupt_user);
+}
+
+/* Something ends that does not wait for the calling thread. With the lock. */
+static bool has_to_wait(struct vfu_client *cl)
+{
+	if (cl->is_closing && !is_in_callback(cl))
+		return true;
+	return cl->is_connecting && cl->is_given_up &&
+	       !pthread_equal(cl->connector, pthread_self());
+}
+
+/* Sleeps for a while, if there is something to wait for: false if not, or not any more. */
+static bool nap(struct vfu_client *cl, int64_t left)
+{
+	bool has_to;
+
 	vfui_os_lock(&cl->lock);
-	while (cl->is_closing && !is_in_callback(cl))
-		vfui_os_cond_wait(&cl->cond, &cl->lock, -1);
+	if (has_to_wait(cl))
+		vfui_os_cond_wait(&cl->cond, &cl->lock,
+				  left < 0 || left > TICK_NS ? TICK_NS : left);
+	has_to = has_to_wait(cl);
 	vfui_os_unlock(&cl->lock);
+	return has_to;
+}
+
+int vfui_client_await_end(struct vfu_client *cl, int timeout_ms, int (*why_stop)(void *cl))
+{
+	const struct vfui_clock *clock = &cl->options.clock;
+	uint64_t deadline = vfui_clock_deadline(clock, timeout_ms ? timeout_ms : -1);
+	int ret = 0;
+
+	while (!ret && nap(cl, vfui_clock_left(clock, deadline))) {
+		ret = why_stop ? why_stop(cl) : 0;
+		if (!ret && !vfui_clock_left(clock, deadline))
+			ret = -ETIMEDOUT;
+	}
+	return ret;
 }
 
 void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn)
@@ -163,5 +200,4 @@ void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn)
 	vfui_os_unlock(&cl->lock);
 	vfui_conn_fail(conn, &cause);
 	leave(cl);
-	vfui_client_await_end(cl);
 }

@@ -28,8 +28,12 @@ struct vfui_conn *vfui_client_hold(struct vfu_client *cl);
 void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn);
 /*
  * Waits until a connection that is being closed is gone, so that what callbacks use, and DMA
- * memory, may be freed. Not in a callback, which can not wait for its own end.
+ * memory, may be freed, and until one that is being made has been given up. Not in a callback, which
+ * can not wait for its own end. 0; -ETIMEDOUT (timeout_ms 0: never), or what why_stop said (asked
+ * now and then; NULL: never).
  */
-void vfui_client_await_end(struct vfu_client *cl);
+int vfui_client_await_end(struct vfu_client *cl, int timeout_ms, int (*why_stop)(void *cl));
+/* The interrupt hook says that waits are to end. */
+bool vfui_client_is_interrupted(struct vfu_client *cl);
 
 #endif

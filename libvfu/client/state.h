@@ -40,11 +40,14 @@ struct vfu_client {
 	struct vfu_stats stats;
 
 	pthread_mutex_t lock;
-	pthread_cond_t cond; /* is_closing became false, or in_use another */
+	pthread_cond_t cond; /* is_closing or is_connecting became false, or in_use another */
 	/* Under the lock. A connection lives until it is closed and the last call has returned. */
 	struct vfui_conn *conn;
 	unsigned users;
-	bool is_connecting;
+	bool is_connecting; /* the thread connector */
+	bool is_given_up;   /* and it is to stop */
+	pthread_t connector;
+	struct vfui_conn *greeting; /* what it waits on for VERSION */
 	bool is_closing;
 	bool is_freeing; /* by the thread closer */
 	pthread_t closer;

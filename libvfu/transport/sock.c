@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "transport/sock.h"
@@ -19,6 +20,10 @@ struct place {
 	socklen_t len;
 	int dir;
 };
+
+/* How long one attempt to connect waits before it is asked whether to go on. */
+#define TICK_MS 100
+#define TICK_NS (TICK_MS * (int64_t)VFUI_MS)
 
 /* Room for what a socket's name ends in until it has its own: ".PID.FD". */
 #define SUFFIX 20
@@ -91,39 +96,60 @@ static int set_timeout(int fd, int name, unsigned timeout_ms)
 	return vfui_os_setsockopt(fd, SOL_SOCKET, name, &tv, sizeof(tv));
 }
 
-/* How long connect() waits while the server's queue is full. */
-static void set_send_timeout(int fd, unsigned timeout_ms)
-{
-	set_timeout(fd, SO_SNDTIMEO, timeout_ms);
-}
-
-static int connect_place(const struct place *place, unsigned timeout_ms)
+/* A socket connected to place, or why not: -EAGAIN if the queue of the server is full. */
+static int try_connect(const struct place *place, unsigned timeout_ms)
 {
 	int fd = vfui_os_socket(AF_UNIX, SOCK_STREAM);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	set_send_timeout(fd, timeout_ms);
-	do {
-		r = vfui_os_connect(fd, (const struct sockaddr *)&place->addr, place->len);
-	} while (r == -EINTR);
+	/* connect() waits for room in the queue as long as it would to send. */
+	set_timeout(fd, SO_SNDTIMEO, timeout_ms);
+	r = vfui_os_connect(fd, (const struct sockaddr *)&place->addr, place->len);
 	if (r < 0) {
 		vfui_os_close(fd);
-		return r == -EAGAIN ? -ETIMEDOUT : r;
+		return r;
 	}
-	set_send_timeout(fd, 0);
+	set_timeout(fd, SO_SNDTIMEO, 0);
 	return fd;
 }
 
-int vfui_sock_connect(const char *address, unsigned timeout_ms, struct vfu_err *err)
+/* No poll tells of room in a server's queue: it is tried, and tried again. */
+static int connect_place(const struct place *place, unsigned timeout_ms, int (*why_stop)(void *ctx),
+			 void *ctx)
+{
+	const struct vfui_clock clock = {NULL, NULL};
+	uint64_t deadline = vfui_clock_deadline(&clock, timeout_ms > 0 ? (int64_t)timeout_ms : -1);
+	int r;
+
+	for (;;) {
+		int64_t left = vfui_clock_left(&clock, deadline);
+		int stop;
+
+		/* Not 0, which is for ever. */
+		r = try_connect(place, left < 0 || left > TICK_NS
+					       ? (unsigned)TICK_MS
+					       : (unsigned)(left / (int64_t)VFUI_MS) + 1);
+		if (r != -EAGAIN && r != -EINTR)
+			return r;
+		stop = why_stop != NULL ? why_stop(ctx) : 0;
+		if (stop < 0)
+			return stop;
+		if (vfui_clock_left(&clock, deadline) == 0)
+			return -ETIMEDOUT;
+	}
+}
+
+int vfui_sock_connect(const char *address, unsigned timeout_ms, int (*why_stop)(void *ctx),
+		      void *ctx, struct vfu_err *err)
 {
 	struct place place;
 	int fd = place_init(&place, address, err);
 
 	if (fd < 0)
 		return fd;
-	fd = connect_place(&place, timeout_ms);
+	fd = connect_place(&place, timeout_ms, why_stop, ctx);
 	place_fini(&place);
 	if (fd < 0)
 		vfui_err_set(err, fd, NULL, 0, "cannot connect to %s: %s", path_of(address),
@@ -143,7 +169,7 @@ static int link_place(const char *made, const struct place *place)
 		return r;
 	if (vfui_os_lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return -EADDRINUSE;
-	probe = connect_place(place, 1);
+	probe = try_connect(place, 1);
 	if (probe != -ECONNREFUSED) {
 		vfui_os_close(probe);
 		return -EADDRINUSE;

@@ -23,8 +23,13 @@ struct vfui_sock_file {
 
 /* An address is "unix:PATH" or a path, of any length whose last part is at most 80 bytes. */
 
-/* Connected socket or -errno. timeout_ms (0: none) is for a server whose queue is full. */
-int vfui_sock_connect(const char *address, unsigned timeout_ms, struct vfu_err *err);
+/*
+ * Connected socket or -errno. If the server's queue is full it waits for timeout_ms (0: for ever,
+ * else -ETIMEDOUT), or until why_stop (NULL: never), asked a few times a second and after signals,
+ * says why not (a negative errno).
+ */
+int vfui_sock_connect(const char *address, unsigned timeout_ms, int (*why_stop)(void *ctx),
+		      void *ctx, struct vfu_err *err);
 /*
  * Listening socket or -errno. A socket file that nobody listens on is replaced (-EADDRINUSE if
  * somebody does). *file is filled for vfui_sock_remove.

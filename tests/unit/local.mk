@@ -33,6 +33,7 @@ fault_tests = \
 	tests/unit/transport/test-json \
 	tests/unit/transport/test-negotiate \
 	tests/unit/client/test-client \
+	tests/unit/client/test-connect \
 	tests/unit/client/test-memory \
 	tests/unit/server/test-parts \
 	tests/unit/device/test-device \
@@ -62,6 +63,8 @@ tests_unit_device_test_device_LDADD = $(fault_libs)
 tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_rig)
 tests_unit_server_test_parts_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_connect_SOURCES = tests/unit/client/test-connect.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_connect_LDADD = $(fault_libs)
 tests_unit_client_test_client_LDADD = $(fault_libs)
 tests_unit_client_test_memory_SOURCES = tests/unit/client/test-memory.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_memory_LDADD = $(fault_libs)

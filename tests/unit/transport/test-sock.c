@@ -36,7 +36,7 @@ static void drop_dir(void)
 
 static void check_connection(int listener, const char *address)
 {
-	int a = vfui_sock_connect(address, 1000, &err), b;
+	int a = vfui_sock_connect(address, 1000, NULL, NULL, &err), b;
 	char c = 0;
 
 	ck_assert_msg(a >= 0, "%s", err.text);
@@ -138,7 +138,7 @@ START_TEST(long_paths)
 	memset(path + strlen(path), 'n', 120);
 	path[at + 150 + 120] = '\0';
 	ck_assert_int_eq(vfui_sock_listen(path, &file, &err), -ENAMETOOLONG);
-	ck_assert_int_eq(vfui_sock_connect(path, 10, &err), -ENAMETOOLONG);
+	ck_assert_int_eq(vfui_sock_connect(path, 10, NULL, NULL, &err), -ENAMETOOLONG);
 	path[at + 150] = '\0';
 	rmdir(path);
 	drop_dir();
@@ -150,8 +150,8 @@ START_TEST(bad_addresses)
 	struct vfui_sock_file file;
 	int fd = peer_fd();
 
-	ck_assert_int_eq(vfui_sock_connect("unix:", 10, &err), -EINVAL);
-	ck_assert_int_eq(vfui_sock_connect("/nonexistent/s", 10, &err), -ENOENT);
+	ck_assert_int_eq(vfui_sock_connect("unix:", 10, NULL, NULL, &err), -EINVAL);
+	ck_assert_int_eq(vfui_sock_connect("/nonexistent/s", 10, NULL, NULL, &err), -ENOENT);
 	ck_assert_int_eq(vfui_sock_listen("/nonexistent/s", &file, &err), -ENOENT);
 	vfui_sock_remove(&file);
 	ck_assert_int_eq(vfui_sock_kind(fd), -ENOTSOCK);
@@ -163,20 +163,28 @@ START_TEST(bad_addresses)
 }
 END_TEST
 
+static int third_time(void *asked)
+{
+	return ++*(unsigned *)asked == 3 ? -ECANCELED : 0;
+}
+
 /* A server that accepts nobody: its queue fills, and connecting must not hang. */
 START_TEST(full_queue_times_out)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fds[8], r = 0;
-	unsigned n = 0;
+	unsigned n = 0, asked = 0;
 
 	make_dir();
 	strcpy(addr.sun_path, path);
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(listen(listener, 0), 0);
-	while (n < 8 && (r = vfui_sock_connect(path, 20, &err)) >= 0)
+	while (n < 8 && (r = vfui_sock_connect(path, 20, NULL, NULL, &err)) >= 0)
 		fds[n++] = r;
 	ck_assert_int_eq(r, -ETIMEDOUT);
+	/* Asked whether to go on, at once when a signal comes and in any case. */
+	ck_assert_int_eq(vfui_sock_connect(path, 0, third_time, &asked, &err), -ECANCELED);
+	ck_assert_uint_eq(asked, 3);
 	while (n > 0)
 		close(fds[--n]);
 	close(listener);

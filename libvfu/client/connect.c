@@ -1,0 +1,194 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * connect.c - the beginning and the end of a client's connection.
+ *
+ *	vfu_client_connect                       what it may wait for
+ *	    reserve      is_connecting           an old connection that failed, to be gone
+ *	    sock         a connected socket      the server, whose queue is full
+ *	    negotiate    greeting: a connection  the server's VERSION
+ *	                 that nobody else knows
+ *	    publish      conn: calls may use it
+ *
+ * Each of these waits has the deadline of a request, and asks why_stop: the interrupt hook, and
+ * whether vfu_client_disconnect was called on another thread meanwhile (is_given_up). That one
+ * returns when the thread that connects has noticed, as it does when the last call has left a
+ * connection. Nobody waits for himself: not in a callback of the connection that ends, nor on the
+ * thread that connects.
+ */
+#include <errno.h>
+
+#include "base/os.h"
+#include "client/call.h"
+#include "client/connect.h"
+#include "client/dma-serve.h"
+#include "client/watch.h"
+#include "transport/sock.h"
+
+/* ---- connecting ---- */
+
+/* Why a thread that connects is to stop: 0 or a negative errno. */
+static int why_stop(void *ctx)
+{
+	struct vfu_client *cl = ctx;
+	bool is_given_up;
+
+	vfui_os_lock(&cl->lock);
+	is_given_up = cl->is_given_up;
+	vfui_os_unlock(&cl->lock);
+	return is_given_up ? -ENOTCONN : vfui_client_is_interrupted(cl) ? -EINTR : 0;
+}
+
+/* Makes this thread the one that connects. */
+static int reserve(struct vfu_client *cl)
+{
+	bool is_taken;
+
+	if (!*cl->fork_mark)
+		return -EOWNERDEAD;
+	vfui_os_lock(&cl->lock);
+	is_taken = cl->is_connecting ||
+		   (cl->conn && !cl->is_closing && !vfui_conn_status(cl->conn, NULL));
+	if (!is_taken) {
+		cl->is_connecting = true;
+		cl->is_given_up = false;
+		cl->connector = pthread_self();
+	}
+	vfui_os_unlock(&cl->lock);
+	return is_taken ? vfui_client_fail(cl, -EISCONN, "connected already") : 0;
+}
+
+/* A connection that has failed by itself is still there, for vfu_client_status. */
+static int make_way(struct vfu_client *cl, struct vfu_err *err)
+{
+	struct vfui_conn *old = vfui_client_hold(cl);
+	int ret;
+
+	if (old)
+		vfui_client_close(cl, old);
+	ret = vfui_client_await_end(cl, (int)cl->options.values[VFU_OPT_TIMEOUT_MS], why_stop);
+	if (ret)
+		return vfui_err_set(err, ret, NULL, 0, "calls on the last connection go on");
+	vfui_os_lock(&cl->lock);
+	ret = cl->conn ? -EISCONN : 0;
+	vfui_os_unlock(&cl->lock);
+	return ret ? vfui_err_set(err, ret, NULL, 0, "in a callback of the last connection") : 0;
+}
+
+/* Ends the reservation, with a connection or without one. */
+static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struct vfu_err *err)
+{
+	vfui_os_lock(&cl->lock);
+	cl->is_connecting = false;
+	cl->greeting = NULL;
+	if (!ret && cl->is_given_up)
+		ret = vfui_err_set(err, -ENOTCONN, NULL, 0, "disconnected");
+	if (!ret) {
+		cl->conn = conn;
+		cl->users = 1;
+	}
+	vfui_os_cond_broadcast(&cl->cond);
+	vfui_os_unlock(&cl->lock);
+	if (ret) {
+		vfui_conn_free(conn);
+		return vfui_client_keep(cl, ret, err);
+	}
+	vfui_client_sync_epoll(cl, conn);
+	return vfui_client_end(cl, 0, NULL);
+}
+
+static void fail_greeting(struct vfui_conn *conn)
+{
+	struct vfu_err cause;
+
+	vfui_err_set(&cause, -ENOTCONN, NULL, 0, "disconnected");
+	vfui_conn_fail(conn, &cause);
+}
+
+static int negotiate(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
+{
+	struct vfui_caps offer;
+
+	vfui_os_lock(&cl->lock);
+	cl->greeting = conn;
+	if (cl->is_given_up)
+		fail_greeting(conn);
+	vfui_os_unlock(&cl->lock);
+	vfui_negotiate_offer(cl->options.values, &offer);
+	return vfui_negotiate_client(conn, &offer, &cl->caps, &cl->minor, err);
+}
+
+/* fd: a connected socket, or the negative errno that says why not. */
+static int attach(struct vfu_client *cl, int fd, struct vfu_err *err)
+{
+	static const struct vfui_conn_ops ops = {.command = vfui_client_command};
+	struct vfui_conn *conn = NULL;
+	int ret = fd < 0 ? (err->code ? fd : -EBADF) : 0;
+
+	if (!ret) {
+		atomic_store(&cl->is_mapped, false);
+		conn = vfui_conn_new(fd, false, &cl->options, &ops, cl);
+		ret = conn ? negotiate(cl, conn, err)
+			   : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");
+	}
+	return publish(cl, conn, ret, err);
+}
+
+int vfu_client_connect(struct vfu_client *cl, const char *address)
+{
+	struct vfu_err err = {0};
+	int ret = reserve(cl);
+
+	if (ret)
+		return ret;
+	ret = make_way(cl, &err);
+	if (!ret)
+		ret = vfui_sock_connect(address, (unsigned)cl->options.values[VFU_OPT_TIMEOUT_MS],
+					why_stop, cl, &err);
+	return attach(cl, ret, &err);
+}
+
+int vfu_client_attach(struct vfu_client *cl, int fd)
+{
+	struct vfu_err err = {0};
+	int ret = reserve(cl);
+
+	if (ret) {
+		vfui_os_close(fd);
+		return ret;
+	}
+	ret = make_way(cl, &err);
+	if (ret)
+		vfui_os_close(fd);
+	return attach(cl, ret ? ret : fd, &err);
+}
+
+/* ---- disconnecting ---- */
+
+static int is_interrupted(void *cl)
+{
+	return vfui_client_is_interrupted(cl) ? -EINTR : 0;
+}
+
+int vfui_client_disconnect(struct vfu_client *cl, bool may_stop)
+{
+	struct vfui_conn *conn;
+
+	vfui_os_lock(&cl->lock);
+	if (cl->is_connecting)
+		cl->is_given_up = true;
+	if (cl->greeting)
+		fail_greeting(cl->greeting);
+	vfui_os_cond_broadcast(&cl->cond);
+	vfui_os_unlock(&cl->lock);
+	conn = vfui_client_hold(cl);
+	if (conn)
+		vfui_client_close(cl, conn);
+	return vfui_client_await_end(cl, 0, may_stop ? is_interrupted : NULL);
+}
+
+int vfu_client_disconnect(struct vfu_client *cl)
+{
+	return *cl->fork_mark ? vfui_client_disconnect(cl, true) : 0;
+}
