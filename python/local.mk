@@ -12,6 +12,7 @@ vfu_package = \
 	python/vfu/dma.py \
 	python/vfu/errors.py \
 	python/vfu/irqs.py \
+	python/vfu/memory.py \
 	python/vfu/pci.py \
 	python/vfu/protocol.py \
 	python/vfu/py.typed \

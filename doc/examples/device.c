@@ -83,6 +83,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: device SOCKET\n");
 		return 2;
 	}
+	/* A client may cut the file behind the memory it gave us. */
+	vfu_sigbus_guard();
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	if (vfu_server_listen(server, argv[1]) == 0)

@@ -12,6 +12,7 @@ from .device import Device, Gate
 from .dma import DmaRange
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import Irqs
+from .memory import Mapping
 from .regions import Bar, Rom
 from .server import Server, serve
 
@@ -28,6 +29,7 @@ __all__ = [
     "Error",
     "Gate",
     "Irqs",
+    "Mapping",
     "NotFound",
     "Refused",
     "Rom",

@@ -12,6 +12,7 @@ import libvfu as c
 
 from . import pci
 from .errors import Disconnected, log_level
+from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
 
 REGION_NAMES = ("bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "config", "vga")
@@ -89,13 +90,13 @@ class Region:
         self.write(offset, value.to_bytes(8, "little"), post)
 
     def map(self, area=0):
-        """Maps the region, or one of its areas. Returns an mmap, which outlives the connection."""
+        """Maps the region, or one of its areas. Returns an mmap (a Mapping), which outlives the connection."""
         if not self.mappable:
             raise ValueError(f"{self.name} cannot be mapped")
         fd, base = self._file
         offset, size = self.areas[area] if self.areas else (0, self.size)
         protection = (mmap.PROT_READ if self.readable else 0) | (mmap.PROT_WRITE if self.writable else 0)
-        return mmap.mmap(fd, size, prot=protection, offset=base + offset)
+        return Mapping(fd, size, prot=protection, offset=base + offset)
 
 
 class Config(Region):
@@ -266,7 +267,7 @@ class Irqs:
             irq._close_all()
 
 
-class Buffer(mmap.mmap):
+class Buffer(Mapping):
     """Memory for DMA: an mmap that knows its address for the device (iova) and whether the device maps it."""
 
     iova = None
@@ -293,8 +294,7 @@ class ClientDma:
         fd = -1
         try:
             if shared:
-                fd = os.memfd_create("vfu-dma", os.MFD_CLOEXEC)
-                os.ftruncate(fd, size)
+                fd = memfd("vfu-dma", size)
             buffer = Buffer(fd, size)
             self.map(buffer, self._free(size) if iova is None else iova, fd=fd, read=read, write=write)
         finally:
@@ -355,6 +355,7 @@ class Client:
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
         self._h = self._thread = None
+        c.vfu_sigbus_guard()
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
         settings = {"timeout_ms": round(timeout * 1000), **(options or {})}

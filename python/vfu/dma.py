@@ -30,7 +30,10 @@ def dma_range(iova, size, flags, mapped):
 
 def _explain(error, what, iova, handle):
     """Says of a failed copy where it was, and why if that is known."""
-    why = {errno.EFAULT: "not all of it is mapped", errno.EACCES: "the client does not allow it"}.get(error.errno)
+    why = {
+        errno.EFAULT: "not all of it is mapped, or its file was cut",
+        errno.EACCES: "the client does not allow it",
+    }.get(error.errno)
     if error.errno == errno.EIO and not c.vfu_device_config_read(handle, 4, 1)[0] & COMMAND_BUS_MASTER:
         why = "the client has bus mastering off"
     error.strerror = f"DMA {what} at {iova:#x}: {why or error.strerror}"

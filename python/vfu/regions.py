@@ -8,6 +8,8 @@ import re
 
 import libvfu as c
 
+from .memory import memfd
+
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -172,8 +174,7 @@ class Region:
         flags, fd = self.flags, -1
         if self.mmap:
             flags |= c.VFU_REGION_MMAP
-            fd = os.memfd_create(f"vfu-region{self.index}", os.MFD_CLOEXEC)
-            os.ftruncate(fd, self.size)
+            fd = memfd(f"vfu-region{self.index}", self.size)
         c.device_set_region(handle, self.index, self.size, flags, self.bar_flags, fd, self.areas)
 
 

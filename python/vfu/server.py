@@ -65,6 +65,7 @@ class Server:
         self._runner = None  # the thread that runs it
         self._idle = threading.Event()
         self._idle.set()
+        c.vfu_sigbus_guard()
         self._h = c.vfu_server_new(device._handle)
         try:
             configure(

@@ -266,7 +266,7 @@ int main(int argc, char **argv)
 			argv[0]);
 		return 2;
 	}
-	if (!bench_init(&bench, bar0))
+	if (!vfu_sigbus_guard() && !bench_init(&bench, bar0))
 		server = vfu_server_new(bench.dev);
 	if (server &&
 	    !vfu_server_set(server, VFU_OPT_DMA_READ_BYTES, strtoull(dma_read_bytes, NULL, 10)) &&

@@ -7,6 +7,7 @@ py_tests = \
 	tests/py/test_async.py \
 	tests/py/test_buffers.py \
 	tests/py/test_dma.py \
+	tests/py/test_vanish.py \
 	tests/py/test_irqs.py \
 	tests/py/test_errors.py \
 	tests/py/test_lifetime.py \

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Memory that the other end has too, and what becomes of it if that end cuts the file behind it."""
+
+import fcntl
+import mmap
+import os
+
+import libvfu as c
+
+
+def memfd(name, size):
+    """A file in memory that stays as long as it is: the other end can neither cut nor grow it."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, size)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+class Mapping(mmap.mmap):
+    """An mmap of a file that the other end has too.
+
+    Should that end cut the file, memory that is gone reads as zeros instead of ending the process with
+    SIGBUS, and lost is true. (A handler of SIGBUS set after the first Server or Client, as by
+    faulthandler.enable(), would come first: enable it before.)
+    """
+
+    _watch = None
+    _was_lost = False
+
+    def __init__(self, *args, **kwargs):
+        self._watch = c.watch_buffer(self)
+
+    @property
+    def lost(self):
+        """Part of the memory was gone when it was touched; all of it has read as zeros since."""
+        return self._was_lost or (self._watch is not None and c.watch_is_lost(self._watch))
+
+    def close(self):
+        self._change(super().close)
+
+    def resize(self, size):
+        self._change(super().resize, size)
+
+    def _change(self, change, *args):
+        # Not watched any more before the memory goes: others may get its addresses.
+        self._was_lost, self._watch = self.lost, None
+        try:
+            change(*args)
+        finally:
+            if not self.closed:
+                self._watch = c.watch_buffer(self)
