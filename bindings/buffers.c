@@ -72,7 +72,7 @@ static void on_dma_done(void *user, int status)
 		data = status ? Py_NewRef(Py_None) : op_result(op);
 		result = PyObject_CallFunction(op->done, "iN", status, data);
 		if (!result)
-			PyErr_WriteUnraisable(op->done);
+			vfupy_lost(op->done);
 		Py_XDECREF(result);
 		op_free(op);
 	}

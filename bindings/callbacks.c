@@ -522,6 +522,11 @@ static int call_method(struct vfupy_device *d, const char *name, const char *for
 	va_end(ap);
 	if (method && args)
 		result = PyObject_CallObject(method, args);
+	if (result && PyCoro_CheckExact(result)) {
+		no_coroutine(result, "of a device's methods only on_connect() and on_gate() may be "
+				     "coroutines; a reset waits in on_gate()");
+		Py_CLEAR(result);
+	}
 	if (!result)
 		rc = vfupy_failed(d, method);
 	else if (Py_IsTrue(result))

@@ -52,11 +52,12 @@ void vfupy_raise_client(struct vfu_client *cl, int code);
 void vfupy_raise_plain(const void *handle, int code);
 /*
  * Ends a callback that has an exception: it is logged, and the negative errno for the client returned.
- * What is no Exception (KeyboardInterrupt, SystemExit) is kept for vfupy_reraise, which whoever drives
+ * What is no Exception (KeyboardInterrupt, SystemExit) is kept for device_reraise, which whoever drives
  * the server calls.
  */
 int vfupy_failed(struct vfupy_device *d, PyObject *where);
-PyObject *vfupy_reraise(struct vfupy_device *d);
+/* Ends a call that cannot fail although it has: an exception is shown, Ctrl-C happens again a little later. */
+void vfupy_lost(PyObject *where);
 #endif
 
 /* make_error(code, field, offset, text) -> exception; report(where, exception) -> errno; log(level, text) */
@@ -79,6 +80,8 @@ PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset,
 PyObject *device_memory(struct vfupy_device *d, unsigned region);
 /* Which hooks the device wants: one bit for each, in the order of struct vfu_device_hooks. */
 PyObject *device_set_hooks(struct vfupy_device *d, unsigned which);
+/* Raises what a callback left behind (KeyboardInterrupt, SystemExit) outside of the two below. */
+PyObject *device_reraise(struct vfupy_device *d);
 PyObject *device_set_log_level(struct vfupy_device *d, int level);
 
 /*

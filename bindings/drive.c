@@ -44,7 +44,7 @@ PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d)
 	timeout = rc < 0 ? 0 : vfu_server_timeout(srv);
 	Py_END_ALLOW_THREADS
 	if (d->raised)
-		return vfupy_reraise(d);
+		return device_reraise(d);
 	if (rc == -ENOTCONN)
 		Py_RETURN_NONE;
 	if (rc < 0) {
@@ -63,7 +63,7 @@ PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d)
 		rc = serve_once(srv);
 	Py_END_ALLOW_THREADS
 	if (d->raised)
-		return vfupy_reraise(d);
+		return device_reraise(d);
 	if (rc == -ENOTCONN)
 		Py_RETURN_FALSE;
 	if (rc < 0 && rc != -EINTR) {

@@ -77,6 +77,16 @@ void vfupy_raise_plain(const void *handle, int code)
 	vfupy_raise(code, NULL);
 }
 
+void vfupy_lost(PyObject *where)
+{
+	if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+		PyErr_Clear();
+		PyErr_SetInterrupt();
+	} else {
+		PyErr_WriteUnraisable(where);
+	}
+}
+
 int vfupy_failed(struct vfupy_device *d, PyObject *where)
 {
 	PyObject *type, *exc, *trace, *code;
@@ -96,13 +106,13 @@ int vfupy_failed(struct vfupy_device *d, PyObject *where)
 	if (code)
 		rc = (int)PyLong_AsLong(code);
 	if (PyErr_Occurred())
-		PyErr_WriteUnraisable(where);
+		vfupy_lost(where);
 	Py_XDECREF(code);
 	Py_DECREF(exc);
 	return rc > 0 ? -rc : -EIO;
 }
 
-PyObject *vfupy_reraise(struct vfupy_device *d)
+PyObject *device_reraise(struct vfupy_device *d)
 {
 	PyObject *exc = d->raised;
 
@@ -129,7 +139,7 @@ static void on_log(void *user, enum vfu_log_level level, const char *text)
 	PyErr_Fetch(&type, &exc, &trace);
 	result = log_line ? PyObject_CallFunction(log_line, "is", (int)level, text) : NULL;
 	if (PyErr_Occurred())
-		PyErr_WriteUnraisable(log_line);
+		vfupy_lost(log_line);
 	Py_XDECREF(result);
 	PyErr_Restore(type, exc, trace);
 	PyGILState_Release(gil);

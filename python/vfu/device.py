@@ -3,6 +3,7 @@
 """Devices: subclass Device, declare regions, registers and interrupts, serve it."""
 
 import asyncio
+import contextlib
 import enum
 import errno
 import inspect
@@ -98,7 +99,10 @@ class Device:
         """The client has written to configuration space."""
 
     def on_gate(self, what):
-        """Asked before what changes memory or state (a Gate). Raise to refuse; a coroutine makes the client wait."""
+        """Asked before what changes memory or state (a Gate). Raise to refuse; a coroutine makes the client wait.
+
+        When the server ends it disconnects without waiting: a coroutine is not run then.
+        """
 
     def config_read(self, offset, size):
         """Configuration space as the device sees it."""
@@ -110,39 +114,36 @@ class Device:
 
     def spawn(self, coroutine):
         """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task."""
-        return self._start(coroutine, self._background)
+        return self._start(coroutine, self._background, outcome)
 
     # ---- called by the library ----
 
+    # What these return goes back to the library, which knows what to make of a coroutine that has no place here.
+
     def _gate(self, what):
         result = self.on_gate(Gate(what))
-        if inspect.iscoroutine(result):
-            self._start(self._answer_gate(result), self._background)
-            return True
-        return False
+        if not inspect.iscoroutine(result):
+            return False
+        if self._loop is None and what == Gate.DISCONNECT:
+            result.close()  # the server itself ends
+            return False
+        self._start(result, self._background, self._decide)
+        return True
 
-    async def _answer_gate(self, coroutine):
-        status = -errno.ECANCELED  # with the server's event loop
-        try:
-            await coroutine
-            status = 0
-        except Exception as error:
-            status = -report(self.on_gate, error)
-        finally:
-            c.vfu_device_gate_done(self._handle, status)
+    def _decide(self, task):
+        with contextlib.suppress(OSError):  # nobody asks any more
+            c.vfu_device_gate_done(self._handle, -outcome(task))
 
     def _reset(self):
         self._cancel()
         self._clear_registers()
-        if inspect.iscoroutine(result := self.reset()):
-            result.close()
-            raise TypeError("reset() is no coroutine: what must be awaited before a reset belongs in on_gate()")
+        return self.reset()
 
     def _dma_mapped(self, *args):
-        self.on_dma_map(dma_range(*args))
+        return self.on_dma_map(dma_range(*args))
 
     def _dma_unmapping(self, *args):
-        self.on_dma_unmap(dma_range(*args))
+        return self.on_dma_unmap(dma_range(*args))
 
     def _connected(self):
         if inspect.iscoroutine(result := self.on_connect()):
@@ -150,20 +151,14 @@ class Device:
 
     def _disconnected(self):
         self._cancel()
-        self.on_disconnect()
+        return self.on_disconnect()
 
     def _spawn_handler(self, coroutine):
         """Runs on what a handler began; a reset or the end of the connection cancels it."""
-        self._start(coroutine, self._tasks)
+        self._start(coroutine, self._tasks, outcome)
 
     def _answer_later(self, coroutine, deferred):
-        self._spawn_handler(self._answer(coroutine, deferred))
-
-    async def _answer(self, coroutine, deferred):
-        try:
-            deferred.answer(await coroutine)
-        except Exception as error:
-            deferred.fail(report(coroutine, error))
+        self._start(coroutine, self._tasks, lambda task: answer(deferred, task))
 
     # ---- inside ----
 
@@ -195,21 +190,41 @@ class Device:
         for task in list(self._tasks):
             task.cancel()
 
-    def _start(self, coroutine, tasks):
+    def _start(self, coroutine, tasks, ended):
+        """Makes the coroutine itself a task: cancelled before it begins, one around it would leave it behind."""
         if self._loop is None:
             coroutine.close()
             raise RuntimeError("coroutines need an event loop: set event_loop = True in the device's class")
         task = self._loop.create_task(coroutine)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        task.add_done_callback(_report_task)
+        task.add_done_callback(ended)
         return task
 
 
-def _report_task(task):
-    error = None if task.cancelled() else task.exception()
-    if error is not None and not (isinstance(error, Error) and error.errno == errno.ECANCELED):
-        report(task.get_coro(), error)
+def outcome(task):
+    """What has become of a handler's coroutine: 0 or an errno. Failures are logged."""
+    if task.cancelled():
+        return errno.ECANCELED
+    error = task.exception()
+    if error is None:
+        return 0
+    if not isinstance(error, Exception):
+        return errno.EIO  # it has ended the event loop too
+    if isinstance(error, Error) and error.errno == errno.ECANCELED:
+        return errno.ECANCELED  # its memory was unmapped, or the client has gone
+    return report(task.get_coro(), error)
+
+
+def answer(deferred, task):
+    """Answers a read with a coroutine's result."""
+    if code := outcome(task):
+        deferred.fail(code)
+        return
+    try:
+        deferred.answer(task.result())
+    except Exception as error:
+        deferred.fail(report(task.get_coro(), error))
 
 
 def check_device(device):
@@ -223,7 +238,8 @@ def check_device(device):
 
 
 async def cancel_all(tasks):
-    """Cancels tasks and waits until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancels tasks until they have ended: what they wait for when cancelled may never come, for nobody serves."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=1)

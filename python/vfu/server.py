@@ -10,7 +10,7 @@ import threading
 import libvfu as c
 
 from .device import cancel_all, check_device
-from .errors import Error
+from .errors import Error, logger
 
 OPTIONS = {
     name[len("VFU_OPT_") :].lower(): getattr(c, name) for name in dir(c) if name.startswith("VFU_OPT_")
@@ -119,10 +119,24 @@ class Server:
             await cancel_all(self.device._tasks | self.device._background)
 
     def start(self):
-        """Runs it in a thread until close()."""
-        self._thread = threading.Thread(target=self.run, name="vfu-server", daemon=True)
+        """Runs it in a thread until close().
+
+        If something ends that thread (sys.exit() in a handler) it is logged, and the server is closed:
+        its client and those who come later must not wait for nobody.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            raise RuntimeError("the server runs already")
+        self._thread = threading.Thread(target=self._run_alone, name="vfu-server", daemon=True)
         self._thread.start()
         return self
+
+    def _run_alone(self):
+        try:
+            self.run()
+        except BaseException as error:
+            logger.error("the server has ended: %s: %s", type(error).__name__, error, exc_info=error)
+            if self._runner is None:
+                self._free()
 
     def stop(self):
         """Makes run() and serve_async() return. From any thread."""
@@ -146,20 +160,26 @@ class Server:
             self._thread.join()
             self._thread = None
         self._idle.wait()
+        self._free()
+
+    def _free(self):
         with self._lock:
             handle, self._h = self._h, None
         # A traceback that somebody keeps must not keep the server.
         if handle is not None:
             handle.__swig_destroy__(handle)
+            c.device_reraise(self.device._handle)
 
     def disconnect(self):
         """Ends the present connection. From any thread."""
-        c.vfu_server_disconnect(self._h)
+        with self._lock:
+            c.vfu_server_disconnect(self._h)
 
     @property
     def stats(self):
         """Counters: requests_in, bytes_out, drops..."""
-        return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
+        with self._lock:
+            return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
 
     def __enter__(self):
         return self
@@ -195,12 +215,18 @@ class Server:
     def _process(self):
         if self._loop is None or self._done.done():
             return
+        error = None
         try:
             timeout = c.server_step(self._h, self.device._handle)
-        except BaseException as error:
-            self._done.set_exception(error)
+        except (KeyboardInterrupt, SystemExit):
+            raise  # the event loop knows what to do
+        except BaseException as caught:
+            error, timeout = caught, None
+        if self._done.done():  # cancelled meanwhile
             return
-        if timeout is None or self._stopping:
+        if error is not None:
+            self._done.set_exception(error)
+        elif timeout is None or self._stopping:
             self._done.set_result(None)
         else:
             self._set_timer(timeout)
@@ -224,6 +250,6 @@ def read_fields(kind, function, handle):
 
 
 def serve(device, path, **kwargs):
-    """Serves a device at a socket path until it is interrupted."""
-    with Server(device, path, **kwargs) as server:
+    """Serves a device at a socket path until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt), Server(device, path, **kwargs) as server:
         server.run()

@@ -9,6 +9,7 @@ py_tests = \
 	tests/py/test_dma.py \
 	tests/py/test_vanish.py \
 	tests/py/test_irqs.py \
+	tests/py/test_endings.py \
 	tests/py/test_errors.py \
 	tests/py/test_lifetime.py \
 	tests/py/test_cli.py \

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""How servers end: quietly, whatever their handlers are at; and never so that a client waits for nobody."""
+
+import asyncio
+import errno
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import vfu
+
+
+@pytest.fixture
+def quiet(caplog, recwarn, capfd):
+    """No log line above info, no warning, nothing on stderr, also not from what is freed late."""
+    yield
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.levelno > 20] == []
+    assert [str(warning.message) for warning in recwarn] == []
+    assert capfd.readouterr().err == ""
+
+
+class Device(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+    address = bar0.reg64(0x40)
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+        self.events = []
+
+    @bar0.reg32(0).on_read
+    async def read(self):
+        await asyncio.sleep(1000)
+
+    @bar0.reg32(4).on_write
+    async def write(self, value):
+        await asyncio.sleep(1000)
+
+    @bar0.reg32(8).on_write
+    async def copy(self, value):
+        await self.dma.read(self.address, 64)
+
+    @bar0.reg32(0x0C).on_write
+    async def say_goodbye(self, value):
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            await self.dma.write(self.address, b"bye")
+
+    @bar0.reg32(0x10).on_write
+    def hold(self, value):
+        self.go.wait(20)
+
+    async def on_gate(self, what):
+        await asyncio.sleep(0)
+        self.events.append(what)
+
+    def on_connect(self):
+        self.spawn(self.tick())
+
+    async def tick(self):
+        while True:
+            await asyncio.sleep(0.001)
+
+
+def message_memory(dev):
+    """Memory of which nobody serves DMA while the client does not wait."""
+    ram = dev.dma.alloc(4096, iova=0x10000, shared=False)
+    dev.regions.bar0.write64(0x40, 0x10000)
+    return ram
+
+
+WORK = {
+    "nothing": lambda dev: None,
+    "write": lambda dev: dev.regions.bar0.write32(4, 1),
+    "copy": lambda dev: (message_memory(dev), dev.regions.bar0.write32(8, 1, post=True)),
+    "goodbye": lambda dev: (message_memory(dev), dev.regions.bar0.write32(0x0C, 1)),
+}
+
+
+@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize("first", ["server", "client", "stop"])
+def test_quietly(tmp_path, quiet, work, first):
+    if (work, first) == ("goodbye", "client"):
+        pytest.skip("a DMA that comes too late is told, as it should be")
+    server = vfu.Server(Device(), tmp_path / "sock").start()
+    dev = vfu.Client(tmp_path / "sock")
+    memory = WORK[work](dev)
+    if first == "client":
+        dev.close()
+    elif first == "stop":
+        server.stop()
+        server._thread.join()
+    server.close()
+    dev.close()
+    del memory
+
+
+def test_a_read_that_is_cancelled_before_it_begins(connect, quiet):
+    """Its coroutine is not awaited any more, which is no fault of the device's author. The read is answered."""
+    device = Device()
+    dev = connect(device)
+    before = dev.stats["requests_out"]
+    errors = []
+
+    def read():
+        try:
+            dev.regions.bar0.read32(0)
+        except vfu.Error as error:
+            errors.append(error.errno)
+
+    dev.regions.bar0.write32(0x10, 1, post=True)
+    threads = [threading.Thread(target=read), threading.Thread(target=dev.reset)]
+    for count, thread in enumerate(threads, 2):
+        thread.start()
+        while dev.stats["requests_out"] < before + count:
+            time.sleep(0.001)
+    device.go.set()
+    for thread in threads:
+        thread.join()
+    assert errors == [errno.ECANCELED]
+
+
+def test_a_gate_that_is_cancelled_before_it_begins(tmp_path, quiet):
+    """The server ends in the very round in which the gate was asked: it must decide all the same."""
+
+    class Gated(Device):
+        ending = False
+
+        def _start(self, *args):
+            task = super()._start(*args)
+            if self.ending:
+                task.cancel()
+            return task
+
+    device = Gated()
+    with vfu.Server(device, tmp_path / "sock").start(), vfu.Client(tmp_path / "sock") as dev:
+        device.ending = True
+        with pytest.raises(vfu.Error) as caught:
+            dev.reset()
+        assert caught.value.errno == errno.ECANCELED
+
+
+@pytest.mark.parametrize("name", ["reset", "on_disconnect", "on_dma_map", "on_dma_unmap", "on_config_write"])
+def test_methods_that_are_no_coroutines(tmp_path, caplog, recwarn, name):
+    async def method(self, *args):
+        pass
+
+    device = type("Wrong", (vfu.Device,), {name: method})()
+    with vfu.Server(device, tmp_path / "sock").start(), vfu.Client(tmp_path / "sock") as dev:
+        try:
+            dev.dma.unmap(dev.dma.alloc(4096))
+            dev.reset()
+        except vfu.Error as error:
+            assert name == "reset" and error.errno == errno.EIO
+    gc.collect()
+    assert "only on_connect() and on_gate() may be coroutines" in caplog.text
+    assert not recwarn.list
+
+
+class Leaving(vfu.Device):
+    bar0 = vfu.Bar(size=16)
+    plain = bar0.reg32(0)
+
+    @bar0.reg32(4).on_write
+    def leave(self, value):
+        raise SystemExit(3) if value == 1 else KeyboardInterrupt
+
+
+class LeavingLater(Leaving):
+    @Leaving.bar0.reg32(4).on_write
+    async def leave(self, value):
+        raise SystemExit(3) if value == 1 else KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", [Leaving, LeavingLater])
+@pytest.mark.parametrize("value", [1, 2])
+def test_a_thread_that_dies_takes_its_server_along(tmp_path, caplog, kind, value):
+    path = tmp_path / "sock"
+    server = vfu.Server(kind(), path).start()
+    with vfu.Client(path) as dev:
+        dev.regions.bar0.write32(4, value, post=True)
+        with pytest.raises(vfu.Disconnected):
+            while True:
+                dev.regions.bar0.read32(0)
+    server._thread.join()
+    assert f"the server has ended: {'SystemExit: 3' if value == 1 else 'KeyboardInterrupt'}" in caplog.text
+    with pytest.raises(vfu.NotFound):
+        vfu.Client(path)
+    with pytest.raises(ValueError, match="closed"):
+        server.disconnect()
+    server.stop()
+    server.close()
+
+
+def test_start_twice(tmp_path):
+    with vfu.Server(Leaving(), tmp_path / "sock").start() as server, vfu.Client(tmp_path / "sock") as dev:
+        with pytest.raises(RuntimeError, match="runs already"):
+            server.start()
+        assert dev.regions.bar0.read32(0) == 0
+
+
+SERVE = """
+import asyncio, sys, vfu
+class Device(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+    @bar0.reg32(0).on_write
+    {kind} wait(self, value):
+        {wait}
+    {kind} on_gate(self, what):
+        pass
+vfu.serve(Device(), sys.argv[1])
+print("goes on")
+"""
+
+
+def connected(process, path):
+    """A client, once the process serves."""
+    while True:
+        assert process.poll() is None, process.stderr.read()
+        try:
+            return vfu.Client(path)
+        except (vfu.NotFound, vfu.Refused):
+            time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind, wait", [("def", "pass"), ("async def", "await asyncio.sleep(1000)")])
+@pytest.mark.parametrize("busy", [False, True])
+def test_serve_ends_with_control_c(tmp_path, kind, wait, busy):
+    path = tmp_path / "sock"
+    command = [sys.executable, "-W", "always", "-c", SERVE.format(kind=kind, wait=wait), path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            with connected(server, path) as dev:
+                if busy:
+                    dev.regions.bar0.write32(0, 1)
+                server.send_signal(signal.SIGINT)
+                out, err = server.communicate(timeout=60)
+        finally:
+            server.kill()
+    assert (out, err, server.returncode) == ("goes on\n", "", 0)
