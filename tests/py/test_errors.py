@@ -193,7 +193,6 @@ def test_second_client(connect, serve):
     [
         ({"vendor_id": 0x10000}, "vendor_id is a number of 16 bits"),
         ({"revision": "a"}, "revision is a number of 8 bits"),
-        ({"irqs": vfu.Irqs(intx=5)}, "pin 0 to 4"),
         ({"irqs": vfu.Irqs(msi=3)}, "16 or 32 vectors"),
         ({"irqs": vfu.Irqs(msix=4, msix_bar=3)}, "1 to 2048 vectors"),
     ],
