@@ -53,7 +53,10 @@ enum vfu_option {
 	VFU_OPT_MAX_MSG_FDS,        /* descriptors taken per message, 1..64 (16) */
 	VFU_OPT_MAX_DATA_XFER_SIZE, /* largest count in one message, 4096..16 MiB (1 MiB) */
 	VFU_OPT_MAX_DMA_MAPS,       /* live DMA ranges, 1..65535 (65535) */
-	VFU_OPT_QUEUE_BYTES,    /* outgoing and held bytes per connection, 64 KiB..1 GiB (4 MiB) */
+	VFU_OPT_QUEUE_BYTES,    /* what a peer can make us keep, 64 KiB..1 GiB (4 MiB): bytes to be
+				   sent; and, on a server, requests held back, requests answered
+				   later and message DMA: at the limit it reads no more and DMA is
+				   -ENOBUFS, at half of it in requests answered later none starts */
 	VFU_OPT_DMA_WINDOW,     /* server: message DMA requests in flight, 1..1024 (16) */
 	VFU_OPT_DMA_READ_BYTES, /* server: DMA_READ data in flight, 4096..16 MiB (128 KiB, E61) */
 	VFU_OPT_BUSY_POLL_US,   /* poll the socket this long before sleeping, 0..1000 (0) */
@@ -217,8 +220,12 @@ void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
 
 /* ---- requests answered later: any thread, exactly once */
 
-/* Takes the request out of the callback; it then outlives it and must be given to vfu_request_done.
- * NULL: out of memory. Owner, in the callback. */
+/*
+ * Takes the request out of the callback; it then outlives it and must be given to vfu_request_done.
+ * Later requests go on meanwhile, also behind a posted write (E52); only what holds up all others by
+ * its nature (RESET by a gate, DMA_UNMAP by a pin) and the other writes of a REGION_WRITE_MULTI that
+ * wants an answer wait. NULL: out of memory. Owner, in the callback.
+ */
 struct vfu_request *vfu_request_defer(struct vfu_request *req);
 /* The access to serve; its data stays valid until vfu_request_done. For a read the buffer starts
  * zeroed. */

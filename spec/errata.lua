@@ -406,8 +406,13 @@ erratum { 51,
 erratum { 52,
 	title = "Order",
 	text = "Requests are handled in order.",
-	peers = "Memory accesses and ioeventfds are not ordered with messages.",
-	decision = "Documented; posting is off for a device with a mapped region.",
+	peers = [[Memory accesses and ioeventfds are not ordered with messages. QEMU serves no DMA while it
+		waits for a reply.]],
+	decision = [[A device sees requests start in order. One that it answers later holds up nothing that
+		comes after, whether it wants an answer or is posted: a read behind a posted write would wait
+		for DMA that QEMU can not serve until the read is answered (erratum 60). Only what changes
+		things for all that follows holds it up: maps, unmaps, resets, features that are set. Our
+		client does not post to a device that has a mapped region.]],
 }
 
 erratum { 53,

@@ -29,14 +29,6 @@ void vfui_account_unref(struct vfui_account *account)
 		vfui_os_free(account);
 }
 
-bool vfui_account_sub(struct vfui_account *account, enum vfui_pot pot, size_t bytes)
-{
-	bool was_short = vfui_account_is_half(account) || vfui_account_is_full(account);
-
-	atomic_fetch_sub(&account->used[pot], bytes);
-	return was_short && !vfui_account_is_half(account) && !vfui_account_is_full(account);
-}
-
 int vfui_account_take(struct vfui_account *account, size_t bytes)
 {
 	size_t limit = atomic_load(&account->limit), all = 0, own;

@@ -63,8 +63,21 @@ static inline void vfui_account_add(struct vfui_account *account, enum vfui_pot 
 	atomic_fetch_add(&account->used[pot], bytes);
 }
 
-/* True: none could start or be read before, and now it may be so: who waits for that is to be woken. */
-bool vfui_account_sub(struct vfui_account *account, enum vfui_pot pot, size_t bytes);
+static inline void vfui_account_sub(struct vfui_account *account, enum vfui_pot pot, size_t bytes)
+{
+	atomic_fetch_sub(&account->used[pot], bytes);
+}
+
+/* Takes from LATER. True: something waited for that, and who reads is to be told. */
+static inline bool vfui_account_is_room_made(struct vfui_account *account, size_t bytes)
+{
+	size_t before = atomic_fetch_sub(&account->used[VFUI_LATER], bytes);
+
+	return (before >= account->limit / 2 ||
+		before + vfui_account_used(account, VFUI_HELD) >= account->limit) &&
+	       !vfui_account_is_half(account) && !vfui_account_is_full(account);
+}
+
 /* Adds to DMA, or -ENOBUFS. */
 int vfui_account_take(struct vfui_account *account, size_t bytes);
 

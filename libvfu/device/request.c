@@ -89,21 +89,36 @@ static struct vfui_conn *session_enter(struct vfui_session *session)
 	return conn;
 }
 
-static void session_leave(struct vfui_session *session, bool fence)
+/* wake: what the owner holds up may go on. */
+static void session_leave(struct vfui_session *session, bool fence, bool wake)
 {
 	vfui_os_lock(&session->lock);
-	if (fence && atomic_fetch_sub(&session->fences, 1) == 1 && session->conn)
+	wake |= fence && atomic_fetch_sub(&session->fences, 1) == 1;
+	if (wake && session->conn)
 		session->wake(session->ctx);
 	if (--session->users == 0)
 		vfui_os_cond_broadcast(&session->unused);
 	vfui_os_unlock(&session->lock);
 }
 
-/* A posted request and one that changes what later ones meet hold those up until they are answered. */
+/*
+ * What changes things for later requests holds those up until it is answered, and so does one write
+ * of many for the others if the client gets an answer that counts them. A posted write holds up
+ * nothing: the device may need DMA to end it, which some clients do not serve while they wait for a
+ * read behind it (E52, E60).
+ */
 static bool is_fence(const struct vfu_request *req, const struct vfui_msg *msg)
 {
-	return req->is_silent || (msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY) ||
-	       (msg->info->fence && vfui_message_has_effect(msg->info, msg->payload, msg->len));
+	if (req->is_silent)
+		return !(msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY);
+	return msg->info->fence && vfui_message_has_effect(msg->info, msg->payload, msg->len);
+}
+
+/* Counts memory that req holds from now on, until it is answered. */
+static void charge(struct vfu_request *req, size_t bytes)
+{
+	req->charged += bytes;
+	vfui_account_add(req->session->account, VFUI_LATER, bytes);
 }
 
 static struct vfu_request *defer_whole(struct vfu_request *req)
@@ -116,6 +131,8 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
 		return NULL;
 	*later = *req;
 	later->is_deferred = true;
+	later->charged = 0;
+	charge(later, sizeof(*later) + len);
 	later->hdr = msg->hdr;
 	later->info = msg->info;
 	later->is_fence = is_fence(req, msg);
@@ -150,16 +167,18 @@ static int whole_done(struct vfu_request *req, int status)
 		{.iov_base = &req->head, .iov_len = req->head_len},
 		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
 	};
+	bool is_room;
 	int rc = -ENOTCONN;
 
-	if (conn) {
-		if (status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
-			note_failure(conn, req, status);
+	if (conn && status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+		note_failure(conn, req, status);
+	if (conn)
 		rc = req->is_silent ? 0
 				    : vfui_conn_reply(conn, &req->hdr, status, iov,
 						      has_data ? 2 : 1, NULL, 0);
-		session_leave(session, req->is_fence);
-	}
+	is_room = vfui_account_is_room_made(session->account, req->charged);
+	if (conn)
+		session_leave(session, req->is_fence, is_room);
 	vfui_session_unref(session);
 	vfui_os_free(req);
 	return rc;
@@ -205,6 +224,7 @@ static struct vfu_request *defer_part(struct vfui_split *split)
 	later->access.data = part_data(split, &split->whole->access);
 	if (!later->access.is_write)
 		memset(later->access.data, 0, later->access.count);
+	charge(split->held, sizeof(*later));
 	atomic_fetch_add(&split->held->parts, 1);
 	split->part.is_deferred = true;
 	return later;

@@ -58,6 +58,7 @@ struct vfu_request {
 	/* On the heap. */
 	struct vfu_wire_header hdr;
 	const struct vfui_message *info;
+	size_t charged;            /* to the account: it and its parts */
 	struct vfu_request *whole; /* of a part */
 	atomic_uint parts;         /* of the whole: those that are not done, and who starts them */
 	atomic_int status;         /* of the whole: of the first part that failed */

@@ -253,9 +253,21 @@ static int write_one(struct vfu_server *srv, struct vfui_request *req,
 	return vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
 }
 
+/* One write failed. 0: go on with the next; else what the request ends with. */
+static int write_failed(struct vfu_server *srv, struct vfui_request *req, int rc)
+{
+	access_failed(srv, req, &req->base.access, rc < 0 ? rc : -EIO);
+	if (!(req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY))
+		return req->err->code;
+	vfui_server_fail(srv, req->msg, req->err->code, req->err);
+	return 0;
+}
+
 /*
- * The reply counts the writes done until the first that failed. One that is answered later counts
- * as done; if it fails that is logged, as with any posted write.
+ * In order. Posted: each write stands for itself, as if it had come alone. A failure keeps none of the
+ * others from being done, and neither does one that is answered later. Else the reply counts the
+ * writes done until the first that failed: each waits for the one before, as requests that change
+ * things do. One that failed later counts as done; that is logged, as with any posted write.
  */
 static int region_write_multi(void *ctx, struct vfui_request *req,
 			      const struct vfu_wire_region_write_multi_request *in,
@@ -264,28 +276,28 @@ static int region_write_multi(void *ctx, struct vfui_request *req,
 	struct vfu_server *srv = ctx;
 	struct vfu_wire_write_multi_entry entry;
 	struct vfu_wire_region_write_multi_reply out;
-	uint64_t done = req->step;
 	int rc = 0;
 
 	(void)tail_len;
 	if (!vfui_conn_limits(srv->conn)->write_multiple)
 		return -ENOSYS;
-	for (; done < in->wr_cnt; done++) {
-		memcpy(&entry, (const uint8_t *)tail + done * sizeof(entry), sizeof(entry));
+	for (; req->step < in->wr_cnt && !vfui_server_is_held_up(srv); req->step++) {
+		memcpy(&entry, (const uint8_t *)tail + req->step * sizeof(entry), sizeof(entry));
 		rc = write_one(srv, req, &entry);
-		if (req->base.is_deferred) {
-			req->step = done + 1;
-			req->is_again = true;
-			return VFU_LATER;
-		}
+		if (req->base.is_deferred)
+			rc = req->base.is_deferred = false;
+		else if (rc)
+			rc = write_failed(srv, req, rc);
 		if (rc)
 			break;
 	}
-	if (rc < 0)
-		access_failed(srv, req, &req->base.access, rc);
-	if (rc && (!done || (req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+	if (rc && !req->step)
 		return rc;
-	out.wr_cnt = done;
+	if (!rc && vfui_server_is_held_up(srv)) {
+		req->is_again = true;
+		return VFU_LATER;
+	}
+	out.wr_cnt = req->step;
 	return reply_fixed(srv, req, &out, sizeof(out));
 }
 

@@ -9,17 +9,23 @@
  *			v may not start yet | vfui_server_drain: may now, first come first started
  *		     [ held ] --------------+
  *
- * Callbacks start in the order in which requests came. Three things keep a request from starting:
+ * Callbacks start in the order in which requests came. What keeps one from starting:
  *	a gate is open		the device was asked whether it agrees to a change, and is thinking
  *	a fence is unanswered	the device answers later what changes things for all that follows
+ *	half the account	requests that are answered later use so much memory (base/account.h)
  *	a callback waits	for message DMA; the wait serves others, but no reset, unmap or the
  *				like may happen under that callback's feet
  * One that may not start is copied, for its bytes lie in the receive buffer, and from then on all
- * that comes queues up behind it, whatever it is. What is held back may start when a gate is
- * decided, a fence is answered (both wake the owner: other threads do that) or a wait is over; so
- * every round, every message and every turn of a wait begins with vfui_server_drain. A request that
- * has started and must go on later (one write of many was answered later, a gate said later) is put
- * back at the head, with how far it came.
+ * that comes queues up behind it, whatever it is. What is held may start when a gate is decided, a
+ * fence or enough of the others are answered (these wake the owner: other threads do that) or a wait
+ * is over; so every round, every message and every turn of a wait begins with vfui_server_drain. A
+ * request that has started and must go on later (a gate said later, many writes in one message) is
+ * put back at the head, with how far it came.
+ *
+ * A request may be answered only after message DMA, and what the client says to that comes behind
+ * all the requests it has sent: so reading goes on while requests are held, as they came and no
+ * larger, and stops (vfui_server_review) when they fill the account. Then DMA ends at its deadline,
+ * and with it what waits for it; a wait inside a callback ends at once, with -EDEADLK.
  */
 #include <errno.h>
 #include <string.h>
@@ -86,7 +92,7 @@ static bool is_blocked_by_wait(const struct vfu_server *srv, const struct vfui_m
 {
 	int gate;
 
-	if (srv->dev->no_reentry || is_config_write(msg))
+	if (srv->dev->no_reentry)
 		return true;
 	gate = gate_of(msg);
 	return gate >= 0 && gate != VFU_GATE_DMA_MAP;
@@ -94,9 +100,17 @@ static bool is_blocked_by_wait(const struct vfu_server *srv, const struct vfui_m
 
 static bool is_blocked(const struct vfu_server *srv, const struct vfui_msg *msg)
 {
-	if (srv->dev->gate.is_open || atomic_load(&srv->session->fences))
+	if (vfui_server_is_held_up(srv))
 		return true;
-	return srv->waits && is_blocked_by_wait(srv, msg);
+	return srv->waits && (is_blocked_by_wait(srv, msg) || is_config_write(msg));
+}
+
+/* The same for one that is held, at each turn: there is but one look through many writes. */
+static bool is_held_blocked(const struct vfu_server *srv, const struct vfui_held *held)
+{
+	if (vfui_server_is_held_up(srv))
+		return true;
+	return srv->waits && (held->is_config_write || is_blocked_by_wait(srv, held->msg));
 }
 
 /* ---- holding back ---- */
@@ -107,9 +121,28 @@ static size_t held_size(const struct vfui_msg *msg)
 	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len + msg->nfds * (size_t)4096;
 }
 
-bool vfui_server_is_full(const struct vfu_server *srv)
+/* A client that has gone leaves room to nobody: it is not waited for. */
+static void check_hang_up(struct vfu_server *srv)
 {
-	return srv->held_bytes >= srv->values[VFU_OPT_QUEUE_BYTES];
+	struct pollfd pfd = {.fd = vfui_conn_fd(srv->conn)};
+	struct vfu_err err;
+
+	if (vfui_os_poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLHUP))
+		return;
+	vfui_err_set(&err, -ENOTCONN, NULL, 0,
+		     "the client has gone, and left more unanswered than may be");
+	vfui_conn_fail(srv->conn, &err);
+}
+
+void vfui_server_review(struct vfu_server *srv)
+{
+	bool is_full = vfui_account_is_full(srv->account);
+
+	if (!srv->conn)
+		return;
+	vfui_conn_stop_reading(srv->conn, is_full);
+	if (is_full)
+		check_hang_up(srv);
 }
 
 bool vfui_server_is_holding(const struct vfu_server *srv)
@@ -132,14 +165,16 @@ static struct vfui_held *hold(struct vfu_server *srv, struct vfui_msg *msg, stru
 		vfui_conn_fail(srv->conn, &err);
 		return NULL;
 	}
+	held->is_config_write = is_config_write(held->msg);
 	vfui_list_insert(where, &held->node);
-	srv->held_bytes += held_size(held->msg);
+	vfui_account_add(srv->account, VFUI_HELD, held_size(held->msg));
+	vfui_server_review(srv);
 	return held;
 }
 
 static void free_held(struct vfu_server *srv, struct vfui_held *held)
 {
-	srv->held_bytes -= held_size(held->msg);
+	vfui_account_sub(srv->account, VFUI_HELD, held_size(held->msg));
 	vfui_list_remove(&held->node);
 	vfui_msg_free(held->msg);
 	vfui_os_free(held);
@@ -152,10 +187,13 @@ void vfui_server_drop_held(struct vfu_server *srv)
 }
 
 /* Puts a request that has started in front of all others, to be run again. */
-static void hold_again(struct vfu_server *srv, const struct vfui_request *req)
+static void hold_again(struct vfu_server *srv, const struct vfui_request *req,
+		       struct vfui_held *held)
 {
-	struct vfui_held *held = hold(srv, req->msg, srv->held.next);
-
+	if (held)
+		vfui_list_insert(srv->held.next, &held->node);
+	else
+		held = hold(srv, req->msg, srv->held.next);
 	if (!held)
 		return;
 	held->step = req->step;
@@ -176,10 +214,13 @@ static void gate_decided(void *ctx, int status)
 	vfui_server_drain(srv);
 }
 
-/* The payload's check, then the handler. VFU_LATER: the request is in other hands. */
+/*
+ * The payload's check, unless it has begun, then the handler. VFU_LATER: the request is in other
+ * hands.
+ */
 static inline int serve(struct vfu_server *srv, struct vfui_request *req)
 {
-	int rc = vfui_conn_check(srv->conn, req->msg, req->err);
+	int rc = req->step ? 0 : vfui_conn_check(srv->conn, req->msg, req->err);
 
 	if (rc < 0)
 		return rc;
@@ -220,12 +261,13 @@ static int mend_result(struct vfu_server *srv, const struct vfui_request *req, i
 	return -EIO;
 }
 
-/* Answers what its handler did not. */
-VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, int rc)
+/* Answers what its handler did not. held: where the request was held back, or NULL. */
+VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, int rc,
+			      struct vfui_held *held)
 {
 	rc = mend_result(srv, req, rc);
 	if (req->is_again)
-		hold_again(srv, req);
+		hold_again(srv, req, held);
 	else if (rc < 0)
 		vfui_server_fail(srv, req->msg, rc, req->err);
 	else if (!rc && !req->is_replied)
@@ -256,11 +298,11 @@ static void run(struct vfu_server *srv, struct vfui_msg *msg)
 	init_request(srv, &req, msg, &err);
 	rc = msg->info->quiesce ? ask_and_serve(srv, &req) : serve(srv, &req);
 	if (rc || !req.is_replied)
-		settle(srv, &req, rc);
+		settle(srv, &req, rc, NULL);
 }
 
-/* The same for one that was held back, perhaps after it had started. */
-static void run_held(struct vfu_server *srv, const struct vfui_held *held)
+/* The same for one that was held back, perhaps after it had started. True: it is held again. */
+static bool run_held(struct vfu_server *srv, struct vfui_held *held)
 {
 	struct vfui_request req;
 	struct vfu_err err;
@@ -273,14 +315,16 @@ static void run_held(struct vfu_server *srv, const struct vfui_held *held)
 		rc = vfui_err_set(&err, held->status, NULL, 0, "the device refused");
 	else
 		rc = req.is_asked ? serve(srv, &req) : ask_and_serve(srv, &req);
-	settle(srv, &req, rc);
+	settle(srv, &req, rc, held);
+	return req.is_again;
 }
 
 bool vfui_server_can_drain(struct vfu_server *srv)
 {
-	if (vfui_list_is_empty(&srv->held) || srv->state != VFUI_SERVER_UP)
+	if (vfui_list_is_empty(&srv->held) || srv->state != VFUI_SERVER_UP ||
+	    vfui_conn_is_out_full(srv->conn))
 		return false;
-	return !is_blocked(srv, vfui_container_of(srv->held.next, struct vfui_held, node)->msg);
+	return !is_held_blocked(srv, vfui_container_of(srv->held.next, struct vfui_held, node));
 }
 
 void vfui_server_drain(struct vfu_server *srv)
@@ -291,16 +335,15 @@ void vfui_server_drain(struct vfu_server *srv)
 		held = vfui_container_of(srv->held.next, struct vfui_held, node);
 		/* Out of the list before it runs: what it holds back again goes in front of the rest. */
 		vfui_list_remove(&held->node);
-		run_held(srv, held);
-		free_held(srv, held);
+		if (!run_held(srv, held))
+			free_held(srv, held);
 	}
 }
 
 /* Nothing that could hold a request up. */
 static bool is_clear(const struct vfu_server *srv)
 {
-	return vfui_list_is_empty(&srv->held) && !srv->dev->gate.is_open && !srv->waits &&
-	       !atomic_load(&srv->session->fences);
+	return vfui_list_is_empty(&srv->held) && !srv->waits && !vfui_server_is_held_up(srv);
 }
 
 /* Whether a request may run now; if not it is held back. */
@@ -345,7 +388,8 @@ static bool is_wait_over(void *arg)
 		return true;
 	/* The client may serve our DMA only after it has got an answer that is held back. */
 	vfui_server_drain(wait->srv);
-	return wait->ready(wait->arg) || vfui_server_is_full(wait->srv);
+	vfui_server_review(wait->srv);
+	return wait->ready(wait->arg);
 }
 
 int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg)
@@ -363,8 +407,5 @@ int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg)
 	srv->waits++;
 	rc = vfui_conn_wait(srv->conn, is_wait_over, &wait, -1);
 	srv->waits--;
-	/* The client sends ever more and what we wait for lies behind it. */
-	if (!rc && !ready(arg))
-		rc = -EDEADLK;
 	return rc;
 }

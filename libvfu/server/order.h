@@ -15,8 +15,8 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 void vfui_server_drain(struct vfu_server *srv);
 /* The first request held back may start. */
 bool vfui_server_can_drain(struct vfu_server *srv);
-/* As much is held back as may be: read no more. */
-bool vfui_server_is_full(const struct vfu_server *srv);
+/* As much is unanswered as may be, or not any more: has the connection read no more, or read on. */
+void vfui_server_review(struct vfu_server *srv);
 /* Something may happen that the client's socket does not show. */
 bool vfui_server_is_holding(const struct vfu_server *srv);
 void vfui_server_drop_held(struct vfu_server *srv);

@@ -30,7 +30,7 @@
 #include "server/order.h"
 #include "server/watch.h"
 
-/* A round: what may be held back at most when a gate opens at its first request. */
+/* Requests handled in a round, before others are looked at. */
 #define BATCH 64
 /* ---- one round ---- */
 
@@ -50,6 +50,7 @@ static void begin_round(struct vfu_server *srv)
 	if (srv->state == VFUI_SERVER_ENDING)
 		vfui_server_end(srv);
 	vfui_server_drain(srv);
+	vfui_server_review(srv);
 }
 
 /* rc: what vfui_conn_process said; look: at the listener as well. Requests handled. */
@@ -70,34 +71,6 @@ static int end_round(struct vfu_server *srv, int rc, bool look)
 	return (int)handled;
 }
 
-/* While requests are held back one at a time is read, so that little more than the limit is held. */
-static unsigned batch(const struct vfu_server *srv, unsigned max)
-{
-	if (vfui_server_is_holding(srv))
-		return 1;
-	return max && max < BATCH ? max : BATCH;
-}
-
-/* Nothing while too much is held back, but for one request now and then. */
-static bool may_read(struct vfu_server *srv)
-{
-	uint64_t now;
-
-	if (!srv->conn || srv->state == VFUI_SERVER_ENDING)
-		return false;
-	if (!vfui_server_is_full(srv)) {
-		srv->full_since = 0;
-		return true;
-	}
-	now = vfui_os_now();
-	if (!srv->full_since)
-		srv->full_since = now;
-	if (now - srv->full_since < VFUI_FULL_TICK_MS * VFUI_MS)
-		return false;
-	srv->full_since = now;
-	return true;
-}
-
 int vfu_server_process(struct vfu_server *srv, unsigned max)
 {
 	int rc = vfui_server_check(srv);
@@ -107,8 +80,8 @@ int vfu_server_process(struct vfu_server *srv, unsigned max)
 	if (srv->is_processing || srv->waits)
 		return -EDEADLK;
 	begin_round(srv);
-	if (may_read(srv))
-		rc = vfui_conn_process(srv->conn, batch(srv, max));
+	if (srv->conn && srv->state != VFUI_SERVER_ENDING)
+		rc = vfui_conn_process(srv->conn, max && max < BATCH ? max : BATCH);
 	/* Nothing came from the client: then something else has woken us. */
 	if (rc <= 0)
 		srv->is_wake_suspect = true;

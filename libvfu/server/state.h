@@ -43,6 +43,7 @@ struct vfui_held {
 	struct vfui_msg *msg;
 	uint64_t step;
 	bool asked;
+	bool is_config_write;
 	int status; /* what the gate said */
 };
 
@@ -80,9 +81,7 @@ struct vfu_server {
 
 	/* the order of requests */
 	struct vfui_list held; /* vfui_held in order of arrival */
-	uint64_t held_bytes;
-	uint64_t full_since; /* or since one was read all the same; 0: not full */
-	unsigned waits;      /* vfu_dma_read calls on the stack */
+	unsigned waits;        /* vfu_dma_read calls on the stack */
 	struct vfui_scratch scratch[VFUI_SERVER_DEPTH + 1];
 
 	/* waiting */
@@ -93,6 +92,13 @@ struct vfu_server {
 	struct pollfd watched[VFUI_SERVER_PFDS];
 	unsigned nwatched;
 };
+
+/* No request may start, nor the next of the writes in one: the device thinks, or too much is unanswered. */
+static inline bool vfui_server_is_held_up(const struct vfu_server *srv)
+{
+	return srv->dev->gate.is_open || atomic_load(&srv->session->fences) ||
+	       vfui_account_is_half(srv->account);
+}
 
 /* -EOWNERDEAD in the child of a fork. Any thread. */
 static inline int vfui_server_check(const struct vfu_server *srv)

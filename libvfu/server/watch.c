@@ -57,19 +57,26 @@ int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 	/* Who sleeps on these is the owner already. */
 	srv->owner = pthread_self();
 	all[count++] = (struct pollfd){.fd = srv->wake_fd, .events = POLLIN};
-	/* While the device decides about the end of a connection a new client waits. */
-	if (srv->listen_fd >= 0 && srv->state != VFUI_SERVER_ENDING && !vfui_server_is_full(srv))
+	/* While the device decides about the end of a connection, or nothing is read, a new client waits. */
+	if (srv->listen_fd >= 0 && srv->state != VFUI_SERVER_ENDING &&
+	    !(srv->conn && vfui_account_is_full(srv->account)))
 		all[count++] = (struct pollfd){.fd = srv->listen_fd, .events = POLLIN};
-	if (srv->conn && srv->state != VFUI_SERVER_ENDING && !vfui_server_is_full(srv))
+	if (srv->conn && srv->state != VFUI_SERVER_ENDING)
 		count += vfui_conn_pollfds(srv->conn, all + count, VFUI_SERVER_PFDS - count);
 	for (i = 0; i < count && i < n; i++)
 		pfds[i] = all[i];
 	return (int)vfui_min(count, n);
 }
 
+/* The earlier of two timeouts; -1: never. */
+static int earlier(int a, int b)
+{
+	return (unsigned)a < (unsigned)b ? a : b;
+}
+
 int vfu_server_timeout(struct vfu_server *srv)
 {
-	int timeout, greeting;
+	int timeout;
 
 	/* A wait inside a callback may have read wake_fd empty. */
 	if (atomic_load(&srv->woken))
@@ -78,11 +85,11 @@ int vfu_server_timeout(struct vfu_server *srv)
 		return -1;
 	if (vfui_server_can_drain(srv))
 		return 0;
-	if (vfui_server_is_full(srv))
-		return VFUI_FULL_TICK_MS;
-	timeout = vfui_conn_timeout(srv->conn);
-	greeting = vfui_server_greet_timeout(srv);
-	return greeting < 0 || (timeout >= 0 && timeout < greeting) ? timeout : greeting;
+	timeout = earlier(vfui_conn_timeout(srv->conn), vfui_server_greet_timeout(srv));
+	/* What a client before this one left unanswered wakes nobody when it is answered. */
+	if (vfui_account_is_half(srv->account))
+		timeout = earlier(timeout, VFUI_FULL_TICK_MS);
+	return timeout;
 }
 
 void vfui_server_sync_epoll(struct vfu_server *srv, bool closing)
@@ -122,11 +129,6 @@ int vfu_server_fd(struct vfu_server *srv)
 }
 
 /* ---- ticks ---- */
-
-bool vfui_server_is_tick_over(const struct vfu_server *srv)
-{
-	return vfui_os_now() - srv->looked_at >= VFUI_TICK_MS * VFUI_MS;
-}
 
 bool vfui_server_stay(void *ctx, unsigned handled)
 {

@@ -7,12 +7,13 @@
 #ifndef VFUI_SERVER_WATCH_H
 #define VFUI_SERVER_WATCH_H
 
+#include "base/os.h"
 #include "server/state.h"
 
 /* How often the listener and the stop flag are looked at when only the client's socket is watched. */
 #define VFUI_TICK_MS 250
 #define VFUI_TICK_REQUESTS 1024
-/* How long to wait before one more request is read although too much is held back: it may be the answer to our DMA. */
+/* How often to look whether there is room again. */
 #define VFUI_FULL_TICK_MS 1000
 
 /* vfui_device_server.wake */
@@ -21,7 +22,10 @@ void vfui_server_wake(void *ctx);
 void vfui_server_take_wake(struct vfu_server *srv);
 /* The connection's question whether it may go on without a look at anything else. */
 bool vfui_server_stay(void *ctx, unsigned handled);
-bool vfui_server_is_tick_over(const struct vfu_server *srv);
+static inline bool vfui_server_is_tick_over(const struct vfu_server *srv)
+{
+	return vfui_os_now() - srv->looked_at >= VFUI_TICK_MS * VFUI_MS;
+}
 /* Keeps the epoll descriptor, if there is one, in step. closing: nothing is to be watched. */
 void vfui_server_sync_epoll(struct vfu_server *srv, bool closing);
 

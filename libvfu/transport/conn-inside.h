@@ -18,6 +18,11 @@
 /* What the thread that reads does; others look, to know how to reach it. */
 enum { VFUI_AWAKE, VFUI_IN_RECV, VFUI_IN_POLL };
 
+enum {
+	VFUI_FULL_OUT = 1,
+	/* so much is queued to be sent */ VFUI_FULL_OWNER = 2 /* the owner said so */
+};
+
 struct vfui_conn {
 	int fd;
 	bool is_server;
@@ -48,7 +53,7 @@ struct vfui_conn {
 	atomic_bool is_reading;
 	atomic_int sleeping;  /* VFUI_AWAKE, ... */
 	atomic_uint sleepers; /* threads that sleep in waits */
-	atomic_bool is_full;  /* so much is queued that nothing may be added by reading more */
+	atomic_uint full;     /* why nothing may be added by reading more: VFUI_FULL_... */
 	atomic_bool is_poked; /* our own wake_fd was written to */
 	atomic_uint events;   /* rises whenever a wait should look at its condition again */
 
@@ -70,6 +75,11 @@ struct vfui_conn {
 	bool is_put_off; /* and that was to leave the socket alone while another thread reads */
 	struct vfu_stats own_stats, *stats;
 };
+
+static inline bool vfui_conn_is_full(const struct vfui_conn *conn)
+{
+	return atomic_load_explicit(&conn->full, memory_order_relaxed) != 0;
+}
 
 /* vfui_conn_is_forked, for what runs with each message. */
 static inline bool vfui_conn_is_child(const struct vfui_conn *conn)

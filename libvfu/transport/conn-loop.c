@@ -150,7 +150,7 @@ int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n)
 	vfui_os_lock(&conn->lock);
 	conn->is_armed = true;
 	if (!atomic_load(&conn->is_reading) || vfui_conn_has_role(conn)) {
-		events = atomic_load(&conn->is_full) ? 0 : POLLIN;
+		events = vfui_conn_is_full(conn) ? 0 : POLLIN;
 		if (conn->out.bytes > 0)
 			events |= POLLOUT;
 	} else {
@@ -177,7 +177,7 @@ int vfui_conn_timeout(struct vfui_conn *conn)
 	conn->is_armed = true;
 	first = vfui_pend_first(&conn->pending);
 	if (!atomic_load(&conn->is_reading)) {
-		if ((conn->is_ready && !atomic_load(&conn->is_full)) || conn->status != 0) {
+		if ((conn->is_ready && !vfui_conn_is_full(conn)) || conn->status != 0) {
 			timeout = 0;
 		} else if (first != NULL && first->deadline != VFUI_NEVER) {
 			int64_t left = vfui_clock_left(&conn->options.clock, first->deadline);

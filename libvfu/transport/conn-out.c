@@ -13,12 +13,30 @@
 #include "transport/conn-out.h"
 #include "transport/sock.h"
 
+static inline bool is_out_full(const struct vfui_conn *conn)
+{
+	return (atomic_load_explicit(&conn->full, memory_order_relaxed) & VFUI_FULL_OUT) != 0;
+}
+
+bool vfui_conn_is_out_full(const struct vfui_conn *conn)
+{
+	return is_out_full(conn);
+}
+
+void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop)
+{
+	unsigned bit = stop ? VFUI_FULL_OWNER : 0;
+
+	if ((atomic_load_explicit(&conn->full, memory_order_relaxed) & VFUI_FULL_OWNER) != bit)
+		atomic_fetch_xor(&conn->full, VFUI_FULL_OWNER);
+}
+
 void vfui_conn_account(struct vfui_conn *conn)
 {
 	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
 
-	if (is_full != atomic_load_explicit(&conn->is_full, memory_order_relaxed))
-		atomic_store(&conn->is_full, is_full);
+	if (is_full != is_out_full(conn))
+		atomic_fetch_xor(&conn->full, VFUI_FULL_OUT);
 	conn->stats->batches += conn->out.batches;
 	conn->stats->bytes_out += conn->out.sent;
 	conn->out.batches = 0;
@@ -67,7 +85,8 @@ int vfui_conn_flush(struct vfui_conn *conn)
 bool vfui_conn_stays_full(struct vfui_conn *conn)
 {
 	vfui_conn_flush(conn);
-	return atomic_load_explicit(&conn->is_full, memory_order_relaxed);
+	return vfui_conn_is_full(conn) &&
+	       atomic_load_explicit(&conn->status, memory_order_relaxed) == 0;
 }
 
 /* ---- the end ---- */

@@ -11,6 +11,13 @@
 
 /* Sends what is queued as far as the socket takes it: 0, -EAGAIN if some is left, -ENOTCONN. */
 int vfui_conn_flush(struct vfui_conn *conn);
+/* So much is queued that no reply should be added to it. */
+bool vfui_conn_is_out_full(const struct vfui_conn *conn);
+/*
+ * While on nothing is read and no message handled, but what is queued is sent and deadlines hold; a
+ * wait ends with -EDEADLK. The reader's.
+ */
+void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop);
 
 /* Ends the connection for the reason cause (the first is kept): the socket is shut down at once. */
 void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause);
@@ -32,7 +39,7 @@ void vfui_conn_account(struct vfui_conn *conn);
  * -ENOTCONN. With the lock.
  */
 int vfui_conn_end_out(struct vfui_conn *conn);
-/* The queue is full: whether the socket does not take anything either. */
+/* It is full: whether the socket does not take anything either. A connection that failed says so instead. */
 bool vfui_conn_stays_full(struct vfui_conn *conn);
 /* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */
 int vfui_conn_flush_locked(struct vfui_conn *conn);

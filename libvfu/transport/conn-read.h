@@ -20,11 +20,10 @@ void vfui_conn_end_pending(struct vfui_conn *conn);
 bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop);
 /* Sends what is queued, ends all requests if the connection failed, and gives the role back. */
 void vfui_conn_drop_role(struct vfui_conn *conn);
-/* So much is queued, and the socket takes nothing, that no more messages may be handled. */
+/* No more messages may be handled: so much is queued, and the socket takes nothing, or the owner said so. */
 static inline bool vfui_conn_is_stalled(struct vfui_conn *conn)
 {
-	return atomic_load_explicit(&conn->is_full, memory_order_relaxed) &&
-	       vfui_conn_stays_full(conn);
+	return vfui_conn_is_full(conn) && vfui_conn_stays_full(conn);
 }
 
 /* Handles one buffered message: 1, 0 if none is complete, or what failed the connection. */

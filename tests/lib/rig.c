@@ -27,6 +27,7 @@ static int bar0(void *user, struct vfu_request *req, const struct vfu_access *ac
 		rig->writes++;
 	else
 		memset(access->data, 0x5a, access->count);
+	rig->reads += !access->is_write;
 	return 0;
 }
 

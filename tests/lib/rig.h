@@ -26,7 +26,7 @@ struct rig {
 	uint16_t id;         /* of the next request */
 	vfu_access_fn *bar0; /* NULL: reads give 0x5a, writes are counted */
 	void *user;
-	unsigned writes, lines;
+	unsigned writes, reads, lines;
 	unsigned fds;             /* open before rig_open */
 	char calls[RIG_LOG * 16]; /* what hooks saw, one word each */
 };
@@ -68,6 +68,15 @@ struct rig_access {
 	uint64_t offset;
 	uint32_t region, count;
 	uint8_t data[16];
+};
+struct rig_write {
+	uint64_t offset;
+	uint32_t region, count;
+	uint8_t data[8];
+};
+struct rig_many { /* REGION_WRITE_MULTI */
+	uint64_t n;
+	struct rig_write entry[4];
 };
 struct rig_map {
 	uint32_t argsz, flags;

@@ -384,15 +384,17 @@ static int defer_all(void *user, struct vfu_request *req, const struct vfu_acces
 static void *run_script(void *arg)
 {
 	struct raw_msg *msg = malloc(sizeof(*msg));
-	const struct rig_access write = {.count = 4};
+	const struct rig_many one_write = {1, {{0, 0, 4, {0}}}};
 
 	(void)arg;
-	/* A posted write that is answered by this thread lets the loop go on. */
-	raw_send(rig.sock, 1, 10, RAW_NO_REPLY, &write, 20, NULL, 0);
+	/* One write of many that is answered by this thread lets the loop go on. */
+	raw_send(rig.sock, 1, 15, 0, &one_write, 32, NULL, 0);
 	raw_send(rig.sock, 2, 5, 0,
 		 "\40\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32, NULL, 0);
 	ck_assert_int_eq(raw_recv(rig.sock, msg, 100), -1);
 	vfu_request_done(later, 0);
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 200), 1);
+	ck_assert_uint_eq(msg->id, 1);
 	ck_assert_int_eq(raw_recv(rig.sock, msg, 200), 1);
 	ck_assert_uint_eq(msg->id, 2);
 	vfu_server_stop(rig.srv);

@@ -240,7 +240,7 @@ END_TEST
 
 /* ---- later ---- */
 
-static struct vfu_request *later[512];
+static struct vfu_request *later[1024];
 static unsigned nlater;
 
 /* Offsets from 0x100 on are answered later. */
@@ -329,17 +329,18 @@ START_TEST(answered_by_another_thread)
 }
 END_TEST
 
-START_TEST(posted_write_holds_up_the_rest)
+/* A client may serve no DMA while it waits for the read, and DMA may be what ends the write (E60). */
+START_TEST(posted_write_holds_up_nothing)
 {
 	struct vfu_stats stats;
-	uint16_t id;
 
 	use_defer();
 	rig_send_write(&rig, true, 0, 0x100, 4, 1);
-	id = rig_send_read(&rig, 0, 0, 4);
-	rig_silence(&rig);
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+	ck_assert_uint_eq(rig_map(&rig, 0x4000, 4096, -1), 0);
+	ck_assert_uint_eq(nlater, 1);
 	ck_assert_int_eq(vfu_request_done(later[0], -EIO), 0);
-	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+	rig_silence(&rig);
 	vfu_server_stats(rig.srv, &stats);
 	ck_assert_uint_eq(stats.drops, 1);
 }
@@ -347,14 +348,8 @@ END_TEST
 
 START_TEST(multi_write_answered_later)
 {
-	struct {
-		uint64_t n;
-		struct {
-			uint64_t offset;
-			uint32_t region, count;
-			uint8_t data[8];
-		} entry[4];
-	} in = {4, {{0, 0, 4, {1}}, {0x100, 0, 4, {2}}, {8, 0, 4, {3}}, {0x100, 0, 4, {4}}}};
+	struct rig_many in = {
+		4, {{0, 0, 4, {1}}, {0x100, 0, 4, {2}}, {8, 0, 4, {3}}, {0x100, 0, 4, {4}}}};
 	uint16_t multi, read;
 
 	use_defer();
@@ -374,12 +369,63 @@ START_TEST(multi_write_answered_later)
 }
 END_TEST
 
+START_TEST(posted_multi_write_holds_up_nothing)
+{
+	struct rig_many in = {
+		4, {{0x100, 0, 4, {1}}, {0, 0, 4, {2}}, {0x100, 0, 4, {3}}, {8, 0, 4, {4}}}};
+
+	use_defer();
+	rig_post(&rig, 15, &in, sizeof(in));
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+	ck_assert_uint_eq(rig.writes, 2);
+	ck_assert_uint_eq(nlater, 2);
+	ck_assert_mem_eq(vfu_request_access(later[1])->data, "\3\0\0\0", 4);
+	ck_assert_int_eq(vfu_request_done(later[1], 0), 0);
+	ck_assert_int_eq(vfu_request_done(later[0], 0), 0);
+	rig_silence(&rig);
+}
+END_TEST
+
+/* Each stands for itself, as if it had come alone; else the answer says where it stopped. */
+START_TEST(failure_amid_many_writes)
+{
+	struct rig_many in = {4, {{0, 0, 4, {1}}, {0, 3, 4, {2}}, {0, 77, 4, {3}}, {8, 0, 4, {4}}}};
+	struct vfu_stats stats;
+
+	rig_post(&rig, 15, &in, sizeof(in));
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.writes, 2);
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.drops, 2);
+	ck_assert_uint_eq(rig_call(&rig, 15, &in, sizeof(in)), 0);
+	ck_assert_uint_eq(raw_u64(rig.msg, 0), 1);
+	ck_assert_uint_eq(rig.writes, 3);
+}
+END_TEST
+
+/* What comes after a function reset waits for it, also inside one message. */
+START_TEST(many_writes_wait_for_a_gate)
+{
+	struct rig_many in = {
+		4, {{0, 0, 4, {1}}, {0, 7, 2, {0, 0x80}}, {8, 0, 4, {3}}, {8, 0, 4, {4}}}};
+
+	in.entry[1].offset = add_flr() + 8;
+	use_gate(VFU_LATER);
+	rig_post(&rig, 15, &in, sizeof(in));
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.writes, 1);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.writes, 3);
+	gate_result = 0;
+}
+END_TEST
+
 START_TEST(dead_requests)
 {
 	use_defer();
 	rig_send_read(&rig, 0, 0x100, 4);
 	rig_send_write(&rig, true, 0, 0x100, 4, 1);
-	rig_send_read(&rig, 0, 0, 4);
 	rig_silence(&rig);
 	ck_assert_uint_eq(nlater, 2);
 	rig_hang_up(&rig);
@@ -485,6 +531,201 @@ START_TEST(little_more_than_the_limit_is_held)
 }
 END_TEST
 
+static void use_small_queue(void)
+{
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+}
+
+static void answer_all(void)
+{
+	while (nlater)
+		vfu_request_done(later[--nlater], 0);
+}
+
+/* A request of 32 bytes buys 3 KiB each; they start as there is room again, in order. */
+START_TEST(few_are_answered_later_at_once)
+{
+	unsigned i, started = 0, answered = 0;
+
+	use_small_queue();
+	use_defer();
+	for (i = 0; i < 100; i++)
+		rig_send_read(&rig, 0, 0x100, 3072);
+	rig_send_write(&rig, false, 0, 0, 4, 1);
+	rig_silence(&rig);
+	while (nlater) {
+		ck_assert_uint_le(nlater, 32768 / 3072 + 1);
+		started += nlater;
+		ck_assert_uint_eq(rig.writes, started == 100);
+		answer_all();
+		rig_pump(&rig);
+		while (raw_recv(rig.sock, rig.msg, 0) == 1)
+			answered++;
+	}
+	ck_assert_uint_eq(started, 100);
+	ck_assert_uint_eq(answered, 101);
+}
+END_TEST
+
+/* So do the writes of one message. */
+START_TEST(few_of_many_writes_are_answered_later_at_once)
+{
+	const struct rig_write one = {.offset = 0x100, .count = 4};
+	static uint8_t in[8 + 2000 * sizeof(one)];
+	const uint64_t n = 2000;
+	size_t at = raw_put(in, 0, &n, sizeof(n));
+	unsigned started = 0;
+
+	while (at < sizeof(in))
+		at = raw_put(in, at, &one, sizeof(one));
+	use_small_queue();
+	use_defer();
+	rig_post(&rig, 15, in, sizeof(in));
+	rig_silence(&rig);
+	while (nlater) {
+		ck_assert_uint_le(nlater, 500);
+		started += nlater;
+		answer_all();
+		rig_pump(&rig);
+	}
+	ck_assert_uint_eq(started, 2000);
+}
+END_TEST
+
+/* How many of these, at most n, the server takes without an answer to any. */
+static unsigned flood(unsigned n, const void *payload, size_t len, uint16_t command)
+{
+	struct pollfd pfd = {.fd = rig.sock, .events = POLLOUT};
+	unsigned i;
+
+	for (i = 0; i < n && poll(&pfd, 1, 0) > 0; i++) {
+		rig_send(&rig, command, payload, len);
+		rig_pump(&rig);
+	}
+	return i;
+}
+
+/* Nothing is read any more; and it is again once there is room, though nobody sends anything. */
+START_TEST(reading_stops_and_goes_on)
+{
+	const struct rig_access in = {.offset = 0x100, .count = 3072};
+	unsigned n, answered = 0;
+
+	use_small_queue();
+	use_defer();
+	n = flood(100000, &in, 16, 9);
+	ck_assert_uint_lt(n, 100000);
+	/* Not even the loop turns. */
+	ck_assert_int_ne(vfu_server_timeout(rig.srv), 0);
+	while (nlater) {
+		answer_all();
+		rig_pump(&rig);
+		while (raw_recv(rig.sock, rig.msg, 0) == 1) {
+			ck_assert_uint_eq(rig.msg->flags, RAW_REPLY);
+			answered++;
+		}
+	}
+	ck_assert_uint_eq(answered, n);
+}
+END_TEST
+
+/* A client that has gone is seen to be although nothing is read. */
+START_TEST(gone_while_nothing_is_read)
+{
+	const struct rig_access in = {.offset = 0x100, .count = 3072};
+
+	use_small_queue();
+	use_defer();
+	ck_assert_uint_lt(flood(100000, &in, 16, 9), 100000);
+	rig_hang_up(&rig);
+	ck_assert_int_eq(vfu_server_conn_fd(rig.srv), -1);
+	/* The next is served once the device has let go of what the last one left. */
+	rig_connect(&rig);
+	rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_int_gt(vfu_server_timeout(rig.srv), 0);
+	answer_all();
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+	ck_assert_uint_eq(rig.msg->flags, RAW_REPLY);
+}
+END_TEST
+
+/* A reply to DMA_READ of 4 bytes: 20 of these. */
+struct dma_data {
+	uint64_t address, count;
+	char data[8];
+};
+
+/* A device that copies from the client's memory before it answers: the data comes behind requests. */
+static void copied(void *user, int status)
+{
+	vfu_request_done(user, status);
+}
+
+static int copy_first(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+	struct vfu_request *mine = vfu_request_defer(req);
+	int rc;
+
+	(void)access;
+	ck_assert_ptr_nonnull(mine);
+	rc = vfu_dma_read_async(r->dev, 0x40000, vfu_request_access(mine)->data, 4, copied, mine);
+	if (rc)
+		vfu_request_done(mine, rc);
+	return VFU_LATER;
+}
+
+START_TEST(requests_in_front_of_dma_replies)
+{
+	static const struct dma_data reply = {.address = 0x40000, .count = 4};
+	unsigned i, answered = 0;
+
+	use_small_queue();
+	ck_assert_uint_eq(rig_map(&rig, 0x40000, 4096, -1), 0);
+	rig.bar0 = copy_first;
+	/* More than may start at once, and than may be read at once if it had started. */
+	for (i = 0; i < 150; i++)
+		rig_send_read(&rig, 0, 0, 4096);
+	rig_pump(&rig);
+	while (answered < 150) {
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+		if (rig.msg->command == 11)
+			raw_send(rig.sock, rig.msg->id, 11, RAW_REPLY, &reply, 20, NULL, 0);
+		else
+			answered++;
+		ck_assert_uint_ne(rig.msg->flags, RAW_ERROR_REPLY);
+		rig_pump(&rig);
+	}
+}
+END_TEST
+
+/* Requests of 32 bytes that wait for a gate, and a client that does not read the answers. */
+START_TEST(held_requests_start_as_their_answers_go)
+{
+	const struct rig_access in = {.count = 4096};
+	unsigned n;
+
+	use_small_queue();
+	use_gate(VFU_LATER);
+	rig_send(&rig, 2, &one_page, sizeof(one_page));
+	n = flood(300, &in, 16, 9);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_pump(&rig);
+	/* As many as the queue and a socket hold. */
+	ck_assert_uint_lt(rig.reads, 200);
+	for (; n + 1 > 0; n--) {
+		rig_pump(&rig);
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+	}
+	ck_assert_uint_eq(rig.reads, 300);
+	gate_result = 0;
+}
+END_TEST
+
 /* ---- callbacks entered again ---- */
 
 #define IOVA 0x40000
@@ -561,12 +802,6 @@ static void send_script(const struct peer *peer)
 		}
 	}
 }
-
-/* A reply to DMA_READ of 4 bytes: 20 of these. */
-struct dma_data {
-	uint64_t address, count;
-	char data[8];
-};
 
 static void *answer(void *arg)
 {
@@ -697,16 +932,25 @@ START_TEST(only_the_owner_waits)
 }
 END_TEST
 
-#define POST 48 /* a posted write of that register is answered later */
+#define FENCE 48 /* one write of many, of that register, is answered later and the others wait */
 
-static struct vfu_request *posted;
+static struct vfu_request *fence;
 
-static int post_or_read(void *user, struct vfu_request *req, const struct vfu_access *access)
+static int write_or_read(void *user, struct vfu_request *req, const struct vfu_access *access)
 {
 	if (!access->is_write)
 		return read_memory(user, req, access);
-	posted = vfu_request_defer(req);
+	fence = vfu_request_defer(req);
 	return VFU_LATER;
+}
+
+/* The command of the next message; the answer to the fence itself is of no interest. */
+static unsigned next_but_multi(struct raw_msg *msg)
+{
+	do {
+		ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	} while (msg->command == 15);
+	return msg->command;
 }
 
 /* A client that serves DMA only while it waits for nothing, as QEMU does (E60). */
@@ -717,16 +961,13 @@ static void *answer_last(void *arg)
 	static const struct dma_data reply = {.address = IOVA, .count = 4};
 	uint16_t dma;
 
-	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
-	ck_assert_uint_eq(msg->command, 11);
+	ck_assert_uint_eq(next_but_multi(msg), 11);
 	dma = msg->id;
 	if (*begun_by)
-		ck_assert_int_eq(vfu_request_done(posted, 0), 0);
-	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
-	ck_assert_uint_eq(msg->command, 9);
+		ck_assert_int_eq(vfu_request_done(fence, 0), 0);
+	ck_assert_uint_eq(next_but_multi(msg), 9);
 	raw_send(rig.sock, dma, 11, RAW_REPLY, &reply, 20, NULL, 0);
-	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
-	ck_assert_uint_eq(msg->command, 9);
+	ck_assert_uint_eq(next_but_multi(msg), 9);
 	free(msg);
 	return NULL;
 }
@@ -734,22 +975,23 @@ static void *answer_last(void *arg)
 /* What is held back is served in a wait too: held before it began, or until a fence falls in it. */
 START_TEST(held_requests_are_served_meanwhile)
 {
+	const struct rig_many in = {1, {{FENCE, 0, 4, {1}}}};
 	pthread_t thread;
 	uint32_t in_wait;
 	unsigned i;
 
 	use_dma();
-	rig.bar0 = post_or_read;
+	rig.bar0 = write_or_read;
 	for (in_wait = 0; in_wait < 2; in_wait++) {
 		if (in_wait)
 			rig_send_read(&rig, 0, SMALL, 4);
-		rig_send_write(&rig, true, 0, POST, 4, 1);
+		rig_send(&rig, 15, &in, 32);
 		if (!in_wait)
 			rig_send_read(&rig, 0, SMALL, 4);
 		rig_send_read(&rig, 0, 32, 4);
 		if (!in_wait) {
 			rig_silence(&rig);
-			ck_assert_int_eq(vfu_request_done(posted, 0), 0);
+			ck_assert_int_eq(vfu_request_done(fence, 0), 0);
 		}
 		ck_assert_int_eq(pthread_create(&thread, NULL, answer_last, &in_wait), 0);
 		for (i = 0; i < 300; i++) {
@@ -897,12 +1139,21 @@ int main(void)
 	ADD(read_answered_later);
 	ADD(write_answered_later);
 	ADD(answered_by_another_thread);
-	ADD(posted_write_holds_up_the_rest);
+	ADD(posted_write_holds_up_nothing);
 	ADD(multi_write_answered_later);
+	ADD(posted_multi_write_holds_up_nothing);
+	ADD(failure_amid_many_writes);
+	ADD(many_writes_wait_for_a_gate);
 	ADD(dead_requests);
 	ADD(deferred_once_only);
 	ADD(few_descriptors_are_held);
 	ADD(little_more_than_the_limit_is_held);
+	ADD(few_are_answered_later_at_once);
+	ADD(few_of_many_writes_are_answered_later_at_once);
+	ADD(reading_stops_and_goes_on);
+	ADD(gone_while_nothing_is_read);
+	ADD(requests_in_front_of_dma_replies);
+	ADD(held_requests_start_as_their_answers_go);
 	ADD(others_are_served_meanwhile);
 	ADD(reset_and_unmap_wait_for_the_outermost);
 	ADD(no_reentry);
