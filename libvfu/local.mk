@@ -52,6 +52,7 @@ libvfu_sources += \
 	libvfu/client/dma-serve.h libvfu/client/dma-serve.c \
 	libvfu/client/watch.h libvfu/client/watch.c \
 	libvfu/client/call.h libvfu/client/call.c \
+	libvfu/client/master.h libvfu/client/master.c \
 	libvfu/client/info.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
 	libvfu/client/connect.h libvfu/client/connect.c \
 	libvfu/client/handle.c \

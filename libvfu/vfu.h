@@ -64,6 +64,9 @@ enum vfu_option {
 			   (1) */
 	VFU_OPT_WRITE_MULTIPLE, /* propose or accept REGION_WRITE_MULTI, 0 or 1 (1) */
 	VFU_OPT_TRACE,          /* log each message with its fields at VFU_LOG_DEBUG, 0 or 1 (0) */
+	VFU_OPT_BUS_MASTER,     /* client: turn bus mastering on before DMA and message interrupts
+				   are used first, 0 or 1 (1); 0 for who passes a guest's
+				   configuration space on */
 	VFU_OPTIONS
 };
 
@@ -485,6 +488,14 @@ int vfu_client_region_read_async(struct vfu_client *cl, unsigned index, uint64_t
 				 size_t len, vfu_client_fn *fn, void *user);
 int vfu_client_region_write_async(struct vfu_client *cl, unsigned index, uint64_t offset,
 				  const void *buf, size_t len, vfu_client_fn *fn, void *user);
+
+/*
+ * Turns Command.BusMaster of a PCI device on, without which it may neither reach memory nor send MSI
+ * and MSI-X (E63). Does nothing if it was called since connecting and the last reset, or with
+ * VFU_OPT_BUS_MASTER 0. vfu_client_dma_map and vfu_client_irq_set_eventfds (MSI, MSI-X) call it; who
+ * goes on using after a reset what was there before calls it again.
+ */
+int vfu_client_use_bus_master(struct vfu_client *cl);
 
 /*
  * Gives vectors start..start+count-1 their eventfds (kept by the caller; -1: none). Split at the

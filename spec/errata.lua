@@ -495,8 +495,10 @@ erratum { 63,
 	title = "Bus mastering",
 	text = "Nothing.",
 	peers = "QEMU refuses DMA by message while it is off, but cannot stop mapped accesses.",
-	decision = [[By policy DMA fails and message interrupts wait while it is off; by default it is not looked
-		at.]],
+	decision = [[By policy DMA fails and message interrupts wait while it is off. In C it is not looked at
+		unless told so; Python devices look at it always, served by the command or in process, so
+		that what works in one works in the other. Our client turns it on when it first uses either,
+		unless told not to.]],
 	policy = "bus_master", choices = { "ignore", "enforce" },
 	profiles = { strict = "ignore", ["libvfio-user"] = "ignore" },
 }

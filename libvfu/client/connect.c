@@ -128,6 +128,7 @@ static int attach(struct vfu_client *cl, int fd, struct vfu_err *err)
 
 	if (!ret) {
 		atomic_store(&cl->is_mapped, false);
+		atomic_store(&cl->is_master, false);
 		conn = vfui_conn_new(fd, false, &cl->options, &ops, cl);
 		ret = conn ? negotiate(cl, conn, err)
 			   : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");

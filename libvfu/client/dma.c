@@ -28,6 +28,7 @@
 #include "base/os.h"
 #include "client/call.h"
 #include "client/dma-table.h"
+#include "client/master.h"
 #include "vfu-calls.h"
 
 /* ---- mapping ---- */
@@ -62,7 +63,9 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 
 	if (!conn)
 		return ret;
-	ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
+	ret = vfui_client_use_master(cl, conn, &err);
+	if (!ret)
+		ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
 	if (!ret) {
 		call.fds = &fd;
 		call.nfds = fd >= 0;
@@ -199,7 +202,9 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	if (!conn)
 		return ret;
 	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
-	if (may_wait && is_storm(cl, conn))
+	if (may_wait)
+		ret = vfui_client_use_master(cl, conn, &err);
+	if (!ret && may_wait && is_storm(cl, conn))
 		ret = await_maps(cl, conn);
 	if (!ret)
 		ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);

@@ -81,6 +81,8 @@ int vfu_client_reset(struct vfu_client *cl)
 	if (!conn)
 		return ret;
 	ret = vfui_call_reset(conn, &call);
+	if (!ret)
+		atomic_store(&cl->is_master, false);
 	return vfui_client_end(cl, ret, &err);
 }
 

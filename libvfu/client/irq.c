@@ -8,6 +8,7 @@
 
 #include "base/fds.h"
 #include "client/call.h"
+#include "client/master.h"
 #include "vfu-calls.h"
 
 static int set_irqs(struct vfui_conn *conn, uint32_t flags, unsigned index, unsigned start,
@@ -39,6 +40,16 @@ static unsigned run_length(const int *fds, unsigned count, unsigned most)
 	return n;
 }
 
+/* INTx is a line, and what takes eventfds away sends nothing. */
+static bool needs_master(unsigned index, unsigned count, const int *fds)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < count && !any; i++)
+		any = fds[i] >= 0;
+	return any && (index == VFU_IRQ_MSI || index == VFU_IRQ_MSIX);
+}
+
 int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
 				unsigned count, const int *fds)
 {
@@ -50,6 +61,8 @@ int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned 
 
 	if (!conn)
 		return ret;
+	if (needs_master(index, count, fds))
+		ret = vfui_client_use_master(cl, conn, &err);
 	most = (unsigned)vfui_min(vfui_conn_peer_limits(conn)->max_msg_fds, VFUI_FDS_MAX);
 	for (unsigned i = 0; i < count && !ret; i += n) {
 		n = run_length(fds + i, count - i, most);

@@ -68,8 +68,10 @@ struct vfu_client {
 	struct vfui_caps caps;
 	uint16_t minor;
 
-	atomic_uint nowait;    /* maps not answered yet */
-	atomic_uint served;    /* DMA requests answered */
+	atomic_uint nowait; /* maps not answered yet */
+	atomic_uint served; /* DMA requests answered */
+	atomic_bool
+		is_master; /* bus mastering was turned on, since connecting and the last reset */
 	atomic_bool is_mapped; /* the device has a region that can be mapped: no posted writes */
 
 	/* Only the thread that reads. */

@@ -361,13 +361,20 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 
 int vfu_irq_raise(struct vfu_device *dev, unsigned index, unsigned vector)
 {
-	return vfui_irqs_raise(&dev->irqs, index, vector);
+	int rc = vfui_irqs_raise(&dev->irqs, index, vector);
+
+	if (rc != VFUI_IRQ_WAITS)
+		return rc;
+	vfui_log(&dev->log, VFU_LOG_WARN,
+		 "%s %u waits: the client has not turned bus mastering on (E63)",
+		 index == VFU_IRQ_MSI ? "MSI" : "MSI-X", vector);
+	return 0;
 }
 
 static void raise_late(void *user, unsigned index, unsigned vector)
 {
 	struct vfu_device *dev = user;
-	int rc = vfui_irqs_raise(&dev->irqs, index, vector);
+	int rc = vfu_irq_raise(dev, index, vector);
 
 	if (rc < 0)
 		vfui_log(&dev->log, VFU_LOG_WARN, "interrupt %u/%u after DMA: %s", index, vector,
@@ -377,7 +384,7 @@ static void raise_late(void *user, unsigned index, unsigned vector)
 int vfu_irq_raise_after(struct vfu_device *dev, unsigned index, unsigned vector)
 {
 	if (!vfui_dma_is_busy(&dev->dma))
-		return vfui_irqs_raise(&dev->irqs, index, vector);
+		return vfu_irq_raise(dev, index, vector);
 	return vfui_dma_after(&dev->dma, raise_late, dev, index, vector);
 }
 

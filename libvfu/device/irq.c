@@ -349,6 +349,18 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 
 /* ---- the device's side ------------------------------------------------------------------------- */
 
+/* Everybody listens and nobody hears: worth a word, once. Lock held. */
+static bool is_first_wait(const struct vfui_irq *irq, struct vfui_vector *vector)
+{
+	bool waits = vector->pending && vector->fd >= 0 && !vector->masked &&
+		     irq->held & VFUI_HELD_NO_MASTER;
+
+	if (!waits || vector->told)
+		return false;
+	vector->told = true;
+	return true;
+}
+
 int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
 {
 	int rc = -EINVAL, left = DONE;
@@ -365,6 +377,8 @@ int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
 		v->pending = !rc || is_level(irq);
 		if (!rc)
 			rc = deliver(irq, v, &left);
+		if (!rc && is_first_wait(irq, v))
+			rc = VFUI_IRQ_WAITS;
 	}
 	vfui_os_unlock(&irq->lock);
 	finish(left);
@@ -385,16 +399,16 @@ int vfui_irqs_lower(struct vfui_irqs *irqs)
 	return rc;
 }
 
-void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, bool on)
+void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, unsigned why)
 {
 	struct vfui_irq *irq = &irqs->index[index];
-	bool was;
+	bool was_held;
 
 	vfui_os_lock(&irq->lock);
-	was = irq->held;
-	irq->held = on;
+	was_held = irq->held;
+	irq->held = why;
 	vfui_os_unlock(&irq->lock);
-	if (was && !on)
+	if (was_held && !why)
 		deliver_all(irq);
 }
 
@@ -437,7 +451,7 @@ void vfui_irqs_disconnect(struct vfui_irqs *irqs)
 		for (uint32_t v = 0; v < irq->count; v++) {
 			vfui_os_close(irq->vectors[v].fd);
 			irq->vectors[v].fd = -1;
-			irq->vectors[v].masked = false;
+			irq->vectors[v].masked = irq->vectors[v].told = false;
 		}
 		vfui_os_unlock(&irq->lock);
 	}

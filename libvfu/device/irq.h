@@ -22,13 +22,20 @@ struct vfu_wire_set_irqs_request;
 struct vfui_vector {
 	int fd; /* -1: none */
 	bool masked, pending;
+	bool told; /* that it waits for bus mastering */
+};
+
+/* Why configuration space keeps an index from firing. */
+enum {
+	VFUI_HELD_MASKED = 1,   /* DisINTx, the function mask of MSI-X */
+	VFUI_HELD_NO_MASTER = 2 /* E63 */
 };
 
 struct vfui_irq {
 	pthread_mutex_t lock; /* innermost of all locks */
 	struct vfui_vector *vectors;
 	uint32_t count, flags; /* VFU_IRQ_* */
-	bool held;             /* by configuration space: DisINTx, function mask, bus mastering */
+	unsigned held;         /* VFUI_HELD_* */
 };
 
 struct vfui_irqs {
@@ -51,12 +58,15 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 		  const uint8_t *bools, int *fds, unsigned nfds, const struct vfui_policy *policy,
 		  struct vfu_err *err);
 
-/* The bodies of vfu_irq_raise and vfu_irq_lower. Any thread. */
+/* Once for each vector and client: raised, but nothing fires before bus mastering is on. */
+#define VFUI_IRQ_WAITS 1
+
+/* The bodies of vfu_irq_raise, but for VFUI_IRQ_WAITS, and vfu_irq_lower. Any thread. */
 int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector);
 int vfui_irqs_lower(struct vfui_irqs *irqs);
 
-/* Configuration space keeps an index from firing, or lets it fire what is pending. Owner. */
-void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, bool on);
+/* Configuration space keeps an index from firing (VFUI_HELD_*), or lets it fire what is pending (0). Owner. */
+void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, unsigned why);
 /* The INTx line, as Status bit 3 shows it. Any thread. */
 bool vfui_irqs_line(struct vfui_irqs *irqs);
 /* Bits of pending vectors 8 * byte .. 8 * byte + 7, as in a PBA. Any thread. */

@@ -170,13 +170,15 @@ static void apply(struct vfui_pci *pci)
 	/* With a configuration space of the device's own, ours says nothing. */
 	bool ours = region->user == pci;
 	bool no_master = ours && pci->bus_master_matters && !(command & COMMAND_BUS_MASTER);
+	unsigned messages = no_master ? VFUI_HELD_NO_MASTER : 0;
 	unsigned msix = pci->msix ? get16(pci->config + pci->msix + 2) : 0;
 	bool masked = ours && (msix & MSIX_ENABLE) && (msix & MSIX_MASK);
 
 	vfui_dma_set_blocked(pci->dma, no_master);
-	vfui_irqs_hold(pci->irqs, VFU_IRQ_INTX, ours && command & COMMAND_INTX_OFF);
-	vfui_irqs_hold(pci->irqs, VFU_IRQ_MSI, no_master);
-	vfui_irqs_hold(pci->irqs, VFU_IRQ_MSIX, no_master || masked);
+	vfui_irqs_hold(pci->irqs, VFU_IRQ_INTX,
+		       ours && command & COMMAND_INTX_OFF ? VFUI_HELD_MASKED : 0);
+	vfui_irqs_hold(pci->irqs, VFU_IRQ_MSI, messages);
+	vfui_irqs_hold(pci->irqs, VFU_IRQ_MSIX, messages | (masked ? VFUI_HELD_MASKED : 0));
 }
 
 static int client_write(struct vfui_pci *pci, struct vfu_request *req,

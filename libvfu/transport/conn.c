@@ -31,6 +31,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_POSTED] = {0, 1, 1},
 	[VFU_OPT_WRITE_MULTIPLE] = {0, 1, 1},
 	[VFU_OPT_TRACE] = {0, 1, 0},
+	[VFU_OPT_BUS_MASTER] = {0, 1, 1},
 };
 
 void vfui_options_init(uint64_t values[VFU_OPTIONS])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import libvfu as c
 
 from . import pci
-from .errors import Disconnected, log_level
+from .errors import Disconnected, log_level, logger
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
 
@@ -166,6 +166,9 @@ class Vector:
     def __init__(self, handle, index, vector):
         self._h, self.index, self.vector = handle, index, vector
         self._fd = self._close = None
+        # A message, which a device sends only while bus mastering is on.
+        self._is_message = index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
+        self._has_complained = False
 
     @property
     def fd(self):
@@ -177,7 +180,13 @@ class Vector:
     def wait(self, timeout=None):
         """Waits until the device raises it; serves the device's DMA meanwhile. How often it was raised, 0: timeout."""
         milliseconds = -1 if timeout is None else max(0, round(timeout * 1000))
-        return c.client_wait_eventfd(self._h, self.fd, milliseconds)
+        fd = self.fd
+        if self._is_message:
+            c.vfu_client_use_bus_master(self._h)  # off again after a reset
+        count = c.client_wait_eventfd(self._h, fd, milliseconds)
+        if not count and timeout and self._is_message and not self._has_complained:
+            self._has_complained = _complain(self._h)
+        return count
 
     def trigger(self):
         """Makes the device raise it."""
@@ -188,6 +197,18 @@ class Vector:
 
     def unmask(self):
         c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
+
+
+def _complain(handle):
+    """A message did not come: says so if it could not."""
+    try:
+        command = c.vfu_client_region_read(handle, c.VFU_REGION_CONFIG, pci.FIELDS["command"][0], 2)
+    except OSError:
+        return False
+    if command[0] & pci.COMMAND_BUS_MASTER:
+        return False
+    logger.warning("no interrupt: bus mastering is off, so the device cannot send MSI and MSI-X")
+    return True
 
 
 def _arm(vectors):
@@ -280,7 +301,6 @@ class ClientDma:
     _FIRST = 0x1000_0000
 
     def __init__(self, client):
-        self._client = weakref.ref(client)
         self._h = client._h
         self._maps = {}  # iova: (size, hold, buffer)
 
@@ -304,7 +324,6 @@ class ClientDma:
 
     def map(self, buffer, iova, fd=-1, fd_offset=0, read=True, write=True):
         """Maps any buffer. fd: the file behind it, which the device then maps too."""
-        self._client()._enable_bus_master()
         flags = (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
         hold = c.hold_buffer(buffer)
         c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset)
@@ -346,7 +365,8 @@ class Client:
 
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
     timeout: seconds to wait for each answer; 0: for ever. irqs: give every interrupt its eventfd now.
-    bus_master: set Command.BusMaster before the first DMA range, as drivers do.
+    bus_master: turn bus mastering on at the first use of DMA, MSI or MSI-X, as drivers do; a reset turns it
+    off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
     """
 
@@ -358,7 +378,7 @@ class Client:
         c.vfu_sigbus_guard()
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
-        settings = {"timeout_ms": round(timeout * 1000), **(options or {})}
+        settings = {"timeout_ms": round(timeout * 1000), "bus_master": int(bus_master), **(options or {})}
         configure(
             c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings
         )
@@ -376,7 +396,6 @@ class Client:
         except BaseException:
             self.close()
             raise
-        self._bus_master = self._wants_bus_master = bus_master
 
     def _set_up(self, background, irqs):
         raw = c.vfu_device_info()
@@ -388,11 +407,6 @@ class Client:
         if background:
             self._thread = threading.Thread(target=_serve, args=(self._h,), name="vfu-client", daemon=True)
             self._thread.start()
-
-    def _enable_bus_master(self):
-        if self._bus_master and self.info.pci and not self.config.bus_master:
-            self.config.bus_master = True
-        self._bus_master = False
 
     @property
     def config(self):
@@ -417,9 +431,8 @@ class Client:
             return False
 
     def reset(self):
-        """Resets the device. Memory stays mapped, but bus mastering is off: set config.bus_master, or map more."""
+        """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait()."""
         c.vfu_client_reset(self._h)
-        self._bus_master = self._wants_bus_master
 
     def feature(self, flags, data=b""):
         """DEVICE_FEATURE: flags as in linux/vfio.h. Returns the data of the reply."""

@@ -15,12 +15,12 @@ class Irqs:
     """
 
     def __init__(self, intx=0, msi=0, msix=0, msix_bar=None, msix_table=0, msix_pba=None):
-        for name, value, most in ("intx", intx, 4), ("msi", msi, 32), ("msix", msix, 2048):
-            if not 0 <= value <= most:
-                raise ValueError(f"{name} is a number from 0 to {most}, not {value}")
-        for name, value in ("msix_table", msix_table), ("msix_pba", msix_pba or 0):
+        numbers = {"intx": intx, "msi": msi, "msix": msix, "msix_table": msix_table, "msix_pba": msix_pba or 0}
+        for name, value in numbers.items():
             if not 0 <= value < 1 << 32:
-                raise ValueError(f"{name} is an offset of 32 bits, not {value:#x}")
+                raise ValueError(f"{name} is a number of 32 bits, not {value}")
+        if msix > 2048:
+            raise ValueError(f"msix is at most 2048 vectors, not {msix}")
         self.intx, self.msi, self.msix = intx, msi, msix
         self.msix_bar, self.msix_table = msix_bar, msix_table
         table_size = 1 << max(msix * 16 - 1, 0).bit_length()

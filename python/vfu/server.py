@@ -49,8 +49,8 @@ def own_fd(fd):
 class Server:
     """Serves a device at a socket path, or on an inherited descriptor (listening or connected; taken over).
 
-    policy: {field: choice}, see the errata in doc/gen/protocol.rst (the command vfu serve adds
-    bus_master=enforce); options: {"timeout_ms": ..., ...}, see vfu.h.
+    policy: {field: choice}, see the errata in doc/gen/protocol.rst; unless it says otherwise bus_master is
+    enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h.
     """
 
     def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None):
@@ -67,6 +67,7 @@ class Server:
         self._idle.set()
         c.vfu_sigbus_guard()
         self._h = c.vfu_server_new(device._handle)
+        policy = {"bus_master": "enforce", **(policy or {})}
         try:
             configure(
                 c.vfu_server_set, c.vfu_server_set_policy, c.vfu_server_set_profile, self._h, profile, policy, options

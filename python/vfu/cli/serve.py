@@ -135,7 +135,7 @@ class Ending:
 def run(options):
     ending = Ending()
     device = make(find_class(options.file))
-    policy = {"bus_master": "enforce", **dict(options.policy)}
+    policy = dict(options.policy)
     limits = {name: number(value) for name, value in options.option}
     if options.log_level == "debug":
         limits.setdefault("trace", 1)

@@ -28,6 +28,8 @@ static void setup(void)
 	memset(&far, 0, sizeof(far));
 	cl = vfu_client_new();
 	ck_assert_ptr_nonnull(cl);
+	/* Messages of its own accord are for the tests of that. */
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 0), 0);
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 13 + i / 256);
 }
@@ -939,6 +941,132 @@ START_TEST(irqs_are_split)
 }
 END_TEST
 
+/* ---- bus mastering ---- */
+
+static struct {
+	uint32_t info; /* flags of GET_INFO */
+	uint16_t command;
+	bool refuses;
+} mastered;
+
+static void answer_get_info(struct script *s)
+{
+	const uint32_t out[4] = {16, mastered.info, 9, 5};
+
+	script_get(s, VFU_WIRE_CMD_GET_INFO);
+	script_reply(s, out, sizeof(out));
+}
+
+static void answer_command(struct script *s)
+{
+	const struct vfu_wire_region_read_request access = {4, VFU_REGION_CONFIG, 2};
+	/* Configuration space is little-endian everywhere. */
+	const uint8_t command[2] = {(uint8_t)mastered.command, (uint8_t)(mastered.command >> 8)};
+	uint8_t out[sizeof(access) + 2];
+
+	memcpy(out, &access, sizeof(access));
+	memcpy(out + sizeof(access), command, 2);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	ck_assert_mem_eq(s->msg.payload, out, sizeof(access));
+	if (mastered.refuses) {
+		script_error(s, EINVAL);
+		return;
+	}
+	script_reply(s, out, sizeof(out));
+	if (command[0] & 4)
+		return;
+	out[sizeof(access)] |= 4;
+	script_get(s, VFU_WIRE_CMD_REGION_WRITE);
+	ck_assert_mem_eq(s->msg.payload, out, sizeof(out));
+	script_reply(s, out, sizeof(access));
+}
+
+/* The next request of that kind, with what comes before it if bus mastering is turned on. */
+static void mastered_request(struct script *s, uint16_t command, bool first)
+{
+	if (first) {
+		answer_get_info(s);
+		if (mastered.info & VFU_WIRE_DEVICE_INFO_PCI)
+			answer_command(s);
+	}
+	script_get(s, command);
+	script_reply(s, NULL, 0);
+}
+
+static void masters(struct script *s)
+{
+	script_version(s);
+	mastered_request(s, VFU_WIRE_CMD_SET_IRQS, false); /* INTx */
+	mastered_request(s, VFU_WIRE_CMD_SET_IRQS, false); /* none */
+	mastered_request(s, VFU_WIRE_CMD_SET_IRQS, true);
+	mastered_request(s, VFU_WIRE_CMD_DMA_MAP, false);
+	mastered_request(s, VFU_WIRE_CMD_RESET, false);
+	mastered_request(s, VFU_WIRE_CMD_DMA_MAP, true);
+	mastered_request(s, VFU_WIRE_CMD_RESET, false);
+	mastered_request(s, VFU_WIRE_CMD_DMA_MAP, true); /* without waiting */
+	mastered_request(s, VFU_WIRE_CMD_RESET, false);
+	answer_get_info(s);
+	if (mastered.info & VFU_WIRE_DEVICE_INFO_PCI)
+		answer_command(s);
+	script_end(s);
+}
+
+static void use_all(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC), none = -1;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 1), 0);
+	script_connect(&far, cl, masters);
+	ck_assert_int_eq(vfu_client_irq_set_eventfds(cl, VFU_IRQ_INTX, 0, 1, &fd), 0);
+	ck_assert_int_eq(vfu_client_irq_set_eventfds(cl, VFU_IRQ_MSIX, 0, 1, &none), 0);
+	ck_assert_int_eq(vfu_client_irq_set_eventfds(cl, VFU_IRQ_MSIX, 0, 1, &fd), 0);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0, 4096, 3, data, -1, 0), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 4096, 4096, 3, data, -1, 0), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 8192, 4096, 3, data, -1, 0), 0);
+	ck_assert_int_eq(vfu_client_fence(cl), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	ck_assert_int_eq(vfu_client_use_bus_master(cl), 0);
+	ck_assert_int_eq(vfu_client_use_bus_master(cl), 0);
+	finish();
+	close(fd);
+}
+
+START_TEST(turns_bus_mastering_on)
+{
+	mastered.info = VFU_WIRE_DEVICE_INFO_RESET | VFU_WIRE_DEVICE_INFO_PCI;
+	mastered.command = 0x0402;
+	use_all();
+	/* Already. */
+	mastered.command = 0x0406;
+	use_all();
+	/* No such register. */
+	mastered.refuses = true;
+	use_all();
+	/* No PCI device: region 7 may be anything. */
+	mastered.info = VFU_WIRE_DEVICE_INFO_RESET;
+	use_all();
+}
+END_TEST
+
+static void goes_away(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_INFO);
+}
+
+START_TEST(bus_mastering_ends_with_the_connection)
+{
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 1), 0);
+	ck_assert_int_eq(vfu_client_use_bus_master(cl), -ENOTCONN);
+	script_connect(&far, cl, goes_away);
+	ck_assert_int_lt(vfu_client_dma_map(cl, 0, 4096, 3, data, -1, 0), 0);
+	ck_assert_int_ne(vfu_client_status(cl), 0);
+	finish();
+}
+END_TEST
+
 /* ---- DMA ---- */
 
 static void gets_maps(struct script *s)
@@ -1477,6 +1605,9 @@ int main(void)
 	    (const TTest *const[]){access_is_split, late_reply, posted_writes,
 				   posted_writes_wait_for_room, posting_can_be_off, async_accesses,
 				   disconnect_in_callback, irqs_are_split, NULL});
+	add(suite, "bus mastering",
+	    (const TTest *const[]){turns_bus_mastering_on, bus_mastering_ends_with_the_connection,
+				   NULL});
 	add(suite, "dma",
 	    (const TTest *const[]){maps_and_unmaps, maps_without_waiting,
 				   fence_is_of_its_connection, map_unmapped_before_its_reply,

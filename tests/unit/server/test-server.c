@@ -542,6 +542,30 @@ START_TEST(pins_outlive_the_connection)
 }
 END_TEST
 
+/* Raised and armed, but the client has forgotten its part: worth a line for each vector. */
+START_TEST(interrupts_wait_for_bus_mastering_and_say_so_once)
+{
+	int fds[2] = {eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK)};
+	unsigned lines = rig.lines;
+	eventfd_t count;
+
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "bus_master", "enforce"), 0);
+	ck_assert_uint_eq(set_irqs(0x24, 2, 0, 2, fds, 2), 0);
+	for (unsigned i = 0; i < 6; i++)
+		ck_assert_int_eq(vfu_irq_raise(rig.dev, VFU_IRQ_MSIX, i % 2), 0);
+	/* Nobody listens to this one. */
+	ck_assert_int_eq(vfu_irq_raise(rig.dev, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(rig.lines, lines + 2);
+	ck_assert_int_lt(eventfd_read(fds[0], &count), 0);
+	ck_assert_uint_eq(rig_write(&rig, 7, 4, 2, 4), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(eventfd_read(fds[i], &count), 0);
+		ck_assert_uint_eq(count, 1);
+		close(fds[i]);
+	}
+}
+END_TEST
+
 /* The next server of a device has policies of its own. */
 START_TEST(policies_end_with_their_server)
 {
@@ -683,6 +707,7 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, unmap_all);
 	tcase_add_test(tcase, unmap_waits_for_pins);
 	tcase_add_test(tcase, pins_outlive_the_connection);
+	tcase_add_test(tcase, interrupts_wait_for_bus_mastering_and_say_so_once);
 	tcase_add_test(tcase, policies_end_with_their_server);
 	tcase_add_test(tcase, reset);
 	tcase_add_loop_test(tcase, what_is_not_supported, 0,

@@ -1,0 +1,83 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * master.c - bus mastering, which a device needs for DMA and for MSI and MSI-X.
+ *
+ * A device that looks at Command.BusMaster (E63) holds its interrupts back and fails its DMA while
+ * that is off, and says so to nobody but its own log. Drivers turn it on before they use either, and
+ * so does this client: before the first DMA range and the first eventfd of a message interrupt, once
+ * for each connection and each reset. Who passes a guest's configuration space on (a machine
+ * monitor) leaves Command to the guest: VFU_OPT_BUS_MASTER 0.
+ */
+#include <errno.h>
+
+#include "client/call.h"
+#include "client/master.h"
+#include "vfu-calls.h"
+
+enum { COMMAND = 4, BUS_MASTER = 4 };
+
+static int access_command(struct vfui_conn *conn, bool is_write, uint8_t command[2],
+			  struct vfu_err *err)
+{
+	struct vfui_call call = vfui_client_call(err);
+	struct vfu_wire_region_read_request in = {COMMAND, VFU_REGION_CONFIG, 2};
+	struct vfu_wire_region_write_request out = {COMMAND, VFU_REGION_CONFIG, 2};
+	struct vfu_wire_region_read_reply read;
+	struct vfu_wire_region_write_reply written;
+
+	if (is_write) {
+		call.tail = command;
+		call.tail_len = 2;
+		return vfui_call_region_write(conn, &call, &out, &written);
+	}
+	call.reply_tail = command;
+	call.reply_room = 2;
+	call.plain_tail = true;
+	return vfui_call_region_read(conn, &call, &in, &read);
+}
+
+/* Only a PCI device has such a register; of another one the region could be anything. */
+static int turn_on(struct vfui_conn *conn, struct vfu_err *err)
+{
+	struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
+	struct vfu_wire_get_info_reply info;
+	struct vfui_call call = vfui_client_call(err);
+	uint8_t command[2] = {0};
+	int ret = vfui_call_get_info(conn, &call, &in, &info);
+
+	if (ret || !(info.flags & VFU_WIRE_DEVICE_INFO_PCI))
+		return ret;
+	ret = access_command(conn, false, command, err);
+	if (ret || command[0] & BUS_MASTER)
+		return ret;
+	command[0] |= BUS_MASTER;
+	return access_command(conn, true, command, err);
+}
+
+/* A device that refuses has no such register, and then does not look at it either. */
+int vfui_client_use_master(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
+{
+	int ret;
+
+	if (!vfui_conn_option(conn, VFU_OPT_BUS_MASTER) || atomic_exchange(&cl->is_master, true))
+		return 0;
+	ret = turn_on(conn, err);
+	if (ret != -ETIMEDOUT && ret != -EINTR && ret != -EDEADLK && ret != -ENOTCONN)
+		return 0;
+	atomic_store(&cl->is_master, false);
+	return ret;
+}
+
+int vfu_client_use_bus_master(struct vfu_client *cl)
+{
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_client_use_master(cl, conn, &err);
+	return vfui_client_end(cl, ret, &err);
+}
