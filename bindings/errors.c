@@ -162,6 +162,25 @@ static int check_signals(void *user)
 	return rc;
 }
 
+static int check_stop(void *user)
+{
+	struct vfupy_device *d = user;
+
+	return atomic_load(&d->is_stopping) ? -1 : check_signals(NULL);
+}
+
+PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d)
+{
+	vfu_server_set_interrupt(srv, check_stop, d);
+	Py_RETURN_NONE;
+}
+
+PyObject *device_set_stopping(struct vfupy_device *d, bool on)
+{
+	atomic_store(&d->is_stopping, on);
+	Py_RETURN_NONE;
+}
+
 PyObject *client_set_hooks(struct vfu_client *cl, int level)
 {
 	atomic_store(&log_limit, level);

@@ -202,6 +202,7 @@ struct vfu_client {};
 %ignore vfu_server_pollfds;
 %ignore vfu_server_run;
 %ignore vfu_server_set_interruptible;
+%ignore vfu_server_set_interrupt;
 %ignore vfu_client_free;
 %ignore vfu_client_pollfds;
 %ignore vfu_client_set_log;

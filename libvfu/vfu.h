@@ -387,7 +387,11 @@ int vfu_server_conn_fd(struct vfu_server *srv);   /* -1: none; borrowed */
 int vfu_server_run(struct vfu_server *srv);
 /* Makes run return -EINTR when a signal interrupts it (for language bindings). */
 void vfu_server_set_interruptible(struct vfu_server *srv, bool on);
-/* Makes run return soon. Any thread, and async-signal-safe. */
+/* check is asked by run and by what waits for DMA in a callback, when a signal interrupts it and a
+ * few times a second: non-zero makes it return -EINTR. Set it before a client comes. Owner. */
+void vfu_server_set_interrupt(struct vfu_server *srv, int (*check)(void *user), void *user);
+/* Makes run return soon; what waits for DMA in a callback of it ends with -EINTR. Any thread, and
+ * async-signal-safe. */
 void vfu_server_stop(struct vfu_server *srv);
 
 /* ---- client: any thread, unless said otherwise */

@@ -14,7 +14,7 @@
  * One thread at a time pumps: it cuts and sends until the window is full, without the lock while it sends,
  * because the connection's locks come first. One that finds a pump at work sets "again" and goes, so a
  * reply that comes in while we send is seen by the one who sends. Who wants the pump to have ended (the
- * buffer of an op, or the connection, goes away) waits for "quiet".
+ * connection goes away), or the buffer of an op not to be sent from (it goes away), waits for "quiet".
  *
  * Ops start in order and their chunks too; replies may overtake. A full socket (-ENOBUFS) is no failure as
  * long as something is in flight: its reply pumps again. An op whose map went away is cancelled here.
@@ -248,9 +248,12 @@ static void pump_window(struct vfui_dma *dma, struct vfui_list *done)
 	while (dma->conn && !later && (chunk = next_chunk(dma, done))) {
 		int rc;
 
+		dma->sending = chunk->op->seq;
 		vfui_os_unlock(&dma->lock);
 		rc = send_chunk(conn, chunk);
 		vfui_os_lock(&dma->lock);
+		dma->sending = 0;
+		vfui_os_cond_broadcast(&dma->quiet);
 		if (rc < 0)
 			later = unsent(dma, chunk, rc, done);
 	}

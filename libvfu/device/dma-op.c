@@ -105,6 +105,7 @@ void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
 void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 {
 	struct vfui_list done, *link, *after;
+	uint64_t seq = 0;
 
 	vfui_list_init(&done);
 	vfui_os_lock(&dma->lock);
@@ -113,13 +114,14 @@ void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 
 		if (op->waiter != waiter)
 			continue;
+		seq = op->seq;
 		op->waiter = NULL;
 		if (!op->status)
 			op->status = -ECANCELED;
 		vfui_dma_op_end(op, &done);
 	}
-	/* Another thread may be sending from buf. */
-	while (dma->pumping)
+	/* Another thread may be sending from its buffer; what else that one sends may be without end. */
+	while (seq && dma->sending == seq)
 		vfui_os_cond_wait(&dma->quiet, &dma->lock, -1);
 	vfui_os_unlock(&dma->lock);
 	vfui_dma_settle(dma, &done);

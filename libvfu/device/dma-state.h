@@ -68,7 +68,7 @@ struct vfui_dma_limits {
 
 struct vfui_dma {
 	pthread_mutex_t lock;
-	pthread_cond_t quiet; /* pumping ended */
+	pthread_cond_t quiet; /* pumping ended, or what was being sent is */
 	struct vfui_dma_hooks hooks;
 	struct vfui_dma_limits limits;
 
@@ -90,8 +90,9 @@ struct vfui_dma {
 	struct vfui_dma_chunk *chunks, *free_chunks;
 	uint64_t seq, read_inflight;
 	uint32_t inflight;
-	bool pumping; /* a thread uses conn */
-	bool again;   /* and is to look once more before it stops */
+	bool pumping;     /* a thread uses conn */
+	uint64_t sending; /* seq of the op whose buffer it sends from just now, 0: none */
+	bool again;       /* and is to look once more before it stops */
 };
 
 #endif

@@ -19,6 +19,15 @@ static void set_conn(struct vfu_server *srv, struct vfui_conn *conn)
 	vfui_os_unlock(&srv->conn_lock);
 }
 
+/* What waits for DMA in a callback is to end. */
+static int is_interrupted(void *ctx)
+{
+	struct vfu_server *srv = ctx;
+
+	return (srv->is_running && atomic_load(&srv->stop)) ||
+	       (srv->interrupt && srv->interrupt(srv->interrupt_user));
+}
+
 static int open_conn(struct vfu_server *srv, int fd)
 {
 	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
@@ -33,6 +42,8 @@ static int open_conn(struct vfu_server *srv, int fd)
 	options.log = srv->dev->log;
 	options.stats = &srv->stats;
 	options.wake_fd = srv->wake_fd;
+	options.interrupt = is_interrupted;
+	options.interrupt_user = srv;
 	conn = vfui_conn_new(fd, true, &options, &ops, srv);
 	if (conn)
 		srv->session = vfui_session_new(conn, srv->account, vfui_server_wake, srv);

@@ -143,3 +143,9 @@ void vfu_server_set_interruptible(struct vfu_server *srv, bool on)
 {
 	srv->interruptible = on;
 }
+
+void vfu_server_set_interrupt(struct vfu_server *srv, int (*check)(void *user), void *user)
+{
+	srv->interrupt = check;
+	srv->interrupt_user = user;
+}

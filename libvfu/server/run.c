@@ -122,12 +122,36 @@ static int run_on_poll(struct vfu_server *srv)
 	int timeout = vfu_server_timeout(srv);
 	int rc;
 
+	if (srv->interrupt && (timeout < 0 || timeout > VFUI_TICK_MS))
+		timeout = VFUI_TICK_MS;
 	rc = vfui_os_poll(pfds, (unsigned)n, timeout < 0 ? -1 : timeout * (int64_t)VFUI_MS);
 	if (rc < 0)
 		return rc;
 	srv->is_wake_suspect |= pfds[0].revents != 0;
 	rc = vfu_server_process(srv, 0);
 	return rc == -ENOTCONN ? 0 : rc;
+}
+
+/* Whether what a round returned, or the interrupt hook, ends the loop. */
+static bool is_interrupted(struct vfu_server *srv, int rc, bool is_tick)
+{
+	if (rc == -EINTR && srv->interruptible && !atomic_load(&srv->stop))
+		return true;
+	return (rc <= 0 || is_tick) && srv->interrupt && srv->interrupt(srv->interrupt_user);
+}
+
+static int run(struct vfu_server *srv)
+{
+	while (!atomic_exchange(&srv->stop, false) && !is_deserted(srv)) {
+		uint64_t looked_at = srv->looked_at;
+		int rc = is_socket_all(srv) ? run_on_socket(srv) : run_on_poll(srv);
+
+		if (is_interrupted(srv, rc, srv->looked_at != looked_at))
+			return -EINTR;
+		if (rc < 0 && rc != -EINTR)
+			return vfui_err_set(&srv->err, rc, NULL, 0, "run: %s", strerror(-rc));
+	}
+	return 0;
 }
 
 int vfu_server_run(struct vfu_server *srv)
@@ -138,12 +162,8 @@ int vfu_server_run(struct vfu_server *srv)
 		return rc;
 	if (srv->is_processing || srv->waits)
 		return vfui_err_set(&srv->err, -EDEADLK, NULL, 0, "the server runs already");
-	while (!atomic_exchange(&srv->stop, false) && !is_deserted(srv)) {
-		rc = is_socket_all(srv) ? run_on_socket(srv) : run_on_poll(srv);
-		if (rc == -EINTR && srv->interruptible && !atomic_load(&srv->stop))
-			return rc;
-		if (rc < 0 && rc != -EINTR)
-			return vfui_err_set(&srv->err, rc, NULL, 0, "run: %s", strerror(-rc));
-	}
-	return 0;
+	srv->is_running = true;
+	rc = run(srv);
+	srv->is_running = false;
+	return rc;
 }

@@ -61,7 +61,10 @@ struct vfu_server {
 	const volatile uint8_t *fork_mark;
 	_Atomic(pthread_t) owner;
 	bool interruptible;
+	int (*interrupt)(void *user);
+	void *interrupt_user;
 	bool is_processing; /* callbacks may be running */
+	bool is_running;    /* in vfu_server_run, which stop is for */
 
 	/* the listener */
 	int listen_fd;

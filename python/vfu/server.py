@@ -68,6 +68,7 @@ class Server:
         c.vfu_sigbus_guard()
         self._h = c.vfu_server_new(device._handle)
         policy = {"bus_master": "enforce", **(policy or {})}
+        c.server_set_hooks(self._h, device._handle)
         try:
             configure(
                 c.vfu_server_set, c.vfu_server_set_policy, c.vfu_server_set_profile, self._h, profile, policy, options
@@ -142,6 +143,7 @@ class Server:
     def stop(self):
         """Makes run() and serve_async() return. From any thread."""
         self._stopping = True
+        c.device_set_stopping(self.device._handle, True)
         loop = self._loop
         with self._lock:
             if self._h is not None:
@@ -200,11 +202,13 @@ class Server:
             raise RuntimeError("the server runs already")
         self._runner = threading.get_ident()
         self._idle.clear()
+        c.device_set_stopping(self.device._handle, self._stopping)
         try:
             yield
         finally:
             self._runner = None
             self._stopping = False
+            c.device_set_stopping(self.device._handle, False)
             self._idle.set()
 
     # ---- event loop ----

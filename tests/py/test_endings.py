@@ -200,6 +200,23 @@ def test_a_thread_that_dies_takes_its_server_along(tmp_path, caplog, kind, value
     server.close()
 
 
+class Waiting(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+
+    @bar0.reg32(0).on_write
+    def wait(self, value):
+        self.dma.read_sync(0x10000, 4)
+
+
+def test_close_ends_a_wait_for_memory(tmp_path):
+    server = vfu.Server(Waiting(), tmp_path / "sock", options={"timeout_ms": 0}).start()
+    with vfu.Client(tmp_path / "sock") as dev:
+        dev.dma.alloc(4096, iova=0x10000, shared=False)
+        dev.regions.bar0.write32(0, 1, post=True)
+        time.sleep(0.1)
+        server.close()
+
+
 def test_start_twice(tmp_path):
     with vfu.Server(Leaving(), tmp_path / "sock").start() as server, vfu.Client(tmp_path / "sock") as dev:
         with pytest.raises(RuntimeError, match="runs already"):
@@ -216,7 +233,7 @@ class Device(vfu.Device):
         {wait}
     {kind} on_gate(self, what):
         pass
-vfu.serve(Device(), sys.argv[1])
+vfu.serve(Device(), sys.argv[1], options={{"timeout_ms": 0}})
 print("goes on")
 """
 
@@ -231,7 +248,15 @@ def connected(process, path):
             time.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind, wait", [("def", "pass"), ("async def", "await asyncio.sleep(1000)")])
+# The last: of a client that does not serve it, and for ever.
+WAITS = [
+    ("def", "pass"),
+    ("async def", "await asyncio.sleep(1000)"),
+    ("def", "self.dma.read_sync(0x10000, 4)"),
+]
+
+
+@pytest.mark.parametrize("kind, wait", WAITS)
 @pytest.mark.parametrize("busy", [False, True])
 def test_serve_ends_with_control_c(tmp_path, kind, wait, busy):
     path = tmp_path / "sock"
@@ -240,9 +265,13 @@ def test_serve_ends_with_control_c(tmp_path, kind, wait, busy):
         try:
             with connected(server, path) as dev:
                 if busy:
-                    dev.regions.bar0.write32(0, 1)
+                    dev.dma.alloc(4096, iova=0x10000, shared=False)
+                    dev.regions.bar0.write32(0, 1, post=True)
+                    time.sleep(0.1)
                 server.send_signal(signal.SIGINT)
                 out, err = server.communicate(timeout=60)
         finally:
             server.kill()
-    assert (out, err, server.returncode) == ("goes on\n", "", 0)
+    # A write that failed is told.
+    err = [line for line in err.splitlines() if "without reply failed" not in line]
+    assert (out, err, server.returncode) == ("goes on\n", [], 0)

@@ -1136,6 +1136,10 @@ START_TEST(a_wait_that_is_given_up)
 	ck_assert_uint_gt(nopen, 0);
 	answer_all(false);
 	ck_assert(!vfui_dma_is_busy(&dma));
+	/* Nor does it wait for another thread that sends other ops without end. */
+	dma.pumping = true;
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE, buffer, 6 * PAGE), -EDEADLK);
+	dma.pumping = false;
 	/* And through the connection alone. */
 	end();
 	start(NULL, &limits);

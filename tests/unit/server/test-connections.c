@@ -358,8 +358,16 @@ static void ignore_alarm(int signum)
 	(void)signum;
 }
 
+static int third_time(void *asked)
+{
+	return ++*(unsigned *)asked >= 3;
+}
+
+/* Once each signal ends it; then only what the hook says, signal or not. */
 START_TEST(interruptible)
 {
+	unsigned asked = 0;
+
 	vfu_server_set_interruptible(rig.srv, true);
 	if (_i)
 		rig_connect(&rig);
@@ -367,6 +375,10 @@ START_TEST(interruptible)
 		listen_here();
 	set_alarm(ignore_alarm);
 	ck_assert_int_eq(vfu_server_run(rig.srv), -EINTR);
+	vfu_server_set_interruptible(rig.srv, false);
+	vfu_server_set_interrupt(rig.srv, third_time, &asked);
+	ck_assert_int_eq(vfu_server_run(rig.srv), -EINTR);
+	ck_assert_uint_eq(asked, 3);
 	vfu_server_stop(rig.srv);
 	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
 }

@@ -1031,6 +1031,27 @@ START_TEST(disconnected_while_waiting)
 }
 END_TEST
 
+static int third_time(void *asked)
+{
+	return ++*(unsigned *)asked >= 3;
+}
+
+/* The client does not answer, and no request has a deadline: a signal ends the wait. */
+START_TEST(interrupted_while_waiting)
+{
+	unsigned asked = 0;
+
+	rig_hang_up(&rig);
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_TIMEOUT_MS, 0), 0);
+	vfu_server_set_interrupt(rig.srv, third_time, &asked);
+	rig_connect(&rig);
+	use_dma();
+	rig_send_read(&rig, 0, SMALL, 4);
+	rig_pump(&rig);
+	ck_assert_int_eq(dma_result, -EINTR);
+}
+END_TEST
+
 /* From outside a callback, on the owner. */
 START_TEST(waiting_between_rounds)
 {
@@ -1162,6 +1183,7 @@ int main(void)
 	ADD(only_the_owner_waits);
 	ADD(held_requests_are_served_meanwhile);
 	ADD(disconnected_while_waiting);
+	ADD(interrupted_while_waiting);
 	ADD(waiting_between_rounds);
 	ADD(disconnect_inside_a_callback);
 	ADD(disconnect_inside_the_end);
