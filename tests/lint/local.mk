@@ -8,6 +8,10 @@ EXTRA_DIST += tests/lint/check-lint tests/lint/valgrind tests/lint/without-pytho
 	tests/lint/rules tests/lint/format tests/lint/headers tests/lint/symbols \
 	tests/lint/tarball tests/lint/shell
 
+# Where the mirror fails.
+TESTS += tests/lint/quickstart.sh
+EXTRA_DIST += tests/lint/quickstart.sh
+
 check-lint: all
 	@$(AM_TESTS_ENVIRONMENT) CLANG_FORMAT='$(CLANG_FORMAT)' \
 	  $(SHELL) $(srcdir)/tests/lint/check-lint $(lints)
