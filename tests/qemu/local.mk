@@ -11,8 +11,9 @@ clean_local += tests/qemu/log
 
 # Not part of "check", for it downloads a kernel and QEMU. A skip, 77, is no failure of make, as it is
 # none in "check".
-check-qemu: all
+check-qemu: all tests/bench/device$(EXEEXT)
 	@test '$(PYTHON)' != : || { echo 'check-qemu: SKIPPED, no Python to serve devices with'; exit 0; }; \
-		s=0; srcdir='$(abs_srcdir)' VFU_RUN='$(abs_builddir)/run' CC='$(CC)' \
+		s=0; srcdir='$(abs_srcdir)' VFU_RUN='$(abs_builddir)/run' \
+		VFU_BENCH='$(abs_builddir)/tests/bench/device' CC='$(CC)' \
 		$(PYTHON) $(srcdir)/tests/qemu/check-qemu || s=$$?; \
 		test $$s -eq 77 || exit $$s
