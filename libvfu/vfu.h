@@ -436,7 +436,7 @@ int vfu_client_timeout(struct vfu_client *cl);
 int vfu_client_process(struct vfu_client *cl, unsigned max);
 int vfu_client_fd(struct vfu_client *cl);
 /* Serves the device's DMA for timeout_ms (-1: until disconnected). Number of requests served, or
- * -errno. */
+ * -errno. A device that does not read the answers is not served until it does. */
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
 
 /* Limits agreed at VERSION. */

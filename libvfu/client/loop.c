@@ -73,12 +73,6 @@ int vfu_client_fd(struct vfu_client *cl)
 
 /* ---- serving only ---- */
 
-static bool never(void *arg)
-{
-	(void)arg;
-	return false;
-}
-
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms)
 {
 	struct vfu_err err = {0};
@@ -89,7 +83,7 @@ int vfu_client_serve(struct vfu_client *cl, int timeout_ms)
 	if (!conn)
 		return ret;
 	before = atomic_load(&cl->served);
-	ret = vfui_conn_wait(conn, never, NULL, timeout_ms);
+	ret = vfui_conn_wait(conn, NULL, NULL, timeout_ms);
 	if (ret == -ETIMEDOUT)
 		ret = (int)((atomic_load(&cl->served) - before) & INT_MAX);
 	else if (ret < 0)

@@ -86,7 +86,9 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 		conn->may_be_late = pending == 0;
 		left = sooner(left, pending);
 	}
-	*events = conn->out.bytes > 0 ? POLLIN | POLLOUT : POLLIN;
+	*events = atomic_load(&conn->is_full) ? 0 : POLLIN;
+	if (conn->out.bytes > 0)
+		*events |= POLLOUT;
 	is_long = left < 0 || left >= LONG_NS;
 	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
@@ -118,7 +120,7 @@ int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 	if (!conn->has_recv_timeout)
 		conn->has_recv_timeout = vfui_sock_set_timeout(conn->fd, TICK_MS) == 0;
 	left = prepare_sleep(conn, left, &events);
-	if (conn->options.values[VFU_OPT_BUSY_POLL_US] > 0) {
+	if (conn->options.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
 		r = busy_poll(conn);
 		if (r != 0) {
 			atomic_store(&conn->sleeping, VFUI_AWAKE);
@@ -147,14 +149,18 @@ static int wait_is_over(struct vfui_conn *conn, uint64_t deadline)
 	return vfui_clock_left(&conn->options.clock, deadline) == 0 ? -ETIMEDOUT : 0;
 }
 
-/* One message, or one sleep. 0, or why the wait ends. */
-static int turn(struct vfui_conn *conn, uint64_t deadline)
+/*
+ * One message, or one sleep. 0, or why the wait ends. is_patient: with a full queue it reads no more
+ * until there is room, which one who waits for something that must be read can not.
+ */
+static int turn(struct vfui_conn *conn, uint64_t deadline, bool is_patient)
 {
+	bool is_stalled = vfui_conn_is_stalled(conn);
 	int r;
 
-	if (vfui_conn_is_stalled(conn))
+	if (is_stalled && !is_patient)
 		return -EDEADLK;
-	r = vfui_conn_handle_one(conn);
+	r = is_stalled ? 0 : vfui_conn_handle_one(conn);
 	if (r == 0)
 		r = vfui_conn_sleep(
 			conn, cut_sleep(conn, vfui_clock_left(&conn->options.clock, deadline)));
@@ -166,6 +172,11 @@ static int turn(struct vfui_conn *conn, uint64_t deadline)
 	return wait_is_over(conn, deadline);
 }
 
+static bool is_ready(bool (*ready)(void *arg), void *arg)
+{
+	return ready != NULL && ready(arg);
+}
+
 static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
 			  uint64_t deadline)
 {
@@ -173,12 +184,12 @@ static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void
 	int r = 0;
 
 	conn->may_block = true;
-	while (r == 0 && !ready(arg))
-		r = turn(conn, deadline);
+	while (r == 0 && !is_ready(ready, arg))
+		r = turn(conn, deadline, ready == NULL);
 	conn->may_block = may_block;
 	if (atomic_load_explicit(&conn->status, memory_order_relaxed) != 0)
 		vfui_conn_end_pending(conn);
-	return r != 0 && ready(arg) ? 0 : r;
+	return r != 0 && is_ready(ready, arg) ? 0 : r;
 }
 
 void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left)
@@ -217,7 +228,7 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 	for (;;) {
 		unsigned event = atomic_load(&conn->events);
 
-		if (ready(arg))
+		if (is_ready(ready, arg))
 			return 0;
 		if (r < 0)
 			return r;

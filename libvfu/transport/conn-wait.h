@@ -14,7 +14,8 @@
  * called in a callback: messages received there stay valid. timeout_ms < 0: for ever. -ETIMEDOUT;
  * -EINTR: the interrupt hook said so; -EDEADLK: the outgoing queue is full (the connection lives
  * on); -ENOTCONN or what failed it. No other thread, whatever callback it is in, can hold up these
- * ends.
+ * ends. ready NULL: it waits for nothing and only serves; a full queue then does not end it, but it
+ * reads no more until there is room.
  */
 int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms);
 

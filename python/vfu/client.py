@@ -352,12 +352,20 @@ class ClientDma:
 
 
 def _serve(handle):
-    """The background thread: until the connection ends."""
-    try:
-        while True:
+    """The background thread: while the connection is up."""
+    while True:
+        try:
             c.vfu_client_serve(handle, -1)
+        except OSError:
+            if not _is_up(handle):
+                return
+
+
+def _is_up(handle):
+    try:
+        return c.vfu_client_status(handle) == 0
     except OSError:
-        pass
+        return False
 
 
 class Client:
@@ -425,10 +433,7 @@ class Client:
 
     @property
     def connected(self):
-        try:
-            return self._h is not None and c.vfu_client_status(self._h) == 0
-        except OSError:
-            return False
+        return self._h is not None and _is_up(self._h)
 
     def reset(self):
         """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait()."""

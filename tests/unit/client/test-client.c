@@ -1369,6 +1369,38 @@ START_TEST(serves_while_idle)
 }
 END_TEST
 
+#define FLOOD 100
+
+static void does_not_read(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_DMA_MAP);
+	script_reply(s, NULL, 0);
+	for (uint16_t i = 0; i < FLOOD; i++)
+		peer_put(s->fd, i, VFU_WIRE_CMD_DMA_READ, 0, 0, (uint64_t[]){0, sizeof(data)}, 16);
+	usleep(300000); /* time to fill the queue */
+	for (uint16_t i = 0; i < FLOOD; i++) {
+		script_get(s, VFU_WIRE_CMD_DMA_READ);
+		ck_assert_uint_eq(s->msg.hdr.id, i);
+		ck_assert_int_eq(memcmp(s->msg.payload + 16, data, sizeof(data)), 0);
+	}
+}
+
+/* A device that does not read its answers for a while is served again when it does. */
+START_TEST(serves_a_slow_reader)
+{
+	struct vfu_stats stats;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	script_connect(&far, cl, does_not_read);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0, sizeof(data), 1, data, -1, 0), 0);
+	ck_assert_int_eq(vfu_client_serve(cl, -1), -ENOTCONN);
+	vfu_client_stats(cl, &stats);
+	ck_assert_uint_eq(stats.requests_in, FLOOD);
+	finish();
+}
+END_TEST
+
 /* ---- features ---- */
 
 static void has_features(struct script *s)
@@ -1612,7 +1644,7 @@ int main(void)
 	    (const TTest *const[]){maps_and_unmaps, maps_without_waiting,
 				   fence_is_of_its_connection, map_unmapped_before_its_reply,
 				   map_unmapped_before_it_is_refused, serves_dma, serves_while_idle,
-				   NULL});
+				   serves_a_slow_reader, NULL});
 	add(suite, "threads",
 	    (const TTest *const[]){disconnect_frees_waiters, errors_are_per_thread,
 				   child_may_only_free, signal_interrupts, NULL});
