@@ -205,16 +205,17 @@ static int take_caps(const struct answer *a, struct vfu_region_info *out, struct
 	return ret;
 }
 
-/* [offset, offset + size) of the region lies in it, and in the file unless that has no size (E57). */
+/*
+ * [offset, offset + size) of the region lies in it, and in the file (E57); of one without a size, where
+ * a file can be.
+ */
 static bool is_mappable(const struct vfu_region_info *info, const struct vfu_area *area,
 			const struct stat *st)
 {
-	if (!area->size || !vfui_is_inside(area->offset, area->size, info->size))
-		return false;
-	if (!S_ISREG(st->st_mode))
-		return true;
-	return info->offset <= (uint64_t)st->st_size &&
-	       vfui_is_inside(area->offset, area->size, (uint64_t)st->st_size - info->offset);
+	uint64_t end = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : INT64_MAX;
+
+	return area->size && vfui_is_inside(area->offset, area->size, info->size) &&
+	       info->offset <= end && vfui_is_inside(area->offset, area->size, end - info->offset);
 }
 
 /* What the server says may be mapped must be there: touching what is not would be fatal. */

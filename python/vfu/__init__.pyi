@@ -7,7 +7,7 @@ import enum
 import mmap
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from typing_extensions import Buffer as _Bytes, Self
 
@@ -275,7 +275,11 @@ class ClientIrq(ClientVector):
     count: int
     flags: int
     def __len__(self) -> int: ...
+    @overload
     def __getitem__(self, vector: int) -> ClientVector: ...
+    @overload
+    def __getitem__(self, vector: slice) -> list[ClientVector]: ...
+    def enable(self) -> None: ...
     def disable(self) -> None: ...
 
 class ClientIrqs:
@@ -316,7 +320,7 @@ class Client:
         fd: _Fd | None = None,
         background: bool = False,
         timeout: float = 5.0,
-        irqs: bool = True,
+        irqs: bool | Literal["all"] = True,
         bus_master: bool = True,
         profile: str | None = None,
         policy: Mapping[str, str] | None = None,

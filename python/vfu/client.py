@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Clients: use a device that someone serves."""
 
+import errno
 import mmap
 import os
 import threading
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import libvfu as c
 
 from . import pci
-from .errors import Disconnected, log_level, logger
+from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
 
@@ -99,8 +100,32 @@ class Region:
         return Mapping(fd, size, prot=protection, offset=base + offset)
 
 
+def _cpu_accesses(offset, size):
+    """(offset, width) of the accesses of 1, 2 or 4 aligned bytes that a CPU makes instead of one of any size."""
+    end = offset + size
+    while offset < end:
+        width = next(w for w in (4, 2, 1) if offset % w == 0 and offset + w <= end)
+        yield offset, width
+        offset += width
+
+
 class Config(Region):
-    """Configuration space. The header's fields are attributes: vendor_id, command, class_code..."""
+    """Configuration space. The header's fields are attributes: vendor_id, command, class_code...
+
+    Accesses of any size are made of those that a CPU makes: servers need not know others.
+    """
+
+    def read(self, offset, size):
+        is_size = hasattr(size, "__index__")
+        into = memoryview(bytearray(size) if is_size else size).cast("B")
+        for at, width in _cpu_accesses(offset, len(into)):
+            super().read(at, into[at - offset : at - offset + width])
+        return bytes(into) if is_size else None
+
+    def write(self, offset, data, post=False):
+        data = memoryview(data).cast("B")
+        for at, width in _cpu_accesses(offset, len(data)):
+            super().write(at, data[at - offset : at - offset + width], post)
 
     def __getattr__(self, name):
         if name not in pci.FIELDS:
@@ -163,18 +188,18 @@ class Regions:
 class Vector:
     """One interrupt vector."""
 
-    def __init__(self, handle, index, vector):
-        self._h, self.index, self.vector = handle, index, vector
-        self._fd = self._close = None
+    def __init__(self, arming, index, vector):
+        self._arming, self._h, self.index, self.vector = arming, arming.handle, index, vector
+        self._fd = self._close = self._turn = None
         # A message, which a device sends only while bus mastering is on.
         self._is_message = index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
         self._has_complained = False
 
     @property
     def fd(self):
-        """The eventfd that the device signals: for event loops."""
-        if self._fd is None:
-            _arm([self])
+        """The eventfd that the device signals, the same for good: for event loops. Asking for it arms the vector."""
+        if self._turn != self._arming.turn(self.index):
+            self._arming.arm([self])
         return self._fd
 
     def wait(self, timeout=None):
@@ -198,6 +223,12 @@ class Vector:
     def unmask(self):
         c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
 
+    def _eventfd(self):
+        if self._fd is None:
+            self._fd = c.eventfd_new()
+            self._close = weakref.finalize(self, os.close, self._fd)
+        return self._fd
+
 
 def _complain(handle):
     """A message did not come: says so if it could not."""
@@ -211,80 +242,121 @@ def _complain(handle):
     return True
 
 
-def _arm(vectors):
-    """Gives neighbouring vectors of one index their eventfds."""
-    fds = []
-    try:
-        for _ in vectors:
-            fds.append(c.eventfd_new())
-        c.client_set_eventfds(vectors[0]._h, vectors[0].index, vectors[0].vector, fds)
-    except BaseException:
-        for fd in fds:
-            os.close(fd)
-        raise
-    for vector, fd in zip(vectors, fds):
-        vector._fd = fd
-        vector._close = weakref.finalize(vector, os.close, fd)
+class _Arming:
+    """Which eventfds the device has: those of one interrupt at a time, for there are servers with one table for all."""
+
+    def __init__(self, handle, one_at_a_time):
+        self.handle, self._one_at_a_time = handle, one_at_a_time
+        self._armed = set()  # indices
+        self._turns = {}  # index: how often its eventfds were taken away
+        self._lock = threading.RLock()
+
+    def turn(self, index):
+        return self._turns.get(index, 0)
+
+    def arm(self, vectors):
+        """Gives the device the eventfds of neighbouring vectors of one index."""
+        index = vectors[0].index
+        with self._lock:
+            if self._one_at_a_time:
+                for other in self._armed - {index}:
+                    logger.info("%s takes the place of %s", _irq_name(index), _irq_name(other))
+                    self.take_away(other)
+            c.client_set_eventfds(self.handle, index, vectors[0].vector, [vector._eventfd() for vector in vectors])
+            self._armed.add(index)
+            for vector in vectors:
+                vector._turn = self.turn(index)
+
+    def take_away(self, index):
+        with self._lock:
+            c.vfu_client_irq_disable(self.handle, index)
+            self._armed.discard(index)
+            self._turns[index] = self.turn(index) + 1
+
+
+def _irq_name(index):
+    return IRQ_NAMES[index] if index < len(IRQ_NAMES) else f"irq{index}"
 
 
 class Irq(Vector):
     """An interrupt of the device and its vectors: irq[i]. Itself it stands for vector 0."""
 
-    def __init__(self, handle, index):
-        super().__init__(handle, index, 0)
+    def __init__(self, arming, index):
+        super().__init__(arming, index, 0)
         info = c.vfu_irq_info()
-        c.vfu_client_irq_info(handle, index, info)
+        c.vfu_client_irq_info(self._h, index, info)
         self.count, self.flags = info.count, info.flags
-        self._vectors = [Vector(handle, index, i) for i in range(info.count)]
+        self._vectors = {}  # those that were used
 
     def __len__(self):
         return self.count
 
     def __getitem__(self, vector):
+        if isinstance(vector, slice):
+            return [self[i] for i in range(*vector.indices(self.count))]
+        if not -self.count <= vector < self.count:
+            raise IndexError(f"{_irq_name(self.index)} has {self.count} vectors")
+        vector %= self.count
+        if vector not in self._vectors:
+            self._vectors[vector] = Vector(self._arming, self.index, vector)
         return self._vectors[vector]
 
     @property
     def fd(self):
         return self[0].fd
 
+    def enable(self):
+        """Gives the device the eventfds of the first vectors now; the others follow when they are used.
+
+        Those of another interrupt are taken away first, unless the Client has irqs="all".
+        """
+        if not self.count:
+            raise IndexError(f"{_irq_name(self.index)} has no vectors")
+        self._arming.arm(self[:_EAGER_VECTORS])
+
     def disable(self):
-        """Takes all eventfds away from the device; use a vector again to give it a new one."""
-        c.vfu_client_irq_disable(self._h, self.index)
-        self._close_all()
+        """Takes all eventfds away from the device; a vector that is used again gets its own back."""
+        self._arming.take_away(self.index)
 
     def _close_all(self):
-        for vector in self._vectors:
+        for vector in self._vectors.values():
             if vector._close:
                 vector._close()
-                vector._fd = vector._close = None
-
-    def _arm(self):
-        if self.count and self.flags & c.VFU_IRQ_EVENTFD:
-            _arm(self._vectors[:_EAGER_VECTORS])
+                vector._fd = vector._close = vector._turn = None
 
 
 class Irqs:
-    """The interrupts, by name (intx, msi, msix, err, req) or index."""
+    """The interrupts, by name (intx, msi, msix, err, req) or index. Asked for once each."""
+
+    _PREFERRED = (c.VFU_IRQ_MSIX, c.VFU_IRQ_MSI, c.VFU_IRQ_INTX)
 
     def __init__(self, handle, count, arm):
-        self._all = [Irq(handle, index) for index in range(count)]
-        if arm:
-            for irq in self._all:
-                irq._arm()
+        self._count, self._known = count, {}
+        self._arming = _Arming(handle, one_at_a_time=arm != "all")
+        wanted = range(count) if arm == "all" else self._PREFERRED if arm else ()
+        for irq in (self[index] for index in wanted if index < count):
+            if irq.count and irq.flags & c.VFU_IRQ_EVENTFD:
+                irq.enable()
+                if arm != "all":
+                    break
 
     def __len__(self):
-        return len(self._all)
+        return self._count
 
     def __getitem__(self, index):
-        return self._all[index]
+        if not 0 <= index < self._count:
+            raise IndexError(f"the device has {self._count} interrupts")
+        if index not in self._known:
+            self._known[index] = Irq(self._arming, index)
+        return self._known[index]
 
     def __getattr__(self, name):
-        if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self._all):
+        if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
             raise AttributeError(name)
-        return self._all[IRQ_NAMES.index(name)]
+        return self[IRQ_NAMES.index(name)]
 
     def _close(self):
-        for irq in self._all:
+        for irq in self._known.values():
             irq._close_all()
 
 
@@ -372,7 +444,10 @@ class Client:
     """A connection to a device: at a path, or over a connected socket.
 
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
-    timeout: seconds to wait for each answer; 0: for ever. irqs: give every interrupt its eventfd now.
+    timeout: seconds to wait for each answer; 0: for ever.
+    irqs: give the device eventfds now: those of MSI-X if it has that, else of MSI, else of INTx. The first use of
+    another interrupt takes them away again, as servers may have room for one interrupt's only. "all": those of all
+    interrupts, and none is ever taken away. False: when they are used.
     bus_master: turn bus mastering on at the first use of DMA, MSI or MSI-X, as drivers do; a reset turns it
     off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
@@ -418,8 +493,13 @@ class Client:
 
     @property
     def config(self):
-        """Configuration space."""
-        return self.regions.config
+        """Configuration space. Error: the device has none that PCI knows."""
+        if len(self.regions) <= c.VFU_REGION_CONFIG:
+            raise make_error(errno.EPROTO, text=f"the device has {len(self.regions)} regions, no configuration space")
+        config = self.regions.config
+        if config.size not in pci.CONFIG_SIZES:
+            raise make_error(errno.EPROTO, text=f"configuration space of {config.size} bytes: PCI knows 256 and 4096")
+        return config
 
     @property
     def limits(self):

@@ -22,6 +22,8 @@ FIELDS = {
     "interrupt_pin": (0x3D, 1),
 }
 
+CONFIG_SIZES = (256, 4096)
+
 COMMAND_IO = 1 << 0
 COMMAND_MEMORY = 1 << 1
 COMMAND_BUS_MASTER = 1 << 2

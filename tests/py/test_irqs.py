@@ -55,6 +55,7 @@ def test_high_vectors_are_armed_at_first_use(connect):
 
 def test_msi(connect):
     dev = connect(Device())
+    dev.irqs.msi.enable()  # the client has begun with MSI-X
     dev.regions.bar0.write32(4, 2)
     assert dev.irqs.msi[2].wait(timeout=5) == 1
 
@@ -70,6 +71,28 @@ def test_intx(connect):
     dev.irqs.intx.unmask()
     assert not dev.config.status & 8
     assert dev.irqs.intx.wait(timeout=0.01) == 0
+
+
+def test_one_kind_at_a_time(connect):
+    device = Device()
+    dev = connect(device)
+    dev.irqs.msi.enable()
+    dev.regions.bar0.write32(0, 3)
+    assert not device.delivered
+    assert dev.irqs.msix[3].wait(timeout=0) == 0
+    dev.regions.bar0.write32(0, 3)
+    assert device.delivered
+    assert dev.irqs.msix[3].wait(timeout=5) == 1
+
+
+def test_all_kinds_at_once(connect):
+    dev = connect(Device(), irqs="all")
+    dev.regions.bar0.write32(0, 3)
+    dev.regions.bar0.write32(4, 2)
+    dev.regions.bar0.write32(8, 1)
+    assert dev.irqs.msix[3].wait(timeout=5) == 1
+    assert dev.irqs.msi[2].wait(timeout=5) == 1
+    assert dev.irqs.intx.wait(timeout=5) == 1
 
 
 def test_wait_times_out(connect):

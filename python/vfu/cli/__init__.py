@@ -28,7 +28,8 @@ def main(arguments=None):
     options = parser().parse_args(arguments)
     logging.basicConfig(
         format="vfu: %(levelname)s: %(message)s",
-        level=getattr(options, "log_level", "warning").upper(),
+        # What goes wrong in a command that is over at once is its one line.
+        level=getattr(options, "log_level", "critical").upper(),
         stream=sys.stderr,
     )
     try:

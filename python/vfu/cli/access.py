@@ -48,7 +48,10 @@ def find(dev, name):
 
 def run_read(options):
     with connect(options) as dev:
-        data = find(dev, options.region).read(options.offset, options.length)
+        region = find(dev, options.region)
+        if options.offset + options.length > region.size:
+            raise CommandError(f"{region.name} has {region.size} bytes")
+        data = region.read(options.offset, options.length)
     if len(data) in (1, 2, 4, 8):
         print(f"{int.from_bytes(data, 'little'):#0{2 + 2 * len(data)}x}")
     else:

@@ -93,7 +93,7 @@ def dump(config):
 
 def run(options):
     with vfu.Client(options.socket, irqs=False, bus_master=False) as dev:
-        config = dev.config.read(0, dev.config.size) if dev.info.pci else b""
+        config = dev.config.read(0, dev.config.size if options.hex else 256) if dev.info.pci else b""
         if config:
             show_header(dev, config)
         else:

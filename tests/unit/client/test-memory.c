@@ -31,6 +31,7 @@ static void setup(void)
 	memset(memory, 'm', sizeof(memory));
 	cl = vfu_client_new();
 	ck_assert_ptr_nonnull(cl);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 0), 0);
 }
 
 static void teardown(void)

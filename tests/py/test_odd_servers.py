@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Clients of servers that say odd things: an Error with a sentence each, and from the command one line."""
+
+import errno
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import vfu
+
+VFU = [sys.executable, "-m", "vfu"]
+VERSION, INFO, REGION, IRQ, SET_IRQS, READ, WRITE = 1, 4, 5, 7, 8, 9, 10
+EVENTFD_TRIGGER, NONE_TRIGGER = 1 << 2 | 1 << 5, 1 << 0 | 1 << 5
+
+
+class Odd:
+    """A server of one client. What it says is to be changed by those who make one."""
+
+    info_flags, regions, irqs = 3, 9, 5
+    config = (256, 3, 0, None)  # size, flags, offset, file
+    bar0 = (0, 0, 0, None)
+    vectors = {2: 4}
+
+    def __init__(self, path, **says):
+        vars(self).update(says)
+        self.accesses, self.armed = [], []  # (command, offset, count) of region 7; (index, start, count) or index
+        self.memory = bytearray(struct.pack("<HHHHI", 0x1234, 1, 0, 0, 0xFF000003).ljust(4096, b"\0"))
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(1)
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.listener.close()
+
+    def run(self):
+        try:
+            with self.listener.accept()[0] as sock:
+                while self.serve_one(sock):
+                    pass
+        except OSError:
+            pass
+
+    def serve_one(self, sock):
+        head, fds, _, _ = socket.recv_fds(sock, 16, 64)
+        if len(head) < 16:
+            return False
+        number, command, size, _, _ = struct.unpack("=HHIII", head)
+        body = b""
+        while len(body) < size - 16:
+            body += sock.recv(size - 16 - len(body))
+        out, file = self.answer(command, body, len(fds))
+        for fd in fds:
+            os.close(fd)
+        message = struct.pack("=HHIII", number, command, 16 + len(out), 1, 0) + out
+        socket.send_fds(sock, [message], [] if file is None else [file])
+        return True
+
+    def answer(self, command, body, nfds):
+        index = struct.unpack_from("=I", body, 8)[0] if command in (REGION, IRQ, SET_IRQS, READ, WRITE) else None
+        if command == VERSION:
+            return struct.pack("=HH", 0, 0) + b'{"capabilities":{"max_msg_fds":16}}\0', None
+        if command == INFO:
+            return struct.pack("=IIII", 16, self.info_flags, self.regions, self.irqs), None
+        if command == REGION:
+            size, flags, offset, file = {0: self.bar0, 7: self.config}.get(index, (0, 0, 0, None))
+            return struct.pack("=IIIIQQ", 32, flags, index, 0, size, offset), file
+        if command == IRQ:
+            return struct.pack("=IIII", 16, 1, index, self.vectors.get(index, 0)), None
+        if command == SET_IRQS:
+            _, flags, index, start, count = struct.unpack_from("=IIIII", body)
+            self.armed.append((index, start, nfds) if flags == EVENTFD_TRIGGER else index)
+            return b"", None
+        return self.access(command, body), None
+
+    def access(self, command, body):
+        offset, region, count = struct.unpack_from("=QII", body)
+        if region == 7:
+            self.accesses.append((command, offset, count))
+        if command == WRITE:
+            self.memory[offset : offset + count] = body[16:]
+            return body[:16]
+        return body[:16] + self.memory[offset : offset + count].ljust(count, b"\0")
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """odd(what=it says) -> the server; at .path."""
+    servers = []
+
+    def start(**says):
+        path = tmp_path / f"{len(servers)}.sock"
+        servers.append(Odd(path, **says))
+        servers[-1].path = path
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+# What it says, and what the client says to that.
+NUMBERS = [
+    ({"config": (0, 3, 0, None)}, "0 bytes"),
+    ({"config": (17, 3, 0, None)}, "17 bytes"),
+    ({"config": (1 << 40, 3, 0, None)}, "1099511627776 bytes"),
+    ({"config": ((1 << 64) - 1, 3, 0, None)}, "18446744073709551615 bytes"),
+    ({"regions": 0}, "0 regions"),
+    ({"regions": 1}, "1 regions"),
+    ({"regions": 257}, "num_regions.*257.*at most 256"),
+    ({"regions": 0xFFFFFFFF}, "num_regions.*4294967295.*at most 256"),
+    ({"irqs": 65}, "num_irqs.*65.*at most 64"),
+    ({"vectors": {2: 2049}}, "get_irq_info.count.*2049.*at most 2048"),
+    ({"vectors": {4: 0xFFFFFFFF}}, "get_irq_info.count.*4294967295.*at most 2048"),
+]
+
+
+def drive(path):
+    """What vfu info looks at too."""
+    with vfu.Client(path) as dev:
+        dev.config.vendor_id
+        [region.size for region in dev.regions]
+        [irq.count for irq in dev.irqs]
+
+
+def info(path, *args):
+    return subprocess.run([*VFU, "info", str(path), *args], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("says, text", NUMBERS)
+def test_numbers(odd, says, text):
+    with pytest.raises(vfu.Error, match=text) as caught:
+        drive(odd(**says).path)
+    assert caught.value.errno == errno.EPROTO
+
+
+@pytest.mark.parametrize("says, text", NUMBERS)
+def test_numbers_in_the_command(odd, says, text):
+    result = info(odd(**says).path, "-x")
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("vfu info: ")
+    with pytest.raises(vfu.Error, match=text):
+        raise vfu.Error(result.stderr)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """(what, descriptor) of things that a server may send as a region's file."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(8192))
+    ends = [*os.pipe(), os.open(path, os.O_RDWR), os.open("/dev/zero", os.O_RDWR)]
+    yield dict(zip(("pipe", "write end", "file", "device"), ends))
+    for fd in ends:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("policy", [{}, {"peer_file": "any"}])
+@pytest.mark.parametrize("what, offset", [
+    ("pipe", 0), ("write end", 0), ("file", 4097), ("file", 1 << 63), ("file", (1 << 64) - 4096),
+    ("device", 1 << 63), ("device", (1 << 63) - 4096), ("device", (1 << 64) - 4096),
+])
+def test_what_can_not_be_mapped(odd, files, what, offset, policy):
+    server = odd(bar0=(4096, 7, offset, files[what]))
+    with vfu.Client(server.path, policy=policy) as dev:
+        with pytest.raises(vfu.Error, match="file|file.*inside") as caught:
+            dev.regions.bar0
+        assert caught.value.errno == errno.EPROTO
+        assert dev.config.vendor_id == 0x1234  # the connection is none the worse
+
+
+def test_what_can_not_be_mapped_in_the_command(odd, files):
+    result = info(odd(bar0=(4096, 7, 0, files["pipe"])).path)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1 and "regular file" in result.stderr
+
+
+def test_vectors_are_made_when_used(odd):
+    server = odd(vectors={2: 2048})
+    with vfu.Client(server.path, irqs=False) as dev:
+        assert len(dev.irqs.msix) == 2048
+        assert dev.irqs.msix[-1] is dev.irqs.msix[2047]
+        assert [vector.vector for vector in dev.irqs.msix[10:40:10]] == [10, 20, 30]
+        assert len(dev.irqs.msix._vectors) == 4
+        with pytest.raises(IndexError, match="msix has 2048 vectors"):
+            dev.irqs.msix[2048]
+        with pytest.raises(IndexError, match="msi has no vectors"):
+            dev.irqs.msi.enable()
+        with pytest.raises(IndexError, match="5 interrupts"):
+            dev.irqs[5]
+        assert server.armed == []
+
+
+@pytest.mark.parametrize("vectors, armed", [
+    ({0: 1, 1: 2, 2: 20, 3: 1}, [(2, 0, 16), (2, 16, 4)]),
+    ({0: 1, 1: 2, 3: 1}, [(1, 0, 2)]),
+    ({0: 1, 3: 1, 4: 1}, [(0, 0, 1)]),
+    ({3: 1, 4: 1}, []),
+    ({2: 100}, [(2, 0, 16), (2, 16, 16), (2, 32, 16), (2, 48, 16)]),
+])
+def test_one_interrupt_is_armed(odd, vectors, armed):
+    server = odd(vectors=vectors)
+    with vfu.Client(server.path):
+        assert server.armed == armed
+
+
+def test_another_interrupt_is_armed_after_the_first_is_taken_away(odd):
+    server = odd(vectors={0: 1, 1: 2, 2: 3, 3: 1})
+    with vfu.Client(server.path) as dev:
+        first = dev.irqs.msix[1].fd
+        assert dev.irqs.err.wait(timeout=0) == 0
+        assert dev.irqs.msi[1].wait(timeout=0) == 0
+        assert dev.irqs.msi[0].wait(timeout=0) == 0
+        assert dev.irqs.msix[1].fd == first
+        dev.irqs.msix.disable()
+        assert dev.irqs.msix[2].wait(timeout=0) == 0
+        assert server.armed == [
+            (2, 0, 3), 2, (3, 0, 1), 3, (1, 1, 1), (1, 0, 1), 1, (2, 1, 1), 2, (2, 2, 1)
+        ]
+
+
+def test_all_interrupts_are_armed_if_asked(odd):
+    server = odd(vectors={0: 1, 2: 3, 4: 1})
+    with vfu.Client(server.path, irqs="all") as dev:
+        dev.irqs.intx.fd
+        assert server.armed == [(0, 0, 1), (2, 0, 3), (4, 0, 1)]
+
+
+def is_a_cpus(access):
+    _, offset, count = access
+    return count in (1, 2, 4) and offset % count == 0
+
+
+def test_configuration_space_is_accessed_as_cpus_do(odd):
+    server = odd()
+    with vfu.Client(server.path) as dev:
+        assert (dev.config.class_code, dev.config.revision) == (0xFF0000, 3)
+        dev.config.class_code = 0x020100
+        assert dev.config.class_code == 0x020100
+        assert dev.config.read(0, 256) == server.memory[:256]
+        assert dev.config.read(1, 6) == server.memory[1:7]
+        into = bytearray(7)
+        assert dev.config.read(3, into) is None
+        assert into == server.memory[3:10]
+        dev.config.write(0x41, b"abcdefgh")
+        assert server.memory[0x40:0x4A] == b"\0abcdefgh\0"
+        dev.config.write64(0x50, 0x0123456789ABCDEF)
+        assert dev.config.read64(0x50) == 0x0123456789ABCDEF
+        dev.config.bus_master = True
+        assert dev.config.capabilities == []
+    assert all(map(is_a_cpus, server.accesses))
+
+
+def test_the_command_accesses_as_cpus_do(odd):
+    server = odd()
+    assert info(server.path, "-x").returncode == 0
+    assert server.accesses and all(map(is_a_cpus, server.accesses))
