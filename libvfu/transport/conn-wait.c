@@ -86,7 +86,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 		conn->may_be_late = pending == 0;
 		left = sooner(left, pending);
 	}
-	*events = atomic_load(&conn->is_full) ? 0 : POLLIN;
+	*events = vfui_conn_is_out_full(conn) ? 0 : POLLIN;
 	if (conn->out.bytes > 0)
 		*events |= POLLOUT;
 	is_long = left < 0 || left >= LONG_NS;

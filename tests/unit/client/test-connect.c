@@ -31,6 +31,7 @@ static void setup(void)
 {
 	cl = vfu_client_new();
 	ck_assert_ptr_nonnull(cl);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 0), 0);
 	vfu_client_set_interrupt(cl, interrupted, NULL);
 	is_in_callback = may_return = is_signalled = false;
 }
