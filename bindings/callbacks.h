@@ -11,8 +11,6 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <stdatomic.h>
-
 #include "vfu.h"
 
 #ifndef SWIG
@@ -27,7 +25,6 @@ struct vfupy_device {
 	struct handler *handlers;    /* all that were ever registered, newest first */
 	uint64_t sizes[VFU_REGIONS]; /* of the regions */
 	unsigned views;              /* objects of Python that refer to memory of regions */
-	atomic_bool is_stopping;
 	PyObject *
 		raised; /* KeyboardInterrupt and the like, caught in a callback, to be raised later */
 };
@@ -109,10 +106,10 @@ PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d);
  */
 PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d);
 
-/* Makes waits of the client run Python's signal handlers, and logging. */
-/* What waits in a handler ends with a signal's exception, and while the device's server is to stop. */
+/* Makes waits of the device's callbacks run Python's signal handlers, and ask the device's _check_wait(). */
 PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);
-PyObject *device_set_stopping(struct vfupy_device *d, bool on);
+
+/* Makes waits of the client run Python's signal handlers, and logging. */
 PyObject *client_set_hooks(struct vfu_client *cl, int level);
 /* (size, offset, flags, fd, [(offset, size)...], type, subtype); the fd is the caller's. */
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);

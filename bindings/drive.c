@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 250, ROUNDS = 1024, MAX_POLLFDS = 8 };
+enum { TICK_MS = 250, ROUNDS = 1024, TURNS = 64, MAX_POLLFDS = 8 };
 
 /* ---- server ---- */
 
@@ -97,17 +97,20 @@ static int left_ms(int64_t deadline, int limit)
 
 /*
  * Sleeps until the eventfd, the socket or a deadline has something, and serves the device's DMA. 1: look
- * again, 0: the deadline has passed. When another thread reads the socket, process leaves it to that one.
+ * again, 0: the deadline has passed. -EINTR also after a while, for a signal that comes just before the
+ * sleep does not interrupt it. When another thread reads the socket, process leaves it to that one.
  */
 static int wait_once(struct vfu_client *cl, int fd, int64_t deadline)
 {
 	struct pollfd pfds[MAX_POLLFDS + 1] = {{.fd = fd, .events = POLLIN}};
 	int n = vfu_client_pollfds(cl, pfds + 1, MAX_POLLFDS);
+	int timeout = vfu_client_timeout(cl);
+	bool is_tick = timeout < 0 || timeout > TICK_MS;
 	int rc, handled;
 
 	if (n <= 0)
 		return n ? n : -ENOTCONN;
-	rc = poll(pfds, (nfds_t)n + 1, left_ms(deadline, vfu_client_timeout(cl)));
+	rc = poll(pfds, (nfds_t)n + 1, left_ms(deadline, is_tick ? TICK_MS : timeout));
 	if (rc < 0)
 		return -errno;
 	handled = vfu_client_process(cl, 0);
@@ -116,7 +119,9 @@ static int wait_once(struct vfu_client *cl, int fd, int64_t deadline)
 	/* The socket has data but somebody else reads it: do not spin until that thread has run. */
 	if (rc > 0 && handled == 0 && !pfds[0].revents)
 		poll(pfds, 1, left_ms(deadline, 1));
-	return deadline < 0 || now_ms() < deadline;
+	if (deadline >= 0 && now_ms() >= deadline)
+		return 0;
+	return rc == 0 && is_tick ? -EINTR : 1;
 }
 
 /*
@@ -139,29 +144,41 @@ static int take_count(int fd, eventfd_t *count)
 	return eventfd_read(fd, count);
 }
 
+/* Until there is a count (1, in count), the deadline has passed (0), or -EINTR: signals are to be looked at. */
+static int wait_for_count(struct vfu_client *cl, int fd, int64_t deadline, eventfd_t *count)
+{
+	int rc = 1;
+
+	for (int i = 0; i < TURNS; i++) {
+		if (take_count(fd, count) == 0)
+			return 1;
+		if (errno != EAGAIN)
+			return -errno;
+		if (rc <= 0)
+			return rc;
+		rc = wait_once(cl, fd, deadline);
+	}
+	return -EINTR;
+}
+
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 {
 	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+	/* The number may mean something else once another thread has closed the client. */
+	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	eventfd_t count = 0;
-	int rc = 1, got;
+	int rc;
 
+	if (own < 0)
+		return PyErr_SetFromErrno(PyExc_OSError);
 	do {
 		Py_BEGIN_ALLOW_THREADS
-		while ((got = take_count(fd, &count)) < 0 && errno == EAGAIN && rc > 0)
-			rc = wait_once(cl, fd, deadline);
-		if (got < 0 && errno != EAGAIN)
-			rc = -errno;
+		rc = wait_for_count(cl, own, deadline, &count);
 		Py_END_ALLOW_THREADS
-		if (rc == -EINTR) {
-			if (PyErr_CheckSignals())
-				return NULL;
-			rc = 1;
-		}
-	} while (got < 0 && rc > 0);
-	if (got == 0)
+	} while (rc == -EINTR && !PyErr_CheckSignals());
+	close(own);
+	if (rc >= 0)
 		return PyLong_FromUnsignedLongLong(count);
-	if (rc == 0)
-		return PyLong_FromLong(0);
 	vfupy_raise_client(cl, rc);
 	return NULL;
 }
@@ -191,11 +208,10 @@ PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned st
 	rc = vfu_client_irq_set_eventfds(cl, index, start, (unsigned)n, list);
 	Py_END_ALLOW_THREADS
 	PyMem_Free(list);
-	if (rc < 0) {
+	if (rc < 0)
 		vfupy_raise_client(cl, rc);
-		return NULL;
-	}
-	Py_RETURN_NONE;
+	/* A signal handler may have raised although it was done. */
+	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 PyObject *client_region_info(struct vfu_client *cl, unsigned index)
@@ -211,7 +227,7 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 		vfupy_raise_client(cl, rc);
 		return NULL;
 	}
-	areas = PyList_New(0);
+	areas = PyErr_Occurred() ? NULL : PyList_New(0);
 	for (unsigned i = 0; areas && i < info.nareas; i++) {
 		PyObject *item = Py_BuildValue("(KK)", (unsigned long long)info.areas[i].offset,
 					       (unsigned long long)info.areas[i].size);

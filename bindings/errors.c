@@ -152,6 +152,8 @@ PyObject *device_set_log_level(struct vfupy_device *d, int level)
 	Py_RETURN_NONE;
 }
 
+/* ---- what ends waits ---- */
+
 static int check_signals(void *user)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
@@ -162,29 +164,34 @@ static int check_signals(void *user)
 	return rc;
 }
 
-static int check_stop(void *user)
-{
-	struct vfupy_device *d = user;
-
-	return atomic_load(&d->is_stopping) ? -1 : check_signals(NULL);
-}
-
-PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d)
-{
-	vfu_server_set_interrupt(srv, check_stop, d);
-	Py_RETURN_NONE;
-}
-
-PyObject *device_set_stopping(struct vfupy_device *d, bool on)
-{
-	atomic_store(&d->is_stopping, on);
-	Py_RETURN_NONE;
-}
-
 PyObject *client_set_hooks(struct vfu_client *cl, int level)
 {
 	atomic_store(&log_limit, level);
 	vfu_client_set_log(cl, on_log, NULL);
 	vfu_client_set_interrupt(cl, check_signals, NULL);
+	Py_RETURN_NONE;
+}
+
+/* A wait inside of this one may have kept what is to end all of them. */
+static int check_wait(void *user)
+{
+	struct vfupy_device *d = user;
+	PyGILState_STATE gil = PyGILState_Ensure();
+	PyObject *result = NULL;
+	int rc;
+
+	if (d->raised)
+		result = device_reraise(d);
+	else if (!PyErr_CheckSignals())
+		result = PyObject_CallMethod(d->self, "_check_wait", NULL);
+	rc = result ? 0 : -1;
+	Py_XDECREF(result);
+	PyGILState_Release(gil);
+	return rc;
+}
+
+PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d)
+{
+	vfu_server_set_interrupt(srv, check_wait, d);
 	Py_RETURN_NONE;
 }

@@ -56,6 +56,7 @@ class Device:
         cls = type(self)
         regions, self._parts = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
         self._loop = None
+        self._is_ending = None  # the server's answer, while one runs
         self._tasks = set()  # of handlers
         self._background = set()  # of spawn()
         self._handle = handle = c.DeviceHandle(self)
@@ -152,6 +153,11 @@ class Device:
     def _disconnected(self):
         self._cancel()
         return self.on_disconnect()
+
+    def _check_wait(self):
+        """Asked now and then while a handler waits for DMA. It is cancelled as coroutines are."""
+        if self._is_ending is not None and self._is_ending():
+            raise asyncio.CancelledError
 
     def _spawn_handler(self, coroutine):
         """Runs on what a handler began; a reset or the end of the connection cancels it."""

@@ -95,8 +95,12 @@ class Server:
             asyncio.run(self.serve_async())
             return
         with self._running():
-            while not self._stopping and c.server_serve(self._h, self.device._handle):
-                pass
+            try:
+                while not self._stopping and c.server_serve(self._h, self.device._handle):
+                    pass
+            except asyncio.CancelledError:  # a handler that waited
+                if not self._stopping:
+                    raise
 
     async def serve_async(self):
         """The same inside a running event loop."""
@@ -117,7 +121,7 @@ class Server:
         finally:
             self._loop.remove_reader(fd)
             self._set_timer(-1)
-            self.device._loop = self.device.dma._kick = self._loop = None
+            self.device._loop = self.device.dma._kick = self._loop = self._done = None
             await cancel_all(self.device._tasks | self.device._background)
 
     def start(self):
@@ -143,7 +147,6 @@ class Server:
     def stop(self):
         """Makes run() and serve_async() return. From any thread."""
         self._stopping = True
-        c.device_set_stopping(self.device._handle, True)
         loop = self._loop
         with self._lock:
             if self._h is not None:
@@ -202,14 +205,17 @@ class Server:
             raise RuntimeError("the server runs already")
         self._runner = threading.get_ident()
         self._idle.clear()
-        c.device_set_stopping(self.device._handle, self._stopping)
+        self.device._is_ending = self._is_ending
         try:
             yield
         finally:
+            self.device._is_ending = None
             self._runner = None
             self._stopping = False
-            c.device_set_stopping(self.device._handle, False)
             self._idle.set()
+
+    def _is_ending(self):
+        return self._stopping or (self._done is not None and self._done.cancelled())
 
     # ---- event loop ----
 
@@ -226,7 +232,8 @@ class Server:
         except (KeyboardInterrupt, SystemExit):
             raise  # the event loop knows what to do
         except BaseException as caught:
-            error, timeout = caught, None
+            error = None if isinstance(caught, asyncio.CancelledError) and self._is_ending() else caught
+            timeout = None
         if self._done.done():  # cancelled meanwhile
             return
         if error is not None:
