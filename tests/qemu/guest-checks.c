@@ -31,8 +31,15 @@
 enum { TICKS = 0x00, KICK = 0x04, DONE = 0x08, SUM = 0x0c, TOTAL = 0x10 };
 
 /* The bench device's, in BAR 1. START_WRITE: by messages, if it has not mapped the memory. */
-enum { BENCH_ADDRESS = 0x00, BENCH_LENGTH = 0x08, BENCH_START = 0x18, BENCH_DONE = 0x20 };
-enum { START_WRITE = 2, DOORBELLS = 20 };
+enum {
+	BENCH_ADDRESS = 0x00,
+	BENCH_LENGTH = 0x08,
+	BENCH_REPEAT = 0x10,
+	BENCH_START = 0x18,
+	BENCH_DONE = 0x20,
+};
+/* So many transfers that the first read comes before the last of them. */
+enum { START_WRITE = 2, DOORBELLS = 20, TRANSFERS = 64 };
 
 enum { PAGE = 4096, BAR_SIZE = 4096, VECTORS = 4, PATIENCE_MS = 10000 };
 
@@ -276,8 +283,9 @@ static void checks_doorbell(const char *dev)
 	check = "reads right behind a doorbell that is answered late";
 	put(BENCH_ADDRESS, 4, page_bus);
 	put(BENCH_LENGTH, 4, PAGE);
+	put(BENCH_REPEAT, 4, TRANSFERS);
 	for (unsigned int i = 0; i < DOORBELLS; i++) {
-		uint32_t want = get(BENCH_DONE, 4) + 1;
+		uint32_t want = get(BENCH_DONE, 4) + TRANSFERS;
 
 		memset(page, 0xff, PAGE);
 		put(BENCH_START, 4, START_WRITE);
