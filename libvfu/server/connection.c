@@ -9,6 +9,7 @@
 
 #include "base/os.h"
 #include "server/connection.h"
+#include "server/greet.h"
 #include "server/order.h"
 #include "server/watch.h"
 
@@ -31,6 +32,7 @@ static int is_interrupted(void *ctx)
 static int open_conn(struct vfu_server *srv, int fd)
 {
 	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
+						 .stranger = vfui_server_stranger,
 						 .stay = vfui_server_stay};
 	struct vfui_conn_options options;
 	struct vfui_conn *conn;

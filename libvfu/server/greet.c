@@ -12,23 +12,30 @@
 #include "server/greet.h"
 #include "server/handlers.h"
 
-/* E23: nothing but VERSION may come first, and that only once. */
-static bool is_out_of_turn(struct vfu_server *srv, const struct vfui_msg *msg)
+/* E23: nothing but VERSION may come first, known or not; a reply is never answered. */
+static void turn_away(struct vfu_server *srv, const struct vfui_msg *msg)
 {
-	bool is_version = msg->hdr.command == VFU_WIRE_CMD_VERSION;
+	bool is_reply = msg->hdr.flags & VFU_WIRE_HEADER_TYPE_REPLY;
 	struct vfu_err err;
 
-	if (is_version == (srv->state == VFUI_SERVER_GREETING))
+	vfui_err_set(&err, -EINVAL, NULL, 0, "%s %u (%s) came before VERSION",
+		     is_reply ? "a reply to command" : "command", msg->hdr.command,
+		     msg->info ? msg->info->name : "unknown");
+	vfui_conn_count_violation(srv->conn);
+	if (!is_reply)
+		vfui_conn_reply(srv->conn, &msg->hdr, -EINVAL, NULL, 0, NULL, 0);
+	vfui_conn_flush(srv->conn);
+	vfui_conn_fail(srv->conn, &err);
+}
+
+bool vfui_server_stranger(void *ctx, struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	struct vfu_server *srv = ctx;
+
+	(void)conn;
+	if (srv->state != VFUI_SERVER_GREETING)
 		return false;
-	vfui_err_set(&err, -EINVAL, NULL, 0,
-		     is_version ? "VERSION is agreed already" : "%s came before VERSION",
-		     msg->info->name);
-	vfui_server_fail(srv, msg, -EINVAL, &err);
-	if (!is_version) {
-		vfui_conn_count_violation(srv->conn);
-		vfui_conn_flush(srv->conn);
-		vfui_conn_fail(srv->conn, &err);
-	}
+	turn_away(srv, msg);
 	return true;
 }
 
@@ -75,8 +82,16 @@ static void agree(struct vfu_server *srv, struct vfui_msg *msg)
 
 void vfui_server_greet(struct vfu_server *srv, struct vfui_msg *msg)
 {
-	if (!is_out_of_turn(srv, msg))
+	struct vfu_err err;
+
+	if (msg->hdr.command != VFU_WIRE_CMD_VERSION) {
+		turn_away(srv, msg);
+	} else if (srv->state == VFUI_SERVER_GREETING) {
 		agree(srv, msg);
+	} else {
+		vfui_err_set(&err, -EINVAL, NULL, 0, "VERSION is agreed already");
+		vfui_server_fail(srv, msg, -EINVAL, &err);
+	}
 }
 
 int vfui_server_greet_timeout(const struct vfu_server *srv)

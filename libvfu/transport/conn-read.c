@@ -150,6 +150,8 @@ static int why_refused(const struct vfui_conn *conn, const struct vfui_msg *msg)
 
 VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg, int error)
 {
+	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
+		return;
 	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s",
 		 msg->hdr.command, msg->hdr.flags, strerror(-error));
 	vfui_conn_count_drop(conn);
@@ -210,6 +212,8 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 /* A reply that matches no request. Some servers answer posted ones (E27): they may go on. */
 static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 {
+	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
+		return 1;
 	vfui_log(&conn->options.log, VFU_LOG_WARN, "reply %u to command %u, which was not sent",
 		 msg->hdr.id, msg->hdr.command);
 	vfui_conn_count_drop(conn);

@@ -22,6 +22,11 @@ struct vfui_conn_ops {
 	 */
 	void (*command)(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
 	/*
+	 * A message that is no such command, before it is refused, or dropped (a reply to nothing): true
+	 * if it was seen to, which needs no answer. msg->info may be NULL. NULL: never.
+	 */
+	bool (*stranger)(void *ctx, struct vfui_conn *conn, const struct vfui_msg *msg);
+	/*
 	 * Asked in vfui_conn_process_wait after it has handled messages, so many by now: true to go
 	 * on with the next, without a look at anything else. NULL: never.
 	 */

@@ -100,12 +100,29 @@ START_TEST(version_refused)
 }
 END_TEST
 
+/* A client's command, a server's, one that is retired, and two that nobody knows. */
+static const uint16_t not_version[] = {4, 11, 14, 0, 999};
+
 START_TEST(version_must_be_first)
 {
 	static const uint8_t in[16] = {16};
+	struct vfu_stats stats;
 
 	rig_attach(&rig);
-	ck_assert_uint_eq(rig_call(&rig, 4, in, sizeof(in)), EINVAL);
+	rig_post(&rig, not_version[_i], in, sizeof(in));
+	rig_gone(&rig);
+	rig_attach(&rig);
+	ck_assert_uint_eq(rig_call(&rig, not_version[_i], in, sizeof(in)), EINVAL);
+	rig_gone(&rig);
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.violations, 2);
+}
+END_TEST
+
+START_TEST(reply_is_not_version_either)
+{
+	rig_attach(&rig);
+	raw_send(rig.sock, 1, 1, RAW_REPLY, "\0\0\0\0", 4, NULL, 0);
 	rig_gone(&rig);
 }
 END_TEST
@@ -727,7 +744,9 @@ static void add_greetings(Suite *suite)
 	tcase_add_test(tcase, version_newer_minor_gets_ours);
 	tcase_add_loop_test(tcase, version_refused, 0,
 			    sizeof(bad_versions) / sizeof(bad_versions[0]));
-	tcase_add_test(tcase, version_must_be_first);
+	tcase_add_loop_test(tcase, version_must_be_first, 0,
+			    sizeof(not_version) / sizeof(not_version[0]));
+	tcase_add_test(tcase, reply_is_not_version_either);
 	tcase_add_test(tcase, write_multi_must_be_agreed);
 	tcase_add_test(tcase, unsupported_features_by_policy);
 	suite_add_tcase(suite, tcase);
