@@ -7,8 +7,8 @@ libvfu_sources += \
 	libvfu/base/util.h \
 	libvfu/base/list.h \
 	libvfu/base/err.h libvfu/base/err.c \
-	libvfu/base/log.h libvfu/base/log.c \
 	libvfu/base/clock.h libvfu/base/clock.c \
+	libvfu/base/log.h libvfu/base/log.c \
 	libvfu/version.c \
 	libvfu/base/buf.h libvfu/base/buf.c \
 	libvfu/base/fds.h libvfu/base/fds.c \

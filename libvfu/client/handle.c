@@ -20,7 +20,15 @@ static int init_locks(struct vfu_client *cl)
 		return err;
 	err = vfui_os_cond_init(&cl->cond);
 	if (err)
-		vfui_os_mutex_fini(&cl->lock);
+		goto fini_lock;
+	err = vfui_log_limit_init(&cl->log_limit);
+	if (err)
+		goto fini_cond;
+	return 0;
+fini_cond:
+	vfui_os_cond_fini(&cl->cond);
+fini_lock:
+	vfui_os_mutex_fini(&cl->lock);
 	return err;
 }
 
@@ -31,6 +39,7 @@ struct vfu_client *vfu_client_new(void)
 	if (!cl)
 		return NULL;
 	vfui_conn_options_init(&cl->options);
+	cl->options.log.limit = &cl->log_limit;
 	cl->options.stats = &cl->stats;
 	cl->epoll_fd = -1;
 	cl->fork_mark = vfui_os_fork_mark_new();
@@ -50,6 +59,8 @@ void vfu_client_free(struct vfu_client *cl)
 		return;
 	if (*cl->fork_mark) {
 		vfui_client_disconnect(cl, false);
+		vfui_log_flush(&cl->options.log);
+		vfui_log_limit_fini(&cl->log_limit);
 		vfui_os_cond_fini(&cl->cond);
 		vfui_os_mutex_fini(&cl->lock);
 	} else {
@@ -106,7 +117,8 @@ int vfu_client_set_profile(struct vfu_client *cl, const char *profile)
 
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user)
 {
-	cl->options.log = (struct vfui_log){fn, user};
+	cl->options.log.fn = fn;
+	cl->options.log.user = user;
 }
 
 void vfu_client_set_interrupt(struct vfu_client *cl, int (*check)(void *user), void *user)

@@ -37,6 +37,7 @@ struct vfui_client_async {
 struct vfu_client {
 	const volatile uint8_t *fork_mark;
 	struct vfui_conn_options options;
+	struct vfui_log_limit log_limit;
 	struct vfu_stats stats;
 
 	pthread_mutex_t lock;

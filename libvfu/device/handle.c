@@ -118,16 +118,21 @@ struct vfu_device *vfu_device_new(void)
 
 	if (!dev)
 		return NULL;
-	if (vfui_os_mutex_init(&dev->lock) < 0) {
-		vfui_os_free(dev);
-		return NULL;
-	}
-	if (init_parts(dev) < 0) {
-		vfui_os_mutex_fini(&dev->lock);
-		vfui_os_free(dev);
-		return NULL;
-	}
+	if (vfui_os_mutex_init(&dev->lock) < 0)
+		goto free;
+	if (vfui_log_limit_init(&dev->log_limit) < 0)
+		goto fini_lock;
+	dev->log.limit = &dev->log_limit;
+	if (init_parts(dev) < 0)
+		goto fini_log;
 	return dev;
+fini_log:
+	vfui_log_limit_fini(&dev->log_limit);
+fini_lock:
+	vfui_os_mutex_fini(&dev->lock);
+free:
+	vfui_os_free(dev);
+	return NULL;
 }
 
 int vfu_device_free(struct vfu_device *dev)
@@ -139,6 +144,8 @@ int vfu_device_free(struct vfu_device *dev)
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_fini(&dev->irqs);
 	vfui_dma_fini(&dev->dma);
+	vfui_log_flush(&dev->log);
+	vfui_log_limit_fini(&dev->log_limit);
 	vfui_os_mutex_fini(&dev->lock);
 	vfui_os_free(dev);
 	return 0;

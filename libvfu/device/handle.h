@@ -42,6 +42,7 @@ struct vfu_device {
 	struct vfui_pci pci;
 	struct vfu_err err;
 	struct vfui_log log;
+	struct vfui_log_limit log_limit;
 	struct vfu_device_hooks hooks;
 	void *hooks_user;
 	bool no_reentry;

@@ -24,6 +24,7 @@ fault_tests = \
 	tests/unit/device/test-region \
 	tests/unit/base/test-list \
 	tests/unit/base/test-buf \
+	tests/unit/base/test-log \
 	tests/unit/base/test-sigbus \
 	tests/unit/base/test-eventfd \
 	tests/unit/transport/test-sock \
@@ -47,6 +48,7 @@ tests_unit_device_test_pci_LDADD = $(fault_libs)
 tests_unit_device_test_region_LDADD = $(fault_libs)
 tests_unit_base_test_list_LDADD = $(fault_libs)
 tests_unit_base_test_buf_LDADD = $(fault_libs)
+tests_unit_base_test_log_LDADD = $(fault_libs)
 tests_unit_base_test_sigbus_LDADD = $(fault_libs)
 tests_unit_base_test_eventfd_LDADD = $(fault_libs)
 tests_unit_transport_test_sock_LDADD = $(fault_libs)

@@ -134,6 +134,55 @@ START_TEST(version_only_once)
 }
 END_TEST
 
+/* ---- what people are told ---- */
+
+static int fail_access(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)req, (void)access;
+	return -EIO;
+}
+
+START_TEST(failed_handler_logs_one_line)
+{
+	unsigned before = rig.lines;
+
+	rig.bar0 = fail_access;
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), EIO);
+	ck_assert_uint_eq(rig.lines, before + 1);
+	ck_assert_uint_eq(rig_write(&rig, 0, 0, 4, 1), EIO);
+	ck_assert_uint_eq(rig.lines, before + 2);
+	rig_send_write(&rig, true, 0, 0, 4, 1);
+	rig_silence(&rig);
+	ck_assert_uint_eq(rig.lines, before + 3);
+}
+END_TEST
+
+/* Whatever a client does often is counted, and in the log a few times. */
+START_TEST(flood_is_not_logged)
+{
+	static const uint16_t commands[] = {9, 999, 14};
+	struct vfu_stats stats;
+	unsigned i, before = rig.lines;
+
+	rig.bar0 = fail_access;
+	for (i = 0; i < 300; i++) {
+		const struct rig_access in = {.count = 4};
+
+		rig_post(&rig, commands[i % 3], &in, 16);
+		raw_send(rig.sock, 7, 11, RAW_REPLY, NULL, 0, NULL, 0);
+		rig_pump(&rig);
+		if (i % 60 == 59) {
+			rig_hang_up(&rig);
+			rig_connect(&rig);
+		}
+	}
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.drops, 600);
+	/* Refused, failed, a reply to nothing, connected, agreed, ended: six kinds, and the counts. */
+	ck_assert_uint_lt(rig.lines - before, 6 * 10 + 3 * 5 + 1);
+}
+END_TEST
+
 /* ---- asking about the device ---- */
 
 START_TEST(info)
@@ -701,6 +750,8 @@ static void add_messages(Suite *suite)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, version_only_once);
+	tcase_add_test(tcase, failed_handler_logs_one_line);
+	tcase_add_test(tcase, flood_is_not_logged);
 	tcase_add_test(tcase, info);
 	tcase_add_test(tcase, region_infos);
 	tcase_add_test(tcase, region_info_that_is_sparse);
