@@ -45,6 +45,7 @@ libvfu_sources += \
 	libvfu/device/dma.h libvfu/device/dma.c \
 	libvfu/device/irq.h libvfu/device/irq.c \
 	libvfu/device/region.h libvfu/device/region.c \
+	libvfu/device/msix.h libvfu/device/msix.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
 	libvfu/client/state.h \

@@ -245,14 +245,23 @@ bool vfu_request_is_dead(struct vfu_request *req);
 int vfu_device_set_intx(struct vfu_device *dev, unsigned pin);
 /* MSI with 1, 2, 4, 8, 16 or 32 vectors (0 removes). Owner. */
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors);
-/* MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar,
- * set before, 8-byte aligned. Owner. */
+/*
+ * MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar, set
+ * before, 8-byte aligned, where no handler is. The library serves both: a client that writes to an
+ * entry masks and unmasks its vector there, one that does not has all unmasked (E66). Keep them out
+ * of what a client may map: there its accesses are not seen. Owner.
+ */
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset);
 /*
- * Raises an interrupt: signals the vector's eventfd; INTx: asserts the line (Status bit 3, E64)
- * until lowered. 0: delivered, or pending while masked. -ENOENT: no eventfd is set. -EINVAL: no
- * such vector. Any thread.
+ * Raises an interrupt: signals the vector's eventfd, before it returns and without sleeping,
+ * whatever the client does to that; INTx: asserts the line (Status bit 3, E64) until lowered. 0:
+ * delivered, or pending while masked or bus mastering is off (E63, logged). -ENOENT: no eventfd is
+ * set. -EINVAL: no such vector. -EMFILE: pending, see below. Any thread.
+ *
+ * The kernel's asynchronous requests (man io_submit) make that promise, on Linux 5.8 or newer.
+ * Without them the signal is a write to a copy of the descriptor, with no lock held: it needs one
+ * descriptor for a moment, and a hostile client can make the thread sleep that raises.
  */
 int vfu_irq_raise(struct vfu_device *dev, unsigned index, unsigned vector);
 /* The same once all message DMA started before is answered. Any thread. */

@@ -529,3 +529,17 @@ erratum { 67,
 	policy = "peer_file", choices = { "regular", "sealed", "any" },
 	profiles = { strict = "regular", ["libvfio-user"] = "any" },
 }
+
+erratum { 66,
+	title = "The MSI-X table in a BAR",
+	text = "Nothing.",
+	peers = [[QEMU and cloud-hypervisor keep the table for their guests and never touch the server's: vectors are
+		armed by SET_IRQS alone. Simulators write the server's table as drivers do. By PCI all entries
+		are masked after reset.]],
+	decision = [[The table is there: entries read as masked after reset, mask bits and the pending bit array are
+		honoured, reset clears what was written. But an entry masks its vector only from the client's
+		first write to it since connecting and the last reset, so that vectors that nobody writes
+		about fire. By policy entries count always, as on hardware.]],
+	policy = "msix_mask", choices = { "written", "always" },
+	profiles = { strict = "written", ["libvfio-user"] = "written" },
+}

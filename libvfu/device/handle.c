@@ -141,6 +141,7 @@ int vfu_device_free(struct vfu_device *dev)
 		return 0;
 	if (dev->server.ctx)
 		return vfui_err_set(&dev->err, -EBUSY, NULL, 0, "a server uses the device");
+	vfui_pci_fini(&dev->pci);
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_fini(&dev->irqs);
 	vfui_dma_fini(&dev->dma);
@@ -271,8 +272,9 @@ int vfui_device_reset(struct vfu_device *dev)
 
 	if (rc)
 		return rc > 0 ? -EIO : rc;
-	vfui_pci_reset(&dev->pci);
+	/* In this order: what is pending must not fire because a mask goes. */
 	vfui_irqs_reset(&dev->irqs);
+	vfui_pci_reset(&dev->pci);
 	return 0;
 }
 

@@ -7,7 +7,8 @@
  * A vector fires when nothing of the four keeps it:
  *
  *	 the device               the client                      configuration space
- *	 raise                    SET_IRQS: eventfd    MASK       DisINTx, function mask, bus master
+ *	 raise                    SET_IRQS: eventfd    MASK,      DisINTx, function mask, bus master
+ *	   |                         |                 table        |
  *	   |                         |                  |            |
  *	 pending --- and ------ fd >= 0 --- and --- not masked --- not held ---> 1 to the eventfd
  *	   |                                                                        |
@@ -86,7 +87,7 @@ static int deliver(const struct vfui_irq *irq, struct vfui_vector *vector, int *
 	if (rc)
 		return rc;
 	if (is_level(irq))
-		vector->masked = true;
+		vector->masked |= VFUI_MASKED_SET_IRQS;
 	else
 		vector->pending = false;
 	return 0;
@@ -179,22 +180,24 @@ typedef int act_fn(const struct vfui_irq *irq, struct vfui_vector *vector, int f
 static int act_mask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
 	(void)irq, (void)fd, (void)left;
-	vector->masked = true;
+	vector->masked |= VFUI_MASKED_SET_IRQS;
 	return 0;
 }
 
 static int act_unmask(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
 	(void)fd;
-	vector->masked = false;
+	vector->masked &= (uint8_t)~VFUI_MASKED_SET_IRQS;
 	return deliver(irq, vector, left);
 }
 
-/* Loopback: the client tests its own wiring, so neither line nor configuration space has a say. */
+/* Loopback: the client tests its own wiring; no line, configuration space or table has a say. */
 static int act_trigger(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
 {
 	(void)irq, (void)fd;
-	return vector->fd >= 0 && !vector->masked ? signal_fd(vector->fd, left) : 0;
+	if (vector->fd < 0 || vector->masked & VFUI_MASKED_SET_IRQS)
+		return 0;
+	return signal_fd(vector->fd, left);
 }
 
 static int act_arm(const struct vfui_irq *irq, struct vfui_vector *vector, int fd, int *left)
@@ -265,7 +268,7 @@ static void disable(struct vfui_irq *irq)
 
 		vfui_os_close(vector->fd);
 		vector->fd = -1;
-		vector->masked = false;
+		vector->masked &= (uint8_t)~VFUI_MASKED_SET_IRQS;
 		/* A message interrupt of before is nothing to its next driver; the line is the device's. */
 		vector->pending = vector->pending && is_level(irq);
 	}
@@ -412,6 +415,22 @@ void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, unsigned why)
 		deliver_all(irq);
 }
 
+void vfui_irqs_mask(struct vfui_irqs *irqs, unsigned index, uint32_t vector, bool on)
+{
+	struct vfui_irq *irq = &irqs->index[index];
+	int left = DONE;
+
+	vfui_os_lock(&irq->lock);
+	if (vector < irq->count && on) {
+		irq->vectors[vector].masked |= VFUI_MASKED_TABLE;
+	} else if (vector < irq->count) {
+		irq->vectors[vector].masked &= (uint8_t)~VFUI_MASKED_TABLE;
+		deliver(irq, &irq->vectors[vector], &left);
+	}
+	vfui_os_unlock(&irq->lock);
+	finish(left);
+}
+
 bool vfui_irqs_line(struct vfui_irqs *irqs)
 {
 	return vfui_irqs_pending(irqs, VFU_IRQ_INTX, 0) & 1;
@@ -451,7 +470,8 @@ void vfui_irqs_disconnect(struct vfui_irqs *irqs)
 		for (uint32_t v = 0; v < irq->count; v++) {
 			vfui_os_close(irq->vectors[v].fd);
 			irq->vectors[v].fd = -1;
-			irq->vectors[v].masked = irq->vectors[v].told = false;
+			irq->vectors[v].masked &= (uint8_t)~VFUI_MASKED_SET_IRQS;
+			irq->vectors[v].told = false;
 		}
 		vfui_os_unlock(&irq->lock);
 	}

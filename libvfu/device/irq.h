@@ -20,9 +20,16 @@ struct vfui_policy;
 struct vfu_wire_set_irqs_request;
 
 struct vfui_vector {
-	int fd; /* -1: none */
-	bool masked, pending;
+	int fd;         /* -1: none */
+	uint8_t masked; /* VFUI_MASKED_* */
+	bool pending;
 	bool told; /* that it waits for bus mastering */
+};
+
+/* Who masked a vector. */
+enum {
+	VFUI_MASKED_SET_IRQS = 1, /* the client, or a level that fired */
+	VFUI_MASKED_TABLE = 2     /* its entry of the MSI-X table, E66 */
 };
 
 /* Why configuration space keeps an index from firing. */
@@ -67,14 +74,16 @@ int vfui_irqs_lower(struct vfui_irqs *irqs);
 
 /* Configuration space keeps an index from firing (VFUI_HELD_*), or lets it fire what is pending (0). Owner. */
 void vfui_irqs_hold(struct vfui_irqs *irqs, unsigned index, unsigned why);
+/* The MSI-X table masks a vector, or no longer; vectors that are not there are not minded. Owner. */
+void vfui_irqs_mask(struct vfui_irqs *irqs, unsigned index, uint32_t vector, bool on);
 /* The INTx line, as Status bit 3 shows it. Any thread. */
 bool vfui_irqs_line(struct vfui_irqs *irqs);
 /* Bits of pending vectors 8 * byte .. 8 * byte + 7, as in a PBA. Any thread. */
 uint8_t vfui_irqs_pending(struct vfui_irqs *irqs, unsigned index, uint32_t byte);
 
-/* Device reset: line down, nothing pending; eventfds and masks are the client's and stay. Owner. */
+/* Device reset: line down, nothing pending; eventfds and the masks of SET_IRQS are the client's and stay. Owner. */
 void vfui_irqs_reset(struct vfui_irqs *irqs);
-/* The client is gone: no eventfds, no masks; the line and what is pending belong to the device and stay. Owner. */
+/* The client is gone: no eventfds, no masks of SET_IRQS; the line and what is pending belong to the device and stay. Owner. */
 void vfui_irqs_disconnect(struct vfui_irqs *irqs);
 
 #endif

@@ -15,6 +15,7 @@
 #include "device/dma.h"
 #include "device/irq.h"
 #include "device/region.h"
+#include "policy.h"
 
 enum {
 	PCI_VENDOR = 0x00,
@@ -222,6 +223,7 @@ void vfui_pci_reset(struct vfui_pci *pci)
 
 		pci->config[i] = (uint8_t)((pci->config[i] & ~mask) | (pci->reset_value[i] & mask));
 	}
+	vfui_msix_reset(&pci->tables);
 	apply(pci);
 }
 
@@ -391,76 +393,26 @@ int vfui_pci_set_msi(struct vfui_pci *pci, unsigned vectors)
 	return replace_cap(pci, &pci->msi, CAP_MSI, data, MSI_LEN, VFU_IRQ_MSI, vectors);
 }
 
-/* The pending bit array, read from what is pending; nothing can be written to it. */
-static int pba_access(void *user, struct vfu_request *req, const struct vfu_access *access)
-{
-	struct vfui_pci *pci = user;
-	uint8_t *data = access->data;
-
-	(void)req;
-	for (uint32_t i = 0; i < access->count && !access->is_write; i++) {
-		uint32_t byte = (uint32_t)(access->offset - pci->pba.offset) + i;
-
-		data[i] = vfui_irqs_pending(pci->irqs, VFU_IRQ_MSIX, byte);
-	}
-	return 0;
-}
-
-static uint32_t pba_size(unsigned vectors)
-{
-	return (vectors + 63) / 64 * 8;
-}
-
-static int check_msix(const struct vfui_pci *pci, const struct vfui_pci_pba *pba, uint32_t table)
-{
-	const struct vfu_region *region =
-		pba->bar <= VFU_REGION_BAR5 ? &pci->regions->region[pba->bar].def : NULL;
-	uint64_t table_end = (uint64_t)table + 16 * (uint64_t)pba->vectors;
-	uint64_t pba_end = (uint64_t)pba->offset + pba_size(pba->vectors);
-
-	if (pba->vectors > 2048 || !region || region->bar_flags & VFU_BAR_IO)
-		return -EINVAL;
-	if ((table | pba->offset) & 7 || table_end > region->size || pba_end > region->size)
-		return -EINVAL;
-	return table < pba_end && pba->offset < table_end ? -EINVAL : 0;
-}
-
-/* Routes the PBA, or no longer (fn NULL), if the BAR still reaches so far. */
-static int route_pba(struct vfui_pci *pci, vfu_access_fn *fn)
-{
-	const struct vfui_pci_pba *pba = &pci->pba;
-	uint32_t size = pba_size(pba->vectors);
-
-	if (!size || !vfui_is_inside(pba->offset, size, pci->regions->region[pba->bar].def.size))
-		return 0;
-	return vfui_region_set_handler(pci->regions, pba->bar, pba->offset, size, fn, pci, NULL);
-}
-
 int vfui_pci_set_msix(struct vfui_pci *pci, unsigned vectors, unsigned bar, uint32_t table_offset,
 		      uint32_t pba_offset)
 {
-	struct vfui_pci_pba old = pci->pba,
-			    pba = {.bar = bar, .offset = pba_offset, .vectors = vectors};
+	struct vfui_msix_place old = pci->tables.place, place = {0};
 	uint8_t data[MSIX_LEN - 2];
-	int rc = vectors ? check_msix(pci, &pba, table_offset) : 0;
+	int rc;
 
+	if (vectors)
+		place = (struct vfui_msix_place){bar, table_offset, pba_offset, vectors};
+	rc = vfui_msix_move(&pci->tables, &place);
 	if (rc)
 		return rc;
 	put(data, 2, vectors - 1);
 	put(data + 2, 4, table_offset | bar);
 	put(data + 6, 4, pba_offset | bar);
-	route_pba(pci, NULL);
-	pci->pba = vectors ? pba : (struct vfui_pci_pba){0};
-	rc = route_pba(pci, pba_access);
-	if (!rc)
-		rc = replace_cap(pci, &pci->msix, CAP_MSIX, data, MSIX_LEN, VFU_IRQ_MSIX, vectors);
+	rc = replace_cap(pci, &pci->msix, CAP_MSIX, data, MSIX_LEN, VFU_IRQ_MSIX, vectors);
+	if (rc)
+		vfui_msix_move(&pci->tables, &old);
 	else
-		pci->pba = (struct vfui_pci_pba){0};
-	if (rc) {
-		route_pba(pci, NULL);
-		pci->pba = old;
-		route_pba(pci, pba_access);
-	}
+		vfui_msix_reset(&pci->tables);
 	return rc;
 }
 
@@ -514,8 +466,8 @@ int vfui_pci_region_changed(struct vfui_pci *pci, unsigned index)
 	int rc = 0;
 
 	set_bars(pci);
-	if (index == pci->pba.bar)
-		rc = route_pba(pci, pba_access);
+	if (index == pci->tables.place.bar)
+		rc = vfui_msix_route(&pci->tables);
 	if (!rc && !config->size)
 		rc = set_config_region(pci);
 	apply(pci);
@@ -530,10 +482,16 @@ int vfui_pci_set_size(struct vfui_pci *pci, size_t size)
 	return pci->regions->region[VFU_REGION_CONFIG].def.user == pci ? set_config_region(pci) : 0;
 }
 
-void vfui_pci_set_bus_master_matters(struct vfui_pci *pci, bool on)
+void vfui_pci_set_policy(struct vfui_pci *pci, const struct vfui_policy *policy)
 {
-	pci->bus_master_matters = on;
+	pci->bus_master_matters = policy->bus_master == VFUI_BUS_MASTER_ENFORCE;
+	vfui_msix_set_always(&pci->tables, policy->msix_mask == VFUI_MSIX_MASK_ALWAYS);
 	apply(pci);
+}
+
+void vfui_pci_disconnect(struct vfui_pci *pci)
+{
+	vfui_msix_disconnect(&pci->tables);
 }
 
 int vfui_pci_init(struct vfui_pci *pci, struct vfui_dma *dma, struct vfui_irqs *irqs,
@@ -546,6 +504,12 @@ int vfui_pci_init(struct vfui_pci *pci, struct vfui_dma *dma, struct vfui_irqs *
 	pci->regions = regions;
 	if (hooks)
 		pci->hooks = *hooks;
+	vfui_msix_init(&pci->tables, irqs, regions);
 	set_masks(pci, CAP_HEADER, 0, PCI_CAPS);
 	return set_config_region(pci);
+}
+
+void vfui_pci_fini(struct vfui_pci *pci)
+{
+	vfui_msix_fini(&pci->tables);
 }

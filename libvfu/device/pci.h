@@ -15,8 +15,11 @@
 
 #include "vfu.h"
 
+#include "device/msix.h"
+
 struct vfui_dma;
 struct vfui_irqs;
+struct vfui_policy;
 struct vfui_regions;
 
 #define VFUI_PCI_CONFIG_MAX 4096
@@ -33,12 +36,6 @@ struct vfui_pci_hooks {
 	void *ctx;
 };
 
-/* Where MSI-X shows what is pending; vectors 0: nowhere. */
-struct vfui_pci_pba {
-	unsigned bar;
-	uint32_t offset, vectors;
-};
-
 struct vfui_pci {
 	uint8_t config[VFUI_PCI_CONFIG_MAX];
 	uint8_t write_mask[VFUI_PCI_CONFIG_MAX];  /* bits the client can write */
@@ -46,9 +43,9 @@ struct vfui_pci {
 	uint8_t reset_value[VFUI_PCI_CONFIG_MAX]; /* of the bits of both */
 	size_t size;
 	uint64_t caps_used;      /* one bit per 4 bytes from 0x40 on */
-	bool bus_master_matters; /* E63 */
+	bool bus_master_matters; /* E63: the policy is enforce */
 	uint8_t msi, msix;       /* where those capabilities are; 0: none */
-	struct vfui_pci_pba pba;
+	struct vfui_msix tables;
 	struct vfui_dma *dma;
 	struct vfui_irqs *irqs;
 	struct vfui_regions *regions;
@@ -58,6 +55,8 @@ struct vfui_pci {
 /* Also makes region 7. The other parts are set up before, and outlive it. */
 int vfui_pci_init(struct vfui_pci *pci, struct vfui_dma *dma, struct vfui_irqs *irqs,
 		  struct vfui_regions *regions, const struct vfui_pci_hooks *hooks);
+
+void vfui_pci_fini(struct vfui_pci *pci);
 
 /* Bodies of the public functions. */
 int vfui_pci_set_ids(struct vfui_pci *pci, uint16_t vendor, uint16_t device, uint16_t subvendor,
@@ -72,11 +71,13 @@ int vfui_pci_set_msi(struct vfui_pci *pci, unsigned vectors);
 int vfui_pci_set_msix(struct vfui_pci *pci, unsigned vectors, unsigned bar, uint32_t table_offset,
 		      uint32_t pba_offset);
 
-/* Call after vfui_region_set: BAR registers, the PBA and the default region 7 follow what the region is now. */
+/* Call after vfui_region_set: BAR registers, the tables of MSI-X and the default region 7 follow what the region is now. */
 int vfui_pci_region_changed(struct vfui_pci *pci, unsigned index);
-/* E63: policy bus_master is enforce. */
-void vfui_pci_set_bus_master_matters(struct vfui_pci *pci, bool on);
-/* What the client can write goes back to its reset value. */
+/* What of the policy configuration space and tables look at: E63, E66. */
+void vfui_pci_set_policy(struct vfui_pci *pci, const struct vfui_policy *policy);
+/* The client is gone. */
+void vfui_pci_disconnect(struct vfui_pci *pci);
+/* What the client can write goes back to its reset value. Interrupts are reset before, else what is pending fires. */
 void vfui_pci_reset(struct vfui_pci *pci);
 
 #endif

@@ -103,6 +103,7 @@ static void finish(void *ctx, int status)
 		if (srv->policy.disconnect == VFUI_DISCONNECT_RESET)
 			vfui_device_reset(dev);
 		vfui_irqs_disconnect(&dev->irqs);
+		vfui_pci_disconnect(&dev->pci);
 	}
 	vfui_server_sync_epoll(srv, true);
 	set_conn(srv, NULL);

@@ -15,8 +15,7 @@
 /* What of the policy the device itself looks at. */
 static void tell_policy(const struct vfu_server *srv)
 {
-	vfui_pci_set_bus_master_matters(&srv->dev->pci,
-					srv->policy.bus_master == VFUI_BUS_MASTER_ENFORCE);
+	vfui_pci_set_policy(&srv->dev->pci, &srv->policy);
 }
 
 static void release(struct vfu_server *srv)

@@ -230,6 +230,40 @@ def test_bad_numbers():
             vfu.Irqs(**numbers)
 
 
+def table_of(dev):
+    """The BAR with the table, and where table and pending bits are in it."""
+    (cap,) = [cap for cap in dev.config.capabilities if cap.id == 0x11]
+    table, pba = (int.from_bytes(cap.data[at : at + 4], "little") for at in (4, 8))
+    assert table & 7 == pba & 7
+    return dev.regions[table & 7], table & ~7, pba & ~7
+
+
+def test_table(connect):
+    dev = connect(Device())
+    bar, table, pba = table_of(dev)
+    control = table + 2 * 16 + 12
+    assert bar.read32(control) == 1
+    dev.regions.bar0.write32(0, 2)  # nobody has written the entry, so it masks nothing
+    assert dev.irqs.msix[2].wait(timeout=5) == 1
+    bar.write64(table + 2 * 16, 0xFEE0_0000)
+    bar.write32(control, 1)
+    dev.regions.bar0.write32(0, 2)
+    dev.regions.bar0.write32(0, 3)
+    assert dev.irqs.msix[2].wait(timeout=0.02) == 0
+    assert dev.irqs.msix[3].wait(timeout=5) == 1
+    assert bar.read32(pba) == 4
+    bar.write32(control, 0)
+    assert dev.irqs.msix[2].wait(timeout=5) == 1
+    assert bar.read32(pba) == 0
+    bar.write32(control, 1)
+    dev.regions.bar0.write32(0, 2)
+    dev.reset()
+    assert (bar.read64(table + 2 * 16), bar.read32(control), bar.read32(pba)) == (0, 1, 0)
+    assert dev.irqs.msix[2].wait(timeout=0.02) == 0
+    dev.regions.bar0.write32(0, 2)
+    assert dev.irqs.msix[2].wait(timeout=5) == 1
+
+
 def test_table_placement(connect):
     class Placed(vfu.Device):
         bar4 = vfu.Bar(size=8192)

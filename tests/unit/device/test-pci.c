@@ -60,6 +60,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	vfui_pci_fini(&pci);
 	vfui_regions_fini(&regions);
 	vfui_irqs_fini(&irqs);
 	vfui_dma_fini(&dma);
@@ -267,7 +268,7 @@ END_TEST
 START_TEST(bus_mastering_counts_if_told_so)
 {
 	ck_assert(!dma.blocked);
-	vfui_pci_set_bus_master_matters(&pci, true);
+	vfui_pci_set_policy(&pci, &(struct vfui_policy){.bus_master = VFUI_BUS_MASTER_ENFORCE});
 	ck_assert(dma.blocked && irqs.index[VFU_IRQ_MSI].held && irqs.index[VFU_IRQ_MSIX].held);
 	ck_assert(!irqs.index[VFU_IRQ_INTX].held);
 	put(0x04, 2, 4);
@@ -281,7 +282,7 @@ START_TEST(bus_mastering_counts_if_told_so)
 	set_bar(VFU_REGION_CONFIG, 0, 0);
 	ck_assert(dma.blocked);
 	ck_assert_uint_eq(get(0, 1), 0);
-	vfui_pci_set_bus_master_matters(&pci, false);
+	vfui_pci_set_policy(&pci, &(struct vfui_policy){0});
 	ck_assert(!dma.blocked);
 }
 END_TEST
@@ -481,6 +482,200 @@ START_TEST(the_pba_does_not_push_others_away)
 }
 END_TEST
 
+/* A client's access to BAR 0: a value of 1 to 8 bytes, little-endian. */
+static uint64_t bar_get(uint64_t offset, uint32_t count)
+{
+	uint8_t bytes[8] = {0};
+	uint64_t value = 0;
+	struct vfu_access access = {.offset = offset, .data = bytes, .count = count};
+
+	ck_assert_int_eq(vfui_region_access(&regions, NULL, &access), 0);
+	for (uint32_t i = 0; i < count; i++)
+		value |= (uint64_t)bytes[i] << 8 * i;
+	return value;
+}
+
+static void bar_put(uint64_t offset, uint32_t count, uint64_t value)
+{
+	uint8_t bytes[8];
+	struct vfu_access access = {
+		.offset = offset, .data = bytes, .count = count, .is_write = true};
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes[i] = (uint8_t)(value >> 8 * i);
+	ck_assert_int_eq(vfui_region_access(&regions, NULL, &access), 0);
+}
+
+/* Arms a vector as SET_IRQS does; returns a copy of its eventfd. */
+static int arm(uint32_t vector)
+{
+	const struct vfui_policy policy = {0};
+	struct vfu_wire_set_irqs_request in = {20, 0x24, VFU_IRQ_MSIX, vector, 1};
+	int fd = eventfd(0, EFD_NONBLOCK), mine = dup(fd);
+
+	ck_assert_int_eq(vfui_irqs_set(&irqs, &in, NULL, &fd, 1, &policy, NULL), 0);
+	return mine;
+}
+
+static unsigned fired(int fd)
+{
+	eventfd_t count = 0;
+
+	return eventfd_read(fd, &count) ? 0 : (unsigned)count;
+}
+
+#define TABLE 0x100
+#define ENTRY(i) (TABLE + 16 * (i))
+
+static void set_table(void)
+{
+	set_bar(0, 4096, 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, TABLE, 0x800), 0);
+}
+
+START_TEST(the_table_is_written_as_far_as_hardware_has_it)
+{
+	set_table();
+	ck_assert_uint_eq(bar_get(TABLE - 4, 4), 0xeeeeeeee);
+	for (unsigned i = 0; i < 20; i++) {
+		ck_assert_uint_eq(bar_get(ENTRY(i), 8), 0);
+		ck_assert_uint_eq(bar_get(ENTRY(i) + 8, 8), UINT64_C(1) << 32);
+	}
+	ck_assert_uint_eq(bar_get(ENTRY(20), 4), 0xeeeeeeee);
+	bar_put(ENTRY(3), 8, UINT64_MAX);
+	bar_put(ENTRY(3) + 8, 8, UINT64_MAX);
+	ck_assert_uint_eq(bar_get(ENTRY(3), 8), UINT64_MAX - 3);
+	ck_assert_uint_eq(bar_get(ENTRY(3) + 8, 8), UINT64_C(0x1ffffffff));
+	bar_put(ENTRY(3) + 12, 1, 0);
+	ck_assert_uint_eq(bar_get(ENTRY(3) + 12, 4), 0);
+	ck_assert_uint_eq(bar_get(ENTRY(4) + 12, 4), 1);
+	/* Bytes, and across entries. */
+	bar_put(ENTRY(6) - 2, 8, UINT64_C(0x8877665544330000));
+	ck_assert_uint_eq(bar_get(ENTRY(6), 4), 0x66554430);
+	vfui_pci_reset(&pci);
+	ck_assert_uint_eq(bar_get(ENTRY(3), 8), 0);
+	ck_assert_uint_eq(bar_get(ENTRY(3) + 8, 8), UINT64_C(1) << 32);
+}
+END_TEST
+
+START_TEST(entries_that_nobody_wrote_mask_nothing)
+{
+	int fd;
+
+	set_table();
+	fd = arm(2);
+	ck_assert_uint_eq(bar_get(ENTRY(2) + 12, 4), 1);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	/* Of another vector. */
+	bar_put(ENTRY(3) + 12, 4, 1);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	/* The address, and with it the mask bit that was there all along. */
+	bar_put(ENTRY(2), 4, 0xfee00000);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	ck_assert_uint_eq(bar_get(0x800, 4), 4);
+	bar_put(ENTRY(2) + 12, 4, 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	ck_assert_uint_eq(bar_get(0x800, 4), 0);
+	bar_put(ENTRY(2) + 12, 4, 1);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	/* A reset forgets the interrupt and the mask. */
+	vfui_irqs_reset(&irqs);
+	vfui_pci_reset(&pci);
+	ck_assert_uint_eq(fired(fd), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(the_next_client_has_written_nothing)
+{
+	int fd;
+
+	set_table();
+	bar_put(ENTRY(2) + 8, 4, 77);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(bar_get(0x800, 4), 4);
+	vfui_irqs_disconnect(&irqs);
+	vfui_pci_disconnect(&pci);
+	/* What it says stays, as all of the device's state. */
+	ck_assert_uint_eq(bar_get(ENTRY(2) + 8, 4), 77);
+	fd = arm(2);
+	ck_assert_uint_eq(fired(fd), 1);
+	bar_put(ENTRY(2), 4, 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(by_policy_all_are_masked_at_first)
+{
+	int fd;
+
+	vfui_pci_set_policy(&pci, &(struct vfui_policy){.msix_mask = VFUI_MSIX_MASK_ALWAYS});
+	set_table();
+	fd = arm(19);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 19), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	bar_put(ENTRY(19) + 12, 4, 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	vfui_pci_disconnect(&pci);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 19), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	vfui_pci_reset(&pci);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 19), 0);
+	ck_assert_uint_eq(fired(fd), 0);
+	vfui_pci_set_policy(&pci, &(struct vfui_policy){0});
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(loopback_does_not_ask_the_table)
+{
+	const struct vfui_policy policy = {0};
+	struct vfu_wire_set_irqs_request in = {20, 0x21, VFU_IRQ_MSIX, 2, 1};
+	int fd;
+
+	set_table();
+	fd = arm(2);
+	bar_put(ENTRY(2) + 12, 4, 1);
+	ck_assert_int_eq(vfui_irqs_set(&irqs, &in, NULL, NULL, 0, &policy, NULL), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
+START_TEST(a_new_table_is_empty)
+{
+	int fd;
+
+	set_table();
+	fd = arm(2);
+	bar_put(ENTRY(2) + 12, 4, 1);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x400, 0x900), 0);
+	ck_assert_uint_eq(bar_get(ENTRY(2) + 12, 4), 0xeeeeeeee);
+	ck_assert_uint_eq(bar_get(0x400 + 16 * 2 + 12, 4), 1);
+	ck_assert_uint_eq(fired(fd), 1);
+	/* Where a handler is there is no room, and nothing has changed. */
+	ck_assert_int_eq(
+		vfui_region_set_handler(&regions, 0, 0x800, 16, access_nothing, NULL, NULL), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x700, 0x900), -EEXIST);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x400, 0x808), -EINVAL);
+	ck_assert_uint_eq(bar_get(0x400 + 12, 4), 1);
+	ck_assert_uint_eq(bar_get(0x900, 4), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 0, 0, 0, 0), 0);
+	ck_assert_uint_eq(bar_get(0x400 + 12, 4), 0xeeeeeeee);
+	close(fd);
+}
+END_TEST
+
 /* ---- resets ------------------------------------------------------------------------------------ */
 
 /* PCI Express: endpoint, with or without FLR. */
@@ -606,6 +801,14 @@ static int pin(void)
 	return vfui_pci_set_intx(&pci, 1);
 }
 
+static int write_entry(void)
+{
+	uint8_t byte = 1;
+	struct vfu_access access = {.offset = 16 + 12, .data = &byte, .count = 1, .is_write = true};
+
+	return vfui_region_access(&regions, NULL, &access);
+}
+
 START_TEST(out_of_memory)
 {
 	set_bar(0, 4096, 0);
@@ -621,6 +824,7 @@ START_TEST(out_of_memory)
 	ck_assert_uint_eq(irqs.index[VFU_IRQ_MSIX].count, 16);
 	ck_assert_uint_eq(read_pba(0, 0x800, 2), 0);
 	ck_assert_uint_eq(read_pba(0, 0xc00, 2), 0xeeee);
+	fault_each_alloc(write_entry);
 	fault_each_alloc(more_msix);
 	ck_assert_uint_eq(read_pba(0, 0xc00, 8), 0);
 	ck_assert_uint_eq(read_pba(0, 0x800, 2), 0xeeee);
@@ -652,6 +856,12 @@ int main(void)
 	tcase_add_test(tcase, msix);
 	tcase_add_test(tcase, the_pba_shows_what_is_pending);
 	tcase_add_test(tcase, the_pba_does_not_push_others_away);
+	tcase_add_test(tcase, the_table_is_written_as_far_as_hardware_has_it);
+	tcase_add_test(tcase, entries_that_nobody_wrote_mask_nothing);
+	tcase_add_test(tcase, the_next_client_has_written_nothing);
+	tcase_add_test(tcase, by_policy_all_are_masked_at_first);
+	tcase_add_test(tcase, loopback_does_not_ask_the_table);
+	tcase_add_test(tcase, a_new_table_is_empty);
 	tcase_add_test(tcase, flr_by_express);
 	tcase_add_test(tcase, no_flr_without_the_capability);
 	tcase_add_test(tcase, flr_by_advanced_features);

@@ -632,6 +632,27 @@ START_TEST(interrupts_wait_for_bus_mastering_and_say_so_once)
 }
 END_TEST
 
+/* What waits is forgotten before what kept it is. */
+START_TEST(a_reset_fires_nothing)
+{
+	int fds[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+
+	ck_assert_uint_eq(set_irqs(0x24, 0, 0, 1, fds, 1), 0);
+	ck_assert_uint_eq(set_irqs(0x24, 2, 0, 1, fds + 1, 1), 0);
+	ck_assert_uint_eq(rig_write(&rig, 7, 4, 2, 0x0400), 0);
+	ck_assert_uint_eq(rig_write(&rig, 4, 12, 4, 1), 0);
+	ck_assert_int_eq(vfu_irq_raise(rig.dev, VFU_IRQ_INTX, 0), 0);
+	ck_assert_int_eq(vfu_irq_raise(rig.dev, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_uint_eq(rig_call(&rig, 13, NULL, 0), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_uint_eq(fired(fds[i]), 0);
+		ck_assert_int_eq(vfu_irq_raise(rig.dev, i ? VFU_IRQ_MSIX : VFU_IRQ_INTX, 0), 0);
+		ck_assert_uint_eq(fired(fds[i]), 1);
+		close(fds[i]);
+	}
+}
+END_TEST
+
 /* The next server of a device has policies of its own. */
 START_TEST(policies_end_with_their_server)
 {
@@ -776,6 +797,7 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, unmap_waits_for_pins);
 	tcase_add_test(tcase, pins_outlive_the_connection);
 	tcase_add_test(tcase, interrupts_wait_for_bus_mastering_and_say_so_once);
+	tcase_add_test(tcase, a_reset_fires_nothing);
 	tcase_add_test(tcase, policies_end_with_their_server);
 	tcase_add_test(tcase, reset);
 	tcase_add_loop_test(tcase, what_is_not_supported, 0,
