@@ -6,6 +6,7 @@
  */
 #include "lacks.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,24 @@ static bool is_true(bool (*does)(void))
 	return status == 0;
 }
 
+static char *cut_off;
+
+static void on_sigbus(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)context;
+	_exit(info->si_addr == cut_off ? 0 : 1);
+}
+
+static bool does_faults(void)
+{
+	const struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO};
+	int fd = memfd_create("lacks", 0);
+
+	cut_off = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(cut_off != MAP_FAILED && sigaction(SIGBUS, &action, NULL) == 0);
+	return *(volatile char *)cut_off; /* the handler says what this is */
+}
+
 bool lacks(enum lacks what, const char *test)
 {
 	static const struct {
@@ -114,6 +133,7 @@ bool lacks(enum lacks what, const char *test)
 		[LACKS_WIPEONFORK] = {does_wipe_on_fork, "MADV_WIPEONFORK"},
 		[LACKS_CTRUNC] = {does_ctrunc, "MSG_CTRUNC"},
 		[LACKS_AIO] = {does_aio, "AIO"},
+		[LACKS_FAULTS] = {does_faults, "the address of a SIGBUS"},
 	};
 	size_t len = strlen(test);
 
@@ -121,7 +141,7 @@ bool lacks(enum lacks what, const char *test)
 		return false;
 	/* Check names the function of test x x_fn. */
 	len -= len > 3 && strcmp(test + len - 3, "_fn") == 0 ? 3 : 0;
-	fprintf(stderr, "SKIPPED: %.*s: the system here does not do %s\n", (int)len, test,
+	fprintf(stderr, "SKIPPED: %.*s: the system here lacks %s\n", (int)len, test,
 		table[what].name);
 	return true;
 }

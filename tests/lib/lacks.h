@@ -21,6 +21,7 @@ enum lacks {
 	LACKS_WIPEONFORK, /* memory that a child finds zeroed */
 	LACKS_CTRUNC,     /* to be told that descriptors were cut off */
 	LACKS_AIO,        /* io_setup(2) */
+	LACKS_FAULTS,     /* a handler of SIGBUS that is told the address */
 };
 
 bool lacks(enum lacks what, const char *test);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/sigbus.h"
+#include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "transport/sock.h"
@@ -63,11 +64,16 @@ static uint8_t look(const uint8_t *at)
 
 START_TEST(what_is_touched_is_lost_whole)
 {
-	struct memory m = memory_new(4), other = memory_new(1);
-	struct vfu_watch *all = vfu_watch_new(m.at, m.len);
-	struct vfu_watch *part = vfu_watch_new(m.at + 5, 1);
-	struct vfu_watch *bystander = vfu_watch_new(other.at, other.len);
+	struct memory m, other;
+	struct vfu_watch *all, *part, *bystander;
 
+	if (lacks(LACKS_FAULTS, __func__))
+		return;
+	m = memory_new(4);
+	other = memory_new(1);
+	all = vfu_watch_new(m.at, m.len);
+	part = vfu_watch_new(m.at + 5, 1);
+	bystander = vfu_watch_new(other.at, other.len);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	cut(&m, 3);
@@ -106,8 +112,11 @@ START_TEST(many)
 {
 	enum { N = 1000, ROUNDS = 20 };
 	static struct vfu_watch *watches[N], *seen;
-	struct memory m = memory_new(1);
+	struct memory m;
 
+	if (lacks(LACKS_FAULTS, __func__))
+		return;
+	m = memory_new(1);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		for (unsigned i = 0; i < N; i++) {
@@ -162,10 +171,12 @@ static void *come_and_go(void *arg)
 /* The handler reads the table while others change it, and hits only what was touched. */
 START_TEST(others_come_and_go)
 {
-	uint8_t *pages =
-		mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *pages;
 	pthread_t threads[2];
 
+	if (lacks(LACKS_FAULTS, __func__))
+		return;
+	pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	atomic_store(&stop, false);
 	memset(pages, 9, 2 * PAGE);
@@ -195,12 +206,16 @@ END_TEST
 
 START_TEST(sent_and_received_all_the_same)
 {
-	struct memory m = memory_new(4);
-	uint8_t *buf = calloc(1, m.len);
+	struct memory m;
+	uint8_t *buf;
 	struct vfu_watch *watch;
 	struct vfui_fds fds;
 	int ends[2];
 
+	if (lacks(LACKS_FAULTS, __func__))
+		return;
+	m = memory_new(4);
+	buf = calloc(1, m.len);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	cut(&m, 1);
@@ -235,9 +250,13 @@ END_TEST
 
 START_TEST(known_before_it_is_sent)
 {
-	struct memory m = memory_new(3);
-	struct vfu_watch *watch = vfu_watch_new(m.at, m.len);
+	struct memory m;
+	struct vfu_watch *watch;
 
+	if (lacks(LACKS_FAULTS, __func__))
+		return;
+	m = memory_new(3);
+	watch = vfu_watch_new(m.at, m.len);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	cut(&m, 2);
 	ck_assert(!vfui_watch_probe(watch, m.at, 2 * PAGE));

@@ -611,7 +611,7 @@ END_TEST
 /* Raised and armed, but the client has forgotten its part: worth a line for each vector. */
 START_TEST(interrupts_wait_for_bus_mastering_and_say_so_once)
 {
-	int fds[2] = {eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK)};
+	int fds[2] = {passed_eventfd(EFD_NONBLOCK), passed_eventfd(EFD_NONBLOCK)};
 	unsigned lines = rig.lines;
 	eventfd_t count;
 
