@@ -28,7 +28,7 @@ struct deferred {
 	PyObject *device; /* keeps the handler */
 };
 
-static PyObject *name_spawn, *name_answer, *name_close;
+static PyObject *name_spawn, *name_wait, *name_answer, *name_close;
 static PyTypeObject *device_type, *deferred_type;
 
 /* ---- values ---- */
@@ -114,15 +114,6 @@ static int no_coroutine(PyObject *coroutine, const char *why)
 	return -1;
 }
 
-/* Hands a coroutine to the event loop; whatever started it is answered at once. */
-static int spawn(struct vfupy_device *d, PyObject *coroutine)
-{
-	PyObject *result = PyObject_CallMethodOneArg(d->self, name_spawn, coroutine);
-
-	Py_XDECREF(result);
-	return result ? 0 : -1;
-}
-
 static PyObject *deferred_end(struct deferred *self, int status)
 {
 	struct vfu_request *req = self->req;
@@ -137,8 +128,9 @@ static PyObject *deferred_end(struct deferred *self, int status)
 	return PyBool_FromLong(rc == 0);
 }
 
-/* Defers a read: the coroutine's result is the answer. */
-static int answer_later(struct handler *h, struct vfu_request *req, PyObject *coroutine)
+/* Defers a request: the method is given the coroutine, and what to answer with. */
+static int answer_later(struct handler *h, struct vfu_request *req, PyObject *method,
+			PyObject *coroutine)
 {
 	struct vfu_request *held = vfu_request_defer(req);
 	struct deferred *deferred;
@@ -155,11 +147,10 @@ static int answer_later(struct handler *h, struct vfu_request *req, PyObject *co
 	deferred->req = held;
 	deferred->handler = h;
 	deferred->device = Py_NewRef((PyObject *)h->device);
-	result =
-		PyObject_CallMethodObjArgs(h->device->self, name_answer, coroutine, deferred, NULL);
+	result = PyObject_CallMethodObjArgs(h->device->self, method, coroutine, deferred, NULL);
 	if (!result) {
 		/* The traceback may keep the objects: end them here. */
-		int rc = vfupy_failed(h->device, h->read ? h->read : h->access);
+		int rc = vfupy_failed(h->device, coroutine);
 
 		Py_XDECREF(PyObject_CallMethodNoArgs(coroutine, name_close));
 		result = deferred_end(deferred, rc);
@@ -169,13 +160,27 @@ static int answer_later(struct handler *h, struct vfu_request *req, PyObject *co
 	return VFU_LATER;
 }
 
+/* Hands the coroutine of a write to the event loop. The write is answered as soon as that begins. */
+static int spawn(struct handler *h, struct vfu_request *req, PyObject *coroutine)
+{
+	PyObject *result = PyObject_CallMethodOneArg(h->device->self, name_spawn, coroutine);
+	bool must_wait = result == Py_False;
+
+	Py_XDECREF(result);
+	if (must_wait)
+		return answer_later(h, req, name_wait, coroutine);
+	return result ? 0 : -1;
+}
+
 static PyObject *deferred_answer(PyObject *object, PyObject *value)
 {
 	struct deferred *self = (struct deferred *)object;
+	const struct vfu_access *access;
 
 	if (!self->req)
 		return PyErr_Format(PyExc_RuntimeError, "answered already");
-	if (put_result(self->handler, vfu_request_access(self->req), value))
+	access = vfu_request_access(self->req);
+	if (!access->is_write && put_result(self->handler, access, value))
 		return NULL;
 	return deferred_end(self, 0);
 }
@@ -214,7 +219,7 @@ static int read_register(struct handler *h, struct vfu_request *req, const struc
 	if (!result)
 		return -1;
 	if (PyCoro_CheckExact(result))
-		rc = answer_later(h, req, result);
+		rc = answer_later(h, req, name_answer, result);
 	else
 		rc = put_result(h, a, result);
 	Py_DECREF(result);
@@ -222,7 +227,8 @@ static int read_register(struct handler *h, struct vfu_request *req, const struc
 }
 
 /* Calls a handler of writes and throws its result away, or lets it run on if it is a coroutine. */
-static int call_writer(struct handler *h, PyObject *fn, PyObject **args, size_t nargs)
+static int call_writer(struct handler *h, struct vfu_request *req, PyObject *fn, PyObject **args,
+		       size_t nargs)
 {
 	PyObject *result =
 		PyObject_Vectorcall(fn, args, nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
@@ -231,13 +237,13 @@ static int call_writer(struct handler *h, PyObject *fn, PyObject **args, size_t 
 	if (!result)
 		return -1;
 	if (PyCoro_CheckExact(result))
-		rc = spawn(h->device, result);
+		rc = spawn(h, req, result);
 	Py_DECREF(result);
 	return rc;
 }
 
 /* A write of a part of the register is made whole with what the memory holds. */
-static int write_register(struct handler *h, const struct vfu_access *a)
+static int write_register(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
 	uint64_t value = get_le(a->data, a->count);
 	PyObject *args[3] = {NULL, h->device->self, NULL};
@@ -252,7 +258,7 @@ static int write_register(struct handler *h, const struct vfu_access *a)
 	args[2] = PyLong_FromUnsignedLongLong(value);
 	if (!args[2])
 		return -1;
-	rc = call_writer(h, h->write, args + 1, 2);
+	rc = call_writer(h, req, h->write, args + 1, 2);
 	Py_DECREF(args[2]);
 	return rc;
 }
@@ -273,7 +279,7 @@ static int on_register(void *user, struct vfu_request *req, const struct vfu_acc
 		return 0;
 	}
 	gil = PyGILState_Ensure();
-	rc = a->is_write ? write_register(h, a) : read_register(h, req, a);
+	rc = a->is_write ? write_register(h, req, a) : read_register(h, req, a);
 	if (rc < 0)
 		rc = vfupy_failed(h->device, a->is_write ? h->write : h->read);
 	PyGILState_Release(gil);
@@ -304,7 +310,8 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 			result,
 			"a raw handler cannot be a coroutine: its memory is gone when it runs");
 	else if (PyCoro_CheckExact(result))
-		rc = a->is_write ? spawn(h->device, result) : answer_later(h, req, result);
+		rc = a->is_write ? spawn(h, req, result)
+				 : answer_later(h, req, name_answer, result);
 	else if (!a->is_write && !h->raw)
 		rc = put_result(h, a, result);
 	Py_DECREF(result);
@@ -689,7 +696,8 @@ static PyType_Spec device_spec = {
 };
 
 static PyMethodDef deferred_methods[] = {
-	{"answer", deferred_answer, METH_O, "Answers the read. True unless the client is gone."},
+	{"answer", deferred_answer, METH_O,
+	 "Answers, a read with a value. True unless the client is gone."},
 	{"fail", deferred_fail, METH_O, "Answers with an errno. True unless the client is gone."},
 	{NULL, NULL, 0, NULL},
 };
@@ -709,12 +717,14 @@ static PyType_Spec deferred_spec = {
 
 int vfupy_init_callbacks(PyObject *module)
 {
-	name_spawn = PyUnicode_InternFromString("_spawn_handler");
+	name_spawn = PyUnicode_InternFromString("_spawn_writer");
+	name_wait = PyUnicode_InternFromString("_spawn_later");
 	name_answer = PyUnicode_InternFromString("_answer_later");
 	name_close = PyUnicode_InternFromString("close");
 	device_type = (PyTypeObject *)PyType_FromSpec(&device_spec);
 	deferred_type = (PyTypeObject *)PyType_FromSpec(&deferred_spec);
-	if (!name_spawn || !name_answer || !name_close || !device_type || !deferred_type)
+	if (!name_spawn || !name_wait || !name_answer || !name_close || !device_type ||
+	    !deferred_type)
 		return -1;
 	return PyModule_AddType(module, device_type);
 }

@@ -278,6 +278,9 @@ typedef void vfu_dma_fn(void *user, int status);
  * Starts a copy between client memory and buf, of any length, over mapped and message ranges alike.
  * buf stays the library's until fn runs. fn runs exactly once if 0 was returned. -EFAULT: part of
  * the range is not mapped; -EACCES: not so; -EIO: bus mastering is off (E63); -ENOTCONN: no client.
+ * -ENOBUFS: nothing was started, as copies by message that have not ended, with what requests of the
+ * client hold, fill VFU_OPT_QUEUE_BYTES: start it again when one of yours has ended. One is always let
+ * through, of any length.
  * Any thread.
  */
 int vfu_dma_read_async(struct vfu_device *dev, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn,

@@ -81,4 +81,10 @@ static inline bool vfui_account_is_room_made(struct vfui_account *account, size_
 /* Adds to DMA, or -ENOBUFS. */
 int vfui_account_take(struct vfui_account *account, size_t bytes);
 
+/* Takes back from DMA, for which nobody waits to read. */
+static inline void vfui_account_give(struct vfui_account *account, size_t bytes)
+{
+	atomic_fetch_sub_explicit(&account->used[VFUI_DMA], bytes, memory_order_relaxed);
+}
+
 #endif

@@ -73,48 +73,69 @@ static int check_wait(struct vfui_dma *dma)
 	return dma->hooks.wait ? dma->hooks.wait(dma->hooks.ctx, is_ready, NULL) : 0;
 }
 
-/* 0: started; VFU_LATER: it is all done already; negative errno. how: fn and user, or waiter. */
-static int start(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write,
-		 const struct vfui_dma_op *how)
+/*
+ * An op for what needs messages, with the lock held. One that nobody waits for is charged to the account:
+ * a client need but knock at the device and never answer, and there would be no end to them.
+ */
+static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, struct vfui_dma_op **op)
 {
+	struct vfui_account *account = what->waited ? NULL : dma->limits.account;
+
+	if (account && vfui_account_take(account, vfui_dma_op_cost(what)))
+		return -ENOBUFS;
+	*op = vfui_dma_op_new(dma);
+	if (*op) {
+		**op = *what;
+		(*op)->account = account;
+	} else if (account) {
+		vfui_account_give(account, vfui_dma_op_cost(what));
+	}
+	return *op ? 0 : -ENOMEM;
+}
+
+static void drop_op(struct vfui_dma *dma, struct vfui_dma_op *op)
+{
+	if (!op)
+		return;
+	vfui_os_lock(&dma->lock);
+	vfui_dma_op_discharge(dma, op);
+	vfui_os_unlock(&dma->lock);
+	vfui_dma_op_free(dma, op);
+}
+
+/* 0: started; VFU_LATER: it is all done already; negative errno. */
+static int start(struct vfui_dma *dma, const struct vfui_dma_op *what)
+{
+	uint32_t needs = what->write ? VFU_DMA_WRITE : VFU_DMA_READ;
 	struct vfui_dma_op *op = NULL;
-	bool direct;
 	unsigned kinds;
 	int rc;
 
 	vfui_os_lock(&dma->lock);
-	rc = vfui_dma_check(dma, iova, len, write ? VFU_DMA_WRITE : VFU_DMA_READ, &kinds);
+	rc = vfui_dma_check(dma, what->iova, what->len, needs, &kinds);
+	if (!rc && kinds & BY_MESSAGE)
+		rc = new_op(dma, what, &op);
+	if (!rc && kinds == BY_MESSAGE && !what->waited)
+		return vfui_dma_start_and_unlock(dma, op);
 	vfui_os_unlock(&dma->lock);
-	if (rc)
-		return rc;
-	direct = !(kinds & BY_MESSAGE);
-	if (!direct) {
-		rc = how->waited ? check_wait(dma) : 0;
-		if (rc)
-			return rc;
-		op = vfui_dma_op_new(dma);
-		if (!op)
-			return -ENOMEM;
-	}
-	if (kinds & ~BY_MESSAGE)
-		rc = copy_direct(dma, iova, buf, len, write);
-	if (rc || direct) {
-		vfui_os_free(op);
+	if (!rc && op && what->waited)
+		rc = check_wait(dma);
+	if (!rc && kinds & ~BY_MESSAGE)
+		rc = copy_direct(dma, what->iova, what->buf, what->len, what->write);
+	if (rc || !op) {
+		drop_op(dma, op);
 		return rc ? rc : VFU_LATER;
 	}
-	*op = *how;
-	op->iova = iova;
-	op->buf = buf;
-	op->len = len;
-	op->write = write;
-	return vfui_dma_messages_start(dma, op);
+	vfui_os_lock(&dma->lock);
+	return vfui_dma_start_and_unlock(dma, op);
 }
 
 static int copy_async(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write,
 		      vfu_dma_fn *fn, void *user)
 {
-	const struct vfui_dma_op how = {.fn = fn, .user = user};
-	int rc = start(dma, iova, buf, len, write, &how);
+	const struct vfui_dma_op what = {
+		.iova = iova, .buf = buf, .len = len, .write = write, .fn = fn, .user = user};
+	int rc = start(dma, &what);
 
 	if (rc == VFU_LATER) {
 		fn(user, 0);
@@ -133,8 +154,13 @@ static bool is_done(void *arg)
 static int copy_wait(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write)
 {
 	struct vfui_dma_waiter waiter = {.status = 0};
-	const struct vfui_dma_op how = {.waited = true, .waiter = &waiter};
-	int rc = start(dma, iova, buf, len, write, &how);
+	const struct vfui_dma_op what = {.iova = iova,
+					 .buf = buf,
+					 .len = len,
+					 .write = write,
+					 .waited = true,
+					 .waiter = &waiter};
+	int rc = start(dma, &what);
 
 	if (rc)
 		return rc == VFU_LATER ? 0 : rc;

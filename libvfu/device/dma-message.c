@@ -66,6 +66,9 @@ int vfui_dma_messages_open(struct vfui_dma *dma, struct vfui_conn *conn,
 	vfui_os_free(dma->chunks);
 	dma->chunks = chunks;
 	dma->free_chunks = &chunks[limits->window - 1];
+	if (limits->account)
+		vfui_account_ref(limits->account);
+	vfui_account_unref(dma->limits.account);
 	dma->limits = *limits;
 	dma->conn = conn;
 	vfui_os_unlock(&dma->lock);
@@ -142,7 +145,7 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 			op->next += (size_t)len;
 		}
 		vfui_list_remove(&op->unsent);
-		vfui_dma_op_end(op, done);
+		vfui_dma_op_end(dma, op, done);
 	}
 	return NULL;
 }
@@ -193,7 +196,7 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 	if (!op->status)
 		op->status = status;
 	put_chunk(dma, chunk);
-	vfui_dma_op_end(op, &done);
+	vfui_dma_op_end(dma, op, &done);
 	pump_and_unlock(dma, &done);
 	vfui_dma_settle(dma, &done);
 }
@@ -234,7 +237,7 @@ static bool unsent(struct vfui_dma *dma, struct vfui_dma_chunk *chunk, int rc,
 		op->next = offset;
 	else if (!op->status)
 		op->status = rc == -ENOTCONN ? -ECANCELED : rc;
-	vfui_dma_op_end(op, done);
+	vfui_dma_op_end(dma, op, done);
 	return later;
 }
 
@@ -296,12 +299,12 @@ static void pump_and_unlock(struct vfui_dma *dma, struct vfui_list *done)
 	vfui_os_unlock(&dma->lock);
 }
 
-int vfui_dma_messages_start(struct vfui_dma *dma, struct vfui_dma_op *op)
+int vfui_dma_start_and_unlock(struct vfui_dma *dma, struct vfui_dma_op *op)
 {
 	struct vfui_list done;
 
-	vfui_os_lock(&dma->lock);
 	if (!dma->conn) {
+		vfui_dma_op_discharge(dma, op);
 		vfui_os_unlock(&dma->lock);
 		vfui_dma_op_free(dma, op);
 		return -ENOTCONN;

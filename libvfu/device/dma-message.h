@@ -14,7 +14,7 @@ int vfui_dma_messages_open(struct vfui_dma *dma, struct vfui_conn *conn,
 			   const struct vfui_dma_limits *limits);
 /* No message is sent once this returns. Owner. */
 void vfui_dma_messages_close(struct vfui_dma *dma);
-/* Takes op, or frees it: -ENOTCONN. */
-int vfui_dma_messages_start(struct vfui_dma *dma, struct vfui_dma_op *op);
+/* Takes op, or frees it: -ENOTCONN. With the lock held, which it gives back. */
+int vfui_dma_start_and_unlock(struct vfui_dma *dma, struct vfui_dma_op *op);
 
 #endif

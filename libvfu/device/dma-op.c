@@ -29,11 +29,12 @@ struct vfui_dma_fence {
 	unsigned a, b;
 };
 
-void vfui_dma_op_finish(struct vfui_dma_op *op, struct vfui_list *done)
+void vfui_dma_op_finish(struct vfui_dma *dma, struct vfui_dma_op *op, struct vfui_list *done)
 {
 	vfui_list_remove(&op->link);
 	vfui_list_remove(&op->unsent);
 	vfui_list_push(done, &op->link);
+	vfui_dma_op_discharge(dma, op);
 	if (!op->waiter)
 		return;
 	op->waiter->status = op->status;
@@ -96,7 +97,7 @@ void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
 			continue;
 		if (!op->status)
 			op->status = -ECANCELED;
-		vfui_dma_op_end(op, &done);
+		vfui_dma_op_end(dma, op, &done);
 	}
 	vfui_os_unlock(&dma->lock);
 	vfui_dma_settle(dma, &done);
@@ -118,7 +119,7 @@ void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 		op->waiter = NULL;
 		if (!op->status)
 			op->status = -ECANCELED;
-		vfui_dma_op_end(op, &done);
+		vfui_dma_op_end(dma, op, &done);
 	}
 	/* Another thread may be sending from its buffer; what else that one sends may be without end. */
 	while (seq && dma->sending == seq)

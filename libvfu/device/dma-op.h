@@ -18,8 +18,9 @@ struct vfui_dma_waiter {
 };
 
 struct vfui_dma_op {
-	struct vfui_list link;   /* in ops, or over */
-	struct vfui_list unsent; /* in unsent, or in no list */
+	struct vfui_list link;        /* in ops, or over */
+	struct vfui_list unsent;      /* in unsent, or in no list */
+	struct vfui_account *account; /* that it is charged to; NULL: none */
 	uint64_t seq, iova;
 	uint8_t *buf;
 	size_t len, next; /* next: what is not sent yet begins here */
@@ -35,6 +36,12 @@ struct vfui_dma_op {
 static inline struct vfui_dma_op *vfui_dma_op_of(struct vfui_list *link)
 {
 	return vfui_container_of(link, struct vfui_dma_op, link);
+}
+
+/* Its bytes, and what it and whoever keeps track of it need beside them. */
+static inline size_t vfui_dma_op_cost(const struct vfui_dma_op *op)
+{
+	return op->len + 512;
 }
 
 /* One is kept to be used again. NULL: no memory. */
@@ -60,14 +67,23 @@ static inline void vfui_dma_op_push(struct vfui_dma *dma, struct vfui_dma_op *op
 	vfui_list_push(&dma->unsent, &op->unsent);
 }
 
+/* It counts no more. The account of an older server is none of ours. */
+static inline void vfui_dma_op_discharge(struct vfui_dma *dma, struct vfui_dma_op *op)
+{
+	if (op->account && op->account == dma->limits.account)
+		vfui_account_give(op->account, vfui_dma_op_cost(op));
+	op->account = NULL;
+}
+
 /* Takes an op that is over out of the order: to done, for settle. */
-void vfui_dma_op_finish(struct vfui_dma_op *op, struct vfui_list *done);
+void vfui_dma_op_finish(struct vfui_dma *dma, struct vfui_dma_op *op, struct vfui_list *done);
 
 /* Does that if nothing of it is in flight, or will be. */
-static inline void vfui_dma_op_end(struct vfui_dma_op *op, struct vfui_list *done)
+static inline void vfui_dma_op_end(struct vfui_dma *dma, struct vfui_dma_op *op,
+				   struct vfui_list *done)
 {
 	if (!op->inflight && (op->status || op->next == op->len))
-		vfui_dma_op_finish(op, done);
+		vfui_dma_op_finish(dma, op, done);
 }
 
 /* Without the lock. */

@@ -60,7 +60,7 @@ struct vfui_dma_limits {
 	uint32_t window;              /* VFU_OPT_DMA_WINDOW */
 	uint64_t read_bytes;          /* VFU_OPT_DMA_READ_BYTES */
 	uint64_t pgsize;              /* smallest page, a power of two (E10) */
-	struct vfui_account *account; /* VFUI_DMA of it; borrowed; NULL: no bound */
+	struct vfui_account *account; /* VFUI_DMA of it; a reference is kept; NULL: no bound */
 };
 
 #define VFUI_DMA_FILES 256 /* hash buckets of kept files */

@@ -260,6 +260,7 @@ void vfui_dma_fini(struct vfui_dma *dma)
 	}
 	vfui_os_free(dma->slots);
 	vfui_os_free(dma->chunks);
+	vfui_account_unref(dma->limits.account);
 	vfui_os_free(atomic_load(&dma->spare));
 	vfui_os_cond_fini(&dma->quiet);
 	vfui_os_mutex_fini(&dma->lock);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/os.h"
 #include "base/sigbus.h"
+#include "base/util.h"
 #include "transport/sock.h"
 
 /* A path as bind() and connect() take it. dir: open while the path refers to it, or -1. */
@@ -305,26 +306,20 @@ static void collect_fds(struct msghdr *msg, struct vfui_fds *fds)
 	}
 }
 
-/* Memory that the system could not use because its file was cut: what comes in its place, it can. */
-static ssize_t receive(int fd, struct msghdr *msg, int flags)
+/* Memory that the system could not use, as its file was cut: what comes in its place, it can. */
+VFUI_APART static ssize_t receive_again(int fd, struct msghdr *msg, size_t room, int flags)
 {
-	struct msghdr again = *msg;
-	ssize_t n = vfui_os_recvmsg(fd, msg, flags);
-
-	if (n == -EFAULT && vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, true)) {
-		*msg = again;
-		n = vfui_os_recvmsg(fd, msg, flags);
-	}
-	return n;
+	if (!vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, true))
+		return -EFAULT;
+	msg->msg_controllen = room;
+	return vfui_os_recvmsg(fd, msg, flags);
 }
 
-static ssize_t transmit(int fd, const struct msghdr *msg, int flags)
+VFUI_APART static ssize_t send_again(int fd, const struct msghdr *msg, int flags)
 {
-	ssize_t n = vfui_os_sendmsg(fd, msg, flags);
-
-	if (n == -EFAULT && vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, false))
-		n = vfui_os_sendmsg(fd, msg, flags);
-	return n;
+	if (!vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, false))
+		return -EFAULT;
+	return vfui_os_sendmsg(fd, msg, flags);
 }
 
 ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
@@ -338,9 +333,11 @@ ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vf
 			     .msg_iovlen = niov,
 			     .msg_control = control.data,
 			     .msg_controllen = sizeof(control.data)};
-	ssize_t n = receive(fd, &msg, MSG_CMSG_CLOEXEC | flags[wait]);
+	ssize_t n = vfui_os_recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | flags[wait]);
 
 	fds->n = 0;
+	if (n == -EFAULT)
+		n = receive_again(fd, &msg, sizeof(control.data), MSG_CMSG_CLOEXEC | flags[wait]);
 	if (n < 0)
 		return n;
 	if (msg.msg_controllen > 0)
@@ -357,6 +354,7 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 {
 	union control control;
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = niov};
+	ssize_t n;
 
 	if (nfds > VFUI_FDS_MAX)
 		return -EMSGSIZE;
@@ -371,7 +369,8 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 		msg.msg_control = control.data;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
 	}
-	return transmit(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	n = vfui_os_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	return n == -EFAULT ? send_again(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) : n;
 }
 
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms)

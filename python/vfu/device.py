@@ -3,6 +3,7 @@
 """Devices: subclass Device, declare regions, registers and interrupts, serve it."""
 
 import asyncio
+import collections
 import contextlib
 import enum
 import errno
@@ -48,6 +49,7 @@ class Device:
     capabilities = ()  # (id, bytes after the next pointer)
     irqs = Irqs()
     event_loop = None  # True: handlers need an asyncio loop, though none is a coroutine
+    max_writers = 1024  # coroutines of writes at once; writes that come then wait, and are answered when theirs begins
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
@@ -58,6 +60,8 @@ class Device:
         self._loop = None
         self._is_ending = None  # the server's answer, while one runs
         self._tasks = set()  # of handlers
+        self._writers = 0  # those of writes
+        self._waiting = collections.deque()  # (coroutine, what answers its write): writes beyond max_writers
         self._background = set()  # of spawn()
         self._handle = handle = c.DeviceHandle(self)
         c.device_set_log_level(handle, log_level())
@@ -163,6 +167,26 @@ class Device:
         """Runs on what a handler began; a reset or the end of the connection cancels it."""
         self._start(coroutine, self._tasks, outcome)
 
+    def _spawn_writer(self, coroutine):
+        """The coroutine of a write runs on, but not any number: False: _spawn_later wants it."""
+        if self._waiting or self._writers >= self.max_writers:
+            return False
+        self._start(coroutine, self._tasks, self._writer_ended)
+        self._writers += 1
+        return True
+
+    def _spawn_later(self, coroutine, deferred):
+        self._waiting.append((coroutine, deferred))
+
+    def _writer_ended(self, task):
+        self._writers -= 1
+        outcome(task)
+        while self._waiting and self._writers < self.max_writers:
+            coroutine, deferred = self._waiting.popleft()
+            deferred.answer(None)
+            self._start(coroutine, self._tasks, self._writer_ended)
+            self._writers += 1
+
     def _answer_later(self, coroutine, deferred):
         self._start(coroutine, self._tasks, lambda task: answer(deferred, task))
 
@@ -193,6 +217,10 @@ class Device:
                 part.__set__(self, part.reset)
 
     def _cancel(self):
+        while self._waiting:
+            coroutine, deferred = self._waiting.popleft()
+            coroutine.close()
+            deferred.fail(errno.ECANCELED)
         for task in list(self._tasks):
             task.cancel()
 

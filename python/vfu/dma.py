@@ -3,6 +3,7 @@
 """A device's access to the client's memory."""
 
 import asyncio
+import collections
 import contextlib
 import errno
 import threading
@@ -39,43 +40,45 @@ def _explain(error, what, iova, handle):
     error.strerror = f"DMA {what} at {iova:#x}: {why or error.strerror}"
 
 
-async def _finish(start, handle, iova, data, kick):
-    """Awaits a copy that start begins.
+_FULL = object()
 
-    What is done at once, well or not, lets the event loop run too: else a coroutine that polls
-    memory would keep the client from being served.
-    """
-    loop = asyncio.get_running_loop()
-    thread = threading.get_ident()
-    future = loop.create_future()
 
-    def settle(status, result):
-        if future.done():
-            return
-        if status == 0:
-            future.set_result(result)
-        else:
-            future.set_exception(make_error(-status))
-            future.exception()  # seen, should nobody wait any more
+def _try(start, *args):
+    """Starts a copy; _FULL: there is no room for it."""
+    try:
+        return start(*args)
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:
+            raise
+        return _FULL
 
-    def done(status, result):
-        if threading.get_ident() == thread:
-            settle(status, result)
+
+class _Copy:
+    """A copy that await dma.read() or write() has under way."""
+
+    def __init__(self, ended):
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._ended = ended
+        self.future = self._loop.create_future()
+
+    def done(self, status, result):
+        """It has ended. On whatever thread."""
+        if threading.get_ident() == self._thread:
+            self._settle(status, result)
         else:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
-                loop.call_soon_threadsafe(settle, status, result)
+                self._loop.call_soon_threadsafe(self._settle, status, result)
 
-    try:
-        result = start(handle, iova, data, done)
-    except Exception:
-        await asyncio.sleep(0)
-        raise
-    if result is not None:
-        await asyncio.sleep(0)
-        return result
-    if kick:
-        kick()
-    return await future
+    def _settle(self, status, result):
+        self._ended()
+        if self.future.done():
+            return
+        if status == 0:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(make_error(-status))
+            self.future.exception()  # seen, should nobody wait any more
 
 
 class DeviceDma:
@@ -84,11 +87,12 @@ class DeviceDma:
     def __init__(self, handle):
         self._handle = handle
         self._kick = None  # makes the server's event loop look for what it has to send
+        self._waiting = collections.deque()  # an event for each that waits for room, in order
 
     async def read(self, iova, size):
         """Reads size bytes, or fills a buffer that is given instead."""
         try:
-            return await _finish(c.dma_read, self._handle, iova, size, self._kick)
+            return await self._copy(c.dma_read, iova, size)
         except OSError as error:
             _explain(error, "read", iova, self._handle)
             raise
@@ -96,10 +100,60 @@ class DeviceDma:
     async def write(self, iova, data):
         """Writes data. It must not change until then."""
         try:
-            await _finish(c.dma_write, self._handle, iova, data, self._kick)
+            await self._copy(c.dma_write, iova, data)
         except OSError as error:
             _explain(error, "write", iova, self._handle)
             raise
+
+    async def _copy(self, start, iova, data):
+        """Starts a copy and waits for it.
+
+        What is done at once, well or not, lets the event loop run too: else a coroutine that polls
+        memory would keep the client from being served.
+        """
+        copy = _Copy(self._wake)
+        try:
+            result = await self._begin(start, iova, data, copy.done)
+        except Exception:
+            await asyncio.sleep(0)
+            raise
+        if result is not None:
+            await asyncio.sleep(0)
+            return result
+        if self._kick:
+            self._kick()
+        return await copy.future
+
+    async def _begin(self, start, iova, data, done):
+        """Starts it when its turn comes: as many may be queued as options["queue_bytes"] has room for."""
+        result = _FULL if self._waiting else _try(start, self._handle, iova, data, done)
+        if result is not _FULL:
+            return result
+        turn = asyncio.Event()
+        self._waiting.append(turn)
+        try:
+            while result is _FULL:
+                await self._pause(turn)
+                if self._waiting[0] is turn:
+                    result = _try(start, self._handle, iova, data, done)
+            return result
+        finally:
+            self._waiting.remove(turn)
+            self._wake()
+
+    async def _pause(self, turn):
+        """Until it is this one's turn and a copy of ours has ended; or for a while, for others may fill the queue."""
+        turn.clear()
+        timer = asyncio.get_running_loop().call_later(0.05, turn.set) if self._waiting[0] is turn else None
+        try:
+            await turn.wait()
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _wake(self):
+        if self._waiting:
+            self._waiting[0].set()
 
     def read_sync(self, iova, size):
         """The same, waiting; in a handler other requests of the client are served meanwhile."""

@@ -122,6 +122,7 @@ class Server:
             self._loop.remove_reader(fd)
             self._set_timer(-1)
             self.device._loop = self.device.dma._kick = self._loop = self._done = None
+            self.device._cancel()
             await cancel_all(self.device._tasks | self.device._background)
 
     def start(self):

@@ -214,6 +214,80 @@ def test_one_connection(tmp_path):
         assert not thread.is_alive()
 
 
+class Queue(vfu.Device):
+    bar0 = vfu.Bar(size=4096)
+    running = bar0.reg32(0)
+    done = bar0.reg32(4)
+    max_writers = 3
+
+    def __init__(self):
+        super().__init__()
+        self.go = asyncio.Event()
+        self.order = []
+
+    @bar0.reg32(8).on_write
+    async def work(self, number):
+        self.running += 1
+        await self.go.wait()
+        self.order.append(number)
+        self.done += 1
+
+    @bar0.reg32(12).on_write
+    async def let_go(self, value):
+        pass
+
+    @bar0.reg32(16).on_write
+    def end(self, value):
+        self.go.set()
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_so_many_writes_at_once(connect):
+    """Those that come then wait, in their order, and hold up nobody."""
+    device = Queue()
+    dev = connect(device)
+    bar0 = dev.regions.bar0
+    for number in range(20):
+        bar0.write32(8, number, post=True)
+    until(lambda: bar0.read32(0) == 3)
+    waiter = threading.Thread(target=bar0.write32, args=(8, 20))  # one that wants an answer waits for it
+    waiter.start()
+    until(lambda: len(device._waiting) == 18)
+    assert bar0.read32(0) == 3 and bar0.read32(4) == 0
+    bar0.write32(16, 0)
+    waiter.join()
+    until(lambda: bar0.read32(4) == 21)
+    assert device.order == list(range(21))
+    until(lambda: not device._writers)
+    assert not device._waiting
+
+
+@pytest.mark.parametrize("how", ["reset", "disconnect", "stop"])
+def test_writes_that_wait_are_cancelled(serve, how):
+    device = Queue()
+    path = serve(device)
+    with vfu.Client(path) as dev:
+        for number in range(20):
+            dev.regions.bar0.write32(8, number, post=True)
+        until(lambda: dev.regions.bar0.read32(0) == 3)
+        if how == "reset":
+            dev.reset()
+            assert dev.regions.bar0.read32(0) == 0
+            dev.regions.bar0.write32(12, 0)
+    if how == "disconnect":
+        with vfu.Client(path) as dev:
+            dev.regions.bar0.write32(12, 0)
+    if how != "stop":
+        until(lambda: not device._writers)
+        assert not device._waiting
+
+
 def test_spawn(connect):
     class Ticking(vfu.Device):
         bar0 = vfu.Bar(size=16)

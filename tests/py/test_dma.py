@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Access of a device to its client's memory, mapped and by messages."""
 
+import asyncio
 import errno
 import threading
 import time
@@ -232,6 +233,54 @@ def test_bus_master(connect):
     dev.config.bus_master = True
     dev.irqs.msix[0].wait(timeout=5)  # held until now
     assert copy(dev, memory.iova, memory.iova + 8, 4) == 0
+
+
+class Greedy(vfu.Device):
+    """Starts more DMA than there is room for."""
+
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+    failures = bar0.reg32(4)
+
+    @bar0.reg32(0).on_write
+    async def go(self, address):
+        copies = [self.dma.write(address + i * 4096, bytes([i]) * 4096) for i in range(100)]
+        reads = [self.dma.read(address, 16) for _ in range(100)]
+        done = await asyncio.gather(*copies, *reads, return_exceptions=True)
+        self.failures = sum(isinstance(one, BaseException) for one in done)
+        self.irqs.msix[0].trigger()
+
+
+def test_more_than_there_is_room_for(connect):
+    device = Greedy()
+    dev = connect(device, {"options": {"queue_bytes": 65536}})
+    memory = dev.dma.alloc(100 * 4096, iova=0x100000, shared=False)
+    dev.regions.bar0.write32(0, memory.iova)
+    deadline = time.monotonic() + 10
+    while not device.dma._waiting and time.monotonic() < deadline:
+        time.sleep(0.005)  # nobody answers
+    assert 150 < len(device.dma._waiting) < 200
+    assert dev.irqs.msix[0].wait(timeout=10)
+    assert dev.regions.bar0.read32(4) == 0
+    assert all(memory[i * 4096 : (i + 1) * 4096] == bytes([i]) * 4096 for i in range(100))
+    assert not device.dma._waiting
+
+
+def test_who_waits_for_room_can_be_cancelled(serve):
+    device = Greedy()
+    path = serve(device, options={"queue_bytes": 65536})
+    with vfu.Client(path) as dev:
+        memory = dev.dma.alloc(100 * 4096, iova=0x100000, shared=False)
+        dev.regions.bar0.write32(0, memory.iova)
+        deadline = time.monotonic() + 10
+        while not device.dma._waiting and time.monotonic() < deadline:
+            time.sleep(0.005)
+    with vfu.Client(path) as dev:
+        memory = dev.dma.alloc(100 * 4096, iova=0x100000, shared=False)
+        assert not device.dma._waiting
+        dev.regions.bar0.write32(0, memory.iova)
+        assert dev.irqs.msix[0].wait(timeout=10)
+        assert dev.regions.bar0.read32(4) == 0
 
 
 def test_disconnect_ends_message_dma(serve):

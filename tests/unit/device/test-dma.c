@@ -1084,6 +1084,112 @@ static void chain(void *user, int status)
 		ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buffer, 10, chain, result), 0);
 }
 
+/* What an op is charged beside its bytes. */
+static size_t overhead(struct vfui_account *account, void *buf)
+{
+	struct result result = {0};
+	size_t cost;
+
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 1, done, &result), 0);
+	cost = vfui_account_used(account, VFUI_DMA) - 1;
+	answer_all(false);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	return cost;
+}
+
+static void start_with(struct vfui_account *account)
+{
+	struct vfui_dma_limits with = limits;
+
+	end();
+	with.account = account;
+	start(NULL, &with);
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 64 * PAGE, PAGE, file(PAGE)), 0);
+}
+
+START_TEST(no_more_than_the_account_allows)
+{
+	struct vfui_account *account = vfui_account_new();
+	static char buf[64 * PAGE];
+	struct result result = {0};
+	unsigned n;
+	size_t cost;
+
+	start_with(account);
+	atomic_store(&account->limit, 64 * PAGE);
+	cost = overhead(account, buf);
+	for (n = 0; !vfui_dma_write_async(&dma, BASE, buf, PAGE, done, &result); n++)
+		;
+	ck_assert_uint_eq(n, 64 * PAGE / (PAGE + cost));
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, PAGE, done, &result), -ENOBUFS);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE + 64 * PAGE - 1, buf, PAGE, done, &result),
+			 -ENOBUFS);
+	/* What needs no message does not count. */
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE + 64 * PAGE, buf, 1, done, &result), 0);
+	/* One that ends makes room for one. */
+	answer(1);
+	ck_assert_uint_eq(result.n, 2);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, PAGE, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, PAGE, done, &result), -ENOBUFS);
+	answer_all(true);
+	ck_assert_uint_eq(result.n, n + 2);
+	/* A large one is let through alone; what requests hold counts as well. */
+	atomic_store(&account->limit, PAGE);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 2 * PAGE, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 1, done, &result), -ENOBUFS);
+	answer_all(false);
+	atomic_store(&account->limit, 64 * PAGE);
+	vfui_account_add(account, VFUI_LATER, 64 * PAGE);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 1, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 1, done, &result), -ENOBUFS);
+	vfui_account_sub(account, VFUI_LATER, 64 * PAGE);
+	answer_all(false);
+	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	vfui_account_unref(account);
+}
+END_TEST
+
+/* However an op ends, nothing of it stays charged. */
+START_TEST(the_account_is_level_in_the_end)
+{
+	struct vfui_account *account = vfui_account_new();
+	static char buf[4 * PAGE];
+	struct result result = {0};
+
+	start_with(account);
+	atomic_store(&account->limit, SIZE_MAX);
+	/* Part of it is gone before it begins: an op is made, and dropped. */
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	int fd = file(PAGE);
+
+	ck_assert_int_eq(map(RW, 0, BASE + 65 * PAGE, PAGE, dup(fd)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 66 * PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(ftruncate(fd, 0), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE + 65 * PAGE, buf, 2 * PAGE, done, &result),
+			 -EFAULT);
+	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	fault_fail(FAULT_ALLOC, 1, ENOMEM);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buf, PAGE, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buf, PAGE, done, &result), -ENOMEM);
+	fault_reset();
+	answer_all(false);
+	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	/* Unmapped, and disconnected. */
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buf, PAGE, done, &result), 0);
+	ck_assert_int_eq(unmap(BASE, 64 * PAGE), 0);
+	ck_assert_uint_gt(vfui_account_used(account, VFUI_DMA), 0);
+	end();
+	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	ck_assert_uint_eq(result.n, 9);
+	vfui_account_unref(account);
+	start(NULL, &limits);
+	close(fd);
+}
+END_TEST
+
 START_TEST(copies_started_by_callbacks)
 {
 	struct result result = {0};
@@ -1460,6 +1566,8 @@ int main(void)
 	tcase_add_test(tcase, a_disconnect_cancels);
 	tcase_add_test(tcase, a_full_queue_is_tried_again);
 	tcase_add_test(tcase, a_send_that_fails);
+	tcase_add_test(tcase, no_more_than_the_account_allows);
+	tcase_add_test(tcase, the_account_is_level_in_the_end);
 	tcase_add_test(tcase, copies_started_by_callbacks);
 	tcase_add_test(tcase, blocking_copies);
 	tcase_add_test(tcase, a_wait_that_is_given_up);
