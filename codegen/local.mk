@@ -16,6 +16,7 @@ codegen_inputs = $(codegen_core) $(spec_files)
 
 codegen_c_generators = \
 	codegen/gen/wire_h.lua \
+	codegen/gen/checks_h.lua \
 	codegen/gen/wire_c.lua \
 	codegen/gen/policy_h.lua \
 	codegen/gen/policy_c.lua \
@@ -59,6 +60,7 @@ codegen_run = \
 
 codegen_headers = \
 	libvfu/gen/wire.h \
+	libvfu/gen/checks.h \
 	libvfu/gen/policy.h \
 	libvfu/gen/caps.h \
 	libvfu/gen/desc.h \
@@ -81,6 +83,9 @@ vfuinclude_HEADERS = libvfu/gen/wire.h
 
 libvfu/gen/wire.h: codegen/gen/wire_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_h; $(codegen_run)
+
+libvfu/gen/checks.h: codegen/gen/checks_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=checks_h; $(codegen_run)
 
 libvfu/gen/wire.c: codegen/gen/wire_c.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_c; $(codegen_run)

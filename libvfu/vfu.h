@@ -16,6 +16,7 @@
 #ifndef VFU_H
 #define VFU_H
 
+#include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>

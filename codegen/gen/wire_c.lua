@@ -11,7 +11,7 @@ local cname = require "cname"
 local text = require "text"
 
 local template = cname.banner:format("wire_c") .. [[
-#include "wire.h"
+#include "checks.h"
 
 #include <errno.h>
 #include <string.h>

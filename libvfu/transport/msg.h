@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 #include "base/err.h"
-#include "wire.h"
+#include "checks.h"
 
 /* payload (any alignment) and fds are borrowed until the callback that got the message returns. */
 struct vfui_msg {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "checks.h"
 #include "desc.h"
 #include "transport/trace.h"
 

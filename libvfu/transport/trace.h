@@ -7,6 +7,8 @@
 #ifndef VFUI_TRACE_H
 #define VFUI_TRACE_H
 
+#include <stddef.h>
+
 #include "base/log.h"
 #include "wire.h"
 

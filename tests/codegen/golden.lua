@@ -7,7 +7,7 @@
 local lib = dofile((os.getenv("abs_srcdir") or ".") .. "/tests/codegen/lib.lua")
 
 local spec = lib.here .. "/ok/small.lua"
-local outputs = { "wire_h", "wire_c", "policy_h", "policy_c", "caps_c", "desc_c", "calls_c", "lock", "protocol_rst" }
+local outputs = { "wire_h", "checks_h", "wire_c", "policy_h", "policy_c", "caps_c", "desc_c", "calls_c", "lock", "protocol_rst" }
 
 local function first_difference(expected, got)
 	local lines, number = {}, 0

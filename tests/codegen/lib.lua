@@ -9,8 +9,8 @@ M.lua = os.getenv("LUA") or "lua5.4"
 M.here = M.srcdir .. "/tests/codegen"
 
 -- Every output, for tests about all of them.
-M.outputs = { "wire_h", "wire_c", "policy_h", "policy_c", "caps_h", "caps_c", "desc_h", "desc_c", "calls_h", "calls_c",
-	      "lock", "python", "python_pyi", "protocol_rst", "tests_c", "tests_py" }
+M.outputs = { "wire_h", "checks_h", "wire_c", "policy_h", "policy_c", "caps_h", "caps_c", "desc_h", "desc_c", "calls_h",
+	      "calls_c", "lock", "python", "python_pyi", "protocol_rst", "tests_c", "tests_py" }
 
 function M.quote(word)
 	return "'" .. word:gsub("'", "'\\''") .. "'"

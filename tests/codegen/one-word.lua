@@ -52,7 +52,7 @@ lib.with_directory(function(dir)
 	gains("tests_c", "offset is at most 1000000", "{ 8, 8, 0xf4240 }", "{ 8, 8, 0xf4241 }", '.field = "offset", .offset = 8')
 	gains("tests_py", "offset is at most 1000000", "(8, 8, 0xf4240)", "(8, 8, 0xf4241)", '("offset", 8)')
 	gains("lock", "offset")
-	for _, output in ipairs { "wire_h", "policy_h", "policy_c", "caps_h", "caps_c", "desc_h", "desc_c", "calls_h", "calls_c",
+	for _, output in ipairs { "wire_h", "checks_h", "policy_h", "policy_c", "caps_h", "caps_c", "desc_h", "desc_c", "calls_h", "calls_c",
 				  "python_pyi" } do
 		lib.check(lib.generate(output, spec) == before[output], output .. " changed, though the layout did not")
 	end

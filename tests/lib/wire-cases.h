@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "policy.h"
-#include "wire.h"
+#include "checks.h"
 
 /* A number at an offset of the payload. */
 struct wire_put {

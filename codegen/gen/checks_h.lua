@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- checks.h: the interface of the checks, and what the runtime needs to know of messages.
+
+local cname = require "cname"
+local text = require "text"
+
+local template = cname.banner:format("checks_h") .. [[
+#ifndef VFUI_CHECKS_H
+#define VFUI_CHECKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "wire.h"
+
+/* What both ends have agreed on, or what this end is configured to take. */
+struct vfui_limits {
+	${limits}
+};
+
+/* Why a check failed.  The strings are constants. */
+struct vfui_fault {
+	const char *message;
+	const char *field;
+	const char *rule;
+	uint32_t offset; /* of the field in the payload */
+	uint64_t value;
+};
+
+struct vfui_policy;
+
+/*
+ * A check takes a payload of any alignment and the number of file descriptors that came with it.
+ * For a reply, request is the fixed part of the request, aligned; else NULL.  It returns 0, or a
+ * negative errno with fault filled in (fault may be NULL).  It neither allocates nor keeps a pointer.
+ */
+typedef int vfui_check_fn(const void *payload, size_t len, size_t nfds,
+			  const struct vfui_limits *limits, const struct vfui_policy *policy,
+			  const void *request, struct vfui_fault *fault);
+
+${checks}
+
+/* A header alone: type, size, and with the strict policy unknown bits. */
+int vfui_check_header(const struct vfu_wire_header *header, const struct vfui_policy *policy,
+		      struct vfui_fault *fault);
+
+enum { VFUI_FROM_CLIENT, VFUI_FROM_SERVER };
+enum { VFUI_CLASS_WAIT, VFUI_CLASS_NOWAIT, VFUI_CLASS_ASYNC, VFUI_CLASS_POSTED };
+enum { VFUI_STATUS_STABLE, VFUI_STATUS_EXPERIMENTAL, VFUI_STATUS_RETIRED };
+
+/* What the runtime needs to know of a message. */
+struct vfui_message {
+	const char *name;
+	uint16_t id;
+	uint8_t from;
+	uint8_t class;
+	uint8_t status;
+	bool fence;
+	bool quiesce;
+	bool post; /* may be sent with NO_REPLY */
+	bool request_takes_fds;
+	bool reply_takes_fds;
+	bool request_bulk; /* may carry max_data_xfer_size bytes besides its room */
+	bool reply_bulk;
+	uint32_t request_size; /* fixed parts */
+	uint32_t reply_size;
+	uint32_t request_room; /* most bytes after the fixed part, not counting data */
+	uint32_t reply_room;
+	uint32_t states; /* one bit for each device_state in which it is lawful; 0: any */
+	uint32_t effect_offset; /* fence and quiesce hold only if the u32 there ... */
+	uint32_t effect_mask;	/* ... has of these bits (0: always) ... */
+	uint32_t effect_value;	/* ... exactly these */
+	vfui_check_fn *check_request;
+	vfui_check_fn *check_reply;
+};
+
+/* NULL for a number nobody knows.  A retired message is known, by its status. */
+const struct vfui_message *vfui_message(unsigned command);
+/* The longest payload. */
+uint64_t vfui_message_max(const struct vfui_message *message, bool reply,
+			  const struct vfui_limits *limits);
+/* Do fence and quiesce hold for this request?  The payload need not be checked yet. */
+bool vfui_message_has_effect(const struct vfui_message *message, const void *payload, size_t len);
+
+#endif /* VFUI_CHECKS_H */
+]]
+
+local function limit(l)
+	local line = ("%s %s;"):format(cname.ctype[l.type], l.name)
+	local one = ("\t%s /* %s */"):format(line, text.oneline(l.doc))
+	return (text.width(one) <= 100 and one or text.c_comment(l.doc, "\t") .. "\n\t" .. line):sub(2)
+end
+
+return function(model)
+	local vars = { limits = {}, checks = {} }
+	for _, m in ipairs(model.messages) do
+		for _, key in ipairs { "request", "reply" } do
+			table.insert(vars.checks, ("vfui_check_fn %s;"):format(cname.check(m.name, key)))
+		end
+	end
+	for _, l in ipairs(model.limits) do
+		table.insert(vars.limits, limit(l))
+	end
+	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
+end
