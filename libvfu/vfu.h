@@ -272,7 +272,8 @@ int vfu_irq_lower(struct vfu_device *dev);
 
 /* ---- DMA */
 
-/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile). Runs on the owner;
+/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile; -ETIMEDOUT: the client
+ * let VFU_OPT_TIMEOUT_MS pass, for this one or for those before it). Runs on the owner;
  * or on a thread that starts a copy, if nothing has to be waited for or the connection is lost. */
 typedef void vfu_dma_fn(void *user, int status);
 /*

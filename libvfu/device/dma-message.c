@@ -34,6 +34,7 @@ struct vfui_dma_chunk {
 	struct vfui_dma *dma;
 	struct vfui_dma_op *op;
 	size_t offset, len;
+	uint64_t seq; /* the last op that was started before this was sent */
 };
 
 /* DMA_READ and DMA_WRITE begin alike, and so do their replies. */
@@ -79,8 +80,10 @@ void vfui_dma_messages_close(struct vfui_dma *dma)
 {
 	vfui_os_lock(&dma->lock);
 	dma->conn = NULL;
+	dma->awaiting++;
 	while (dma->pumping)
 		vfui_os_cond_wait(&dma->quiet, &dma->lock, -1);
+	dma->awaiting--;
 	vfui_os_unlock(&dma->lock);
 }
 
@@ -113,6 +116,7 @@ static struct vfui_dma_chunk *cut_chunk(struct vfui_dma *dma, struct vfui_dma_op
 	chunk->op = op;
 	chunk->offset = op->next;
 	chunk->len = (size_t)len;
+	chunk->seq = dma->seq;
 	op->next += (size_t)len;
 	op->inflight++;
 	dma->inflight++;
@@ -173,6 +177,26 @@ static int check_reply(const struct vfui_dma_chunk *chunk, int status, const str
 	return count == chunk->len ? 0 : -EIO;
 }
 
+/*
+ * The client has let a message's time pass. What was there when that was sent, and has not begun, has
+ * waited as long, and is not to wait for more: a deadline is for an op, wherever it stands. Lock held.
+ */
+VFUI_APART static void expire(struct vfui_dma *dma, uint64_t seq, struct vfui_list *done)
+{
+	struct vfui_list *link, *after;
+
+	vfui_list_for_each_safe(link, after, &dma->unsent) {
+		struct vfui_dma_op *op = vfui_container_of(link, struct vfui_dma_op, unsent);
+
+		if (op->seq > seq)
+			return;
+		if (op->next)
+			continue;
+		op->status = -ETIMEDOUT;
+		vfui_dma_op_end(dma, op, done);
+	}
+}
+
 static void pump_and_unlock(struct vfui_dma *dma, struct vfui_list *done);
 
 static void chunk_done(void *user, int status, struct vfui_msg *reply)
@@ -197,6 +221,8 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 		op->status = status;
 	put_chunk(dma, chunk);
 	vfui_dma_op_end(dma, op, &done);
+	if (status == -ETIMEDOUT && !reply)
+		expire(dma, chunk->seq, &done);
 	pump_and_unlock(dma, &done);
 	vfui_dma_settle(dma, &done);
 }
@@ -256,7 +282,8 @@ static void pump_window(struct vfui_dma *dma, struct vfui_list *done)
 		rc = send_chunk(conn, chunk);
 		vfui_os_lock(&dma->lock);
 		dma->sending = 0;
-		vfui_os_cond_broadcast(&dma->quiet);
+		if (dma->awaiting)
+			vfui_os_cond_broadcast(&dma->quiet);
 		if (rc < 0)
 			later = unsent(dma, chunk, rc, done);
 	}
@@ -295,7 +322,8 @@ static void pump_and_unlock(struct vfui_dma *dma, struct vfui_list *done)
 		vfui_os_lock(&dma->lock);
 	}
 	dma->pumping = false;
-	vfui_os_cond_broadcast(&dma->quiet);
+	if (dma->awaiting)
+		vfui_os_cond_broadcast(&dma->quiet);
 	vfui_os_unlock(&dma->lock);
 }
 

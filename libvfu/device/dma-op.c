@@ -122,8 +122,10 @@ void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 		vfui_dma_op_end(dma, op, &done);
 	}
 	/* Another thread may be sending from its buffer; what else that one sends may be without end. */
+	dma->awaiting++;
 	while (seq && dma->sending == seq)
 		vfui_os_cond_wait(&dma->quiet, &dma->lock, -1);
+	dma->awaiting--;
 	vfui_os_unlock(&dma->lock);
 	vfui_dma_settle(dma, &done);
 }

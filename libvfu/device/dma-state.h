@@ -90,9 +90,10 @@ struct vfui_dma {
 	struct vfui_dma_chunk *chunks, *free_chunks;
 	uint64_t seq, read_inflight;
 	uint32_t inflight;
-	bool pumping;     /* a thread uses conn */
-	uint64_t sending; /* seq of the op whose buffer it sends from just now, 0: none */
-	bool again;       /* and is to look once more before it stops */
+	unsigned awaiting; /* threads that wait for quiet */
+	bool pumping;      /* a thread uses conn */
+	uint64_t sending;  /* seq of the op whose buffer it sends from just now, 0: none */
+	bool again;        /* and is to look once more before it stops */
 };
 
 #endif

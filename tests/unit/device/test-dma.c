@@ -1190,6 +1190,43 @@ START_TEST(the_account_is_level_in_the_end)
 }
 END_TEST
 
+/* The deadline of a copy does not begin with its turn: else a queue takes it a window at a time. */
+START_TEST(a_deadline_is_for_all_that_wait)
+{
+	static char buf[8 * PAGE];
+	struct result old[20] = {{0}}, large = {0}, young = {0};
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 8, done, &old[i]), 0);
+	ck_assert_uint_eq(nopen, 4);
+	/* The others came later than these were sent. */
+	for (unsigned i = 0; i < 4; i++)
+		answer_with(i, -ETIMEDOUT, 0, 0);
+	ck_assert_uint_eq(nopen, 4);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 8, done, &young), 0);
+	answer_with(4, -ETIMEDOUT, 0, 0);
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_msg(old[i].n == (i < 5 || i > 7), "copy %u: %u", i, old[i].n);
+	ck_assert_int_eq(old[19].status, -ETIMEDOUT);
+	/* Those in flight have deadlines of their own. */
+	ck_assert_uint_eq(nopen, 4);
+	answer_all(false);
+	ck_assert_uint_eq(young.n, 1);
+	ck_assert_int_eq(young.status + old[5].status + old[6].status + old[7].status, 0);
+	/* One that has begun is answered as it goes, and ends when a part of its own fails. */
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 8, done, &old[0]), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 8 * PAGE, done, &large), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 8 * PAGE, done, &large), 0);
+	ck_assert_uint_eq(nopen, 4);
+	answer_with(nsent - 4, -ETIMEDOUT, 0, 0);
+	ck_assert_uint_eq(large.n, 0);
+	answer_all(false);
+	ck_assert_uint_eq(large.n, 2);
+	ck_assert_int_eq(large.status, 0);
+}
+END_TEST
+
 START_TEST(copies_started_by_callbacks)
 {
 	struct result result = {0};
@@ -1568,6 +1605,7 @@ int main(void)
 	tcase_add_test(tcase, a_send_that_fails);
 	tcase_add_test(tcase, no_more_than_the_account_allows);
 	tcase_add_test(tcase, the_account_is_level_in_the_end);
+	tcase_add_test(tcase, a_deadline_is_for_all_that_wait);
 	tcase_add_test(tcase, copies_started_by_callbacks);
 	tcase_add_test(tcase, blocking_copies);
 	tcase_add_test(tcase, a_wait_that_is_given_up);
