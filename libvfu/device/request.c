@@ -150,12 +150,17 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
 	return later;
 }
 
-/* A No_reply request that failed is never answered, but it does not go unnoticed either (E27). */
+/*
+ * A No_reply request that failed is never answered, but it does not go unnoticed either (E27). One that
+ * was cancelled has not failed: the client reset the device, or the server ends.
+ */
 static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, int status)
 {
+	enum vfu_log_level level = status == -ECANCELED ? VFU_LOG_DEBUG : VFU_LOG_WARN;
+
 	vfui_conn_count_drop(conn);
-	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s %u without reply failed: %s",
-		 req->info->name, req->hdr.id, strerror(-status));
+	vfui_log(vfui_conn_log(conn), level, "%s %u without reply failed: %s", req->info->name,
+		 req->hdr.id, strerror(-status));
 }
 
 static int whole_done(struct vfu_request *req, int status)

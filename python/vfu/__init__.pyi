@@ -148,6 +148,7 @@ class Device:
     config_size: int
     capabilities: Sequence[tuple[int, bytes]]
     irqs: Irqs
+    max_spawned: int
     max_writers: int
     event_loop: bool | None
     dma: DeviceDma

@@ -12,7 +12,7 @@ import inspect
 import libvfu as c
 
 from .dma import DeviceDma, dma_range
-from .errors import Error, log_level, report
+from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
 from .regions import Range, Register, collect
 
@@ -49,6 +49,7 @@ class Device:
     capabilities = ()  # (id, bytes after the next pointer)
     irqs = Irqs()
     event_loop = None  # True: handlers need an asyncio loop, though none is a coroutine
+    max_spawned = 1024  # coroutines of spawn() at once; with more it fails with ENOBUFS
     max_writers = 1024  # coroutines of writes at once; writes that come then wait, and are answered when theirs begins
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
@@ -118,7 +119,13 @@ class Device:
         c.vfu_device_config_write(self._handle, offset, data)
 
     def spawn(self, coroutine):
-        """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task."""
+        """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task.
+
+        Handlers that call it may be called at any rate: no more than max_spawned run.
+        """
+        if len(self._background) >= self.max_spawned:
+            coroutine.close()
+            raise make_error(errno.ENOBUFS, text=f"{self.max_spawned} coroutines of spawn() run already")
         return self._start(coroutine, self._background, outcome)
 
     # ---- called by the library ----
@@ -156,6 +163,7 @@ class Device:
 
     def _disconnected(self):
         self._cancel()
+        report_missed()
         return self.on_disconnect()
 
     def _check_wait(self):

@@ -5,6 +5,7 @@
 import errno
 import logging
 import os
+import time
 
 import libvfu as c
 
@@ -66,12 +67,56 @@ def make_error(code, field="", offset=0, text=""):
     return error
 
 
+# A client can make a handler fail as often as it likes. As the library does with its lines, of each kind (one place,
+# one exception) a few are logged in a while, the first with its traceback; the others are counted, and the next of
+# that kind tells how many there were, or the end of the connection.
+_KINDS, _BURST, _WHILE = 32, 10, 10.0
+_reports = {}
+_now = time.monotonic
+
+
+class _Kind:
+    def __init__(self):
+        self.since, self.logged, self.missed, self.text = _now(), 0, 0, ""
+
+
+def _kind_of(name, exc):
+    """The entry for such failures, made new when its while is over; the oldest makes room."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    key = name, type(exc), trace and (trace.tb_frame.f_code, trace.tb_lineno)
+    kind = _reports.get(key)
+    if kind is None and len(_reports) >= _KINDS:
+        del _reports[min(_reports, key=lambda key: _reports[key].since)]
+    if kind is None:
+        kind = _reports[key] = _Kind()
+    elif _now() - kind.since >= _WHILE:
+        kind.since, kind.logged = _now(), 0
+    return kind
+
+
 def report(where, exc):
     """Logs an exception that a callback let go. Returns the errno for the client."""
     name = getattr(where, "__qualname__", None) or repr(where)
-    logger.error("%s: %s: %s", name, type(exc).__name__, exc, exc_info=exc)
+    kind = _kind_of(name, exc)
+    if kind.logged < _BURST:
+        kind.text = f"{name}: {type(exc).__name__}: {exc}"
+        more = f" (and {kind.missed} more like that)" if kind.missed else ""
+        logger.error("%s%s", kind.text, more, exc_info=None if kind.logged else exc)
+        kind.logged, kind.missed = kind.logged + 1, 0
+    else:
+        kind.missed += 1
     code = exc.errno if isinstance(exc, OSError) else None
     return code if isinstance(code, int) and 0 < code < 4096 else errno.EIO
+
+
+def report_missed():
+    """Tells of failures that were counted only."""
+    for kind in list(_reports.values()):
+        if kind.missed:
+            logger.error("%s (and %d more like that)", kind.text, kind.missed)
+            kind.missed = 0
 
 
 def _log(level, text):

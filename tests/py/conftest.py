@@ -3,6 +3,7 @@
 """Around every test: no descriptor and no thread may be left behind."""
 
 import gc
+import logging
 import os
 import threading
 
@@ -29,6 +30,16 @@ def no_leaks():
     left = {fd: what for fd, what in open_fds().items() if before.get(fd) != what}
     assert not left, f"descriptors left open: {left}"
     assert threading.active_count() == 1, threading.enumerate()
+
+
+@pytest.fixture
+def quiet(caplog, recwarn, capfd):
+    """No log line above info, no warning, nothing on stderr, also not from what is freed late."""
+    yield
+    gc.collect()
+    assert [record.getMessage() for record in caplog.get_records("call") if record.levelno > logging.INFO] == []
+    assert [str(warning.message) for warning in recwarn] == []
+    assert capfd.readouterr().err == ""
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 py_tests = \
 	tests/py/test_registers.py \
 	tests/py/test_async.py \
+	tests/py/test_bounds.py \
 	tests/py/test_buffers.py \
 	tests/py/test_dma.py \
 	tests/py/test_vanish.py \

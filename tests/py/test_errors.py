@@ -7,10 +7,12 @@ import logging
 import os
 import socket
 import threading
+import time
 
 import pytest
 
 import vfu
+from vfu import errors
 from vfu.errors import make_error
 
 
@@ -65,7 +67,49 @@ def test_exceptions_become_errors(connect, caplog):
     assert bar0.read32(0x0C) == 1
     records = [record for record in caplog.records if record.name == "vfu"]
     assert any("Device.error: ValueError: bad value" in record.getMessage() for record in records)
-    assert all(record.exc_info for record in records if record.levelno == logging.ERROR)
+    # The first of a kind tells where it comes from.
+    errors = [record for record in records if record.levelno == logging.ERROR]
+    first = {tuple(record.getMessage().split(":")[:2]): record for record in reversed(errors)}
+    assert len(first) == 5 and all(record.exc_info for record in first.values())
+
+
+def test_failures_are_counted(serve, caplog, monkeypatch):
+    """A client can make a handler fail as often as it likes. Few of the failures are printed."""
+    now = [1000.0]
+    monkeypatch.setattr(errors, "_now", lambda: now[0])
+    monkeypatch.setattr(errors, "_reports", {})
+
+    def lines():
+        found = [record.getMessage() for record in caplog.records if "Device.error: ValueError" in record.getMessage()]
+        caplog.clear()
+        return found
+
+    with vfu.Client(serve(Device())) as dev:
+        bar0 = dev.regions.bar0
+        for _ in range(50):
+            failure(bar0.write32, 4, 1)
+        assert failure(bar0.read32, 0).errno == errno.ENODATA  # another kind
+        assert "Device.oserror" in caplog.text
+        assert lines() == ["Device.error: ValueError: bad value"] * 10
+        now[0] += 11
+        failure(bar0.write32, 4, 1)
+        assert lines() == ["Device.error: ValueError: bad value (and 40 more like that)"]
+        for _ in range(12):
+            failure(bar0.write32, 4, 1)
+        lines()
+    with vfu.Client(serve(Device())):  # the end of that connection tells the rest
+        pass
+    deadline = time.monotonic() + 20
+    while "and 3 more" not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert lines() == ["Device.error: ValueError: bad value (and 3 more like that)"]
+
+
+def test_kinds_of_failures_are_bounded(monkeypatch):
+    monkeypatch.setattr(errors, "_reports", {})
+    for i in range(1000):
+        errors.report(f"handler {i}", ValueError())
+    assert len(errors._reports) == errors._KINDS
 
 
 def test_exit_in_a_handler_ends_the_server(tmp_path):
