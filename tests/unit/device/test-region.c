@@ -428,7 +428,7 @@ static int set_large(uint64_t size)
 
 START_TEST(large_memory_costs_what_is_touched)
 {
-	uint64_t size = sizeof(void *) == 8 ? UINT64_C(1) << 36 : 1 << 28;
+	uint64_t size = sizeof(void *) == 8 ? UINT64_C(1) << 34 : 1 << 28;
 	uint32_t word = 0x12345678, back = 0;
 
 	ck_assert_int_eq(set_large(size), 0);
