@@ -3,6 +3,18 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * region.c - regions: what a device may declare, where an access goes, what a client is told.
+ *
+ *	 access       region             0     16  24            size
+ *	 ------ handlers (ascending) --> |     |aaa|             |
+ *	           |                     |
+ *	           + between them: base  |.....|   |.............|  callback, else memory, else -ENOMEM
+ *
+ * A handler takes its range away from the base, which is the region's callback or plain memory: the
+ * file's, or the library's, which the kernel gives page by page as it is touched. An access over
+ * several of them is served in parts from left to right, and each is looked up anew, for the callback
+ * before it may have changed the region. Its parts may be answered later; device/request.c puts them
+ * together again. Registers of aligned 4 and 8 bytes are read and written as one, since the client
+ * may have mapped the memory.
  */
 #include "device/region.h"
 
