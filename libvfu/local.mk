@@ -64,7 +64,7 @@ libvfu_sources += \
 	libvfu/server/watch.h libvfu/server/watch.c \
 	libvfu/server/connection.h libvfu/server/connection.c \
 	libvfu/server/listener.h libvfu/server/listener.c \
-	libvfu/server/run.c libvfu/server/handle.c
+	libvfu/server/handle.h libvfu/server/handle.c libvfu/server/run.c
 
 include_HEADERS = libvfu/vfu.h
 

@@ -11,7 +11,9 @@
  * Callbacks run on the owner, and never with a lock of the library held. File descriptors: a
  * function that says "takes" owns the descriptor from the call on, also when it fails; else the
  * caller keeps it. free and close functions accept NULL. After fork() the child may only free its
- * copies: all else answers -EOWNERDEAD.
+ * copies, which closes their descriptors and runs no callback (what other threads were changing at
+ * the fork is left as it was): all else does nothing and answers -EOWNERDEAD, NULL or 0. A child that
+ * is to serve makes a device and a server of its own.
  */
 #ifndef VFU_H
 #define VFU_H
@@ -146,7 +148,8 @@ struct vfu_request; /* a request of the client that is not answered yet */
 /* Device with no regions and no interrupts, PCI ids 0 and 256 bytes of configuration space. NULL:
  * out of memory. */
 struct vfu_device *vfu_device_new(void);
-/* Server first: freeing a device that a server still uses is -EBUSY and does nothing. */
+/* Server first: freeing a device that a server still uses is -EBUSY and does nothing. Not in one of
+ * its callbacks. */
 int vfu_device_free(struct vfu_device *dev);
 /* Why the last call on the device failed; code 0: none did. Owner. */
 void vfu_device_err(struct vfu_device *dev, struct vfu_err *err);
@@ -237,7 +240,7 @@ const struct vfu_access *vfu_request_access(struct vfu_request *req);
 /* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed
  * all the same. */
 int vfu_request_done(struct vfu_request *req, int status);
-/* True once the connection that sent it has ended. */
+/* True once the connection that sent it has ended; in the child of a fork, too. */
 bool vfu_request_is_dead(struct vfu_request *req);
 
 /* ---- interrupts */
@@ -361,7 +364,11 @@ struct vfu_server;
 /* Serves dev, which must outlive it. One server per device. NULL: out of memory, or the device has
  * one (errno). */
 struct vfu_server *vfu_server_new(struct vfu_device *dev);
-/* Ends the connection, removes the socket file it made, frees. Owner. */
+/*
+ * Ends the connection, removes the socket file it made, frees. Owner. Inside a callback all that is
+ * done when the outermost call (process, run, disconnect, vfu_dma_read or _write) ends, which then is
+ * the last to be made on the server: run returns 0, process -ENOTCONN, waits for DMA fail.
+ */
 void vfu_server_free(struct vfu_server *srv);
 /* -EINVAL: out of range (nothing changes). */
 int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t value);

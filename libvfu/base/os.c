@@ -327,6 +327,14 @@ void vfui_os_unlock(pthread_mutex_t *mutex)
 	pthread_mutex_unlock(mutex);
 }
 
+bool vfui_os_is_unlocked(pthread_mutex_t *mutex)
+{
+	if (pthread_mutex_trylock(mutex) != 0)
+		return false;
+	pthread_mutex_unlock(mutex);
+	return true;
+}
+
 int vfui_os_cond_init(pthread_cond_t *cond)
 {
 	pthread_condattr_t attr;

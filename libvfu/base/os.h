@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -96,6 +97,8 @@ int vfui_os_mutex_init(pthread_mutex_t *mutex);
 void vfui_os_mutex_fini(pthread_mutex_t *mutex);
 void vfui_os_lock(pthread_mutex_t *mutex);
 void vfui_os_unlock(pthread_mutex_t *mutex);
+/* In the child of a fork: no thread held it, so what it guards is whole. */
+bool vfui_os_is_unlocked(pthread_mutex_t *mutex);
 int vfui_os_cond_init(pthread_cond_t *cond);
 void vfui_os_cond_fini(pthread_cond_t *cond);
 /* Sleeps until woken or at most timeout_ns (< 0: for ever). 0 or -ETIMEDOUT. */

@@ -84,6 +84,18 @@ void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done)
 	}
 }
 
+void vfui_dma_forget(struct vfui_dma *dma)
+{
+	struct vfui_list *link;
+
+	vfui_list_init(&dma->unsent);
+	while ((link = vfui_list_pop(&dma->ops)))
+		vfui_dma_op_free(dma, vfui_dma_op_of(link));
+	while ((link = vfui_list_pop(&dma->fences)))
+		vfui_os_free(vfui_container_of(link, struct vfui_dma_fence, link));
+	atomic_store(&dma->nfences, 0);
+}
+
 void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
 {
 	struct vfui_list done, *link, *after;

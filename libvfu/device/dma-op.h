@@ -92,6 +92,8 @@ static inline void vfui_dma_op_end(struct vfui_dma *dma, struct vfui_dma_op *op,
 void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done);
 /* Ends all message DMA that touches [first, last]. */
 void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last);
+/* After fork(): frees them all, and their callers, who are the parent's, hear nothing. */
+void vfui_dma_forget(struct vfui_dma *dma);
 /* A wait ended without the op: from here on nobody touches its buffer or waiter. */
 void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter);
 

@@ -266,6 +266,20 @@ void vfui_dma_fini(struct vfui_dma *dma)
 	vfui_os_mutex_fini(&dma->lock);
 }
 
+void vfui_dma_abandon(struct vfui_dma *dma)
+{
+	struct vfui_list *link;
+
+	if (!vfui_os_is_unlocked(&dma->lock))
+		return;
+	memset(&dma->hooks, 0, sizeof(dma->hooks));
+	dma->pumping = false;
+	vfui_dma_forget(dma);
+	for (link = dma->doomed.next; link != &dma->doomed; link = link->next)
+		vfui_container_of(link, struct vfui_dma_map, link)->wait = NULL;
+	vfui_dma_fini(dma);
+}
+
 void vfui_dma_set_blocked(struct vfui_dma *dma, bool on)
 {
 	atomic_store(&dma->blocked, on);

@@ -19,6 +19,8 @@ struct vfui_policy;
 int vfui_dma_init(struct vfui_dma *dma, const struct vfui_dma_hooks *hooks);
 /* The connection is freed by then, and no thread uses the table. Pinned memory goes as well. */
 void vfui_dma_fini(struct vfui_dma *dma);
+/* The same after fork(): no hook, no callback. */
+void vfui_dma_abandon(struct vfui_dma *dma);
 
 /* After VERSION. -EBUSY: the last connection is not freed. Owner. */
 int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,

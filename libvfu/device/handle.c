@@ -84,6 +84,12 @@ static int function_reset(void *ctx, struct vfu_request *req)
 
 /* ---- life ---- */
 
+/* The process has forked, and this is the copy. */
+static bool is_child(const struct vfu_device *dev)
+{
+	return !*dev->fork_mark;
+}
+
 static int init_parts(struct vfu_device *dev)
 {
 	const struct vfui_dma_hooks dma_hooks = {.mapped = dma_mapped,
@@ -123,9 +129,14 @@ struct vfu_device *vfu_device_new(void)
 	if (vfui_log_limit_init(&dev->log_limit) < 0)
 		goto fini_lock;
 	dev->log.limit = &dev->log_limit;
-	if (init_parts(dev) < 0)
+	dev->fork_mark = vfui_os_fork_mark_new();
+	if (!dev->fork_mark)
 		goto fini_log;
+	if (init_parts(dev) < 0)
+		goto free_mark;
 	return dev;
+free_mark:
+	vfui_os_fork_mark_free(dev->fork_mark);
 fini_log:
 	vfui_log_limit_fini(&dev->log_limit);
 fini_lock:
@@ -135,18 +146,36 @@ free:
 	return NULL;
 }
 
+/*
+ * After fork(): what another thread was changing stays as it is, for that thread is not here and left
+ * the lock behind; hooks and callbacks are the parent's.
+ */
+static void abandon(struct vfu_device *dev)
+{
+	vfui_regions_fini(&dev->regions);
+	vfui_irqs_abandon(&dev->irqs);
+	vfui_dma_abandon(&dev->dma);
+	vfui_os_fork_mark_free(dev->fork_mark);
+	vfui_os_free(dev);
+}
+
 int vfu_device_free(struct vfu_device *dev)
 {
 	if (!dev)
 		return 0;
 	if (dev->server.ctx)
 		return vfui_err_set(&dev->err, -EBUSY, NULL, 0, "a server uses the device");
+	if (is_child(dev)) {
+		abandon(dev);
+		return 0;
+	}
 	vfui_pci_fini(&dev->pci);
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_fini(&dev->irqs);
 	vfui_dma_fini(&dev->dma);
 	vfui_log_flush(&dev->log);
 	vfui_log_limit_fini(&dev->log_limit);
+	vfui_os_fork_mark_free(dev->fork_mark);
 	vfui_os_mutex_fini(&dev->lock);
 	vfui_os_free(dev);
 	return 0;
@@ -156,6 +185,8 @@ int vfui_device_set_server(struct vfu_device *dev, const struct vfui_device_serv
 {
 	int rc = 0;
 
+	if (is_child(dev))
+		return -EOWNERDEAD;
 	vfui_os_lock(&dev->lock);
 	if (!server)
 		memset(&dev->server, 0, sizeof(dev->server));
@@ -182,6 +213,8 @@ int vfu_device_set_hooks(struct vfu_device *dev, const struct vfu_device_hooks *
 {
 	struct vfu_device_hooks all = {0};
 
+	if (is_child(dev))
+		return -EOWNERDEAD;
 	if (hooks) {
 		if (hooks->size < sizeof(hooks->size) || hooks->size > sizeof(all))
 			return vfui_err_set(&dev->err, -EINVAL, NULL, 0,
@@ -197,6 +230,8 @@ int vfu_device_set_hooks(struct vfu_device *dev, const struct vfu_device_hooks *
 
 int vfu_device_set_no_reentry(struct vfu_device *dev, bool on)
 {
+	if (is_child(dev))
+		return -EOWNERDEAD;
 	dev->no_reentry = on;
 	vfui_err_clear(&dev->err);
 	return 0;
@@ -254,6 +289,8 @@ int vfu_device_gate_done(struct vfu_device *dev, int status)
 {
 	int rc = -EALREADY;
 
+	if (is_child(dev))
+		return -EOWNERDEAD;
 	vfui_os_lock(&dev->lock);
 	if (dev->gate.is_open && !dev->gate.is_decided) {
 		dev->gate.is_decided = true;
@@ -292,42 +329,53 @@ static int ended(struct vfu_device *dev, int rc, const char *call)
 int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device, uint16_t subvendor,
 		       uint16_t subdevice)
 {
-	return ended(dev, vfui_pci_set_ids(&dev->pci, vendor, device, subvendor, subdevice),
+	return ended(dev,
+		     is_child(dev)
+			     ? -EOWNERDEAD
+			     : vfui_pci_set_ids(&dev->pci, vendor, device, subvendor, subdevice),
 		     "vfu_device_set_ids");
 }
 
 int vfu_device_set_class(struct vfu_device *dev, uint32_t class_code, uint8_t revision)
 {
-	return ended(dev, vfui_pci_set_class(&dev->pci, class_code, revision),
+	return ended(dev,
+		     is_child(dev) ? -EOWNERDEAD
+				   : vfui_pci_set_class(&dev->pci, class_code, revision),
 		     "vfu_device_set_class (24 bits)");
 }
 
 int vfu_device_set_config_size(struct vfu_device *dev, size_t size)
 {
-	return ended(dev, vfui_pci_set_size(&dev->pci, size),
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_set_size(&dev->pci, size),
 		     "vfu_device_set_config_size (256 or 4096)");
 }
 
 int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len)
 {
-	return ended(dev, vfui_pci_add_capability(&dev->pci, id, data, len),
+	return ended(dev,
+		     is_child(dev) ? -EOWNERDEAD
+				   : vfui_pci_add_capability(&dev->pci, id, data, len),
 		     "vfu_device_add_capability");
 }
 
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len)
 {
-	return ended(dev, vfui_pci_read(&dev->pci, offset, buf, len), "vfu_device_config_read");
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_read(&dev->pci, offset, buf, len),
+		     "vfu_device_config_read");
 }
 
 int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *buf, size_t len)
 {
-	return ended(dev, vfui_pci_write(&dev->pci, offset, buf, len), "vfu_device_config_write");
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_write(&dev->pci, offset, buf, len),
+		     "vfu_device_config_write");
 }
 
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region)
 {
 	int rc;
 
+	if (is_child(dev))
+		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
 	rc = vfui_region_set(&dev->regions, index, region, &dev->err);
 	if (rc < 0)
@@ -338,30 +386,36 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user)
 {
+	if (is_child(dev))
+		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
 	return vfui_region_set_handler(&dev->regions, index, offset, size, fn, user, &dev->err);
 }
 
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index)
 {
-	return vfui_region_memory(&dev->regions, index);
+	return is_child(dev) ? NULL : vfui_region_memory(&dev->regions, index);
 }
 
 int vfu_device_set_intx(struct vfu_device *dev, unsigned pin)
 {
-	return ended(dev, vfui_pci_set_intx(&dev->pci, pin), "vfu_device_set_intx (pin 0 to 4)");
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_set_intx(&dev->pci, pin),
+		     "vfu_device_set_intx (pin 0 to 4)");
 }
 
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors)
 {
-	return ended(dev, vfui_pci_set_msi(&dev->pci, vectors),
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_set_msi(&dev->pci, vectors),
 		     "vfu_device_set_msi (1, 2, 4, 8, 16 or 32 vectors)");
 }
 
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset)
 {
-	return ended(dev, vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset),
+	return ended(dev,
+		     is_child(dev)
+			     ? -EOWNERDEAD
+			     : vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset),
 		     "vfu_device_set_msix (1 to 2048 vectors; table and pending bits apart, in a "
 		     "BAR that there is)");
 }
@@ -370,7 +424,7 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 
 int vfu_irq_raise(struct vfu_device *dev, unsigned index, unsigned vector)
 {
-	int rc = vfui_irqs_raise(&dev->irqs, index, vector);
+	int rc = is_child(dev) ? -EOWNERDEAD : vfui_irqs_raise(&dev->irqs, index, vector);
 
 	if (rc != VFUI_IRQ_WAITS)
 		return rc;
@@ -392,50 +446,52 @@ static void raise_late(void *user, unsigned index, unsigned vector)
 
 int vfu_irq_raise_after(struct vfu_device *dev, unsigned index, unsigned vector)
 {
-	if (!vfui_dma_is_busy(&dev->dma))
+	if (is_child(dev) || !vfui_dma_is_busy(&dev->dma))
 		return vfu_irq_raise(dev, index, vector);
 	return vfui_dma_after(&dev->dma, raise_late, dev, index, vector);
 }
 
 int vfu_irq_lower(struct vfu_device *dev)
 {
-	return vfui_irqs_lower(&dev->irqs);
+	return is_child(dev) ? -EOWNERDEAD : vfui_irqs_lower(&dev->irqs);
 }
 
 int vfu_dma_read_async(struct vfu_device *dev, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn,
 		       void *user)
 {
-	return vfui_dma_read_async(&dev->dma, iova, buf, len, fn, user);
+	return is_child(dev) ? -EOWNERDEAD
+			     : vfui_dma_read_async(&dev->dma, iova, buf, len, fn, user);
 }
 
 int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len,
 			vfu_dma_fn *fn, void *user)
 {
-	return vfui_dma_write_async(&dev->dma, iova, buf, len, fn, user);
+	return is_child(dev) ? -EOWNERDEAD
+			     : vfui_dma_write_async(&dev->dma, iova, buf, len, fn, user);
 }
 
 int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len)
 {
-	return vfui_dma_read(&dev->dma, iova, buf, len);
+	return is_child(dev) ? -EOWNERDEAD : vfui_dma_read(&dev->dma, iova, buf, len);
 }
 
 int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len)
 {
-	return vfui_dma_write(&dev->dma, iova, buf, len);
+	return is_child(dev) ? -EOWNERDEAD : vfui_dma_write(&dev->dma, iova, buf, len);
 }
 
 int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
 		struct vfu_dma_pin *pin)
 {
-	return vfui_dma_pin(&dev->dma, iova, len, flags, pin);
+	return is_child(dev) ? -EOWNERDEAD : vfui_dma_pin(&dev->dma, iova, len, flags, pin);
 }
 
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin)
 {
-	return vfui_dma_unpin(&dev->dma, pin);
+	return is_child(dev) ? -EOWNERDEAD : vfui_dma_unpin(&dev->dma, pin);
 }
 
 size_t vfu_dma_ranges(struct vfu_device *dev, struct vfu_dma_range *out, size_t n)
 {
-	return vfui_dma_list(&dev->dma, out, n);
+	return is_child(dev) ? 0 : vfui_dma_list(&dev->dma, out, n);
 }

@@ -36,6 +36,7 @@ struct vfui_gate {
 };
 
 struct vfu_device {
+	const volatile uint8_t *fork_mark;
 	struct vfui_dma dma;
 	struct vfui_irqs irqs;
 	struct vfui_regions regions;

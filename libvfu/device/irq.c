@@ -135,6 +135,13 @@ void vfui_irqs_fini(struct vfui_irqs *irqs)
 	}
 }
 
+void vfui_irqs_abandon(struct vfui_irqs *irqs)
+{
+	for (unsigned i = 0; i < VFU_IRQS; i++)
+		if (vfui_os_is_unlocked(&irqs->index[i].lock))
+			vfui_irqs_set_count(irqs, i, 0);
+}
+
 int vfui_irqs_set_count(struct vfui_irqs *irqs, unsigned index, uint32_t count)
 {
 	struct vfui_irq *irq = &irqs->index[index];

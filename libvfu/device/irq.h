@@ -52,6 +52,8 @@ struct vfui_irqs {
 /* ERR and REQ have one vector each, the others none. */
 int vfui_irqs_init(struct vfui_irqs *irqs);
 void vfui_irqs_fini(struct vfui_irqs *irqs);
+/* The same after fork(). */
+void vfui_irqs_abandon(struct vfui_irqs *irqs);
 /* How many vectors an index has; those that go are disarmed. Owner. */
 int vfui_irqs_set_count(struct vfui_irqs *irqs, unsigned index, uint32_t count);
 /* For GET_IRQ_INFO. -EINVAL: no such index. */

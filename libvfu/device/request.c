@@ -10,6 +10,30 @@
 #include "base/os.h"
 #include "device/request.h"
 
+static bool is_child(const struct vfui_session *session)
+{
+	return !*session->fork_mark;
+}
+
+static int init_session(struct vfui_session *session)
+{
+	int rc = vfui_os_mutex_init(&session->lock);
+
+	if (rc < 0)
+		return rc;
+	rc = vfui_os_cond_init(&session->unused);
+	if (rc < 0)
+		goto fini_lock;
+	session->fork_mark = vfui_os_fork_mark_new();
+	if (session->fork_mark)
+		return 0;
+	rc = -ENOMEM;
+	vfui_os_cond_fini(&session->unused);
+fini_lock:
+	vfui_os_mutex_fini(&session->lock);
+	return rc;
+}
+
 struct vfui_session *vfui_session_new(struct vfui_conn *conn, struct vfui_account *account,
 				      void (*wake)(void *ctx), void *ctx)
 {
@@ -17,12 +41,7 @@ struct vfui_session *vfui_session_new(struct vfui_conn *conn, struct vfui_accoun
 
 	if (!session)
 		return NULL;
-	if (vfui_os_mutex_init(&session->lock) < 0) {
-		vfui_os_free(session);
-		return NULL;
-	}
-	if (vfui_os_cond_init(&session->unused) < 0) {
-		vfui_os_mutex_fini(&session->lock);
+	if (init_session(session) < 0) {
 		vfui_os_free(session);
 		return NULL;
 	}
@@ -43,6 +62,13 @@ void vfui_session_end(struct vfui_session *session)
 	vfui_os_unlock(&session->lock);
 }
 
+static void free_session(struct vfui_session *session)
+{
+	vfui_os_fork_mark_free(session->fork_mark);
+	vfui_account_unref(session->account);
+	vfui_os_free(session);
+}
+
 void vfui_session_unref(struct vfui_session *session)
 {
 	bool is_last;
@@ -54,8 +80,7 @@ void vfui_session_unref(struct vfui_session *session)
 		return;
 	vfui_os_cond_fini(&session->unused);
 	vfui_os_mutex_fini(&session->lock);
-	vfui_account_unref(session->account);
-	vfui_os_free(session);
+	free_session(session);
 }
 
 void vfui_session_abandon(struct vfui_session *session)
@@ -63,10 +88,8 @@ void vfui_session_abandon(struct vfui_session *session)
 	if (!session)
 		return;
 	session->conn = NULL;
-	if (--session->refs == 0) {
-		vfui_account_unref(session->account);
-		vfui_os_free(session);
-	}
+	if (--session->refs == 0)
+		free_session(session);
 }
 
 static void session_ref(struct vfui_session *session)
@@ -163,10 +186,18 @@ static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, 
 		 req->hdr.id, strerror(-status));
 }
 
+/* After fork(): the parent answers. */
+static int abandon_whole(struct vfu_request *req)
+{
+	vfui_session_abandon(req->session);
+	vfui_os_free(req);
+	return -EOWNERDEAD;
+}
+
 static int whole_done(struct vfu_request *req, int status)
 {
 	struct vfui_session *session = req->session;
-	struct vfui_conn *conn = session_enter(session);
+	struct vfui_conn *conn;
 	bool has_data = req->is_access && !req->access.is_write && req->access.count;
 	struct iovec iov[2] = {
 		{.iov_base = &req->head, .iov_len = req->head_len},
@@ -175,6 +206,9 @@ static int whole_done(struct vfu_request *req, int status)
 	bool is_room;
 	int rc = -ENOTCONN;
 
+	if (is_child(session))
+		return abandon_whole(req);
+	conn = session_enter(session);
 	if (conn && status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
 		note_failure(conn, req, status);
 	if (conn)
@@ -238,7 +272,9 @@ static struct vfu_request *defer_part(struct vfui_split *split)
 /* One less; the last answers. */
 static int part_done(struct vfu_request *whole, int status)
 {
-	int rc = vfu_request_is_dead(whole) ? -ENOTCONN : 0;
+	int rc = is_child(whole->session)     ? -EOWNERDEAD
+		 : vfu_request_is_dead(whole) ? -ENOTCONN
+					      : 0;
 	int none = 0;
 
 	if (status < 0)
@@ -272,7 +308,7 @@ int vfui_split_end(struct vfui_split *split, int rc)
 
 struct vfu_request *vfu_request_defer(struct vfu_request *req)
 {
-	if (!req || req->is_deferred)
+	if (!req || req->is_deferred || is_child(req->session))
 		return NULL;
 	return req->is_part ? defer_part(vfui_container_of(req, struct vfui_split, part))
 			    : defer_whole(req);
@@ -287,6 +323,8 @@ bool vfu_request_is_dead(struct vfu_request *req)
 {
 	bool is_dead;
 
+	if (is_child(req->session))
+		return true;
 	vfui_os_lock(&req->session->lock);
 	is_dead = !req->session->conn;
 	vfui_os_unlock(&req->session->lock);

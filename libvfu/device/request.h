@@ -18,6 +18,7 @@
  * callback does, so that answering such a request is always safe.
  */
 struct vfui_session {
+	const volatile uint8_t *fork_mark;
 	pthread_mutex_t lock;
 	pthread_cond_t unused;  /* users fell to 0 */
 	struct vfui_conn *conn; /* NULL: ended */

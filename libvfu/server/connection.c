@@ -81,7 +81,7 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 	return 0;
 }
 
-static void hang_up(struct vfu_server *srv)
+void vfui_server_hang_up(struct vfu_server *srv)
 {
 	struct vfu_err err;
 
@@ -142,27 +142,11 @@ void vfui_server_end(struct vfu_server *srv)
 		finish(srv, rc);
 }
 
-void vfu_server_disconnect(struct vfu_server *srv)
-{
-	if (vfui_server_check(srv) < 0)
-		return;
-	vfui_os_lock(&srv->conn_lock);
-	if (srv->conn)
-		hang_up(srv);
-	vfui_os_unlock(&srv->conn_lock);
-	/* Inside a callback the connection is still needed: who called it, or the owner, ends it. */
-	if (!pthread_equal(srv->owner, pthread_self()) || srv->is_processing || srv->waits)
-		return;
-	srv->is_processing = true;
-	vfui_server_end(srv);
-	srv->is_processing = false;
-}
-
 void vfui_server_end_now(struct vfu_server *srv)
 {
 	if (!srv->conn)
 		return;
-	hang_up(srv);
+	vfui_server_hang_up(srv);
 	srv->is_processing = true;
 	while (srv->conn) {
 		vfui_server_end(srv);

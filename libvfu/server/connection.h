@@ -9,6 +9,8 @@
 
 #include "server/state.h"
 
+/* Ends the connection; the device is told with vfui_server_end. conn_lock if not the owner. */
+void vfui_server_hang_up(struct vfu_server *srv);
 /* The connection is over: brings it to its end as far as the device lets it. */
 void vfui_server_end(struct vfu_server *srv);
 /* Ends it, whatever the device says: the gate is asked, but not waited for. */

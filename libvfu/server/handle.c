@@ -9,6 +9,7 @@
 
 #include "base/os.h"
 #include "server/connection.h"
+#include "server/handle.h"
 #include "server/order.h"
 #include "server/watch.h"
 
@@ -34,10 +35,20 @@ static void release(struct vfu_server *srv)
 	vfui_os_free(srv);
 }
 
+/* The owner may wait for DMA between rounds, too. */
+static int wait_and_leave(void *ctx, bool (*ready)(void *arg), void *arg)
+{
+	int rc = vfui_server_wait(ctx, ready, arg);
+
+	vfui_server_leave(ctx);
+	return rc;
+}
+
 struct vfu_server *vfu_server_new(struct vfu_device *dev)
 {
-	struct vfui_device_server link = {.wait = vfui_server_wait, .wake = vfui_server_wake};
+	struct vfui_device_server link = {.wait = wait_and_leave, .wake = vfui_server_wake};
 	struct vfu_server *srv = vfui_os_calloc(1, sizeof(*srv));
+	int rc;
 
 	if (!srv || vfui_os_mutex_init(&srv->conn_lock) < 0) {
 		vfui_os_free(srv);
@@ -59,38 +70,93 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 		return NULL;
 	}
 	link.ctx = srv;
-	if (vfui_device_set_server(dev, &link) < 0) {
+	rc = vfui_device_set_server(dev, &link);
+	if (rc < 0) {
 		release(srv);
-		errno = EBUSY;
+		errno = -rc;
 		return NULL;
 	}
 	tell_policy(srv);
 	return srv;
 }
 
+/* ---- the end ---- */
+
+/* A call that may run callbacks, or is one, is on the stack. */
+static bool is_inside(const struct vfu_server *srv)
+{
+	return srv->is_processing || srv->is_running || srv->waits;
+}
+
+static void destroy(struct vfu_server *srv)
+{
+	vfui_server_end_now(srv);
+	vfui_sock_remove(&srv->file);
+	vfui_device_set_server(srv->dev, NULL);
+	release(srv);
+}
+
+/* After fork(): locks may be held by threads that are not here, the socket file is the parent's. */
+static void abandon(struct vfu_server *srv)
+{
+	vfui_conn_free(srv->conn);
+	vfui_session_abandon(srv->session);
+	vfui_server_drop_held(srv);
+	vfui_sock_forget(&srv->file);
+	memset(&srv->dev->server, 0, sizeof(srv->dev->server));
+	release(srv);
+}
+
+bool vfui_server_leave(struct vfu_server *srv)
+{
+	if (!srv->is_given_up || is_inside(srv))
+		return false;
+	destroy(srv);
+	return true;
+}
+
 void vfu_server_free(struct vfu_server *srv)
 {
 	if (!srv)
 		return;
-	if (!vfui_server_check(srv)) {
-		vfui_server_end_now(srv);
-		vfui_sock_remove(&srv->file);
-		vfui_device_set_server(srv->dev, NULL);
+	if (vfui_server_check(srv) < 0) {
+		abandon(srv);
+	} else if (is_inside(srv)) {
+		/* Who called the callback still needs it. */
+		srv->is_given_up = true;
+		vfu_server_disconnect(srv);
+		vfu_server_stop(srv);
 	} else {
-		/* After fork(): locks may be held by threads that are not here, the socket file is the parent's. */
-		vfui_conn_free(srv->conn);
-		vfui_session_abandon(srv->session);
-		vfui_server_drop_held(srv);
-		memset(&srv->dev->server, 0, sizeof(srv->dev->server));
+		destroy(srv);
 	}
-	vfui_os_free(srv->file.path);
-	release(srv);
 }
+
+void vfu_server_disconnect(struct vfu_server *srv)
+{
+	if (vfui_server_check(srv) < 0)
+		return;
+	vfui_os_lock(&srv->conn_lock);
+	if (srv->conn)
+		vfui_server_hang_up(srv);
+	vfui_os_unlock(&srv->conn_lock);
+	/* Inside a callback the connection is still needed: who called it, or the owner, ends it. */
+	if (!pthread_equal(srv->owner, pthread_self()) || srv->is_processing || srv->waits)
+		return;
+	srv->is_processing = true;
+	vfui_server_end(srv);
+	srv->is_processing = false;
+	vfui_server_leave(srv);
+}
+
+/* ---- settings ---- */
 
 int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t value)
 {
-	int rc = vfui_options_set(srv->values, option, value);
+	int rc = vfui_server_check(srv);
 
+	if (rc < 0)
+		return rc;
+	rc = vfui_options_set(srv->values, option, value);
 	if (rc < 0)
 		return vfui_err_set(&srv->err, rc, NULL, 0, "option %d can not be %llu",
 				    (int)option, (unsigned long long)value);
@@ -100,6 +166,8 @@ int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t valu
 
 static int policy_changed(struct vfu_server *srv, int rc, const char *field, const char *choice)
 {
+	if (vfui_server_check(srv) < 0)
+		return -EOWNERDEAD;
 	if (rc < 0)
 		return vfui_err_set(&srv->err, rc, NULL, 0, "no %s %s%s%s",
 				    choice ? "policy" : "profile", field, choice ? " = " : "",

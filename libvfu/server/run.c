@@ -26,6 +26,7 @@
 #include "base/os.h"
 #include "server/connection.h"
 #include "server/greet.h"
+#include "server/handle.h"
 #include "server/listener.h"
 #include "server/order.h"
 #include "server/watch.h"
@@ -86,7 +87,7 @@ int vfu_server_process(struct vfu_server *srv, unsigned max)
 	if (rc <= 0)
 		srv->is_wake_suspect = true;
 	rc = end_round(srv, rc, rc <= 0);
-	return is_deserted(srv) ? -ENOTCONN : rc;
+	return vfui_server_leave(srv) || is_deserted(srv) ? -ENOTCONN : rc;
 }
 
 /* ---- the loop ---- */
@@ -142,7 +143,7 @@ static bool is_interrupted(struct vfu_server *srv, int rc, bool is_tick)
 
 static int run(struct vfu_server *srv)
 {
-	while (!atomic_exchange(&srv->stop, false) && !is_deserted(srv)) {
+	while (!atomic_exchange(&srv->stop, false) && !is_deserted(srv) && !srv->is_given_up) {
 		uint64_t looked_at = srv->looked_at;
 		int rc = is_socket_all(srv) ? run_on_socket(srv) : run_on_poll(srv);
 
@@ -165,5 +166,6 @@ int vfu_server_run(struct vfu_server *srv)
 	srv->is_running = true;
 	rc = run(srv);
 	srv->is_running = false;
+	vfui_server_leave(srv);
 	return rc;
 }

@@ -9,8 +9,8 @@
  *	watch	   what to sleep on, and waking who sleeps
  *	connection start and end
  *	listener   who comes next
- *	run	   one round, and the loop
  *	handle	   life and settings
+ *	run	   one round, and the loop
  *
  * All on the owner, unless said otherwise.
  */
@@ -64,6 +64,7 @@ struct vfu_server {
 	int (*interrupt)(void *user);
 	void *interrupt_user;
 	bool is_processing; /* callbacks may be running */
+	bool is_given_up;   /* one of them has freed the server: whoever is left last does it */
 	bool is_running;    /* in vfu_server_run, which stop is for */
 
 	/* the listener */

@@ -29,6 +29,9 @@ void vfu_server_stop(struct vfu_server *srv)
 	const uint64_t one = 1;
 	int saved = errno;
 
+	if (vfui_server_check(srv) < 0)
+		return;
+
 	/* The flag only spares system calls between threads; a signal handler writes in any case. */
 	atomic_store(&srv->stop, true);
 	atomic_store(&srv->woken, true);
@@ -54,6 +57,8 @@ int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 	struct pollfd all[VFUI_SERVER_PFDS];
 	unsigned count = 0, i;
 
+	if (vfui_server_check(srv) < 0)
+		return -EOWNERDEAD;
 	/* Who sleeps on these is the owner already. */
 	srv->owner = pthread_self();
 	all[count++] = (struct pollfd){.fd = srv->wake_fd, .events = POLLIN};
@@ -78,6 +83,8 @@ int vfu_server_timeout(struct vfu_server *srv)
 {
 	int timeout;
 
+	if (vfui_server_check(srv) < 0)
+		return 0; /* vfu_server_process says why */
 	/* A wait inside a callback may have read wake_fd empty. */
 	if (atomic_load(&srv->woken))
 		return 0;

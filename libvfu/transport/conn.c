@@ -119,26 +119,42 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 	return conn;
 }
 
+/*
+ * A child after fork() shares the socket with its parent, who is still using it. Its locks may be held
+ * by threads that do not exist here; what those were changing is left as it is.
+ */
+static void free_whole_parts(struct vfui_conn *conn)
+{
+	if (!atomic_load(&conn->is_reading) || vfui_conn_is_reader(conn))
+		vfui_in_fini(&conn->in);
+	if (vfui_os_is_unlocked(&conn->lock)) {
+		vfui_outq_fini(&conn->out);
+		vfui_pend_fini(&conn->pending);
+	}
+}
+
+static void free_parts(struct vfui_conn *conn)
+{
+	vfui_conn_break(conn, -ENOTCONN, "the connection was closed");
+	vfui_conn_end_pending(conn);
+	vfui_os_cond_fini(&conn->cond);
+	vfui_os_mutex_fini(&conn->lock);
+	vfui_in_fini(&conn->in);
+	vfui_outq_fini(&conn->out);
+	vfui_pend_fini(&conn->pending);
+}
+
 void vfui_conn_free(struct vfui_conn *conn)
 {
 	if (conn == NULL)
 		return;
-	/*
-	 * A child after fork() shares the socket with its parent, who is still using it, and its
-	 * locks may be held by threads that do not exist here.
-	 */
-	if (!vfui_conn_is_forked(conn)) {
-		vfui_conn_break(conn, -ENOTCONN, "the connection was closed");
-		vfui_conn_end_pending(conn);
-		vfui_os_cond_fini(&conn->cond);
-		vfui_os_mutex_fini(&conn->lock);
-	}
+	if (vfui_conn_is_forked(conn))
+		free_whole_parts(conn);
+	else
+		free_parts(conn);
 	vfui_os_close(conn->fd);
 	if (conn->owns_wake_fd)
 		vfui_os_close(conn->wake_fd);
-	vfui_in_fini(&conn->in);
-	vfui_outq_fini(&conn->out);
-	vfui_pend_fini(&conn->pending);
 	vfui_os_fork_mark_free(conn->fork_mark);
 	vfui_os_free(conn);
 }

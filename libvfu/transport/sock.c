@@ -235,6 +235,15 @@ int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vf
 	return fd;
 }
 
+void vfui_sock_forget(struct vfui_sock_file *file)
+{
+	if (file->path == NULL)
+		return;
+	vfui_os_close(file->fd);
+	vfui_os_free(file->path);
+	file->path = NULL;
+}
+
 void vfui_sock_remove(struct vfui_sock_file *file)
 {
 	struct stat ours, there;
@@ -244,9 +253,7 @@ void vfui_sock_remove(struct vfui_sock_file *file)
 	if (vfui_os_fstat(file->fd, &ours) == 0 && vfui_os_lstat(file->path, &there) == 0 &&
 	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
 		vfui_os_unlink(file->path);
-	vfui_os_close(file->fd);
-	vfui_os_free(file->path);
-	file->path = NULL;
+	vfui_sock_forget(file);
 }
 
 int vfui_sock_accept(int fd)

@@ -36,6 +36,8 @@ int vfui_sock_connect(const char *address, unsigned timeout_ms, int (*why_stop)(
  */
 int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err);
 void vfui_sock_remove(struct vfui_sock_file *file);
+/* Leaves the file to another process. */
+void vfui_sock_forget(struct vfui_sock_file *file);
 /* Accepted socket; -EAGAIN: nobody waits. Never blocks. */
 int vfui_sock_accept(int fd);
 

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -26,6 +27,7 @@
 
 #include "../../lib/lacks.h"
 #include "../../lib/rig.h"
+#include "server/state.h"
 
 static struct rig rig;
 static char dir[] = "/tmp/test-connections-XXXXXX";
@@ -426,6 +428,15 @@ START_TEST(run_is_woken_by_other_threads)
 }
 END_TEST
 
+static bool may_dma_end;
+
+static void never_called(void *user, int status)
+{
+	(void)user, (void)status;
+	if (!may_dma_end)
+		abort();
+}
+
 START_TEST(epoll_descriptor)
 {
 	struct epoll_event event;
@@ -454,27 +465,146 @@ START_TEST(epoll_descriptor)
 }
 END_TEST
 
-START_TEST(a_child_may_only_free)
+/* ---- fork ---- */
+
+static int never_asked(void *user, enum vfu_gate what)
+{
+	(void)user, (void)what;
+	abort();
+}
+
+/* What a child has copies of: a connection, a range of each kind, eventfds, requests and DMA unanswered. */
+static void use_everything(void)
+{
+	static const struct rig_irqs irqs = {.argsz = 20, .flags = 0x24, .index = 2, .count = 1};
+	struct rig_map map = {.argsz = 32, .flags = 3 | 8, .address = 0x10000, .size = 4096};
+	static char buf[8];
+	int fd = rig_memfd(4096), event = eventfd(0, EFD_CLOEXEC);
+
+	listen_here();
+	rig_connect(&rig);
+	ck_assert_uint_eq(rig_map(&rig, 0x20000, 4096, fd), 0);
+	ck_assert_uint_eq(rig_call_fds(&rig, 2, &map, sizeof(map), &fd, 1), 0);
+	ck_assert_uint_eq(rig_map(&rig, 0x40000, 4096, -1), 0);
+	ck_assert_uint_eq(rig_call_fds(&rig, 8, &irqs, sizeof(irqs), &event, 1), 0);
+	close(fd);
+	close(event);
+	rig.bar0 = defer_all;
+	rig_send_read(&rig, 0, 0, 4);
+	rig_pump(&rig);
+	ck_assert_int_eq(vfu_dma_read_async(rig.dev, 0x40000, buf, 8, never_called, NULL), 0);
+	rig_set_hooks(&rig, never_asked);
+}
+
+/* In the child. */
+static bool is_all_refused(void)
+{
+	struct vfu_region region = {.fd = -1};
+	struct vfu_dma_pin pin;
+	char buf[8];
+
+	return vfu_server_process(rig.srv, 0) == -EOWNERDEAD &&
+	       vfu_server_run(rig.srv) == -EOWNERDEAD &&
+	       vfu_server_pollfds(rig.srv, NULL, 0) == -EOWNERDEAD &&
+	       vfu_server_listen(rig.srv, path) == -EOWNERDEAD &&
+	       vfu_server_set(rig.srv, VFU_OPT_TIMEOUT_MS, 1) == -EOWNERDEAD &&
+	       vfu_device_set_region(rig.dev, 0, &region) == -EOWNERDEAD &&
+	       vfu_device_set_msi(rig.dev, 1) == -EOWNERDEAD &&
+	       vfu_device_gate_done(rig.dev, 0) == -EOWNERDEAD &&
+	       vfu_irq_raise(rig.dev, VFU_IRQ_MSIX, 0) == -EOWNERDEAD &&
+	       vfu_irq_lower(rig.dev) == -EOWNERDEAD &&
+	       vfu_dma_read(rig.dev, 0x20000, buf, 8) == -EOWNERDEAD &&
+	       vfu_dma_pin(rig.dev, 0x20000, 8, VFU_DMA_READ, &pin) == -EOWNERDEAD &&
+	       vfu_dma_ranges(rig.dev, NULL, 0) == 0 && vfu_request_is_dead(later) &&
+	       vfu_server_new(rig.dev) == NULL && errno == EOWNERDEAD;
+}
+
+static bool is_freed(void)
+{
+	bool ok = vfu_request_done(later, 0) == -EOWNERDEAD;
+
+	vfu_server_free(rig.srv);
+	return vfu_device_free(rig.dev) == 0 && ok;
+}
+
+static void child_does(bool (*what)(void), bool (*then)(void))
 {
 	int status;
-	pid_t pid;
+	pid_t pid = fork();
 
-	if (lacks(LACKS_WIPEONFORK, __func__))
-		return;
-	rig_connect(&rig);
-	pid = fork();
 	if (!pid) {
-		bool ok = vfu_server_process(rig.srv, 0) == -EOWNERDEAD &&
-			  vfu_server_run(rig.srv) == -EOWNERDEAD &&
-			  vfu_server_listen(rig.srv, path) == -EOWNERDEAD;
-
-		vfu_server_free(rig.srv);
-		ok = ok && vfu_device_free(rig.dev) == 0;
-		_exit(ok ? 0 : 1);
+		alarm(10);
+		_exit(what() && then() ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
-	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+}
+
+static bool is_nothing_open(void)
+{
+	close(rig.sock);
+	return raw_count_fds() == rig.fds;
+}
+
+START_TEST(a_child_may_only_free)
+{
+	if (lacks(LACKS_WIPEONFORK, __func__))
+		return;
+	use_everything();
+	child_does(is_all_refused, is_freed);
+	child_does(is_freed, is_nothing_open);
+	/* Nothing of that was seen by the parent or its client. */
+	rig_set_hooks(&rig, NULL);
+	ck_assert_int_eq(vfu_request_done(later, 0), 0);
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+	ck_assert_uint_eq(rig.msg->command, 11);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 1);
+	ck_assert_uint_eq(rig.msg->command, 9);
+	close(raw_connect(path)); /* the file is still there */
+	may_dma_end = true;
+}
+END_TEST
+
+static pthread_barrier_t locked, forked;
+
+/* A thread that is in the middle of everything when the process forks. */
+static void *hold_locks(void *arg)
+{
+	pthread_mutex_t *locks[] = {
+		&rig.dev->lock,           &rig.dev->dma.lock,
+		&rig.dev->log_limit.lock, &rig.dev->irqs.index[VFU_IRQ_MSIX].lock,
+		&rig.srv->conn_lock,      &rig.srv->session->lock,
+	};
+	unsigned i, n = sizeof(locks) / sizeof(locks[0]);
+
+	(void)arg;
+	for (i = 0; i < n; i++)
+		pthread_mutex_lock(locks[i]);
+	pthread_barrier_wait(&locked);
+	pthread_barrier_wait(&forked);
+	for (i = 0; i < n; i++)
+		pthread_mutex_unlock(locks[i]);
+	return NULL;
+}
+
+START_TEST(a_child_needs_no_lock)
+{
+	pthread_t thread;
+
+	if (lacks(LACKS_WIPEONFORK, __func__))
+		return;
+	use_everything();
+	pthread_barrier_init(&locked, NULL, 2);
+	pthread_barrier_init(&forked, NULL, 2);
+	ck_assert_int_eq(pthread_create(&thread, NULL, hold_locks, NULL), 0);
+	pthread_barrier_wait(&locked);
+	child_does(is_all_refused, is_freed);
+	pthread_barrier_wait(&forked);
+	pthread_join(thread, NULL);
+	rig_set_hooks(&rig, NULL);
+	ck_assert_int_eq(vfu_request_done(later, 0), 0);
+	may_dma_end = true;
 }
 END_TEST
 
@@ -650,6 +780,7 @@ int main(void)
 	ADD(run_is_woken_by_other_threads);
 	ADD(epoll_descriptor);
 	ADD(a_child_may_only_free);
+	ADD(a_child_needs_no_lock);
 	tcase_add_loop_test(tcase, odd_headers, 0, sizeof(headers) / sizeof(headers[0]));
 	ADD(cut_anywhere);
 	ADD(too_many_descriptors);

@@ -1127,6 +1127,115 @@ START_TEST(disconnect_inside_the_end)
 }
 END_TEST
 
+/* ---- freed inside a callback ---- */
+
+static void free_server(struct rig *r)
+{
+	vfu_server_free(r->srv);
+	vfu_server_free(r->srv); /* it is still there */
+	ck_assert_int_eq(vfu_device_free(r->dev), -EBUSY);
+}
+
+static int free_inside(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)req, (void)access;
+	free_server(user);
+	return 0;
+}
+
+static void new_server(void)
+{
+	rig.srv = vfu_server_new(rig.dev);
+	ck_assert_ptr_nonnull(rig.srv);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 0), 0);
+}
+
+START_TEST(freed_inside_process)
+{
+	rig.bar0 = free_inside;
+	rig_set_hooks(&rig, NULL);
+	rig_send_read(&rig, 0, 0, 4);
+	rig_send_read(&rig, 0, 0, 4);
+	while (vfu_server_process(rig.srv, 0) != -ENOTCONN)
+		;
+	ck_assert_str_eq(rig.calls, "down");
+	new_server();
+}
+END_TEST
+
+START_TEST(freed_inside_run)
+{
+	rig.bar0 = free_inside;
+	rig_send_read(&rig, 0, 0, 4);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	new_server();
+}
+END_TEST
+
+static int free_in_reset(void *user)
+{
+	free_server(user);
+	return 0;
+}
+
+/* In a hook that runs because the connection ends: by disconnect, and by free itself. */
+START_TEST(freed_inside_the_end)
+{
+	const struct vfu_device_hooks hooks = {.size = sizeof(hooks), .reset = free_in_reset};
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(vfu_server_set_policy(rig.srv, "disconnect", "reset"), 0);
+		ck_assert_int_eq(vfu_device_set_hooks(rig.dev, &hooks, &rig), 0);
+		if (i)
+			vfu_server_disconnect(rig.srv);
+		else
+			vfu_server_free(rig.srv);
+		new_server();
+		close(rig.sock);
+		rig_connect(&rig);
+	}
+}
+END_TEST
+
+static int free_in_wait(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	if (access->offset == SMALL)
+		return read_memory(user, req, access);
+	free_server(user);
+	return 0;
+}
+
+/* A callback waits for DMA, and one that runs meanwhile frees the server. */
+START_TEST(freed_inside_a_wait)
+{
+	use_dma();
+	rig.bar0 = free_in_wait;
+	rig_send_read(&rig, 0, SMALL, 4);
+	rig_send_read(&rig, 0, 0, 4);
+	while (vfu_server_process(rig.srv, 0) != -ENOTCONN)
+		;
+	ck_assert_int_lt(dma_result, 0);
+	while (raw_recv(rig.sock, rig.msg, 0) == 1)
+		;
+	new_server();
+}
+END_TEST
+
+/* The owner waits between rounds, and nothing but that call is left to free it. */
+START_TEST(freed_inside_a_wait_between_rounds)
+{
+	char buf[4];
+
+	use_dma();
+	rig.bar0 = free_in_wait;
+	rig_send_read(&rig, 0, 0, 4);
+	ck_assert_int_lt(vfu_dma_read(rig.dev, IOVA, buf, 4), 0);
+	while (raw_recv(rig.sock, rig.msg, 0) == 1)
+		;
+	new_server();
+}
+END_TEST
+
 START_TEST(process_inside_a_callback)
 {
 	rig.bar0 = process_inside;
@@ -1188,6 +1297,11 @@ int main(void)
 	ADD(disconnect_inside_a_callback);
 	ADD(disconnect_inside_the_end);
 	ADD(process_inside_a_callback);
+	ADD(freed_inside_process);
+	ADD(freed_inside_run);
+	ADD(freed_inside_the_end);
+	ADD(freed_inside_a_wait);
+	ADD(freed_inside_a_wait_between_rounds);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
