@@ -1245,15 +1245,8 @@ END_TEST
 
 #define ADD(test) tcase_add_test(tcase, test)
 
-int main(void)
+static void add_order(TCase *tcase)
 {
-	Suite *suite = suite_create("order");
-	TCase *tcase = tcase_create("order");
-	SRunner *runner;
-	int failed;
-
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 30);
 	ADD(gate_goes);
 	ADD(gate_refuses);
 	ADD(gate_before_check);
@@ -1276,6 +1269,10 @@ int main(void)
 	ADD(many_writes_wait_for_a_gate);
 	ADD(dead_requests);
 	ADD(deferred_once_only);
+}
+
+static void add_bounds(TCase *tcase)
+{
 	ADD(few_descriptors_are_held);
 	ADD(little_more_than_the_limit_is_held);
 	ADD(few_are_answered_later_at_once);
@@ -1284,6 +1281,10 @@ int main(void)
 	ADD(gone_while_nothing_is_read);
 	ADD(requests_in_front_of_dma_replies);
 	ADD(held_requests_start_as_their_answers_go);
+}
+
+static void add_reentry(TCase *tcase)
+{
 	ADD(others_are_served_meanwhile);
 	ADD(reset_and_unmap_wait_for_the_outermost);
 	ADD(no_reentry);
@@ -1302,6 +1303,20 @@ int main(void)
 	ADD(freed_inside_the_end);
 	ADD(freed_inside_a_wait);
 	ADD(freed_inside_a_wait_between_rounds);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("order");
+	TCase *tcase = tcase_create("order");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 30);
+	add_order(tcase);
+	add_bounds(tcase);
+	add_reentry(tcase);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
