@@ -98,10 +98,12 @@ erratum { 11,
 erratum { 12,
 	title = "argsz too small for the reply",
 	text = "A part of the reply, and the argsz needed.",
-	peers = [[libvfio-user leaves CAPS clear and the descriptor out; QEMU refuses CAPS with a cap_offset
-		inside the fixed part.]],
-	decision = [[32 bytes, full argsz, CAPS clear and cap_offset 0, the descriptor attached whenever MMAP is
-		set. Clients ask again because of argsz alone. The policy can announce the offset already.]],
+	peers = [[libvfio-user leaves CAPS clear and the descriptor out, and its own client has no room for one
+		in the short reply; QEMU takes it with either, the Rust client and SPDK with the last, and QEMU
+		refuses CAPS with a cap_offset inside the fixed part.]],
+	decision = [[32 bytes, full argsz, CAPS clear and cap_offset 0. The descriptor goes with the reply that
+		holds the capabilities, or with the only one if there are none. Clients take it with either, and
+		ask again because of argsz alone. The policy can announce the offset already.]],
 	policy = "short_region_info", choices = { "caps_clear", "caps_offset" },
 	profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear" },
 }
@@ -184,7 +186,7 @@ erratum { 23,
 	title = "The first message",
 	text = "VERSION.",
 	peers = "libvfio-user answers anything else with EINVAL and drops the connection.",
-	decision = "The same; a second VERSION is EINVAL.",
+	decision = "The same, whether anybody knows it or not; a reply is not answered. A second VERSION is EINVAL.",
 }
 
 erratum { 24,

@@ -551,7 +551,8 @@ int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_a
 		info.cap_offset = sizeof(info);
 	}
 	out->len = whole ? info.argsz : sizeof(info);
-	out->fd = def->flags & VFU_REGION_MMAP ? def->fd : -1;
+	/* With what says how much of it may be mapped (E12). */
+	out->fd = whole && def->flags & VFU_REGION_MMAP ? def->fd : -1;
 	out->payload = vfui_os_malloc(out->len);
 	if (!out->payload)
 		return -ENOMEM;

@@ -231,8 +231,7 @@ START_TEST(region_info_that_is_sparse)
 	ck_assert_uint_eq(raw_u32(rig.msg, 0), 32 + 16 + 32);
 	ck_assert_uint_eq(raw_u32(rig.msg, 4), 7);
 	ck_assert_uint_eq(raw_u32(rig.msg, 12), 0);
-	ck_assert_uint_eq(rig.msg->nfds, 1);
-	raw_close_fds(rig.msg);
+	ck_assert_uint_eq(rig.msg->nfds, 0);
 
 	ck_assert_uint_eq(region_info(2, 80), 0);
 	ck_assert_uint_eq(rig.msg->len, 80);
