@@ -400,10 +400,27 @@ PyObject *hold_buffer(PyObject *object)
 	return capsule;
 }
 
+/*
+ * maps[iova] = entry, also while an exception is on its way. Without memory for that the entry stays
+ * for ever: what the device may reach must.
+ */
+static void note_map(PyObject *maps, PyObject *key, PyObject *entry)
+{
+	PyObject *type, *exc, *trace;
+
+	PyErr_Fetch(&type, &exc, &trace);
+	if (PyObject_SetItem(maps, key, entry)) {
+		PyErr_Clear();
+		Py_INCREF(entry);
+	}
+	PyErr_Restore(type, exc, trace);
+}
+
 PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
-			    int fd, uint64_t fd_offset)
+			    int fd, uint64_t fd_offset, PyObject *maps, PyObject *entry)
 {
 	Py_buffer *view = PyCapsule_GetPointer(hold, hold_name);
+	PyObject *key;
 	int rc;
 
 	if (!view)
@@ -411,21 +428,19 @@ PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags
 	if (view->readonly && flags & VFU_DMA_WRITE)
 		return PyErr_Format(PyExc_BufferError,
 				    "the device may not write to a read-only buffer");
+	key = PyLong_FromUnsignedLongLong(iova);
+	if (!key)
+		return NULL;
 	Py_BEGIN_ALLOW_THREADS
 	rc = vfu_client_dma_map(cl, iova, (uint64_t)view->len, flags, view->buf, fd, fd_offset);
 	Py_END_ALLOW_THREADS
-	/* A signal handler raised although it was answered: nobody would know of the map. */
-	if (rc == 0 && PyErr_Occurred()) {
-		Py_BEGIN_ALLOW_THREADS
-		vfu_client_dma_unmap(cl, iova, (uint64_t)view->len);
-		Py_END_ALLOW_THREADS
-		return NULL;
-	}
-	if (rc < 0) {
+	/* Here, for a signal handler may raise before Python runs on, or has done so while this waited. */
+	if (rc == 0)
+		note_map(maps, key, entry);
+	else
 		vfupy_raise_client(cl, rc);
-		return NULL;
-	}
-	Py_RETURN_NONE;
+	Py_DECREF(key);
+	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- memory that can vanish ---- */

@@ -116,9 +116,9 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index);
 /* Waits for an eventfd and serves DMA meanwhile. Its count, 0: timeout. */
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms);
 PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds);
-/* hold: of hold_buffer(), must be kept until the range is unmapped; or None. */
+/* hold: of hold_buffer(), must be kept until the range is unmapped. What is mapped is noted: maps[iova] = entry. */
 PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
-			    int fd, uint64_t fd_offset);
+			    int fd, uint64_t fd_offset, PyObject *maps, PyObject *entry);
 
 /* Keeps the memory of an object that has a buffer in place for as long as the result lives. */
 PyObject *hold_buffer(PyObject *object);

@@ -374,7 +374,7 @@ class ClientDma:
 
     def __init__(self, client):
         self._h = client._h
-        self._maps = {}  # iova: (size, hold, buffer)
+        self._maps = self._h.maps = {}  # iova: (size, hold, buffer); calls under way in other threads keep the handle
 
     def alloc(self, size, iova=None, shared=True, read=True, write=True):
         """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
@@ -398,8 +398,8 @@ class ClientDma:
         """Maps any buffer. fd: the file behind it, which the device then maps too."""
         flags = (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
         hold = c.hold_buffer(buffer)
-        c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset)
-        self._maps[iova] = (memoryview(buffer).nbytes, hold, buffer)
+        entry = (memoryview(buffer).nbytes, hold, buffer)
+        c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset, self._maps, entry)
         if isinstance(buffer, Buffer):
             buffer.iova, buffer.shared = iova, fd >= 0
 
@@ -457,7 +457,7 @@ class Client:
                  profile=None, policy=None, options=None):
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
-        self._h = self._thread = None
+        self._h = self._ending = self._thread = None
         c.vfu_sigbus_guard()
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
@@ -528,13 +528,15 @@ class Client:
         return c.vfu_client_serve(self._h, -1 if timeout is None else round(timeout * 1000))
 
     def close(self):
-        """Ends the connection."""
-        handle, self._h = self._h, None
-        if handle is None:
+        """Ends the connection. Should a signal handler raise meanwhile, close it again for the rest."""
+        if self._h is not None:
+            self._ending, self._h = self._h, None
+        if self._ending is None:
             return
-        c.vfu_client_disconnect(handle)
+        c.vfu_client_disconnect(self._ending)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+        self._ending = None
         if hasattr(self, "dma"):
             self.dma._maps.clear()
             self.regions._close()
@@ -547,5 +549,5 @@ class Client:
         self.close()
 
     def __del__(self):
-        if getattr(self, "_h", None) is not None:
+        if getattr(self, "_h", None) is not None or getattr(self, "_ending", None) is not None:
             self.close()

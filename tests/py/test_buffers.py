@@ -2,8 +2,11 @@
 # Copyright (c) 2026 the libvfu authors
 """Memory that is handed out as a buffer stays for as long as anything made of it: slices, casts, arrays of ctypes."""
 
+import contextlib
 import ctypes
 import gc
+import os
+import signal
 import threading
 
 import pytest
@@ -142,3 +145,63 @@ def test_a_smaller_region_in_a_subclass():
         Plain.bar0.reg32(0xF000).__get__(device)
     with pytest.raises(IndexError):
         Plain.bar0.reg32(0xF000).__set__(device, 1)
+
+
+class Mapping(vfu.Device):
+    """A signal comes while it maps memory, which it then writes to, by message."""
+
+    bar0 = vfu.Bar(size=16)
+    result = bar0.reg32(4)
+
+    def on_dma_map(self, range):
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    @bar0.reg32(0).on_write
+    def put(self, address):
+        try:
+            self.dma.write_sync(address, b"A" * 4096)
+        except OSError as error:
+            self.result = error.errno
+
+
+def test_a_map_that_a_signal_interrupts(connect):
+    """Either it is mapped, and then held, or it is not."""
+
+    class Enough(BaseException):
+        pass
+
+    def handler(*_):
+        raise Enough
+
+    dev = connect(Mapping())
+    old = signal.signal(signal.SIGALRM, handler)
+    try:
+        for i in range(50):
+            with contextlib.suppress(Enough):
+                dev.dma.alloc(4096, iova=0x10000 + i * 4096, shared=False)
+                while True:  # the signal is under way
+                    pass
+    finally:
+        signal.signal(signal.SIGALRM, old)
+    gc.collect()
+    for i in range(50):
+        dev.regions.bar0.write32(0, 0x10000 + i * 4096)
+
+
+def test_a_close_that_a_signal_interrupts(serve):
+    """What a thread copies meanwhile stays until it has ended, and close() can be called again."""
+
+    class Enough(BaseException):
+        pass
+
+    dev = vfu.Client(serve(Device()), background=True)
+    ram = dev.dma.alloc(4096, iova=0x10000, shared=False)
+    join, dev._thread.join = dev._thread.join, lambda: (_ for _ in ()).throw(Enough)
+    with pytest.raises(Enough):
+        dev.close()
+    dev._thread.join = join
+    with pytest.raises(BufferError):
+        ram.close()  # it is still mapped
+    dev.close()
+    assert not dev.dma._maps
+    ram.close()
