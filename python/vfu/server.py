@@ -63,6 +63,7 @@ class Server:
         self._stopping = False
         self._lock = threading.RLock()  # stop() may come from a signal handler
         self._runner = None  # the thread that runs it
+        self._pid = os.getpid()
         self._idle = threading.Event()
         self._idle.set()
         c.vfu_sigbus_guard()
@@ -159,7 +160,14 @@ class Server:
                 pass
 
     def close(self):
-        """Ends the connection and frees the server. The device can be served again. Not inside a handler."""
+        """Ends the connection and frees the server. The device can be served again. Not inside a handler.
+
+        In a child after fork() it lets go of the server, which the parent serves on.
+        """
+        if self._pid != os.getpid():  # threads that run it or hold the lock are not here
+            self._lock, self._runner = threading.RLock(), None
+            self._free()
+            return
         if self._runner == threading.get_ident():
             raise RuntimeError("a server cannot be closed while it runs: stop() it")
         self.stop()

@@ -3,8 +3,10 @@
 """How servers end: quietly, whatever their handlers are at; and never so that a client waits for nobody."""
 
 import asyncio
+import contextlib
 import errno
 import gc
+import os
 import signal
 import subprocess
 import sys
@@ -205,6 +207,32 @@ def test_close_ends_a_wait_for_memory(tmp_path):
         dev.regions.bar0.write32(0, 1, post=True)
         time.sleep(0.1)
         server.close()
+
+
+@pytest.mark.parametrize("kind", [Leaving, LeavingLater])
+def test_a_child_lets_go(tmp_path, kind):
+    """After fork() the server's thread is the parent's alone, which nobody in the child waits for."""
+    path = tmp_path / "sock"
+    with vfu.Server(kind(), path).start() as server, vfu.Client(path, background=True) as dev:
+        dev.regions.bar0.write32(0, 5)
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                dev.close()
+                server.close()
+                os._exit(0)
+            os._exit(1)
+        for _ in range(6000):
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                break
+            time.sleep(0.01)
+        else:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        assert done and status == 0
+        assert dev.regions.bar0.read32(0) == 5
+        assert path.exists()
 
 
 def test_start_twice(tmp_path):
