@@ -247,6 +247,11 @@ static int install(void)
 	return rc;
 }
 
+bool vfui_sigbus_is_guarded(void)
+{
+	return atomic_load(&is_guarded);
+}
+
 int vfu_sigbus_guard(void)
 {
 	int rc = 0;

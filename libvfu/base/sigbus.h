@@ -25,6 +25,8 @@ struct vfu_watch {
 	atomic_bool is_told;
 };
 
+/* vfu_sigbus_guard was called. */
+bool vfui_sigbus_is_guarded(void);
 /* What vfu_watch_is_lost answers; to be asked after the memory was used, too. NULL: false. */
 static inline bool vfui_watch_is_lost(const struct vfu_watch *watch)
 {

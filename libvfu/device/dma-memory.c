@@ -114,6 +114,9 @@ int vfui_dma_memory_open(struct vfui_dma *dma, struct vfui_dma_memory *memory,
 	if (!src->as_file) {
 		rc = dma->nmapped < MAX_MAPPED ? map_file(memory, src, &st) : -ENOMEM;
 		if (!rc) {
+			if (dma->hooks.exposed && !vfui_sigbus_is_guarded() &&
+			    !vfui_peer_file_is_sealed(src->fd))
+				dma->hooks.exposed(dma->hooks.ctx);
 			/* The mapping keeps the memory; descriptors are scarcer. */
 			vfui_os_close(src->fd);
 			return 0;

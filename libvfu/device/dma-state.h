@@ -43,6 +43,8 @@ struct vfui_dma_hooks {
 	void (*mapped)(void *ctx, const struct vfu_dma_range *range);
 	/* Before access ends, in ascending order; also for each range at disconnect. */
 	void (*unmapping)(void *ctx, const struct vfu_dma_range *range);
+	/* The client can cut what was just mapped, and the guard is off (base/sigbus.h). */
+	void (*exposed)(void *ctx);
 	/* Memory of a range is gone: what there was to say of it once. Any thread. */
 	void (*lost)(void *ctx, const struct vfu_dma_range *range);
 	/*

@@ -28,6 +28,17 @@ static void dma_unmapping(void *ctx, const struct vfu_dma_range *range)
 		dev->hooks.dma_unmapping(dev->hooks_user, range);
 }
 
+static void dma_exposed(void *ctx)
+{
+	struct vfu_device *dev = ctx;
+
+	if (!dev->is_exposed)
+		vfui_log(&dev->log, VFU_LOG_INFO,
+			 "a client that cuts the file behind its memory can end this process: see "
+			 "vfu_sigbus_guard()");
+	dev->is_exposed = true;
+}
+
 static void dma_lost(void *ctx, const struct vfu_dma_range *range)
 {
 	struct vfu_device *dev = ctx;
@@ -94,6 +105,7 @@ static int init_parts(struct vfu_device *dev)
 {
 	const struct vfui_dma_hooks dma_hooks = {.mapped = dma_mapped,
 						 .unmapping = dma_unmapping,
+						 .exposed = dma_exposed,
 						 .lost = dma_lost,
 						 .wait = dma_wait,
 						 .ctx = dev};

@@ -47,6 +47,7 @@ struct vfu_device {
 	struct vfu_device_hooks hooks;
 	void *hooks_user;
 	bool no_reentry;
+	bool is_exposed;      /* and that was said */
 	pthread_mutex_t lock; /* server and gate */
 	struct vfui_device_server server;
 	struct vfui_gate gate;

@@ -11,24 +11,28 @@
 #include "device/peer-file.h"
 
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/os.h"
 #include "policy.h"
 
+bool vfui_peer_file_is_sealed(int fd)
+{
+	int seals = vfui_os_get_seals(fd);
+
+	return seals >= 0 && seals & F_SEAL_SHRINK;
+}
+
 const char *vfui_peer_file_fault(const struct vfui_policy *policy, int fd, const struct stat *st)
 {
 	bool is_regular = S_ISREG(st->st_mode);
-	int seals;
 
 	switch (policy->peer_file) {
 	case VFUI_PEER_FILE_ANY:
 		is_regular = is_regular || S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
 		return is_regular ? NULL : "not a file that holds memory";
 	case VFUI_PEER_FILE_SEALED:
-		seals = vfui_os_get_seals(fd);
-		return seals >= 0 && seals & F_SEAL_SHRINK ? NULL : "not sealed against shrinking";
+		return vfui_peer_file_is_sealed(fd) ? NULL : "not sealed against shrinking";
 	default:
 		return is_regular ? NULL : "not a regular file";
 	}

@@ -20,6 +20,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "../../lib/os_fault.h"
 #include "policy.h"
 #include "wire.h"
@@ -321,6 +322,34 @@ START_TEST(files_that_the_policy_takes)
 		if (!rc)
 			ck_assert_int_eq(unmap(BASE, PAGE), 0);
 	}
+}
+END_TEST
+
+static unsigned nexposed;
+
+static void exposed(void *ctx)
+{
+	(void)ctx;
+	nexposed++;
+}
+
+/* Stands first: the guard, once on, stays on in a process that runs all tests. */
+START_TEST(told_of_files_that_can_be_cut)
+{
+	const struct vfui_dma_hooks hooks = {.exposed = exposed};
+
+	ck_assert(!vfui_sigbus_is_guarded());
+	end();
+	start(&hooks, &limits);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, sealed(PAGE)), 0);
+	ck_assert_int_eq(map(RW | IO, 0, BASE + PAGE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 2 * PAGE, PAGE, -1), 0);
+	ck_assert_uint_eq(nexposed, 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 3 * PAGE, PAGE, file(PAGE)), 0);
+	ck_assert_uint_eq(nexposed, 1);
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 4 * PAGE, PAGE, file(PAGE)), 0);
+	ck_assert_uint_eq(nexposed, 1);
 }
 END_TEST
 
@@ -1559,16 +1588,9 @@ START_TEST(maps_that_run_out)
 }
 END_TEST
 
-int main(void)
+static void add_map_tests(TCase *tcase)
 {
-	Suite *suite = suite_create("dma");
-	TCase *tcase = tcase_create("dma");
-	SRunner *runner;
-	int failed;
-
-	tcase_set_timeout(tcase, 120);
-	leaks_watch(tcase);
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, told_of_files_that_can_be_cut);
 	tcase_add_test(tcase, maps_that_are_refused);
 	tcase_add_test(tcase, the_last_page_can_be_mapped);
 	tcase_add_test(tcase, overlaps);
@@ -1593,6 +1615,10 @@ int main(void)
 	tcase_add_test(tcase, pins_that_are_refused);
 	tcase_add_test(tcase, many_pins_over_a_disconnect);
 	tcase_add_test(tcase, a_pin_that_is_never_given_back);
+}
+
+static void add_copy_tests(TCase *tcase)
+{
 	tcase_add_test(tcase, reads_are_cut_and_bounded);
 	tcase_add_test(tcase, a_read_larger_than_the_bound_goes_alone);
 	tcase_add_test(tcase, writes_fill_the_window);
@@ -1616,6 +1642,20 @@ int main(void)
 	tcase_add_test(tcase, out_of_memory);
 	tcase_add_test(tcase, pins_without_memory);
 	tcase_add_test(tcase, maps_that_run_out);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("dma");
+	TCase *tcase = tcase_create("dma");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, 120);
+	leaks_watch(tcase);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	add_map_tests(tcase);
+	add_copy_tests(tcase);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -244,6 +244,36 @@ START_TEST(region_info_that_is_sparse)
 }
 END_TEST
 
+/* A client has the file of a region that it may map: what it does to it is no concern of ours. */
+START_TEST(a_region_whose_file_is_cut)
+{
+	volatile uint8_t *memory = vfu_device_region_memory(rig.dev, 2);
+	unsigned lines;
+
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	ck_assert_uint_eq(rig_write(&rig, 2, 8, 4, 0x55), 0);
+	ck_assert_uint_eq(region_info(2, 80), 0);
+	ck_assert_int_eq(ftruncate(rig.msg->fds[0], _i < 3 ? 4096 : 0), 0);
+	raw_close_fds(rig.msg);
+	lines = rig.lines;
+	/* Read from its place, by copy, written, touched by the device. */
+	if (_i == 0)
+		ck_assert_uint_eq(rig_read(&rig, 2, 0, 65536), EFAULT);
+	else if (_i == 1)
+		ck_assert_uint_eq(rig_read(&rig, 2, 4096, 4), EFAULT);
+	else if (_i == 2)
+		ck_assert_uint_eq(rig_write(&rig, 2, 4096, 8, 1), EFAULT);
+	else
+		ck_assert_uint_eq(memory[9], 0);
+	ck_assert_uint_eq(rig_read(&rig, 2, 8, 4), EFAULT);
+	ck_assert_uint_eq(rig_write(&rig, 2, 8, 4, 1), EFAULT);
+	/* Each that failed, and once why. */
+	ck_assert_uint_eq(rig.lines - lines, _i == 3 ? 3 : 4);
+	ck_assert_uint_eq(memory[8], 1);
+	ck_assert_uint_eq(rig_read(&rig, 1, 8, 4), 0);
+}
+END_TEST
+
 START_TEST(region_io_fds_are_none)
 {
 	static const uint32_t in[4] = {4096, 0, 1}, beyond[4] = {4096, 0, VFU_REGIONS};
@@ -775,6 +805,7 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, info);
 	tcase_add_test(tcase, region_infos);
 	tcase_add_test(tcase, region_info_that_is_sparse);
+	tcase_add_loop_test(tcase, a_region_whose_file_is_cut, 0, 4);
 	tcase_add_test(tcase, region_io_fds_are_none);
 	tcase_add_test(tcase, irq_infos);
 	tcase_add_test(tcase, reads_and_writes);
