@@ -111,9 +111,11 @@ static int wait_once(struct vfu_client *cl, int fd, int64_t deadline)
 	if (n <= 0)
 		return n ? n : -ENOTCONN;
 	rc = poll(pfds, (nfds_t)n + 1, left_ms(deadline, is_tick ? TICK_MS : timeout));
-	if (rc < 0)
-		return -errno;
+	rc = rc < 0 ? -errno : rc;
+	/* In any case: who has asked for pollfds is thought to sleep on them. */
 	handled = vfu_client_process(cl, 0);
+	if (rc < 0)
+		return rc;
 	if (handled < 0)
 		return handled;
 	/* The socket has data but somebody else reads it: do not spin until that thread has run. */
@@ -174,10 +176,13 @@ PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 	do {
 		Py_BEGIN_ALLOW_THREADS
 		rc = wait_for_count(cl, own, deadline, &count);
+		/* What others have left to this loop. */
+		if (rc > 0)
+			vfu_client_flush(cl);
 		Py_END_ALLOW_THREADS
 	} while (rc == -EINTR && !PyErr_CheckSignals());
 	close(own);
-	if (rc >= 0)
+	if (rc >= 0 && !PyErr_Occurred())
 		return PyLong_FromUnsignedLongLong(count);
 	vfupy_raise_client(cl, rc);
 	return NULL;

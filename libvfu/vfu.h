@@ -456,6 +456,9 @@ int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n);
 int vfu_client_timeout(struct vfu_client *cl);
 int vfu_client_process(struct vfu_client *cl, unsigned max);
 int vfu_client_fd(struct vfu_client *cl);
+/* For who leaves an event loop: waits until all that callbacks and other threads have left to it is in
+ * the socket, unless somebody else is known to see to that, as with vfu_client_region_post. */
+int vfu_client_flush(struct vfu_client *cl);
 /* Serves the device's DMA for timeout_ms (-1: until disconnected). Number of requests served, or
  * -errno. A device that does not read the answers is not served until it does. */
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
@@ -499,9 +502,13 @@ int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offs
 			    size_t len);
 /*
  * Write without an answer (No_reply): ordered before later requests of this client; what the device
- * says is not reported. Waits while the queue is full. It waits for the answer after all with
- * VFU_OPT_POSTED 0, and once vfu_client_region_info has found a region that can be mapped: posted
- * writes would lose their order with accesses through the mapping.
+ * says is not reported. Returns when it is in the socket, or somebody is known to put it there: another
+ * thread that waits in a call, or an event loop (vfu_client_pollfds was called, and process not since).
+ * Else it waits, serving the device's DMA meanwhile; also while the queue is full. -ETIMEDOUT after
+ * VFU_OPT_TIMEOUT_MS, -EINTR: it is still sent when the socket takes it. In a DMA callback it never
+ * waits: -ENOBUFS with a full queue. It waits for the answer after all with VFU_OPT_POSTED 0, and once
+ * vfu_client_region_info has found a region that can be mapped: posted writes would lose their order
+ * with accesses through the mapping.
  */
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			   size_t len);

@@ -71,6 +71,17 @@ int vfu_client_fd(struct vfu_client *cl)
 	return vfui_client_end(cl, ret, &err);
 }
 
+int vfu_client_flush(struct vfu_client *cl)
+{
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	return vfui_client_end(cl, vfui_conn_drain(conn), &err);
+}
+
 /* ---- serving only ---- */
 
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms)

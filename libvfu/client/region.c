@@ -91,33 +91,26 @@ int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offs
 
 /* ---- posted writes ---- */
 
-static bool has_room(void *conn)
-{
-	return vfui_conn_flush(conn) != -EAGAIN;
-}
-
 static bool may_post(struct vfu_client *cl, struct vfui_conn *conn)
 {
 	return vfui_conn_option(conn, VFU_OPT_POSTED) && !atomic_load(&cl->is_mapped);
 }
 
-/* A full queue is waited for, where one may wait: the writer is as fast as the device. */
+/* A full socket or queue is waited for, where one may wait: the writer is as fast as the device. */
 static int post_piece(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
 		      uint64_t offset, const void *buf, uint32_t count)
 {
 	struct vfu_wire_region_write_request in = {offset, index, count};
 	struct iovec iov[] = {{&in, sizeof(in)}, {(void *)(uintptr_t)buf, count}};
-	struct vfui_out out = {
-		.command = VFU_WIRE_CMD_REGION_WRITE, .iov = iov, .niov = 2, .no_reply = true};
-	int timeout = (int)vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS);
-	int ret = vfui_conn_send(conn, &out);
+	struct vfui_out out = {.command = VFU_WIRE_CMD_REGION_WRITE,
+			       .iov = iov,
+			       .niov = 2,
+			       .no_reply = true,
+			       .timeout_ms = -1};
 
-	while (ret == -ENOBUFS && !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn)) {
-		ret = vfui_conn_wait(conn, has_room, conn, timeout ? timeout : -1);
-		if (!ret)
-			ret = vfui_conn_send(conn, &out);
-	}
-	return ret;
+	if (vfui_conn_is_reader(conn) && cl->is_in_dma_fn)
+		return vfui_conn_send(conn, &out);
+	return vfui_conn_post(conn, &out);
 }
 
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,

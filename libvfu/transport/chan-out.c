@@ -80,8 +80,8 @@ static size_t iov_len(const struct iovec *iov, unsigned niov)
 	return len;
 }
 
-/* An empty item with room for len bytes at the tail of the queue. */
-static struct vfui_out_item *add_item(struct vfui_outq *queue, size_t len)
+/* An empty item with room for len bytes in front of pos. */
+static struct vfui_out_item *add_item(struct vfui_outq *queue, struct vfui_list *pos, size_t len)
 {
 	struct vfui_out_item *item = queue->spare;
 
@@ -90,55 +90,52 @@ static struct vfui_out_item *add_item(struct vfui_outq *queue, size_t len)
 	else
 		item = item_new(vfui_max(len, VFUI_OUT_BLOCK));
 	if (item != NULL)
-		vfui_list_push(&queue->items, &item->node);
+		vfui_list_insert(pos, &item->node);
 	return item;
 }
 
-/* Queues the bytes from offset skip on. */
-static int push_from(struct vfui_outq *queue, const struct iovec *iov, unsigned niov, size_t skip,
-		     const int *fds, unsigned nfds)
+/* The last item, if a message of len bytes without descriptors can join it, else a new one. */
+static struct vfui_out_item *item_for(struct vfui_outq *queue, size_t len)
 {
-	struct vfui_out_item *item = NULL;
-	size_t len = iov_len(iov, niov) - skip;
+	struct vfui_out_item *item = from_node(queue->items.prev);
+
+	if (vfui_list_is_empty(&queue->items) || item->fds.n > 0 || vfui_buf_room(&item->buf) < len)
+		item = add_item(queue, &queue->items, len);
+	return item;
+}
+
+int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest)
+{
+	size_t len = iov_len(rest->iov, rest->niov);
+	struct vfui_out_item *item;
 	struct vfui_fds copies = {.n = 0};
-	int r = nfds > 0 ? vfui_fds_dup(&copies, fds, nfds) : 0;
+	int r = rest->nfds > 0 ? vfui_fds_dup(&copies, rest->fds, rest->nfds) : 0;
 
 	if (r < 0)
 		return r;
-	if (nfds == 0 && !vfui_list_is_empty(&queue->items))
-		item = from_node(queue->items.prev);
-	if (item == NULL || item->fds.n > 0 || vfui_buf_room(&item->buf) < len)
-		item = add_item(queue, len);
+	if (rest->is_begun)
+		item = add_item(queue, queue->items.next, len);
+	else if (rest->nfds > 0)
+		item = add_item(queue, &queue->items, len);
+	else
+		item = item_for(queue, len);
 	if (item == NULL) {
 		vfui_fds_close(&copies);
 		return -ENOMEM;
 	}
-	if (nfds > 0)
+	if (rest->nfds > 0)
 		vfui_fds_move(&item->fds, &copies);
-	for (unsigned i = 0; i < niov; i++) {
-		size_t gone = vfui_min(skip, iov[i].iov_len);
-
-		vfui_buf_append(&item->buf, (const uint8_t *)iov[i].iov_base + gone,
-				iov[i].iov_len - gone);
-		skip -= gone;
-	}
+	for (unsigned i = 0; i < rest->niov; i++)
+		vfui_buf_append(&item->buf, rest->iov[i].iov_base, rest->iov[i].iov_len);
 	queue->bytes += len;
 	return 0;
 }
 
-int vfui_outq_push(struct vfui_outq *queue, const struct iovec *iov, unsigned niov, const int *fds,
-		   unsigned nfds)
-{
-	return push_from(queue, iov, niov, 0, fds, nfds);
-}
-
 void *vfui_outq_extend(struct vfui_outq *queue, size_t len)
 {
-	struct vfui_out_item *item = from_node(queue->items.prev);
+	struct vfui_out_item *item = item_for(queue, len);
 	void *place;
 
-	if (vfui_list_is_empty(&queue->items) || item->fds.n > 0 || vfui_buf_room(&item->buf) < len)
-		item = add_item(queue, len);
 	if (item == NULL)
 		return NULL;
 	place = item->buf.data + item->buf.end;
@@ -169,6 +166,7 @@ static ssize_t send_some(struct vfui_outq *queue, int fd, const struct iovec *io
 static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_t len)
 {
 	queue->bytes -= len;
+	queue->gone += len;
 	vfui_buf_consume(&item->buf, len);
 	vfui_fds_close(&item->fds);
 	if (vfui_buf_len(&item->buf) > 0)
@@ -193,95 +191,60 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd)
 	return 0;
 }
 
-/*
- * Waits until the peer has read some. Not longer than that it sends something itself: then it may
- * well wait for us to read.
- */
-static bool wait_writable(int fd, unsigned patience_ms)
+/* Drops the first len bytes of what is left of a message. */
+static void rest_sent(struct vfui_rest *rest, size_t len)
 {
-	struct pollfd pfd = {.fd = fd, .events = POLLIN | POLLOUT};
+	if (len == 0)
+		return;
+	rest->is_begun = true;
+	rest->nfds = 0;
+	for (unsigned i = 0; i < rest->niov; i++) {
+		size_t gone = vfui_min(len, rest->iov[i].iov_len);
 
-	return patience_ms > 0 && vfui_os_poll(&pfd, 1, (int64_t)patience_ms * 1000000) > 0 &&
-	       pfd.revents == POLLOUT;
-}
-
-/* Drops the first len bytes of a list of pieces. */
-static void iov_skip(struct iovec *iov, unsigned niov, size_t len)
-{
-	for (unsigned i = 0; i < niov; i++) {
-		size_t gone = vfui_min(len, iov[i].iov_len);
-
-		iov[i].iov_base = (uint8_t *)iov[i].iov_base + gone;
-		iov[i].iov_len -= gone;
+		rest->iov[i].iov_base = (uint8_t *)rest->iov[i].iov_base + gone;
+		rest->iov[i].iov_len -= gone;
 		len -= gone;
 	}
 }
 
-/*
- * Sends what is queued in at most one plain item, then the message, as far as it goes. Returns how
- * many bytes of the message went, or why nothing can be sent any more.
- */
-static ssize_t send_in_place(struct vfui_outq *queue, int fd, const struct iovec *iov,
-			     unsigned niov, const int *fds, unsigned nfds, unsigned patience_ms)
-{
-	struct iovec all[VFUI_OUT_IOV + 1];
-	struct vfui_out_item *item = NULL;
-	size_t total = iov_len(iov, niov), sent = 0;
-
-	memcpy(all + 1, iov, niov * sizeof(*iov));
-	if (!vfui_list_is_empty(&queue->items))
-		item = from_node(queue->items.next);
-	do {
-		size_t queued = item != NULL ? vfui_buf_len(&item->buf) : 0;
-		ssize_t n;
-
-		all[0] = (struct iovec){item != NULL ? item->buf.data + item->buf.start : NULL,
-					queued};
-		n = send_some(queue, fd, all, niov + 1, fds, sent > 0 ? 0 : nfds);
-		if (n < 0 && n != -EAGAIN)
-			return n;
-		if (n > 0) {
-			size_t head = vfui_min((size_t)n, queued);
-
-			if (head > 0)
-				item_sent(queue, item, head);
-			item = head == queued ? NULL : item;
-			iov_skip(all + 1, niov, (size_t)n - head);
-			sent += (size_t)n - head;
-		}
-	} while (sent < total && wait_writable(fd, patience_ms));
-	return (ssize_t)sent;
-}
-
 /* One plain item at most is queued: it can go in the same call as the message. */
-static bool can_join(const struct vfui_outq *queue, unsigned nfds)
+static bool can_join(const struct vfui_outq *queue, const struct vfui_rest *rest)
 {
 	const struct vfui_list *first = queue->items.next;
 
-	if (first == &queue->items)
-		return true;
-	return nfds == 0 && first->next == &queue->items &&
+	return rest->nfds == 0 && first->next == &queue->items &&
 	       from_node((struct vfui_list *)(uintptr_t)first)->fds.n == 0;
 }
 
-int vfui_outq_send(struct vfui_outq *queue, int fd, const struct iovec *iov, unsigned niov,
-		   const int *fds, unsigned nfds, unsigned patience_ms)
+/* Sends the message, in one call with the item in front of it (NULL: none), as far as both go. */
+static int send_with(struct vfui_outq *queue, int fd, struct vfui_out_item *item,
+		     struct vfui_rest *rest)
 {
-	ssize_t sent = 0;
-	int r;
+	struct iovec all[VFUI_OUT_IOV + 1] = {{NULL, 0}};
+	size_t left = iov_len(rest->iov, rest->niov);
+	ssize_t n;
 
-	if (!can_join(queue, nfds)) {
-		r = vfui_outq_flush(queue, fd);
-		if (r < 0 && r != -EAGAIN)
-			return r;
-	}
-	if (can_join(queue, nfds)) {
-		sent = send_in_place(queue, fd, iov, niov, fds, nfds, patience_ms);
-		if (sent < 0)
-			return (int)sent;
-		if ((size_t)sent == iov_len(iov, niov))
-			return 0;
-	}
-	r = push_from(queue, iov, niov, (size_t)sent, fds, sent > 0 ? 0 : nfds);
-	return r < 0 && sent > 0 ? -ECONNABORTED : r;
+	if (item != NULL)
+		all[0] = (struct iovec){item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
+	memcpy(all + 1, rest->iov, rest->niov * sizeof(*all));
+	n = send_some(queue, fd, all, rest->niov + 1, rest->fds, rest->nfds);
+	if (n < 0)
+		return (int)n;
+	if (item != NULL)
+		item_sent(queue, item, vfui_min((size_t)n, all[0].iov_len));
+	n -= (ssize_t)vfui_min((size_t)n, all[0].iov_len);
+	rest_sent(rest, (size_t)n);
+	return (size_t)n < left ? -EAGAIN : 0;
+}
+
+int vfui_outq_send(struct vfui_outq *queue, int fd, struct vfui_rest *rest)
+{
+	/* What was queued since it began comes after its end. */
+	bool goes_alone = rest->is_begun || vfui_list_is_empty(&queue->items);
+	int r = goes_alone || can_join(queue, rest) ? 0 : vfui_outq_flush(queue, fd);
+
+	if (r < 0)
+		return r;
+	goes_alone = goes_alone || vfui_list_is_empty(&queue->items);
+	return send_with(queue, fd, goes_alone ? NULL : from_node(queue->items.next), rest);
 }

@@ -7,6 +7,7 @@
 #ifndef VFUI_CHAN_OUT_H
 #define VFUI_CHAN_OUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -16,18 +17,30 @@
 #define VFUI_OUT_BLOCK 65536
 #define VFUI_OUT_IOV 8
 
+/* A message on its way: what of it is not sent yet. Bytes and descriptors are the caller's. */
+struct vfui_rest {
+	struct iovec iov[VFUI_OUT_IOV];
+	unsigned niov;
+	const int *fds;
+	unsigned nfds; /* 0 once they are gone, with the first byte */
+	bool is_begun; /* its first byte is gone: nothing else may be sent before its last */
+};
+
 struct vfui_outq {
 	struct vfui_list items;
 	struct vfui_out_item *spare; /* empty, kept to avoid allocation */
 	size_t bytes;                /* waiting to be sent */
+	uint64_t gone;               /* bytes that were queued once and are not any more */
 	uint64_t batches, sent;      /* sendmsg calls that sent something, and bytes */
 };
 
 void vfui_outq_init(struct vfui_outq *queue);
 void vfui_outq_fini(struct vfui_outq *queue);
-/* Appends a copy of a message of at most VFUI_OUT_IOV pieces: 0, -ENOMEM, -EMFILE. */
-int vfui_outq_push(struct vfui_outq *queue, const struct iovec *iov, unsigned niov, const int *fds,
-		   unsigned nfds);
+/*
+ * Queues a copy of what is left of a message: behind all others, but in front if it has begun. 0,
+ * -ENOMEM, -EMFILE.
+ */
+int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest);
 /*
  * Appends room for a message of len bytes without descriptors, to be filled at once. NULL: out of
  * memory.
@@ -36,12 +49,9 @@ void *vfui_outq_extend(struct vfui_outq *queue, size_t len);
 /* Sends as much as goes: 0 if nothing is left, -EAGAIN, or why nothing can be sent any more. */
 int vfui_outq_flush(struct vfui_outq *queue, int fd);
 /*
- * Sends a message after all that is queued, from where it lies as far as the socket takes it; the
- * rest is queued as a copy. patience_ms: how long to wait for the peer to read before copying. 0:
- * sent or queued; -ENOMEM, -EMFILE: nothing of it was; -ECONNABORTED: cut in the middle, the
- * stream is lost; else why nothing can be sent any more.
+ * Sends what is queued (unless the message has begun), and then the message from where it lies, as far
+ * as the socket takes both now: 0 if nothing is left of it, -EAGAIN, or why nothing can be sent any more.
  */
-int vfui_outq_send(struct vfui_outq *queue, int fd, const struct iovec *iov, unsigned niov,
-		   const int *fds, unsigned nfds, unsigned patience_ms);
+int vfui_outq_send(struct vfui_outq *queue, int fd, struct vfui_rest *rest);
 
 #endif

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * conn-call.c - a request, and a sleep until its reply.
+ * conn-call.c - a request, and a sleep until its reply; or one that wants none, until it is gone.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,11 +15,9 @@
 #include "transport/conn-wait.h"
 
 struct waiter {
-	struct vfui_conn *conn;
 	struct vfui_call *call;
 	void *out;
 	size_t out_len;
-	size_t size; /* of the request */
 	int status;
 	atomic_bool is_done; /* the last thing that is written */
 };
@@ -63,33 +61,48 @@ static bool is_done(void *arg)
 	return atomic_load(&waiter->is_done);
 }
 
+struct room {
+	struct vfui_conn *conn;
+	size_t size; /* of the request */
+};
+
 /* The request would be queued, or there is no use in waiting. */
 static bool has_room(void *arg)
 {
-	const struct waiter *waiter = arg;
-	struct vfui_conn *conn = waiter->conn;
+	const struct room *room = arg;
+	struct vfui_conn *conn = room->conn;
 	bool has;
 
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
 	has = conn->status != 0 || conn->out.bytes == 0 ||
-	      conn->out.bytes + waiter->size <= conn->options.values[VFU_OPT_QUEUE_BYTES];
+	      conn->out.bytes + room->size <= conn->options.values[VFU_OPT_QUEUE_BYTES];
 	has = has && conn->pending.used < VFUI_PEND_MAX;
 	vfui_os_unlock(&conn->lock);
 	return has;
 }
 
-/* Waits as long for a place in the queue, however often others take it, as for the reply later. */
-static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, struct waiter *waiter,
-			  int timeout, uint16_t *id)
+static int timeout_of(const struct vfui_conn *conn, int timeout_ms)
 {
-	uint64_t deadline = vfui_clock_deadline(&conn->options.clock, timeout);
+	if (timeout_ms < 0)
+		timeout_ms = (int)conn->options.values[VFU_OPT_TIMEOUT_MS];
+	return timeout_ms != 0 ? timeout_ms : -1;
+}
+
+/* Waits as long for a place in the queue, however often others take it, as for the reply later. */
+static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+{
+	uint64_t deadline =
+		vfui_clock_deadline(&conn->options.clock, timeout_of(conn, out->timeout_ms));
+	struct room room = {.conn = conn, .size = sizeof(struct vfu_wire_header)};
 	int r;
 
-	while ((r = vfui_conn_submit(conn, out, true, id)) == -ENOBUFS) {
+	for (int i = 0; i < out->niov; i++)
+		room.size += out->iov[i].iov_len;
+	while ((r = vfui_conn_submit(conn, out, !out->no_reply, id)) == -ENOBUFS) {
 		int64_t left = vfui_clock_left(&conn->options.clock, deadline);
 
-		r = vfui_conn_wait(conn, has_room, waiter,
+		r = vfui_conn_wait(conn, has_room, &room,
 				   left < 0 ? -1 : (int)(left / (int64_t)VFUI_MS));
 		if (r < 0)
 			return r;
@@ -97,19 +110,23 @@ static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, st
 	return r;
 }
 
+int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
+{
+	uint16_t id;
+	int r = submit_in_time(conn, out, &id);
+
+	return r == 0 ? vfui_conn_drain(conn) : r;
+}
+
 static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 			   struct waiter *waiter)
 {
-	uint64_t option = vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS);
-	int timeout = out->timeout_ms >= 0 ? out->timeout_ms : (int)option;
 	uint16_t id = 0;
-	int r;
+	int r = submit_in_time(conn, out, &id);
 
-	timeout = timeout != 0 ? timeout : -1;
-	r = submit_in_time(conn, out, waiter, timeout, &id);
 	if (r < 0)
 		return r;
-	r = vfui_conn_wait(conn, is_done, waiter, timeout);
+	r = vfui_conn_wait(conn, is_done, waiter, timeout_of(conn, out->timeout_ms));
 	while (r < 0 && !is_done(waiter)) {
 		unsigned event = atomic_load(&conn->events);
 
@@ -139,11 +156,7 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 	struct iovec iov[2] = {{(void *)(uintptr_t)in, in_len},
 			       {(void *)(uintptr_t)call->tail, call->tail_len}};
 	bool has_sink = call->plain_tail && call->reply_room > 0;
-	struct waiter waiter = {.conn = conn,
-				.call = call,
-				.out = out,
-				.out_len = out_len,
-				.size = sizeof(struct vfu_wire_header) + in_len + call->tail_len};
+	struct waiter waiter = {.call = call, .out = out, .out_len = out_len};
 	struct vfui_out request = {.command = command,
 				   .iov = iov,
 				   .niov = call->tail_len > 0 ? 2 : 1,

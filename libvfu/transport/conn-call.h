@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * conn-call.h - a request, and a sleep until its reply.
+ * conn-call.h - a request, and a sleep until its reply; or one that wants none, until it is gone.
  */
 #ifndef VFUI_CONN_CALL_H
 #define VFUI_CONN_CALL_H
 
 #include <stdbool.h>
 
-#include "transport/conn-state.h"
+#include "transport/conn-send.h"
 
 /* What goes with a blocking call besides the fixed parts; all zero but timeout_ms = -1 will do. */
 struct vfui_call {
@@ -40,5 +40,11 @@ struct vfui_call {
  */
 int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
 		   size_t in_len, void *out, size_t out_len);
+
+/*
+ * vfui_conn_send of a request that wants no reply, then vfui_conn_drain. Waits for room in the queue
+ * as well.
+ */
+int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out);
 
 #endif

@@ -51,16 +51,19 @@ struct vfui_conn {
 	/* The reader role: taken and given back under the lock. */
 	_Atomic(pthread_t) reader; /* means something while is_reading */
 	atomic_bool is_reading;
-	atomic_int sleeping;  /* VFUI_AWAKE, ... */
-	atomic_uint sleepers; /* threads that sleep in waits */
-	atomic_uint full;     /* why nothing may be added by reading more: VFUI_FULL_... */
-	atomic_bool is_poked; /* our own wake_fd was written to */
-	atomic_uint events;   /* rises whenever a wait should look at its condition again */
+	atomic_int sleeping;   /* VFUI_AWAKE, ... */
+	atomic_uint sleepers;  /* threads that sleep in waits */
+	atomic_uint full;      /* why nothing may be added by reading more: VFUI_FULL_... */
+	atomic_bool is_unsent; /* something is queued */
+	atomic_uint waiters;   /* threads in waits, which send it at the latest when they leave */
+	atomic_bool is_poked;  /* our own wake_fd was written to */
+	atomic_uint events;    /* rises whenever a wait should look at its condition again */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	/* Under the lock. */
 	struct vfui_outq out;
+	bool is_sending; /* a thread has sent part of a message and waits for room, unlocked */
 	struct vfui_pend_table pending;
 	atomic_int status; /* written under the lock */
 	struct vfu_err cause;

@@ -76,6 +76,7 @@ static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n
 static void calm_loop(struct vfui_conn *conn)
 {
 	vfui_os_lock(&conn->lock);
+	conn->is_armed = false;
 	if (conn->owns_wake_fd && atomic_load(&conn->is_poked) &&
 	    atomic_load(&conn->sleeping) == VFUI_IN_RECV)
 		vfui_conn_unpoke(conn);

@@ -34,7 +34,10 @@ void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop)
 void vfui_conn_account(struct vfui_conn *conn)
 {
 	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
+	bool is_unsent = conn->out.bytes > 0;
 
+	if (is_unsent != atomic_load_explicit(&conn->is_unsent, memory_order_relaxed))
+		atomic_store(&conn->is_unsent, is_unsent);
 	if (is_full != is_out_full(conn))
 		atomic_fetch_xor(&conn->full, VFUI_FULL_OUT);
 	conn->stats->batches += conn->out.batches;
@@ -65,6 +68,8 @@ int vfui_conn_flush_locked(struct vfui_conn *conn)
 		return conn->out_status;
 	if (conn->out.bytes == 0)
 		return 0;
+	if (conn->is_sending)
+		return -EAGAIN;
 	r = vfui_outq_flush(&conn->out, conn->fd);
 	vfui_conn_account(conn);
 	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn) : r;

@@ -3,6 +3,24 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * conn-send.c - requests and replies on their way out.
+ *
+ * Sending never sleeps in the kernel: the socket takes what fits. A message goes one of these ways:
+ *
+ *	small, of the thread that reads --> batch: copied to the queue, which is sent when it is
+ *	                                    large, before that thread sleeps, or when it is old
+ *	large, or with descriptors, or  --> alone: behind what is queued, from where it lies
+ *	of another thread                     |
+ *	                                      | the socket does not take all of it
+ *	    the caller may block  ------------+--> patience: as long as the peer reads on
+ *	    it may not, or no more  ----------+--> the rest is copied to the queue
+ *
+ * The queue is under conn->lock, which patience gives up: a slow peer holds up only who talks to it. Part
+ * of a message may be out then (is_sending), so until its end nobody else sends a byte; what they say is
+ * queued. Back under the lock anything may have happened: the connection failed, the request was
+ * answered. A message that was begun and cannot be ended ends the connection.
+ *
+ * What stays in the queue is sent by the thread that reads, once the socket has room (conn-wait.c), or by
+ * an event loop, which is woken for it. Where there is neither, vfui_conn_drain waits.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,8 +37,12 @@
 /* Replies collected before they are sent. */
 #define BATCH_BYTES 65536
 
-/* How long a call that may block lets the peer read before a large message is copied. */
-#define PATIENCE_MS 10
+/*
+ * How long a call that may block waits for the peer to read more of a large message before the rest
+ * is copied, and how long in all.
+ */
+#define PATIENCE_NS (10 * (int64_t)VFUI_MS)
+#define PATIENCE_MAX_NS (250 * VFUI_MS)
 
 /* The message could not be sent for a reason of its own: the connection is none the worse. */
 static bool is_harmless(int error)
@@ -50,21 +72,66 @@ static int add_to_batch(struct vfui_conn *conn, const struct vfu_wire_header *hd
 	return 0;
 }
 
+/* Waits for the peer to read. Not longer than that it sends: then it may wait for us to read. */
+static bool is_reading(const struct vfui_conn *conn)
+{
+	struct pollfd pfd = {.fd = conn->fd, .events = POLLIN | POLLOUT};
+
+	return vfui_os_poll(&pfd, 1, PATIENCE_NS) > 0 && pfd.revents == POLLOUT;
+}
+
+/*
+ * Goes on sending a large message from where it lies while the peer reads. The lock is given up
+ * meanwhile. 0, -EAGAIN: what is left is to be copied, or why nothing can be sent any more.
+ */
+static int send_patiently(struct vfui_conn *conn, struct vfui_rest *rest)
+{
+	uint64_t until = vfui_os_now() + PATIENCE_MAX_NS;
+	int r = -EAGAIN;
+
+	while (r == -EAGAIN && !conn->is_sending && vfui_os_now() < until) {
+		bool goes_on;
+
+		conn->is_sending = rest->is_begun;
+		vfui_os_unlock(&conn->lock);
+		goes_on = is_reading(conn);
+		vfui_os_lock(&conn->lock);
+		conn->is_sending = conn->is_sending && !rest->is_begun;
+		if (conn->out_status != 0)
+			return conn->out_status;
+		if (!goes_on)
+			break;
+		if (!conn->is_sending)
+			r = vfui_outq_send(&conn->out, conn->fd, rest);
+	}
+	return r;
+}
+
 /* Sends a message by itself, from where it lies, or queues it. */
 VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header *hdr,
 				 const struct iovec *iov, unsigned niov, const int *fds,
 				 unsigned nfds, bool may_block)
 {
-	struct iovec all[VFUI_OUT_IOV];
-	int r;
+	struct vfui_rest rest = {
+		.iov = {{hdr, sizeof(*hdr)}}, .niov = niov + 1, .fds = fds, .nfds = nfds};
+	int r = -EAGAIN;
 
 	if (niov >= VFUI_OUT_IOV)
 		return -EMSGSIZE;
-	all[0] = (struct iovec){hdr, sizeof(*hdr)};
 	if (niov > 0)
-		memcpy(all + 1, iov, niov * sizeof(*iov));
-	r = vfui_outq_send(&conn->out, conn->fd, all, niov + 1, fds, nfds,
-			   may_block ? PATIENCE_MS : 0);
+		memcpy(rest.iov + 1, iov, niov * sizeof(*iov));
+	if (!conn->is_sending)
+		r = vfui_outq_send(&conn->out, conn->fd, &rest);
+	if (r == -EAGAIN && may_block)
+		r = send_patiently(conn, &rest);
+	/* What others have queued meanwhile. */
+	if (r == 0 && conn->out.bytes > 0)
+		vfui_conn_flush_locked(conn);
+	if (r == -EAGAIN) {
+		r = vfui_outq_push(&conn->out, &rest);
+		if (r < 0 && rest.is_begun)
+			r = -ECONNABORTED;
+	}
 	vfui_conn_account(conn);
 	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn) : r;
 }
@@ -105,9 +172,10 @@ static void send_rest(struct vfui_conn *conn)
 {
 	struct pollfd pfd = {.fd = conn->fd, .events = POLLOUT};
 
-	while (conn->out.bytes > 0 && atomic_load(&conn->sleeping) == VFUI_IN_RECV) {
+	while (conn->out.bytes > 0 && !conn->is_sending &&
+	       atomic_load(&conn->sleeping) == VFUI_IN_RECV) {
 		vfui_os_unlock(&conn->lock);
-		vfui_os_poll(&pfd, 1, 10 * (int64_t)VFUI_MS);
+		vfui_os_poll(&pfd, 1, PATIENCE_NS);
 		vfui_os_lock(&conn->lock);
 		vfui_conn_flush_locked(conn);
 	}
@@ -240,11 +308,26 @@ static int may_send(struct vfui_conn *conn, size_t size)
 	return conn->out.bytes + size > max ? -ENOBUFS : 0;
 }
 
+/*
+ * A request that could not be sent is none, unless it has ended already: while a large one is being
+ * sent the lock is not held, and the connection may fail, or the peer answer too early.
+ */
+static int take_back(struct vfui_conn *conn, uint16_t id, int error)
+{
+	struct vfui_pend *pend = vfui_pend_find(&conn->pending, id);
+
+	if (pend == NULL || pend->is_reserved)
+		return 0;
+	vfui_pend_remove(&conn->pending, pend);
+	return error;
+}
+
 static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_reader,
-			 bool is_waiter, struct vfu_wire_header *hdr, struct vfui_pend **pend)
+			 bool is_waiter, struct vfu_wire_header *hdr)
 {
 	const struct vfui_message *info = vfui_message(out->command);
 	unsigned niov = (unsigned)out->niov;
+	struct vfui_pend *pend = NULL;
 	int r;
 
 	if (info == NULL || niov >= VFUI_OUT_IOV)
@@ -253,45 +336,51 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 					.size = message_size(out->iov, niov)};
 	r = may_send(conn, hdr->size);
 	if (r == 0)
-		r = add_pending(conn, info, out, pend);
+		r = add_pending(conn, info, out, &pend);
 	if (r == -ENOBUFS)
 		conn->is_room_awaited = true;
 	if (r < 0)
 		return r;
-	hdr->id = *pend != NULL ? (*pend)->id : VFUI_PEND_POSTED;
-	hdr->flags = *pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
+	hdr->id = pend != NULL ? pend->id : VFUI_PEND_POSTED;
+	hdr->flags = pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
 	r = transmit(conn, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
 		     is_waiter || (is_reader && conn->may_block));
 	if (r == 0)
 		conn->stats->requests_out++;
-	else if (*pend != NULL)
-		vfui_pend_remove(&conn->pending, *pend);
+	else if (!out->no_reply)
+		r = take_back(conn, hdr->id, r);
 	return r;
+}
+
+/* Its deadline is earlier than those that whoever sleeps knows of. */
+static bool is_first(const struct vfui_conn *conn, uint16_t id)
+{
+	const struct vfui_pend *first = vfui_pend_first(&conn->pending);
+
+	return first != NULL && first->id == id;
 }
 
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
 		     uint16_t *id)
 {
-	struct vfui_pend *pend = NULL;
+	bool is_reader, is_earlier;
 	struct vfu_wire_header hdr;
-	bool is_earlier = false, is_reader;
 	int r;
 
 	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	is_reader = vfui_conn_has_role(conn);
 	vfui_os_lock(&conn->lock);
-	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, &pend);
-	if (r == 0 && pend != NULL) {
-		*id = pend->id;
-		is_earlier = !is_waiter && vfui_pend_first(&conn->pending) == pend;
-	}
+	r = submit_locked(conn, out, is_reader, is_waiter, &hdr);
+	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 	if (is_reader)
 		vfui_os_unlock(&conn->lock);
 	else
 		notify_and_unlock(conn, is_earlier);
-	if (r == 0)
+	if (r == 0) {
+		*id = hdr.id;
 		trace_sent(conn, &hdr, out->iov, (unsigned)out->niov, out->nfds);
+	}
 	return r;
 }
 

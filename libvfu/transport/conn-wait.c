@@ -172,24 +172,31 @@ static int turn(struct vfui_conn *conn, uint64_t deadline, bool is_patient)
 	return wait_is_over(conn, deadline);
 }
 
-static bool is_ready(bool (*ready)(void *arg), void *arg)
+/* What is waited for, and how. */
+struct wait {
+	bool (*ready)(void *arg); /* NULL: nothing */
+	void *arg;
+	uint64_t deadline;
+	bool is_patient;
+};
+
+static bool is_ready(const struct wait *wait)
 {
-	return ready != NULL && ready(arg);
+	return wait->ready != NULL && wait->ready(wait->arg);
 }
 
-static int wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
-			  uint64_t deadline)
+static int wait_as_reader(struct vfui_conn *conn, const struct wait *wait)
 {
 	bool may_block = conn->may_block;
 	int r = 0;
 
 	conn->may_block = true;
-	while (r == 0 && !is_ready(ready, arg))
-		r = turn(conn, deadline, ready == NULL);
+	while (r == 0 && !is_ready(wait))
+		r = turn(conn, wait->deadline, wait->is_patient);
 	conn->may_block = may_block;
 	if (atomic_load_explicit(&conn->status, memory_order_relaxed) != 0)
 		vfui_conn_end_pending(conn);
-	return r != 0 && is_ready(ready, arg) ? 0 : r;
+	return r != 0 && is_ready(wait) ? 0 : r;
 }
 
 void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left)
@@ -213,30 +220,119 @@ static int wait_asleep(struct vfui_conn *conn, unsigned event, uint64_t deadline
 	return r;
 }
 
-int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms)
+/* Reads, or leaves that to another thread, until ready(). */
+static int wait_for_role(struct vfui_conn *conn, const struct wait *wait)
 {
-	uint64_t deadline = vfui_clock_deadline(&conn->options.clock, timeout_ms);
 	int r = 0;
 
-	if (vfui_conn_is_child(conn))
-		return -EOWNERDEAD;
-	if (vfui_conn_has_role(conn)) {
-		r = wait_as_reader(conn, ready, arg, deadline);
-		vfui_conn_flush(conn);
-		return r;
-	}
 	for (;;) {
 		unsigned event = atomic_load(&conn->events);
 
-		if (is_ready(ready, arg))
+		if (is_ready(wait))
 			return 0;
 		if (r < 0)
 			return r;
 		if (vfui_conn_take_role(conn, false)) {
-			r = wait_as_reader(conn, ready, arg, deadline);
+			r = wait_as_reader(conn, wait);
 			vfui_conn_drop_role(conn);
 			return r;
 		}
-		r = wait_asleep(conn, event, deadline);
+		r = wait_asleep(conn, event, wait->deadline);
 	}
+}
+
+static int wait_for(struct vfui_conn *conn, const struct wait *wait)
+{
+	int r;
+
+	if (vfui_conn_has_role(conn)) {
+		r = wait_as_reader(conn, wait);
+		vfui_conn_flush(conn);
+		return r;
+	}
+	atomic_fetch_add(&conn->waiters, 1);
+	r = wait_for_role(conn, wait);
+	/* The last who leaves sends what others have left to those who wait. */
+	if (atomic_fetch_sub(&conn->waiters, 1) == 1 && atomic_load(&conn->is_unsent) &&
+	    (r == 0 || (r == -ETIMEDOUT && wait->ready == NULL)))
+		vfui_conn_drain(conn);
+	return r;
+}
+
+int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms)
+{
+	struct wait wait = {.ready = ready,
+			    .arg = arg,
+			    .deadline = vfui_clock_deadline(&conn->options.clock, timeout_ms),
+			    .is_patient = ready == NULL};
+
+	return vfui_conn_is_child(conn) ? -EOWNERDEAD : wait_for(conn, &wait);
+}
+
+/* ---- what is queued ---- */
+
+/* Somebody sends what is queued once the socket takes more. */
+static bool is_watched(struct vfui_conn *conn)
+{
+	bool is_armed;
+
+	if (atomic_load(&conn->waiters) > 0 || atomic_load(&conn->is_reading))
+		return true;
+	vfui_os_lock(&conn->lock);
+	is_armed = conn->is_armed;
+	vfui_os_unlock(&conn->lock);
+	return is_armed;
+}
+
+struct mark {
+	struct vfui_conn *conn;
+	uint64_t end;
+};
+
+/* All up to the mark is sent, or never will be. */
+static bool is_sent(void *arg)
+{
+	const struct mark *mark = arg;
+	struct vfui_conn *conn = mark->conn;
+	bool is;
+
+	vfui_os_lock(&conn->lock);
+	vfui_conn_flush_locked(conn);
+	is = conn->out_status != 0 || conn->out.gone >= mark->end;
+	vfui_os_unlock(&conn->lock);
+	return is;
+}
+
+/* The deadline of requests is that of bytes, too. */
+static int wait_until_sent(struct vfui_conn *conn)
+{
+	uint64_t timeout = conn->options.values[VFU_OPT_TIMEOUT_MS];
+	struct mark mark = {.conn = conn};
+	struct wait wait = {.ready = is_sent,
+			    .arg = &mark,
+			    .deadline = vfui_clock_deadline(&conn->options.clock,
+							    timeout != 0 ? (int64_t)timeout : -1),
+			    .is_patient = true};
+
+	vfui_os_lock(&conn->lock);
+	mark.end = conn->out.gone + conn->out.bytes;
+	vfui_os_unlock(&conn->lock);
+	return wait_for(conn, &wait);
+}
+
+int vfui_conn_drain(struct vfui_conn *conn)
+{
+	int r;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	if (!atomic_load(&conn->is_unsent) || is_watched(conn))
+		return 0;
+	r = wait_until_sent(conn);
+	if (r < 0)
+		return r;
+	vfui_os_lock(&conn->lock);
+	r = conn->out_status;
+	vfui_os_unlock(&conn->lock);
+	return r;
 }

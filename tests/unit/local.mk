@@ -31,10 +31,12 @@ fault_tests = \
 	tests/unit/transport/test-chan \
 	tests/unit/transport/test-conn \
 	tests/unit/transport/test-waits \
+	tests/unit/transport/test-sending \
 	tests/unit/transport/test-json \
 	tests/unit/transport/test-negotiate \
 	tests/unit/client/test-client \
 	tests/unit/client/test-connect \
+	tests/unit/client/test-posts \
 	tests/unit/client/test-memory \
 	tests/unit/server/test-parts \
 	tests/unit/device/test-device \
@@ -55,6 +57,8 @@ tests_unit_transport_test_sock_LDADD = $(fault_libs)
 tests_unit_transport_test_chan_LDADD = $(fault_libs)
 tests_unit_transport_test_conn_SOURCES = tests/unit/transport/test-conn.c $(end_rig)
 tests_unit_transport_test_conn_LDADD = $(fault_libs)
+tests_unit_transport_test_sending_SOURCES = tests/unit/transport/test-sending.c $(end_rig)
+tests_unit_transport_test_sending_LDADD = $(fault_libs)
 tests_unit_transport_test_waits_SOURCES = tests/unit/transport/test-waits.c $(end_rig)
 tests_unit_transport_test_waits_LDADD = $(fault_libs)
 tests_unit_transport_test_json_LDADD = $(fault_libs)
@@ -65,6 +69,8 @@ tests_unit_device_test_device_LDADD = $(fault_libs)
 tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_rig)
 tests_unit_server_test_parts_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_posts_LDADD = $(fault_libs)
 tests_unit_client_test_connect_SOURCES = tests/unit/client/test-connect.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_connect_LDADD = $(fault_libs)
 tests_unit_client_test_client_LDADD = $(fault_libs)

@@ -477,6 +477,32 @@ static struct iovec *pieces(struct peer_msg *msg, struct iovec iov[3], uint16_t 
 }
 
 /* Queued and in-place messages, with and without descriptors, sent in bits of every size. */
+static struct vfui_rest rest_of(const struct iovec *iov, unsigned niov, const int *with,
+				unsigned nfds)
+{
+	struct vfui_rest rest = {.niov = niov, .fds = with, .nfds = nfds};
+
+	memcpy(rest.iov, iov, niov * sizeof(*iov));
+	return rest;
+}
+
+static int push(struct vfui_outq *queue, const struct iovec *iov, const int *with, unsigned nfds)
+{
+	struct vfui_rest rest = rest_of(iov, 3, with, nfds);
+
+	return vfui_outq_push(queue, &rest);
+}
+
+/* Sends what goes, and queues what is left. */
+static int send_or_push(struct vfui_outq *queue, const struct iovec *iov, const int *with,
+			unsigned nfds)
+{
+	struct vfui_rest rest = rest_of(iov, 3, with, nfds);
+	int r = vfui_outq_send(queue, fds[1], &rest);
+
+	return r == -EAGAIN ? vfui_outq_push(queue, &rest) : r;
+}
+
 START_TEST(out_keeps_order)
 {
 	struct peer_msg *msg = malloc(sizeof(*msg));
@@ -495,10 +521,9 @@ START_TEST(out_keeps_order)
 
 			pieces(msg, iov, i, len);
 			if (i % 3 == 0)
-				ck_assert_int_eq(vfui_outq_push(&queue, iov, 3, &fd, nfds), 0);
+				ck_assert_int_eq(push(&queue, iov, &fd, nfds), 0);
 			else
-				ck_assert_int_eq(
-					vfui_outq_send(&queue, fds[1], iov, 3, &fd, nfds, 0), 0);
+				ck_assert_int_eq(send_or_push(&queue, iov, &fd, nfds), 0);
 			if (i % 10 != 9)
 				continue;
 			for (uint16_t k = (uint16_t)(i - 9); k <= i; k++) {
@@ -509,6 +534,40 @@ START_TEST(out_keeps_order)
 		}
 		vfui_outq_fini(&queue);
 	}
+	close(fd);
+	free(msg);
+	close_pair();
+}
+END_TEST
+
+/* What others queue while a message is half out comes after its end. */
+START_TEST(out_begun_goes_first)
+{
+	struct peer_msg *msg = malloc(2 * sizeof(*msg));
+	int fd = peer_fd();
+	struct vfui_outq queue;
+	struct vfui_rest rest;
+	struct iovec iov[3];
+
+	open_pair();
+	vfui_outq_init(&queue);
+	fault_limit(FAULT_SEND, 100);
+	pieces(msg, iov, 1, 1000);
+	rest = rest_of(iov, 3, &fd, 1);
+	ck_assert_int_eq(vfui_outq_send(&queue, fds[1], &rest), -EAGAIN);
+	ck_assert(rest.is_begun);
+	for (uint16_t i = 2; i < 5; i++) {
+		pieces(msg + 1, iov, i, 20);
+		ck_assert_int_eq(push(&queue, iov, &fd, i == 3), 0);
+	}
+	ck_assert_int_eq(vfui_outq_push(&queue, &rest), 0);
+	fault_limit(FAULT_SEND, 0);
+	ck_assert_int_eq(vfui_outq_flush(&queue, fds[1]), 0);
+	ck_assert_uint_eq(queue.gone, 1016 - 100 + 3 * 36);
+	expect(1, 1000, 1, fd);
+	for (uint16_t i = 2; i < 5; i++)
+		expect(i, 20, i == 3, fd);
+	vfui_outq_fini(&queue);
 	close(fd);
 	free(msg);
 	close_pair();
@@ -533,8 +592,7 @@ START_TEST(out_full_socket)
 		int copy = dup(fd);
 
 		pieces(msg, iov, sent, 20000);
-		ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, &copy, sent % 5 == 0, 1),
-				 0);
+		ck_assert_int_eq(send_or_push(&queue, iov, &copy, sent % 5 == 0), 0);
 		close(copy);
 	}
 	ck_assert_uint_gt(queue.bytes, 1000000);
@@ -564,17 +622,17 @@ START_TEST(out_fails_in_every_way)
 	pieces(msg, iov, 1, 1000);
 	for (unsigned i = 1; i <= 2; i++) {
 		fault_fail(FAULT_ALLOC, i, ENOMEM);
-		ck_assert_int_eq(vfui_outq_push(&queue, iov, 3, &fd, 1), -ENOMEM);
+		ck_assert_int_eq(push(&queue, iov, &fd, 1), -ENOMEM);
 	}
 	fault_fail(FAULT_FD, 1, EMFILE);
-	ck_assert_int_eq(vfui_outq_push(&queue, iov, 3, &fd, 1), -EMFILE);
+	ck_assert_int_eq(push(&queue, iov, &fd, 1), -EMFILE);
 	ck_assert_uint_eq(queue.bytes, 0);
 	/* A signal and a full socket are not failures. */
 	fault_fail(FAULT_SEND, 1, EINTR);
-	ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, NULL, 0, 0), 0);
+	ck_assert_int_eq(send_or_push(&queue, iov, NULL, 0), 0);
 	expect(1, 1000, 0, -1);
 	fault_fail(FAULT_SEND, 1, EAGAIN);
-	ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, &fd, 1, 0), 0);
+	ck_assert_int_eq(send_or_push(&queue, iov, &fd, 1), 0);
 	ck_assert_uint_eq(queue.bytes, 1016);
 	fault_fail(FAULT_SEND, 1, ENOBUFS);
 	ck_assert_int_eq(vfui_outq_flush(&queue, fds[1]), -EAGAIN);
@@ -586,12 +644,12 @@ START_TEST(out_fails_in_every_way)
 	vfui_outq_fini(&queue);
 	fault_limit(FAULT_SEND, 100);
 	fault_fail(FAULT_ALLOC, 1, ENOMEM);
-	ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, &fd, 1, 0), -ECONNABORTED);
+	ck_assert_int_eq(send_or_push(&queue, iov, &fd, 1), -ENOMEM);
 	/* Bad descriptor, dead peer. */
 	fault_reset();
-	ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, (int[]){-1}, 1, 0), -EBADF);
+	ck_assert_int_eq(send_or_push(&queue, iov, (int[]){-1}, 1), -EBADF);
 	close(fds[0]);
-	ck_assert_int_eq(vfui_outq_send(&queue, fds[1], iov, 3, NULL, 0, 0), -EPIPE);
+	ck_assert_int_eq(send_or_push(&queue, iov, NULL, 0), -EPIPE);
 	vfui_outq_fini(&queue);
 	close(fds[1]);
 	close(fd);
@@ -618,6 +676,7 @@ int main(void)
 	tcase_add_test(tcase, direct_into_a_sink);
 	tcase_add_test(tcase, reading_fails_in_every_way);
 	tcase_add_test(tcase, out_keeps_order);
+	tcase_add_test(tcase, out_begun_goes_first);
 	tcase_add_test(tcase, out_full_socket);
 	tcase_add_test(tcase, out_fails_in_every_way);
 	suite_add_tcase(suite, tcase);

@@ -1,0 +1,263 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-sending.c - large messages on their way to a peer that reads slowly, and what others do then.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../../lib/end.h"
+#include "../../lib/leaks.h"
+#include "../../lib/wire_peer.h"
+
+#define LARGE (16u << 20)
+
+static uint8_t *large;
+
+static int reply_large(struct vfui_conn *conn, struct vfui_msg *m)
+{
+	struct iovec iov = {large, LARGE};
+
+	return vfui_conn_reply(conn, &m->hdr, 0, &iov, 1, NULL, 0);
+}
+
+static void open_large(bool server)
+{
+	large = calloc(1, LARGE);
+	vfui_conn_options_init(&end.options);
+	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_MAX_DATA_XFER_SIZE, LARGE),
+			 0);
+	end_open(server);
+}
+
+static void close_large(void)
+{
+	end_close();
+	free(large);
+}
+
+/* ---- a peer that reads slowly ---- */
+
+static atomic_size_t nread;
+static atomic_size_t needed; /* it reads on when there is a reason to */
+
+/* Reads n bytes to buf (NULL: nowhere), in small pieces and slowly. */
+static void read_slowly(uint8_t *buf, size_t n)
+{
+	static uint8_t piece[65536];
+	ssize_t r;
+
+	for (size_t done = 0; done < n; done += (size_t)r) {
+		while (nread >= needed)
+			poll(NULL, 0, 1);
+		r = recv(end.peer, piece, n - done < sizeof(piece) ? n - done : sizeof(piece), 0);
+		ck_assert_int_gt(r, 0);
+		if (buf != NULL)
+			memcpy(buf + done, piece, (size_t)r);
+		nread += (size_t)r;
+		poll(NULL, 0, 1);
+	}
+}
+
+static struct vfu_wire_header headers[64];
+static atomic_uint nheaders;
+
+/* Counts whole messages, so many. */
+static void *count_messages(void *arg)
+{
+	for (unsigned n = *(unsigned *)arg; nheaders < n;) {
+		struct vfu_wire_header *hdr = &headers[nheaders];
+
+		read_slowly((uint8_t *)hdr, sizeof(*hdr));
+		ck_assert_uint_ge(hdr->size, sizeof(*hdr));
+		read_slowly(NULL, hdr->size - sizeof(*hdr));
+		nheaders++;
+	}
+	return NULL;
+}
+
+static pthread_t start_peer(unsigned *messages, size_t need)
+{
+	pthread_t peer;
+
+	nread = nheaders = 0;
+	needed = need;
+	pthread_create(&peer, NULL, count_messages, messages);
+	return peer;
+}
+
+/* ---- */
+
+static atomic_bool may_end;
+
+static void *serve(void *arg)
+{
+	while (!may_end)
+		vfui_conn_process_wait(end.conn, 0, 10);
+	return arg;
+}
+
+/* A reply of 16 MiB to a peer that reads ever more of it: another thread's message is on its way at once. */
+START_TEST(a_large_reply_holds_up_nobody)
+{
+	struct end_result results[10];
+	unsigned messages = 11;
+	pthread_t server, peer;
+
+	open_large(true);
+	end.on_command = reply_large;
+	may_end = false;
+	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
+	pthread_create(&server, NULL, serve, NULL);
+	peer = start_peer(&messages, SIZE_MAX);
+	while (nread < LARGE / 16)
+		poll(NULL, 0, 1);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_eq(end_ask(4, 0, NULL, &results[i]), 0);
+	ck_assert_uint_lt(nread, LARGE / 4 * 3);
+	pthread_join(peer, NULL);
+	ck_assert_uint_eq(headers[0].size, LARGE + 16);
+	for (unsigned i = 1; i < 11; i++)
+		ck_assert_uint_eq(headers[i].size, 32);
+	may_end = true;
+	vfui_conn_wake(end.conn);
+	pthread_join(server, NULL);
+	close_large();
+}
+END_TEST
+
+static void *write_large(void *arg)
+{
+	struct vfu_wire_region_write_request in = {.count = LARGE};
+	struct vfu_wire_region_write_reply out;
+	struct vfui_call call = {.tail = large, .tail_len = LARGE, .timeout_ms = 0};
+
+	*(int *)arg = vfui_conn_call(end.conn, VFU_WIRE_CMD_REGION_WRITE, &call, &in, sizeof(in),
+				     &out, sizeof(out));
+	return NULL;
+}
+
+/* It answers what it has not got, which is its own affair, while another thread reads. */
+START_TEST(answered_too_early)
+{
+	struct vfu_wire_region_write_reply out = {.count = LARGE};
+	int status = 1, written = 1;
+	unsigned messages = 1;
+	pthread_t reader, writer, peer;
+
+	open_large(false);
+	reader = end_start_reader(&status);
+	peer = start_peer(&messages, LARGE / 4);
+	pthread_create(&writer, NULL, write_large, &written);
+	while (nread < LARGE / 4)
+		poll(NULL, 0, 1);
+	peer_put(end.peer, headers[0].id, VFU_WIRE_CMD_REGION_WRITE, REPLY, 0, &out, sizeof(out));
+	while (end_stats().replies_in == 0)
+		poll(NULL, 0, 1);
+	needed = SIZE_MAX;
+	pthread_join(writer, NULL);
+	ck_assert_int_eq(written, 0);
+	pthread_join(peer, NULL);
+	end_stop_reader(reader, &status);
+	close_large();
+}
+END_TEST
+
+/* The connection fails in the middle: the request ends once, one way or the other. */
+START_TEST(failed_in_the_middle)
+{
+	struct vfu_err cause = {.code = -ECANCELED};
+	unsigned messages = 1;
+	pthread_t writer, peer;
+	int written = 1;
+
+	open_large(false);
+	peer = start_peer(&messages, LARGE / 4);
+	pthread_create(&writer, NULL, write_large, &written);
+	while (nread < LARGE / 4)
+		poll(NULL, 0, 1);
+	vfui_conn_fail(end.conn, &cause);
+	pthread_join(writer, NULL);
+	ck_assert_int_eq(written, -ENOTCONN);
+	ck_assert_uint_eq(vfui_conn_pending(end.conn), 0);
+	pthread_cancel(peer);
+	pthread_join(peer, NULL);
+	close_large();
+}
+END_TEST
+
+static void *write_often(void *arg)
+{
+	static uint8_t data[40000];
+	struct vfu_wire_region_write_request in = {.region = *(unsigned *)arg};
+	struct vfui_out out = {.command = VFU_WIRE_CMD_REGION_WRITE, .no_reply = true};
+	struct iovec iov[2] = {{&in, sizeof(in)}, {data, 0}};
+
+	out.iov = iov;
+	out.niov = 2;
+	for (unsigned i = 0; i < 60; i++) {
+		in.count = i % 3 == 2 ? sizeof(data) : i;
+		in.offset = i;
+		iov[1].iov_len = in.count;
+		ck_assert_int_eq(vfui_conn_post(end.conn, &out), 0);
+	}
+	return NULL;
+}
+
+/* Each message arrives whole, and each thread's in their order. */
+START_TEST(many_threads_send_much)
+{
+	pthread_t threads[4];
+	unsigned regions[4], next[4] = {0};
+
+	vfui_conn_options_init(&end.options);
+	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	end_open(false);
+	end_small_buffer();
+	for (unsigned i = 0; i < 4; i++) {
+		regions[i] = i;
+		pthread_create(&threads[i], NULL, write_often, &regions[i]);
+	}
+	for (unsigned i = 0; i < 240; i++) {
+		struct vfu_wire_region_write_request in;
+
+		ck_assert_uint_gt(peer_get(end.peer, &end.msg, NULL, NULL), 0);
+		memcpy(&in, end.msg.payload, sizeof(in));
+		ck_assert_uint_lt(in.region, 4);
+		ck_assert_uint_eq(in.offset, next[in.region]);
+		ck_assert_uint_eq(end.msg.hdr.size, 32 + in.count);
+		next[in.region]++;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(vfui_conn_flush(end.conn), 0);
+	end_close();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sending");
+	TCase *tcase = tcase_create("sending");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	leaks_watch(tcase);
+	tcase_set_timeout(tcase, 120);
+	tcase_add_test(tcase, a_large_reply_holds_up_nobody);
+	tcase_add_test(tcase, answered_too_early);
+	tcase_add_test(tcase, failed_in_the_middle);
+	tcase_add_test(tcase, many_threads_send_much);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
