@@ -361,8 +361,11 @@ int vfu_device_set_no_reentry(struct vfu_device *dev, bool on);
 
 struct vfu_server;
 
-/* Serves dev, which must outlive it. One server per device. NULL: out of memory, or the device has
- * one (errno). */
+/*
+ * Serves dev, which must outlive it. One server per device. For a client it keeps at most 1,024 files and
+ * eventfds, or half of RLIMIT_NOFILE, and refuses more with -ENOSPC. NULL: out of memory, or the device
+ * has a server (errno).
+ */
 struct vfu_server *vfu_server_new(struct vfu_device *dev);
 /*
  * Ends the connection, removes the socket file it made, frees. Owner. Inside a callback all that is

@@ -27,7 +27,7 @@ message "dma_map" {
 	errors = {
 		EINVAL = "a rule above is broken, or the range reaches past the end of the file",
 		EEXIST = "overlaps a live range",
-		ENOSPC = "more ranges than max_dma_maps, or one too large to handle",
+		ENOSPC = "more ranges than max_dma_maps, one too large to handle, or too many files are kept",
 	},
 }
 

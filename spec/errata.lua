@@ -70,10 +70,11 @@ erratum { 8,
 }
 
 erratum { 9,
-	title = "Too many DMA ranges",
+	title = "Too many DMA ranges, or descriptors",
 	text = "No errno is given.",
 	peers = "libvfio-user answers EINVAL at its limit and ENOSPC for one range too large.",
-	decision = "ENOSPC for both.",
+	decision = [[ENOSPC for both, and for a file or an eventfd beyond 1,024 that a server keeps for its client,
+		or half of what its process may have.]],
 }
 
 erratum { 10,

@@ -44,5 +44,8 @@ message "set_irqs" {
 	},
 	check = { no_wrap { "start", "count" } },
 	reply = none,
-	errors = { EINVAL = "a rule above is broken, no such vectors, or an action the interrupt does not know" },
+	errors = {
+		EINVAL = "a rule above is broken, no such vectors, or an action the interrupt does not know",
+		ENOSPC = "too many eventfds are kept",
+	},
 }

@@ -41,3 +41,33 @@ int vfui_account_take(struct vfui_account *account, size_t bytes)
 	atomic_fetch_sub(&account->used[VFUI_DMA], bytes);
 	return -ENOBUFS;
 }
+
+void vfui_account_limit(struct vfui_account *account, size_t bytes)
+{
+	atomic_store(&account->limit, bytes);
+	atomic_store(&account->max_fds, vfui_min(vfui_os_max_fds() / 2, VFUI_FDS_KEPT));
+}
+
+int vfui_account_take_file(struct vfui_account *account)
+{
+	unsigned n = atomic_fetch_add(&account->files, 1) + 1;
+
+	if (n + atomic_load(&account->eventfds) <= atomic_load(&account->max_fds))
+		return 0;
+	vfui_account_put_file(account);
+	return -ENOSPC;
+}
+
+void vfui_account_put_file(struct vfui_account *account)
+{
+	atomic_fetch_sub(&account->files, 1);
+}
+
+int vfui_account_set_eventfds(struct vfui_account *account, unsigned n)
+{
+	if (n > atomic_load(&account->eventfds) &&
+	    n + atomic_load(&account->files) > atomic_load(&account->max_fds))
+		return -ENOSPC;
+	atomic_store(&account->eventfds, n);
+	return 0;
+}

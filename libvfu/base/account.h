@@ -16,6 +16,9 @@
  * reading: there its starter gets -ENOBUFS. A starter that has none queued may always queue one, or
  * requests that fill the account and wait for DMA could never end.
  *
+ * Descriptors are counted apart, by number: files and eventfds that are kept for the client. Those of
+ * held requests are bounded by what each of them adds to HELD.
+ *
  * Shared by a server and what outlives its connections, hence counted. Any thread, no lock.
  */
 #ifndef VFUI_ACCOUNT_H
@@ -32,7 +35,11 @@ struct vfui_account {
 	atomic_uint refs;
 	_Atomic size_t limit;
 	_Atomic size_t used[VFUI_POTS];
+	atomic_uint max_fds, files, eventfds;
 };
+
+/* The most descriptors that are kept for a client: VFUI_FDS_KEPT, or half of what the process may have. */
+#define VFUI_FDS_KEPT 1024
 
 /* With one reference. NULL: out of memory. */
 struct vfui_account *vfui_account_new(void);
@@ -86,5 +93,13 @@ static inline void vfui_account_give(struct vfui_account *account, size_t bytes)
 {
 	atomic_fetch_sub_explicit(&account->used[VFUI_DMA], bytes, memory_order_relaxed);
 }
+
+/* Sets both limits. */
+void vfui_account_limit(struct vfui_account *account, size_t bytes);
+/* One more file is kept: 0 or -ENOSPC. */
+int vfui_account_take_file(struct vfui_account *account);
+void vfui_account_put_file(struct vfui_account *account);
+/* So many eventfds will be kept, all told: 0 or -ENOSPC, if it is more than now. Owner. */
+int vfui_account_set_eventfds(struct vfui_account *account, unsigned n);
 
 #endif

@@ -15,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -194,6 +195,13 @@ int vfui_os_mmap_over(void *addr, size_t len)
 size_t vfui_os_page_size(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+uint64_t vfui_os_max_fds(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : UINT64_MAX;
 }
 
 int vfui_os_sigaction(int sig, const struct sigaction *action, struct sigaction *old)

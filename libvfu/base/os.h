@@ -60,6 +60,8 @@ int vfui_os_munmap(void *addr, size_t len);
 /* Anonymous memory in place of what is mapped there. Async-signal-safe. */
 int vfui_os_mmap_over(void *addr, size_t len);
 size_t vfui_os_page_size(void);
+/* How many descriptors the process may have. */
+uint64_t vfui_os_max_fds(void);
 
 /* action and old may be NULL. */
 int vfui_os_sigaction(int sig, const struct sigaction *action, struct sigaction *old);

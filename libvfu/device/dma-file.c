@@ -20,6 +20,7 @@ struct vfui_dma_file {
 	int mode; /* O_ACCMODE */
 	int fd;
 	uint32_t users;
+	struct vfui_account *account; /* NULL: not counted */
 };
 
 static struct vfui_dma_file **bucket_of(struct vfui_dma *dma, dev_t dev, ino_t ino)
@@ -29,10 +30,37 @@ static struct vfui_dma_file **bucket_of(struct vfui_dma *dma, dev_t dev, ino_t i
 	return &dma->files[hash >> 56];
 }
 
-struct vfui_dma_file *vfui_dma_file_get(struct vfui_dma *dma, int fd, const struct stat *st,
-					int mode)
+static void file_free(struct vfui_dma_file *file)
+{
+	if (file->account)
+		vfui_account_put_file(file->account);
+	vfui_account_unref(file->account);
+	vfui_os_free(file);
+}
+
+static int file_new(struct vfui_account *account, const struct vfui_dma_file *model,
+		    struct vfui_dma_file **file)
+{
+	int rc = account ? vfui_account_take_file(account) : 0;
+
+	if (rc)
+		return rc;
+	*file = vfui_os_malloc(sizeof(**file));
+	if (*file) {
+		**file = *model;
+		(*file)->account = account ? vfui_account_ref(account) : NULL;
+		return 0;
+	}
+	if (account)
+		vfui_account_put_file(account);
+	return -ENOMEM;
+}
+
+int vfui_dma_file_get(struct vfui_dma *dma, int fd, const struct stat *st, int mode,
+		      struct vfui_dma_file **out)
 {
 	struct vfui_dma_file **bucket = bucket_of(dma, st->st_dev, st->st_ino), *file;
+	int rc = 0;
 
 	vfui_os_lock(&dma->lock);
 	for (file = *bucket; file; file = file->next) {
@@ -43,15 +71,22 @@ struct vfui_dma_file *vfui_dma_file_get(struct vfui_dma *dma, int fd, const stru
 		file->users++;
 		vfui_os_close(fd);
 	} else {
-		file = vfui_os_malloc(sizeof(*file));
-		if (file) {
-			*file = (struct vfui_dma_file){*bucket, st->st_dev, st->st_ino,
-						       mode,    fd,         1};
+		const struct vfui_dma_file model = {
+			.next = *bucket,
+			.dev = st->st_dev,
+			.ino = st->st_ino,
+			.mode = mode,
+			.fd = fd,
+			.users = 1,
+		};
+
+		rc = file_new(dma->limits.account, &model, &file);
+		if (!rc)
 			*bucket = file;
-		}
 	}
 	vfui_os_unlock(&dma->lock);
-	return file;
+	*out = file;
+	return rc;
 }
 
 void vfui_dma_file_put(struct vfui_dma *dma, struct vfui_dma_file *file)
@@ -70,7 +105,7 @@ void vfui_dma_file_put(struct vfui_dma *dma, struct vfui_dma_file *file)
 	if (!last)
 		return;
 	vfui_os_close(file->fd);
-	vfui_os_free(file);
+	file_free(file);
 }
 
 int vfui_dma_file_io(const struct vfui_dma_file *file, uint64_t offset, uint8_t *buf, size_t len,

@@ -12,11 +12,11 @@
 #include "device/dma-state.h"
 
 /*
- * The kept file behind fd, which is kept or closed. mode: O_ACCMODE of fd. NULL: out of memory, fd
- * stays the caller's.
+ * *file is the kept file behind fd, which is kept or closed. mode: O_ACCMODE of fd. -ENOMEM, -ENOSPC (so
+ * many are kept already): fd stays the caller's.
  */
-struct vfui_dma_file *vfui_dma_file_get(struct vfui_dma *dma, int fd, const struct stat *st,
-					int mode);
+int vfui_dma_file_get(struct vfui_dma *dma, int fd, const struct stat *st, int mode,
+		      struct vfui_dma_file **file);
 void vfui_dma_file_put(struct vfui_dma *dma, struct vfui_dma_file *file);
 /* All of it: 0 or negative errno. */
 int vfui_dma_file_io(const struct vfui_dma_file *file, uint64_t offset, uint8_t *buf, size_t len,

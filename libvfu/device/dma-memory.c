@@ -130,9 +130,11 @@ int vfui_dma_memory_open(struct vfui_dma *dma, struct vfui_dma_memory *memory,
 	if (S_ISCHR(st.st_mode))
 		return vfui_err_set(err, -EINVAL, "dma_map.fds", 0,
 				    "a device that can not be mapped");
-	memory->file = vfui_dma_file_get(dma, src->fd, &st, mode);
-	if (!memory->file)
-		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a file");
+	rc = vfui_dma_file_get(dma, src->fd, &st, mode, &memory->file);
+	if (rc)
+		return vfui_err_set(err, rc, "dma_map.fds", 0,
+				    rc == -ENOSPC ? "too many descriptors are kept already"
+						  : "no memory for a file");
 	memory->offset = src->offset;
 	memory->kind = VFUI_DMA_FILE;
 	return 0;

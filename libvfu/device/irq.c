@@ -357,6 +357,20 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 	return 0;
 }
 
+unsigned vfui_irqs_eventfds(const struct vfui_irqs *irqs, unsigned index, uint32_t start,
+			    uint32_t count)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		for (uint32_t vector = 0; vector < irqs->index[i].count; vector++) {
+			if (i != index || vector < start || vector - start >= count)
+				n += irqs->index[i].vectors[vector].fd >= 0;
+		}
+	}
+	return n;
+}
+
 /* ---- the device's side ------------------------------------------------------------------------- */
 
 /* Everybody listens and nobody hears: worth a word, once. Lock held. */

@@ -67,6 +67,10 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 		  const uint8_t *bools, int *fds, unsigned nfds, const struct vfui_policy *policy,
 		  struct vfu_err *err);
 
+/* Vectors that have an eventfd, but for count of that index from start on. Owner. */
+unsigned vfui_irqs_eventfds(const struct vfui_irqs *irqs, unsigned index, uint32_t start,
+			    uint32_t count);
+
 /* Once for each vector and client: raised, but nothing fires before bus mastering is on. */
 #define VFUI_IRQ_WAITS 1
 

@@ -37,7 +37,7 @@ static int open_conn(struct vfu_server *srv, int fd)
 	struct vfui_conn_options options;
 	struct vfui_conn *conn;
 
-	atomic_store(&srv->account->limit, srv->values[VFU_OPT_QUEUE_BYTES]);
+	vfui_account_limit(srv->account, srv->values[VFU_OPT_QUEUE_BYTES]);
 	vfui_conn_options_init(&options);
 	options.policy = srv->policy;
 	memcpy(options.values, srv->values, sizeof(options.values));
@@ -103,6 +103,7 @@ static void finish(void *ctx, int status)
 		if (srv->policy.disconnect == VFUI_DISCONNECT_RESET)
 			vfui_device_reset(dev);
 		vfui_irqs_disconnect(&dev->irqs);
+		vfui_account_set_eventfds(srv->account, 0);
 		vfui_pci_disconnect(&dev->pci);
 	}
 	vfui_server_sync_epoll(srv, true);

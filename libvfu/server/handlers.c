@@ -107,10 +107,22 @@ static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_s
 		    const void *tail, size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
+	struct vfui_irqs *irqs = &srv->dev->irqs;
+	unsigned n = req->msg->nfds;
+	int rc;
 
 	(void)tail_len;
-	return vfui_irqs_set(&srv->dev->irqs, in, tail, req->msg->fds, req->msg->nfds,
-			     policy_of(srv), req->err);
+	if (n) {
+		n += vfui_irqs_eventfds(irqs, in->index, in->start, in->count);
+		rc = vfui_account_set_eventfds(srv->account, n);
+		if (rc < 0)
+			return vfui_err_set(req->err, rc, "set_irqs.fds", 0,
+					    "too many descriptors are kept already");
+	}
+	rc = vfui_irqs_set(irqs, in, tail, req->msg->fds, req->msg->nfds, policy_of(srv), req->err);
+	if (srv->account->eventfds)
+		vfui_account_set_eventfds(srv->account, vfui_irqs_eventfds(irqs, VFU_IRQS, 0, 0));
+	return rc;
 }
 
 /* ---- accesses ---- */

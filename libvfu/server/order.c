@@ -115,10 +115,13 @@ static bool is_held_blocked(const struct vfu_server *srv, const struct vfui_held
 
 /* ---- holding back ---- */
 
-/* A descriptor counts as a page: there are fewer of them than of bytes. */
-static size_t held_size(const struct vfui_msg *msg)
+/* Descriptors are scarcer than bytes: a quarter of those that a client may have us keep fills the account. */
+static size_t held_size(const struct vfu_server *srv, const struct vfui_msg *msg)
 {
-	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len + msg->nfds * (size_t)4096;
+	size_t a_fd = srv->account->limit / (srv->account->max_fds / 4 + 1);
+
+	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len +
+	       msg->nfds * vfui_max(a_fd, 4096);
 }
 
 /* A client that has gone leaves room to nobody: it is not waited for. */
@@ -165,16 +168,17 @@ static struct vfui_held *hold(struct vfu_server *srv, struct vfui_msg *msg, stru
 		vfui_conn_fail(srv->conn, &err);
 		return NULL;
 	}
+	held->size = held_size(srv, held->msg);
 	held->is_config_write = is_config_write(held->msg);
 	vfui_list_insert(where, &held->node);
-	vfui_account_add(srv->account, VFUI_HELD, held_size(held->msg));
+	vfui_account_add(srv->account, VFUI_HELD, held->size);
 	vfui_server_review(srv);
 	return held;
 }
 
 static void free_held(struct vfu_server *srv, struct vfui_held *held)
 {
-	vfui_account_sub(srv->account, VFUI_HELD, held_size(held->msg));
+	vfui_account_sub(srv->account, VFUI_HELD, held->size);
 	vfui_list_remove(&held->node);
 	vfui_msg_free(held->msg);
 	vfui_os_free(held);

@@ -41,6 +41,7 @@ enum vfui_server_state {
 struct vfui_held {
 	struct vfui_list node;
 	struct vfui_msg *msg;
+	size_t size; /* as it counts */
 	uint64_t step;
 	bool asked;
 	bool is_config_write;

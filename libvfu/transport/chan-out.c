@@ -127,6 +127,7 @@ int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest)
 		vfui_fds_move(&item->fds, &copies);
 	for (unsigned i = 0; i < rest->niov; i++)
 		vfui_buf_append(&item->buf, rest->iov[i].iov_base, rest->iov[i].iov_len);
+	queue->fds += rest->nfds;
 	queue->bytes += len;
 	return 0;
 }
@@ -167,6 +168,7 @@ static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_
 {
 	queue->bytes -= len;
 	queue->gone += len;
+	queue->fds -= item->fds.n;
 	vfui_buf_consume(&item->buf, len);
 	vfui_fds_close(&item->fds);
 	if (vfui_buf_len(&item->buf) > 0)

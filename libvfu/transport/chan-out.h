@@ -29,7 +29,8 @@ struct vfui_rest {
 struct vfui_outq {
 	struct vfui_list items;
 	struct vfui_out_item *spare; /* empty, kept to avoid allocation */
-	size_t bytes;                /* waiting to be sent */
+	size_t bytes;                /* waiting to be sent, */
+	unsigned fds;                /* and descriptors */
 	uint64_t gone;               /* bytes that were queued once and are not any more */
 	uint64_t batches, sent;      /* sendmsg calls that sent something, and bytes */
 };

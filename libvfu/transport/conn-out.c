@@ -13,6 +13,9 @@
 #include "transport/conn-out.h"
 #include "transport/sock.h"
 
+/* Descriptors that go with replies and wait for a client who does not read them. */
+#define REPLY_FDS 64
+
 static inline bool is_out_full(const struct vfui_conn *conn)
 {
 	return (atomic_load_explicit(&conn->full, memory_order_relaxed) & VFUI_FULL_OUT) != 0;
@@ -33,7 +36,9 @@ void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop)
 
 void vfui_conn_account(struct vfui_conn *conn)
 {
-	bool is_full = conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize;
+	bool is_full =
+		conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
+		(conn->is_server && conn->out.fds > REPLY_FDS);
 	bool is_unsent = conn->out.bytes > 0;
 
 	if (is_unsent != atomic_load_explicit(&conn->is_unsent, memory_order_relaxed))

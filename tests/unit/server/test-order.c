@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -462,6 +463,19 @@ END_TEST
 
 /* ---- bounds ---- */
 
+/* How many of these, at most n, the server takes without an answer to any. */
+static unsigned flood(unsigned n, const void *payload, size_t len, uint16_t command)
+{
+	struct pollfd pfd = {.fd = rig.sock, .events = POLLOUT};
+	unsigned i;
+
+	for (i = 0; i < n && poll(&pfd, 1, 0) > 0; i++) {
+		rig_send(&rig, command, payload, len);
+		rig_pump(&rig);
+	}
+	return i;
+}
+
 /* Descriptors are held with their requests, and they are scarcer than bytes. */
 START_TEST(few_descriptors_are_held)
 {
@@ -492,6 +506,79 @@ START_TEST(few_descriptors_are_held)
 	for (i = 0; i < 4; i++)
 		close(fds[i]);
 	gate_result = 0;
+}
+END_TEST
+
+static unsigned map_own_file(unsigned i)
+{
+	const struct rig_map in = {
+		.argsz = 32, .flags = 3 | 8, .address = 0x100000 + i * 4096, .size = 4096};
+	int fd = rig_memfd(4096);
+	unsigned error = rig_call_fds(&rig, 2, &in, sizeof(in), &fd, 1);
+
+	close(fd);
+	return error;
+}
+
+static unsigned set_eventfds(unsigned n)
+{
+	const struct rig_irqs in = {.argsz = 20, .flags = 0x24, .index = 2, .count = n};
+	int fd = eventfd(0, EFD_CLOEXEC), fds[] = {fd, fd, fd, fd};
+	unsigned error = rig_call_fds(&rig, 8, &in, sizeof(in), fds, n);
+
+	close(fd);
+	return error;
+}
+
+/* Half of what the process may have, and no more than 1,024. */
+START_TEST(few_descriptors_are_kept)
+{
+	struct rlimit before, few;
+	unsigned files = 0, error;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = (struct rlimit){.rlim_cur = 200, .rlim_max = before.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	while ((error = map_own_file(files)) == 0)
+		files++;
+	ck_assert_uint_eq(error, ENOSPC);
+	ck_assert_uint_eq(files, 100);
+	/* One is freed, and may be used for something else; what takes the place of others may always. */
+	ck_assert_uint_eq(set_eventfds(1), ENOSPC);
+	ck_assert_uint_eq(rig_unmap(&rig, 0x100000, 8192), 0);
+	ck_assert_uint_eq(set_eventfds(3), ENOSPC);
+	ck_assert_uint_eq(set_eventfds(2), 0);
+	ck_assert_uint_eq(set_eventfds(2), 0);
+	ck_assert_uint_eq(map_own_file(0), ENOSPC);
+	ck_assert_uint_eq(set_eventfds(0), 0);
+	/* The next client has all of it. */
+	rig_hang_up(&rig);
+	rig_connect(&rig);
+	ck_assert_uint_eq(set_eventfds(4), 0);
+	for (files = 0; map_own_file(files) == 0; files++)
+		;
+	ck_assert_uint_eq(files, 96);
+	setrlimit(RLIMIT_NOFILE, &before);
+}
+END_TEST
+
+/* A client that asks for the file of a region time and again and does not read the answers. */
+START_TEST(few_descriptors_wait_to_be_sent)
+{
+	const uint32_t in[8] = {4096, 0, 2};
+	unsigned before = raw_count_fds(), i, n;
+
+	n = flood(20000, in, sizeof(in), 5);
+	ck_assert_uint_lt(n, 20000);
+	ck_assert_uint_lt(raw_count_fds(), before + 100);
+	for (i = 0; i < n; i++) {
+		rig_pump(&rig);
+		ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+		ck_assert_uint_eq(rig.msg->nfds, 1);
+		raw_close_fds(rig.msg);
+	}
 }
 END_TEST
 
@@ -593,19 +680,6 @@ START_TEST(few_of_many_writes_are_answered_later_at_once)
 	ck_assert_uint_eq(started, 2000);
 }
 END_TEST
-
-/* How many of these, at most n, the server takes without an answer to any. */
-static unsigned flood(unsigned n, const void *payload, size_t len, uint16_t command)
-{
-	struct pollfd pfd = {.fd = rig.sock, .events = POLLOUT};
-	unsigned i;
-
-	for (i = 0; i < n && poll(&pfd, 1, 0) > 0; i++) {
-		rig_send(&rig, command, payload, len);
-		rig_pump(&rig);
-	}
-	return i;
-}
 
 /* Nothing is read any more; and it is again once there is room, though nobody sends anything. */
 START_TEST(reading_stops_and_goes_on)
@@ -1274,6 +1348,8 @@ static void add_order(TCase *tcase)
 static void add_bounds(TCase *tcase)
 {
 	ADD(few_descriptors_are_held);
+	ADD(few_descriptors_are_kept);
+	ADD(few_descriptors_wait_to_be_sent);
 	ADD(little_more_than_the_limit_is_held);
 	ADD(few_are_answered_later_at_once);
 	ADD(few_of_many_writes_are_answered_later_at_once);
