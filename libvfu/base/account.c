@@ -12,8 +12,10 @@ struct vfui_account *vfui_account_new(void)
 {
 	struct vfui_account *account = vfui_os_calloc(1, sizeof(*account));
 
-	if (account)
-		atomic_store(&account->refs, 1);
+	if (!account)
+		return NULL;
+	atomic_store(&account->refs, 1);
+	atomic_store(&account->max_fds, VFUI_FDS_KEPT);
 	return account;
 }
 
