@@ -258,7 +258,6 @@ static struct vfu_request *defer_part(struct vfui_split *split)
 	}
 	*later = split->part;
 	later->is_deferred = true;
-	later->session = split->held->session;
 	later->whole = split->held;
 	later->access.data = part_data(split, &split->whole->access);
 	if (!later->access.is_write)
@@ -287,6 +286,7 @@ static int part_done(struct vfu_request *whole, int status)
 void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, uint64_t offset,
 		     uint32_t count)
 {
+	split->part.session = split->whole ? split->whole->session : NULL;
 	split->part.is_part = true;
 	split->part.is_access = true;
 	split->part.is_deferred = false;
