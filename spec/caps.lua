@@ -5,7 +5,8 @@
 --   role      what the number means: "receiver" limits what its sender can take; "both" is shared
 --   feature   may be answered only if the other side proposed it
 --   signed    stored as int64_t; its default -1 means absent
---   drop      1 is dropped first when a reply would grow longer than the request; 0 never (E17)
+--   drop      when a reply would grow too long (E17): what states a default goes in any case, then 1 first;
+--             0 never
 
 capability "max_msg_fds" {
 	since = "0.0", type = "u32", default = 1, min = 0, max = 1024, role = "receiver",

@@ -142,7 +142,9 @@ erratum { 17,
 	title = "Size of the VERSION reply",
 	text = "Nothing.",
 	peers = "QEMU reuses its request buffer of about 214 bytes and refuses more.",
-	decision = [[The reply is kept no longer than the request by dropping optional keys in a fixed order.]],
+	decision = [[The reply is no longer than the request or 128 bytes, whichever is more: no request of
+		QEMU is that short. When it must shrink, keys that state a default are dropped first, features
+		that were asked for last.]],
 }
 
 erratum { 18,

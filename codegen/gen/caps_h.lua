@@ -39,7 +39,7 @@ struct vfui_cap {
 	bool feature;	      /* answered only if it was proposed */
 	bool in_request;
 	bool in_reply;
-	uint8_t drop; /* 1 is dropped first when a reply grows too long; 0 never */
+	uint8_t drop; /* a reply grows too long: after the defaults, 1 goes first; 0 never */
 	uint32_t bit; /* in present */
 };
 

@@ -26,7 +26,7 @@ static const struct {
 	{"migration", VFUI_CAPS_OBJECT_MIGRATION, offsetof(struct vfui_caps, migration)},
 };
 
-static uint64_t get_field(const struct vfui_caps *caps, const struct vfui_cap *cap)
+uint64_t vfui_json_value(const struct vfui_caps *caps, const struct vfui_cap *cap)
 {
 	const char *field = (const char *)caps + cap->offset;
 	uint64_t value;
@@ -266,7 +266,7 @@ static json_object *home_of(json_object *all, const struct vfui_cap *cap)
 
 static int write_cap(json_object *all, const struct vfui_caps *caps, const struct vfui_cap *cap)
 {
-	uint64_t number = get_field(caps, cap);
+	uint64_t number = vfui_json_value(caps, cap);
 	json_object *home = home_of(all, cap);
 	json_object *value;
 
@@ -283,17 +283,15 @@ static int write_cap(json_object *all, const struct vfui_caps *caps, const struc
 	return 0;
 }
 
-static int write_caps(json_object *all, const struct vfui_caps *caps, bool in_request,
-		      unsigned dropped)
+static int write_caps(json_object *all, const struct vfui_caps *caps, bool in_request)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < vfui_caps_count; i++) {
 		const struct vfui_cap *cap = &vfui_caps_table[i];
 		bool is_meant = in_request ? cap->in_request : cap->in_reply;
-		bool is_dropped = cap->drop != 0 && cap->drop <= dropped;
 
-		if (is_meant && !is_dropped && (caps->present & cap->bit) != 0)
+		if (is_meant && (caps->present & cap->bit) != 0)
 			r = write_cap(all, caps, cap);
 	}
 	return r;
@@ -313,8 +311,7 @@ static int write_text(json_object *tree, char *text, size_t room)
 	return (int)size;
 }
 
-int vfui_json_build(const struct vfui_caps *caps, bool in_request, unsigned dropped, char *text,
-		    size_t room)
+int vfui_json_build(const struct vfui_caps *caps, bool in_request, char *text, size_t room)
 {
 	json_object *tree = json_object_new_object();
 	json_object *all = json_object_new_object();
@@ -325,7 +322,7 @@ int vfui_json_build(const struct vfui_caps *caps, bool in_request, unsigned drop
 		json_object_put(tree);
 		return -ENOMEM;
 	}
-	r = write_caps(all, caps, in_request, dropped);
+	r = write_caps(all, caps, in_request);
 	if (r == 0)
 		r = write_text(tree, text, room);
 	json_object_put(tree);

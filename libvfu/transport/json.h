@@ -18,10 +18,11 @@
 int vfui_json_parse(const void *data, size_t len, bool in_request, struct vfui_caps *caps,
 		    struct vfu_err *err);
 /*
- * Writes the keys named in caps->present and meant for this direction, but for those whose drop
- * number is 1..dropped. The length with its NUL, -EMSGSIZE or -ENOMEM.
+ * Writes the keys named in caps->present and meant for this direction. The length with its NUL,
+ * -EMSGSIZE or -ENOMEM.
  */
-int vfui_json_build(const struct vfui_caps *caps, bool in_request, unsigned dropped, char *text,
-		    size_t room);
+int vfui_json_build(const struct vfui_caps *caps, bool in_request, char *text, size_t room);
+/* What a key would say if it were written. */
+uint64_t vfui_json_value(const struct vfui_caps *caps, const struct vfui_cap *cap);
 
 #endif

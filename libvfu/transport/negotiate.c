@@ -19,8 +19,8 @@
  */
 #define MINOR_OWN 2
 
-/* Largest drop number in the table of capabilities. */
-#define DROP_MAX 5
+/* A reply of this size is not too long for anybody: no client's request is shorter (E17). */
+#define REPLY_MIN 128
 
 void vfui_negotiate_offer(const uint64_t values[VFU_OPTIONS], struct vfui_caps *caps)
 {
@@ -70,7 +70,7 @@ static int exchange(struct vfui_conn *conn, const struct vfui_caps *offer, struc
 				 .reply_room = sizeof(answer),
 				 .timeout_ms = -1,
 				 .err = err};
-	int r = vfui_json_build(offer, true, 0, text, sizeof(text));
+	int r = vfui_json_build(offer, true, text, sizeof(text));
 
 	if (r < 0)
 		return vfui_err_set(err, r, NULL, 0, "the offer cannot be written");
@@ -125,33 +125,56 @@ static void choose_answer(const struct vfui_caps *own, const struct vfui_caps *c
 	}
 }
 
-/* Features whose key did not make it into the answer are off. */
-static void forget_dropped(struct vfui_caps *answer, unsigned dropped)
+/* The same holds without it: a limit that is the default, or a feature that is off. */
+static bool is_idle(const struct vfui_caps *caps, const struct vfui_cap *cap)
 {
-	for (size_t i = 0; i < vfui_caps_count; i++) {
-		if (vfui_caps_table[i].drop != 0 && vfui_caps_table[i].drop <= dropped)
-			answer->present &= ~vfui_caps_table[i].bit;
+	uint64_t value = vfui_json_value(caps, cap);
+
+	return cap->feature ? cap->type == VFUI_CAP_BOOL && value == 0 : value == cap->dflt;
+}
+
+/* Leaves out the last key that says nothing; once there is none, the keys that may go first. */
+static bool leave_out(struct vfui_caps *answer)
+{
+	uint32_t before = answer->present, bits = 0;
+	unsigned first = UINT8_MAX;
+
+	for (size_t i = vfui_caps_count; i-- > 0;) {
+		const struct vfui_cap *cap = &vfui_caps_table[i];
+
+		if ((before & cap->bit) == 0)
+			continue;
+		if (is_idle(answer, cap)) {
+			bits = cap->bit;
+			break;
+		}
+		if (cap->drop == 0 || cap->drop > first)
+			continue;
+		bits = cap->drop < first ? cap->bit : bits | cap->bit;
+		first = cap->drop;
 	}
+	answer->present &= ~bits;
+	return bits != 0;
+}
+
+/* Features whose key did not make it into the answer are off. */
+static void forget_dropped(struct vfui_caps *answer)
+{
 	if ((answer->present & VFUI_CAPS_WRITE_MULTIPLE) == 0)
 		answer->write_multiple = false;
 	if ((answer->present & VFUI_CAPS_SPARSE_MMAP_FDS) == 0)
 		answer->sparse_mmap_fds = false;
 }
 
-/* Writes the answer, without optional keys if that makes it as short as the request (E17). */
-static int build_answer(struct vfui_caps *answer, size_t request_len, char *text)
+/* Writes the answer, without some keys if it would not fit into room, as far as that helps (E17). */
+static int build_answer(struct vfui_caps *answer, size_t room, char *text)
 {
-	int full = vfui_json_build(answer, false, 0, text, TEXT_MAX);
-	int r = full;
+	int r;
 
-	for (unsigned dropped = 1; r > 0 && (size_t)r > request_len && dropped <= DROP_MAX;
-	     dropped++) {
-		r = vfui_json_build(answer, false, dropped, text, TEXT_MAX);
-		if (r > 0 && (size_t)r <= request_len)
-			forget_dropped(answer, dropped);
-	}
-	if (r > 0 && (size_t)r > request_len)
-		r = vfui_json_build(answer, false, 0, text, TEXT_MAX);
+	do {
+		r = vfui_json_build(answer, false, text, TEXT_MAX);
+	} while (r > 0 && (size_t)r > room && leave_out(answer));
+	forget_dropped(answer);
 	return r;
 }
 
@@ -168,7 +191,7 @@ static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request
 {
 	struct vfu_wire_version_reply out = {.major = 0};
 	struct vfu_wire_version_request in;
-	size_t data_len = request->len - sizeof(in);
+	size_t size = vfui_max(sizeof(request->hdr) + request->len, REPLY_MIN);
 	char text[TEXT_MAX];
 	struct iovec iov[2] = {{&out, sizeof(out)}, {text, 0}};
 	int r;
@@ -176,7 +199,7 @@ static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request
 	memcpy(&in, request->payload, sizeof(in));
 	out.minor = *minor = choose_minor(conn, in.minor);
 	choose_answer(own, client, answer);
-	r = build_answer(answer, data_len > 0 ? data_len : TEXT_MAX, text);
+	r = build_answer(answer, size - sizeof(request->hdr) - sizeof(out), text);
 	if (r < 0)
 		return r;
 	iov[1].iov_len = (size_t)r;

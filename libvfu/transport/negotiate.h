@@ -20,7 +20,7 @@ void vfui_negotiate_offer(const uint64_t values[VFU_OPTIONS], struct vfui_caps *
 int vfui_negotiate_client(struct vfui_conn *conn, const struct vfui_caps *offer,
 			  struct vfui_caps *agreed, uint16_t *minor, struct vfu_err *err);
 /*
- * Server: checks a VERSION request and answers it, no longer than the request when it can (E17).
+ * Server: checks a VERSION request and answers it, no longer than the request or 128 bytes (E17).
  * *agreed: what the client said. Sets both limits. On failure an error reply is on its way.
  */
 int vfui_negotiate_server(struct vfui_conn *conn, struct vfui_msg *request,

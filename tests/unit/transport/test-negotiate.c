@@ -124,20 +124,57 @@ START_TEST(server_answers_qemu)
 }
 END_TEST
 
+/* The text may have so many bytes, its NUL included. */
+static size_t room_for(const char *said)
+{
+	size_t request = 16 + 4 + (said != NULL ? strlen(said) + 1 : 0);
+
+	return (request > 128 ? request : 128) - 16 - 4;
+}
+
+/* A client that proposes little gets the feature it asks for, and an answer that is not long (E17). */
 START_TEST(server_keeps_its_answer_short)
 {
-	const char *said = "{\"capabilities\":{\"write_multiple\":true                         }}";
+	static const char *const texts[] = {
+		"{\"capabilities\":{\"write_multiple\":true}}",
+		"{\"capabilities\":{\"write_multiple\":true                         }}",
+		"{ \"capabilities\" : { \"write_multiple\" : true , \"max_dma_maps\" : 70000 } }",
+		"{\"capabilities\":{\"max_msg_fds\":8,\"max_data_xfer_size\":1048576,"
+		"\"write_multiple\":true}}",
+	};
+
+	for (unsigned i = 0; i < 4; i++) {
+		const char *answer;
+
+		open_end(true, VFUI_MINOR_MIN);
+		answer = answer_to(0, texts[i]);
+		ck_assert_uint_lt(strlen(answer), room_for(texts[i]));
+		ck_assert_ptr_nonnull(strstr(answer, "\"max_msg_fds\":16"));
+		ck_assert_ptr_nonnull(strstr(answer, "\"write_multiple\":true"));
+		ck_assert(vfui_conn_limits(conn)->write_multiple && agreed.write_multiple);
+		close_end();
+	}
+}
+END_TEST
+
+/* Whatever we have to say: what states a default goes first, features last; what is left out is off. */
+START_TEST(server_leaves_out_in_order)
+{
+	const char *said = "{\"capabilities\":{\"write_multiple\":true,\"twin_socket\":{},"
+			   "\"migration\":{\"pgsize\":4096,\"max_bitmap_size\":268435456}}}";
 	const char *answer;
 
 	open_end(true, VFUI_MINOR_MIN);
+	own.max_msg_fds = 64;
+	own.max_data_xfer_size = 16777216;
+	own.max_dma_maps = 1000;
 	answer = answer_to(0, said);
-	ck_assert_uint_le(strlen(answer), strlen(said));
-	/* A feature whose key was left out is off. */
-	ck_assert_ptr_null(strstr(answer, "write_multiple"));
-	ck_assert(!vfui_conn_limits(conn)->write_multiple);
-	ck_assert(!agreed.write_multiple);
+	ck_assert_uint_lt(strlen(answer), room_for(said));
+	ck_assert_str_eq(answer, "{\"capabilities\":{\"max_msg_fds\":64,"
+				 "\"max_data_xfer_size\":16777216,\"write_multiple\":true}}");
+	ck_assert(agreed.write_multiple);
 	close_end();
-	/* If it cannot be as short it says all. */
+	/* Nothing is said: everything fits that is not proposed. */
 	open_end(true, VFUI_MINOR_MIN);
 	ck_assert_ptr_nonnull(strstr(answer_to(0, "{}"), "pgsizes"));
 	close_end();
@@ -318,6 +355,7 @@ int main(void)
 	tcase_add_test(tcase, server_answers_all_when_nothing_is_said);
 	tcase_add_test(tcase, server_answers_qemu);
 	tcase_add_test(tcase, server_keeps_its_answer_short);
+	tcase_add_test(tcase, server_leaves_out_in_order);
 	tcase_add_test(tcase, server_minor);
 	tcase_add_test(tcase, server_refuses);
 	tcase_add_test(tcase, client_takes_what_servers_say);
