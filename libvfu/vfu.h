@@ -268,7 +268,8 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
  * descriptor for a moment, and a hostile client can make the thread sleep that raises.
  */
 int vfu_irq_raise(struct vfu_device *dev, unsigned index, unsigned vector);
-/* The same once all message DMA started before is answered. Any thread. */
+/* The same once all message DMA started before is answered. Until then, asking again with none started
+ * between changes nothing. Any thread. */
 int vfu_irq_raise_after(struct vfu_device *dev, unsigned index, unsigned vector);
 /* Deasserts INTx. Any thread. */
 int vfu_irq_lower(struct vfu_device *dev);
@@ -282,7 +283,8 @@ typedef void vfu_dma_fn(void *user, int status);
 /*
  * Starts a copy between client memory and buf, of any length, over mapped and message ranges alike.
  * buf stays the library's until fn runs. fn runs exactly once if 0 was returned. -EFAULT: part of
- * the range is not mapped; -EACCES: not so; -EIO: bus mastering is off (E63); -ENOTCONN: no client.
+ * the range is not mapped, or its file was cut; -EACCES: not so; -EIO: bus mastering is off (E63);
+ * -ENOTCONN: no client.
  * -ENOBUFS: nothing was started, as copies by message that have not ended, with what requests of the
  * client hold, fill VFU_OPT_QUEUE_BYTES: start it again when one of yours has ended. One is always let
  * through, of any length.
@@ -312,7 +314,8 @@ struct vfu_dma_pin {
  * message). flags: VFU_DMA_*. Any thread. */
 int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
 		struct vfu_dma_pin *pin);
-/* -EINVAL: not a live pin. Any thread. */
+/* -EINVAL: not a live pin. -EFAULT: it is given back, but its file was cut (vfu_sigbus_guard). Any
+ * thread. */
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
 
 /* One DMA range. mapped: the device reaches it directly, else by message. */

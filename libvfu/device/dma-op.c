@@ -154,11 +154,30 @@ bool vfui_dma_is_busy(struct vfui_dma *dma)
 	return busy;
 }
 
+/*
+ * One like it stands behind the same op already. Ops are bounded by the account, and so are fences, as
+ * long as there is but one of a kind for each. Lock held.
+ */
+static bool is_repeated(const struct vfui_dma *dma, const struct vfui_dma_fence *new)
+{
+	for (struct vfui_list *link = dma->fences.prev; link != &dma->fences; link = link->prev) {
+		const struct vfui_dma_fence *old =
+			vfui_container_of(link, struct vfui_dma_fence, link);
+
+		if (old->seq != new->seq)
+			return false;
+		if (old->fn == new->fn && old->user == new->user && old->a == new->a &&
+		    old->b == new->b)
+			return true;
+	}
+	return false;
+}
+
 int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
 		   unsigned a, unsigned b)
 {
 	struct vfui_dma_fence *fence = vfui_os_malloc(sizeof(*fence));
-	bool idle;
+	bool idle, is_kept;
 
 	if (!fence)
 		return -ENOMEM;
@@ -166,14 +185,15 @@ int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsi
 	vfui_os_lock(&dma->lock);
 	idle = vfui_list_is_empty(&dma->ops);
 	fence->seq = dma->seq;
-	if (!idle) {
+	is_kept = !idle && !is_repeated(dma, fence);
+	if (is_kept) {
 		vfui_list_push(&dma->fences, &fence->link);
 		atomic_fetch_add(&dma->nfences, 1);
 	}
 	vfui_os_unlock(&dma->lock);
-	if (idle) {
+	if (!is_kept)
 		vfui_os_free(fence);
+	if (idle)
 		fn(user, a, b);
-	}
 	return 0;
 }

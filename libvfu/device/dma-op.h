@@ -97,7 +97,10 @@ void vfui_dma_forget(struct vfui_dma *dma);
 /* A wait ended without the op: from here on nobody touches its buffer or waiter. */
 void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter);
 
-/* fn(user, a, b) once all message DMA started before is answered; at once if there is none. -ENOMEM. Any thread. */
+/*
+ * fn(user, a, b) once all message DMA started before is answered; at once if there is none. The same again,
+ * with no DMA started between, is one. -ENOMEM. Any thread.
+ */
 int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
 		   unsigned a, unsigned b);
 /* Message DMA is in flight or waits for its turn. Any thread. */

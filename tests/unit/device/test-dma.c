@@ -1365,6 +1365,27 @@ START_TEST(fences_come_after_what_was_before)
 }
 END_TEST
 
+/* Doorbells of a client that answers no DMA must not buy one fence each. */
+START_TEST(one_fence_of_a_kind)
+{
+	long blocks;
+
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"a "), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 2), 0);
+	blocks = fault_blocks();
+	for (unsigned i = 0; i < 1000; i++)
+		ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1 + i % 2), 0);
+	ck_assert_int_eq(fault_blocks(), blocks);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"b "), 0);
+	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1), 0);
+	answer(1);
+	answer(0);
+	ck_assert_str_eq(order, "b a f01 f02 f01 ");
+}
+END_TEST
+
 /* ---- threads, and many ------------------------------------------------------------------------- */
 
 static atomic_bool stop;
@@ -1634,6 +1655,7 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, blocking_copies);
 	tcase_add_test(tcase, a_wait_that_is_given_up);
 	tcase_add_test(tcase, fences_come_after_what_was_before);
+	tcase_add_test(tcase, one_fence_of_a_kind);
 	tcase_add_test(tcase, other_threads_use_what_comes_and_goes);
 	tcase_add_test(tcase, other_threads_start_messages);
 	tcase_add_test(tcase, a_storm_of_maps);
