@@ -64,7 +64,7 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 	if (!rc && srv->state != VFUI_SERVER_IDLE)
 		rc = vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
 	if (rc < 0) {
-		vfui_os_close(fd);
+		vfui_sock_end(fd);
 		return rc;
 	}
 	rc = open_conn(srv, fd);

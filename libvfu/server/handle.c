@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "server/connection.h"
 #include "server/handle.h"
+#include "server/listener.h"
 #include "server/order.h"
 #include "server/watch.h"
 
@@ -91,7 +92,7 @@ static bool is_inside(const struct vfu_server *srv)
 static void destroy(struct vfu_server *srv)
 {
 	vfui_server_end_now(srv);
-	vfui_sock_remove(&srv->file);
+	vfui_server_stop_listening(srv);
 	vfui_device_set_server(srv->dev, NULL);
 	release(srv);
 }

@@ -87,8 +87,23 @@ void vfui_server_look(struct vfu_server *srv)
 			continue;
 		}
 		vfui_log(&srv->dev->log, VFU_LOG_WARN, "second client turned away");
-		vfui_os_close(fd);
+		vfui_sock_end(fd);
 	}
+}
+
+void vfui_server_stop_listening(struct vfu_server *srv)
+{
+	unsigned i;
+	int fd;
+
+	/* Those who wait at a listener that was inherited wait for whoever has it next. */
+	for (i = 0; srv->file.path && i < LOOK_MAX; i++) {
+		fd = vfui_sock_accept(srv->listen_fd);
+		if (fd < 0)
+			break;
+		vfui_sock_end(fd);
+	}
+	vfui_sock_remove(&srv->file);
 }
 
 int vfu_server_listen_fd(struct vfu_server *srv)

@@ -11,5 +11,7 @@
 
 /* Takes a client that waits, or turns it away if there is one. */
 void vfui_server_look(struct vfu_server *srv);
+/* The socket file goes, if it is ours, and those who wait at it are turned away. */
+void vfui_server_stop_listening(struct vfu_server *srv);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "transport/sock.h"
 #include "transport/conn.h"
 #include "transport/conn-inside.h"
 #include "transport/conn-out.h"
@@ -148,11 +149,13 @@ void vfui_conn_free(struct vfui_conn *conn)
 {
 	if (conn == NULL)
 		return;
-	if (vfui_conn_is_forked(conn))
+	if (vfui_conn_is_forked(conn)) {
 		free_whole_parts(conn);
-	else
+		vfui_os_close(conn->fd);
+	} else {
 		free_parts(conn);
-	vfui_os_close(conn->fd);
+		vfui_sock_end(conn->fd);
+	}
 	if (conn->owns_wake_fd)
 		vfui_os_close(conn->wake_fd);
 	vfui_os_fork_mark_free(conn->fork_mark);

@@ -389,3 +389,23 @@ void vfui_sock_shutdown(int fd)
 {
 	vfui_os_shutdown(fd);
 }
+
+/* After the shutdown no more comes in, so this ends. Descriptors that came along are closed. */
+static void drop_unread(int fd)
+{
+	char buf[4096];
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	while (vfui_os_recvmsg(fd, &msg, MSG_DONTWAIT) > 0)
+		;
+}
+
+void vfui_sock_end(int fd)
+{
+	if (fd < 0)
+		return;
+	vfui_os_shutdown(fd);
+	drop_unread(fd);
+	vfui_os_close(fd);
+}

@@ -64,5 +64,10 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms);
 /* Ends both directions at once, for all who hold the socket. */
 void vfui_sock_shutdown(int fd);
+/*
+ * Does that and closes it so that the peer sees an end and not an error: a socket that is closed with
+ * something unread in it resets the peer's (-ECONNRESET), which some take for a reason to abort.
+ */
+void vfui_sock_end(int fd);
 
 #endif

@@ -465,6 +465,87 @@ START_TEST(epoll_descriptor)
 }
 END_TEST
 
+/* ---- what the client sees of the end ---- */
+
+/* The end of the stream, once, and not that it was reset: there are clients that abort then. */
+static void is_quiet_end(int sock)
+{
+	char c;
+
+	ck_assert_int_eq(recv(sock, &c, 1, MSG_DONTWAIT), 0);
+	close(sock);
+}
+
+static void end_by_free(void)
+{
+	vfu_server_free(rig.srv);
+	rig.srv = vfu_server_new(rig.dev);
+}
+
+static void end_by_disconnect(void)
+{
+	vfu_server_disconnect(rig.srv);
+}
+
+static void end_by_stop(void)
+{
+	vfu_server_stop(rig.srv);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	end_by_free();
+}
+
+static void (*const ends[])(void) = {end_by_free, end_by_disconnect, end_by_stop};
+
+/* With requests unread in the server's socket, one of them with descriptors. */
+START_TEST(end_with_unread_requests)
+{
+	static const struct rig_map in = {.argsz = 32, .flags = 3, .address = 0x1000, .size = 4096};
+	int fd;
+
+	rig_connect(&rig);
+	fd = rig_memfd(4096);
+	rig_send_fds(&rig, 2, &in, sizeof(in), &fd, 1);
+	close(fd);
+	rig_send_write(&rig, true, 0, 0, 4, 1);
+	ends[_i]();
+	is_quiet_end(rig.sock);
+	rig.sock = -1;
+}
+END_TEST
+
+/* The same for those who never were its client: there is one, or the server ends before it takes them. */
+START_TEST(turned_away_with_unread_requests)
+{
+	int second;
+
+	listen_here();
+	rig_connect(&rig);
+	second = raw_connect(path);
+	raw_send(second, 1, 1, 0, "\0\0\0\0", 4, NULL, 0);
+	rig_pump(&rig);
+	is_quiet_end(second);
+	second = raw_connect(path);
+	raw_send(second, 1, 1, 0, "\0\0\0\0", 4, NULL, 0);
+	end_by_free();
+	is_quiet_end(second);
+}
+END_TEST
+
+/* And for one whose stream can not be followed any more. */
+START_TEST(end_by_violation)
+{
+	static const uint32_t header[4] = {0, 3, 0, 0}; /* smaller than itself */
+
+	rig_connect(&rig);
+	raw_send_bytes(rig.sock, header, sizeof(header));
+	for (int i = 0; i < 5000; i++)
+		raw_send_bytes(rig.sock, header, sizeof(header));
+	rig_pump(&rig);
+	is_quiet_end(rig.sock);
+	rig.sock = -1;
+}
+END_TEST
+
 /* ---- fork ---- */
 
 static int never_asked(void *user, enum vfu_gate what)
@@ -779,6 +860,9 @@ int main(void)
 	tcase_add_loop_test(tcase, interruptible, 0, 2);
 	ADD(run_is_woken_by_other_threads);
 	ADD(epoll_descriptor);
+	tcase_add_loop_test(tcase, end_with_unread_requests, 0, sizeof(ends) / sizeof(ends[0]));
+	ADD(turned_away_with_unread_requests);
+	ADD(end_by_violation);
 	ADD(a_child_may_only_free);
 	ADD(a_child_needs_no_lock);
 	tcase_add_loop_test(tcase, odd_headers, 0, sizeof(headers) / sizeof(headers[0]));
