@@ -13,7 +13,7 @@ PY_LOG_COMPILER = $(SHELL) $(srcdir)/tests/lib/run-pytest
 LUA_LOG_COMPILER = $(SHELL) $(srcdir)/tests/lib/run-lua
 SH_LOG_COMPILER = $(SHELL)
 LOG_COMPILER = $(EMULATOR)
-EXTRA_DIST += tests/lib/run-pytest tests/lib/run-lua
+EXTRA_DIST += tests/lib/run-pytest tests/lib/run-lua tests/lib/closing-lines
 
 AM_TESTS_ENVIRONMENT = \
 	abs_srcdir='$(abs_srcdir)'; abs_builddir='$(abs_builddir)'; \
