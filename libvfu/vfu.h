@@ -537,7 +537,8 @@ int vfu_client_use_bus_master(struct vfu_client *cl);
 
 /*
  * Gives vectors start..start+count-1 their eventfds (kept by the caller; -1: none). Split at the
- * peer's max_msg_fds; a message never mixes descriptors and none (E32).
+ * peer's max_msg_fds; a message never mixes descriptors and none (E32). There are servers with one table
+ * for all indices: with them disable one index before another is given eventfds.
  *
  * The device then has the same open files: it may take what they count, and clear O_NONBLOCK. So
  * wait with poll(), and take the count with preadv2(fd, iov, 1, -1, RWF_NOWAIT): read() can sleep.

@@ -86,9 +86,9 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 		conn->may_be_late = pending == 0;
 		left = sooner(left, pending);
 	}
-	*events = vfui_conn_is_out_full(conn) ? 0 : POLLIN;
+	*events = POLLIN;
 	if (conn->out.bytes > 0)
-		*events |= POLLOUT;
+		*events = vfui_conn_is_out_full(conn) ? POLLOUT : POLLIN | POLLOUT;
 	is_long = left < 0 || left >= LONG_NS;
 	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV

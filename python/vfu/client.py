@@ -298,7 +298,7 @@ class Irq(Vector):
             raise IndexError(f"{_irq_name(self.index)} has {self.count} vectors")
         vector %= self.count
         if vector not in self._vectors:
-            self._vectors[vector] = Vector(self._arming, self.index, vector)
+            self._vectors.setdefault(vector, Vector(self._arming, self.index, vector))  # another thread may be first
         return self._vectors[vector]
 
     @property
@@ -347,7 +347,7 @@ class Irqs:
         if not 0 <= index < self._count:
             raise IndexError(f"the device has {self._count} interrupts")
         if index not in self._known:
-            self._known[index] = Irq(self._arming, index)
+            self._known.setdefault(index, Irq(self._arming, index))  # another thread may be first
         return self._known[index]
 
     def __getattr__(self, name):

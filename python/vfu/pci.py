@@ -76,6 +76,11 @@ class Capability(NamedTuple):
         return CAPABILITIES.get(self.id, f"capability {self.id:#04x}")
 
 
+def header(config):
+    """The header's fields, by name, of configuration space (bytes)."""
+    return {name: int.from_bytes(config[at : at + width], "little") for name, (at, width) in FIELDS.items()}
+
+
 def capabilities(config):
     """The capability list of configuration space (bytes), tolerant of broken lists."""
     found, seen = [], set()

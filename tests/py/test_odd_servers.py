@@ -15,7 +15,7 @@ import pytest
 import vfu
 
 VFU = [sys.executable, "-m", "vfu"]
-VERSION, INFO, REGION, IRQ, SET_IRQS, READ, WRITE = 1, 4, 5, 7, 8, 9, 10
+VERSION, DMA_MAP, INFO, REGION, IRQ, SET_IRQS, READ, WRITE, DMA_READ, RESET = 1, 2, 4, 5, 7, 8, 9, 10, 11, 13
 EVENTFD_TRIGGER, NONE_TRIGGER = 1 << 2 | 1 << 5, 1 << 0 | 1 << 5
 
 
@@ -30,6 +30,7 @@ class Odd:
     def __init__(self, path, **says):
         vars(self).update(says)
         self.accesses, self.armed = [], []  # (command, offset, count) of region 7; (index, start, count) or index
+        self.answers = []  # the data of replies
         self.memory = bytearray(struct.pack("<HHHHI", 0x1234, 1, 0, 0, 0xFF000003).ljust(4096, b"\0"))
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -54,10 +55,13 @@ class Odd:
         head, fds, _, _ = socket.recv_fds(sock, 16, 64)
         if len(head) < 16:
             return False
-        number, command, size, _, _ = struct.unpack("=HHIII", head)
+        number, command, size, flags, _ = struct.unpack("=HHIII", head)
         body = b""
         while len(body) < size - 16:
             body += sock.recv(size - 16 - len(body))
+        if flags & 1:
+            self.answers.append(body[16:])
+            return True
         out, file = self.answer(command, body, len(fds))
         for fd in fds:
             os.close(fd)
@@ -80,7 +84,7 @@ class Odd:
             _, flags, index, start, count = struct.unpack_from("=IIIII", body)
             self.armed.append((index, start, nfds) if flags == EVENTFD_TRIGGER else index)
             return b"", None
-        return self.access(command, body), None
+        return b"" if command == RESET else self.access(command, body), None
 
     def access(self, command, body):
         offset, region, count = struct.unpack_from("=QII", body)
@@ -233,6 +237,43 @@ def test_all_interrupts_are_armed_if_asked(odd):
     with vfu.Client(server.path, irqs="all") as dev:
         dev.irqs.intx.fd
         assert server.armed == [(0, 0, 1), (2, 0, 3), (4, 0, 1)]
+
+
+class Deaf(Odd):
+    """Asks for so much of the client's memory that it has to queue, and reads the answers only later."""
+
+    def __init__(self, path):
+        self.resume = threading.Event()
+        super().__init__(path)
+
+    def serve_one(self, sock):
+        go_on = super().serve_one(sock)
+        if self.is_mapped and not self.resume.is_set():
+            for number in range(16):
+                sock.sendall(struct.pack("=HHIIIQQ", number, DMA_READ, 32, 0, 0, 0x10000, 1 << 20))
+            self.resume.wait(30)
+        return go_on
+
+    is_mapped = False
+
+    def answer(self, command, body, nfds):
+        self.is_mapped = self.is_mapped or command == DMA_MAP
+        return (b"", None) if command == DMA_MAP else super().answer(command, body, nfds)
+
+
+def test_background_serves_a_device_that_reads_late(tmp_path):
+    path = tmp_path / "socket"
+    server = Deaf(path)
+    with vfu.Client(path, background=True, timeout=30, irqs=False, bus_master=False) as dev:
+        memory = bytearray(os.urandom(1 << 20))
+        dev.dma.map(memory, 0x10000)
+        dev._thread.join(0.5)  # time to fill the queue
+        assert dev._thread.is_alive() and dev.connected
+        server.resume.set()
+        while len(server.answers) < 16:
+            dev.reset()
+        assert server.answers == [memory] * 16
+    server.close()
 
 
 def is_a_cpus(access):

@@ -54,15 +54,15 @@ def capability_text(cap):
     return ""
 
 
-def show_header(dev, config):
-    c = dev.config
-    kind = pci.CLASSES.get(c.class_code >> 16, "Class")
-    print(f"{kind} [{c.class_code:06x}]: {c.vendor_id:04x}:{c.device_id:04x} (rev {c.revision:02x})")
-    if c.subsystem_vendor_id or c.subsystem_id:
-        print(f"  Subsystem: {c.subsystem_vendor_id:04x}:{c.subsystem_id:04x}")
-    print(f"  Command: {bits(c.command, pci.COMMAND_BITS)}   Status: {bits(c.status, pci.STATUS_BITS)}")
-    if c.interrupt_pin:
-        print(f"  Interrupt pin: {'?ABCD'[c.interrupt_pin] if c.interrupt_pin <= 4 else '?'}")
+def show_header(config):
+    c = pci.header(config)
+    kind = pci.CLASSES.get(c["class_code"] >> 16, "Class")
+    print(f"{kind} [{c['class_code']:06x}]: {c['vendor_id']:04x}:{c['device_id']:04x} (rev {c['revision']:02x})")
+    if c["subsystem_vendor_id"] or c["subsystem_id"]:
+        print(f"  Subsystem: {c['subsystem_vendor_id']:04x}:{c['subsystem_id']:04x}")
+    print(f"  Command: {bits(c['command'], pci.COMMAND_BITS)}   Status: {bits(c['status'], pci.STATUS_BITS)}")
+    if c["interrupt_pin"]:
+        print(f"  Interrupt pin: {'?ABCD'[c['interrupt_pin']] if c['interrupt_pin'] <= 4 else '?'}")
     for cap in pci.capabilities(config):
         text = capability_text(cap)
         print(f"  Capability {cap.offset:#04x}: {cap.name}{': ' if text else ''}{text}")
@@ -95,7 +95,7 @@ def run(options):
     with vfu.Client(options.socket, irqs=False, bus_master=False) as dev:
         config = dev.config.read(0, dev.config.size if options.hex else 256) if dev.info.pci else b""
         if config:
-            show_header(dev, config)
+            show_header(config)
         else:
             print("A device that is not PCI")
         show_regions(dev, config)
