@@ -100,7 +100,7 @@ int vfupy_failed(struct vfupy_device *d, PyObject *where)
 	Py_XDECREF(trace);
 	if (!PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
 		Py_XSETREF(d->raised, exc);
-		return -EIO;
+		return PyErr_GivenExceptionMatches(exc, PyExc_SystemExit) ? -EIO : -ECANCELED;
 	}
 	code = report_error ? PyObject_CallFunctionObjArgs(report_error, where, exc, NULL) : NULL;
 	if (code)

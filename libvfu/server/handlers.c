@@ -416,11 +416,13 @@ void vfui_server_fail(struct vfu_server *srv, const struct vfui_msg *msg, int st
 		      const struct vfu_err *err)
 {
 	bool is_posted = msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY;
+	/* What was cancelled has not failed: a reset, the server's end, somebody at the keyboard. */
+	enum vfu_log_level level = status == -ECANCELED ? VFU_LOG_DEBUG : VFU_LOG_WARN;
 
 	if (is_posted)
 		vfui_conn_count_drop(srv->conn);
-	vfui_log(&srv->dev->log, VFU_LOG_WARN, "%s %u%s failed: %s%s%s", msg->info->name,
-		 msg->hdr.id, is_posted ? " without reply" : "", strerror(-status),
-		 err->code ? ": " : "", err->code ? err->text : "");
+	vfui_log(&srv->dev->log, level, "%s %u%s failed: %s%s%s", msg->info->name, msg->hdr.id,
+		 is_posted ? " without reply" : "", strerror(-status), err->code ? ": " : "",
+		 err->code ? err->text : "");
 	vfui_conn_reply(srv->conn, &msg->hdr, status, NULL, 0, NULL, 0);
 }
