@@ -20,6 +20,12 @@ PyObject *set_globals(PyObject *error, PyObject *report, PyObject *log)
 	Py_RETURN_NONE;
 }
 
+/* Text of the library, in which names of files may be that are no UTF-8, and may be cut. */
+static PyObject *to_text(const char *text)
+{
+	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
+}
+
 void vfupy_raise(int code, const struct vfu_err *err)
 {
 	bool detail = err && err->code == code;
@@ -33,8 +39,9 @@ void vfupy_raise(int code, const struct vfu_err *err)
 		PyErr_SetFromErrno(PyExc_OSError);
 		return;
 	}
-	exc = PyObject_CallFunction(make_error, "isIs", -code, detail ? err->field : "",
-				    (unsigned)(detail ? err->offset : 0), detail ? err->text : "");
+	exc = PyObject_CallFunction(make_error, "isIN", -code, detail ? err->field : "",
+				    (unsigned)(detail ? err->offset : 0),
+				    to_text(detail ? err->text : ""));
 	if (!exc)
 		return;
 	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
@@ -137,7 +144,7 @@ static void on_log(void *user, enum vfu_log_level level, const char *text)
 	gil = PyGILState_Ensure();
 	/* A line may be logged while an exception is on its way. */
 	PyErr_Fetch(&type, &exc, &trace);
-	result = log_line ? PyObject_CallFunction(log_line, "is", (int)level, text) : NULL;
+	result = log_line ? PyObject_CallFunction(log_line, "iN", (int)level, to_text(text)) : NULL;
 	if (PyErr_Occurred())
 		vfupy_lost(log_line);
 	Py_XDECREF(result);

@@ -109,6 +109,16 @@ struct vfu_client {};
 	}
 }
 
+/* The name of a socket is one of a file: str as os.fsdecode gives it, bytes, or a path. */
+%typemap(in) const char *address (PyObject *name = NULL) {
+	if (!PyUnicode_FSConverter($input, &name))
+		SWIG_fail;
+	$1 = PyBytes_AS_STRING(name);
+}
+%typemap(freearg) const char *address {
+	Py_XDECREF(name$argnum);
+}
+
 /* Data to the library: anything that has a buffer. */
 %typemap(in) (const void *buf, size_t len) (Py_buffer view = {0}) {
 	if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE))

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -77,6 +78,11 @@ int vfui_os_dup(int fd)
 	return (int)result(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
+int vfui_os_set_cloexec(int fd)
+{
+	return (int)result(fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
 int vfui_os_get_flags(int fd)
 {
 	return (int)result(fcntl(fd, F_GETFL));
@@ -111,9 +117,19 @@ int vfui_os_open_dir(const char *path)
 	return (int)result(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
-int vfui_os_open_path(const char *path)
+int vfui_os_open_path(const char *path, bool follow)
 {
-	return (int)result(open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+	return (int)result(open(path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)));
+}
+
+int vfui_os_open_lock(const char *path)
+{
+	return (int)result(open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
+int vfui_os_try_lock(int fd)
+{
+	return (int)result(flock(fd, LOCK_EX | LOCK_NB));
 }
 
 int vfui_os_link(const char *from, const char *to)

@@ -31,6 +31,7 @@ char *vfui_os_strdup(const char *text);
 void vfui_os_close(int fd);
 /* A close-on-exec copy. */
 int vfui_os_dup(int fd);
+int vfui_os_set_cloexec(int fd);
 int vfui_os_get_flags(int fd);
 int vfui_os_set_nonblock(int fd);
 /* F_SEAL_*; -EINVAL: the file has none. */
@@ -39,7 +40,10 @@ int vfui_os_fstat(int fd, struct stat *st);
 int vfui_os_lstat(const char *path, struct stat *st);
 int vfui_os_open_dir(const char *path);
 /* Names a file, of any kind, without opening it. */
-int vfui_os_open_path(const char *path);
+int vfui_os_open_path(const char *path, bool follow);
+/* A file to be locked, made if it is not there; and the attempt: -EWOULDBLOCK if somebody has it. */
+int vfui_os_open_lock(const char *path);
+int vfui_os_try_lock(int fd);
 int vfui_os_link(const char *from, const char *to);
 int vfui_os_unlink(const char *path);
 int vfui_os_readlink(const char *path, char *buf, size_t size);

@@ -17,6 +17,7 @@
 static int begin_listening(struct vfu_server *srv, int fd)
 {
 	srv->listen_fd = fd;
+	vfui_os_set_cloexec(fd);
 	vfui_server_sync_epoll(srv, false);
 	return 0;
 }

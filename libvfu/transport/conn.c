@@ -104,6 +104,8 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 		return NULL;
 	}
 	conn->fd = fd;
+	/* One that was inherited may not be so yet. */
+	vfui_os_set_cloexec(fd);
 	conn->is_server = server;
 	conn->ops = ops;
 	conn->ctx = ctx;

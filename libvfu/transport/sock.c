@@ -15,19 +15,24 @@
 #include "base/util.h"
 #include "transport/sock.h"
 
-/* A path as bind() and connect() take it. dir: open while the path refers to it, or -1. */
-struct place {
-	struct sockaddr_un addr;
-	socklen_t len;
-	int dir;
-};
-
 /* How long one attempt to connect waits before it is asked whether to go on. */
 #define TICK_MS 100
 #define TICK_NS (TICK_MS * (int64_t)VFUI_MS)
 
-/* Room for what a socket's name ends in until it has its own: ".PID.FD". */
-#define SUFFIX 20
+/* A path as bind() and connect() take it. fd: open while the address refers to it, or -1. */
+struct place {
+	struct sockaddr_un addr;
+	int fd;
+};
+
+/* How much of a path is in a message, so that there is room for what is the matter. */
+#define NAME_SHOWN 110
+
+/* How much of a name is in that of its lock: all names have room for the rest. */
+#define LOCK_NAME 200
+
+/* Names that are tried for a socket that has none yet. */
+#define NAMES 16
 
 static const char *path_of(const char *address)
 {
@@ -38,55 +43,75 @@ static const char *path_of(const char *address)
 	return address;
 }
 
-/* A path that does not fit a socket address is reached through a descriptor of its directory. */
-static int place_shorten(struct place *place, const char *path, struct vfu_err *err)
+/* The first len bytes of path, and something behind them; to be freed. NULL: no memory. */
+static char *path_with(const char *path, size_t len, const char *suffix)
 {
-	const char *name = strrchr(path, '/');
-	char *dir;
-	int n;
+	size_t size = strlen(suffix) + 1;
+	char *both = vfui_os_malloc(len + size);
 
-	if (name == NULL || name == path)
-		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name is too long: %s",
-				    path);
-	dir = vfui_os_strdup(path);
-	if (dir == NULL)
-		return vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
-	dir[name - path] = '\0';
-	place->dir = vfui_os_open_dir(dir);
-	vfui_os_free(dir);
-	if (place->dir < 0)
-		return vfui_err_set(err, place->dir, NULL, 0,
-				    "the directory of %s cannot be opened", path);
-	n = snprintf(place->addr.sun_path, sizeof(place->addr.sun_path), "/proc/self/fd/%d%s",
-		     place->dir, name);
-	if (n < 0 || (size_t)n + SUFFIX >= sizeof(place->addr.sun_path)) {
-		vfui_os_close(place->dir);
-		return vfui_err_set(err, -ENAMETOOLONG, NULL, 0, "the file name is too long: %s",
-				    path);
+	if (both != NULL) {
+		memcpy(both, path, len);
+		memcpy(both + len, suffix, size);
 	}
+	return both;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Where a socket file is. A path that does not fit an address is reached through a descriptor. */
+static int place_of(struct place *place, const char *path)
+{
+	size_t len = strlen(path);
+
+	*place = (struct place){.addr.sun_family = AF_UNIX, .fd = -1};
+	if (len < sizeof(place->addr.sun_path)) {
+		memcpy(place->addr.sun_path, path, len);
+		return 0;
+	}
+	place->fd = vfui_os_open_path(path, true);
+	if (place->fd < 0)
+		return place->fd;
+	snprintf(place->addr.sun_path, sizeof(place->addr.sun_path), "/proc/self/fd/%d", place->fd);
 	return 0;
 }
 
-static int place_init(struct place *place, const char *address, struct vfu_err *err)
+/*
+ * The nth name beside path for a socket that has none yet; it is what tools show of it, so it begins with
+ * path where there is room.
+ */
+static int place_beside(struct place *place, const char *path, int id, unsigned nth)
 {
-	const char *path = path_of(address);
-	size_t len = strlen(path);
-	int r = 0;
+	const char *name = strrchr(path, '/');
+	size_t dir = name != NULL ? (size_t)(name - path) + 1 : 0;
+	char *to = place->addr.sun_path;
+	char *long_dir, suffix[40];
 
-	*place = (struct place){.addr.sun_family = AF_UNIX, .dir = -1};
-	if (len == 0)
-		return vfui_err_set(err, -EINVAL, NULL, 0, "the socket address is empty");
-	if (len + SUFFIX < sizeof(place->addr.sun_path))
-		memcpy(place->addr.sun_path, path, len);
-	else
-		r = place_shorten(place, path, err);
-	place->len = sizeof(place->addr);
-	return r;
+	*place = (struct place){.addr.sun_family = AF_UNIX, .fd = -1};
+	snprintf(suffix, sizeof(suffix), ".vfu.%d.%d.%u", (int)vfui_os_getpid(), id, nth);
+	if (strlen(path) + sizeof(suffix) <= sizeof(place->addr.sun_path)) {
+		strcpy(to, path);
+	} else if (dir + sizeof(suffix) <= sizeof(place->addr.sun_path)) {
+		memcpy(to, path, dir);
+	} else {
+		long_dir = path_with(path, dir, "");
+		if (long_dir == NULL)
+			return -ENOMEM;
+		place->fd = vfui_os_open_dir(long_dir);
+		vfui_os_free(long_dir);
+		if (place->fd < 0)
+			return place->fd;
+		snprintf(to, sizeof(place->addr.sun_path), "/proc/self/fd/%d/", place->fd);
+	}
+	strcat(to, suffix);
+	return 0;
 }
 
 static void place_fini(struct place *place)
 {
-	vfui_os_close(place->dir);
+	vfui_os_close(place->fd);
 }
 
 /* name: SO_SNDTIMEO or SO_RCVTIMEO. */
@@ -107,7 +132,7 @@ static int try_connect(const struct place *place, unsigned timeout_ms)
 		return fd;
 	/* connect() waits for room in the queue as long as it would to send. */
 	set_timeout(fd, SO_SNDTIMEO, timeout_ms);
-	r = vfui_os_connect(fd, (const struct sockaddr *)&place->addr, place->len);
+	r = vfui_os_connect(fd, (const struct sockaddr *)&place->addr, sizeof(place->addr));
 	if (r < 0) {
 		vfui_os_close(fd);
 		return r;
@@ -142,96 +167,165 @@ static int connect_place(const struct place *place, unsigned timeout_ms, int (*w
 	}
 }
 
+/* Says that what was to be done at path, which was not, failed: r. */
+static int failed(struct vfu_err *err, int r, const char *what, const char *path)
+{
+	bool is_long = strlen(path) > NAME_SHOWN;
+
+	return vfui_err_set(err, r, NULL, 0, "cannot %s %.*s%s: %s", what, NAME_SHOWN, path,
+			    is_long ? "..." : "", strerror(-r));
+}
+
 int vfui_sock_connect(const char *address, unsigned timeout_ms, int (*why_stop)(void *ctx),
 		      void *ctx, struct vfu_err *err)
 {
+	const char *path = path_of(address);
 	struct place place;
-	int fd = place_init(&place, address, err);
+	int fd;
 
-	if (fd < 0)
-		return fd;
-	fd = connect_place(&place, timeout_ms, why_stop, ctx);
-	place_fini(&place);
-	if (fd < 0)
-		vfui_err_set(err, fd, NULL, 0, "cannot connect to %s: %s", path_of(address),
-			     strerror(-fd));
-	return fd;
+	if (path[0] == '\0')
+		return vfui_err_set(err, -EINVAL, NULL, 0, "the socket address is empty");
+	fd = place_of(&place, path);
+	if (fd == 0) {
+		fd = connect_place(&place, timeout_ms, why_stop, ctx);
+		place_fini(&place);
+	}
+	return fd < 0 ? failed(err, fd, "connect to", path) : fd;
 }
 
-/* Gives a bound socket its place; a socket file left behind by a dead server is replaced. */
-static int link_place(const char *made, const struct place *place)
-{
-	const char *path = place->addr.sun_path;
-	int r = vfui_os_link(made, path);
-	struct stat st;
-	int probe;
+/* ---- listening ---- */
 
-	if (r != -EEXIST)
+/* Whether somebody listens at path: 0 if so, -ECONNREFUSED if its file was left behind. */
+static int probe(const char *path)
+{
+	struct place place;
+	int r = place_of(&place, path);
+
+	if (r < 0)
 		return r;
-	if (vfui_os_lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return -EADDRINUSE;
-	probe = try_connect(place, 1);
-	if (probe != -ECONNREFUSED) {
-		vfui_os_close(probe);
-		return -EADDRINUSE;
-	}
-	r = vfui_os_unlink(path);
-	if (r == 0)
-		r = vfui_os_link(made, path);
-	return r == -EEXIST ? -EADDRINUSE : r;
+	r = try_connect(&place, 1);
+	place_fini(&place);
+	vfui_os_close(r);
+	return r < 0 ? r : 0;
 }
 
 /*
- * The socket listens before it gets its name: whoever sees the file can connect to it, and of two
- * servers that start at once one fails. (Not if both find the same file of a dead one: the second
- * to replace it may then replace the first's.)
+ * Who may replace the file at path: one at a time, who holds a lock on a file beside it. That file is
+ * removed by its holder, so one that was locked too late may not be there any more; it is left behind
+ * only by a process that was killed just then, and used by the next.
  */
-static int listen_place(const struct place *place)
+static int lock_beside(const char *path, char **name)
 {
-	int fd = vfui_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
-	struct sockaddr_un made = place->addr;
-	size_t len = strlen(made.sun_path);
-	int r;
+	const char *last = strrchr(path, '/');
+	size_t dir = last != NULL ? (size_t)(last - path) + 1 : 0;
+	struct stat ours, there;
+	int fd, r = 0;
 
+	/* Of two names that differ only in their ends one waits for the other without need. */
+	*name = path_with(path, dir + vfui_min(strlen(path + dir), LOCK_NAME), ".lock");
+	if (*name == NULL)
+		return -ENOMEM;
+	fd = vfui_os_open_lock(*name);
 	if (fd < 0)
-		return fd;
-	snprintf(made.sun_path + len, sizeof(made.sun_path) - len, ".%d.%d", (int)vfui_os_getpid(),
-		 fd);
-	r = vfui_os_bind(fd, (const struct sockaddr *)&made, sizeof(made));
-	if (r == 0) {
-		r = vfui_os_listen(fd, 16);
-		if (r == 0)
-			r = link_place(made.sun_path, place);
-		vfui_os_unlink(made.sun_path);
-	}
+		r = fd;
+	else if (vfui_os_try_lock(fd) < 0 || vfui_os_fstat(fd, &ours) < 0 ||
+		 vfui_os_lstat(*name, &there) < 0 || !is_same(&ours, &there))
+		r = -EADDRINUSE;
 	if (r < 0) {
 		vfui_os_close(fd);
-		return r;
+		vfui_os_free(*name);
 	}
-	return fd;
+	return r < 0 ? r : fd;
+}
+
+static void unlock_beside(int fd, char *name)
+{
+	vfui_os_unlink(name);
+	vfui_os_close(fd);
+	vfui_os_free(name);
+}
+
+/* Puts a socket file that was made elsewhere in the place of one that a dead server left behind. */
+static int replace(const char *made, const char *path)
+{
+	struct stat st;
+	char *name;
+	int lock, r;
+
+	if (vfui_os_lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return -EADDRINUSE;
+	lock = lock_beside(path, &name);
+	if (lock < 0)
+		return lock;
+	r = probe(path);
+	if (r == -ECONNREFUSED)
+		r = vfui_os_unlink(path);
+	else if (r != -ENOENT)
+		r = -EADDRINUSE;
+	if (r == 0 || r == -ENOENT)
+		r = vfui_os_link(made, path);
+	unlock_beside(lock, name);
+	return r == -EEXIST ? -EADDRINUSE : r;
+}
+
+/* Binds fd to a name of its own beside path. */
+static int bind_beside(int fd, const char *path, struct place *place)
+{
+	int r = -EADDRINUSE;
+
+	/* What has such a name already was left behind, or is of another container. */
+	for (unsigned i = 0; i < NAMES && r == -EADDRINUSE; i++) {
+		r = place_beside(place, path, fd, i);
+		if (r < 0)
+			return r;
+		r = vfui_os_bind(fd, (const struct sockaddr *)&place->addr, sizeof(place->addr));
+		if (r < 0)
+			place_fini(place);
+	}
+	return r;
+}
+
+/*
+ * The socket listens before it gets its name: whoever sees the file can connect to it, and of servers
+ * that start at once one gets it.
+ */
+static int listen_at(int fd, struct vfui_sock_file *file)
+{
+	const char *path = file->path;
+	struct place place;
+	int r = bind_beside(fd, path, &place);
+
+	if (r < 0)
+		return r;
+	file->fd = vfui_os_open_path(place.addr.sun_path, false);
+	r = file->fd < 0 ? file->fd : vfui_os_listen(fd, 16);
+	if (r == 0)
+		r = vfui_os_link(place.addr.sun_path, path);
+	if (r == -EEXIST)
+		r = replace(place.addr.sun_path, path);
+	vfui_os_unlink(place.addr.sun_path);
+	place_fini(&place);
+	return r;
 }
 
 int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err)
 {
 	const char *path = path_of(address);
-	struct place place;
-	int fd = place_init(&place, address, err);
+	int fd, r;
 
-	*file = (struct vfui_sock_file){0};
-	if (fd < 0)
-		return fd;
-	fd = listen_place(&place);
-	place_fini(&place);
-	if (fd < 0)
-		return vfui_err_set(err, fd, NULL, 0, "cannot listen at %s: %s", path,
-				    strerror(-fd));
+	*file = (struct vfui_sock_file){.fd = -1};
+	if (path[0] == '\0')
+		return vfui_err_set(err, -EINVAL, NULL, 0, "the socket address is empty");
 	file->path = vfui_os_strdup(path);
-	if (file->path == NULL) {
-		vfui_os_unlink(path);
-		vfui_os_close(fd);
+	if (file->path == NULL)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
+	fd = vfui_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+	r = fd < 0 ? fd : listen_at(fd, file);
+	if (r < 0) {
+		vfui_os_close(fd);
+		vfui_sock_forget(file);
+		return failed(err, r, "listen at", path);
 	}
-	file->fd = vfui_os_open_path(path);
 	return fd;
 }
 
@@ -251,7 +345,7 @@ void vfui_sock_remove(struct vfui_sock_file *file)
 	if (file->path == NULL)
 		return;
 	if (vfui_os_fstat(file->fd, &ours) == 0 && vfui_os_lstat(file->path, &there) == 0 &&
-	    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+	    is_same(&ours, &there))
 		vfui_os_unlink(file->path);
 	vfui_sock_forget(file);
 }

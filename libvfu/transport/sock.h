@@ -21,7 +21,7 @@ struct vfui_sock_file {
 	int fd;
 };
 
-/* An address is "unix:PATH" or a path, of any length whose last part is at most 80 bytes. */
+/* An address is "unix:PATH" or a path: any bytes, of any length that the file system takes. */
 
 /*
  * Connected socket or -errno. If the server's queue is full it waits for timeout_ms (0: for ever,
@@ -32,7 +32,7 @@ int vfui_sock_connect(const char *address, unsigned timeout_ms, int (*why_stop)(
 		      void *ctx, struct vfu_err *err);
 /*
  * Listening socket or -errno. A socket file that nobody listens on is replaced (-EADDRINUSE if
- * somebody does). *file is filled for vfui_sock_remove.
+ * somebody does, or is about to). *file is filled for vfui_sock_remove.
  */
 int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err);
 void vfui_sock_remove(struct vfui_sock_file *file);

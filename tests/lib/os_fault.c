@@ -131,9 +131,9 @@ static int fault_fcntl(int fd, int command, ...)
 	return command == F_DUPFD_CLOEXEC && fails(FAULT_FD) ? -1 : fcntl(fd, command, value);
 }
 
-static int fault_open(const char *path, int flags)
+static int fault_open(const char *path, int flags, ...)
 {
-	return fails(FAULT_FD) ? -1 : open(path, flags);
+	return fails(FAULT_FD) ? -1 : open(path, flags, 0600);
 }
 
 static int fault_eventfd(unsigned value, int flags)

@@ -14,6 +14,7 @@ py_tests = \
 	tests/py/test_errors.py \
 	tests/py/test_odd_servers.py \
 	tests/py/test_lifetime.py \
+	tests/py/test_names.py \
 	tests/py/test_cli.py \
 	tests/py/test_readme.py \
 	tests/py/test_properties.py \

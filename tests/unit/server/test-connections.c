@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -161,12 +162,18 @@ END_TEST
 static int listener(void)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	strcpy(addr.sun_path, path);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(listen(fd, 1), 0);
 	return fd;
+}
+
+/* What was handed to us goes no further. */
+static bool is_kept_from_programs(int fd)
+{
+	return fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC;
 }
 
 START_TEST(inherited)
@@ -176,6 +183,8 @@ START_TEST(inherited)
 	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, listener()), 0);
 	rig.sock = raw_connect(path);
 	rig_pump(&rig);
+	ck_assert(is_kept_from_programs(vfu_server_listen_fd(rig.srv)));
+	ck_assert(is_kept_from_programs(vfu_server_conn_fd(rig.srv)));
 	greet_pumped(rig.sock);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, fds[1]), -EBUSY);
@@ -191,6 +200,7 @@ START_TEST(inherited_connection)
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
 	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, fds[1]), 0);
+	ck_assert(is_kept_from_programs(vfu_server_conn_fd(rig.srv)));
 	rig.sock = fds[0];
 	greet_pumped(fds[0]);
 }

@@ -5,9 +5,12 @@
  * test-sock.c - addresses, socket files, inherited descriptors.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -134,13 +137,126 @@ START_TEST(long_paths)
 	ck_assert_int_eq(access(path, F_OK), 0);
 	close(fd);
 	vfui_sock_remove(&file);
-	/* A name that fits nowhere. */
-	memset(path + strlen(path), 'n', 120);
-	path[at + 150 + 120] = '\0';
+	/* A name that no file system takes. */
+	memset(path + strlen(path), 'n', 300);
+	path[at + 150 + 300] = '\0';
 	ck_assert_int_eq(vfui_sock_listen(path, &file, &err), -ENAMETOOLONG);
 	ck_assert_int_eq(vfui_sock_connect(path, 10, NULL, NULL, &err), -ENAMETOOLONG);
 	path[at + 150] = '\0';
 	rmdir(path);
+	drop_dir();
+}
+END_TEST
+
+/* Names that the system takes: any bytes, any length, here and there. */
+START_TEST(all_sorts_of_names)
+{
+	struct vfui_sock_file stale, file;
+	size_t at;
+	int fd;
+
+	make_dir();
+	at = (size_t)snprintf(path, sizeof(path), "%s/", dir);
+	for (size_t len = 1; len <= 255; len += len < 70 || len > 110 ? 37 : 1) {
+		memset(path + at, len % 2 ? '\xff' : 'n', len);
+		path[at + len] = '\0';
+		fd = vfui_sock_listen(path, &stale, &err);
+		ck_assert_msg(fd >= 0, "%zu: %s", len, err.text);
+		check_connection(fd, path);
+		close(fd);
+		fd = vfui_sock_listen(path, &file, &err);
+		ck_assert_msg(fd >= 0, "%zu: %s", len, err.text);
+		check_connection(fd, path);
+		vfui_sock_remove(&stale);
+		vfui_sock_remove(&file);
+		close(fd);
+	}
+	/* In the directory where we are. */
+	ck_assert_int_eq(chdir(dir), 0);
+	fd = vfui_sock_listen("s", &file, &err);
+	check_connection(fd, "s");
+	close(fd);
+	vfui_sock_remove(&file);
+	drop_dir();
+}
+END_TEST
+
+/* ---- many servers at once ---- */
+
+enum { SERVERS = 8 };
+
+static struct vfui_sock_file files[SERVERS];
+static int listeners[SERVERS];
+static pthread_barrier_t start_line;
+
+static void *listens(void *arg)
+{
+	unsigned i = (unsigned)(uintptr_t)arg;
+
+	pthread_barrier_wait(&start_line);
+	listeners[i] = vfui_sock_listen(path, &files[i], NULL);
+	return NULL;
+}
+
+/* Of servers that start at once one gets the place, stale or empty, and nothing else is left. */
+START_TEST(one_server_gets_it)
+{
+	pthread_t threads[SERVERS];
+	unsigned winner = SERVERS;
+	struct vfui_sock_file stale;
+
+	make_dir();
+	close(vfui_sock_listen(path, &stale, &err));
+	if (_i % 2)
+		vfui_sock_remove(&stale);
+	pthread_barrier_init(&start_line, NULL, SERVERS);
+	for (uintptr_t i = 0; i < SERVERS; i++)
+		pthread_create(&threads[i], NULL, listens, (void *)i);
+	for (unsigned i = 0; i < SERVERS; i++) {
+		pthread_join(threads[i], NULL);
+		if (listeners[i] >= 0) {
+			ck_assert_uint_eq(winner, SERVERS);
+			winner = i;
+		} else {
+			ck_assert_int_eq(listeners[i], -EADDRINUSE);
+		}
+	}
+	ck_assert_uint_lt(winner, SERVERS);
+	/* The others have looked whether somebody is there. */
+	for (int fd; (fd = vfui_sock_accept(listeners[winner])) >= 0;)
+		close(fd);
+	check_connection(listeners[winner], path);
+	vfui_sock_remove(&stale);
+	vfui_sock_remove(&files[winner]);
+	close(listeners[winner]);
+	pthread_barrier_destroy(&start_line);
+	drop_dir();
+}
+END_TEST
+
+/* What was killed in the middle leaves files, but nobody is kept out by them. */
+START_TEST(left_over_files_do_no_harm)
+{
+	struct vfui_sock_file stale, file;
+	char lock[600];
+	int fd;
+
+	make_dir();
+	close(vfui_sock_listen(path, &stale, &err));
+	snprintf(lock, sizeof(lock), "%s.lock", path);
+	close(open(lock, O_CREAT | O_RDWR, 0600));
+	fd = vfui_sock_listen(path, &file, &err);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert_int_eq(access(lock, F_OK), -1);
+	/* Locked by another: that one is about to take it. */
+	close(fd);
+	fd = open(lock, O_CREAT | O_RDWR, 0600);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	vfui_sock_remove(&stale);
+	ck_assert_int_eq(vfui_sock_listen(path, &stale, &err), -EADDRINUSE);
+	close(fd);
+	unlink(lock);
+	vfui_sock_remove(&file);
 	drop_dir();
 }
 END_TEST
@@ -231,6 +347,9 @@ int main(void)
 	tcase_add_test(tcase, stale_file_is_replaced_live_one_is_not);
 	tcase_add_test(tcase, other_files_are_left_alone);
 	tcase_add_test(tcase, long_paths);
+	tcase_add_test(tcase, all_sorts_of_names);
+	tcase_add_loop_test(tcase, one_server_gets_it, 0, 200);
+	tcase_add_test(tcase, left_over_files_do_no_harm);
 	tcase_add_test(tcase, bad_addresses);
 	tcase_add_test(tcase, full_queue_times_out);
 	tcase_add_test(tcase, every_call_fails);
