@@ -13,6 +13,8 @@
 
 /* Clients taken or turned away in one look at the listener. */
 #define LOOK_MAX 16
+/* How long the listener rests after a client could not be taken. */
+#define REST_MS 1000
 
 static int begin_listening(struct vfu_server *srv, int fd)
 {
@@ -69,18 +71,36 @@ static bool is_somebody_to_turn_away(struct vfu_server *srv)
 	return vfui_os_poll(pfds, 2, 0) > 0 && pfds[0].revents && !pfds[1].revents;
 }
 
+/*
+ * A client that waits, or negative errno. With no descriptor left the listener stays readable, and would
+ * keep the loop awake: it rests for a while.
+ */
+static int accept_client(struct vfu_server *srv)
+{
+	int fd = vfui_sock_accept(srv->listen_fd);
+
+	if (fd >= 0 || fd == -EAGAIN) {
+		srv->rest_until = 0;
+		return fd;
+	}
+	if (!srv->rest_until)
+		vfui_log(&srv->dev->log, VFU_LOG_WARN, "a client has to wait: %s", strerror(-fd));
+	srv->rest_until = vfui_os_now() + REST_MS * VFUI_MS;
+	return fd;
+}
+
 void vfui_server_look(struct vfu_server *srv)
 {
 	unsigned i;
 	int fd;
 
 	srv->unlooked = 0;
-	if (srv->listen_fd < 0)
+	if (srv->listen_fd < 0 || vfui_os_now() < srv->rest_until)
 		return;
 	for (i = 0; i < LOOK_MAX && srv->state != VFUI_SERVER_ENDING; i++) {
 		if (srv->conn && !is_somebody_to_turn_away(srv))
 			return;
-		fd = vfui_sock_accept(srv->listen_fd);
+		fd = accept_client(srv);
 		if (fd < 0)
 			return;
 		if (!srv->conn) {

@@ -71,7 +71,8 @@ struct vfu_server {
 	/* the listener */
 	int listen_fd;
 	struct vfui_sock_file file;
-	unsigned unlooked; /* requests since the last look at it */
+	unsigned unlooked;   /* requests since the last look at it */
+	uint64_t rest_until; /* no client could be taken: when to try again; 0: it can */
 	uint64_t looked_at;
 
 	/* the connection */

@@ -52,6 +52,21 @@ void vfui_server_take_wake(struct vfu_server *srv)
 
 /* ---- what to watch ---- */
 
+/* Milliseconds until the listener has rested; -1: it does not rest. */
+static int rest_timeout(const struct vfu_server *srv)
+{
+	uint64_t now = srv->rest_until ? vfui_os_now() : 0;
+
+	return now < srv->rest_until ? (int)((srv->rest_until - now + VFUI_MS - 1) / VFUI_MS) : -1;
+}
+
+/* While the device decides about the end of a connection, or nothing is read, a new client waits. */
+static bool is_listening(const struct vfu_server *srv)
+{
+	return srv->listen_fd >= 0 && srv->state != VFUI_SERVER_ENDING &&
+	       !(srv->conn && vfui_account_is_full(srv->account)) && rest_timeout(srv) < 0;
+}
+
 int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 {
 	struct pollfd all[VFUI_SERVER_PFDS];
@@ -62,9 +77,7 @@ int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 	/* Who sleeps on these is the owner already. */
 	srv->owner = pthread_self();
 	all[count++] = (struct pollfd){.fd = srv->wake_fd, .events = POLLIN};
-	/* While the device decides about the end of a connection, or nothing is read, a new client waits. */
-	if (srv->listen_fd >= 0 && srv->state != VFUI_SERVER_ENDING &&
-	    !(srv->conn && vfui_account_is_full(srv->account)))
+	if (is_listening(srv))
 		all[count++] = (struct pollfd){.fd = srv->listen_fd, .events = POLLIN};
 	if (srv->conn && srv->state != VFUI_SERVER_ENDING)
 		count += vfui_conn_pollfds(srv->conn, all + count, VFUI_SERVER_PFDS - count);
@@ -88,11 +101,14 @@ int vfu_server_timeout(struct vfu_server *srv)
 	/* A wait inside a callback may have read wake_fd empty. */
 	if (atomic_load(&srv->woken))
 		return 0;
-	if (!srv->conn || srv->state == VFUI_SERVER_ENDING)
+	if (srv->state == VFUI_SERVER_ENDING)
 		return -1;
+	if (!srv->conn)
+		return rest_timeout(srv);
 	if (vfui_server_can_drain(srv))
 		return 0;
 	timeout = earlier(vfui_conn_timeout(srv->conn), vfui_server_greet_timeout(srv));
+	timeout = earlier(timeout, rest_timeout(srv));
 	/* What a client before this one left unanswered wakes nobody when it is answered. */
 	if (vfui_account_is_half(srv->account))
 		timeout = earlier(timeout, VFUI_FULL_TICK_MS);

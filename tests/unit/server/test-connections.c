@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -475,6 +476,56 @@ START_TEST(epoll_descriptor)
 }
 END_TEST
 
+/* Takes all descriptors that the process may have. Returns how many it may have otherwise. */
+static rlim_t use_up_fds(void)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	before = limit.rlim_cur;
+	limit.rlim_cur = (rlim_t)dup(0);
+	close((int)limit.rlim_cur);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
+}
+
+/* With no descriptor for it a client waits, and the loop does not turn: with a client, or without. */
+START_TEST(accept_rests)
+{
+	struct rlimit limit;
+	struct pollfd pfds[4];
+	unsigned lines;
+	int sock;
+
+	listen_here();
+	if (_i)
+		rig_connect(&rig);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	sock = raw_connect(path);
+	lines = rig.lines;
+	limit.rlim_cur = use_up_fds();
+	for (int i = 0; i < 3; i++) {
+		rig_pump(&rig);
+		ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 4), _i ? 2 : 1);
+		ck_assert_int_gt(vfu_server_timeout(rig.srv), 0);
+		/* Once more, as if it had rested. */
+		rig.srv->rest_until = 1;
+		ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 4), _i ? 3 : 2);
+		ck_assert_int_eq(vfu_server_timeout(rig.srv), -1);
+	}
+	ck_assert_uint_eq(rig.lines, lines + 1);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rig.lines, lines + 2);
+	if (_i)
+		ck_assert_int_eq(raw_recv(sock, rig.msg, 0), 0);
+	else
+		greet_pumped(sock);
+	close(sock);
+}
+END_TEST
+
 /* ---- what the client sees of the end ---- */
 
 /* The end of the stream, once, and not that it was reset: there are clients that abort then. */
@@ -870,6 +921,7 @@ int main(void)
 	tcase_add_loop_test(tcase, interruptible, 0, 2);
 	ADD(run_is_woken_by_other_threads);
 	ADD(epoll_descriptor);
+	tcase_add_loop_test(tcase, accept_rests, 0, 2);
 	tcase_add_loop_test(tcase, end_with_unread_requests, 0, sizeof(ends) / sizeof(ends[0]));
 	ADD(turned_away_with_unread_requests);
 	ADD(end_by_violation);
