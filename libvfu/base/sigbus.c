@@ -305,8 +305,10 @@ bool vfui_watch_touch(const struct iovec *iov, unsigned n, bool to_write)
 			struct stretch both = {in.first > one.first ? in.first : one.first,
 					       vfui_min(in.last, one.last)};
 
+			bool was_lost = vfui_watch_is_lost(place);
+
 			touch(both, to_write);
-			any |= vfui_watch_is_lost(place);
+			any |= !was_lost && vfui_watch_is_lost(place);
 		}
 	}
 	return any;

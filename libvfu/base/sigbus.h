@@ -39,7 +39,7 @@ bool vfui_watch_probe(const struct vfu_watch *watch, const void *addr, size_t le
 bool vfui_watch_tell(struct vfu_watch *watch);
 /*
  * The system could not read or write (to_write) this memory, -EFAULT: touches what of it is watched, as
- * only that brings the guard in. True: it is lost, and can be used by the system now.
+ * only that brings the guard in. True: some was lost by that, and other memory is there now: try again.
  */
 bool vfui_watch_touch(const struct iovec *iov, unsigned n, bool to_write);
 

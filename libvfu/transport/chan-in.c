@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/sigbus.h"
 #include "base/os.h"
 #include "transport/chan-in.h"
 #include "transport/sock.h"
@@ -161,8 +162,9 @@ ssize_t vfui_in_read(struct vfui_in *in, int fd, bool dontwait)
 			   : is_whole ? VFUI_SOCK_ALL
 				      : VFUI_SOCK_SOME);
 	in->is_drained = n < (ssize_t)iov.iov_len;
+	/* Where the memory it was to go to is gone, and other in its place, the next try fills that. */
 	if (n <= 0)
-		return n;
+		return n == -EFAULT && vfui_watch_touch(&iov, 1, true) ? -EAGAIN : n;
 	in->received += (size_t)n;
 	if (!in->is_direct) {
 		in->block->buf.end += (size_t)n;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/sigbus.h"
 #include "base/os.h"
 #include "base/buf.h"
 #include "base/fds.h"
@@ -230,8 +231,10 @@ static int send_with(struct vfui_outq *queue, int fd, struct vfui_out_item *item
 		all[0] = (struct iovec){item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
 	memcpy(all + 1, rest->iov, rest->niov * sizeof(*all));
 	n = send_some(queue, fd, all, rest->niov + 1, rest->fds, rest->nfds);
+	/* Memory that is sent from its place may be gone, and other there now: as good as a full socket. */
 	if (n < 0)
-		return (int)n;
+		return n == -EFAULT && vfui_watch_touch(all, rest->niov + 1, false) ? -EAGAIN
+										    : (int)n;
 	if (item != NULL)
 		item_sent(queue, item, vfui_min((size_t)n, all[0].iov_len));
 	n -= (ssize_t)vfui_min((size_t)n, all[0].iov_len);

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/os.h"
-#include "base/sigbus.h"
 #include "base/util.h"
 #include "transport/sock.h"
 
@@ -407,22 +406,6 @@ static void collect_fds(struct msghdr *msg, struct vfui_fds *fds)
 	}
 }
 
-/* Memory that the system could not use, as its file was cut: what comes in its place, it can. */
-VFUI_APART static ssize_t receive_again(int fd, struct msghdr *msg, size_t room, int flags)
-{
-	if (!vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, true))
-		return -EFAULT;
-	msg->msg_controllen = room;
-	return vfui_os_recvmsg(fd, msg, flags);
-}
-
-VFUI_APART static ssize_t send_again(int fd, const struct msghdr *msg, int flags)
-{
-	if (!vfui_watch_touch(msg->msg_iov, (unsigned)msg->msg_iovlen, false))
-		return -EFAULT;
-	return vfui_os_sendmsg(fd, msg, flags);
-}
-
 ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vfui_fds *fds,
 		       enum vfui_sock_wait wait)
 {
@@ -437,8 +420,6 @@ ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vf
 	ssize_t n = vfui_os_recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | flags[wait]);
 
 	fds->n = 0;
-	if (n == -EFAULT)
-		n = receive_again(fd, &msg, sizeof(control.data), MSG_CMSG_CLOEXEC | flags[wait]);
 	if (n < 0)
 		return n;
 	if (msg.msg_controllen > 0)
@@ -455,7 +436,6 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 {
 	union control control;
 	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = niov};
-	ssize_t n;
 
 	if (nfds > VFUI_FDS_MAX)
 		return -EMSGSIZE;
@@ -470,8 +450,7 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 		msg.msg_control = control.data;
 		msg.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
 	}
-	n = vfui_os_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	return n == -EFAULT ? send_again(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) : n;
+	return vfui_os_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms)

@@ -245,6 +245,21 @@ def test_dma_served_from_a_mapping(evil, caplog, command):
     assert [error for error, _ in server.answers] == [0] + 3 * [errno.EFAULT]
 
 
+def test_memory_that_the_system_reads_and_fills(connect):
+    """Sent from its place, and received into it: no message is cut short by memory that is gone."""
+    dev = connect(Device())
+    size = 2 * PAGE
+    for move in dev.regions.bar0.read, dev.regions.bar0.write:
+        fd = unsealed(size)
+        memory = vfu.Mapping(fd, size)
+        os.ftruncate(fd, 0)
+        move(2 * PAGE, memory)
+        assert memory.lost
+        assert dev.regions.bar0.read(2 * PAGE, size) == bytes(size)
+        memory.close()
+        os.close(fd)
+
+
 # ---- mappings ----
 
 
