@@ -666,6 +666,21 @@ START_TEST(a_mapping_that_was_cut)
 }
 END_TEST
 
+/* Nobody cut anything: behind an offset it never had any. */
+START_TEST(a_device_without_pages)
+{
+	char data[8] = "x";
+
+	if (lacks(LACKS_FAULTS, __func__))
+		return;
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	policy.peer_file = VFUI_PEER_FILE_ANY;
+	ck_assert_int_eq(map(RW, 16 * PAGE, BASE, PAGE, open("/dev/zero", O_RDWR)), 0);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE, data, 8), -EFAULT);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, data, 8), -EFAULT);
+}
+END_TEST
+
 START_TEST(a_pin_whose_file_was_cut)
 {
 	const struct vfui_dma_hooks hooks = {.lost = lost};
@@ -1624,6 +1639,7 @@ static void add_map_tests(TCase *tcase)
 	tcase_add_test(tcase, a_file_too_large_to_map_is_read);
 	tcase_add_test(tcase, a_file_that_was_cut);
 	tcase_add_test(tcase, a_mapping_that_was_cut);
+	tcase_add_test(tcase, a_device_without_pages);
 	tcase_add_test(tcase, a_pin_whose_file_was_cut);
 	tcase_add_test(tcase, files_that_the_policy_takes);
 	tcase_add_test(tcase, memory_of_a_process_through_its_file);
