@@ -3,6 +3,23 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * chan-in.c - the reader: a stream of bytes and descriptors becomes messages.
+ *
+ *	block:  | handed out, pinned | next message | later ones, the last in part |  room  |
+ *	                             start                                         end
+ *	        released in any      |-- head, take --> goes out       read fills it --->
+ *	        order                in->pos: the same place in the stream
+ *
+ * A read takes what is there and may stop anywhere, also in a header; all that is kept between reads is
+ * in struct vfui_in, so it goes on wherever it was. What was handed out must not move: a block with pins
+ * is neither shifted nor grown, what is not handed out yet goes to a new one (make_room).
+ *
+ * A message larger than a block is read by itself, nothing behind it. Of a large reply the rest may go
+ * straight to its request's memory (is_direct): then only its head is in the block, and a request that
+ * was given up takes the sink away: the rest is read and forgotten.
+ *
+ * Descriptors come with a read, not with a message. Which message's they are can take a header that is
+ * not here yet (find_owner): until then the message that might be it is not handed out (must_wait). They
+ * are closed on every path on which nobody takes them. After -EBADMSG or -EPROTO there is no stream.
  */
 #include <errno.h>
 #include <string.h>

@@ -3,6 +3,21 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * conn-loop.c - a connection in an event loop: batches of messages, and what to watch.
+ *
+ *	pollfds, timeout --> poll --> process --+      somebody's loop: process never sleeps
+ *	    ^                                   |
+ *	    +-----------------------------------+
+ *	process_wait                                   ours: sleeps for the first message, in one call
+ *
+ * Both take the reader role for one batch: what is buffered, and what comes until the socket is dry or
+ * max is reached. Replies to a batch leave together: at its end, at 64 KiB (conn-send.c), or when the
+ * first is old. Asking the clock costs as much as a small message, so send_old asks again only after as
+ * many messages as took half that time (batch_look).
+ *
+ * A loop sleeps on what pollfds and timeout have told it; is_armed: it may do so now, until it calls
+ * process. Whoever changes what it was told has to wake it (wake_fd): bytes are left for the socket, a
+ * deadline is earlier, another thread stops reading and leaves complete messages (is_ready), or leaves
+ * the socket, which the loop was told not to watch while that thread read (is_put_off).
  */
 #include <errno.h>
 

@@ -3,6 +3,25 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * conn-read.c - what is received: commands to the owner, replies to whoever waits.
+ *
+ *	vfui_conn_receive       bytes, once; a message may end anywhere in them, or not at all
+ *	     |
+ *	vfui_conn_handle_one    one message that is complete
+ *	     +-- command: why_refused? an error reply; else ops->command, which answers now or later
+ *	     +-- reply: its request is pending   --> checked against it, then done()
+ *	     |          it was given up          --> dropped; its id may be used again
+ *	     |          there is none            --> a stray, of which a peer may send some
+ *	     +-- head of a large reply: try_direct, the rest is received where the request wants it
+ *
+ * All for the thread that has the reader role (take_role, drop_role). Whoever gives it up tells those who
+ * sleep, and an event loop, that nobody reads now. Callbacks (command, done) run here and with no lock
+ * held: they may send, wait (which comes back into handle_one; messages handed out stay valid) and fail
+ * the connection, but not free it. So after one returns nothing that was looked up before still holds.
+ *
+ * A request ends once, whichever comes first: its reply, its deadline (expire), the connection's end
+ * (end_pending), or its caller gives it up (conn-send.c). Who takes it out of the table does so with the
+ * lock, and runs done() without. A header that makes no sense, or a reply that its spec refuses, ends the
+ * connection; a command that is refused does not.
  */
 #include <errno.h>
 #include <string.h>

@@ -20,6 +20,10 @@
  *	  messages or bytes;
  *	- one who sleeps trusts no reader, who may be in a callback for ever: it has its own deadline
  *	  and ends with the connection although the reader has not told the requests yet.
+ * One who may sleep sends, too: what is queued goes before each sleep, and the sleep ends when the socket
+ * has room for more. Others leave their bytes to those who wait (waiters), so the last of them does not
+ * leave before these are sent (vfui_conn_drain).
+ *
  * On entry no lock is held. A callback may wait too, on the thread that reads: the wait below it goes
  * on with what this one has left, and messages handed out stay valid. The condition is asked without
  * a lock; it may change only on the reading thread, or where vfui_conn_wake is called after it.

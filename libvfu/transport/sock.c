@@ -285,8 +285,8 @@ static int bind_beside(int fd, const char *path, struct place *place)
 }
 
 /*
- * The socket listens before it gets its name: whoever sees the file can connect to it, and of servers
- * that start at once one gets it.
+ * Bound to a name of its own, listening, then linked to the one that is asked for, which exists already
+ * or does not: whoever sees the file can connect to it, and of servers that start at once one gets it.
  */
 static int listen_at(int fd, struct vfui_sock_file *file)
 {
