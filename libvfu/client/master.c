@@ -61,13 +61,14 @@ int vfui_client_use_master(struct vfu_client *cl, struct vfui_conn *conn, struct
 {
 	int ret;
 
-	if (!vfui_conn_option(conn, VFU_OPT_BUS_MASTER) || atomic_exchange(&cl->is_master, true))
+	if (!vfui_conn_option(conn, VFU_OPT_BUS_MASTER) || atomic_load(&cl->is_master))
 		return 0;
+	/* Before it is done no other thread may take it for done; twice does no harm. */
 	ret = turn_on(conn, err);
-	if (ret != -ETIMEDOUT && ret != -EINTR && ret != -EDEADLK && ret != -ENOTCONN)
-		return 0;
-	atomic_store(&cl->is_master, false);
-	return ret;
+	if (ret == -ETIMEDOUT || ret == -EINTR || ret == -EDEADLK || ret == -ENOTCONN)
+		return ret;
+	atomic_store(&cl->is_master, true);
+	return 0;
 }
 
 int vfu_client_use_bus_master(struct vfu_client *cl)

@@ -270,7 +270,8 @@ void vfui_dma_abandon(struct vfui_dma *dma)
 {
 	struct vfui_list *link;
 
-	if (!vfui_os_is_unlocked(&dma->lock))
+	/* A thread of the parent was in the table, or asleep: what it waits on can not be destroyed. */
+	if (!vfui_os_is_unlocked(&dma->lock) || dma->awaiting)
 		return;
 	memset(&dma->hooks, 0, sizeof(dma->hooks));
 	dma->pumping = false;

@@ -166,6 +166,7 @@ static void abandon(struct vfu_device *dev)
 {
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_abandon(&dev->irqs);
+	vfui_pci_fini(&dev->pci);
 	vfui_dma_abandon(&dev->dma);
 	vfui_os_fork_mark_free(dev->fork_mark);
 	vfui_os_free(dev);

@@ -63,10 +63,12 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 
 	if (!rc && srv->state != VFUI_SERVER_IDLE)
 		rc = vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
-	if (rc < 0) {
+	if (rc == -EOWNERDEAD)
+		vfui_os_close(fd); /* an end would be the parent's, too */
+	else if (rc < 0)
 		vfui_sock_end(fd);
+	if (rc < 0)
 		return rc;
-	}
 	rc = open_conn(srv, fd);
 	if (rc < 0)
 		return rc;

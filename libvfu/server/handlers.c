@@ -394,7 +394,7 @@ static int mig_data_write(void *ctx, struct vfui_request *req,
 	return -EINVAL;
 }
 
-/* VERSION is none of these: it makes the connection (handle.c). */
+/* VERSION is none of these: it makes the connection (greet.c). */
 const struct vfui_handlers vfui_server_handlers = {
 	.get_info = get_info,
 	.get_region_info = get_region_info,

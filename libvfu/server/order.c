@@ -206,15 +206,20 @@ static void hold_again(struct vfu_server *srv, const struct vfui_request *req,
 
 /* ---- running ---- */
 
+/* One request at most has asked; another that has started may stand in front of it. */
 static void gate_decided(void *ctx, int status)
 {
 	struct vfu_server *srv = ctx;
-	struct vfui_held *held;
+	struct vfui_list *link;
 
-	if (vfui_list_is_empty(&srv->held))
-		return; /* the connection ended meanwhile */
-	held = vfui_container_of(srv->held.next, struct vfui_held, node);
-	held->status = status;
+	vfui_list_for_each(link, &srv->held) {
+		struct vfui_held *held = vfui_container_of(link, struct vfui_held, node);
+
+		if (!held->asked)
+			continue;
+		held->status = status;
+		break;
+	}
 	vfui_server_drain(srv);
 }
 
@@ -339,8 +344,11 @@ void vfui_server_drain(struct vfu_server *srv)
 		held = vfui_container_of(srv->held.next, struct vfui_held, node);
 		/* Out of the list before it runs: what it holds back again goes in front of the rest. */
 		vfui_list_remove(&held->node);
-		if (!run_held(srv, held))
-			free_held(srv, held);
+		if (run_held(srv, held))
+			continue;
+		free_held(srv, held);
+		vfui_server_review(
+			srv); /* there may be room to read on, and nothing else to say so */
 	}
 }
 

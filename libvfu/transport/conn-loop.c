@@ -198,8 +198,8 @@ int vfui_conn_timeout(struct vfui_conn *conn)
 		} else if (first != NULL && first->deadline != VFUI_NEVER) {
 			int64_t left = vfui_clock_left(&conn->options.clock, first->deadline);
 
-			timeout = (int)vfui_min((size_t)(left + (int64_t)VFUI_MS - 1) / VFUI_MS,
-						INT32_MAX);
+			left = (left + (int64_t)VFUI_MS - 1) / (int64_t)VFUI_MS;
+			timeout = left < INT32_MAX ? (int)left : INT32_MAX;
 		}
 	}
 	vfui_os_unlock(&conn->lock);

@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1079,6 +1080,88 @@ START_TEST(held_requests_are_served_meanwhile)
 }
 END_TEST
 
+static int copy_and_note(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+	uint8_t byte;
+
+	(void)req;
+	if (access->offset == SMALL)
+		dma_result = vfu_dma_read(r->dev, IOVA, &byte, 1);
+	rig_note(r, "at-%x", (unsigned)access->offset);
+	return 0;
+}
+
+/* Has the device ask for later when a range is mapped, while it waits for DMA. */
+static void *map_meanwhile(void *arg)
+{
+	static const struct dma_data data = {IOVA, 1, "D"};
+	struct raw_msg *msg = malloc(sizeof(*msg));
+
+	ck_assert_int_eq(raw_recv(rig.sock, msg, 3000), 1);
+	ck_assert_uint_eq(msg->command, 11);
+	*(uint16_t *)arg = rig_send(&rig, 2, &one_page, sizeof(one_page));
+	raw_send(rig.sock, msg->id, 11, RAW_REPLY, &data, 17, NULL, 0);
+	free(msg);
+	return NULL;
+}
+
+/* Many writes have started and go on after the gate: in front of the request that asked, not in its place. */
+START_TEST(gate_decides_for_who_asked)
+{
+	const struct rig_many in = {2, {{SMALL, 0, 4, {1}}, {32, 0, 4, {2}}}};
+	uint16_t many, map;
+	pthread_t thread;
+	unsigned i;
+
+	use_dma();
+	use_gate(VFU_LATER);
+	rig.bar0 = copy_and_note;
+	many = rig_send(&rig, 15, &in, 56);
+	ck_assert_int_eq(pthread_create(&thread, NULL, map_meanwhile, &map), 0);
+	for (i = 0; i < 300 && !strstr(rig.calls, "at-10"); i++) {
+		rig_pump(&rig);
+		usleep(1000);
+	}
+	pthread_join(thread, NULL);
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, -EPERM), 0);
+	ck_assert_uint_eq(rig_reply(&rig, many, 15), 0);
+	ck_assert_uint_eq(rig_reply(&rig, map, 2), EPERM);
+	ck_assert_str_eq(rig.calls, "gate-map at-10 at-20");
+	gate_result = 0;
+}
+END_TEST
+
+/* What was held back in a wait, until no more could be, has gone by the end of the round: reading goes on. */
+START_TEST(reading_goes_on_after_a_wait)
+{
+	static const struct {
+		uint64_t offset;
+		uint32_t region, count;
+		uint8_t data[16384];
+	} write = {.region = 1, .count = sizeof(write.data)};
+	struct pollfd pfds[4];
+	unsigned i;
+
+	rig_hang_up(&rig);
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	rig_connect(&rig);
+	use_dma();
+	rig.bar0 = copy_and_note;
+	ck_assert_int_eq(vfu_device_set_no_reentry(rig.dev, true), 0);
+	rig_send_write(&rig, true, 0, SMALL, 4, 1);
+	for (i = 0; i < 6; i++)
+		rig_post(&rig, 10, &write, 16 + sizeof(write.data));
+	ck_assert_int_gt(vfu_server_process(rig.srv, 0), 0);
+	ck_assert_int_eq(dma_result, -EDEADLK);
+	/* The wake-up, and the client's socket. */
+	ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 4), 2);
+	ck_assert_int_eq(pfds[1].fd, vfu_server_conn_fd(rig.srv));
+	ck_assert(pfds[1].events & POLLIN);
+}
+END_TEST
+
 static void *hang_up(void *arg)
 {
 	(void)arg;
@@ -1368,6 +1451,8 @@ static void add_reentry(TCase *tcase)
 	ADD(config_writes_wait_for_the_outermost);
 	ADD(only_the_owner_waits);
 	ADD(held_requests_are_served_meanwhile);
+	ADD(gate_decides_for_who_asked);
+	ADD(reading_goes_on_after_a_wait);
 	ADD(disconnected_while_waiting);
 	ADD(interrupted_while_waiting);
 	ADD(waiting_between_rounds);
