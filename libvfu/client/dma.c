@@ -151,10 +151,20 @@ static bool all_answered(void *cl)
 	return atomic_load(&((struct vfu_client *)cl)->nowait) == 0;
 }
 
-/* The requests have deadlines of their own. */
+/*
+ * The requests have deadlines of their own, which the thread that reads looks at. It may be in a callback
+ * that does not return: this ends when for the time of a request none of them has.
+ */
 static int await_maps(struct vfu_client *cl, struct vfui_conn *conn)
 {
-	return vfui_conn_wait(conn, all_answered, cl, -1);
+	int timeout = (int)vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS), ret;
+	unsigned before;
+
+	do {
+		before = atomic_load(&cl->nowait);
+		ret = vfui_conn_wait(conn, all_answered, cl, timeout ? timeout : -1);
+	} while (ret == -ETIMEDOUT && atomic_load(&cl->nowait) != before);
+	return ret;
 }
 
 /* One less to wait for, although no reply came: those who wait must be told. */

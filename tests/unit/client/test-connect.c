@@ -257,6 +257,44 @@ START_TEST(disconnecting_at_any_moment)
 }
 END_TEST
 
+/* ---- the other waits, while the thread that reads is in that callback ---- */
+
+static void says_nothing_more(struct script *s)
+{
+	asks_for_memory(s);
+	while (peer_get(s->fd, &s->msg, NULL, NULL)) {}
+}
+
+START_TEST(waits_end_without_the_reader)
+{
+	uint32_t value = 0;
+	pthread_t other;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, _i == 0 ? 300 : 0), 0);
+	script_connect(&far, cl, says_nothing_more);
+	vfu_client_set_dma(cl, stay, NULL);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0x1000, 0x1000, VFU_DMA_READ, NULL, -1, 0), 0);
+	pthread_create(&server_of_dma, NULL, serve, NULL);
+	while (!is_in_callback)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 0x10000, 0x1000, VFU_DMA_READ, NULL, -1, 0),
+			 0);
+	for (unsigned i = 0; i < 2; i++) {
+		is_signalled = false;
+		pthread_create(&other, NULL, _i == 0 ? waits : signals, NULL);
+		ck_assert_int_eq(i == 0 ? vfu_client_fence(cl)
+					: vfu_client_region_read(cl, 0, 0, &value, 4),
+				 _i == 0 ? -ETIMEDOUT : -EINTR);
+		pthread_join(other, NULL);
+	}
+	is_signalled = false;
+	may_return = true;
+	vfu_client_disconnect(cl);
+	pthread_join(server_of_dma, NULL);
+	script_join(&far);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("connect");
@@ -269,6 +307,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, connecting_ends, 0, PLACES * ENDERS);
 	tcase_add_loop_test(tcase, disconnecting_at_any_moment, 0, 30);
+	tcase_add_loop_test(tcase, waits_end_without_the_reader, 0, 2);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
