@@ -128,6 +128,13 @@ static PyObject *deferred_end(struct deferred *self, int status)
 	return PyBool_FromLong(rc == 0);
 }
 
+/* The logger has it, with a traceback: the library need not say it again. */
+static int failed(const struct handler *h, struct vfu_request *req, PyObject *where)
+{
+	vfu_request_set_told(req);
+	return vfupy_failed(h->device, where);
+}
+
 /* Defers a request: the method is given the coroutine, and what to answer with. */
 static int answer_later(struct handler *h, struct vfu_request *req, PyObject *method,
 			PyObject *coroutine)
@@ -150,7 +157,7 @@ static int answer_later(struct handler *h, struct vfu_request *req, PyObject *me
 	result = PyObject_CallMethodObjArgs(h->device->self, method, coroutine, deferred, NULL);
 	if (!result) {
 		/* The traceback may keep the objects: end them here. */
-		int rc = vfupy_failed(h->device, coroutine);
+		int rc = failed(h, held, coroutine);
 
 		Py_XDECREF(PyObject_CallMethodNoArgs(coroutine, name_close));
 		result = deferred_end(deferred, rc);
@@ -187,11 +194,13 @@ static PyObject *deferred_answer(PyObject *object, PyObject *value)
 
 static PyObject *deferred_fail(PyObject *object, PyObject *value)
 {
+	struct deferred *self = (struct deferred *)object;
 	long code = PyLong_AsLong(value);
 
 	if (code == -1 && PyErr_Occurred())
 		return NULL;
-	return deferred_end((struct deferred *)object, code > 0 && code < 4096 ? -(int)code : -EIO);
+	vfu_request_set_told(self->req);
+	return deferred_end(self, code > 0 && code < 4096 ? -(int)code : -EIO);
 }
 
 /* A request that nobody answered gets an error. */
@@ -281,7 +290,7 @@ static int on_register(void *user, struct vfu_request *req, const struct vfu_acc
 	gil = PyGILState_Ensure();
 	rc = a->is_write ? write_register(h, req, a) : read_register(h, req, a);
 	if (rc < 0)
-		rc = vfupy_failed(h->device, a->is_write ? h->write : h->read);
+		rc = failed(h, req, a->is_write ? h->write : h->read);
 	PyGILState_Release(gil);
 	return rc;
 }
@@ -372,7 +381,7 @@ static int on_range(void *user, struct vfu_request *req, const struct vfu_access
 	int rc = access_range(h, req, a);
 
 	if (rc < 0)
-		rc = vfupy_failed(h->device, h->access);
+		rc = failed(h, req, h->access);
 	PyGILState_Release(gil);
 	return rc;
 }

@@ -240,6 +240,11 @@ const struct vfu_access *vfu_request_access(struct vfu_request *req);
 /* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed
  * all the same. */
 int vfu_request_done(struct vfu_request *req, int status);
+/*
+ * If it fails, whoever serves it has said why, in a way of its own: the library counts the failure but
+ * logs no line about it. NULL: nothing. Owner, in the callback; else who answers it.
+ */
+void vfu_request_set_told(struct vfu_request *req);
 /* True once the connection that sent it has ended; in the child of a fork, too. */
 bool vfu_request_is_dead(struct vfu_request *req);
 

@@ -179,11 +179,14 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
  */
 static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, int status)
 {
-	enum vfu_log_level level = status == -ECANCELED ? VFU_LOG_DEBUG : VFU_LOG_WARN;
+	bool is_quiet = status == -ECANCELED || atomic_load(&req->is_told);
+	bool is_posted = req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY);
 
-	vfui_conn_count_drop(conn);
-	vfui_log(vfui_conn_log(conn), level, "%s %u without reply failed: %s", req->info->name,
-		 req->hdr.id, strerror(-status));
+	if (is_posted)
+		vfui_conn_count_drop(conn);
+	vfui_log(vfui_conn_log(conn), is_quiet ? VFU_LOG_DEBUG : VFU_LOG_WARN,
+		 "%s %u, answered later, failed%s: %s", req->info->name, req->hdr.id,
+		 is_posted ? " without reply" : "", strerror(-status));
 }
 
 /* After fork(): the parent answers. */
@@ -209,7 +212,7 @@ static int whole_done(struct vfu_request *req, int status)
 	if (is_child(session))
 		return abandon_whole(req);
 	conn = session_enter(session);
-	if (conn && status < 0 && (req->is_silent || (req->hdr.flags & VFU_WIRE_HEADER_NO_REPLY)))
+	if (conn && status < 0)
 		note_failure(conn, req, status);
 	if (conn)
 		rc = req->is_silent ? 0
@@ -317,6 +320,22 @@ struct vfu_request *vfu_request_defer(struct vfu_request *req)
 const struct vfu_access *vfu_request_access(struct vfu_request *req)
 {
 	return &req->access;
+}
+
+void vfu_request_set_told(struct vfu_request *req)
+{
+	struct vfui_split *split;
+
+	if (!req)
+		return;
+	if (!req->is_part) {
+		atomic_store(&req->is_told, true);
+	} else if (req->is_deferred && req->whole) {
+		atomic_store(&req->whole->is_told, true);
+	} else {
+		split = vfui_container_of(req, struct vfui_split, part);
+		atomic_store(split->held ? &split->held->is_told : &split->whole->is_told, true);
+	}
 }
 
 bool vfu_request_is_dead(struct vfu_request *req)

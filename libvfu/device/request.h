@@ -52,10 +52,11 @@ struct vfu_request {
 	union vfui_reply_head head;
 	uint32_t head_len;
 	bool is_access;
-	bool is_silent;   /* a part of a longer request, which answers */
-	bool is_deferred; /* what is on the heap answers */
-	bool is_part;     /* of an access, see below */
-	bool is_fence;    /* on the heap: holds up later requests */
+	bool is_silent;      /* a part of a longer request, which answers */
+	bool is_deferred;    /* what is on the heap answers */
+	bool is_part;        /* of an access, see below */
+	bool is_fence;       /* on the heap: holds up later requests */
+	atomic_bool is_told; /* no line about its failure */
 	/* On the heap. */
 	struct vfu_wire_header hdr;
 	const struct vfui_message *info;

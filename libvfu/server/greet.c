@@ -90,7 +90,7 @@ void vfui_server_greet(struct vfu_server *srv, struct vfui_msg *msg)
 		agree(srv, msg);
 	} else {
 		vfui_err_set(&err, -EINVAL, NULL, 0, "VERSION is agreed already");
-		vfui_server_fail(srv, msg, -EINVAL, &err);
+		vfui_server_fail(srv, msg, -EINVAL, &err, false);
 	}
 }
 

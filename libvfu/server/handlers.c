@@ -254,6 +254,7 @@ static int write_one(struct vfu_server *srv, struct vfui_request *req,
 		     const struct vfu_wire_write_multi_entry *entry)
 {
 	req->base.is_silent = true;
+	atomic_init(&req->base.is_told, false);
 	req->base.is_access = true;
 	req->base.access = (struct vfu_access){.offset = entry->offset,
 					       .data = (void *)&entry->data,
@@ -271,7 +272,7 @@ static int write_failed(struct vfu_server *srv, struct vfui_request *req, int rc
 	access_failed(srv, req, &req->base.access, rc < 0 ? rc : -EIO);
 	if (!(req->msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY))
 		return req->err->code;
-	vfui_server_fail(srv, req->msg, req->err->code, req->err);
+	vfui_server_fail(srv, req->msg, req->err->code, req->err, atomic_load(&req->base.is_told));
 	return 0;
 }
 
@@ -413,11 +414,11 @@ const struct vfui_handlers vfui_server_handlers = {
 };
 
 void vfui_server_fail(struct vfu_server *srv, const struct vfui_msg *msg, int status,
-		      const struct vfu_err *err)
+		      const struct vfu_err *err, bool is_told)
 {
 	bool is_posted = msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY;
 	/* What was cancelled has not failed: a reset, the server's end, somebody at the keyboard. */
-	enum vfu_log_level level = status == -ECANCELED ? VFU_LOG_DEBUG : VFU_LOG_WARN;
+	enum vfu_log_level level = is_told || status == -ECANCELED ? VFU_LOG_DEBUG : VFU_LOG_WARN;
 
 	if (is_posted)
 		vfui_conn_count_drop(srv->conn);

@@ -12,8 +12,8 @@
 /* One slot a message; VERSION is none of them (greet.h). */
 extern const struct vfui_handlers vfui_server_handlers;
 
-/* Tells people that a request failed and, unless it wants no answer, the client. */
+/* Tells people that a request failed, unless they know, and, unless it wants no answer, the client. */
 void vfui_server_fail(struct vfu_server *srv, const struct vfui_msg *msg, int status,
-		      const struct vfu_err *err);
+		      const struct vfu_err *err, bool is_told);
 
 #endif

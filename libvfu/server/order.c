@@ -278,7 +278,7 @@ VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, 
 	if (req->is_again)
 		hold_again(srv, req, held);
 	else if (rc < 0)
-		vfui_server_fail(srv, req->msg, rc, req->err);
+		vfui_server_fail(srv, req->msg, rc, req->err, atomic_load(&req->base.is_told));
 	else if (!rc && !req->is_replied)
 		vfui_conn_reply(srv->conn, &req->msg->hdr, 0, NULL, 0, NULL, 0);
 }
@@ -292,6 +292,7 @@ static inline void init_request(const struct vfu_server *srv, struct vfui_reques
 	req->base.session = srv->session;
 	req->base.is_access = req->base.is_silent = false;
 	req->base.is_deferred = req->base.is_part = false;
+	atomic_init(&req->base.is_told, false);
 	req->msg = msg;
 	req->step = 0;
 	req->is_asked = req->is_replied = req->is_again = false;

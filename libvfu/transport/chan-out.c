@@ -164,14 +164,20 @@ static ssize_t send_some(struct vfui_outq *queue, int fd, const struct iovec *io
 	return n == -ENOBUFS || n == -ENOMEM ? -EAGAIN : n;
 }
 
+VFUI_APART static void drop_fds(struct vfui_outq *queue, struct vfui_out_item *item)
+{
+	queue->fds -= item->fds.n;
+	vfui_fds_close(&item->fds);
+}
+
 /* Drops what was sent of the first item, and the item once it is empty. */
 static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_t len)
 {
 	queue->bytes -= len;
 	queue->gone += len;
-	queue->fds -= item->fds.n;
 	vfui_buf_consume(&item->buf, len);
-	vfui_fds_close(&item->fds);
+	if (item->fds.n > 0)
+		drop_fds(queue, item);
 	if (vfui_buf_len(&item->buf) > 0)
 		return;
 	vfui_list_remove(&item->node);

@@ -38,7 +38,7 @@ void vfui_conn_account(struct vfui_conn *conn)
 {
 	bool is_full =
 		conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
-		(conn->is_server && conn->out.fds > REPLY_FDS);
+		(conn->out.fds > REPLY_FDS && conn->is_server);
 	bool is_unsent = conn->out.bytes > 0;
 
 	if (is_unsent != atomic_load_explicit(&conn->is_unsent, memory_order_relaxed))

@@ -157,6 +157,47 @@ START_TEST(failed_handler_logs_one_line)
 }
 END_TEST
 
+static struct vfu_request *taken;
+
+static int take_access(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)access;
+	taken = vfu_request_defer(req);
+	return VFU_LATER;
+}
+
+static int fail_and_tell(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	vfu_request_set_told(NULL);
+	vfu_request_set_told(req);
+	return fail_access(user, req, access);
+}
+
+/* Later, too; and none if whoever failed has said why. */
+START_TEST(late_failure_logs_one_line)
+{
+	unsigned before = rig.lines;
+	uint16_t id;
+
+	rig.bar0 = take_access;
+	for (int told = 0; told < 2; told++) {
+		id = rig_send_read(&rig, 0, 0, 4);
+		rig_pump(&rig);
+		if (told)
+			vfu_request_set_told(taken);
+		ck_assert_int_eq(vfu_request_done(taken, -EIO), 0);
+		ck_assert_uint_eq(rig_reply(&rig, id, 9), EIO);
+		ck_assert_uint_eq(rig.lines, before + 1);
+	}
+	rig.bar0 = fail_and_tell;
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), EIO);
+	ck_assert_uint_eq(rig.lines, before + 1);
+	rig.bar0 = fail_access;
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), EIO);
+	ck_assert_uint_eq(rig.lines, before + 2);
+}
+END_TEST
+
 /* Whatever a client does often is counted, and in the log a few times. */
 START_TEST(flood_is_not_logged)
 {
@@ -803,6 +844,7 @@ static void add_messages(Suite *suite)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, version_only_once);
 	tcase_add_test(tcase, failed_handler_logs_one_line);
+	tcase_add_test(tcase, late_failure_logs_one_line);
 	tcase_add_test(tcase, flood_is_not_logged);
 	tcase_add_test(tcase, info);
 	tcase_add_test(tcase, region_infos);
