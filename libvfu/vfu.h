@@ -514,7 +514,7 @@ int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offs
 /*
  * Write without an answer (No_reply): ordered before later requests of this client; what the device
  * says is not reported. Returns when it is in the socket, or somebody is known to put it there: another
- * thread that waits in a call, or an event loop (vfu_client_pollfds was called, and process not since).
+ * thread in vfu_client_serve, or an event loop (vfu_client_pollfds was called, and process not since).
  * Else it waits, serving the device's DMA meanwhile; also while the queue is full. -ETIMEDOUT after
  * VFU_OPT_TIMEOUT_MS, -EINTR: it is still sent when the socket takes it. In a DMA callback it never
  * waits: -ENOBUFS with a full queue. It waits for the answer after all with VFU_OPT_POSTED 0, and once

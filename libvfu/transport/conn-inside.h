@@ -18,10 +18,8 @@
 /* What the thread that reads does; others look, to know how to reach it. */
 enum { VFUI_AWAKE, VFUI_IN_RECV, VFUI_IN_POLL };
 
-enum {
-	VFUI_FULL_OUT = 1,
-	/* so much is queued to be sent */ VFUI_FULL_OWNER = 2 /* the owner said so */
-};
+/* Why nothing more is read: so much is queued to be sent; the owner said so. */
+enum { VFUI_FULL_OUT = 1, VFUI_FULL_OWNER = 2 };
 
 struct vfui_conn {
 	int fd;
@@ -55,9 +53,10 @@ struct vfui_conn {
 	atomic_uint sleepers;  /* threads that sleep in waits */
 	atomic_uint full;      /* why nothing may be added by reading more: VFUI_FULL_... */
 	atomic_bool is_unsent; /* something is queued */
-	atomic_uint waiters;   /* threads in waits, which send it at the latest when they leave */
-	atomic_bool is_poked;  /* our own wake_fd was written to */
-	atomic_uint events;    /* rises whenever a wait should look at its condition again */
+	atomic_uint
+		servers; /* threads that only serve, which send it at the latest when they leave */
+	atomic_bool is_poked; /* our own wake_fd was written to */
+	atomic_uint events;   /* rises whenever a wait should look at its condition again */
 
 	pthread_mutex_t lock;
 	pthread_cond_t cond;

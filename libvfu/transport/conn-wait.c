@@ -21,8 +21,9 @@
  *	- one who sleeps trusts no reader, who may be in a callback for ever: it has its own deadline
  *	  and ends with the connection although the reader has not told the requests yet.
  * One who may sleep sends, too: what is queued goes before each sleep, and the sleep ends when the socket
- * has room for more. Others leave their bytes to those who wait (waiters), so the last of them does not
- * leave before these are sent (vfui_conn_drain).
+ * has room for more. Others leave their bytes to threads that do nothing but serve (servers), so the last
+ * of those does not leave before these are sent (vfui_conn_drain). One who waits for an answer owes
+ * nobody anything: it goes when it has its answer.
  *
  * On entry no lock is held. A callback may wait too, on the thread that reads: the wait below it goes
  * on with what this one has left, and messages handed out stay valid. The condition is asked without
@@ -254,11 +255,11 @@ static int wait_for(struct vfui_conn *conn, const struct wait *wait)
 		vfui_conn_flush(conn);
 		return r;
 	}
-	atomic_fetch_add(&conn->waiters, 1);
+	if (wait->ready != NULL)
+		return wait_for_role(conn, wait);
+	atomic_fetch_add(&conn->servers, 1);
 	r = wait_for_role(conn, wait);
-	/* The last who leaves sends what others have left to those who wait. */
-	if (atomic_fetch_sub(&conn->waiters, 1) == 1 && atomic_load(&conn->is_unsent) &&
-	    (r == 0 || (r == -ETIMEDOUT && wait->ready == NULL)))
+	if (atomic_fetch_sub(&conn->servers, 1) == 1 && r == -ETIMEDOUT)
 		vfui_conn_drain(conn);
 	return r;
 }
@@ -280,7 +281,7 @@ static bool is_watched(struct vfui_conn *conn)
 {
 	bool is_armed;
 
-	if (atomic_load(&conn->waiters) > 0 || atomic_load(&conn->is_reading))
+	if (atomic_load(&conn->servers) > 0)
 		return true;
 	vfui_os_lock(&conn->lock);
 	is_armed = conn->is_armed;
