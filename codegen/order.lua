@@ -61,7 +61,7 @@ local function judged(base, row, scene, order)
 		policy[set.name] = set.choice
 	end
 	each_payload(base[order], row, order, function(payload, nfds)
-		local c = draft.case(scene, payload)
+		local c = scene:case(payload)
 		c.nfds, c.policy, c.order = nfds, policy, order
 		last = verdict.of(c)
 		same = same and (last and last.field) == row.field and (last and last.offset or 0) == row.offset

@@ -74,6 +74,15 @@ function M.c_comment(text, indent)
 	return indent .. "/*\n" .. M.wrap(text, 100, indent .. " * ") .. "\n" .. indent .. " */"
 end
 
+-- "a", "b" or "c"
+function M.either(first, list)
+	local out = '"' .. first .. '"'
+	for i, word in ipairs(list) do
+		out = out .. (i == #list and ' or "' or ', "') .. word .. '"'
+	end
+	return out
+end
+
 -- Collapses a doc string to one line.
 function M.oneline(s)
 	return (s:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
@@ -95,6 +104,7 @@ end
 
 -- An if or return whose expression is broken before && and ||, or after a comma, to fit.
 function M.c_statement(indent, before, expression, after)
+	after = after or ""
 	local line = indent .. before .. expression .. after
 	if width(line) <= 100 then
 		return line

@@ -16,7 +16,7 @@ struct "feature_device_state" {
 
 struct "feature_logging_range" {
 	since = "0.9", doc = "a range of addresses as the device sees them",
-	u64 "iova" { doc = "first address" },
+	u64 "iova" { show = "hex", doc = "first address" },
 	u64 "length" { min = 1, doc = "length in bytes" },
 	check = { no_wrap { "iova", "length" } },
 }
@@ -31,7 +31,7 @@ struct "feature_logging_start" {
 
 struct "feature_logging_report" {
 	since = "0.9", doc = "which part of the log to read",
-	u64 "iova" { doc = "first address" },
+	u64 "iova" { show = "hex", doc = "first address" },
 	u64 "length" { min = 1, doc = "length in bytes" },
 	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands" },
 	check = { no_wrap { "iova", "length" } },
@@ -39,7 +39,7 @@ struct "feature_logging_report" {
 
 struct "feature_logging_bitmap" {
 	since = "0.9", doc = "a part of the log",
-	u64 "iova" { doc = "first address" },
+	u64 "iova" { show = "hex", doc = "first address" },
 	u64 "length" { min = 1, doc = "length in bytes" },
 	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands" },
 	array "bitmap" { of = "u64", count = div_up(div_up(field.length, field.page_size), 64),

@@ -42,13 +42,13 @@ message "get_precopy_info" {
 	doc = [[Asks how much state is left to read in pre_copy.]],
 	request = {
 		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
-		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u32 "flags" { show = "hex", zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
 		u64 "initial_bytes" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
 		u64 "dirty_bytes" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
 	},
 	reply = {
 		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
-		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		u32 "flags" { show = "hex", zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
 		u64 "initial_bytes" { doc = "bytes left of the first pass" },
 		u64 "dirty_bytes" { doc = "bytes changed since they were read" },
 	},

@@ -75,17 +75,14 @@ local function flag_names(set)
 	return name_table("flags_" .. set.name, entries)
 end
 
-local shown_in_hex = { address = true, offset = true, iova = true, fd_offset = true, cap_offset = true, data = true,
-		       datamatch = true, flags = true, gpa_offset = true, shadow_offset = true }
-
 local function field_entry(f)
 	local kind, names = "NUMBER", "NULL"
 	if f.flags then
 		kind, names = "FLAGS", "flags_" .. f.flags.name
 	elseif f.enum then
 		kind, names = "ENUM", "enum_" .. f.enum.name
-	elseif shown_in_hex[f.name] then
-		kind = "HEX"
+	elseif f.show then
+		kind = f.show:upper()
 	end
 	return ("{ \"%s\", %d, %d, VFUI_DESC_%s, %s },"):format(f.name, f.offset, f.size, kind, names), names
 end

@@ -28,8 +28,8 @@ local function sizes(t)
 	if t.by and not t.by.op then
 		out[#out + 1] = "by " .. t.by.name
 	end
-	if t.element then
-		out[#out + 1] = "of " .. (t.element.scalar or t.element.name)
+	if t.element or t.scalar then
+		out[#out + 1] = "of " .. (t.scalar or t.element.name)
 	end
 	return table.concat(out, ", ")
 end
@@ -38,13 +38,10 @@ local function tail(out, owner, t)
 	if not t then
 		return
 	end
-	add(out, "tail %s.%s %s: %s", owner, t.name, t.kind, sizes(t))
-	for _, list in ipairs { t.links or {}, t.variants or {}, t.cases or {} } do
-		for _, item in ipairs(list) do
-			add(out, "tail %s.%s %d %s is %s%s%s", owner, t.name, item.value, item.name, item.struct.name,
-			    item.version and " version " .. item.version or "",
-			    item.when and " when " .. E.text(item.when) or "")
-		end
+	add(out, "tail %s.%s %s: %s", owner, t.name, t.word, sizes(t))
+	for _, item in ipairs(t.element and {} or t.items) do
+		add(out, "tail %s.%s %d %s is %s%s%s", owner, t.name, item.value, item.name, item.struct.name,
+		    item.version and " version " .. item.version or "", item.when and " when " .. E.text(item.when) or "")
 	end
 end
 

@@ -81,8 +81,8 @@ return function(model)
 			("\"%s\", offsetof(struct vfui_policy, %s), { %s, NULL }"):format(p.name, p.name, choices),
 			" },"):gsub("\n\t", "\n"):sub(2)
 	end
-	local profiles = {}
-	for _, name in ipairs { "default", "strict", "libvfio-user" } do
+	local profiles = { profile(model, "default") }
+	for _, name in ipairs(model.profiles) do
 		profiles[#profiles + 1] = profile(model, name)
 	end
 	return text.fill(template, { fields = fields, profiles = profiles, max = max })

@@ -23,7 +23,7 @@ struct vfui_policy {
 	${fields}
 };
 
-/* Sets all fields: "default", "strict" or "libvfio-user".  -ENOENT for another name. */
+/* Sets all fields: ${profiles}.  -ENOENT for another name. */
 int vfui_policy_profile(struct vfui_policy *policy, const char *profile);
 /* Sets one field by name.  -ENOENT for an unknown name, -EINVAL for an unknown choice. */
 int vfui_policy_set(struct vfui_policy *policy, const char *name, const char *choice);
@@ -46,5 +46,6 @@ return function(model)
 		enums[#enums + 1] = "enum { " .. table.concat(choices, ", ") .. " };"
 		fields[#fields + 1] = ("uint8_t %s;"):format(p.name)
 	end
-	return text.fill(template, { enums = enums, fields = fields })
+	local profiles = text.either("default", model.profiles)
+	return text.fill(template, { enums = enums, fields = fields, profiles = profiles })
 end

@@ -4,6 +4,7 @@
 -- protocol.rst: the reference of every message, and what we do where the protocol is not clear.
 
 local E = require "expr"
+local tails = require "tail"
 local text = require "text"
 
 local template = [[
@@ -151,75 +152,26 @@ local function where(...)
 			words[#words + 1] = E.text(e)
 		end
 	end
-	return #words > 0 and ", where " .. plain(table.concat(words, " and ")) or ""
+	return #words > 0 and ", where " .. table.concat(words, " and ") or ""
 end
 
 local function rule_lines(out, rules, before)
 	for _, r in ipairs(rules) do
 		local who = (before or "") .. (r.field and code(r.field.name) .. " " or "")
-		out[#out + 1] = text.wrap(("- %s%s%s."):format(who, plain(r.text), where(r.under, r.when)), 100, "", "  ")
+		out[#out + 1] = text.wrap(("- %s%s%s."):format(who, plain(r.text), plain(where(r.under, r.when))), 100, "", "  ")
 	end
-end
-
--- What a variable part must be, in sentences.
-local tail = {}
-
-function tail.bytes(t)
-	return { ("is as long as %s says%s"):format(E.text(t.size), where(t.when)) }
-end
-
-function tail.json(t)
-	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or "") }
-end
-
-function tail.array(t)
-	local out = {}
-	if t.stride then
-		out[1] = ("is %s entries of %s bytes each, at least %d"):format(E.text(t.count), E.text(t.stride), t.min_stride)
-		for _, v in ipairs(t.variants) do
-			out[#out + 1] = ("holds, where %s is %d and an entry has at least %d bytes, %s: %s"):format(t.by.name,
-				v.value, v.min_stride, v.struct.name, v.doc)
-		end
-		return out
-	end
-	out[1] = ("is %s entries of %s, %d bytes each"):format(E.text(t.count), t.element.name or t.element.scalar,
-							       t.element_size)
-	if t.disjoint then
-		out[2] = "holds no entries that overlap"
-	end
-	return out
-end
-
-function tail.chain(t)
-	local out = { ("begins at the offset %s%s"):format(E.text(t.at), where(t.when)),
-		      "is a list in which each entry lies behind the one before" }
-	for _, l in ipairs(t.links) do
-		local others = #l.excludes > 0 and "; not together with " .. table.concat(l.excludes, ", ") or ""
-		out[#out + 1] = ("holds, where %s is %d, %s: %s%s"):format(t.key.name, l.value, l.struct.name, l.doc, others)
-	end
-	return out
-end
-
-function tail.union(t)
-	local out = {}
-	for _, c in ipairs(t.cases) do
-		out[#out + 1] = ("is, for %s%s, %s%s: %s"):format(c.name, where(c.when), c.struct.name,
-								  c.optional and " or nothing" or "", c.doc)
-	end
-	return out
 end
 
 local function rules(out, part)
 	local before = #out
 	rule_lines(out, part.rules)
 	if part.tail then
-		for _, s in ipairs(tail[part.tail.kind](part.tail)) do
+		for _, s in ipairs(tails[part.tail.kind].text(part.tail, where)) do
 			out[#out + 1] = text.wrap(("- %s %s."):format(code(part.tail.name), plain(s)), 100, "", "  ")
 		end
 	end
 	for _, alt in ipairs(part.alts or {}) do
-		out[#out + 1] = text.wrap(("- May instead be %d bytes%s: %s."):format(alt.size, where(alt.under, alt.when),
-			plain(alt.doc)), 100, "", "  ")
+		out[#out + 1] = text.wrap(("- %s."):format(plain(tails.alt.text(alt, where))), 100, "", "  ")
 		rule_lines(out, alt.rules, "then ")
 	end
 	if part.longer then
@@ -241,7 +193,7 @@ local function descriptors(fds)
 		words[2] = fds.max and "at most " .. E.text(fds.max) or nil
 	end
 	local extra = fds.extra and " More are closed." or ""
-	return plain(table.concat(words, ", ")) .. where(fds.when) .. ": " .. plain(fds.doc) .. "." .. extra
+	return plain(table.concat(words, ", ") .. where(fds.when)) .. ": " .. plain(fds.doc) .. "." .. extra
 end
 
 local function side(out, part, title)
@@ -346,10 +298,16 @@ end
 local function policies(model)
 	local out, rows = {}, {}
 	for _, p in ipairs(model.policies) do
-		rows[#rows + 1] = { code(p.name), table.concat(p.choices, ", "), p.default, p.profiles.strict,
-				    p.profiles["libvfio-user"], "E" .. p.erratum.number }
+		local row = { code(p.name), table.concat(p.choices, ", "), p.default }
+		for _, name in ipairs(model.profiles) do
+			row[#row + 1] = p.profiles[name]
+		end
+		row[#row + 1] = "E" .. p.erratum.number
+		rows[#rows + 1] = row
 	end
-	list_table(out, { "Policy", "Choices", "default", "strict", "libvfio-user", "Erratum" }, rows)
+	local header = table.move(model.profiles, 1, #model.profiles, 4, { "Policy", "Choices", "default" })
+	header[#header + 1] = "Erratum"
+	list_table(out, header, rows)
 	return table.concat(out, "\n")
 end
 

@@ -41,7 +41,7 @@ class Limits:
 class Policies:
     ${policies}
     @classmethod
-    def profile(cls, name: Literal["default", "strict", "libvfio-user"]) -> Self: ...
+    def profile(cls, name: Literal[${profiles}]) -> Self: ...
 
 @dataclass(frozen=True)
 class Policy:
@@ -103,7 +103,7 @@ local function class(name, base, lines)
 end
 
 return function(model)
-	local vars = { enums = {}, classes = {}, limits = {}, policies = {} }
+	local vars = { profiles = '"default", "' .. table.concat(model.profiles, '", "') .. '"', enums = {}, classes = {}, limits = {}, policies = {} }
 	for _, e in ipairs(model.enums) do
 		local lines = {}
 		for i, v in ipairs(e.values) do

@@ -4,7 +4,6 @@
 -- tests/gen/check-wire.c: the vectors as C tables, for tests/lib/wire-cases.c.
 
 local cname = require "cname"
-local draft = require "draft"
 local text = require "text"
 local vectors = require "vectors"
 
@@ -38,10 +37,10 @@ local function put(p)
 	return ("{ %d, %d, %s }"):format(p.offset, p.size, number(p.value))
 end
 
-local function limits()
+local function limits(model)
 	local out = {}
-	for _, name in ipairs { "max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsize" } do
-		out[#out + 1] = (".%s = %d,"):format(name, draft.limits[name])
+	for _, l in ipairs(model.limits) do
+		out[#out + 1] = l.test and (".%s = %d,"):format(l.name, l.test) or nil
 	end
 	return out
 end
@@ -160,7 +159,7 @@ local function add_base(vars, base, n)
 end
 
 return function(model)
-	local vars = { limits = limits(), readers = {}, tables = {}, bases = {} }
+	local vars = { limits = limits(model), readers = {}, tables = {}, bases = {} }
 	local known, n = {}, 0
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, base in ipairs(entry.bases) do

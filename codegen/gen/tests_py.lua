@@ -3,7 +3,6 @@
 --
 -- tests/gen/vectors.py: the vectors as Python tables, for tests/py/test_protocol.py.
 
-local draft = require "draft"
 local pyname = require "pyname"
 local text = require "text"
 local vectors = require "vectors"
@@ -85,8 +84,8 @@ end
 
 return function(model)
 	local vars = { limits = {}, bases = {} }
-	for i, name in ipairs { "max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsize" } do
-		vars.limits[i] = quote(name) .. ": " .. draft.limits[name] .. ","
+	for _, l in ipairs(model.limits) do
+		table.insert(vars.limits, l.test and quote(l.name) .. ": " .. l.test .. "," or nil)
 	end
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, b in ipairs(entry.bases) do

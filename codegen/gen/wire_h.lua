@@ -63,7 +63,7 @@ local function enum(e)
 	local out = { text.c_comment(e.doc), "enum vfu_wire_" .. e.name .. " {" }
 	for _, v in ipairs(e.values) do
 		local line = ("%s = %d,"):format(v.cname, v.value)
-		out[#out + 1] = e.name == "command" and "\t" .. line or with_comment(line, v.doc)
+		out[#out + 1] = e.made and "\t" .. line or with_comment(line, v.doc)
 	end
 	out[#out + 1] = "};"
 	return table.concat(out, "\n")
@@ -75,11 +75,6 @@ local function flag_set(set)
 	for _, m in ipairs(set.members) do
 		local value = m.wide and ("0x%x%s"):format(m.mask, suffix) or ("(1%s << %d)"):format(suffix, m.shift)
 		out[#out + 1] = ("#define %s %s"):format(m.cname, value)
-		if set.name == "header" and m.enum then
-			for _, v in ipairs(m.enum.values) do
-				out[#out + 1] = ("#define VFU_WIRE_HEADER_TYPE_%s %du"):format(v.name:upper(), v.value)
-			end
-		end
 	end
 	return table.concat(out, "\n")
 end
@@ -88,9 +83,7 @@ return function(model)
 	local vars = { enums = {}, flags = {}, structs = {}, payloads = {} }
 	vars.header = struct(model.header, "precedes every payload")
 	for _, e in ipairs(model.enums) do
-		if e.name ~= "header_type" then
-			table.insert(vars.enums, enum(e) .. "\n")
-		end
+		table.insert(vars.enums, enum(e) .. "\n")
 	end
 	for _, s in ipairs(model.flags) do
 		table.insert(vars.flags, flag_set(s) .. "\n")

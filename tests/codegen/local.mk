@@ -12,6 +12,11 @@ codegen_tests = \
 TESTS += $(codegen_tests)
 EXTRA_DIST += $(codegen_tests) tests/codegen/lib.lua tests/codegen/bad tests/codegen/ok
 
+# After a change of the grammar: the tables of spec/README.md.
+.PHONY: update-keys
+update-keys:
+	abs_srcdir='$(abs_srcdir)' LUA='$(LUA)' $(LUA) $(srcdir)/tests/codegen/outputs.lua update
+
 # After a change of a generator that is meant; look at the difference before it is committed.
 .PHONY: update-golden
 update-golden:

@@ -19,5 +19,5 @@ MAINTAINERCLEANFILES += $(gen_vectors)
 tests/gen/check-wire.c: codegen/gen/tests_c.lua $(codegen_vectors) $(codegen_inputs)
 	$(AM_V_GEN)output=tests_c; $(codegen_run)
 
-tests/gen/vectors.py: codegen/gen/tests_py.lua codegen/pyname.lua $(codegen_vectors) $(codegen_inputs)
+tests/gen/vectors.py: codegen/gen/tests_py.lua $(codegen_vectors) $(codegen_inputs)
 	$(AM_V_GEN)output=tests_py; $(codegen_run)
