@@ -37,9 +37,11 @@ function M.tests(out, rules, e, depth)
 		local guard = E.all(r.under, r.when)
 		out[#out + 1] = text.c_comment(("%s: %s%s%s"):format(r.loc, r.label == "" and "" or r.label .. " ", r.text,
 			guard and ", where " .. E.text(guard) or ""), tabs)
-		out[#out + 1] = text.c_statement(tabs, "if (", E.c(E.all(guard, r.broken), e), ")")
-		out[#out + 1] = text.c_statement(tabs .. "\t", "return bad(", ('v, "%s%s", "%s", %s, %s'):format(
+		local other = r.errno ~= "EINVAL"
+		out[#out + 1] = text.c_statement(tabs, "if (", E.c(E.all(guard, r.broken), e), other and ") {" or ")")
+		out[#out + 1] = text.c_statement(tabs .. "\t", other and "bad(" or "return bad(", ('v, "%s%s", "%s", %s, %s'):format(
 			e.prefix and e.prefix .. "." or "", r.who, r.text, offset(r, e), E.c(r.value, e)), ");")
+		out[#out + 1] = other and ("%s\treturn -%s;\n%s}"):format(tabs, r.errno, tabs) or nil
 	end
 end
 
@@ -110,8 +112,13 @@ function M.check(functions, part, outer)
 		return call(struct, at, outer)
 	end
 
-	function f.entries(items, around)
-		return unindented(entries(items, around))
+	-- Where `in` is a parameter that no item may look at.
+	function f.entries(items, parameter)
+		local out = entries(items, "in")
+		if parameter and not uses(out, "in->") and not uses(out, ", in)") then
+			table.insert(out, 1, "\t(void)in;")
+		end
+		return unindented(out)
 	end
 
 	-- An expression where `in` is a pointer.

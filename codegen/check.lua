@@ -13,6 +13,8 @@ local words = require "words"
 local fault, at, describe, kind_of = load.fault, load.at, load.describe, load.kind_of
 local M = {}
 
+local sizes = { [1] = "u8", [2] = "u16", [4] = "u32", [8] = "u64" }
+
 local function sorted_keys(t)
 	local out = {}
 	for key in pairs(t) do
@@ -102,6 +104,24 @@ function types.errors(v)
 		end
 	end
 	return types.texts(v), "must be { ERRNO = sentence }"
+end
+
+function types.errno(v)
+	return errnos[v] ~= nil, ("is '%s', which is no errno known here"):format(tostring(v)) .. words.near(v, errnos)
+end
+
+function types.errnos(v)
+	for _, key in ipairs(is_plain(v) and sorted_keys(v) or {}) do
+		local is, must = types.errno(v[key])
+		if not is then
+			return is, must
+		end
+	end
+	return is_plain(v), "must be { RULE = errno }"
+end
+
+function types.numbers(v)
+	return is_list(v, function(n) return math.type(n) == "integer" and n >= 0 end), "must be a list of numbers"
 end
 
 function types.revision(v, _, spec)
@@ -224,12 +244,6 @@ function extra.flags(set)
 	end
 end
 
-function extra.enum(enum)
-	if #enum.items == 0 then
-		fault(enum, "%s: has no values", describe(enum))
-	end
-end
-
 function extra.value(value)
 	integer_number(value)
 	if value.number < 0 then
@@ -237,12 +251,31 @@ function extra.value(value)
 	end
 end
 
-function extra.part(part)
-	if #part.items == 0 then
-		fault(part, "%s: has no fields; write none", describe(part))
+local function has_items(what)
+	return function(node)
+		if #node.items == 0 then
+			fault(node, "%s: has no %s", describe(node), what)
+		end
 	end
 end
+extra.enum, extra.chain, extra.union = has_items "values", has_items "links", has_items "cases"
+extra.part = has_items "fields; write none"
 extra.struct, extra.header = extra.part, extra.part
+
+-- Two words are fields with rules of their own.
+function extra.reserved(node, spec)
+	node.shown, node.kind, node.doc = node.kind, sizes[node.number], node.doc or "unused"
+	if not node.kind then
+		fault(node, "%s: takes 1, 2, 4 or 8 bytes", describe(node))
+	end
+	local choice = spec.protocol[1].reserved
+	node.zero, node.under = true, choice and { zero = choice } or nil
+end
+
+function extra.argsz(node)
+	node.name, node.kind, node.doc = "argsz", "u32", node.doc or "size of this payload"
+	node.min = E.raw { op = "sizeof_payload" }
+end
 
 -- A range that is written out must have something in it.
 local function range(node)

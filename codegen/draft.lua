@@ -234,19 +234,18 @@ local function owner(s, d, e)
 	return e.of == "in" and d or e.of == "outer" and s.root or s.request_draft
 end
 
--- What is added to the other side so that the comparison holds, and so that it does not.
-local steps = { eq = { 0, 1 }, ne = { 1, 0 }, lt = { -1, 0 }, gt = { 1, 0 } }
+local compare = {
+	eq = function(a, b) return a == b end, ne = function(a, b) return a ~= b end,
+	lt = math.ult, gt = function(a, b) return math.ult(b, a) end,
+}
 
+-- Pins the left side, or the right one if that is the field: the first value that will do of those the
+-- field may have, or of those next to the other side.
 local function force_compare(s, d, e, want)
 	if e.a.op == "num" or e.a.op == "limit" then
 		e = { op = ({ lt = "gt", gt = "lt" })[e.op] or e.op, a = e.b, b = e.a }
 	end
-	local step = steps[e.op][want and 1 or 2]
-	if e.a.op == "nfds" then
-		s.nfds, s.nfds_pinned = s:context(d):value(e.b) + step, true
-		return true
-	end
-	local bits, field, shift = nil, e.a, 0
+	local field, bits, shift, value = e.a, nil, 0, s:context(d):value(e.b)
 	if field.op == "shr" then
 		field, shift = field.a, field.b.v
 	end
@@ -254,12 +253,20 @@ local function force_compare(s, d, e, want)
 		field, bits = field.a, field.b.v
 	end
 	local target = owner(s, d, field)
-	if field.op ~= "field" or not target then
-		return false
+	local numbers = field.field and field.field.numbers or { value, bits and bits >> shift or value + 1, value + 1, value - 1 }
+	for _, v in ipairs(numbers) do
+		if compare[e.op](v, value) == want then
+			if field.op == "nfds" then
+				s.nfds, s.nfds_pinned = v, true
+			elseif field.op == "field" and target then
+				target:pin(field.field, v << shift, bits)
+			else
+				return false
+			end
+			return true
+		end
 	end
-	local value = s:context(d):value(e.b) + step << shift
-	target:pin(field.field, step == 1 and bits or value, bits)
-	return true
+	return false
 end
 
 -- Pins values so that the condition is `want`; false if it cannot.
@@ -272,7 +279,7 @@ function Scene.force(s, d, e, want)
 		return s:force(d, e.a, want) or s:force(d, e.b, want)
 	elseif op == "not" then
 		return s:force(d, e.a, not want)
-	elseif steps[op] then
+	elseif compare[op] then
 		return force_compare(s, d, e, want)
 	elseif op == "ge" and e.a.op == "len" and e.b.op == "field" then
 		if not want then
@@ -294,6 +301,7 @@ local function draft_of(s, found)
 				owner_of_rule = r == found.rule and d or owner_of_rule
 			end
 		end
+		owner_of_rule = d.part.tail and d.part.tail.rule == found.rule and d or owner_of_rule
 	end)
 	return owner_of_rule
 end

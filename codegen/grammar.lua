@@ -50,13 +50,14 @@ local whole = { "whole", "expression", "how long the full payload would be: a sh
 local when = { "when", "condition", "where it holds" }
 local of = { "of!", "word", "a struct" }
 
-local scalars = "u8 u16 u32 u64"
+local scalars = "u8 u16 u32 u64 reserved argsz"
 local field = {
 	doc, since_own,
 	{ "flags", "word", "the flag set its bits belong to" },
 	{ "enum", "word", "the numbers it may be" },
 	{ "show", "one hex", "how traces show it, if not as a decimal number" },
 	{ "under", "policies", "rules of it that hold only under a choice: `{ min = policy.zero_count.reject }`" },
+	{ "errno", "errnos", "rules of it that give another errno than `EINVAL`: `{ min = \"ERANGE\" }`" },
 }
 for _, rule in ipairs(rules.list) do
 	if rule.where == "field" then
@@ -69,6 +70,7 @@ kind "protocol" {
 	doc,
 	{ "files", "words", "the other files, in order" },
 	{ "revisions!", "texts", "what `since` may say, and what that is" },
+	{ "reserved", "policy", "the choice under which `reserved` fields must be zero; always, if not given" },
 	{ "profiles", "words", "sets of choices for all policies" },
 	{ "states", "word", "the enum of device states, for the key `states` of messages" },
 }
@@ -152,12 +154,23 @@ kind "part" {
 	{ "check", "rules", "rules across its fields" },
 	{ "longer", "room", "up to so many bytes are accepted, or so many more with a limit; the rest is unread" },
 }
-for word in scalars:gmatch("%S+") do
+for word in ("u8 u16 u32 u64"):gmatch("%S+") do
 	kind(word)(table.move(field, 1, #field, 1, {
 		unique = "name", fields = true, hidden = word ~= "u8",
 		about = "a field; `u16`, `u32` and `u64` likewise. Rules of it are keys, too",
 	}))
 end
+kind "reserved" {
+	numbers = 1, unique = "name",
+	about = "padding of so many bytes, as `reserved \"pad\" { 4 }`: zero, under the choice that `protocol` names",
+	{ "doc", "text", "`\"unused\"` if not given" }, since_own,
+	{ "flags", "word", "as in a field, like the rest" },
+	{ "show", "one hex", "" },
+}
+kind "argsz" {
+	unnamed = true, about = "a `u32` of that name that is at least the size of the fixed part",
+	{ "doc", "text", "`\"size of this payload\"` if not given" }, since_own,
+}
 kind "bool" { unique = "name", hidden = true }
 kind "bytes" {
 	unique = "name", about = "bytes without structure",
@@ -254,6 +267,7 @@ kind "erratum" {
 kind "rule" {
 	inner = true, about = "in `check`: `min { \"size\", 1, when = … }`", when,
 	{ "under", "policy", "only under this choice" },
+	{ "errno", "errno", "`\"EINVAL\"` if not given" },
 }
 
 return M

@@ -64,7 +64,8 @@ local function judged(base, row, scene, order)
 		local c = scene:case(payload)
 		c.nfds, c.policy, c.order = nfds, policy, order
 		last = verdict.of(c)
-		same = same and (last and last.field) == row.field and (last and last.offset or 0) == row.offset
+		same = same and (last and last.field) == row.field and (last and last.offset or 0) == row.offset and
+		       (last and last.errno) == row.errno
 	end)
 	return same, last
 end
@@ -90,7 +91,7 @@ function M.rows(base, rows, scene)
 			row.order = "little"
 			if is_one_payload(row) then
 				out[#out + 1] = setmetatable({ order = "big", field = other and other.field or false,
-							       offset = other and other.offset or 0 }, { __index = row })
+							       errno = other and other.errno or false, offset = other and other.offset or 0 }, { __index = row })
 			end
 		end
 	end

@@ -7,7 +7,7 @@
 --   doc      what the table of spec/README.md says of it
 --   where    "field": also a key of a field; "check": only inside check = { ... }; "model": made by
 --            the model of other words (length, descriptors, exclusion), not by name
---   takes    what its argument is: "expression", "true", "members" (names of a flag set), "fields"
+--   takes    what its argument is: "expression", "true", "members" (names of a flag set), "numbers", "fields"
 --   phase    0 before the fields are read, 1 reserved bits, 2 ranges, 3 across fields, 4 behind them:
 --            the order of the generated checks
 --   broken   (x) -> expression that is true when the rule is broken; C and Python come from it
@@ -226,6 +226,30 @@ rule {
 }
 
 rule {
+	name = "one_of", doc = "is one of these", where = "field", takes = "numbers", phase = 2,
+	broken = function(x) return none_of(x.value, x.numbers) end,
+	text = function(x) return "is " .. words(x.numbers, "or") end,
+	bounds = function(x)
+		local out = at(x, { E.num(x.numbers[#x.numbers]), true }, { E.num(x.numbers[#x.numbers] + 1), false })
+		for i = 2, #x.numbers do
+			local between = x.numbers[i] - 1
+			table.insert(out, between > x.numbers[i - 1] and at(x, { E.num(between), false })[1] or nil)
+		end
+		return out
+	end,
+	mend = function(x, d) d:set(x.field, x.numbers[1]) end,
+	fault = function(x)
+		for i, n in ipairs(x.numbers) do
+			if i > 1 and n == x.numbers[i - 1] then
+				return n .. " stands in it twice"
+			end
+		end
+		x.arg = E.num(x.numbers[#x.numbers])
+		return outside(x, 0, 0)
+	end,
+}
+
+rule {
 	name = "min", doc = "is at least that", where = "field", takes = "expression", phase = 2,
 	broken = function(x)
 		return x.arg.op == "num" and x.arg.v == 1 and E.eq(x.value, zero) or E.lt(x.value, x.arg)
@@ -426,11 +450,11 @@ rule {
 function M.make(def, x)
 	x.name, x.phase = def.name, x.phase or def.phase
 	x.broken, x.text, x.bounds = def.broken(x), def.text(x), def.bounds(x)
-	x.mend, x.reserved = def.mend, def.reserved and def.reserved(x)
+	x.mend, x.reserved = x.mend or def.mend, def.reserved and def.reserved(x)
 	x.who = x.who or x.field and x.field.name or "fds"
 	x.label = x.label or x.who
 	x.at = x.at or E.num(x.field and x.field.offset or 0)
-	x.value = x.value or E.nfds
+	x.value, x.errno = x.value or E.nfds, x.errno or "EINVAL"
 	return x
 end
 

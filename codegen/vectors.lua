@@ -128,7 +128,7 @@ local Cases = {}
 Cases.__index = Cases
 
 local function same_fault(a, b)
-	return (a and a.field) == (b and b.field) and (a and a.offset) == (b and b.offset)
+	return not a and not b or a and b and a.field == b.field and a.offset == b.offset and a.errno == b.errno
 end
 
 -- Where `bytes` differ from the base, field by field.
@@ -170,7 +170,8 @@ end
 -- One row.  len, nfds: { first, last }; bits: { offset, size, mask }, each alone turned over.
 function Cases:row(about, puts, len, nfds, combination, found, bits)
 	local key = { about = about, puts = puts, len = len, nfds = nfds, policy = combination,
-		      field = found and found.field, offset = found and found.offset or 0, bits = bits }
+		      field = found and found.field, offset = found and found.offset or 0,
+		      errno = found and found.errno, bits = bits }
 	local text = {}
 	for _, p in ipairs(puts) do
 		text[#text + 1] = ("%d:%d"):format(p.offset, p.value)

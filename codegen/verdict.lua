@@ -5,7 +5,8 @@
 -- expectations from it, so C and Python are held against a third reading of the same rules.
 --
 -- A case is { part, bytes, order ("<" unless it is ">"), nfds, limits, policy, request }: limits, policy
--- and request map names to values.  The answer is nil, or the first fault: { field, offset, rule, at }.
+-- and request map names to values.  The answer is nil, or the first fault: { field, offset, errno, rule,
+-- at }.
 
 local tails = require "tail"
 
@@ -114,7 +115,8 @@ function Context.decode(c, part, at)
 end
 
 function Context.fault(c, who, offset, rule)
-	return { field = c.prefix and c.prefix .. "." .. who or who, offset = offset, rule = rule, at = c.base }
+	return { field = c.prefix and c.prefix .. "." .. who or who, offset = offset, rule = rule, at = c.base,
+		 errno = rule.errno or "EINVAL" }
 end
 
 -- The first rule that is broken.
@@ -140,7 +142,7 @@ end
 function Context.struct(c, struct, at)
 	local v = c:decode(struct, at)
 	if not v then
-		return { field = struct.name, offset = at, rule = struct, at = at }
+		return { field = struct.name, offset = at, rule = struct, at = at, errno = "EINVAL" }
 	end
 	local inner = M.context({ ["in"] = v, outer = c.outer or c["in"], base = at, prefix = struct.name }, c)
 	return inner:tests(struct.rules) or tail_fault(inner, struct), v

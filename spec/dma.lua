@@ -9,7 +9,7 @@ message "dma_map" {
 	it by DMA_READ and DMA_WRITE.  With a file and no mode bit the file is mapped.]],
 	fds = { request = { max = 1, doc = "the file behind the range; none: access by message" } },
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		argsz { },
 		u32 "flags" { flags = "dma_map", known_flags = true, at_most_one = { { "mmap", "file_io" } },
 			doc = "allowed access, and how the file is used" },
 		u64 "offset" { show = "hex", doc = "where the range starts in the file" },
@@ -36,7 +36,7 @@ message "dma_unmap" {
 	doc = [[Takes ranges away from the device.  The reply comes when the device holds no reference to them any
 	more.]],
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		argsz { },
 		u32 "flags" { flags = "dma_unmap", only = { "all" }, doc = "which ranges" },
 		u64 "address" { show = "hex", doc = "first address of the range" },
 		u64 "size" { doc = "length in bytes" },

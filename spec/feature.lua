@@ -25,7 +25,7 @@ struct "feature_logging_start" {
 	since = "0.9", doc = "which pages to log",
 	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands; the reply may differ" },
 	u32 "num_ranges" { doc = "number of ranges; 0 is all memory" },
-	u32 "reserved" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	reserved "reserved" { 4 },
 	array "ranges" { of = "feature_logging_range", count = field.num_ranges, doc = "the ranges" },
 }
 
@@ -58,7 +58,7 @@ message "device_feature" {
 	doc = [[Reads, changes or looks for an optional feature.  PROBE asks whether the feature has all the methods
 	named with it, and changes nothing.]],
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		argsz { doc = "largest reply payload the client takes" },
 		u32 "flags" { flags = "feature", known_flags = true, at_least_one = { { "get", "set", "probe" } },
 			doc = "the feature and what to do" },
 		union "data" {

@@ -9,6 +9,7 @@ protocol {
 	files = { "errata", "types", "caps", "session", "dma", "device", "region", "irq", "feature", "migration" },
 	profiles = { "strict", "libvfio-user" },
 	states = "device_state",
+	reserved = policy.unknown_flags.reject,
 	revisions = {
 		["0.0"] = "the text merged for QEMU 10.1 (June 2025)",
 		["0.9"] = "the text of QEMU 10.2 and of libvfio-user's specification 0.9.2 (December 2025)",

@@ -15,7 +15,7 @@ local function rule_line(out, owner, r)
 	for _, e in ipairs { r.when or false, r.under or false } do
 		condition = e and E.text(e) .. ": " .. condition or condition
 	end
-	add(out, "rule %s refuses %s", owner, condition)
+	add(out, "rule %s refuses %s%s", owner, condition, r.errno ~= "EINVAL" and " with " .. r.errno or "")
 end
 
 local function sizes(t)

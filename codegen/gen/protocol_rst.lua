@@ -19,7 +19,7 @@ The vfio-user protocol
 ${doc}
 
 Every section below names the line of the specification it is made from. Offsets and sizes are in
-bytes. A payload that breaks a rule is refused with the errno EINVAL.
+bytes. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
 
 Revisions
 =========
@@ -158,7 +158,8 @@ end
 local function rule_lines(out, rules, before)
 	for _, r in ipairs(rules) do
 		local who = (before or "") .. (r.field and code(r.field.name) .. " " or "")
-		out[#out + 1] = text.wrap(("- %s%s%s."):format(who, plain(r.text), plain(where(r.under, r.when))), 100, "", "  ")
+		local other = r.errno ~= "EINVAL" and "; if not: " .. r.errno or ""
+		out[#out + 1] = text.wrap(("- %s%s%s%s."):format(who, plain(r.text), plain(where(r.under, r.when)), other), 100, "", "  ")
 	end
 end
 

@@ -32,9 +32,9 @@ ${enums}
 class Fault(ValueError):
     """A payload breaks a rule: message.field, at this offset, has this value."""
 
-    def __init__(self, message, field, rule, offset, value):
+    def __init__(self, message, field, rule, offset, value, number=errno.EINVAL):
         super().__init__(f"{message}: {field} {rule} (is {value:#x}, offset {offset})")
-        self.errno = errno.EINVAL
+        self.errno = number
         self.message = message
         self.field = field
         self.rule = rule
@@ -121,8 +121,8 @@ class _View:
         self.policy = policy
         self.request = request
 
-    def bad(self, field, rule, offset, value):
-        raise Fault(self.message, field, rule, offset, value)
+    def bad(self, field, rule, offset, value, number=errno.EINVAL):
+        raise Fault(self.message, field, rule, offset, value, number)
 
     def part(self, cls, at, name):
         if self.len - at < cls.SIZE:
@@ -232,7 +232,7 @@ local function check_tail(f, part)
 end
 
 local function check_struct(out, s)
-	local f = pyfile.check(out, ("at + %d"):format(s.size), "outer", "at", s.name)
+	local f = pyfile.check(out, ("(at + %d)"):format(s.size), "outer", "at", s.name)
 	f:line("p = v.part(%s, at, %s)", pyname.part(s), quote(s.name))
 	f:tests(s.rules)
 	check_tail(f, s)

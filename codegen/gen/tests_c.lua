@@ -111,7 +111,7 @@ local function case(c)
 		add(".order = WIRE_%s", c.order:upper())
 	end
 	if c.field then
-		add('.err = EINVAL, .field = "%s", .offset = %d', c.field, c.offset)
+		add('.err = %s, .field = "%s", .offset = %d', c.errno, c.field, c.offset)
 	end
 	return text.wrap("{ " .. table.concat(fields, ", ") .. " },", 100, "\t", "\t  ")
 end

@@ -17,8 +17,8 @@ LIMITS = {
 }
 
 # message, name, reply, length, (class, offset, values) ..., (offset, bytes) of text, request,
-# cases: about, lengths, descriptors, (offset, size, value) ..., bits, policies, (field, offset) or
-# None, byte order or None
+# cases: about, lengths, descriptors, (offset, size, value) ..., bits, policies, (field, offset and
+# an errno that is not EINVAL) or None, byte order or None
 BASES = [
     ${bases}
 ]
@@ -51,7 +51,8 @@ local function case(c)
 	local bits = c.bits and ("(%d, %d, %s)"):format(c.bits.offset, c.bits.size, number(c.bits.mask)) or "None"
 	local line = ("(%s, (%d, %d), (%d, %d), %s, %s, {%s}, %s, %s),"):format(quote(c.about), c.len[1], c.len[2], c.nfds[1],
 		c.nfds[2], tuple(puts), bits, table.concat(policies, ", "),
-		c.field and ("(%s, %d)"):format(quote(c.field), c.offset) or "None",
+		c.field and ("(%s, %d%s)"):format(quote(c.field), c.offset, c.errno ~= "EINVAL" and ", " .. quote(c.errno) or "") or
+		"None",
 		c.order and quote(c.order) or "None")
 	return text.wrap(line, 100, "        ", "         ")
 end

@@ -44,24 +44,7 @@ static int bad(const struct view *v, const char *field, const char *rule, uint64
 	return -EINVAL;
 }
 
-/* No wrap, unlike (a + b - 1) / b. */
-static uint64_t div_up(uint64_t a, uint64_t b)
-{
-	return a / b + (a % b != 0);
-}
-
-static bool one_bit(uint64_t value)
-{
-	return value != 0 && (value & (value - 1)) == 0;
-}
-
-/* Do all bytes from at on form one string, with its NUL and no other? */
-static bool is_text(const struct view *v, uint64_t at)
-{
-	const uint8_t *from = v->payload + at;
-
-	return at < v->len && memchr(from, 0, v->len - at) == v->payload + v->len - 1;
-}
+${helpers}
 
 ${structs}
 
@@ -95,7 +78,7 @@ uint64_t vfui_message_max(const struct vfui_message *message, bool reply,
 	uint64_t size = reply ? message->reply_size : message->request_size;
 	uint64_t room = reply ? message->reply_room : message->request_room;
 	bool bulk = reply ? message->reply_bulk : message->request_bulk;
-	uint64_t data = bulk ? limits->max_data_xfer_size : 0;
+	uint64_t data = bulk ? ${bulk} : 0;
 
 	size += room;
 	return data > UINT64_MAX - size ? UINT64_MAX : size + data;
@@ -113,6 +96,44 @@ bool vfui_message_has_effect(const struct vfui_message *message, const void *pay
 	return (word & message->effect_mask) == message->effect_value;
 }
 ]]
+
+-- What checks may need, if they do.
+local helpers = {
+	div_up = [[
+/* No wrap, unlike (a + b - 1) / b. */
+static uint64_t div_up(uint64_t a, uint64_t b)
+{
+	return a / b + (a % b != 0);
+}
+]],
+	one_bit = [[
+static bool one_bit(uint64_t value)
+{
+	return value != 0 && (value & (value - 1)) == 0;
+}
+]],
+	is_text = [[
+/* Do all bytes from at on form one string, with its NUL and no other? */
+static bool is_text(const struct view *v, uint64_t at)
+{
+	const uint8_t *from = v->payload + at;
+
+	return at < v->len && memchr(from, 0, v->len - at) == v->payload + v->len - 1;
+}
+]],
+}
+
+local function helpers_of(...)
+	local out = {}
+	for _, name in ipairs { "div_up", "one_bit", "is_text" } do
+		local used = false
+		for _, list in ipairs { ... } do
+			used = used or table.concat(list):find(name .. "(", 1, true)
+		end
+		out[#out + 1] = used and helpers[name] or nil
+	end
+	return out
+end
 
 -- Structures --------------------------------------------------------------------------------------
 
@@ -268,5 +289,7 @@ return function(model)
 		table.insert(vars.messages, message_entry(m))
 	end
 	cfile.tests(vars.header, model.header.rules, cfile.env(true))
+	vars.helpers = helpers_of(vars.structs, vars.checks, vars.header)
+	vars.bulk = model.most.bytes and "limits->" .. model.most.bytes.name or "0"
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

@@ -11,6 +11,7 @@ local names = require "model.names"
 local parts = require "model.parts"
 local rules = require "rules"
 local rules_of = require "model.rules"
+local tails = require "tail"
 local words = require "words"
 
 local fault, at, describe = load.fault, load.at, load.describe
@@ -113,6 +114,14 @@ local function message(spec, model, node)
 	for name, doc in names.sorted_pairs(node.errors) do
 		m.errors[#m.errors + 1] = { name = name, doc = doc }
 	end
+	-- what a check of the request answers stands among the errors
+	tails.each_part(m.request, function(part)
+		for _, r in ipairs(part.rules) do
+			if r.errno ~= "EINVAL" and not node.errors[r.errno] then
+				fault(r.loc, "%s: errors lacks %s, which a rule of '%s' gives", describe(node), r.errno, r.who)
+			end
+		end
+	end)
 	m.effect, m.states = effect(node, m.request), states(spec, model, node)
 	return m
 end

@@ -28,7 +28,7 @@ local function field(model, node, offset)
 	if offset % size ~= 0 then
 		fault(node, "%s: offset %d is not a multiple of %d; state the padding", describe(node), offset, size)
 	end
-	local f = names.entry(node, { type = node.kind, size = size, offset = offset, show = node.show, lo = 0.0,
+	local f = names.entry(node, { type = node.kind, size = size, offset = offset, show = node.show, numbers = node.one_of, lo = 0.0,
 				      hi = E.unsigned(E.type_max(size)), node = node })
 	f.flags, f.enum = names.named(model.flags, "flag set", node, "flags"), names.named(model.enums, "enum", node, "enum")
 	if f.flags and f.flags.width == 64 and size < 8 then

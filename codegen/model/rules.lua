@@ -39,6 +39,9 @@ local function argument(x, def, arg, scope, where)
 	elseif def.takes == "members" then
 		x.names = arg
 		x.mask, x.mask_expr = M.member_mask(arg, x.field, where)
+	elseif def.takes == "numbers" then
+		x.numbers = table.move(arg, 1, #arg, 1, {})
+		table.sort(x.numbers)
 	end
 	if x.field and x.field.flags then
 		x.unknown_mask = ~x.field.flags.mask & E.type_max(x.field.size)
@@ -55,11 +58,13 @@ local function add(out, def, x, node, key)
 end
 
 local function of_field(out, f, scope)
-	local node, under = f.node, f.node.under or {}
-	for name in names.sorted_pairs(under) do
-		if node[name] == nil or not rules[name] then
-			fault(at(node, "under." .. tostring(name)), "%s: under names '%s', which is no rule of this field%s", describe(node),
-			      tostring(name), words.near(name, rules))
+	local node, under, errno = f.node, f.node.under or {}, f.node.errno or {}
+	for _, key in ipairs { "under", "errno" } do
+		for name in names.sorted_pairs(node[key] or {}) do
+			if node[name] == nil or not rules[name] then
+				fault(at(node, key .. "." .. tostring(name)), "%s: %s names '%s', which is no rule of this field%s",
+				      describe(node), key, tostring(name), words.near(name, rules))
+			end
 		end
 	end
 	for _, def in ipairs(rules.list) do
@@ -67,7 +72,7 @@ local function of_field(out, f, scope)
 		-- members come as a list, or as a list of lists for several rules
 		local several = def.takes == "members" and arg and type(arg[1]) == "table"
 		for _, one in ipairs(several and arg or arg ~= nil and { arg } or {}) do
-			local x = { field = f, value = E.field(f) }
+			local x = { field = f, value = E.field(f), errno = errno[def.name] }
 			x.under = X.policy(scope, under[def.name], at(node, "under." .. def.name))
 			argument(x, def, one, scope, at(node, def.name))
 			add(out, def, x, node, def.name)
@@ -77,7 +82,7 @@ end
 
 -- A rule of `check`: its fields, then its argument.
 local function of_check(out, rule, scope)
-	local def, args, x = rules[rule.name], rule.args, { phase = 3 }
+	local def, args, x = rules[rule.name], rule.args, { phase = 3, errno = rule.errno }
 	x.when, x.under = X.condition(scope, rule, "when"), X.policy(scope, rule.under, at(rule, "under"))
 	local nfields = def.takes == "nothing" and 0 or def.takes == "fields" and 2 or 1
 	if nfields > 0 then

@@ -74,6 +74,7 @@ function M.build(item, scope)
 	local here = E.name "at"
 	t.rule = rules.make(rules.tail, { who = item.name, loc = names.loc(item), at = here, value = here,
 		words = "each lies behind the one before, in the payload",
+		mend = t.when and function(_, d) d.scene:force(d, t.when, false) end,
 		wrong = E.orelse(E.orelse(E.lt(here, E.name "from"), E.gt(here, E.len)),
 				 E.lt(E.sub(E.len, here), E.num(head.size, "sizeof(head)"))) })
 	return t
@@ -116,7 +117,7 @@ function M.c(f, t, part)
 	local view, struct = "static int check_%s(const struct view *v, ", ("const struct %s *in)"):format(part.cname)
 	local link = ("uint64_t at, const struct %s *head, %s"):format(t.head.cname, t.exclusive and "uint32_t *seen, " or "")
 	f.functions[#f.functions + 1] = text.fill(c_link, { owner = owner, head = t.head.cname, next = t.next.name,
-		at = f.pointed(t.at), entries = f.entries(t.items, "in"), test = f.test(t.rule),
+		at = f.pointed(t.at), entries = f.entries(t.items, true), test = f.test(t.rule),
 		link_head = f.head(view:format(owner .. "_link") .. link .. struct), loop_head = f.head(view:format(owner) .. struct),
 		seen_argument = t.exclusive and "&seen, " or "", seen_declaration = t.exclusive and "uint32_t seen = 0;" or "" })
 	f.tail_call(owner, is_there(t))

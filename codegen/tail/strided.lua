@@ -100,7 +100,7 @@ end
 function M.c(f, t, part)
 	local outer = looks_around(t)
 	local vars = { owner = part.owner .. "_" .. t.name, type = cname.ctype[t.by.type], offset = t.by.offset,
-		       entries = f.entries(t.by_length, "in"), outer = outer and ", &in" or "" }
+		       entries = f.entries(t.by_length, outer), outer = outer and ", &in" or "" }
 	vars.head = f.head(("static int check_%s_entry(const struct view *v, uint64_t at, uint64_t stride%s)"):format(vars.owner,
 		outer and ", const struct " .. part.cname .. " *in" or ""))
 	f.functions[#f.functions + 1] = text.fill(c_entry, vars)

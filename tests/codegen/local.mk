@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
 
-# Of the code generator itself: every fault it can report, its outputs for a small spec, that they are
-# the same each time, and that one word in the spec reaches all of them.
+# Of the code generator itself: every fault it can report, its outputs for two small specs, that they
+# are programs, the same each time, and that one word in the spec reaches all of them.
 codegen_tests = \
 	tests/codegen/faults.lua \
 	tests/codegen/golden.lua \
 	tests/codegen/one-word.lua \
-	tests/codegen/outputs.lua
+	tests/codegen/outputs.lua \
+	tests/codegen/programs.lua
 
 TESTS += $(codegen_tests)
 EXTRA_DIST += $(codegen_tests) tests/codegen/lib.lua tests/codegen/bad tests/codegen/ok

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """The checks in Python give the verdicts of those in C: both run the same generated cases."""
 
+import errno
 import importlib.util
 import os
 
@@ -72,7 +73,8 @@ def verdict(base, payload, nfds, policies):
             )
     except protocol.Fault as fault:
         assert fault.message == message
-        return fault.field, fault.offset
+        name = errno.errorcode[fault.errno]
+        return (fault.field, fault.offset) + ((name,) if name != "EINVAL" else ())
     return None
 
 
