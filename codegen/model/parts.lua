@@ -105,7 +105,7 @@ end
 
 -- What the length must be.  A payload may be longer than its tail says (`longer`).
 local function length_rule(part)
-	local most = part.tail and part.tail.max or part.room > 0 and part.room or nil
+	local most = part.tail and type(part.tail.max) == "number" and part.tail.max or part.room > 0 and part.room or nil
 	if part.bulk and (not part.tail or part.tail.kind ~= "bytes" or part.longer) then
 		most = part.bulk
 	end
@@ -122,7 +122,7 @@ local function longest(model, node, item, part)
 	end
 	if item then
 		local max = add(room(model, item, "max"))
-		part.tail.max = type(max) == "number" and max or nil
+		part.tail.max = max
 	end
 	if node.longer then
 		part.longer = room(model, node, "longer")
