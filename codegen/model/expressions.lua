@@ -49,15 +49,8 @@ local function member(scope, d, where)
 		      set and "flags '" .. set.name .. "'" or "anything with flags", words.near(d.name, set and set.members))
 	end
 	local v = E.band(base, E.num(m.mask, m.cname))
-	v.member = m
-	if m.wide then
-		v.flag = d.name
-		local shifted = m.shift == 0 and v or E.shr(v, E.num(m.shift))
-		shifted.member = m
-		return shifted
-	end
-	local e = E.ne(v, E.zero)
-	e.flag = (base.of == "req" and "the request's " or "") .. d.name
+	local e = m.wide and (m.shift == 0 and v or E.shr(v, E.num(m.shift))) or E.ne(v, E.zero)
+	e.member, e.flag = m, (base.of == "req" and "the request's " or "") .. d.name
 	return e
 end
 

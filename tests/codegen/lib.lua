@@ -3,7 +3,7 @@
 --
 -- What the tests of the code generator share.
 
-local M = { srcdir = os.getenv("abs_srcdir") or ".", passed = 0, failed = 0 }
+local M = { srcdir = os.getenv("abs_srcdir") or os.getenv("PWD"), passed = 0, failed = 0 }
 
 M.lua = os.getenv("LUA") or "lua5.4"
 M.here = M.srcdir .. "/tests/codegen"

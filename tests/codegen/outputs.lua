@@ -21,6 +21,17 @@ if arg[1] == "update" then
 end
 lib.check(now == keys, "the tables of spec/README.md are not current", "\tmake update-keys")
 
+-- codegen/README.md quotes outputs; the numbers of lines may be others.
+local function plain(text)
+	return (text:gsub("%.lua:%d+", ".lua"):gsub("%s+", " "))
+end
+for output, quoted in lib.read(lib.srcdir .. "/codegen/README.md"):gmatch("<!%-%- ([%w_]+) %-%->\n\n(.-)\n\n") do
+	local text = plain(lib.generate(output, spec))
+	for line in quoted:gmatch("[^\n]+") do
+		lib.check(text:find(plain(line), 1, true), "codegen/README.md quotes what " .. output .. " lacks: " .. line)
+	end
+end
+
 lib.with_directory(function(dir)
 	assert(os.execute(("cp -R %s %s/spec"):format(lib.quote(spec), dir)))
 	for _, output in ipairs(lib.outputs) do
