@@ -8,11 +8,12 @@ local lib = dofile((os.getenv("abs_srcdir") or ".") .. "/tests/codegen/lib.lua")
 
 -- Lines executed so far, as "FILE:LINE".
 local reached = {}
+local home = "@" .. lib.srcdir .. "/codegen/"
 
 local function note(_, line)
-	local file = debug.getinfo(2, "S").source:match("/codegen/([%w_/]+%.lua)$")
-	if file then
-		reached[file .. ":" .. line] = true
+	local source = debug.getinfo(2, "S").source
+	if source:sub(1, #home) == home then
+		reached[source:sub(#home + 1) .. ":" .. line] = true
 	end
 end
 
