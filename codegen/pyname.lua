@@ -23,6 +23,11 @@ function M.flags(name)
 	return M.class(name) .. "Flags"
 end
 
+-- A member of a flag set; several bits are a mask.
+function M.member(m)
+	return (m.wide and m.name .. "_mask" or m.name):upper()
+end
+
 -- The class of a part: a structure, or one side of a message.
 function M.part(part)
 	return M.class(part.owner or part.name)

@@ -35,6 +35,15 @@ function M.fill(template, vars)
 	return table.concat(out, "\n") .. "\n"
 end
 
+-- What f gives for each entry of a list, without nil.
+function M.map(list, f)
+	local out = {}
+	for i, v in ipairs(list) do
+		out[#out + 1] = f(v, i)
+	end
+	return out
+end
+
 -- Width on screen: a tab counts 8, a UTF-8 sequence 1.
 local function width(s)
 	local n = 0
@@ -81,6 +90,12 @@ function M.either(first, list)
 		out = out .. (i == #list and ' or "' or ', "') .. word .. '"'
 	end
 	return out
+end
+
+-- A member of a structure or enumeration, its comment behind it when it fits.
+function M.c_member(line, doc)
+	local one = ("\t%s /* %s */"):format(line, M.oneline(doc))
+	return M.width(one) <= 100 and one or M.c_comment(doc, "\t") .. "\n\t" .. line
 end
 
 -- Collapses a doc string to one line.

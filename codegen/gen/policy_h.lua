@@ -39,10 +39,7 @@ return function(model)
 	local enums, fields = {}, {}
 	for _, p in ipairs(model.policies) do
 		enums[#enums + 1] = text.c_comment(("E%d: %s, %s"):format(p.erratum.number, p.doc, p.loc))
-		local choices = {}
-		for _, c in ipairs(p.choices) do
-			choices[#choices + 1] = cname.policy(p.name, c)
-		end
+		local choices = text.map(p.choices, function(c) return cname.policy(p.name, c) end)
 		enums[#enums + 1] = "enum { " .. table.concat(choices, ", ") .. " };"
 		fields[#fields + 1] = ("uint8_t %s;"):format(p.name)
 	end

@@ -131,11 +131,9 @@ local function kind_of_field(f)
 end
 
 local function layout(out, part)
-	local rows = {}
-	for _, f in ipairs(part.fields) do
-		rows[#rows + 1] = { tostring(f.offset), tostring(f.size), code(f.name),
-				    plain(f.doc .. kind_of_field(f)) }
-	end
+	local rows = text.map(part.fields, function(f)
+		return { tostring(f.offset), tostring(f.size), code(f.name), plain(f.doc .. kind_of_field(f)) }
+	end)
 	if part.tail then
 		rows[#rows + 1] = { tostring(part.size), "\\-", code(part.tail.name), plain(part.tail.doc) }
 	end
@@ -218,13 +216,8 @@ local function message(m)
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
 	notes[#notes + 1] = m.quiesce and "The device is asked first." or nil
-	if #m.states > 0 then
-		local names = {}
-		for i, s in ipairs(m.states) do
-			names[i] = s.name
-		end
-		notes[#notes + 1] = ("Lawful only in the migration states %s."):format(table.concat(names, ", "))
-	end
+	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the migration states %s."):format(table.concat(
+		text.map(m.states, function(s) return s.name end), ", ")) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
 	side(out, m.request, "Request")
 	side(out, m.reply, "Reply")
@@ -254,21 +247,17 @@ local function numbers(model)
 	for _, set in ipairs(model.flags) do
 		heading(out, set.name .. " (bits)", "-")
 		paragraph(out, sentence(set.doc))
-		local rows = {}
-		for _, m in ipairs(set.members) do
-			rows[#rows + 1] = { ("0x%x"):format(m.mask), code(m.name), plain(m.doc) }
-		end
-		list_table(out, { "Mask", "Name", "Meaning" }, rows)
+		list_table(out, { "Mask", "Name", "Meaning" }, text.map(set.members, function(m)
+			return { ("0x%x"):format(m.mask), code(m.name), plain(m.doc) }
+		end))
 	end
 	for _, e in ipairs(model.enums) do
-		if e.name ~= "command" then
+		if not e.made then
 			heading(out, e.name .. " (values)", "-")
 			paragraph(out, sentence(e.doc))
-			local rows = {}
-			for _, v in ipairs(e.values) do
-				rows[#rows + 1] = { tostring(v.value), code(v.name), plain(v.doc) }
-			end
-			list_table(out, { "Value", "Name", "Meaning" }, rows)
+			list_table(out, { "Value", "Name", "Meaning" }, text.map(e.values, function(v)
+				return { tostring(v.value), code(v.name), plain(v.doc) }
+			end))
 		end
 	end
 	return table.concat(out, "\n")
@@ -288,11 +277,10 @@ local function caps(model)
 end
 
 local function limits(model)
-	local out, rows = {}, {}
-	for _, l in ipairs(model.limits) do
-		rows[#rows + 1] = { code(l.name), l.type, tostring(l.default), plain(l.doc) }
-	end
-	list_table(out, { "Limit", "Type", "Default", "Meaning" }, rows)
+	local out = {}
+	list_table(out, { "Limit", "Type", "Default", "Meaning" }, text.map(model.limits, function(l)
+		return { code(l.name), l.type, tostring(l.default), plain(l.doc) }
+	end))
 	return table.concat(out, "\n")
 end
 
@@ -325,27 +313,17 @@ local function erratum(e)
 end
 
 return function(model)
-	local vars = { doc = text.wrap(model.doc, 100), revisions = {}, overview = {}, messages = {}, structs = {},
-		       numbers = numbers(model), caps = caps(model), limits = limits(model), policies = policies(model),
-		       errata = {} }
-	for _, r in ipairs(model.revisions) do
-		table.insert(vars.revisions, text.wrap(("%s\n    %s"):format(code(r.name), ""), 100):gsub("%s+$", "") ..
-			     "\n    " .. sentence(r.doc))
-	end
+	local vars = { doc = text.wrap(model.doc, 100), numbers = numbers(model), caps = caps(model), limits = limits(model),
+		       policies = policies(model), messages = text.map(model.messages, message),
+		       structs = text.map(model.structs, structure), errata = text.map(model.errata, erratum) }
+	vars.revisions = text.map(model.revisions, function(r) return code(r.name) .. "\n    " .. sentence(r.doc) end)
 	local header = {}
 	paragraph(header, plain(model.header.doc))
 	layout(header, model.header)
 	rules(header, model.header)
 	vars.header = table.concat(header, "\n")
-	for _, m in ipairs(model.messages) do
-		table.insert(vars.overview, ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, m.name, m.from, m.since, m.status))
-		table.insert(vars.messages, message(m))
-	end
-	for _, s in ipairs(model.structs) do
-		table.insert(vars.structs, structure(s))
-	end
-	for _, e in ipairs(model.errata) do
-		table.insert(vars.errata, erratum(e))
-	end
+	vars.overview = text.map(model.messages, function(m)
+		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, m.name, m.from, m.since, m.status)
+	end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

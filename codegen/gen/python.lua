@@ -195,19 +195,16 @@ end
 
 local function enums(model, out, names)
 	for _, e in ipairs(model.enums) do
-		local members = {}
-		for i, v in ipairs(e.values) do
-			members[i] = { name = v.name, text = tostring(v.value), doc = not e.made and v.doc or nil }
-		end
+		local members = text.map(e.values, function(v)
+			return { name = v.name, text = tostring(v.value), doc = not e.made and v.doc or nil }
+		end)
 		names[#names + 1] = pyname.class(e.name)
 		out[#out + 1] = enumeration(pyname.class(e.name), "IntEnum", e.doc, members)
 	end
 	for _, s in ipairs(model.flags) do
-		local members = {}
-		for _, m in ipairs(s.members) do
-			members[#members + 1] = { name = m.wide and m.name .. "_mask" or m.name,
-						  text = m.wide and ("0x%x"):format(m.mask) or "1 << " .. m.shift, doc = m.doc }
-		end
+		local members = text.map(s.members, function(m)
+			return { name = pyname.member(m), text = m.wide and ("0x%x"):format(m.mask) or "1 << " .. m.shift, doc = m.doc }
+		end)
 		names[#names + 1] = pyname.flags(s.name)
 		out[#out + 1] = enumeration(pyname.flags(s.name), "IntFlag", s.doc, members)
 	end
@@ -314,9 +311,7 @@ return function(model)
 				"Message", "MESSAGES", "check", "check_header" } do
 		names[#names + 1] = name
 	end
-	for i, name in ipairs(names) do
-		vars.names[i] = quote(name) .. ","
-	end
+	vars.names = text.map(names, function(name) return quote(name) .. "," end)
 	limits(model, vars.limits)
 	policies(model, vars)
 	caps(model, vars.caps)

@@ -103,33 +103,22 @@ local function class(name, base, lines)
 end
 
 return function(model)
-	local vars = { profiles = '"default", "' .. table.concat(model.profiles, '", "') .. '"', enums = {}, classes = {}, limits = {}, policies = {} }
+	local vars = { profiles = '"default", "' .. table.concat(model.profiles, '", "') .. '"', enums = {}, classes = {} }
 	for _, e in ipairs(model.enums) do
-		local lines = {}
-		for i, v in ipairs(e.values) do
-			lines[i] = ("%s = %d"):format(v.name:upper(), v.value)
-		end
-		table.insert(vars.enums, class(pyname.class(e.name), "enum.IntEnum", lines))
+		table.insert(vars.enums, class(pyname.class(e.name), "enum.IntEnum", text.map(e.values, function(v)
+			return ("%s = %d"):format(v.name:upper(), v.value)
+		end)))
 	end
 	for _, s in ipairs(model.flags) do
-		local lines = {}
-		for i, m in ipairs(s.members) do
-			lines[i] = ("%s = 0x%x"):format((m.wide and m.name .. "_mask" or m.name):upper(), m.mask)
-		end
-		table.insert(vars.enums, class(pyname.flags(s.name), "enum.IntFlag", lines))
+		table.insert(vars.enums, class(pyname.flags(s.name), "enum.IntFlag", text.map(s.members, function(m)
+			return ("%s = 0x%x"):format(pyname.member(m), m.mask)
+		end)))
 	end
 	pyname.each_class(model, function(part)
-		local lines = {}
-		for i, f in ipairs(part.fields) do
-			lines[i] = f.name .. ": int = ..."
-		end
-		table.insert(vars.classes, "@dataclass\n" .. class(pyname.part(part), "Part", lines))
+		local fields = text.map(part.fields, function(f) return f.name .. ": int = ..." end)
+		table.insert(vars.classes, "@dataclass\n" .. class(pyname.part(part), "Part", fields))
 	end)
-	for i, l in ipairs(model.limits) do
-		vars.limits[i] = ("%s: %s = ..."):format(l.name, l.type == "bool" and "bool" or "int")
-	end
-	for i, p in ipairs(model.policies) do
-		vars.policies[i] = p.name .. ": str = ..."
-	end
+	vars.limits = text.map(model.limits, function(l) return ("%s: %s = ..."):format(l.name, l.type == "bool" and "bool" or "int") end)
+	vars.policies = text.map(model.policies, function(p) return p.name .. ": str = ..." end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

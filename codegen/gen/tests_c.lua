@@ -38,11 +38,7 @@ local function put(p)
 end
 
 local function limits(model)
-	local out = {}
-	for _, l in ipairs(model.limits) do
-		out[#out + 1] = l.test and (".%s = %d,"):format(l.name, l.test) or nil
-	end
-	return out
+	return text.map(model.limits, function(l) return l.test and (".%s = %d,"):format(l.name, l.test) or nil end)
 end
 
 -- Readers: one for each structure ------------------------------------------------------------------
@@ -74,13 +70,9 @@ local function puts_of(base)
 end
 
 local function segments_of(base)
-	local out = {}
-	for _, s in ipairs(base.segments) do
-		if s.part.cname then
-			out[#out + 1] = ("\t{ %d, %d, read_%s },"):format(s.at, #s.part.fields, s.part.cname)
-		end
-	end
-	return out
+	return text.map(base.segments, function(s)
+		return s.part.cname and ("\t{ %d, %d, read_%s },"):format(s.at, #s.part.fields, s.part.cname) or nil
+	end)
 end
 
 local function case(c)
@@ -90,20 +82,13 @@ local function case(c)
 		fields[#fields + 1] = form:format(...)
 	end
 	if #c.puts > 0 then
-		local list = {}
-		for i, p in ipairs(c.puts) do
-			list[i] = put(p)
-		end
-		add(".nputs = %d", #list)
-		add(".puts = (const struct wire_put[]){ %s }", table.concat(list, ", "))
+		add(".nputs = %d", #c.puts)
+		add(".puts = (const struct wire_put[]){ %s }", table.concat(text.map(c.puts, put), ", "))
 	end
 	if c.bits then
 		add(".bits = { %d, %d, %s }", c.bits.offset, c.bits.size, number(c.bits.mask))
 	end
-	local policy = {}
-	for i, p in ipairs(c.policy) do
-		policy[i] = (".%s = %s"):format(p.name, cname.policy(p.name, p.choice))
-	end
+	local policy = text.map(c.policy, function(p) return (".%s = %s"):format(p.name, cname.policy(p.name, p.choice)) end)
 	if #policy > 0 then
 		add(".policy = { %s }", table.concat(policy, ", "))
 	end
@@ -117,10 +102,7 @@ local function case(c)
 end
 
 local function request(base, n)
-	local out = {}
-	for _, f in ipairs(base.request_part.fields) do
-		out[#out + 1] = (".%s = %s"):format(f.name, number(base.request[f.name]))
-	end
+	local out = text.map(base.request_part.fields, function(f) return (".%s = %s"):format(f.name, number(base.request[f.name])) end)
 	return ("static const struct %s request_%d = {\n%s,\n};\n"):format(base.request_part.cname, n,
 		text.wrap(table.concat(out, ", "), 100, "\t"))
 end
@@ -135,10 +117,7 @@ end
 
 local function add_base(vars, base, n)
 	local part = base.part
-	local puts, segments, cases = puts_of(base), segments_of(base), {}
-	for i, c in ipairs(base.cases) do
-		cases[i] = case(c)
-	end
+	local puts, segments, cases = puts_of(base), segments_of(base), text.map(base.cases, case)
 	local message = part.message and part.message.name or "header"
 	table.insert(vars.tables, ("/* %s, %s, %s */"):format(message, part.key or "-", base.name))
 	table_of(vars.tables, "put", "puts", n, puts)

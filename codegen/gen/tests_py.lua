@@ -29,11 +29,7 @@ local function number(v)
 end
 
 local function values(part, v)
-	local out = {}
-	for i, f in ipairs(part.fields) do
-		out[i] = quote(f.name) .. ": " .. number(v[f.name])
-	end
-	return "{" .. table.concat(out, ", ") .. "}"
+	return "{" .. table.concat(text.map(part.fields, function(f) return quote(f.name) .. ": " .. number(v[f.name]) end), ", ") .. "}"
 end
 
 local function tuple(list)
@@ -41,13 +37,8 @@ local function tuple(list)
 end
 
 local function case(c)
-	local puts, policies = {}, {}
-	for i, p in ipairs(c.puts) do
-		puts[i] = ("(%d, %d, %s)"):format(p.offset, p.size, number(p.value))
-	end
-	for i, p in ipairs(c.policy) do
-		policies[i] = quote(p.name) .. ": " .. quote(p.choice)
-	end
+	local puts = text.map(c.puts, function(p) return ("(%d, %d, %s)"):format(p.offset, p.size, number(p.value)) end)
+	local policies = text.map(c.policy, function(p) return quote(p.name) .. ": " .. quote(p.choice) end)
 	local bits = c.bits and ("(%d, %d, %s)"):format(c.bits.offset, c.bits.size, number(c.bits.mask)) or "None"
 	local line = ("(%s, (%d, %d), (%d, %d), %s, %s, {%s}, %s, %s),"):format(quote(c.about), c.len[1], c.len[2], c.nfds[1],
 		c.nfds[2], tuple(puts), bits, table.concat(policies, ", "),
@@ -64,13 +55,7 @@ end
 
 local function base(b)
 	local part = b.part
-	local segments, cases = {}, {}
-	for i, s in ipairs(b.segments) do
-		segments[i] = segment(part, s)
-	end
-	for i, c in ipairs(b.cases) do
-		cases[i] = case(c)
-	end
+	local segments, cases = text.map(b.segments, function(s) return segment(part, s) end), text.map(b.cases, case)
 	local bytes = {}
 	for i = 1, #b.text do
 		bytes[i] = ("\\x%02x"):format(b.text:byte(i))
@@ -84,10 +69,8 @@ local function base(b)
 end
 
 return function(model)
-	local vars = { limits = {}, bases = {} }
-	for _, l in ipairs(model.limits) do
-		table.insert(vars.limits, l.test and quote(l.name) .. ": " .. l.test .. "," or nil)
-	end
+	local limits = text.map(model.limits, function(l) return l.test and quote(l.name) .. ": " .. l.test .. "," or nil end)
+	local vars = { limits = limits, bases = {} }
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, b in ipairs(entry.bases) do
 			table.insert(vars.bases, base(b))
