@@ -353,7 +353,7 @@ function M.text(e, above)
 	if in_words[e.op] then
 		return in_words[e.op](e)
 	elseif e.flag then
-		return e.flag .. (({ ne = " is set", eq = " is clear", ["not"] = " is clear" })[e.op] or "")
+		return e.flag .. (e.op == "ne" and " is set" or e.op == "eq" and " is clear" or "")
 	end
 	local s = M.text(e.a, true) .. text_op[e.op] .. M.text(e.b, true)
 	return above and e.op ~= "eq" and "(" .. s .. ")" or s

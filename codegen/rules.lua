@@ -44,6 +44,11 @@ local function bits(x, raise, ok)
 	return { set = {}, clear = { [x.field.name] = x.mask }, raise = raise and { [x.field.name] = raise }, ok = ok }
 end
 
+-- Both fields of a rule across two.
+local function pair(x, a, b, ok)
+	return { set = { [x.field.name] = a, [x.other.name] = b }, ok = ok }
+end
+
 local function masked(x)
 	return E.band(x.value, x.mask_expr)
 end
@@ -67,10 +72,6 @@ local function outside(x, low, high)
 			return ("%s is no useful limit for a u%d"):format(E.text(x.arg), x.field.size * 8)
 		end
 	end
-end
-
-local function take_argument(x, d, value)
-	d:set(x.field, value(x.arg))
 end
 
 -- Reserved bits -----------------------------------------------------------------------------------
@@ -216,15 +217,21 @@ rule {
 	end,
 }
 
-rule {
-	name = "equals", doc = "is that", where = "field", takes = "expression", phase = 2,
-	broken = function(x) return E.ne(x.value, x.arg) end,
-	text = function(x) return "equals " .. E.text(x.arg) end,
-	bounds = function(x) return at(x, { x.arg, true }, { E.add(x.arg, one), false }) end,
-	mend = take_argument,
-	fault = function(x) return outside(x, 0, 0) end,
-}
+-- Rules that compare with an argument.  low, high: how far it must lie from the ends of the type.
+local function compared(r)
+	rule {
+		name = r.name, doc = "is " .. r.says .. r.doc, where = "field", takes = "expression", phase = 2, broken = r.broken,
+		text = function(x) return (r.name == "equals" and "equals " or "is " .. r.says) .. E.text(x.arg) end,
+		bounds = function(x)
+			return r.name == "min" and at(x, { E.sub(x.arg, one), false }, { x.arg, true }) or
+			       at(x, { x.arg, true }, { E.add(x.arg, one), false })
+		end,
+		mend = function(x, d, value) d:set(x.field, value(x.arg)) end,
+		fault = r.fault or function(x) return outside(x, r.low, r.high) end,
+	}
+end
 
+compared { name = "equals", says = "", doc = "that", low = 0, high = 0, broken = function(x) return E.ne(x.value, x.arg) end }
 rule {
 	name = "one_of", doc = "is one of these", where = "field", takes = "numbers", phase = 2,
 	broken = function(x) return none_of(x.value, x.numbers) end,
@@ -249,37 +256,17 @@ rule {
 	end,
 }
 
-rule {
-	name = "min", doc = "is at least that", where = "field", takes = "expression", phase = 2,
-	broken = function(x)
-		return x.arg.op == "num" and x.arg.v == 1 and E.eq(x.value, zero) or E.lt(x.value, x.arg)
-	end,
-	text = function(x) return "is at least " .. E.text(x.arg) end,
-	bounds = function(x) return at(x, { E.sub(x.arg, one), false }, { x.arg, true }) end,
-	mend = take_argument,
-	fault = function(x) return outside(x, 1, 0) end,
-}
-
-rule {
-	name = "max", doc = "is at most that", where = "field", takes = "expression", phase = 2,
-	broken = function(x) return E.gt(x.value, x.arg) end,
-	text = function(x) return "is at most " .. E.text(x.arg) end,
-	bounds = function(x) return at(x, { x.arg, true }, { E.add(x.arg, one), false }) end,
-	mend = take_argument,
-	fault = function(x) return outside(x, 0, 1) end,
-}
-
-rule {
+compared { name = "min", says = "at least ", doc = "that", low = 1, high = 0, broken = function(x)
+	return x.arg.op == "num" and x.arg.v == 1 and E.eq(x.value, zero) or E.lt(x.value, x.arg)
+end }
+compared { name = "max", says = "at most ", doc = "that", low = 0, high = 1, broken = function(x) return E.gt(x.value, x.arg) end }
+compared {
 	-- The divisor is a power of two, so that a mask does: no division by a hostile or unset limit.
-	name = "multiple_of", doc = "is a multiple of that power of two, or of such a limit",
-	where = "field", takes = "expression", phase = 2,
+	name = "multiple_of", says = "a multiple of ", doc = "that power of two, or of such a limit",
 	broken = function(x)
 		local low = x.arg.op == "num" and hex(x.arg.v - 1) or E.sub(x.arg, one)
 		return E.ne(E.band(x.value, low), zero)
 	end,
-	text = function(x) return "is a multiple of " .. E.text(x.arg) end,
-	bounds = function(x) return at(x, { x.arg, true }, { E.add(x.arg, one), false }) end,
-	mend = take_argument,
 	fault = function(x)
 		local a = x.arg
 		if a.op == "num" and (a.v < 1 or a.v & (a.v - 1) ~= 0) then
@@ -330,12 +317,9 @@ rule {
 	text = function(x) return ("with %s, does not pass the end of %d bits"):format(x.other.name, x.field.size * 8) end,
 	bounds = function(x)
 		local top, longest = E.num(E.type_max(x.field.size)), E.num(E.type_max(x.other.size))
-		local function pair(a, b, ok)
-			return { set = { [x.field.name] = a, [x.other.name] = b }, ok = ok }
-		end
-		return { pair(top, one, true), pair(top, E.num(2), false),
-			 pair(E.add(E.sub(top, longest), one), longest, true),
-			 pair(E.add(E.sub(top, longest), E.num(2)), longest, false) }
+		local start = E.sub(top, longest)
+		return { pair(x, top, one, true), pair(x, top, E.num(2), false), pair(x, E.add(start, one), longest, true),
+			 pair(x, E.add(start, E.num(2)), longest, false) }
 	end,
 	mend = function(x, d)
 		local pinned = d:pinned(x.field) ~= 0
@@ -352,10 +336,8 @@ rule {
 	broken = function(x) return E.orelse(E.gt(x.other_value, x.arg), E.gt(x.value, E.sub(x.arg, x.other_value))) end,
 	text = function(x) return ("with %s, lies within %s"):format(x.other.name, E.text(x.arg)) end,
 	bounds = function(x)
-		local function pair(a, b, ok)
-			return { set = { [x.field.name] = a, [x.other.name] = b }, ok = ok }
-		end
-		return { pair(zero, x.arg, true), pair(one, x.arg, false), pair(E.num(E.type_max(x.field.size)), one, false) }
+		return { pair(x, zero, x.arg, true), pair(x, one, x.arg, false),
+			 pair(x, E.num(E.type_max(x.field.size)), one, false) }
 	end,
 	mend = function(x, d, value)
 		d:set(x.field, 0)
@@ -405,7 +387,7 @@ rule {
 
 -- Descriptors.  x.arg: how many.  The tests try every number, so that there are no bounds.
 local function of_fds(name, broken, text, mend)
-	rule { name = name, where = "model", broken = broken, text = text, bounds = function() return {} end, mend = mend }
+	rule { name = name, where = "model", broken = broken, text = text, mend = mend }
 end
 
 local function want(x, d, value)
@@ -434,7 +416,6 @@ rule {
 	name = "excludes", where = "model",
 	broken = function(x) return E.ne(E.band(E.name "seen", hex(x.mask)), zero) end,
 	text = function() return "excludes another one present" end,
-	bounds = function() return {} end,
 }
 
 rule {
@@ -442,14 +423,13 @@ rule {
 	name = "tail", where = "model", phase = 4,
 	broken = function(x) return x.wrong end,
 	text = function(x) return x.words end,
-	bounds = function() return {} end,
 }
 
 -- The rule of the model from what is known of it.  Its place, value and name in a fault are those of
 -- its field, if x does not say otherwise.
 function M.make(def, x)
 	x.name, x.phase = def.name, x.phase or def.phase
-	x.broken, x.text, x.bounds = def.broken(x), def.text(x), def.bounds(x)
+	x.broken, x.text, x.bounds = def.broken(x), def.text(x), def.bounds and def.bounds(x) or {}
 	x.mend, x.reserved = x.mend or def.mend, def.reserved and def.reserved(x)
 	x.who = x.who or x.field and x.field.name or "fds"
 	x.label = x.label or x.who

@@ -435,6 +435,7 @@ end
 -- Every part of the model with its bases: a list of { part, bases }.
 function M.of(model)
 	local out, broken = {}, {}
+	M.satisfiable(model)
 	for _, part in ipairs(parts_of(model)) do
 		out[#out + 1] = { part = part, bases = of_part(model, part, broken) }
 		tails.each_part(part, function(p)

@@ -23,7 +23,9 @@ end
 local function head(name, g)
 	local braces = ({ "{ 1, … }", "{ 0, 7, … }" })[g.numbers] or "{ … }"
 	local word = g.inner and name or ("`%s%s %s`"):format(name, g.unnamed and "" or ' "name"', braces)
-	return ("**%s**: %s%s."):format(word, g.about, g.items and "; inside: `" .. g.items:gsub(" ", "`, `") .. "`" or "")
+	local inside = g.items and "; inside: `" .. g.items:gsub(" ", "`, `") .. "`" or ""
+	local unique = g.top and g.unique and (" Unique: `%s`."):format(g.unique:gsub("field", "name"):gsub(" ", "`, `")) or ""
+	return ("**%s**: %s%s.%s"):format(word, g.about, inside, unique)
 end
 
 return function()

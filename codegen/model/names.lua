@@ -68,7 +68,7 @@ local function enums(spec, model)
 		M.by_name(enum.values)
 		table.insert(model.enums, enum)
 	end
-	local commands = { name = "command", doc = "numbers of the messages", values = {}, since = "0.0", made = true,
+	local commands = { name = "command", doc = "numbers of the messages", values = {}, made = true,
 			   loc = spec.files[1] .. ":1" }
 	for _, m in ipairs(spec.message) do
 		table.insert(commands.values, entry(m, { value = m.id, cname = cname.command(m.name) }))
