@@ -260,7 +260,34 @@ local function has_items(what)
 end
 extra.enum, extra.chain, extra.union = has_items "values", has_items "links", has_items "cases"
 extra.part = has_items "fields; write none"
-extra.struct, extra.header = extra.part, extra.part
+extra.header = extra.part
+
+-- Keys that say nothing where another one is, or is not.
+local function no_keys(node, why, ...)
+	for _, key in ipairs { ... } do
+		if node[key] ~= nil then
+			fault(at(node, key), "%s: %s means nothing %s", describe(node), key, why)
+		end
+	end
+end
+
+function extra.struct(node)
+	extra.part(node)
+	for _, item in ipairs(node.items) do
+		no_keys(item, "in a struct", item.kind == "array" and "max" or item.kind == "bytes" and "max" or nil)
+	end
+end
+
+function extra.array(node)
+	if node.stride then
+		no_keys(node, "with stride", "of", "more", "disjoint")
+	else
+		no_keys(node, "without stride", "min_stride", "by")
+		if #node.items > 0 or not node.of then
+			fault(node, "%s: needs of, or stride and variants", describe(node))
+		end
+	end
+end
 
 -- Two words are fields with rules of their own.
 function extra.reserved(node, spec)
@@ -322,6 +349,9 @@ function extra.capability(cap)
 end
 
 function extra.message(message, spec)
+	if not message.fence and not message.quiesce then
+		no_keys(message, "without fence or quiesce", "effect")
+	end
 	if message.class == "posted" and not message.post then
 		fault(at(message, "class"), "%s: class posted needs post = true", describe(message))
 	end

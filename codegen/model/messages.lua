@@ -48,6 +48,9 @@ local function descriptors(node, key, part, scope)
 	if not raw.max and not raw.count and not raw.extra then
 		fault(at(node, path), "%s, %s: needs max, count or extra = \"close\"", describe(node), path)
 	end
+	if raw.or_none and not raw.count then
+		fault(at(node, path .. ".or_none"), "%s, %s: or_none means nothing without count", describe(node), path)
+	end
 	local fds = { doc = raw.doc, or_none = raw.or_none or false, extra = raw.extra, loc = names.loc(node) }
 	local inner = setmetatable({ lines = {} }, { __index = node })
 	for name, v in pairs(raw) do
