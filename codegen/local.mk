@@ -61,9 +61,11 @@ codegen_other_generators = \
 	codegen/gen/protocol_rst.lua
 
 # How checks are written in each language, and names in Python.
-codegen_languages = \
-	codegen/cfile.lua \
-	codegen/pyfile.lua
+codegen_py_language = \
+	codegen/pyfile.lua \
+	codegen/pyclass.lua \
+	codegen/pycaps.lua
+codegen_languages = codegen/cfile.lua $(codegen_py_language)
 
 EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
 	$(codegen_other_generators) codegen/README.md
@@ -149,8 +151,8 @@ vfuprotocoldir = $(pythondir)
 vfuprotocol_DATA = $(codegen_python)
 endif
 
-python/gen/vfu_protocol.py: codegen/gen/python.lua codegen/pyfile.lua $(codegen_inputs)
+python/gen/vfu_protocol.py: codegen/gen/python.lua $(codegen_py_language) $(codegen_inputs)
 	$(AM_V_GEN)output=python; $(codegen_run)
 
-python/gen/vfu_protocol.pyi: codegen/gen/python_pyi.lua $(codegen_inputs)
+python/gen/vfu_protocol.pyi: codegen/gen/python_pyi.lua $(codegen_py_language) $(codegen_inputs)
 	$(AM_V_GEN)output=python_pyi; $(codegen_run)

@@ -24,6 +24,9 @@ local M = {}
 -- Two things with one name in C or in Python would be one there.
 local function claim_names(model)
 	local taken = {}
+	for _, name in ipairs(pyname.fixed) do
+		taken["Python " .. name] = "every module"
+	end
 	local function claim(language, name, e)
 		local id = language .. " " .. name
 		if taken[id] then
@@ -44,8 +47,13 @@ local function claim_names(model)
 			claim("C", m.cname, m)
 		end
 	end
+	for _, object in ipairs(model.cap_objects) do
+		claim("Python", pyname.class(object.name) .. "Capabilities", object)
+	end
 	pyname.each_class(model, function(part)
-		claim("C", part.cname, part)
+		if part.cname then
+			claim("C", part.cname, part)
+		end
 		claim("Python", pyname.part(part), part)
 	end)
 end

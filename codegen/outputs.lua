@@ -15,7 +15,7 @@ local M = {
 	{ name = "desc_c", file = "libvfu/gen/desc.c", doc = "their tables" },
 	{ name = "calls_h", file = "libvfu/gen/vfu-calls.h", doc = "a client call and a server slot for each message" },
 	{ name = "calls_c", file = "libvfu/gen/vfu-calls.c", doc = "the functions behind them" },
-	{ name = "python", file = "python/gen/vfu_protocol.py", doc = "numbers, layouts and checks in Python" },
+	{ name = "python", file = "python/gen/vfu_protocol.py", doc = "numbers and layouts in Python: checked, parsed, built" },
 	{ name = "python_pyi", file = "python/gen/vfu_protocol.pyi", doc = "its types" },
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },

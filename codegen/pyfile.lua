@@ -89,38 +89,21 @@ function Check:define(head, fill)
 end
 
 -- Another layout, and the function for its rules.
-function Check:alternative(owner, alt)
+function Check:alternative(alt)
 	self:comment(("%s: %s"):format(alt.loc, alt.doc), 1)
 	self:line("if %s:", self.expression(alt.condition))
 	if #alt.rules > 0 then
-		local named = setmetatable({ owner = owner }, { __index = alt })
-		self.functions[#self.functions + 1] = M.class(named, alt.doc)
-		self:define(("_check_%s(v)"):format(owner), function(g)
-			g:line("p = %s.unpack(v.payload)", pyname.part(named))
+		self:define(("%s(v)"):format(pyname.check(alt)), function(g)
+			g:line("p = %s.unpack(v.payload)", pyname.part(alt))
 			g:tests(alt.rules)
 		end)
-		self:line("    _check_%s(v)", owner)
+		self:line("    %s(v)", pyname.check(alt))
 	end
-	self:line("    return")
+	self:line("    return %s", pyname.part(alt))
 end
 
 function Check:finish(head)
 	self.functions[#self.functions + 1] = ("def %s:\n%s\n\n"):format(head, table.concat(self.body, "\n"))
-end
-
--- The class of a part.
-function M.class(part, doc)
-	local format = { "=" }
-	local out = { "@dataclasses.dataclass", ("class %s(Part):"):format(pyname.part(part)),
-		      text.wrap('"""' .. doc .. '"""', 100, "    "), "" }
-	for _, f in ipairs(part.fields) do
-		format[#format + 1] = pyname.format[f.type]
-		out[#out + 1] = text.wrap("# " .. f.doc, 100, "    ", "    # ")
-		out[#out + 1] = ("    %s: int = 0"):format(f.name)
-	end
-	out[#out + 1] = ('\n    FORMAT = "%s"'):format(table.concat(format))
-	out[#out + 1] = ("    SIZE = %d"):format(part.size)
-	return table.concat(out, "\n") .. "\n\n"
 end
 
 return M

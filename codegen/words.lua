@@ -14,7 +14,7 @@ local taken = [[
 	reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch
 	template this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
 	volatile while with xor yield
-	pack unpack
+	answer build complete pack parse unpack
 ]]
 
 function M.set(words)

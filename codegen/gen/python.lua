@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- vfu_protocol.py: numbers, layouts and checks (pyfile.lua, and tail/ for what follows the fields) of the
--- messages in Python.
+-- vfu_protocol.py: numbers, layouts (pyclass.lua), capabilities (pycaps.lua) and checks (pyfile.lua) of the
+-- messages in Python; tail/ has what follows the fields.
 
+local pycaps = require "pycaps"
+local pyclass = require "pyclass"
 local pyfile = require "pyfile"
 local pyname = require "pyname"
 local tails = require "tail"
@@ -14,13 +16,23 @@ local quote = pyname.quote
 local template = pyname.banner:format("python") .. [[
 """The vfio-user protocol: numbers, layouts and checks of its messages.
 
-Each payload has a class with its fields, pack() and unpack(); what follows the fixed part is left
-to the caller.  check() says of a whole payload what the C library says of it.
+Each side of a message is a class, as is each structure in it. What follows the fields is one of them:
+bytes, or a list of other parts.
+
+    >>> reply = GetRegionInfoReply(size=8192, caps=[SparseMmap(areas=[SparseMmapArea(0, 4096)])])
+    >>> parse(Command.GET_REGION_INFO, reply.build(), reply=True, request=GetRegionInfoRequest())
+    GetRegionInfoReply(argsz=64, flags=8, index=0, cap_offset=32, size=8192, offset=0, caps=[...])
+
+parse() takes what the C library takes, and raises Fault with what it says of the rest; check() looks at
+the same and makes nothing. Nothing but Python's standard library is needed.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import enum
 import errno
+import json
 import struct
 
 __all__ = [
@@ -33,7 +45,8 @@ class Fault(ValueError):
     """A payload breaks a rule: message.field, at this offset, has this value."""
 
     def __init__(self, message, field, rule, offset, value, number=errno.EINVAL):
-        super().__init__(f"{message}: {field} {rule} (is {value:#x}, offset {offset})")
+        shown = f"{value:#x}" if isinstance(value, int) else repr(value)[:80]
+        super().__init__(f"{message}: {field} {rule} (is {shown}, offset {offset})")
         self.errno = number
         self.message = message
         self.field = field
@@ -41,19 +54,6 @@ class Fault(ValueError):
         self.offset = offset
         self.value = value
 
-
-class Part:
-    """Fields in host byte order."""
-
-    @classmethod
-    def unpack(cls, data, offset=0):
-        return cls(*struct.unpack_from(cls.FORMAT, data, offset))
-
-    def pack(self):
-        return struct.pack(self.FORMAT, *dataclasses.astuple(self))
-
-
-${classes}
 
 @dataclasses.dataclass
 class Limits:
@@ -87,28 +87,6 @@ POLICIES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Capability:
-    """A key of VERSION; object is the name of the JSON object it lies in, or empty."""
-
-    object: str
-    name: str
-    type: str
-    default: object
-    min: object
-    max: object
-    multiple_of: object
-    feature: bool
-    in_request: bool
-    in_reply: bool
-    doc: str
-
-
-CAPABILITIES = (
-    ${caps}
-)
-
-
 class _View:
     """What a check looks at."""
 
@@ -119,7 +97,13 @@ class _View:
         self.nfds = nfds
         self.limits = limits
         self.policy = policy
-        self.request = request
+        self._request = request
+
+    @property
+    def request(self):
+        if self._request is None:
+            raise TypeError(f"to check a reply of {self.message} its request must be given")
+        return self._request
 
     def bad(self, field, rule, offset, value, number=errno.EINVAL):
         raise Fault(self.message, field, rule, offset, value, number)
@@ -138,16 +122,99 @@ def _is_text(v, at):
     return at < v.len and v.payload.find(b"\0", at) == v.len - 1
 
 
+def _list():
+    return dataclasses.field(default_factory=list)
+
+
+class Part:
+    """Fields in host byte order, and what follows them.
+
+    unpack() and pack() are of the fields alone. parse() checks and reads the whole. build() writes it,
+    and before sets the fields that follow from the rest: counts, offsets, types of links, lengths, and
+    the flag that says that something follows. So parse() gives what was built.
+    """
+
+    FORMAT = "="
+    SIZE = 0
+
+    @classmethod
+    def unpack(cls, data, offset=0):
+        return cls(*struct.unpack_from(cls.FORMAT, data, offset))
+
+    def pack(self):
+        fields = dataclasses.fields(self)[: len(self.FORMAT) - 1]
+        try:
+            return struct.pack(self.FORMAT, *(getattr(self, field.name) for field in fields))
+        except struct.error as error:
+            raise ValueError(f"{self}: {error}") from None
+
+    @classmethod
+    def parse(cls, data, *, outer=None, nfds=0, limits=Limits(), policy=Policies()):
+        """Raises Fault if a rule is broken; outer is the payload around, for what lies in one alone."""
+        v = _View(cls.NAME, bytes(data), nfds, limits, policy, None)
+        _CHECKS[cls](v, 0, outer)
+        return cls._at(v, 0, outer)
+
+    def build(self):
+        tail = self._tail()
+        return self.pack() + tail
+
+    @classmethod
+    def _at(cls, v, at, outer):
+        part = cls.unpack(v.payload, at)
+        part._read(v, at + cls.SIZE, outer)
+        return part
+
+    def _read(self, v, start, outer):
+        """Sets what follows the fields from a payload that was checked."""
+
+    def _tail(self):
+        """Its bytes; sets the fields that follow from it."""
+        return b""
+
+
+class Payload(Part):
+    """What follows the header of a message."""
+
+    COMMAND = None
+    REPLY = False
+
+    @classmethod
+    def parse(cls, data, *, request=None, nfds=0, limits=Limits(), policy=Policies()):
+        """As parse() of the module. A layout of its own has its class."""
+        return parse(
+            cls.COMMAND, data, reply=cls.REPLY, nfds=nfds, limits=limits, policy=policy, request=request
+        )
+
+
+@dataclasses.dataclass
+class UnknownLink:
+    """A link of a list whose type or version is unknown: its head, and all bytes up to the next one."""
+
+    head: Part
+    data: bytes = b""
+
+    def build(self):
+        return self.head.build() + bytes(self.data)
+
+
 ${helpers}
 
 
+${capabilities}
+
+${classes}
+
 ${checks}
+
+_CHECKS = {
+    ${check_table}
+}
+
 
 def check_header(header, policy=Policies()):
     """Raises Fault if this Header cannot begin a message."""
-    v = _View("header", b"", 0, None, policy, None)
-    p = header
-    ${header}
+    _check_header(_View("header", header.pack(), 0, Limits(), policy, None), 0, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,11 +240,23 @@ MESSAGES = {
 }
 
 
-def check(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Policies(), request=None):
-    """Raises Fault if the payload breaks a rule; for a reply, request is the unpacked request."""
+def _checked(command, payload, reply, nfds, limits, policy, request):
+    """What was looked at, and the class of its layout."""
     message = MESSAGES[Command(command)]
     v = _View(message.command.name.lower(), bytes(payload), nfds, limits, policy, request)
-    (message.check_reply if reply else message.check_request)(v)
+    usual, layout = (message.reply, message.check_reply) if reply else (message.request, message.check_request)
+    return v, layout(v) or usual
+
+
+def check(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Policies(), request=None):
+    """Raises Fault if the payload breaks a rule; for a reply, request is its request."""
+    _checked(command, payload, reply, nfds, limits, policy, request)
+
+
+def parse(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Policies(), request=None):
+    """The payload as an object of its class, checked as by check(); build() of it gives the bytes."""
+    v, cls = _checked(command, payload, reply, nfds, limits, policy, request)
+    return cls._at(v, 0, None)
 ]]
 
 -- Enumerations --------------------------------------------------------------------------------------
@@ -228,8 +307,9 @@ local function check_tail(f, part)
 	end
 end
 
-local function check_struct(out, s)
-	local f = pyfile.check(out, ("(at + %d)"):format(s.size), "outer", "at", s.name)
+-- The header too, whose fields are named without it.
+local function check_struct(out, s, prefix)
+	local f = pyfile.check(out, ("(at + %d)"):format(s.size), "outer", "at", prefix)
 	f:line("p = v.part(%s, at, %s)", pyname.part(s), quote(s.name))
 	f:tests(s.rules)
 	check_tail(f, s)
@@ -239,7 +319,7 @@ end
 local function check_part(out, part)
 	local f = pyfile.check(out, tostring(part.size), "p")
 	for _, alt in ipairs(part.alts) do
-		f:alternative(part.owner .. "_" .. alt.name, alt)
+		f:alternative(alt)
 	end
 	f:tests(part.before)
 	if part.size > 0 then
@@ -276,58 +356,43 @@ local function policies(model, vars)
 	end
 end
 
-local function value(v)
-	return v == nil and "None" or type(v) == "boolean" and pyname.boolean(v) or tostring(v)
-end
-
-local function caps(model, out)
-	for _, c in ipairs(model.caps) do
-		out[#out + 1] = ("Capability(%s, %s, %s, %s, %s, %s, %s,\n    %s, %s, %s,\n    %s),"):format(quote(c.object),
-			quote(c.name), quote(c.type), value(c.default), value(c.min), value(c.max), value(c.multiple_of),
-			value(c.feature), value(c.in_request), value(c.in_reply), quote(c.doc))
-	end
-end
-
 local function message(m)
-	local command = "Command." .. m.name:upper()
-	local function class_of(part)
-		return part.size > 0 and pyname.part(part) or "None"
-	end
+	local command, value = "Command." .. m.name:upper(), pyname.boolean
 	return ("%s: Message(\n    %s, %s, %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
 		quote(m.from), quote(m.status), quote(m.class), value(m.fence), value(m.quiesce), value(m.post),
-		class_of(m.request), class_of(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
+		pyname.part(m.request), pyname.part(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
 end
 
 return function(model)
-	local vars = { names = {}, enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, caps = {},
-		       checks = {}, helpers = {}, profiles = text.either("default", model.profiles), messages = {}, limits_doc = "What both ends agreed on, or this one takes." }
+	local vars = { names = {}, enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, capabilities = pycaps.text(model),
+		       checks = {}, helpers = {}, check_table = {}, profiles = text.either("default", model.profiles), messages = {}, limits_doc = "What both ends agreed on, or this one takes." }
 	local names = {}
 	enums(model, vars.enums, names)
 	pyname.each_class(model, function(part, doc)
 		names[#names + 1] = pyname.part(part)
-		table.insert(vars.classes, pyfile.class(part, doc))
+		table.insert(vars.classes, pyclass.class(part, doc))
 	end)
-	for _, name in ipairs { "Fault", "Part", "Limits", "Policies", "Policy", "POLICIES", "Capability", "CAPABILITIES",
-				"Message", "MESSAGES", "check", "check_header" } do
-		names[#names + 1] = name
+	for _, object in ipairs(model.cap_objects) do
+		names[#names + 1] = pycaps.class_of(object)
 	end
+	table.move(pyname.fixed, 1, #pyname.fixed, #names + 1, names)
 	vars.names = text.map(names, function(name) return quote(name) .. "," end)
 	limits(model, vars.limits)
 	policies(model, vars)
-	caps(model, vars.caps)
+	check_struct(vars.checks, model.header)
 	for _, s in ipairs(model.structs) do
-		check_struct(vars.checks, s)
+		check_struct(vars.checks, s, s.name)
 	end
+	vars.check_table = text.map({ model.header, table.unpack(model.structs) }, function(s)
+		return ("%s: %s,"):format(pyname.part(s), pyname.check(s))
+	end)
 	for _, m in ipairs(model.messages) do
 		check_part(vars.checks, m.request)
 		check_part(vars.checks, m.reply)
 		table.insert(vars.messages, message(m))
 	end
-	local header = pyfile.check({}, "16", "p")
-	header:tests(model.header.rules, 0)
-	vars.header = header.body
 	for _, kind in ipairs(tails.kinds) do
-		table.insert(vars.helpers, tails[kind].py_helper)
+		table.insert(vars.helpers, tails[kind].py_helper and tails[kind].py_helper .. "\n")
 	end
 	return (text.fill(template, vars):gsub("\n\n\n\n+", "\n\n\n"))
 end

@@ -48,14 +48,13 @@ local function case(c)
 	return text.wrap(line, 100, "        ", "         ")
 end
 
-local function segment(part, s)
-	local class = s.part.cname and pyname.part(s.part) or pyname.class(part.owner .. "_" .. s.part.name)
-	return ("(%s, %d, %s)"):format(quote(class), s.at, values(s.part, s.values))
+local function segment(s)
+	return ("(%s, %d, %s)"):format(quote(pyname.part(s.part)), s.at, values(s.part, s.values))
 end
 
 local function base(b)
 	local part = b.part
-	local segments, cases = text.map(b.segments, function(s) return segment(part, s) end), text.map(b.cases, case)
+	local segments, cases = text.map(b.segments, segment), text.map(b.cases, case)
 	local bytes = {}
 	for i = 1, #b.text do
 		bytes[i] = ("\\x%02x"):format(b.text:byte(i))

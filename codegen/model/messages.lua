@@ -83,6 +83,9 @@ local function side(model, node, key, scope, message, checks)
 	part.owner = message.name .. "_" .. key
 	part.cname = part.size > 0 and cname.struct(part.owner) or nil
 	part.message, part.key = message, key
+	for _, alt in ipairs(part.alts) do
+		alt.owner, alt.message, alt.key = part.owner .. "_" .. alt.name, message, key
+	end
 	return part
 end
 

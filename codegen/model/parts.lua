@@ -30,6 +30,8 @@ local function field(model, node, offset)
 	end
 	local f = names.entry(node, { type = node.kind, size = size, offset = offset, show = node.show, numbers = node.one_of, lo = 0.0,
 				      hi = E.unsigned(E.type_max(size)), node = node })
+	-- argsz: it says how long the payload is, or may be
+	f.measures = E.is_raw(node.min) and E.data(node.min).op == "sizeof_payload"
 	f.flags, f.enum = names.named(model.flags, "flag set", node, "flags"), names.named(model.enums, "enum", node, "enum")
 	if f.flags and f.flags.width == 64 and size < 8 then
 		fault(at(node, "flags"), "%s: flag set '%s' needs a u64", describe(node), node.flags)

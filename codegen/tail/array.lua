@@ -10,6 +10,7 @@ local E = require "expr"
 local X = require "model.expressions"
 local cname = require "cname"
 local load = require "load"
+local pyname = require "pyname"
 local text = require "text"
 
 local M = {}
@@ -116,6 +117,24 @@ function M.py(f, t, part)
 		v.class = f.class(t.element)
 		f:line("    %s", (text.fill(py_disjoint, v):gsub("\n$", "")))
 	end
+end
+
+function M.py_type(t)
+	return ("list[%s]"):format(t.scalar and "int" or pyname.part(t.element)), "_list()"
+end
+
+function M.py_read(f, t)
+	if t.scalar then
+		f:line('self.%s = list(struct.unpack_from(f"={n}%s", v.payload, start))', t.name, pyname.format[t.scalar])
+	else
+		f:line("self.%s = [%s for i in range(n)]", t.name, f.read(t.element, ("start + i * %d"):format(t.element_size)))
+	end
+end
+
+function M.py_build(f, t)
+	f:derive(t.count, ("len(self.%s)"):format(t.name))
+	return t.scalar and ('struct.pack(f"={len(self.%s)}%s", *self.%s)'):format(t.name, pyname.format[t.scalar], t.name) or
+	       ('b"".join([one.build() for one in self.%s])'):format(t.name)
 end
 
 function M.verdict(c, t)

@@ -18,6 +18,24 @@ function M.rules(t, part)
 		   words = ("is as long as %s says"):format(E.text(t.size)) } }
 end
 
+function M.py_type()
+	return "bytes", 'b""'
+end
+
+function M.py_read(f, t)
+	local size = t.when and E.choose(t.when, t.size, E.zero) or t.size
+	f:line("self.%s = v.payload[start : start + %s]", t.name, f.expression(size))
+end
+
+function M.py_build(f, t)
+	if t.when then
+		f:unless_empty(t)
+		f:raise(t.when)
+	end
+	f:derive(t.size, ("len(self.%s)"):format(t.name))
+	return ("bytes(self.%s)"):format(t.name)
+end
+
 function M.text(t, where)
 	return { ("is as long as %s says%s"):format(E.text(t.size), where(t.when)) }
 end

@@ -10,6 +10,7 @@ local E = require "expr"
 local X = require "model.expressions"
 local load = require "load"
 local names = require "model.names"
+local pyname = require "pyname"
 local rules = require "rules"
 local text = require "text"
 local words = require "words"
@@ -21,6 +22,12 @@ local function link(t, l, scope)
 	local struct = X.struct_named(scope, l.of, at(l, "of"))
 	if struct.tail and not struct.tail.more then
 		fault(at(l, "of"), "%s: the array of struct '%s' must say more = true inside a chain", describe(l), l.of)
+	end
+	for i, f in ipairs(t.head.fields) do
+		local own = struct.fields[i]
+		if not own or own.name ~= f.name or own.type ~= f.type then
+			fault(at(l, "of"), "%s: struct '%s' does not begin with the fields of '%s'", describe(l), l.of, t.head.name)
+		end
 	end
 	local enum = t.key.enum
 	local value = enum and enum.values[l.name]
@@ -146,6 +153,77 @@ function M.py(f, t, part)
 	end
 	f:line("%s", text.fill(py_loop, { owner = owner, start = part.size, at = f.expression(t.at), head = f.class(t.head),
 		next = t.next.name, test = f.test(t.rule) }))
+end
+
+function M.py_type(t)
+	return ("list[%s]"):format(pyname.one_of(t.items, "UnknownLink")), "_list()"
+end
+
+function M.py_read(f, t)
+	f:choice("_link(self, head)", t.items)
+	f:line("self.%s = []", t.name)
+	local there = is_there(t)
+	if there then
+		f:line("if %s:", f.expression(there))
+	end
+	f:line('%sself.%s = _read_links(v, %s, %s, "%s", self._link, self)', there and "    " or "", t.name, f.expression(t.at),
+	       f.class(t.head), t.next.name)
+end
+
+M.py_helper = [[
+def _read_links(v, at, head_class, following, class_of, outer):
+    links = []
+    while True:
+        head = head_class.unpack(v.payload, at)
+        end = getattr(head, following)
+        cls = class_of(head)
+        links.append(cls._at(v, at, outer) if cls else UnknownLink(head, v.payload[at + head.SIZE : end or v.len]))
+        if not end:
+            return links
+        at = end
+
+
+def _build_links(links, at, following, keys):
+    """One behind the other from `at`; keys: what the fields of a class hold, as the link's type."""
+    out = b""
+    for i, link in enumerate(links):
+        head = link.head if isinstance(link, UnknownLink) else link
+        if head is link and type(link) not in keys:
+            raise TypeError(f"no link of this list: {link}")
+        for name, value in keys.get(type(link), {}).items():
+            setattr(head, name, value)
+        setattr(head, following, at + len(out) + len(link.build()) if i + 1 < len(links) else 0)
+        out += link.build()
+    return out
+]]
+
+-- What the head of each class holds; nothing if several links share the class.
+local function keys(t)
+	local known, order = {}, {}
+	for _, l in ipairs(t.items) do
+		local class = pyname.part(l.struct)
+		order[#order + 1] = not known[class] and class or nil
+		local version = l.version and (', "%s": %d'):format(t.version.name, l.version) or ""
+		known[class] = known[class] and "{}" or ('{"%s": %d%s}'):format(t.key.name, l.value, version)
+	end
+	return text.map(order, function(class) return ("    %s: %s,"):format(class, known[class]) end)
+end
+
+function M.py_build(f, t)
+	f:unless_empty(t)
+	if t.when then
+		f:raise(t.when)
+	end
+	f:derive(t.at, "self.SIZE")
+	f:line('tail = _build_links(self.%s, self.SIZE, "%s", {', t.name, t.next.name)
+	for _, line in ipairs(keys(t)) do
+		f:line("%s", line)
+	end
+	f:line("})")
+	if t.whole then
+		f:derive(t.whole, "self.SIZE + len(tail)")
+	end
+	return "tail"
 end
 
 function M.verdict(c, t)

@@ -12,6 +12,7 @@ local X = require "model.expressions"
 local cname = require "cname"
 local load = require "load"
 local names = require "model.names"
+local pyname = require "pyname"
 local text = require "text"
 
 local M = {}
@@ -111,6 +112,41 @@ function M.py(f, t)
 	f:line("for at in range(start, v.len, max(stride, 1)):")
 	f:line('    (by,) = struct.unpack_from("=%s", v.payload, at + %d)', f.format[t.by.type], t.by.offset)
 	f:entries(t.by_length, 2, "continue")
+end
+
+function M.py_type(t)
+	return ("list[%s]"):format(pyname.one_of(t.items, "bytes")), "_list()"
+end
+
+function M.py_read(f, t)
+	f:choice("_entry(self, by, stride)", t.by_length)
+	f:line("self.%s = []", t.name)
+	f:line("for at in range(start, v.len, max(stride, 1)):")
+	f:line('    (by,) = struct.unpack_from("=%s", v.payload, at + %d)', pyname.format[t.by.type], t.by.offset)
+	f:line("    cls = self._entry(by, stride)")
+	f:line("    self.%s.append(cls._at(v, at, self) if cls else v.payload[at : at + stride])", t.name)
+end
+
+M.py_helper = [[
+def _build_entries(entries, stride, class_of, form, offset):
+    """Entries of one size, at least stride; class_of(by, stride) is the class that will be read."""
+    raw = [entry if isinstance(entry, bytes) else entry.build() for entry in entries]
+    stride = max(stride, *map(len, raw))
+    for i, entry in enumerate(entries):
+        raw[i] = raw[i].ljust(stride, b"\0")
+        (by,) = struct.unpack_from(form, raw[i], offset)
+        if (class_of(by, stride) or bytes) is not type(entry):
+            raise ValueError(f"among entries of {stride} bytes this one would be read as another: {entry}")
+    return b"".join(raw)
+]]
+
+function M.py_build(f, t)
+	f:unless_empty(t)
+	f:line("tail = _build_entries(self.%s, %d, self._entry, \"=%s\", %d)", t.name, t.min_stride, pyname.format[t.by.type],
+	       t.by.offset)
+	f:derive(t.count, ("len(self.%s)"):format(t.name))
+	f:derive(t.whole, "self.SIZE + len(tail)")
+	return "tail"
 end
 
 function M.verdict(c, t)

@@ -7,6 +7,7 @@ local E = require "expr"
 local X = require "model.expressions"
 local load = require "load"
 local names = require "model.names"
+local pyname = require "pyname"
 local rules = require "rules"
 local words = require "words"
 
@@ -48,6 +49,19 @@ end
 function M.py(f, t)
 	f:line("at = %s", f.start)
 	f:entries(t.items, 1, "return")
+end
+
+function M.py_type(t)
+	return pyname.one_of(t.items, "bytes"), 'b""'
+end
+
+function M.py_read(f, t)
+	f:class_of(t.items, "cls")
+	f:line("self.%s = cls._at(v, start, self) if cls else v.payload[start:]", t.name)
+end
+
+function M.py_build(_, t)
+	return ("self.%s.build() if isinstance(self.%s, Part) else bytes(self.%s)"):format(t.name, t.name, t.name)
 end
 
 function M.verdict(c, t)

@@ -20,7 +20,8 @@ py_tests = \
 	tests/py/test_storm.py \
 	tests/py/test_waits.py \
 	tests/py/test_captures.py \
-	tests/py/test_protocol.py
+	tests/py/test_protocol.py \
+	tests/py/test_protocol_parts.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)

@@ -2,8 +2,10 @@
 # Copyright (c) 2026 the libvfu authors
 """The checks in Python give the verdicts of those in C: both run the same generated cases."""
 
+import copy
 import errno
 import importlib.util
+import json
 import os
 
 import pytest
@@ -54,23 +56,27 @@ def build(segments, text, length):
     return payload[:length]
 
 
-def verdict(base, payload, nfds, policies):
+def look(how, base, payload, nfds, policies):
+    """check() or parse() at a payload of this base."""
     message, _, reply, _, _, _, request, _ = base
-    policy = protocol.Policies(**policies)
+    return how(
+        protocol.Command[message.upper()],
+        payload,
+        reply=reply,
+        nfds=nfds,
+        limits=LIMITS,
+        policy=protocol.Policies(**policies),
+        request=request and getattr(protocol, request[0])(**request[1]),
+    )
+
+
+def verdict(base, payload, nfds, policies):
+    message = base[0]
     try:
         if message == "header":
-            protocol.check_header(protocol.Header.unpack(payload), policy)
+            protocol.check_header(protocol.Header.unpack(payload), protocol.Policies(**policies))
         else:
-            known = request and getattr(protocol, request[0])(**request[1])
-            protocol.check(
-                protocol.Command[message.upper()],
-                payload,
-                reply=reply,
-                nfds=nfds,
-                limits=LIMITS,
-                policy=policy,
-                request=known,
-            )
+            look(protocol.check, base, payload, nfds, policies)
     except protocol.Fault as fault:
         assert fault.message == message
         name = errno.errorcode[fault.errno]
@@ -96,22 +102,67 @@ def payloads_of(base, case):
                 yield changed
 
 
-@pytest.mark.parametrize("base", vectors.BASES, ids=lambda b: f"{b[0]}-{'reply' if b[2] else 'request'}-{b[1]}")
-def test_cases(base):
-    wrong = []
+def cases_of(base):
+    """what it is about, payload, descriptors, policies, what check() must say"""
     for case in base[-1]:
         about, _, descriptors, _, _, policies, expected, order = case
         if order not in (None, "little" if little_endian() else "big"):
             continue
         for payload in payloads_of(base, case):
             for nfds in range(descriptors[0], descriptors[1] + 1):
-                got = verdict(base, payload, nfds, policies)
-                if got != expected:
-                    wrong.append((about, len(payload), nfds, got, expected))
+                yield about, payload, nfds, policies, expected
+
+
+each_base = pytest.mark.parametrize(
+    "base", vectors.BASES, ids=lambda b: f"{b[0]}-{'reply' if b[2] else 'request'}-{b[1]}"
+)
+
+
+@each_base
+def test_cases(base):
+    wrong = []
+    for about, payload, nfds, policies, expected in cases_of(base):
+        got = verdict(base, payload, nfds, policies)
+        if got != expected:
+            wrong.append((about, len(payload), nfds, got, expected))
     assert not wrong
 
 
-@pytest.mark.parametrize("base", vectors.BASES, ids=lambda b: f"{b[0]}-{'reply' if b[2] else 'request'}-{b[1]}")
+def is_json(payload, part):
+    """Does JSON follow the fields?  check() does not read it."""
+    try:
+        json.loads(payload[part.SIZE : -1])
+    except ValueError:
+        return False
+    return True
+
+
+@each_base
+def test_what_is_taken_round_trips(base):
+    """What parse() reads build() writes, and parse() reads the same again."""
+    if base[0] == "header":
+        return
+    message = protocol.MESSAGES[protocol.Command[base[0].upper()]]
+    part = message.reply if base[2] else message.request
+    for about, payload, nfds, policies, expected in cases_of(base):
+        if expected is not None:
+            continue
+        try:
+            first = look(protocol.parse, base, payload, nfds, policies)
+        except protocol.Fault:
+            assert base[5][1] and not is_json(payload, part), about
+            continue
+        assert isinstance(first, part) or type(first).__name__.startswith(part.__name__)
+        before = copy.deepcopy(first)
+        built = first.build()
+        if about == base[1] and first == before and not base[5][1]:  # laid out as build() does it
+            assert payload.startswith(built), about
+        again = look(protocol.parse, base, built, nfds, policies)
+        assert again == first, about
+        assert again.build() == built, about
+
+
+@each_base
 def test_fields_read_back(base):
     _, _, _, length, segments, text, _, _ = base
     payload = bytes(build(segments, text, length))
