@@ -58,7 +58,8 @@ codegen_other_generators = \
 	codegen/gen/tests_py.lua \
 	codegen/gen/python.lua \
 	codegen/gen/python_pyi.lua \
-	codegen/gen/protocol_rst.lua
+	codegen/gen/protocol_rst.lua \
+	codegen/gen/model_json.lua
 
 # How checks are written in each language, and names in Python.
 codegen_py_language = \
@@ -68,7 +69,7 @@ codegen_py_language = \
 codegen_languages = codegen/cfile.lua $(codegen_py_language)
 
 EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
-	$(codegen_other_generators) codegen/README.md
+	$(codegen_other_generators) codegen/json.lua codegen/README.md codegen/MODEL.md
 
 # The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  A failing generator
 # leaves the old target, still out of date, and no temporary file.

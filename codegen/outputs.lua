@@ -18,6 +18,7 @@ local M = {
 	{ name = "python", file = "python/gen/vfu_protocol.py", doc = "numbers and layouts in Python: checked, parsed, built" },
 	{ name = "python_pyi", file = "python/gen/vfu_protocol.pyi", doc = "its types" },
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
+	{ name = "model_json", file = "doc/gen/vfio-user.json", doc = "the model, for generators in other languages" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },
 	{ name = "tests_py", file = "tests/gen/vectors.py", doc = "the same in Python" },
 	{ name = "lock", file = "spec/wire.lock", doc = "what a peer sees, a line each; committed" },

@@ -8,6 +8,7 @@
 --	rules(t, part)             what it must be, as rules; { wrong, words, who, at, value } each
 --	c, py(f, t, part)          how what lies in it is checked (cfile.lua, pyfile.lua)
 --	py_type, py_read, py_build how Python's classes have it (pyclass.lua)
+--	json(t, J, rule)           its keys in vfio-user.json (json.lua)
 --	verdict(c, t, part)        the same, computed (verdict.lua)
 --	text(t)                    sentences of the reference
 --	shapes(t, add)             payloads that tests begin with (vectors.lua)

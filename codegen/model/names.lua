@@ -69,7 +69,7 @@ local function enums(spec, model)
 		table.insert(model.enums, enum)
 	end
 	local commands = { name = "command", doc = "numbers of the messages", values = {}, made = true,
-			   loc = spec.files[1] .. ":1" }
+			   loc = spec.protocol[1].file .. ":1" }
 	for _, m in ipairs(spec.message) do
 		table.insert(commands.values, entry(m, { value = m.id, cname = cname.command(m.name) }))
 	end

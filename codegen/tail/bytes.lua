@@ -36,6 +36,10 @@ function M.py_build(f, t)
 	return ("bytes(self.%s)"):format(t.name)
 end
 
+function M.json(t, J)
+	return { { "size", J.tree(t.size) } }
+end
+
 function M.text(t, where)
 	return { ("is as long as %s says%s"):format(E.text(t.size), where(t.when)) }
 end

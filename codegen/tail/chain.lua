@@ -246,6 +246,11 @@ function M.verdict(c, t)
 	until c.at == 0
 end
 
+function M.json(t, J, rule)
+	return { { "present", J.tree(is_there(t)) }, { "at", J.tree(t.at) }, { "head", t.head.name }, { "key", t.key.name },
+		 { "version", t.version.name }, { "next", t.next.name }, { "each", rule(t.rule) } }
+end
+
 function M.text(t, where)
 	local out = { ("begins at the offset %s%s"):format(E.text(t.at), where(t.when)),
 		      "is a list in which each entry lies behind the one before" }

@@ -55,6 +55,10 @@ def _build_json(value):
     return json.dumps(value, separators=(",", ":")).encode() + b"\0"
 ]]
 
+function M.json(t)
+	return { { "optional", t.optional or nil }, { "schema", t.schema } }
+end
+
 function M.text(t)
 	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or "") }
 end

@@ -159,6 +159,11 @@ function M.verdict(c, t)
 	end
 end
 
+function M.json(t, J)
+	return { { "count", J.tree(t.count) }, { "min_stride", t.min_stride }, { "by", J.object { { "offset", t.by.offset }, { "type", t.by.type } } },
+		 { "order", text.map(t.by_length, function(v) return v.name end) } }
+end
+
 function M.text(t)
 	local out = { ("is %s entries of %s bytes each, at least %d"):format(E.text(t.count), E.text(t.stride), t.min_stride) }
 	for _, v in ipairs(t.items) do

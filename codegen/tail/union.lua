@@ -68,6 +68,10 @@ function M.verdict(c, t)
 	return c:entry(t.items, c.start)
 end
 
+function M.json(t, J)
+	return { { "by", J.tree(t.by) }, { "enum", t.enum.name } }
+end
+
 function M.text(t, where)
 	local out = {}
 	for i, c in ipairs(t.items) do

@@ -17,14 +17,18 @@ end
 
 local function programs(name, dir)
 	local spec = ("%s/ok/%s.lua"):format(lib.here, name)
-	assert(os.execute(("mkdir -p %s/tests/gen"):format(dir)))
+	assert(os.execute(("mkdir -p %s/tests/gen %s/doc/gen"):format(dir, dir)))
 	for _, output in ipairs(require "outputs") do
-		local file = output.file:match("[^/]+$")
-		lib.write(dir .. "/" .. (output.name == "tests_py" and "tests/gen/" or "") .. file, lib.generate(output.name, spec))
+		local file = output.file
+		if not file:find("^tests/") and not file:find("^doc/") then
+			file = file:match("[^/]+$")
+		end
+		lib.write(dir .. "/" .. file, lib.generate(output.name, spec))
 	end
 	local flags = (" -std=c11 -Wall -Wextra -Wconversion -Werror -I. -I%s/tests/lib "):format(lib.quote(lib.srcdir))
-	for _, file in ipairs { "wire", "policy", "caps", "desc", "check-wire" } do
-		run(dir, cc .. flags .. ("-c %s.c -o %s.o"):format(file, file), name .. ": " .. file .. ".c does not compile")
+	for _, file in ipairs { "wire", "policy", "caps", "desc", "tests/gen/check-wire" } do
+		local object = file:match("[^/]+$")
+		run(dir, cc .. flags .. ("-c %s.c -o %s.o"):format(file, object), name .. ": " .. file .. ".c does not compile")
 	end
 	run(dir, cc .. " -x c++ -fsyntax-only -Wall -Werror wire.h desc.h caps.h policy.h", name .. ": headers in C++")
 	if check then
@@ -32,8 +36,9 @@ local function programs(name, dir)
 			cc, lib.quote(lib.srcdir), lib.quote(lib.srcdir), check:gsub("\n", " ")), name .. ": cases in C")
 	end
 	if python_runs then
-		run(dir, ("abs_builddir=. PYTHONPATH=. %s -m pytest -q -p no:cacheprovider --noconftest %s"):format(python,
-			lib.quote(lib.srcdir .. "/tests/py/test_protocol.py")), name .. ": cases in Python")
+		local tests = lib.quote(lib.srcdir .. "/tests/py/test_protocol.py") .. " " .. lib.quote(lib.srcdir .. "/tests/py/test_model.py")
+		run(dir, ("abs_builddir=. abs_srcdir=. PYTHONPATH=. %s -m pytest -q -p no:cacheprovider --noconftest %s"):format(
+			python, tests), name .. ": cases in Python, and from the model as JSON")
 	end
 end
 

@@ -4,56 +4,16 @@
 
 import copy
 import errno
-import importlib.util
 import json
-import os
-
-import pytest
 
 import vfu_protocol as protocol
+from wire_cases import build, cases_of, each_base, vectors
 
-
-def load_vectors():
-    for root in (os.environ["abs_builddir"], os.environ["abs_srcdir"]):
-        path = os.path.join(root, "tests", "gen", "vectors.py")
-        if os.path.exists(path):
-            spec = importlib.util.spec_from_file_location("vectors", path)
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-            return module
-    raise FileNotFoundError("tests/gen/vectors.py")
-
-
-vectors = load_vectors()
 LIMITS = protocol.Limits(**vectors.LIMITS)
 
 
-def fill(offset):
-    return 0x41 + offset % 23
-
-
-def put(payload, offset, size, value):
-    if offset + size <= len(payload):
-        payload[offset : offset + size] = value.to_bytes(size, "little" if little_endian() else "big")
-
-
-def get(payload, offset, size):
-    return int.from_bytes(payload[offset : offset + size], "little" if little_endian() else "big")
-
-
-def little_endian():
-    return protocol.Header(1).pack()[0] == 1
-
-
-def build(segments, text, length):
-    """Its structures packed, text put in, the rest filled."""
-    end = max([length] + [at + getattr(protocol, name).SIZE for name, at, _ in segments])
-    payload = bytearray(fill(i) for i in range(end))
-    for name, at, values in segments:
-        part = getattr(protocol, name)(**values).pack()
-        payload[at : at + len(part)] = part
-    payload[text[0] : text[0] + len(text[1])] = text[1]
-    return payload[:length]
+def pack(name, values):
+    return getattr(protocol, name)(**values).pack()
 
 
 def look(how, base, payload, nfds, policies):
@@ -84,44 +44,10 @@ def verdict(base, payload, nfds, policies):
     return None
 
 
-def payloads_of(base, case):
-    _, _, _, _, segments, text, _, _ = base
-    _, lengths, _, puts, bits, _, _, _ = case
-    for length in range(lengths[0], lengths[1] + 1):
-        payload = build(segments, text, length)
-        for one in puts:
-            put(payload, *one)
-        if not bits:
-            yield payload
-            continue
-        offset, size, mask = bits
-        for bit in range(size * 8):
-            if mask >> bit & 1:
-                changed = bytearray(payload)
-                put(changed, offset, size, get(changed, offset, size) ^ 1 << bit)
-                yield changed
-
-
-def cases_of(base):
-    """what it is about, payload, descriptors, policies, what check() must say"""
-    for case in base[-1]:
-        about, _, descriptors, _, _, policies, expected, order = case
-        if order not in (None, "little" if little_endian() else "big"):
-            continue
-        for payload in payloads_of(base, case):
-            for nfds in range(descriptors[0], descriptors[1] + 1):
-                yield about, payload, nfds, policies, expected
-
-
-each_base = pytest.mark.parametrize(
-    "base", vectors.BASES, ids=lambda b: f"{b[0]}-{'reply' if b[2] else 'request'}-{b[1]}"
-)
-
-
 @each_base
 def test_cases(base):
     wrong = []
-    for about, payload, nfds, policies, expected in cases_of(base):
+    for about, payload, nfds, policies, expected in cases_of(pack, base):
         got = verdict(base, payload, nfds, policies)
         if got != expected:
             wrong.append((about, len(payload), nfds, got, expected))
@@ -144,7 +70,7 @@ def test_what_is_taken_round_trips(base):
         return
     message = protocol.MESSAGES[protocol.Command[base[0].upper()]]
     part = message.reply if base[2] else message.request
-    for about, payload, nfds, policies, expected in cases_of(base):
+    for about, payload, nfds, policies, expected in cases_of(pack, base):
         if expected is not None:
             continue
         try:
@@ -165,7 +91,7 @@ def test_what_is_taken_round_trips(base):
 @each_base
 def test_fields_read_back(base):
     _, _, _, length, segments, text, _, _ = base
-    payload = bytes(build(segments, text, length))
+    payload = bytes(build(pack, segments, text, length))
     for name, at, values in segments:
         part = getattr(protocol, name).unpack(payload, at)
         assert part == getattr(protocol, name)(**values)
