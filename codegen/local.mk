@@ -69,7 +69,7 @@ codegen_py_language = \
 codegen_languages = codegen/cfile.lua $(codegen_py_language)
 
 EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
-	$(codegen_other_generators) codegen/json.lua codegen/README.md codegen/MODEL.md
+	$(codegen_other_generators) codegen/box.lua codegen/json.lua codegen/README.md codegen/MODEL.md
 
 # The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  A failing generator
 # leaves the old target, still out of date, and no temporary file.

@@ -10,7 +10,7 @@
 --	py_type, py_read, py_build how Python's classes have it (pyclass.lua)
 --	json(t, J, rule)           its keys in vfio-user.json (json.lua)
 --	verdict(c, t, part)        the same, computed (verdict.lua)
---	text(t)                    sentences of the reference
+--	text(t), box(t)            sentences of the reference, and what its boxes say
 --	shapes(t, add)             payloads that tests begin with (vectors.lua)
 --	loose(t, c)                bytes that no field describes, in a test's payload
 --

@@ -83,6 +83,11 @@ function M.c_comment(text, indent)
 	return indent .. "/*\n" .. M.wrap(text, 100, indent .. " * ") .. "\n" .. indent .. " */"
 end
 
+-- Names something that has a place of its own in the reference, which makes a link of it.
+function M.link(kind, name)
+	return ("\1%s %s\2"):format(kind, name)
+end
+
 -- "a", "b" or "c"
 function M.either(first, list)
 	local out = '"' .. first .. '"'

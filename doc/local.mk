@@ -8,7 +8,7 @@ MAINTAINERCLEANFILES += $(doc_gen)
 vfudocdir = $(docdir)
 vfudoc_DATA = $(doc_gen)
 
-doc/gen/protocol.rst: codegen/gen/protocol_rst.lua $(codegen_inputs)
+doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inputs)
 	$(AM_V_GEN)output=protocol_rst; $(codegen_run)
 
 doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)

@@ -4,6 +4,7 @@
 -- protocol.rst: the reference of every message, and what we do where the protocol is not clear.
 
 local E = require "expr"
+local box = require "box"
 local tails = require "tail"
 local text = require "text"
 
@@ -19,7 +20,8 @@ The vfio-user protocol
 ${doc}
 
 Every section below names the line of the specification it is made from. Offsets and sizes are in
-bytes. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
+bytes; boxes have eight of them in a row. Parts have the revision and status of what is around them if they
+name no other. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
 
 Revisions
 =========
@@ -31,8 +33,13 @@ Header
 
 ${header}
 
+.. _messages-all:
+
 Messages
 ========
+
+The class says how our client sends a message: *wait* sleeps until it is answered; of *nowait* many may be
+under way, and one fence waits for all; the answer of *async* goes to a callback; *posted* asks for no reply.
 
 .. list-table::
    :header-rows: 1
@@ -40,6 +47,7 @@ Messages
    * - Number
      - Message
      - Sent by
+     - Class
      - Since
      - Status
    ${overview}
@@ -94,9 +102,23 @@ local function paragraph(out, words, first, rest)
 	out[#out + 1] = ""
 end
 
--- Stars, backquotes and the like are markup only by accident.
+local function anchor(kind, name)
+	return (kind .. "-" .. name):gsub("_", "-")
+end
+
+-- Where links of this name lead.
+local function target(out, kind, name)
+	out[#out + 1] = (".. _%s:"):format(anchor(kind, name))
+	out[#out + 1] = ""
+end
+
+local function link(kind, name, words)
+	return ("`%s <%s_>`__"):format(words or name, anchor(kind, name))
+end
+
+-- Stars, backquotes and the like are markup only by accident; links of text.link are meant.
 local function plain(s)
-	return (s:gsub("[%*`|\\]", "\\%0"):gsub("(%w)_(%W)", "%1\\_%2"):gsub("_$", "\\_"))
+	return (s:gsub("[%*`|\\]", "\\%0"):gsub("(%w)_(%W)", "%1\\_%2"):gsub("_$", "\\_"):gsub("\1(%w+) ([%w_]+)\2", link))
 end
 
 local function sentence(s)
@@ -106,6 +128,18 @@ end
 
 local function code(s)
 	return "``" .. s .. "``"
+end
+
+-- Revision and status, where they are not those of what is around.
+local function history(e, parent)
+	local since = e.since and e.since ~= (parent and parent.since) and "since " .. e.since
+	local status = e.status and e.status ~= "stable" and e.status
+	return since and status and since .. ", " .. status or since or status or nil
+end
+
+-- Both, for a column.
+local function age(e)
+	return e.since .. (e.status ~= "stable" and ", " .. e.status or "")
 end
 
 local function list_table(out, header, rows)
@@ -125,14 +159,28 @@ end
 
 local function kind_of_field(f)
 	if f.flags then
-		return "; bits: " .. f.flags.name
+		return "; bits: " .. link("flags", f.flags.name)
 	end
-	return f.enum and "; values: " .. f.enum.name or ""
+	return f.enum and "; values: " .. (f.enum.made and link("messages", "all", "messages") or link("enum", f.enum.name)) or ""
+end
+
+local function picture(out, part)
+	local lines = box.draw(part)
+	if lines then
+		table.move({ "::", "" }, 1, 2, #out + 1, out)
+		for _, line in ipairs(lines) do
+			out[#out + 1] = "    " .. line
+		end
+		out[#out + 1] = ""
+	end
 end
 
 local function layout(out, part)
+	picture(out, part)
 	local rows = text.map(part.fields, function(f)
-		return { tostring(f.offset), tostring(f.size), code(f.name), plain(f.doc .. kind_of_field(f)) }
+		local since = history(f)
+		return { tostring(f.offset), tostring(f.size), code(f.name),
+			 plain(f.doc) .. kind_of_field(f) .. (since and "; " .. since or "") }
 	end)
 	if part.tail then
 		rows[#rows + 1] = { tostring(part.size), "\\-", code(part.tail.name), plain(part.tail.doc) }
@@ -181,6 +229,16 @@ local function rules(out, part)
 	end
 end
 
+-- The other layouts that have fields.
+local function alternatives(out, part)
+	for _, alt in ipairs(part.alts) do
+		if #alt.fields > 0 then
+			paragraph(out, ("Layout %s:"):format(code(alt.name)))
+			picture(out, alt)
+		end
+	end
+end
+
 local function descriptors(fds)
 	local words = {}
 	if fds.none then
@@ -202,6 +260,7 @@ local function side(out, part, title)
 	end
 	layout(out, part)
 	rules(out, part)
+	alternatives(out, part)
 	if part.fds then
 		paragraph(out, "File descriptors: " .. descriptors(part.fds))
 	end
@@ -209,15 +268,16 @@ end
 
 local function message(m)
 	local out = {}
+	target(out, "message", m.name)
 	heading(out, ("%s (%d)"):format(m.name, m.id), "-")
 	paragraph(out, plain(m.doc))
-	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since) }
+	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since), ("Class %s."):format(m.class) }
 	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
 	notes[#notes + 1] = m.quiesce and "The device is asked first." or nil
-	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the migration states %s."):format(table.concat(
-		text.map(m.states, function(s) return s.name end), ", ")) or nil
+	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(
+		text.map(m.states, function(s) return s.name end), ", "), link("enum", m.states.enum.name)) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
 	side(out, m.request, "Request")
 	side(out, m.reply, "Reply")
@@ -232,9 +292,10 @@ end
 
 local function structure(s)
 	local out = {}
+	target(out, "struct", s.name)
 	heading(out, s.name, "-")
-	paragraph(out, sentence(s.doc) .. (s.status ~= "stable" and (" *%s.*"):format(s.status) or "") ..
-		       " *" .. s.loc .. "*")
+	local around = s.inside and (" Lies in the %s of %s."):format(s.inside:match("%.(.*)"), link("message", s.inside:match("^[^.]*"))) or ""
+	paragraph(out, ("%s Since %s.%s *%s*"):format(sentence(s.doc), age(s), around, s.loc))
 	layout(out, s)
 	rules(out, s)
 	return table.concat(out, "\n")
@@ -245,18 +306,21 @@ end
 local function numbers(model)
 	local out = {}
 	for _, set in ipairs(model.flags) do
+		target(out, "flags", set.name)
 		heading(out, set.name .. " (bits)", "-")
 		paragraph(out, sentence(set.doc))
-		list_table(out, { "Mask", "Name", "Meaning" }, text.map(set.members, function(m)
-			return { ("0x%x"):format(m.mask), code(m.name), plain(m.doc) }
+		list_table(out, { "Mask", "Name", "Since", "Meaning" }, text.map(set.members, function(m)
+			return { ("0x%x"):format(m.mask), code(m.name), age(m),
+				 plain(m.doc) .. (m.enum and "; values: " .. link("enum", m.enum.name) or "") }
 		end))
 	end
 	for _, e in ipairs(model.enums) do
 		if not e.made then
+			target(out, "enum", e.name)
 			heading(out, e.name .. " (values)", "-")
 			paragraph(out, sentence(e.doc))
-			list_table(out, { "Value", "Name", "Meaning" }, text.map(e.values, function(v)
-				return { tostring(v.value), code(v.name), plain(v.doc) }
+			list_table(out, { "Value", "Name", "Since", "Meaning" }, text.map(e.values, function(v)
+				return { tostring(v.value), code(v.name), age(v), plain(v.doc) }
 			end))
 		end
 	end
@@ -270,9 +334,9 @@ local function caps(model)
 		local range = c.type == "bool" and "true, false" or ("%s to %s"):format(c.min, c.max)
 		local absent = c.signed and "none" or tostring(c.default)
 		rows[#rows + 1] = { code(name), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
-				    c.feature and "yes" or "no", plain(c.doc) }
+				    c.feature and "yes" or "no", age(c), plain(c.doc) }
 	end
-	list_table(out, { "Key", "Type", "If absent", "Range", "Feature", "Meaning" }, rows)
+	list_table(out, { "Key", "Type", "If absent", "Range", "Feature", "Since", "Meaning" }, rows)
 	return table.concat(out, "\n")
 end
 
@@ -291,7 +355,7 @@ local function policies(model)
 		for _, name in ipairs(model.profiles) do
 			row[#row + 1] = p.profiles[name]
 		end
-		row[#row + 1] = "E" .. p.erratum.number
+		row[#row + 1] = link("erratum", tostring(p.erratum.number), "E" .. p.erratum.number)
 		rows[#rows + 1] = row
 	end
 	local header = table.move(model.profiles, 1, #model.profiles, 4, { "Policy", "Choices", "default" })
@@ -302,6 +366,7 @@ end
 
 local function erratum(e)
 	local out = {}
+	target(out, "erratum", tostring(e.number))
 	heading(out, ("E%d: %s"):format(e.number, plain(e.title)), "-")
 	paragraph(out, sentence(e.text), "The text: ", "")
 	paragraph(out, sentence(e.peers), "Others: ", "")
@@ -323,7 +388,7 @@ return function(model)
 	rules(header, model.header)
 	vars.header = table.concat(header, "\n")
 	vars.overview = text.map(model.messages, function(m)
-		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, m.name, m.from, m.since, m.status)
+		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, link("message", m.name), m.from, m.class, m.since, m.status)
 	end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

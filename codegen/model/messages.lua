@@ -109,6 +109,7 @@ local function states(spec, model, node)
 		end
 		out[#out + 1] = enum.values[name]
 	end
+	out.enum = enum
 	return out
 end
 

@@ -36,6 +36,10 @@ function M.py_build(f, t)
 	return ("bytes(self.%s)"):format(t.name)
 end
 
+function M.box(t)
+	return E.text(t.size) .. " bytes" .. (t.when and ", or none" or "")
+end
+
 function M.json(t, J)
 	return { { "size", J.tree(t.size) } }
 end

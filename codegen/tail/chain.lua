@@ -246,6 +246,10 @@ function M.verdict(c, t)
 	until c.at == 0
 end
 
+function M.box(t)
+	return ("links, the first at %s"):format(E.text(t.at))
+end
+
 function M.json(t, J, rule)
 	return { { "present", J.tree(is_there(t)) }, { "at", J.tree(t.at) }, { "head", t.head.name }, { "key", t.key.name },
 		 { "version", t.version.name }, { "next", t.next.name }, { "each", rule(t.rule) } }
@@ -256,7 +260,8 @@ function M.text(t, where)
 		      "is a list in which each entry lies behind the one before" }
 	for _, l in ipairs(t.items) do
 		local others = #l.excludes > 0 and "; not together with " .. table.concat(l.excludes, ", ") or ""
-		out[#out + 1] = ("holds, where %s is %d, %s: %s%s"):format(t.key.name, l.value, l.struct.name, l.doc, others)
+		out[#out + 1] = ("holds, where %s is %d, %s: %s%s"):format(t.key.name, l.value, text.link("struct", l.struct.name), l.doc,
+			others)
 	end
 	return out
 end

@@ -55,6 +55,10 @@ def _build_json(value):
     return json.dumps(value, separators=(",", ":")).encode() + b"\0"
 ]]
 
+function M.box(t)
+	return "JSON text and a NUL" .. (t.optional and ", or nothing" or "")
+end
+
 function M.json(t)
 	return { { "optional", t.optional or nil }, { "schema", t.schema } }
 end

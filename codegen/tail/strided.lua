@@ -159,6 +159,10 @@ function M.verdict(c, t)
 	end
 end
 
+function M.box(t)
+	return ("%s entries of one size"):format(E.text(t.count))
+end
+
 function M.json(t, J)
 	return { { "count", J.tree(t.count) }, { "min_stride", t.min_stride }, { "by", J.object { { "offset", t.by.offset }, { "type", t.by.type } } },
 		 { "order", text.map(t.by_length, function(v) return v.name end) } }
@@ -168,7 +172,7 @@ function M.text(t)
 	local out = { ("is %s entries of %s bytes each, at least %d"):format(E.text(t.count), E.text(t.stride), t.min_stride) }
 	for _, v in ipairs(t.items) do
 		out[#out + 1] = ("holds, where %s is %d and an entry has at least %d bytes, %s: %s"):format(t.by.name, v.value,
-			v.min_stride, v.struct.name, v.doc)
+			v.min_stride, text.link("struct", v.struct.name), v.doc)
 	end
 	return out
 end

@@ -9,6 +9,7 @@ local load = require "load"
 local names = require "model.names"
 local pyname = require "pyname"
 local rules = require "rules"
+local text = require "text"
 local words = require "words"
 
 local M = {}
@@ -68,6 +69,10 @@ function M.verdict(c, t)
 	return c:entry(t.items, c.start)
 end
 
+function M.box(t)
+	return "depends on " .. E.text(t.by)
+end
+
 function M.json(t, J)
 	return { { "by", J.tree(t.by) }, { "enum", t.enum.name } }
 end
@@ -75,7 +80,7 @@ end
 function M.text(t, where)
 	local out = {}
 	for i, c in ipairs(t.items) do
-		out[i] = ("is, for %s%s, %s%s: %s"):format(c.name, where(c.when), c.struct.name, c.optional and " or nothing" or "",
+		out[i] = ("is, for %s%s, %s%s: %s"):format(c.name, where(c.when), text.link("struct", c.struct.name), c.optional and " or nothing" or "",
 							   c.doc)
 	end
 	return out

@@ -43,6 +43,19 @@ lib.with_directory(function(dir)
 	end
 end)
 
+-- Links of the reference lead somewhere, to one place.
+local reference, targets = lib.generate("protocol_rst", spec), {}
+for name in reference:gmatch("\n%.%. _([^:\n]+):\n") do
+	lib.check(not targets[name], "protocol_rst has two places called " .. name)
+	targets[name] = true
+end
+local links = 0
+for name in reference:gmatch("<([%w-]+)_>`__") do
+	links = links + 1
+	lib.check(targets[name], "protocol_rst links to " .. name .. ", which is not there")
+end
+lib.check(links > 50, "protocol_rst has few links")
+
 -- The table of contents, the generators and the rules of make agree.
 local outputs = require "outputs"
 for _, name in ipairs(lib.list(lib.srcdir .. "/codegen/gen", ".lua")) do
