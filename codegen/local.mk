@@ -56,6 +56,7 @@ codegen_other_generators = \
 	codegen/gen/lock.lua \
 	codegen/gen/tests_c.lua \
 	codegen/gen/tests_py.lua \
+	codegen/gen/corpus.lua \
 	codegen/gen/python.lua \
 	codegen/gen/python_pyi.lua \
 	codegen/gen/protocol_rst.lua \

@@ -70,6 +70,14 @@ local function judged(base, row, scene, order)
 	return same, last
 end
 
+-- The first payload of a row, little-endian.
+function M.payload(base, row)
+	local one = setmetatable({ len = { row.len[1], row.len[1] }, nfds = { 0, 0 } }, { __index = row })
+	local first
+	each_payload(bytes_of(base, "<", row.len[1]), one, "<", function(payload) first = first or payload end)
+	return first
+end
+
 local function is_one_payload(row)
 	return row.len[1] == row.len[2] and row.nfds[1] == row.nfds[2] and not row.bits
 end

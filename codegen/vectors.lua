@@ -171,7 +171,7 @@ end
 function Cases:row(about, puts, len, nfds, combination, found, bits)
 	local key = { about = about, puts = puts, len = len, nfds = nfds, policy = combination,
 		      field = found and found.field, offset = found and found.offset or 0,
-		      errno = found and found.errno, bits = bits }
+		      errno = found and found.errno, rule = found and found.rule, bits = bits }
 	local text = {}
 	for _, p in ipairs(puts) do
 		text[#text + 1] = ("%d:%d"):format(p.offset, p.value)
@@ -386,7 +386,8 @@ end
 -- The good bytes of a base in fields: { part, at, values }, and single bytes of text.
 local function describe(s)
 	local out = { part = s.part, len = #s.bytes, nfds = s.nfds, name = s.name, segments = {}, text = "",
-		      request = s.request, request_part = s.request_draft and s.request_draft.part }
+		      request = s.request, request_part = s.request_draft and s.request_draft.part,
+		      request_bytes = s.request_scene and s.request_scene.bytes }
 	s.root:walk(function(d)
 		if d.part.size > 0 then
 			table.insert(out.segments, { part = d.part, at = d.at, values = d.v })

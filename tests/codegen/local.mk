@@ -4,6 +4,7 @@
 # Of the code generator itself: every fault it can report, its outputs for two small specs, that they
 # are programs, the same each time, and that one word in the spec reaches all of them.
 codegen_tests = \
+	tests/codegen/corpus.lua \
 	tests/codegen/faults.lua \
 	tests/codegen/golden.lua \
 	tests/codegen/one-word.lua \
