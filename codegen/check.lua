@@ -1,73 +1,213 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- Faults that can be seen without layout: missing or ill-typed keys, names and numbers used twice.
--- What needs layout or resolved names (alignment, expressions, references) is checked in model.lua.
+-- Holds every key of a spec against the grammar, and hands it to its node.  Then what no table says:
+-- numbers that contradict each other.  What needs layout or resolved names (alignment, expressions,
+-- references) is checked in model/.
 
+local E = require "expr"
+local grammar = require "grammar"
 local load = require "load"
+local words = require "words"
 
-local fault, describe = load.fault, load.describe
+local fault, at, describe, kind_of = load.fault, load.at, load.describe, load.kind_of
 local M = {}
 
-local errnos = {}
-for name in ([[EPERM ENOENT EIO E2BIG ENOMEM EACCES EBUSY EEXIST ENODEV EINVAL EFBIG ENOSPC ERANGE ENOSYS ENOTTY
-	ENOTSUP EPROTO EOVERFLOW ECANCELED EAGAIN]]):gmatch("%S+") do
-	errnos[name] = true
+local sizes = { [1] = "u8", [2] = "u16", [4] = "u32", [8] = "u64" }
+
+local function sorted_keys(t)
+	local out = {}
+	for key in pairs(t) do
+		out[#out + 1] = tostring(key)
+	end
+	table.sort(out)
+	return out
 end
 
-local function one_of(node, key, choices, optional)
-	local v = node[key]
-	if v == nil and optional then
-		return
+-- Types -------------------------------------------------------------------------------------------
+--
+-- Each is (value, words behind the type's name, spec) -> is it one, what it must be.
+
+local types = {}
+
+local errnos = words.set [[EPERM ENOENT EIO E2BIG ENOMEM EACCES EBUSY EEXIST ENODEV EINVAL EFBIG ENOSPC ERANGE ENOSYS
+	ENOTTY ENOTSUP EPROTO EOVERFLOW ECANCELED EAGAIN]]
+
+local function is_plain(v)
+	return type(v) == "table" and not E.is_raw(v) and not kind_of(v)
+end
+
+local function is_list(v, holds)
+	local is = is_plain(v) and #v > 0
+	for _, one in ipairs(is and v or {}) do
+		is = is and holds(one)
 	end
+	return is
+end
+
+types["true"] = function(v) return v == true, "takes only true" end
+function types.bool(v) return type(v) == "boolean", "must be true or false" end
+function types.string(v) return type(v) == "string", "must be a string" end
+function types.text(v) return type(v) == "string" and v:find("%S") ~= nil, "must be a text" end
+function types.word(v) return words.is(v), "must be a word in quotes" end
+function types.words(v) return is_list(v, types.string), "must be a list of words" end
+function types.expression(v) return math.type(v) == "integer" or E.is_raw(v), "must be a number or an expression" end
+function types.condition(v) return E.is_raw(v), "must be a condition" end
+function types.policy(v) return E.is_raw(v), "must be policy.NAME.CHOICE" end
+function types.policies(v) return is_plain(v), "must be { RULE = policy.NAME.CHOICE }" end
+function types.record(v) return is_plain(v), "must be { ... }" end
+types.room = types.expression
+
+-- Of a flag set, or several such lists.
+function types.members(v)
+	return is_list(v, function(w) return words.is(w) or is_list(w, words.is) end), "must be a list of members"
+end
+
+function types.integer(v, range)
+	local low, high = tonumber(range[1]), tonumber(range[2])
+	return math.type(v) == "integer" and v >= (low or v) and v <= (high or v),
+	       "must be an integer" .. (high and (" from %d to %d"):format(low, high) or low and " from " .. low or "")
+end
+
+function types.value(v)
+	return type(v) == "boolean" or math.type(v) == "integer", "must be an integer, true or false"
+end
+
+function types.one(v, choices)
+	local is = false
 	for _, choice in ipairs(choices) do
-		if v == choice then
-			return
+		is = is or tostring(v) == choice and type(v) ~= "boolean"
+	end
+	return is, "must be one of " .. table.concat(choices, ", ") .. words.near(v, choices)
+end
+
+function types.rules(v)
+	return is_list(v, function(r) return kind_of(r) == "rule" end), "must be a list of rules"
+end
+
+function types.part(v)
+	return kind_of(v) == "part" or kind_of(v) == "none", "must be none or { fields }"
+end
+
+function types.texts(v)
+	local is = is_plain(v)
+	for _, text in pairs(is and v or {}) do
+		is = is and types.text(text)
+	end
+	return is, "must be { NAME = text }"
+end
+
+function types.errors(v)
+	for _, name in ipairs(is_plain(v) and sorted_keys(v) or {}) do
+		if not errnos[name] then
+			return false, ("names '%s', which is no errno known here"):format(name) .. words.near(name, errnos)
 		end
 	end
-	fault(node, "%s: %s must be one of %s", describe(node), key, table.concat(choices, ", "))
+	return types.texts(v), "must be { ERRNO = sentence }"
 end
 
-local function typed(node, key, want)
-	if node[key] ~= nil and type(node[key]) ~= want then
-		fault(node, "%s: %s must be a %s", describe(node), key, want)
+function types.errno(v)
+	return errnos[v] ~= nil, ("is '%s', which is no errno known here"):format(tostring(v)) .. words.near(v, errnos)
+end
+
+function types.errnos(v)
+	for _, key in ipairs(is_plain(v) and sorted_keys(v) or {}) do
+		local is, must = types.errno(v[key])
+		if not is then
+			return is, must
+		end
+	end
+	return is_plain(v), "must be { RULE = errno }"
+end
+
+function types.numbers(v)
+	return is_list(v, function(n) return math.type(n) == "integer" and n >= 0 end), "must be a list of numbers"
+end
+
+function types.revision(v, _, spec)
+	local known = spec.protocol[1].given.revisions
+	return known[v] ~= nil, ("is '%s', which is no revision"):format(tostring(v)) .. words.near(v, known)
+end
+
+-- Keys --------------------------------------------------------------------------------------------
+
+-- A word left without its name or braces is still the function that makes it.
+local function unfinished(node, path, v)
+	if type(v) == "function" then
+		fault(at(node, path), "%s, key '%s': a word that lacks its name or its { ... }", describe(node), path)
+	elseif is_plain(v) then
+		for key, inner in pairs(v) do
+			unfinished(node, type(key) == "string" and path .. "." .. key or path, inner)
+		end
 	end
 end
 
-local function required(node, key, want)
-	if node[key] == nil then
-		fault(node, "%s: lacks '%s'", describe(node), key)
+-- The keys `given` to a node, or to a record inside it, whose keys lie under `path`.
+local function check_keys(spec, node, given, keys, path)
+	local who = describe(node) .. (path == "" and "" or ", " .. path:sub(1, -2))
+	for _, key in ipairs(sorted_keys(given)) do
+		unfinished(node, path .. key, given[key])
+		if not keys[key] then
+			fault(at(node, path .. key), "%s: unknown key '%s'%s", who, key, words.near(key, keys))
+		end
 	end
-	typed(node, key, want)
+	for _, key in ipairs(keys) do
+		local v = given[key.name]
+		if v == nil and key.required then
+			fault(at(node, path:sub(1, -2)), "%s: lacks '%s'", who, key.name)
+		elseif v ~= nil then
+			local is, must = types[key.type](v, key.args, spec)
+			if not is then
+				fault(at(node, path .. key.name), "%s: %s %s", who, key.name, must)
+			elseif key.type == "record" then
+				check_keys(spec, node, v, grammar.kinds[key.args[1]].keys, path .. key.name .. ".")
+			end
+		end
+	end
 end
 
-local function documented(node, revisions, parent)
-	required(node, "doc", "string")
-	if not node.doc:find("%S") then
-		fault(node, "%s: doc is empty", describe(node))
-	end
-	if not parent then
-		required(node, "since", "string")
-	end
-	if node.since and not revisions[node.since] then
-		fault(node, "%s: since '%s' is no revision of the protocol", describe(node), tostring(node.since))
-	end
-	one_of(node, "status", { "stable", "experimental", "retired" }, true)
-end
-
-local function unique(list, key, what)
+-- No two of a list have the same, where the grammar says so.
+local function unique(list, kind)
 	local seen = {}
 	for _, node in ipairs(list) do
-		local v = node[key]
-		if v ~= nil and seen[v] then
-			fault(node, "%s: %s %s is taken by line %d of %s", describe(node), what, tostring(v),
-			      seen[v].line, seen[v].file)
-		end
-		if v ~= nil then
-			seen[v] = node
+		for key in (grammar.kinds[kind or node.kind].unique or ""):gmatch("%S+") do
+			local v, id = node[key], ("%s %s"):format(key, tostring(node[key]))
+			if v ~= nil and seen[id] then
+				fault(at(node, key), "%s: the %s %s is taken by line %d of %s", describe(node), key, tostring(v),
+				      at(seen[id], key).line, seen[id].file)
+			end
+			seen[id] = node
 		end
 	end
 end
+
+local extra = {}
+
+local function check_node(spec, node, kind)
+	local g = grammar.kinds[kind]
+	check_keys(spec, node, node.given, g.keys, "")
+	for _, key in ipairs(g.keys) do
+		node[key.name] = node.given[key.name]
+	end
+	for i, item in ipairs(node.items) do
+		local is = kind_of(item)
+		if not is or not g.items_set[is] then
+			fault(node, is and "%s: entry %d is of kind %s, which does not belong here" or
+			      "%s: entry %d lacks its name or its { ... }", describe(node), i, is)
+		end
+		item.shown = g.items_as
+		check_node(spec, item, g.items_as or is)
+	end
+	unique(node.items, g.items_as)
+	for _, rule in ipairs(node.check or {}) do
+		check_node(spec, rule, "rule")
+	end
+	if extra[kind] then
+		extra[kind](node, spec)
+	end
+end
+
+-- What no table says ------------------------------------------------------------------------------
 
 local function integer_number(node)
 	if math.type(node.number) ~= "integer" then
@@ -75,21 +215,25 @@ local function integer_number(node)
 	end
 end
 
-local function check_flags(set, revisions)
-	documented(set, revisions)
-	one_of(set, "width", { 32, 64 }, true)
-	unique(set.items, "name", "the name")
-	local taken = 0
+function extra.protocol(node)
+	if #node.items ~= 1 then
+		fault(node, "protocol: needs exactly one header")
+	end
+end
+
+function extra.flags(set)
+	local width, taken = set.width or 32, 0
 	for _, bit in ipairs(set.items) do
-		documented(bit, revisions, set)
 		integer_number(bit)
-		local last = bit.last or bit.number
-		if bit.kind == "bits" and math.type(bit.last) ~= "integer" then
-			fault(bit, "%s: needs a first and a last bit", describe(bit))
+		local last = bit.last
+		if bit.kind == "bit" then
+			last = bit.number
 		end
-		if bit.number < 0 or last < bit.number or last >= (set.width or 32) then
-			fault(bit, "%s: bit %d lies outside the set's %d bits", describe(bit),
-			      bit.number < 0 and bit.number or last, set.width or 32)
+		if math.type(last) ~= "integer" then
+			fault(bit, "%s: needs a first and a last bit", describe(bit))
+		elseif bit.number < 0 or last < bit.number or last >= width then
+			fault(bit, "%s: bit %d lies outside the set's %d bits", describe(bit), bit.number < 0 and bit.number or last,
+			      width)
 		end
 		for b = bit.number, last do
 			if taken & (1 << b) ~= 0 then
@@ -100,217 +244,189 @@ local function check_flags(set, revisions)
 	end
 end
 
-local function check_enum(enum, revisions)
-	documented(enum, revisions)
-	unique(enum.items, "name", "the name")
-	unique(enum.items, "number", "the value")
-	for _, value in ipairs(enum.items) do
-		documented(value, revisions, enum)
-		integer_number(value)
-		if value.number < 0 then
-			fault(value, "%s: a value cannot be negative", describe(value))
-		end
-	end
-	if #enum.items == 0 then
-		fault(enum, "%s: has no values", describe(enum))
+function extra.value(value)
+	integer_number(value)
+	if value.number < 0 then
+		fault(value, "%s: a value cannot be negative", describe(value))
 	end
 end
 
-local function check_items(part, revisions)
-	if #part.items == 0 then
-		fault(part, "%s: has no fields; write none", describe(part))
-	end
-	local names = {}
-	for _, item in ipairs(part.items) do
-		documented(item, revisions, part)
-		if names[item.name] then
-			fault(item, "%s: the name is taken by line %d", describe(item), names[item.name].line)
-		end
-		names[item.name] = item
-		local inner = {}
-		for _, sub in ipairs(item.items) do
-			documented(sub, revisions, item)
-			if item.kind == "alt" or item.kind == "chain" then
-				if inner[sub.name] then
-					fault(sub, "%s: the name is taken by line %d", describe(sub),
-					      inner[sub.name].line)
-				end
-				inner[sub.name] = sub
-			end
+local function has_items(what)
+	return function(node)
+		if #node.items == 0 then
+			fault(node, "%s: has no %s", describe(node), what)
 		end
 	end
-	typed(part, "check", "table")
+end
+extra.enum, extra.chain, extra.union = has_items "values", has_items "links", has_items "cases"
+extra.part = has_items "fields; write none"
+extra.header = extra.part
+
+-- Keys that say nothing where another one is, or is not.
+local function no_keys(node, why, ...)
+	for _, key in ipairs { ... } do
+		if node[key] ~= nil then
+			fault(at(node, key), "%s: %s means nothing %s", describe(node), key, why)
+		end
+	end
 end
 
-local function check_message(message, revisions)
-	documented(message, revisions)
-	required(message, "id", "number")
-	if math.type(message.id) ~= "integer" or message.id < 1 or message.id > 0xffff then
-		fault(message, "%s: id must lie in 1 to 65535", describe(message))
+function extra.struct(node)
+	extra.part(node)
+	for _, item in ipairs(node.items) do
+		no_keys(item, "in a struct", item.kind == "array" and "max" or item.kind == "bytes" and "max" or nil)
 	end
-	one_of(message, "from", { "client", "server" })
-	one_of(message, "class", { "wait", "nowait", "async", "posted" })
-	for _, key in ipairs { "fence", "quiesce", "post" } do
-		typed(message, key, "boolean")
+end
+
+function extra.array(node)
+	if node.stride then
+		no_keys(node, "with stride", "of", "more", "disjoint")
+	else
+		no_keys(node, "without stride", "min_stride", "by")
+		if #node.items > 0 or not node.of then
+			fault(node, "%s: needs of, or stride and variants", describe(node))
+		end
+	end
+end
+
+-- Two words are fields with rules of their own.
+function extra.reserved(node, spec)
+	node.shown, node.kind, node.doc = node.kind, sizes[node.number], node.doc or "unused"
+	if not node.kind then
+		fault(node, "%s: takes 1, 2, 4 or 8 bytes", describe(node))
+	end
+	local choice = spec.protocol[1].reserved
+	node.zero, node.under = true, choice and { zero = choice } or nil
+end
+
+function extra.argsz(node)
+	node.name, node.kind, node.doc = "argsz", "u32", node.doc or "size of this payload"
+	node.min = E.raw { op = "sizeof_payload" }
+end
+
+-- A range that is written out must have something in it.
+local function range(node)
+	if math.type(node.min) == "integer" and math.type(node.max) == "integer" and node.min > node.max then
+		fault(at(node, "min"), "%s: min is above max", describe(node))
+	end
+end
+extra.u8, extra.u16, extra.u32, extra.u64 = range, range, range, range
+
+-- Of a capability or limit.
+local function range_of_value(node, type_of)
+	if type(node.default) ~= (type_of == "bool" and "boolean" or "number") then
+		fault(at(node, "default"), "%s: default is no %s", describe(node), type_of)
+	elseif type_of == "bool" then
+		if node.min or node.max or node.multiple_of or node.power_of_two then
+			fault(node, "%s: a bool has no range", describe(node))
+		end
+		return
+	elseif not node.min or not node.max then
+		fault(node, "%s: needs min and max", describe(node))
+	end
+	range(node)
+	if type_of == "u32" and node.max > 0xffffffff then
+		fault(at(node, "max"), "%s: max does not fit a u32", describe(node))
+	elseif not node.signed and (node.default < node.min or node.default > node.max) then
+		fault(at(node, "default"), "%s: the default lies outside min to max", describe(node))
+	end
+end
+
+function extra.limit(limit)
+	range_of_value(limit, limit.kind)
+	if limit.power_of_two and (limit.min < 1 or limit.default & (limit.default - 1) ~= 0) then
+		fault(limit, "%s: 0 and the like are no power of two", describe(limit))
+	end
+end
+
+function extra.capability(cap)
+	range_of_value(cap, cap.type)
+	if cap.signed and (cap.default ~= -1 or cap.type ~= "u64") then
+		fault(at(cap, "signed"), "%s: signed means a u64 whose default -1 says absent", describe(cap))
+	elseif cap.multiple_of and cap.default % cap.multiple_of ~= 0 then
+		fault(at(cap, "default"), "%s: the default is no multiple of multiple_of", describe(cap))
+	end
+end
+
+function extra.message(message, spec)
+	if not message.fence and not message.quiesce then
+		no_keys(message, "without fence or quiesce", "effect")
 	end
 	if message.class == "posted" and not message.post then
-		fault(message, "%s: class posted needs post = true", describe(message))
+		fault(at(message, "class"), "%s: class posted needs post = true", describe(message))
 	end
 	for _, key in ipairs { "request", "reply" } do
-		required(message, key, "table")
-		local part = message[key]
-		if part.kind == "part" then
-			check_items(part, revisions)
-		elseif part.kind ~= "none" then
-			fault(message, "%s: %s must be none or { fields }", describe(message), key)
+		if message[key].kind == "part" then
+			check_node(spec, message[key], "part")
 		end
 	end
-	typed(message, "fds", "table")
-	typed(message, "states", "table")
-	typed(message, "effect", "table")
-	typed(message, "check", "table")
-	if message.request.kind == "part" and message.check and message.request.check then
-		fault(message, "%s: check stands both beside and inside request", describe(message))
-	end
-	required(message, "errors", "table")
-	local names = {}
-	for name in pairs(message.errors) do
-		names[#names + 1] = tostring(name)
-	end
-	table.sort(names)
-	for _, name in ipairs(names) do
-		if not errnos[name] then
-			fault(message, "%s: errors: '%s' is no errno known here", describe(message), name)
-		elseif type(message.errors[name]) ~= "string" then
-			fault(message, "%s: errors: %s needs a sentence", describe(message), name)
-		end
+	if message.check and message.request.check then
+		fault(at(message, "check"), "%s: check stands both beside and inside request", describe(message))
 	end
 end
 
-local function check_capability(cap, revisions)
-	documented(cap, revisions)
-	one_of(cap, "type", { "bool", "u32", "u64" })
-	one_of(cap, "role", { "receiver", "both" })
-	for _, key in ipairs { "in_request", "in_reply" } do
-		required(cap, key, "boolean")
-	end
-	required(cap, "drop", "number")
-	required(cap, "default", cap.type == "bool" and "boolean" or "number")
-	if cap.type == "bool" then
-		if cap.min or cap.max or cap.multiple_of then
-			fault(cap, "%s: a bool has no range", describe(cap))
-		end
-		return
-	end
-	required(cap, "min", "number")
-	required(cap, "max", "number")
-	typed(cap, "signed", "boolean")
-	if cap.signed then
-		if cap.default ~= -1 or cap.type ~= "u64" then
-			fault(cap, "%s: signed means a u64 whose default -1 says absent", describe(cap))
-		end
-		return
-	end
-	if cap.min > cap.max then
-		fault(cap, "%s: min is above max", describe(cap))
-	elseif cap.default < cap.min or cap.default > cap.max then
-		fault(cap, "%s: the default lies outside min to max", describe(cap))
-	elseif cap.type == "u32" and cap.max > 0xffffffff then
-		fault(cap, "%s: max does not fit a u32", describe(cap))
-	elseif cap.multiple_of and cap.default % cap.multiple_of ~= 0 then
-		fault(cap, "%s: the default is no multiple of multiple_of", describe(cap))
-	end
-end
-
-local function choice_known(erratum, choice)
-	for _, c in ipairs(erratum.choices) do
-		if c == choice then
+local function known(list, word)
+	for _, w in ipairs(list) do
+		if w == word then
 			return true
 		end
 	end
 end
 
-local function check_erratum(erratum)
+function extra.erratum(erratum, spec)
 	integer_number(erratum)
-	for _, key in ipairs { "title", "text", "peers", "decision" } do
-		required(erratum, key, "string")
-	end
-	typed(erratum, "policy", "string")
+	local who = "erratum " .. erratum.number
 	if not erratum.policy then
 		if erratum.choices or erratum.profiles then
-			fault(erratum, "erratum %d: choices and profiles need a policy", erratum.number)
+			fault(erratum, "%s: choices and profiles need a policy", who)
 		end
 		return
+	elseif not erratum.choices or not erratum.profiles or #erratum.choices < 2 then
+		fault(erratum, "%s: a policy needs profiles and two choices at least", who)
 	end
-	required(erratum, "choices", "table")
-	required(erratum, "profiles", "table")
-	if #erratum.choices < 2 then
-		fault(erratum, "erratum %d: a policy needs two choices at least", erratum.number)
+	for _, name in ipairs(erratum.choices) do
+		if words.bad_name(name) then
+			fault(at(erratum, "choices"), "%s: a choice %s", who, words.bad_name(name))
+		end
 	end
-	for _, profile in ipairs { "strict", "libvfio-user" } do
+	local profiles = spec.protocol[1].profiles or {}
+	for _, profile in ipairs(profiles) do
 		local choice = erratum.profiles[profile]
 		if not choice then
-			fault(erratum, "erratum %d: profile '%s' has no choice", erratum.number, profile)
-		elseif not choice_known(erratum, choice) then
-			fault(erratum, "erratum %d: profile '%s': '%s' is no choice of policy '%s'", erratum.number,
-			      profile, tostring(choice), erratum.policy)
+			fault(at(erratum, "profiles"), "%s: profile '%s' has no choice", who, profile)
+		elseif not known(erratum.choices, choice) then
+			fault(at(erratum, "profiles"), "%s: profile '%s': '%s' is no choice of policy '%s'%s", who, profile, choice,
+			      erratum.policy, words.near(choice, erratum.choices))
 		end
 	end
-	for profile in pairs(erratum.profiles) do
-		if profile ~= "strict" and profile ~= "libvfio-user" then
-			fault(erratum, "erratum %d: unknown profile '%s'", erratum.number, tostring(profile))
+	for _, profile in ipairs(sorted_keys(erratum.profiles)) do
+		if not known(profiles, profile) then
+			fault(at(erratum, "profiles"), "%s: unknown profile '%s'%s", who, profile, words.near(profile, profiles))
 		end
-	end
-end
-
-local function check_protocol(protocol)
-	required(protocol, "doc", "string")
-	required(protocol, "revisions", "table")
-	typed(protocol, "files", "table")
-	local headers = 0
-	for _, item in ipairs(protocol.items) do
-		headers = headers + (item.kind == "header" and 1 or 0)
-	end
-	if headers ~= 1 then
-		fault(protocol, "protocol: needs exactly one header")
 	end
 end
 
 function M.spec(spec)
-	local protocol = spec.protocol[1]
-	check_protocol(protocol)
-	local revisions = protocol.revisions
-	for _, set in ipairs(spec.flags) do
-		check_flags(set, revisions)
+	for _, node in ipairs(spec.object) do
+		node.field = node.name
+		for _, cap in ipairs(node.items) do
+			cap.field, cap.object = node.name .. "_" .. cap.name, node.name
+		end
 	end
-	for _, enum in ipairs(spec.enum) do
-		check_enum(enum, revisions)
-	end
-	for _, struct in ipairs(spec.struct) do
-		documented(struct, revisions)
-		check_items(struct, revisions)
-	end
-	for _, message in ipairs(spec.message) do
-		check_message(message, revisions)
-	end
-	for _, object in ipairs(spec.object) do
-		documented(object, revisions)
-		unique(object.items, "name", "the name")
-	end
+	local fields = table.move(spec.object, 1, #spec.object, 1, {})
 	for _, cap in ipairs(spec.capability) do
-		check_capability(cap, revisions)
+		cap.field = cap.field or cap.name
+		fields[#fields + 1] = cap
 	end
-	for _, erratum in ipairs(spec.erratum) do
-		check_erratum(erratum)
+	check_node(spec, spec.protocol[1], "protocol")
+	for _, kind in ipairs(grammar.order) do
+		for _, node in ipairs(kind ~= "protocol" and spec[kind] or {}) do
+			check_node(spec, node, kind)
+		end
+		unique(kind == "object" and fields or spec[kind] or {})
 	end
 	if #spec.limits > 1 then
 		fault(spec.limits[2], "limits: given twice")
-	end
-	unique(spec.message, "id", "id")
-	unique(spec.erratum, "number", "the number")
-	unique(spec.erratum, "policy", "the policy")
-	for _, list in ipairs { "message", "struct", "flags", "enum", "object" } do
-		unique(spec[list], "name", "the name")
 	end
 end
 

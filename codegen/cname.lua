@@ -3,6 +3,8 @@
 --
 -- How spec names become C names.
 
+local text = require "text"
+
 local M = {}
 
 M.ctype = { u8 = "uint8_t", u16 = "uint16_t", u32 = "uint32_t", u64 = "uint64_t", bool = "bool" }
@@ -26,6 +28,19 @@ end
 
 function M.check(message, part)
 	return "vfui_check_" .. message .. "_" .. part
+end
+
+-- The head of the call of a message, in lines.
+function M.call(m, after)
+	local args = { "struct vfui_conn *conn", "struct vfui_call *call" }
+	args[#args + 1] = m.request.cname and ("const struct %s *in"):format(m.request.cname)
+	args[#args + 1] = m.reply.cname and ("struct %s *out"):format(m.reply.cname)
+	return text.c_statement("", ("int vfui_call_%s("):format(m.name), table.concat(args, ", "), ")" .. after)
+end
+
+-- The messages that are not retired.
+function M.live(model)
+	return text.map(model.messages, function(m) return m.status ~= "retired" and m or nil end)
 end
 
 M.banner = [[

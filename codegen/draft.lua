@@ -5,13 +5,11 @@
 -- one for each structure in it), descriptors, limits, policy, request.  Values can be pinned; the rest
 -- is mended until every rule holds.
 
+local E = require "expr"
+local tails = require "tail"
 local verdict = require "verdict"
 
 local M = {}
-local eval = verdict.eval
-
--- Limits of the tests.  None is a default, so a check cannot pass by using one.
-M.limits = { max_msg_fds = 5, max_data_xfer_size = 1000, max_dma_maps = 9, pgsize = 8192 }
 
 -- What a byte holds that no field covers.
 function M.fill(offset)
@@ -19,6 +17,9 @@ function M.fill(offset)
 end
 
 -- Drafts ------------------------------------------------------------------------------------------
+
+local Draft = {}
+Draft.__index = Draft
 
 local function first_value(f, i)
 	if f.flags then
@@ -29,144 +30,173 @@ local function first_value(f, i)
 	return f.size == 8 and 0x10000 * i or f.size == 4 and 0x100 * i or i
 end
 
-function M.new(part)
-	local d = { part = part, v = {}, pins = {}, kids = {}, at = 0 }
+local function new(scene, part)
+	local d = setmetatable({ scene = scene, part = part, v = {}, pins = {}, kids = {}, at = 0 }, Draft)
 	for i, f in ipairs(part.fields) do
 		d.v[f.name] = first_value(f, i)
 	end
 	local t = part.tail or {}
-	if t.size and t.size.op == "field" then
-		d.v[t.size.field.name] = 5
-	elseif t.count and t.count.op == "field" then
-		d.v[t.count.field.name] = 0
+	local counts = t.size or t.count
+	if counts and counts.op == "field" then
+		d.v[counts.field.name] = t.size and 5 or 0
 	end
 	return d
 end
 
-local function mask(f)
-	return f.size == 8 and -1 or (1 << (f.size * 8)) - 1
+function Draft.get(d, f)
+	return d.v[f.name]
+end
+
+-- The bits of a field that are pinned.
+function Draft.pinned(d, f)
+	return d.pins[f.name] or 0
 end
 
 -- Sets what is not pinned.
-local function set(d, f, value)
-	local pinned = d.pins[f.name] or 0
-	d.v[f.name] = (d.v[f.name] & pinned | value & ~pinned) & mask(f)
+function Draft.set(d, f, value)
+	local pinned = d:pinned(f)
+	d.v[f.name] = (d.v[f.name] & pinned | value & ~pinned) & E.type_max(f.size)
 end
 
-function M.pin(d, f, value, bits)
-	bits = bits or mask(f)
-	set(d, f, d.v[f.name] & ~bits | value & bits)
-	d.pins[f.name] = (d.pins[f.name] or 0) | bits
+function Draft.pin(d, f, value, bits)
+	bits = bits or E.type_max(f.size)
+	d:set(f, d.v[f.name] & ~bits | value & bits)
+	d.pins[f.name] = d:pinned(f) | bits
 end
 
-function M.copy(d)
-	local c = { part = d.part, v = {}, pins = {}, kids = {}, at = d.at, stride = d.stride }
-	for _, f in ipairs(d.part.fields) do
-		c.v[f.name], c.pins[f.name] = d.v[f.name], d.pins[f.name]
-	end
-	for i, kid in ipairs(d.kids) do
-		c.kids[i] = M.copy(kid)
-	end
-	return c
-end
-
-function M.copy_scene(s)
-	local c = {}
-	for _, key in ipairs { "part", "nfds", "nfds_pinned", "limits", "text" } do
-		c[key] = s[key]
-	end
-	c.root, c.policy, c.request = M.copy(s.root), {}, s.request
-	for i = 1, #s.policies do
-		c.policy[s.policies[i].name] = s.policy[s.policies[i].name]
-	end
-	c.policies = s.policies
-	return c
-end
-
--- Rendering ---------------------------------------------------------------------------------------
-
-local function env(s, d)
-	return { ["in"] = d.v, outer = s.root.v, req = s.request or {}, nfds = s.nfds, limits = s.limits,
-		 policy = s.policy, bytes = s.bytes or "" }
-end
-M.env = env
-
-local function at_offset(part, f)
-	for _, other in ipairs(part.fields) do
+-- The field that lies where f lies in another layout.
+function Draft.same_place(d, f)
+	for _, other in ipairs(d.part.fields) do
 		if other.offset == f.offset and other.size == f.size then
 			return other
 		end
 	end
 end
-M.at_offset = at_offset
+
+function Draft.pin_at(d, f, value)
+	d:pin(d:same_place(f), value)
+end
+
+function Draft.want_fds(d, n)
+	d.scene.nfds = d.scene.nfds_pinned and d.scene.nfds or n
+end
+
+-- Calls visit(draft) for the draft and all in it.
+function Draft.walk(d, visit)
+	visit(d)
+	for _, kid in ipairs(d.kids) do
+		kid:walk(visit)
+	end
+end
+
+local function copy(d, scene)
+	local c = setmetatable({ scene = scene, part = d.part, v = {}, pins = {}, kids = {}, at = d.at, stride = d.stride }, Draft)
+	for _, f in ipairs(d.part.fields) do
+		c.v[f.name], c.pins[f.name] = d.v[f.name], d.pins[f.name]
+	end
+	for i, kid in ipairs(d.kids) do
+		c.kids[i] = copy(kid, scene)
+	end
+	return c
+end
+
+-- Scenes ------------------------------------------------------------------------------------------
+
+local Scene = {}
+Scene.__index = Scene
+
+-- root: another layout of the part than the usual one
+function M.scene(model, part, root)
+	local s = setmetatable({ part = part, nfds = 0, limits = {}, policy = {}, text = "{}\0" }, Scene)
+	for _, l in ipairs(model.limits) do
+		s.limits[l.name] = l.test or l.default
+	end
+	s.most_fds = model.most.descriptors and s.limits[model.most.descriptors.name] or 0
+	s.most_bytes = model.most.bytes and s.limits[model.most.bytes.name] or 4096
+	s.root = new(s, root or part)
+	for _, policy in ipairs(model.policies) do
+		s.policy[policy.name] = policy.default
+	end
+	if part.key == "reply" then
+		s.request_scene = M.scene(model, part.message.request)
+		s.request_scene:solve()
+		s.request_draft = s.request_scene.root
+		s.request = s.request_draft.v
+	end
+	return s
+end
+
+-- A copy to be changed; the request stays what it is.
+function Scene.copy(s)
+	local c = setmetatable({}, Scene)
+	for key, v in pairs(s) do
+		c[key] = v
+	end
+	c.root, c.policy, c.request_draft, c.request_scene, c.bytes = copy(s.root, c), {}, nil, nil, nil
+	for name, choice in pairs(s.policy) do
+		c.policy[name] = choice
+	end
+	return c
+end
+
+-- n structures; those with entries of their own have two.
+function Scene.entries(s, struct, n)
+	local out = {}
+	for i = 1, n do
+		local d, t = new(s, struct), struct.tail
+		out[i] = d
+		if t and t.element then
+			d.kids = s:entries(t.element, 2)
+			for j, kid in ipairs(t.disjoint and d.kids or {}) do
+				kid:pin(t.disjoint[1], 64 * j)
+				kid:pin(t.disjoint[2], 16 * j)
+			end
+		end
+	end
+	return out
+end
+
+function Scene.context(s, d)
+	return verdict.context { ["in"] = d.v, outer = s.root.v, req = s.request or {}, nfds = s.nfds, limits = s.limits,
+				 policy = s.policy, bytes = s.bytes or "", start = d.at + d.part.size, base = d.at, scene = s }
+end
+
+-- Rendering ---------------------------------------------------------------------------------------
 
 local function set_if_field(d, e, value)
 	if e and e.op == "field" and e.of == "in" then
-		set(d, e.field, value)
+		d:set(e.field, value)
 	end
 end
 
--- Bytes behind the kids that no draft describes.
-local function loose(s, d)
-	local t = d.part.tail
-	if t and t.kind == "bytes" and verdict.holds(env(s, d), t.when) then
-		local n = eval(t.size, env(s, d))
-		return n >= 0 and n <= 2 * s.limits.max_data_xfer_size and n or 5
-	elseif t and t.kind == "array" and not t.stride and t.element.scalar then
-		local n = eval(t.count, env(s, d))
-		return n >= 0 and n <= s.limits.max_data_xfer_size and n * t.element_size or t.element_size
-	elseif t and t.kind == "json" then
-		return #s.text
-	end
-	return 0
-end
-
-local place
-
--- Where each kid lies; returns the end.  Counts, links and lengths follow the kids.
-local function place_kids(s, d, at)
-	local t = d.part.tail
-	for i, kid in ipairs(d.kids) do
-		if t.kind == "chain" then
-			local link = at_offset(kid.part, t.next)
-			local last = place(s, kid, at)
-			set(kid, link, d.kids[i + 1] and last or 0)
-			at = last
-		else
-			local last = place(s, kid, at)
-			at = d.stride and at + d.stride or last
-		end
-	end
-	return at
-end
-
-function place(s, d, at)
-	local t = d.part.tail
+-- Where the draft and each kid in it lie; returns the end.  Counts, links and lengths follow the kids.
+local function place(s, d, at)
+	local t = d.part.tail or {}
 	d.at = at
-	if t and t.count and #d.kids > 0 then
+	if #d.kids > 0 then
 		set_if_field(d, t.count, #d.kids)
 	end
-	local last = place_kids(s, d, at + d.part.size) + loose(s, d)
-	if t and t.whole then
-		set_if_field(d, t.whole, last)
+	local last = at + d.part.size
+	for i, kid in ipairs(d.kids) do
+		local from = last
+		last = place(s, kid, from)
+		if t.next then
+			kid:set(kid:same_place(t.next), d.kids[i + 1] and last or 0)
+		end
+		last = d.stride and from + d.stride or last
 	end
-	if t and t.at and #d.kids > 0 then
+	local loose = t.kind and tails[t.kind].loose
+	last = last + (loose and loose(t, s:context(d), d) or 0)
+	set_if_field(d, t.whole, last)
+	if #d.kids > 0 then
 		set_if_field(d, t.at, d.part.size)
 	end
 	return last
 end
 
--- Calls visit(draft) for the draft and all in it.
-local function walk(d, visit)
-	visit(d)
-	for _, kid in ipairs(d.kids) do
-		walk(kid, visit)
-	end
-end
-M.walk = walk
-
 function M.pack(offset, size, value, bytes)
-	return bytes:sub(1, offset) .. string.pack("<I" .. size, value) .. bytes:sub(offset + size + 1)
+	-- a pattern: string.pack takes no negative numbers for unsigned fields
+	return bytes:sub(1, offset) .. string.pack("<i8", value):sub(1, size) .. bytes:sub(offset + size + 1)
 end
 
 function M.filled(from, to)
@@ -178,180 +208,115 @@ function M.filled(from, to)
 end
 
 -- Little-endian bytes of the scene, kept in s.bytes.
-function M.render(s)
-	local len = place(s, s.root, 0)
+function Scene.render(s)
+	local bytes = M.filled(0, place(s, s.root, 0))
 	local t = s.root.part.tail
-	local bytes = M.filled(0, len)
 	if t and t.kind == "json" then
 		bytes = bytes:sub(1, s.root.part.size) .. s.text
 	end
-	walk(s.root, function(d)
+	s.root:walk(function(d)
 		for _, f in ipairs(d.part.fields) do
-			-- a pattern: string.pack takes no negative numbers for unsigned fields
-			local low = string.pack("<i8", d.v[f.name]):sub(1, f.size)
-			local at = d.at + f.offset
-			bytes = bytes:sub(1, at) .. low .. bytes:sub(at + f.size + 1)
+			bytes = M.pack(d.at + f.offset, f.size, d.v[f.name], bytes)
 		end
 	end)
 	s.bytes = bytes
 	return bytes
 end
 
-function M.case(s, bytes)
+function Scene.case(s, bytes)
 	return { part = s.part, bytes = bytes or s.bytes, nfds = s.nfds, limits = s.limits, policy = s.policy,
 		 request = s.request }
 end
 
 -- Conditions --------------------------------------------------------------------------------------
 
-local force
-
 local function owner(s, d, e)
 	return e.of == "in" and d or e.of == "outer" and s.root or s.request_draft
 end
 
-local function force_compare(s, d, e, equal)
-	if e.a.op == "nfds" then
-		s.nfds, s.nfds_pinned = equal and 0 or 1, true
-		return true
+local compare = {
+	eq = function(a, b) return a == b end, ne = function(a, b) return a ~= b end,
+	lt = math.ult, gt = function(a, b) return math.ult(b, a) end,
+}
+
+-- Pins the left side, or the right one if that is the field: the first value that will do of those the
+-- field may have, or of those next to the other side.
+local function force_compare(s, d, e, want)
+	if e.a.op == "num" or e.a.op == "limit" then
+		e = { op = ({ lt = "gt", gt = "lt" })[e.op] or e.op, a = e.b, b = e.a }
 	end
-	local bits, field = nil, e.a
-	if e.a.op == "band" then
-		bits, field = eval(e.a.b, env(s, d)), e.a.a
+	local field, bits, shift, value = e.a, nil, 0, s:context(d):value(e.b)
+	if field.op == "shr" then
+		field, shift = field.a, field.b.v
+	end
+	if field.op == "band" then
+		field, bits = field.a, field.b.v
 	end
 	local target = owner(s, d, field)
-	if field.op ~= "field" or not target then
-		return false
+	local numbers = field.field and field.field.numbers or { value, bits and bits >> shift or value + 1, value + 1, value - 1 }
+	for _, v in ipairs(numbers) do
+		if compare[e.op](v, value) == want then
+			if field.op == "nfds" then
+				s.nfds, s.nfds_pinned = v, true
+			elseif field.op == "field" and target then
+				target:pin(field.field, v << shift, bits)
+			else
+				return false
+			end
+			return true
+		end
 	end
-	local value = eval(e.b, env(s, d))
-	M.pin(target, field.field, equal and value or bits or value + 1, bits)
-	return true
+	return false
 end
 
--- Pins values so that the condition is `want`.
-function force(s, d, e, want)
+-- Pins values so that the condition is `want`; false if it cannot.
+function Scene.force(s, d, e, want)
 	local op = e.op
 	if op == "andalso" or op == "orelse" then
 		if want == (op == "andalso") then
-			return force(s, d, e.a, want) and force(s, d, e.b, want)
+			return s:force(d, e.a, want) and s:force(d, e.b, want)
 		end
-		return force(s, d, e.a, want) or force(s, d, e.b, want)
+		return s:force(d, e.a, want) or s:force(d, e.b, want)
 	elseif op == "not" then
-		return force(s, d, e.a, not want)
-	elseif op == "eq" or op == "ne" then
-		return force_compare(s, d, e, want == (op == "eq"))
+		return s:force(d, e.a, not want)
+	elseif compare[op] then
+		return force_compare(s, d, e, want)
 	elseif op == "ge" and e.a.op == "len" and e.b.op == "field" then
 		if not want then
-			M.pin(owner(s, d, e.b), e.b.field, 0x7000)
+			owner(s, d, e.b):pin(e.b.field, 0x7000)
 		end
 		return true
 	end
 	return false
 end
-M.force = force
 
 -- Mending -----------------------------------------------------------------------------------------
 
-local function low_bit(v)
-	return v & -v
-end
-
-local function one_of(d, r)
-	local chosen = d.v[r.field.name] & (d.pins[r.field.name] or 0) & r.mask
-	set(d, r.field, d.v[r.field.name] & ~r.mask | low_bit(chosen ~= 0 and chosen or r.mask))
-end
-
-local function take_argument(d, r, c)
-	set(d, r.field, eval(r.arg, c))
-end
-
--- How a broken rule is made to hold.
-local mend = {
-	zero = function(d, r) set(d, r.field, 0) end,
-	known_flags = function(d, r) set(d, r.field, d.v[r.field.name] & r.field.flags.mask) end,
-	only = function(d, r) set(d, r.field, d.v[r.field.name] & r.mask) end,
-	exactly_one = one_of,
-	at_most_one = one_of,
-	at_least_one = function(d, r)
-		-- one that is not pinned to be clear
-		local free = r.mask & ~(d.pins[r.field.name] or 0)
-		set(d, r.field, d.v[r.field.name] | low_bit(free ~= 0 and free or r.mask))
-	end,
-	has_all = function(d, r) set(d, r.field, d.v[r.field.name] | r.mask) end,
-	known_value = function(d, r) set(d, r.field, r.field.enum.values[1].value) end,
-	known_bits = function(d, r) set(d, r.field, d.v[r.field.name] & ~r.mask) end,
-	equals = take_argument, min = take_argument, max = take_argument, multiple_of = take_argument,
-	power_of_two = function(d, r)
-		local v = d.v[r.field.name]
-		while v & (v - 1) ~= 0 do
-			v = v & (v - 1)
-		end
-		set(d, r.field, v == 0 and 1 or v)
-	end,
-	fd_index = function(d, r, _, s)
-		if s.nfds == 0 and not s.nfds_pinned then
-			s.nfds = 1
-		end
-		set(d, r.field, 0)
-	end,
-	no_wrap = function(d, r)
-		if d.pins[r.field.name] then
-			set(d, r.other, 1)
-		else
-			set(d, r.field, 0)
-		end
-	end,
-	within = function(d, r, c)
-		set(d, r.field, 0)
-		if math.ult(eval(r.arg, c), d.v[r.other.name]) then
-			set(d, r.other, eval(r.arg, c))
-		end
-	end,
-	needs_fd = function(_, _, _, s) s.nfds = s.nfds_pinned and s.nfds or 1 end,
-}
-
-local function mend_fds(s, fds)
-	local c = env(s, s.root)
-	local want = fds.count or s.nfds == 0 and fds.min or fds.max
-	if s.nfds_pinned or not want then
-		return
-	end
-	s.nfds = eval(want, c)
-	if s.nfds > s.limits.max_msg_fds then
-		set(s.root, want.field, 2)
-		s.nfds = eval(want, env(s, s.root))
-	end
-end
-
-local function draft_at(s, part_rule, at)
-	local found
-	walk(s.root, function(d)
-		if d.at == at then
-			for _, r in ipairs(d.part.rules) do
-				found = r == part_rule and d or found
+-- The draft whose rule this is.
+local function draft_of(s, found)
+	local owner_of_rule
+	s.root:walk(function(d)
+		for _, list in ipairs(d.at == found.at and { d.part.before or {}, d.part.rules, d.part.after or {} } or {}) do
+			for _, r in ipairs(list) do
+				owner_of_rule = r == found.rule and d or owner_of_rule
 			end
 		end
+		owner_of_rule = d.part.tail and d.part.tail.rule == found.rule and d or owner_of_rule
 	end)
-	return found
+	return owner_of_rule
 end
 
 -- Mends until the verdict is nil or about `target`; returns it.
-function M.solve(s, target)
+function Scene.solve(s, target)
 	local found
 	for _ = 1, 40 do
-		M.render(s)
-		found = verdict.of(M.case(s))
-		if not found or found.rule == target then
+		s:render()
+		found = verdict.of(s:case())
+		local d = found and found.rule.mend and draft_of(s, found)
+		if not found or found.rule == target or not d then
 			return found
 		end
-		local d = found.rule.name and draft_at(s, found.rule, found.at)
-		if d then
-			mend[found.rule.name](d, found.rule, env(s, d), s)
-		elseif found.rule == s.part.fds then
-			mend_fds(s, found.rule)
-		else
-			return found
-		end
+		found.rule.mend(found.rule, d, function(e) return s:context(d):value(e) end)
 	end
 	return found
 end
@@ -360,31 +325,32 @@ end
 
 -- nil if the value does not exist in the field's type
 local function in_range(e, c, f)
-	local v = eval(e, c)
-	if e.op == "add" and math.ult(v, eval(e.a, c)) or e.op == "sub" and math.ult(eval(e.a, c), v) or
-	   v & ~mask(f) ~= 0 then
+	local v = c:value(e)
+	if e.op == "add" and math.ult(v, c:value(e.a)) or e.op == "sub" and math.ult(c:value(e.a), v) or
+	   v & ~E.type_max(f.size) ~= 0 then
 		return nil
 	end
 	return v
 end
 
 -- Puts a rule's bound into the draft; false if it has no such value.
-function M.apply(s, d, bound)
+function Draft.apply(d, bound)
+	local s = d.scene
 	for _, f in ipairs(d.part.fields) do
 		local e = bound.set[f.name]
 		if e then
-			local v = in_range(e, env(s, d), f)
+			local v = in_range(e, s:context(d), f)
 			if not v then
 				return false
 			end
 			d.pins[f.name] = nil
-			M.pin(d, f, v)
+			d:pin(f, v)
 			s.nfds_pinned = s.nfds_pinned or e.op == "nfds"
 		end
 		local clear, raise = bound.clear and bound.clear[f.name], bound.raise and bound.raise[f.name] or 0
 		if clear then
-			d.pins[f.name] = (d.pins[f.name] or 0) & ~clear
-			M.pin(d, f, raise, clear)
+			d.pins[f.name] = d:pinned(f) & ~clear
+			d:pin(f, raise, clear)
 		end
 	end
 	if bound.nfds then

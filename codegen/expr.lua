@@ -53,20 +53,44 @@ function M.num(v, c)
 	return { op = "num", v = v, c = c }
 end
 
-local function two(op)
-	return function(a, b)
-		return { op = op, a = a, b = b }
-	end
+function M.hex(v)
+	return { op = "num", v = v, hex = true }
 end
 
-for _, op in ipairs { "add", "sub", "mul", "div", "div_up", "band", "shr", "eq", "ne", "lt", "gt", "ge",
+-- of: "in" (the part itself), "req", "outer", or "head" of a link
+function M.field(f, of)
+	return { op = "field", of = of or "in", field = f }
+end
+
+-- A variable of the generated code: of a tail's loop.
+function M.name(name)
+	return { op = "name", name = name }
+end
+
+M.zero, M.one = M.num(0), M.num(1)
+M.len = { op = "len" } -- of the payload
+M.nfds = { op = "nfds" }
+M.start = { op = "start" } -- where the variable part begins: the size of the fixed one
+
+for _, op in ipairs { "add", "sub", "mul", "div", "div_up", "mod", "band", "shr", "eq", "ne", "lt", "gt", "ge",
 		      "andalso", "orelse" } do
-	M[op] = two(op)
+	M[op] = function(a, b)
+		return { op = op, a = a, b = b }
+	end
 end
 
 -- Does exactly one bit of a stand?
 function M.one_bit(a)
 	return { op = "one_bit", a = a }
+end
+
+-- Do all bytes from a on form one string, with its NUL and no other?
+function M.is_text(a)
+	return { op = "is_text", a = a }
+end
+
+function M.choose(condition, a, b)
+	return { op = "choose", c = condition, a = a, b = b }
 end
 
 function M.negate(a)
@@ -75,6 +99,22 @@ function M.negate(a)
 		return { op = flip[a.op], a = a.a, b = a.b }
 	end
 	return { op = "not", a = a }
+end
+
+-- All of these conditions; nil and false count as true, and are the answer if there is nothing else.
+function M.all(...)
+	local e
+	for i = 1, select("#", ...) do
+		local one = select(i, ...)
+		if one then
+			e = e and M.andalso(e, one) or one
+		end
+	end
+	return e
+end
+
+function M.is_zero(e)
+	return e.op == "num" and e.v == 0
 end
 
 -- The largest value of a type of `size` bytes, as a bit pattern.
@@ -88,6 +128,36 @@ local function unsigned(v)
 	return v >= 0 and v + 0.0 or v + 2.0 ^ 64
 end
 M.unsigned = unsigned
+
+local function fits(lo, hi)
+	if hi >= 2.0 ^ 64 then
+		return nil, "may exceed 64 bits"
+	end
+	return lo, hi
+end
+
+local function quotient(up)
+	return function(alo, ahi, blo, bhi)
+		if blo < 1 then
+			return nil, "may divide by 0"
+		end
+		return alo // bhi, ahi // blo + up
+	end
+end
+
+local combine = {
+	add = function(alo, ahi, blo, bhi) return fits(alo + blo, ahi + bhi) end,
+	mul = function(alo, ahi, blo, bhi) return fits(alo * blo, ahi * bhi) end,
+	sub = function(alo, ahi, blo, bhi)
+		if alo < bhi then
+			return nil, "may fall below 0"
+		end
+		return alo - bhi, ahi - blo
+	end,
+	div = quotient(0), div_up = quotient(1),
+	band = function(_, ahi, _, bhi) return 0.0, math.min(ahi, bhi) end,
+	shr = function(_, ahi) return 0.0, ahi end,
+}
 
 -- Lowest and highest value, as floats: exact enough to compare with 2^64.  `assume` gives lower
 -- bounds that hold where the expression is used.  nil, reason if it may wrap.
@@ -113,31 +183,47 @@ function M.range(e, assume)
 	if not blo then
 		return nil, bhi
 	end
-	if op == "add" or op == "mul" then
-		local hi = op == "add" and ahi + bhi or ahi * bhi
-		if hi >= 2.0 ^ 64 then
-			return nil, "may exceed 64 bits"
-		end
-		return op == "add" and alo + blo or alo * blo, hi
-	elseif op == "sub" then
-		if alo < bhi then
-			return nil, "may fall below 0"
-		end
-		return alo - bhi, ahi - blo
-	elseif op == "div" or op == "div_up" then
-		if blo < 1 then
-			return nil, "may divide by 0"
-		end
-		return alo // bhi, op == "div" and ahi // blo or ahi // blo + 1
-	elseif op == "band" then
-		return 0.0, math.min(ahi, bhi)
-	elseif op == "shr" then
-		return 0.0, ahi
+	if combine[op] then
+		return combine[op](alo, ahi, blo, bhi)
 	end
 	return 0.0, 1.0
 end
 
--- C -----------------------------------------------------------------------------------------------
+-- Programs ----------------------------------------------------------------------------------------
+--
+-- env says how a leaf is reached: { ["in"] = "in.", req = "req->", outer = "outer->", limits =
+-- "limits->", policy = "policy->", nfds = "nfds", len = "len", start = "sizeof(in)" }, and names of
+-- variables where they are other than in the spec.
+
+-- How tightly an operator binds and how it is written, in C and in Python.
+local infix = {
+	orelse = { c = "||", c_prec = 1, py = "or", py_prec = 1 },
+	andalso = { c = "&&", c_prec = 2, py = "and", py_prec = 2 },
+	band = { c = "&", c_prec = 3, py = "&", py_prec = 5 },
+	shr = { c = ">>", c_prec = 6, py = ">>", py_prec = 6 },
+	add = { c = "+", c_prec = 7, py = "+", py_prec = 7 },
+	sub = { c = "-", c_prec = 7, py = "-", py_prec = 7 },
+	mul = { c = "*", c_prec = 8, py = "*", py_prec = 8 },
+	div = { c = "/", c_prec = 8, py = "//", py_prec = 8 },
+	mod = { c = "%", c_prec = 8, py = "%", py_prec = 8 },
+}
+for op, sign in pairs { eq = "==", ne = "!=", lt = "<", gt = ">", ge = ">=" } do
+	infix[op] = { c = sign, c_prec = (op == "eq" or op == "ne") and 4 or 5, py = sign, py_prec = 4 }
+end
+
+local function chained(op)
+	return op == "andalso" or op == "orelse"
+end
+
+-- The same in both languages.
+local leaf = {
+	field = function(e, env) return env[e.of] .. e.field.name end,
+	limit = function(e, env) return env.limits .. e.limit.name end,
+	name = function(e, env) return env[e.name] or e.name end,
+	nfds = function(_, env) return env.nfds end,
+	len = function(_, env) return env.len end,
+	start = function(_, env) return env.start end,
+}
 
 function M.c_number(v)
 	if v == -1 then
@@ -154,11 +240,6 @@ function M.c_number(v)
 	return tostring(v)
 end
 
-local c_op = { add = "+", sub = "-", mul = "*", div = "/", band = "&", shr = ">>", eq = "==", ne = "!=",
-	       lt = "<", gt = ">", ge = ">=", andalso = "&&", orelse = "||" }
-local prec = { orelse = 1, andalso = 2, band = 3, eq = 4, ne = 4, lt = 5, gt = 5, ge = 5, shr = 6, add = 7,
-	       sub = 7, mul = 8, div = 8, ["not"] = 9 }
-
 -- Is arithmetic on this done in 64 bits already?
 local function wide(e)
 	if e.op == "field" then
@@ -170,83 +251,81 @@ local function wide(e)
 	elseif e.b then
 		return wide(e.a) or wide(e.b)
 	end
-	return e.op == "len"
+	return e.op == "len" or e.op == "name"
 end
 
--- env: how a leaf is reached: { ["in"] = "in.", req = "req->", outer = "outer->",
--- limits = "limits->", policy = "policy->", nfds = "nfds", len = "len" }
+-- A flag test: a & b compared with 0.
+local function tests_bits(e)
+	return e.a.op == "band" and M.is_zero(e.b)
+end
+
+local c_special = {
+	num = function(e) return e.c or (e.hex and string.format("0x%x", e.v)) or M.c_number(e.v) end,
+	policy = function(e, env)
+		return ("%s%s == %s"):format(env.policy, e.policy, ("VFUI_" .. e.policy .. "_" .. e.choice):upper())
+	end,
+	one_bit = function(e, env) return "one_bit(" .. M.c(e.a, env) .. ")" end,
+	is_text = function(e, env) return "is_text(v, " .. M.c(e.a, env) .. ")" end,
+	["not"] = function(e, env)
+		local s = M.c(e.a, env)
+		return (e.a.op == "one_bit" or e.a.op == "is_text") and "!" .. s or "!(" .. s .. ")"
+	end,
+	div_up = function(e, env) return "div_up(" .. M.c(e.a, env) .. ", " .. M.c(e.b, env) .. ")" end,
+	choose = function(e, env)
+		return ("(%s ? %s : %s)"):format(M.c(e.c, env, 4), M.c(e.a, env), M.c(e.b, env))
+	end,
+	-- reads best without the comparison
+	ne = function(e, env, above)
+		local s = tests_bits(e) and M.c(e.a, env)
+		return s and (above and "(" .. s .. ")" or s)
+	end,
+	eq = function(e, env) return tests_bits(e) and "!(" .. M.c(e.a, env) .. ")" end,
+}
+
+-- above: how tightly the operator around binds.
 function M.c(e, env, above)
 	local op = e.op
-	if op == "num" then
-		return e.c or (e.hex and string.format("0x%x", e.v)) or M.c_number(e.v)
-	elseif op == "field" then
-		return env[e.of] .. e.field.name
-	elseif op == "limit" then
-		return env.limits .. e.limit.name
-	elseif op == "nfds" or op == "len" then
-		return env[op]
-	elseif op == "policy" then
-		return env.policy .. e.policy .. " == " ..
-		       ("VFUI_" .. e.policy .. "_" .. e.choice):upper()
-	elseif op == "one_bit" then
-		return "one_bit(" .. M.c(e.a, env) .. ")"
-	elseif op == "not" then
-		local s = M.c(e.a, env)
-		return e.a.op == "one_bit" and "!" .. s or "!(" .. s .. ")"
-	elseif op == "div_up" then
-		return "div_up(" .. M.c(e.a, env) .. ", " .. M.c(e.b, env) .. ")"
-	elseif op == "ne" and e.a.op == "band" and e.b.op == "num" and e.b.v == 0 then
-		-- a flag test reads best without the comparison
-		local s = M.c(e.a, env)
-		return above and "(" .. s .. ")" or s
-	elseif op == "eq" and e.a.op == "band" and e.b.op == "num" and e.b.v == 0 then
-		return "!(" .. M.c(e.a, env) .. ")"
+	local s = leaf[op] and leaf[op](e, env) or c_special[op] and c_special[op](e, env, above)
+	if s then
+		return s
 	end
-	local p = prec[op]
-	local chained = op == "andalso" or op == "orelse"
-	local a, b = M.c(e.a, env, p), M.c(e.b, env, chained and p or p + 1)
+	local p = infix[op].c_prec
+	local a, b = M.c(e.a, env, p), M.c(e.b, env, chained(op) and p or p + 0.5)
 	if (op == "add" or op == "mul") and not wide(e.a) and not wide(e.b) then
 		a = "(uint64_t)" .. a
 	end
-	local s = a .. " " .. c_op[op] .. " " .. b
-	if above and (p < above or (op == "andalso" and above == 1) or
-		      ((op == "add" or op == "sub") and above < 5 and above > 2)) then
-		s = "(" .. s .. ")"
-	end
-	return s
+	s = a .. " " .. infix[op].c .. " " .. b
+	-- compilers warn of && in ||, and of + in &
+	local odd = above and (op == "andalso" and above == 1 or
+			       (op == "add" or op == "sub") and above < 4 and above > 2)
+	return above and (p < above or odd) and "(" .. s .. ")" or s
 end
 
--- Python ------------------------------------------------------------------------------------------
-
-local py_op = { add = "+", sub = "-", mul = "*", div = "//", band = "&", shr = ">>", eq = "==", ne = "!=",
-		lt = "<", gt = ">", ge = ">=", andalso = "and", orelse = "or" }
-
-local py_prec = { orelse = 1, andalso = 2, ["not"] = 3, eq = 4, ne = 4, lt = 4, gt = 4, ge = 4, one_bit = 4, policy = 4,
-		  band = 5, shr = 6, add = 7, sub = 7, mul = 8, div = 8, div_up = 9 }
-
-local py_leaf = {
+local py_special = {
 	num = function(e)
 		return (e.hex or e.v < 0 or e.v > 0xffff) and string.format("0x%x", e.v) or tostring(e.v)
 	end,
-	field = function(e, env) return env[e.of] .. e.field.name end,
-	limit = function(e, env) return env.limits .. e.limit.name end,
-	nfds = function(_, env) return env.nfds end,
-	len = function(_, env) return env.len end,
-	policy = function(e, env) return env.policy .. e.policy .. " == \"" .. e.choice .. "\"" end,
-	one_bit = function(e, env) return "bin(" .. M.py(e.a, env) .. ").count(\"1\") == 1" end,
-	["not"] = function(e, env) return "not " .. M.py(e.a, env, 3) end,
+	policy = function(e, env) return ("%s%s == %q"):format(env.policy, e.policy, e.choice), 4 end,
+	one_bit = function(e, env) return "bin(" .. M.py(e.a, env) .. ").count(\"1\") == 1", 4 end,
+	is_text = function(e, env) return "_is_text(v, " .. M.py(e.a, env) .. ")" end,
+	["not"] = function(e, env) return "not " .. M.py(e.a, env, 3), 3 end,
 	div_up = function(e, env) return "_div_up(" .. M.py(e.a, env) .. ", " .. M.py(e.b, env) .. ")" end,
+	choose = function(e, env)
+		return ("(%s if %s else %s)"):format(M.py(e.a, env), M.py(e.c, env), M.py(e.b, env))
+	end,
 }
 
--- above: how tightly the operator around binds.  Python chains comparisons, so they are not nested bare.
+-- Python chains comparisons, so they are not nested bare.
 function M.py(e, env, above)
-	local p = py_prec[e.op]
-	local s
-	if py_leaf[e.op] then
-		s = py_leaf[e.op](e, env)
+	local op, s, p = e.op, nil, nil
+	if leaf[op] then
+		return leaf[op](e, env)
+	elseif py_special[op] then
+		s, p = py_special[op](e, env)
 	else
-		local chained = e.op == "andalso" or e.op == "orelse"
-		s = M.py(e.a, env, p == 4 and 5 or p) .. " " .. py_op[e.op] .. " " .. M.py(e.b, env, chained and p or p + 1)
+		p = infix[op].py_prec
+		s = ("%s %s %s"):format(M.py(e.a, env, p == 4 and 5 or p), infix[op].py,
+					M.py(e.b, env, chained(op) and p or p + 1))
 	end
 	return above and p and p < above and "(" .. s .. ")" or s
 end
@@ -256,36 +335,28 @@ end
 local text_op = { add = " + ", sub = " - ", mul = " × ", div = " / ", band = " & ", eq = " is ",
 		  ne = " is not ", lt = " is below ", gt = " is above ", ge = " is at least ",
 		  andalso = " and ", orelse = " or ", shr = " >> " }
+local whose = { ["in"] = "", req = "the request's ", outer = "the message's " }
+
+local in_words = {
+	num = function(e) return e.name or e.v < 0 and string.format("0x%x", e.v) or tostring(e.v) end,
+	field = function(e) return whose[e.of] .. e.field.name end,
+	limit = function(e) return "the limit " .. e.limit.name end,
+	nfds = function() return "the number of file descriptors" end,
+	len = function() return "the payload's length" end,
+	policy = function(e) return "policy " .. e.policy .. " is " .. e.choice end,
+	one_bit = function(e) return M.text(e.a, true) .. " has one bit set" end,
+	["not"] = function(e) return "not (" .. M.text(e.a) .. ")" end,
+	div_up = function(e) return M.text(e.a, true) .. " / " .. M.text(e.b, true) .. " rounded up" end,
+}
 
 function M.text(e, above)
-	local op = e.op
-	if op == "num" then
-		if e.name then
-			return e.name
-		end
-		return e.v < 0 and string.format("0x%x", e.v) or tostring(e.v)
-	elseif op == "field" then
-		local who = { ["in"] = "", req = "the request's ", outer = "the message's " }
-		return who[e.of] .. e.field.name
-	elseif op == "limit" then
-		return "the limit " .. e.limit.name
-	elseif op == "nfds" then
-		return "the number of file descriptors"
-	elseif op == "len" then
-		return "the payload's length"
-	elseif op == "policy" then
-		return "policy " .. e.policy .. " is " .. e.choice
-	elseif op == "one_bit" then
-		return M.text(e.a, true) .. " has one bit set"
-	elseif op == "not" then
-		return "not (" .. M.text(e.a) .. ")"
-	elseif op == "div_up" then
-		return M.text(e.a, true) .. " / " .. M.text(e.b, true) .. " rounded up"
+	if in_words[e.op] then
+		return in_words[e.op](e)
 	elseif e.flag then
-		return e.flag .. (op == "ne" and " is set" or " is clear")
+		return e.flag .. (e.op == "ne" and " is set" or e.op == "eq" and " is clear" or "")
 	end
-	local s = M.text(e.a, true) .. text_op[op] .. M.text(e.b, true)
-	return above and op ~= "eq" and "(" .. s .. ")" or s
+	local s = M.text(e.a, true) .. text_op[e.op] .. M.text(e.b, true)
+	return above and e.op ~= "eq" and "(" .. s .. ")" or s
 end
 
 return M

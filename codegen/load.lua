@@ -4,173 +4,120 @@
 -- Reads a spec: a root file (protocol.lua) that names its sibling files.
 --
 -- A spec file runs with nothing but constructors in its environment.  Each constructor returns a
--- plain table and notes the file and line of its call, so that every later fault can name them.
+-- plain table, a *node*, that knows where it stands and the line of each of its keys, so that every
+-- later fault can name them.  What a key may be is not looked at here but in check.lua.
+--
+--	u32 "size" { min = 1,         { kind = "u32", name = "size", file = "spec/dma.lua", line = 21,
+--	        doc = "length" }        lines = { min = 21, doc = 22 }, min = 1, doc = "length", items = {} }
 
 local E = require "expr"
+local grammar = require "grammar"
 local rules = require "rules"
+local words = require "words"
 
 local M = {}
 
 -- Faults ------------------------------------------------------------------------------------------
 
+-- where: a node, or "FILE:LINE"
 function M.fault(where, text, ...)
 	if select("#", ...) > 0 then
 		text = text:format(...)
 	end
-	error({ fault = ("%s:%d: %s"):format(where.file, where.line, text) }, 0)
+	local loc = type(where) == "string" and where or ("%s:%d"):format(where.file, where.line)
+	error({ fault = loc .. ": " .. text }, 0)
 end
 
 local fault = M.fault
+
+-- The node, standing where this key of it does; path is "fds.request.max" for inner tables.
+function M.at(node, path)
+	return setmetatable({ line = node.lines and node.lines[path] or node.line }, { __index = node })
+end
 
 local function here(level)
 	local info = debug.getinfo(level + 1, "Sl")
 	return { file = info.source:sub(2), line = info.currentline }
 end
 
--- Vocabulary --------------------------------------------------------------------------------------
-
-local function set(words)
-	local out = {}
-	for word in words:gmatch("%S+") do
-		out[word] = true
-	end
-	return out
+function M.describe(node)
+	local kind = node.shown or node.kind
+	return node.name and ("%s '%s'"):format(kind, node.name) or kind
 end
 
-local field_rules = "under"
-local check_rules = {}
-for _, rule in ipairs(rules.list) do
-	if rule.where == "field" then
-		field_rules = field_rules .. " " .. rule.name
-	end
-	check_rules[#check_rules + 1] = rule.name
+function M.kind_of(v)
+	return type(v) == "table" and not E.is_raw(v) and rawget(v, "kind") or nil
 end
 
-local scalar_keys = set("doc since flags enum at default " .. field_rules)
-local part_keys = "doc since check longer"
-
--- The keys each constructor knows; `items` are the kinds allowed as unnamed entries.
-M.kinds = {
-	protocol = { keys = set "doc files revisions", items = set "header", named = false },
-	header = { keys = set "doc", items = set "u16 u32", named = false },
-	limits = { keys = set "doc", items = set "u32 u64 bool", named = false },
-	flags = { keys = set "doc since width", items = set "bit bits" },
-	bit = { keys = set "doc since", number = true },
-	bits = { keys = set "doc since enum", number = true },
-	enum = { keys = set "doc since", items = set "value" },
-	value = { keys = set "doc since status", number = true },
-	struct = { keys = set("inside status " .. part_keys), items = set "u8 u16 u32 u64 array bytes" },
-	message = { keys = set("doc since status id from class fence quiesce post effect states fds request " ..
-			       "reply check errors") },
-	u8 = { keys = scalar_keys }, u16 = { keys = scalar_keys },
-	u32 = { keys = scalar_keys }, u64 = { keys = scalar_keys },
-	part = { keys = set(part_keys), items = set "u8 u16 u32 u64 bytes array chain union json alt" },
-	bool = { keys = set "doc default" },
-	bytes = { keys = set "doc since size when max" },
-	array = { keys = set "doc since of count stride min_stride whole max more by disjoint", items = set "variant" },
-	chain = { keys = set "doc since at when whole head key version next max", items = set "link" },
-	link = { keys = set "doc since of version excludes", number = true },
-	variant = { keys = set "doc since of min_stride", number = true },
-	union = { keys = set "doc since by max", items = set "case" },
-	case = { keys = set "doc since when of optional" },
-	json = { keys = set "doc since max optional schema" },
-	alt = { keys = set "doc since size when under", items = set "u8 u16 u32 u64" },
-	capability = { keys = set("doc since status type default min max multiple_of signed role feature in_request " ..
-				  "in_reply drop") },
-	object = { keys = set "doc since status feature in_request in_reply drop", items = set "capability" },
-	erratum = { keys = set "title text peers decision policy choices profiles", named = false,
-		    number = true },
-}
+local describe, kind_of = M.describe, M.kind_of
 
 -- Constructors ------------------------------------------------------------------------------------
 
-local function kind_of(v)
-	return type(v) == "table" and not E.is_raw(v) and rawget(v, "kind") or nil
-end
-M.kind_of = kind_of
-
-local function describe(node)
-	return node.name and ("%s '%s'"):format(node.kind, node.name) or node.kind
-end
-M.describe = describe
-
-local function no_functions(node, v, key)
-	local t = type(v)
-	if t == "function" then
-		fault(node, "%s, key '%s': a word that lacks its name or its { ... }", describe(node), key)
-	elseif t == "table" and not E.is_raw(v) and not v.kind then
-		for k, inner in pairs(v) do
-			no_functions(node, inner, key .. (type(k) == "string" and "." .. k or ""))
+-- The keys of a body (check.lua takes them over), and what stands in it without one.
+local function collect(node, body)
+	local numbers, first = grammar.kinds[node.kind].numbers, 1
+	if numbers then
+		if type(body[1]) ~= "number" then
+			fault(node, "%s: the first entry must be its number", describe(node))
 		end
+		node.number, node.last, first = body[1], numbers == 2 and body[2] or nil, numbers + 1
 	end
-end
-
-local finish
-function finish(kind, name, where, body)
-	local grammar = M.kinds[kind]
-	local node = { kind = kind, name = name, file = where.file, line = where.line, items = {} }
-	if type(body) ~= "table" or E.is_raw(body) then
-		fault(where, "%s: expected { ... }", describe(node))
-	end
-	local unknown
 	for key, v in pairs(body) do
 		if type(key) == "string" then
-			if not grammar.keys[key] and (not unknown or key < unknown) then
-				unknown = key
-			end
-			no_functions(node, v, key)
-			node[key] = v
-		end
-	end
-	if unknown then
-		fault(where, "%s: unknown key '%s'", describe(node), unknown)
-	end
-	if kind == "message" then
-		for _, part in ipairs { "request", "reply" } do
-			local plain = node[part]
-			if type(plain) == "table" and not plain.kind and not E.is_raw(plain) then
-				node[part] = finish("part", part, where, plain)
-			end
-		end
-	end
-	local first = 1
-	if grammar.number then
-		if type(body[1]) ~= "number" then
-			fault(where, "%s: the first entry must be its number", describe(node))
-		end
-		node.number, first = body[1], 2
-		if kind == "bits" then
-			node.last, first = body[2], 3
+			node.given[key] = v
 		end
 	end
 	for i = first, #body do
-		local item = kind_of(body[i])
-		if not (grammar.items and item and grammar.items[item]) then
-			fault(where, item and "%s: entry %d is of kind %s, which does not belong here" or
-			      "%s: entry %d lacks its name or its { ... }", describe(node), i - first + 1, item)
-		end
 		node.items[#node.items + 1] = body[i]
 	end
 	return node
 end
 
-local function constructor(kind, sink)
+-- The request of a message is a node of its own inside the message's.
+local function inner_part(node, key)
+	local body = node.given[key]
+	if type(body) ~= "table" or kind_of(body) or E.is_raw(body) then
+		return
+	end
+	local lines = {}
+	for path, line in pairs(node.lines) do
+		local inner = path:match("^" .. key .. "%.(.*)$")
+		if inner then
+			lines[inner] = line
+		end
+	end
+	node.given[key] = collect({ kind = "part", name = key, file = node.file, line = node.lines[key] or node.line,
+				    lines = lines, items = {}, given = {} }, body)
+end
+
+local function constructor(kind, spec)
+	local sink, unnamed = spec[kind], grammar.kinds[kind].unnamed
 	local function build(name, where, body)
-		local node = finish(kind, name, where, body)
+		local node = { kind = kind, name = name, file = where.file, line = where.line, items = {}, given = {} }
+		if type(body) ~= "table" or E.is_raw(body) then
+			fault(where, "%s: expected { ... }", describe(node))
+		end
+		node.lines = spec.lines(node, kind, name)
+		collect(node, body)
+		if kind == "message" then
+			inner_part(node, "request")
+			inner_part(node, "reply")
+		end
 		if sink then
 			sink[#sink + 1] = node
 		end
 		return node
 	end
-	if M.kinds[kind].named == false then
+	if unnamed then
 		return function(body)
 			return build(nil, here(2), body)
 		end
 	end
 	return function(name)
 		local where = here(2)
-		if type(name) ~= "string" or not name:match("^[%a_][%w_]*$") then
-			fault(where, "%s: its name must be a word in quotes", kind)
+		local why = words.bad_name(name)
+		if why then
+			fault(where, "%s: its name %s", kind, why)
 		end
 		return function(body)
 			return build(name, where, body)
@@ -179,21 +126,16 @@ local function constructor(kind, sink)
 end
 
 -- A rule used inside check = { ... }: min { "size", 1, when = ... }
-local function check_constructor(name)
+local function check_constructor(name, spec)
 	return function(body)
 		local where = here(2)
 		if type(body) ~= "table" then
 			fault(where, "rule '%s': expected { ... }", name)
 		end
-		local node = { kind = "rule", name = name, file = where.file, line = where.line, args = {} }
+		local node = { kind = "rule", name = name, file = where.file, line = where.line, args = {}, items = {},
+			       given = {}, lines = spec.lines(where, name) }
 		for key, v in pairs(body) do
-			if key == "when" or key == "under" then
-				node[key] = v
-			elseif type(key) == "string" then
-				fault(where, "rule '%s': unknown key '%s'", name, key)
-			else
-				node.args[key] = v
-			end
+			node[type(key) == "number" and "args" or "given"][key] = v
 		end
 		return node
 	end
@@ -218,28 +160,27 @@ end
 
 local function environment(spec)
 	local env = {}
-	for kind in pairs(M.kinds) do
-		env[kind] = constructor(kind, spec[kind])
+	for kind, g in pairs(grammar.kinds) do
+		env[kind] = not g.inner and constructor(kind, spec) or nil
 	end
-	for _, name in ipairs(check_rules) do
-		env[name] = check_constructor(name)
+	for _, rule in ipairs(rules.list) do
+		env[rule.name] = check_constructor(rule.name, spec)
+	end
+	for _, op in ipairs { "field", "request", "outer", "limit", "policy" } do
+		env[op] = source(op)
+	end
+	for _, op in ipairs { "sizeof", "no", "is_whole" } do
+		env[op] = function(a) return E.raw { op = op, a = a } end
 	end
 	env.none = { kind = "none" }
-	env.field, env.request, env.outer = source "field", source "request", source "outer"
-	env.limit, env.policy = source "limit", source "policy"
-	env.sizeof = function(name) return E.raw { op = "sizeof", name = name } end
-	env.sizeof_payload = E.raw { op = "sizeof_payload" }
-	env.is = function(a, b) return E.raw { op = "is", a = a, b = b } end
-	env.no = function(a) return E.raw { op = "no", a = a } end
-	env.is_whole = function(a) return E.raw { op = "is_whole", a = a } end
-	env.has_fd = E.raw { op = "has_fd" }
+	env.sizeof_payload, env.has_fd = E.raw { op = "sizeof_payload" }, E.raw { op = "has_fd" }
+	env.is, env.below, env.div_up = E.raw_binary "is", E.raw_binary "below", E.raw_binary "div_up"
 	env.all, env.any = variadic "all", variadic "any"
-	env.div_up = E.raw_binary "div_up"
 	-- a proxy: assignment to a known word must be seen, too
 	return setmetatable({}, {
 		__index = function(_, name)
 			if env[name] == nil then
-				fault(here(2), "unknown word '%s'", tostring(name))
+				fault(here(2), "unknown word '%s'%s", tostring(name), words.near(name, env))
 			end
 			return env[name]
 		end,
@@ -249,15 +190,20 @@ local function environment(spec)
 	})
 end
 
--- Traps -------------------------------------------------------------------------------------------
+-- Text --------------------------------------------------------------------------------------------
 
 -- Lua would quietly take one side of `a and b`, call `a == b` false, and keep the last of two keys of
 -- one name.
 local instead = {
 	["and"] = "say all { a, b }", ["or"] = "say any { a, b }", ["not"] = "say no(a)",
-	["=="] = "say is(a, b)", ["~="] = "say no(is(a, b))",
+	["=="] = "say is(a, b)", ["~="] = "say no(is(a, b))", ["<"] = "say below(a, b)", [">"] = "say below(b, a)",
+	["<="] = "say no(below(b, a))", [">="] = "say no(below(a, b))",
 }
-local token_kinds = { "%-%-[^\n]*", "%[%[.-%]%]", '"[^"\n]*"', "'[^'\n]*'", "[%a_][%w_.]*", "[=~<>]=", "." }
+for word in pairs(words.set "function for while repeat if goto return do") do
+	instead[word] = "a spec is data only"
+end
+local token_kinds = { "%-%-[^\n]*", "%[%[.-%]%]", '"[^"\n]*"', "'[^'\n]*'", "[%a_][%w_.]*", "[=~<>]=", "[<>][<>]",
+		      "%s+", "." }
 
 local function tokens(text)
 	local pos, line = 1, 1
@@ -273,28 +219,50 @@ local function tokens(text)
 	end
 end
 
-local function refuse_traps(text, shown)
-	local open = {} -- the keys so far of each table that is not closed
+-- A table that opens: the value of a key of the one around it, or what a constructor is called with.
+-- It knows the lines of its keys; those of inner tables lie under "KEY.".
+local function opened(around, key, before, last, line)
+	local name, kind = last and last.text:match('^"(.*)"$'), last
+	if key then
+		return { keys = {}, lines = around.lines, path = around.path .. key .. "." }
+	elseif name then
+		kind = before
+	end
+	return { keys = {}, lines = {}, path = "",
+		 id = kind and ("%s %s:%d"):format(kind.text, name or "", kind.line) or "" }
+end
+
+-- Refuses what Lua would take silently; returns the lines of the keys of each constructor's table, in
+-- the order in which they close, which is that in which Lua calls the constructors.
+local function scan(text, shown)
+	local open, closed = {}, {}
+	local before, last, key -- the tokens before this one, and the key it is the value of
 	for token, line, is_key in tokens((text:gsub("\\[^\n]", "  "))) do
-		local keys, where = open[#open], { file = shown, line = line }
+		local where, top = { file = shown, line = line }, open[#open]
 		if instead[token] then
 			fault(where, "'%s' is Lua's, not the spec's: %s", token, instead[token])
 		elseif token == "{" then
-			open[#open + 1] = {}
+			open[#open + 1] = opened(top, last and last.text == "=" and top and key, before, last, line)
 		elseif token == "}" then
+			if top and top.id then
+				closed[top.id] = closed[top.id] or {}
+				table.insert(closed[top.id], top.lines)
+			end
 			open[#open] = nil
-		elseif keys and is_key and token:find("^[%a_]") then
-			if keys[token] then
+		elseif top and is_key and token:find("^[%a_]") then
+			if top.keys[token] then
 				fault(where, "key '%s' is given twice", token)
 			end
-			keys[token] = true
+			top.keys[token], top.lines[top.path .. token], key = true, line, token
+		end
+		if not token:find("^%s") and not token:find("^%-%-") then
+			before, last = last, { text = token, line = line }
 		end
 	end
+	return closed
 end
 
 -- Files -------------------------------------------------------------------------------------------
-
-local sinks = { "protocol", "limits", "flags", "enum", "struct", "message", "capability", "object", "erratum" }
 
 local function run(spec, path, shown)
 	local handle = io.open(path, "r")
@@ -303,11 +271,16 @@ local function run(spec, path, shown)
 	end
 	local text = handle:read("a")
 	handle:close()
+	local closed
+	function spec.lines(where, kind, name)
+		local list = closed[("%s %s:%d"):format(kind, name or "", where.line)]
+		return list and table.remove(list, 1) or {}
+	end
 	local chunk, why = load(text, "@" .. shown, "t", environment(spec))
 	if not chunk then
 		error({ fault = why }, 0)
 	end
-	refuse_traps(text, shown)
+	closed = scan(text, shown)
 	local ok, err = pcall(chunk)
 	if not ok then
 		error(type(err) == "table" and err or { fault = tostring(err) }, 0)
@@ -327,16 +300,16 @@ function M.spec(path)
 		label = "spec"
 	end
 	local spec = { files = { root } }
-	for _, kind in ipairs(sinks) do
-		spec[kind] = {}
+	for kind, g in pairs(grammar.kinds) do
+		spec[kind] = g.top and {} or nil
 	end
 	run(spec, dir .. "/" .. root, label .. "/" .. root)
 	if #spec.protocol ~= 1 then
 		error({ fault = ("%s/%s:1: a spec needs exactly one protocol"):format(label, root) }, 0)
 	end
-	for _, name in ipairs(spec.protocol[1].files or {}) do
+	for _, name in ipairs(spec.protocol[1].given.files or {}) do
 		if type(name) ~= "string" or not name:match("^[%w_]+$") then
-			fault(spec.protocol[1], "protocol: files lists names without path or suffix")
+			fault(M.at(spec.protocol[1], "files"), "protocol: files lists names without path or suffix")
 		end
 		spec.files[#spec.files + 1] = name .. ".lua"
 		run(spec, dir .. "/" .. name .. ".lua", label .. "/" .. name .. ".lua")

@@ -4,13 +4,30 @@
 # What every generator uses.  Each output also depends on its own file in codegen/gen/.
 codegen_core = \
 	codegen/main.lua \
+	codegen/outputs.lua \
+	codegen/grammar.lua \
+	codegen/words.lua \
 	codegen/load.lua \
 	codegen/check.lua \
 	codegen/model.lua \
+	codegen/model/names.lua \
+	codegen/model/expressions.lua \
+	codegen/model/rules.lua \
+	codegen/model/parts.lua \
+	codegen/model/messages.lua \
 	codegen/expr.lua \
 	codegen/rules.lua \
+	codegen/tail.lua \
+	codegen/tail/alt.lua \
+	codegen/tail/array.lua \
+	codegen/tail/bytes.lua \
+	codegen/tail/chain.lua \
+	codegen/tail/json.lua \
+	codegen/tail/strided.lua \
+	codegen/tail/union.lua \
 	codegen/text.lua \
-	codegen/cname.lua
+	codegen/cname.lua \
+	codegen/pyname.lua
 
 codegen_inputs = $(codegen_core) $(spec_files)
 
@@ -35,15 +52,25 @@ codegen_vectors = \
 	codegen/verdict.lua
 
 codegen_other_generators = \
+	codegen/gen/keys_md.lua \
 	codegen/gen/lock.lua \
 	codegen/gen/tests_c.lua \
 	codegen/gen/tests_py.lua \
+	codegen/gen/corpus.lua \
 	codegen/gen/python.lua \
 	codegen/gen/python_pyi.lua \
-	codegen/gen/protocol_rst.lua
+	codegen/gen/protocol_rst.lua \
+	codegen/gen/model_json.lua
 
-EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) codegen/pyname.lua \
-	$(codegen_other_generators) codegen/README.md
+# How checks are written in each language, and names in Python.
+codegen_py_language = \
+	codegen/pyfile.lua \
+	codegen/pyclass.lua \
+	codegen/pycaps.lua
+codegen_languages = codegen/cfile.lua $(codegen_py_language)
+
+EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
+	$(codegen_other_generators) codegen/box.lua codegen/json.lua codegen/README.md codegen/MODEL.md
 
 # The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  A failing generator
 # leaves the old target, still out of date, and no temporary file.
@@ -87,7 +114,7 @@ libvfu/gen/wire.h: codegen/gen/wire_h.lua $(codegen_inputs)
 libvfu/gen/checks.h: codegen/gen/checks_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=checks_h; $(codegen_run)
 
-libvfu/gen/wire.c: codegen/gen/wire_c.lua $(codegen_inputs)
+libvfu/gen/wire.c: codegen/gen/wire_c.lua codegen/cfile.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_c; $(codegen_run)
 
 libvfu/gen/policy.h: codegen/gen/policy_h.lua $(codegen_inputs)
@@ -126,8 +153,8 @@ vfuprotocoldir = $(pythondir)
 vfuprotocol_DATA = $(codegen_python)
 endif
 
-python/gen/vfu_protocol.py: codegen/gen/python.lua codegen/pyname.lua $(codegen_inputs)
+python/gen/vfu_protocol.py: codegen/gen/python.lua $(codegen_py_language) $(codegen_inputs)
 	$(AM_V_GEN)output=python; $(codegen_run)
 
-python/gen/vfu_protocol.pyi: codegen/gen/python_pyi.lua codegen/pyname.lua $(codegen_inputs)
+python/gen/vfu_protocol.pyi: codegen/gen/python_pyi.lua $(codegen_py_language) $(codegen_inputs)
 	$(AM_V_GEN)output=python_pyi; $(codegen_run)

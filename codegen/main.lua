@@ -3,13 +3,11 @@
 --
 -- usage: lua codegen/main.lua OUTPUT SPECDIR
 --
--- Writes one generated file to standard output.  OUTPUT names a generator in codegen/gen/ (wire_h,
--- wire_c, lock ...) or is `check`, which only looks for faults.  SPECDIR holds protocol.lua; a path
--- that ends in .lua is taken for the root file itself.  Faults go to standard error as
--- file:line: sentence, with exit status 1.
+-- Writes one generated file to standard output.  OUTPUT is a name of outputs.lua (wire_h, lock ...), or
+-- `check`, which only looks for faults.  SPECDIR holds protocol.lua; a path that ends in .lua is taken
+-- for the root file itself.  Faults go to standard error as file:line: sentence, with exit status 1.
 
-local home = arg[0]:match("^(.*)/[^/]*$") or "."
-package.path = home .. "/?.lua"
+package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua"
 
 local function die(text)
 	io.stderr:write(text, "\n")
@@ -20,28 +18,21 @@ local output, path = arg[1], arg[2]
 if not output or not path or arg[3] then
 	die("usage: lua main.lua OUTPUT SPECDIR")
 end
-
-local function try(step, ...)
-	local ok, result = pcall(step, ...)
-	if not ok then
-		die(type(result) == "table" and result.fault or "codegen: internal error: " .. tostring(result))
-	end
-	return result
+if output ~= "check" and not require("outputs")[output] then
+	die("codegen: there is no output '" .. output .. "'" .. require("words").near(output, require("outputs")))
 end
 
-local model = try(function()
+local ok, result = pcall(function()
 	local spec = require("load").spec(path)
 	require("check").spec(spec)
-	return require("model").build(spec)
+	local model = require("model").build(spec)
+	if output == "check" then
+		require("vectors").satisfiable(model)
+		return ""
+	end
+	return require("gen." .. output)(model)
 end)
-if output == "check" then
-	os.exit(0)
+if not ok then
+	die(type(result) == "table" and result.fault or "codegen: internal error: " .. tostring(result))
 end
-if not output:match("^[%w_]+$") then
-	die("codegen: '" .. output .. "' is no output")
-end
-local found, generate = pcall(require, "gen." .. output)
-if not found then
-	die("codegen: no generator for '" .. output .. "': " .. tostring(generate))
-end
-io.stdout:write((try(generate, model)))
+io.stdout:write(result)

@@ -61,12 +61,21 @@ local function judged(base, row, scene, order)
 		policy[set.name] = set.choice
 	end
 	each_payload(base[order], row, order, function(payload, nfds)
-		local c = draft.case(scene, payload)
+		local c = scene:case(payload)
 		c.nfds, c.policy, c.order = nfds, policy, order
 		last = verdict.of(c)
-		same = same and (last and last.field) == row.field and (last and last.offset or 0) == row.offset
+		same = same and (last and last.field) == row.field and (last and last.offset or 0) == row.offset and
+		       (last and last.errno) == row.errno
 	end)
 	return same, last
+end
+
+-- The first payload of a row, little-endian.
+function M.payload(base, row)
+	local one = setmetatable({ len = { row.len[1], row.len[1] }, nfds = { 0, 0 } }, { __index = row })
+	local first
+	each_payload(bytes_of(base, "<", row.len[1]), one, "<", function(payload) first = first or payload end)
+	return first
 end
 
 local function is_one_payload(row)
@@ -90,7 +99,7 @@ function M.rows(base, rows, scene)
 			row.order = "little"
 			if is_one_payload(row) then
 				out[#out + 1] = setmetatable({ order = "big", field = other and other.field or false,
-							       offset = other and other.offset or 0 }, { __index = row })
+							       errno = other and other.errno or false, offset = other and other.offset or 0 }, { __index = row })
 			end
 		end
 	end

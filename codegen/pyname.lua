@@ -13,6 +13,10 @@ M.banner = [[
 # Generated from spec/ by codegen/gen/%s.lua. Do not edit; see spec/README.md.
 ]]
 
+-- What the module has besides the spec's: no class can be called so.
+M.fixed = { "Fault", "Part", "Payload", "UnknownLink", "Limits", "Policies", "Policy", "POLICIES", "Capability", "CAPABILITIES",
+	    "Capabilities", "Message", "MESSAGES", "check", "check_header", "parse" }
+
 M.format = { u8 = "B", u16 = "H", u32 = "I", u64 = "Q" }
 
 function M.class(name)
@@ -21,6 +25,11 @@ end
 
 function M.flags(name)
 	return M.class(name) .. "Flags"
+end
+
+-- A member of a flag set; several bits are a mask.
+function M.member(m)
+	return (m.wide and m.name .. "_mask" or m.name):upper()
 end
 
 -- The class of a part: a structure, or one side of a message.
@@ -53,7 +62,18 @@ function M.boolean(v)
 	return v and "True" or "False"
 end
 
--- Calls visit(part, doc) for every class with fields, in the order of the module.
+-- The classes of these items, and what there is besides: "SparseMmap | CapType | bytes".
+function M.one_of(items, other)
+	local out, seen = {}, {}
+	for _, item in ipairs(items) do
+		local name = M.part(item.struct)
+		out[#out + 1], seen[name] = not seen[name] and name or nil, true
+	end
+	out[#out + 1] = other
+	return table.concat(out, " | ")
+end
+
+-- Calls visit(part, doc) for the class of every part, in the order of the module.
 function M.each_class(model, visit)
 	visit(model.header, model.header.doc)
 	for _, s in ipairs(model.structs) do
@@ -61,8 +81,9 @@ function M.each_class(model, visit)
 	end
 	for _, m in ipairs(model.messages) do
 		for _, key in ipairs { "request", "reply" } do
-			if m[key].size > 0 then
-				visit(m[key], ("%s, %s: %s"):format(m.name, key, m.doc))
+			visit(m[key], ("%s, %s: %s"):format(m.name, key, m.doc))
+			for _, alt in ipairs(m[key].alts) do
+				visit(alt, ("%s, %s: %s"):format(m.name, key, alt.doc))
 			end
 		end
 	end

@@ -35,6 +35,15 @@ function M.fill(template, vars)
 	return table.concat(out, "\n") .. "\n"
 end
 
+-- What f gives for each entry of a list, without nil.
+function M.map(list, f)
+	local out = {}
+	for i, v in ipairs(list) do
+		out[#out + 1] = f(v, i)
+	end
+	return out
+end
+
 -- Width on screen: a tab counts 8, a UTF-8 sequence 1.
 local function width(s)
 	local n = 0
@@ -74,6 +83,26 @@ function M.c_comment(text, indent)
 	return indent .. "/*\n" .. M.wrap(text, 100, indent .. " * ") .. "\n" .. indent .. " */"
 end
 
+-- Names something that has a place of its own in the reference, which makes a link of it.
+function M.link(kind, name)
+	return ("\1%s %s\2"):format(kind, name)
+end
+
+-- "a", "b" or "c"
+function M.either(first, list)
+	local out = '"' .. first .. '"'
+	for i, word in ipairs(list) do
+		out = out .. (i == #list and ' or "' or ', "') .. word .. '"'
+	end
+	return out
+end
+
+-- A member of a structure or enumeration, its comment behind it when it fits.
+function M.c_member(line, doc)
+	local one = ("\t%s /* %s */"):format(line, M.oneline(doc))
+	return M.width(one) <= 100 and one or M.c_comment(doc, "\t") .. "\n\t" .. line
+end
+
 -- Collapses a doc string to one line.
 function M.oneline(s)
 	return (s:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
@@ -95,6 +124,7 @@ end
 
 -- An if or return whose expression is broken before && and ||, or after a comma, to fit.
 function M.c_statement(indent, before, expression, after)
+	after = after or ""
 	local line = indent .. before .. expression .. after
 	if width(line) <= 100 then
 		return line

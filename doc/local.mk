@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
 #
-# The reference of the protocol is made from the spec.
-EXTRA_DIST += doc/gen/protocol.rst
-MAINTAINERCLEANFILES += doc/gen/protocol.rst
+# The reference of the protocol and the model are made from the spec.
+doc_gen = doc/gen/protocol.rst doc/gen/vfio-user.json
+EXTRA_DIST += $(doc_gen)
+MAINTAINERCLEANFILES += $(doc_gen)
 vfudocdir = $(docdir)
-vfudoc_DATA = doc/gen/protocol.rst
+vfudoc_DATA = $(doc_gen)
 
-doc/gen/protocol.rst: codegen/gen/protocol_rst.lua $(codegen_inputs)
+doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inputs)
 	$(AM_V_GEN)output=protocol_rst; $(codegen_run)
+
+doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)
+	$(AM_V_GEN)output=model_json; $(codegen_run)
 
 # The examples in C: built against libvfu.la as a user would, and run against each other.
 doc_examples = doc/examples/device doc/examples/client

@@ -9,11 +9,11 @@ message "dma_map" {
 	it by DMA_READ and DMA_WRITE.  With a file and no mode bit the file is mapped.]],
 	fds = { request = { max = 1, doc = "the file behind the range; none: access by message" } },
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		argsz { },
 		u32 "flags" { flags = "dma_map", known_flags = true, at_most_one = { { "mmap", "file_io" } },
 			doc = "allowed access, and how the file is used" },
-		u64 "offset" { doc = "where the range starts in the file" },
-		u64 "address" { multiple_of = limit.pgsize, under = { multiple_of = policy.map_misaligned.reject },
+		u64 "offset" { show = "hex", doc = "where the range starts in the file" },
+		u64 "address" { show = "hex", multiple_of = limit.pgsize, under = { multiple_of = policy.map_misaligned.reject },
 			doc = "first address as the device sees it" },
 		u64 "size" { min = 1, multiple_of = limit.pgsize,
 			under = { multiple_of = policy.map_misaligned.reject }, doc = "length in bytes" },
@@ -36,9 +36,9 @@ message "dma_unmap" {
 	doc = [[Takes ranges away from the device.  The reply comes when the device holds no reference to them any
 	more.]],
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		argsz { },
 		u32 "flags" { flags = "dma_unmap", only = { "all" }, doc = "which ranges" },
-		u64 "address" { doc = "first address of the range" },
+		u64 "address" { show = "hex", doc = "first address of the range" },
 		u64 "size" { doc = "length in bytes" },
 	},
 	check = {
@@ -50,7 +50,7 @@ message "dma_unmap" {
 	reply = {
 		u32 "argsz" { doc = "as in the request" },
 		u32 "flags" { flags = "dma_unmap", doc = "as in the request" },
-		u64 "address" { equals = request.address, doc = "as in the request" },
+		u64 "address" { show = "hex", equals = request.address, doc = "as in the request" },
 		u64 "size" { equals = request.size, doc = "as in the request" },
 	},
 	errors = {
@@ -63,13 +63,13 @@ message "dma_read" {
 	id = 11, from = "server", since = "0.0", class = "async",
 	doc = [[Reads client memory that the server has not mapped.  It uses the twin socket if there is one.]],
 	request = {
-		u64 "address" { doc = "where to read, as the device sees it" },
+		u64 "address" { show = "hex", doc = "where to read, as the device sees it" },
 		u64 "count" { min = 1, under = { min = policy.zero_count.reject }, max = limit.max_data_xfer_size,
 			doc = "how many bytes" },
 	},
 	check = { no_wrap { "address", "count" } },
 	reply = {
-		u64 "address" { equals = request.address, doc = "as in the request" },
+		u64 "address" { show = "hex", equals = request.address, doc = "as in the request" },
 		u64 "count" { max = request.count, doc = "how many bytes follow; fewer than asked is a short read" },
 		bytes "data" { size = field.count, max = limit.max_data_xfer_size, doc = "the bytes read" },
 	},
@@ -84,18 +84,18 @@ message "dma_write" {
 	id = 12, from = "server", since = "0.0", class = "async",
 	doc = [[Writes client memory that the server has not mapped.  It uses the twin socket if there is one.]],
 	request = {
-		u64 "address" { doc = "where to write, as the device sees it" },
+		u64 "address" { show = "hex", doc = "where to write, as the device sees it" },
 		u64 "count" { min = 1, under = { min = policy.zero_count.reject }, max = limit.max_data_xfer_size,
 			doc = "how many bytes follow" },
 		bytes "data" { size = field.count, max = limit.max_data_xfer_size, doc = "the bytes to write" },
 	},
 	check = { no_wrap { "address", "count" } },
 	reply = {
-		u64 "address" { equals = request.address, doc = "as in the request" },
+		u64 "address" { show = "hex", equals = request.address, doc = "as in the request" },
 		u64 "count" { max = request.count, doc = "how many bytes were written" },
 		alt "narrow" { size = 12, under = policy.dma_write_reply.lenient,
 			doc = "count in 32 bits, as the text said through 0.9",
-			u64 "address" { equals = request.address, doc = "as in the request" },
+			u64 "address" { show = "hex", equals = request.address, doc = "as in the request" },
 			u32 "count" { max = request.count, doc = "how many bytes were written" },
 		},
 		alt "bare" { size = 0, under = policy.dma_write_reply.lenient,
@@ -114,7 +114,7 @@ message "dirty_pages" {
 	layout is kept to decode old peers.]],
 	request = {
 		u32 "argsz" { doc = "size of this payload" },
-		u32 "flags" { doc = "1 start, 2 stop, 4 get the bitmap" },
+		u32 "flags" { show = "hex", doc = "1 start, 2 stop, 4 get the bitmap" },
 	},
 	reply = none,
 	errors = { ENOSYS = "always" },

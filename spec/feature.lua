@@ -16,7 +16,7 @@ struct "feature_device_state" {
 
 struct "feature_logging_range" {
 	since = "0.9", doc = "a range of addresses as the device sees them",
-	u64 "iova" { doc = "first address" },
+	u64 "iova" { show = "hex", doc = "first address" },
 	u64 "length" { min = 1, doc = "length in bytes" },
 	check = { no_wrap { "iova", "length" } },
 }
@@ -25,13 +25,13 @@ struct "feature_logging_start" {
 	since = "0.9", doc = "which pages to log",
 	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands; the reply may differ" },
 	u32 "num_ranges" { doc = "number of ranges; 0 is all memory" },
-	u32 "reserved" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+	reserved "reserved" { 4 },
 	array "ranges" { of = "feature_logging_range", count = field.num_ranges, doc = "the ranges" },
 }
 
 struct "feature_logging_report" {
 	since = "0.9", doc = "which part of the log to read",
-	u64 "iova" { doc = "first address" },
+	u64 "iova" { show = "hex", doc = "first address" },
 	u64 "length" { min = 1, doc = "length in bytes" },
 	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands" },
 	check = { no_wrap { "iova", "length" } },
@@ -39,7 +39,7 @@ struct "feature_logging_report" {
 
 struct "feature_logging_bitmap" {
 	since = "0.9", doc = "a part of the log",
-	u64 "iova" { doc = "first address" },
+	u64 "iova" { show = "hex", doc = "first address" },
 	u64 "length" { min = 1, doc = "length in bytes" },
 	u64 "page_size" { power_of_two = true, doc = "bytes for which one bit stands" },
 	array "bitmap" { of = "u64", count = div_up(div_up(field.length, field.page_size), 64),
@@ -58,7 +58,7 @@ message "device_feature" {
 	doc = [[Reads, changes or looks for an optional feature.  PROBE asks whether the feature has all the methods
 	named with it, and changes nothing.]],
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		argsz { doc = "largest reply payload the client takes" },
 		u32 "flags" { flags = "feature", known_flags = true, at_least_one = { { "get", "set", "probe" } },
 			doc = "the feature and what to do" },
 		union "data" {

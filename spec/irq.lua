@@ -8,14 +8,13 @@ message "get_irq_info" {
 	doc = [[Asks for the number of vectors of an interrupt index and what can be done with them.]],
 	request = {
 		longer = 4096,
-		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
-		u32 "flags" { flags = "irq_info", zero = true,
-			under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		argsz { doc = "largest reply payload the client takes" },
+		reserved "flags" { 4, flags = "irq_info" },
 		u32 "index" { enum = "irq_index", doc = "which interrupt" },
-		u32 "count" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		reserved "count" { 4 },
 	},
 	reply = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		argsz { },
 		u32 "flags" { flags = "irq_info", known_flags = true,
 			under = { known_flags = policy.unknown_flags.reject }, doc = "what can be done" },
 		u32 "index" { enum = "irq_index", equals = request.index, doc = "as in the request" },
@@ -31,7 +30,7 @@ message "set_irqs" {
 	fds = { request = { count = field.count, or_none = true, when = field.flags.data_eventfd,
 		doc = "with DATA_EVENTFD one eventfd for each vector, or none" } },
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
+		argsz { },
 		u32 "flags" { flags = "irq_set", known_flags = true,
 			exactly_one = { { "data_none", "data_bool", "data_eventfd" },
 					{ "action_mask", "action_unmask", "action_trigger" } },

@@ -8,7 +8,7 @@ message "mig_data_read" {
 	doc = [[Reads the next piece of the device's state.  Fewer bytes than asked for is the end; in pre_copy no
 	bytes means nothing new yet.]],
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
+		argsz { doc = "largest reply payload the client takes" },
 		u32 "size" { max = limit.max_data_xfer_size, doc = "how many bytes are wanted" },
 	},
 	reply = {
@@ -41,14 +41,14 @@ message "get_precopy_info" {
 	id = 19, from = "client", since = "draft", status = "experimental", class = "wait", states = { "pre_copy" },
 	doc = [[Asks how much state is left to read in pre_copy.]],
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
-		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
-		u64 "initial_bytes" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
-		u64 "dirty_bytes" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		argsz { },
+		reserved "flags" { 4, show = "hex" },
+		reserved "initial_bytes" { 8 },
+		reserved "dirty_bytes" { 8 },
 	},
 	reply = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of this payload" },
-		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		argsz { },
+		reserved "flags" { 4, show = "hex" },
 		u64 "initial_bytes" { doc = "bytes left of the first pass" },
 		u64 "dirty_bytes" { doc = "bytes changed since they were read" },
 	},

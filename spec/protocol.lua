@@ -7,6 +7,9 @@ protocol {
 	doc = [[vfio-user: one process gives a PCI device to another over a UNIX socket.  The messages mirror
 	the VFIO calls of the Linux kernel.  All numbers are in the byte order of the host.]],
 	files = { "errata", "types", "caps", "session", "dma", "device", "region", "irq", "feature", "migration" },
+	profiles = { "strict", "libvfio-user" },
+	states = "device_state",
+	reserved = policy.unknown_flags.reject,
 	revisions = {
 		["0.0"] = "the text merged for QEMU 10.1 (June 2025)",
 		["0.9"] = "the text of QEMU 10.2 and of libvfio-user's specification 0.9.2 (December 2025)",
@@ -28,13 +31,13 @@ protocol {
 
 limits {
 	doc = [[What both ends have agreed on, or what this end is configured to take.]],
-	u32 "max_msg_fds" { min = 0, max = 1024, default = 1,
+	u32 "max_msg_fds" { min = 0, max = 1024, default = 1, test = 5, counts = "descriptors",
 		doc = "most file descriptors in one message" },
-	u64 "max_data_xfer_size" { min = 1, max = 0xffffffff, default = 1048576,
+	u64 "max_data_xfer_size" { min = 1, max = 0xffffffff, default = 1048576, test = 1000, counts = "bytes",
 		doc = "most data bytes one message carries" },
-	u32 "max_dma_maps" { min = 1, max = 0xffffffff, default = 65535,
+	u32 "max_dma_maps" { min = 1, max = 0xffffffff, default = 65535, test = 9,
 		doc = "most live DMA ranges" },
-	u64 "pgsize" { min = 1, max = 0x4000000000000000, default = 4096, power_of_two = true,
+	u64 "pgsize" { min = 1, max = 0x4000000000000000, default = 4096, test = 8192, power_of_two = true,
 		doc = "smallest page size DMA ranges are aligned to" },
 	bool "write_multiple" { default = false, doc = "REGION_WRITE_MULTI may be sent" },
 	bool "twin_socket" { default = false, doc = "the server's commands use a socket of their own" },

@@ -12,7 +12,7 @@ struct "region_cap_header" {
 
 struct "sparse_mmap_area" {
 	since = "0.0", inside = "get_region_info.reply", doc = "one mappable part of a region",
-	u64 "offset" { doc = "where it starts in the region" },
+	u64 "offset" { show = "hex", doc = "where it starts in the region" },
 	u64 "size" { doc = "length in bytes" },
 	check = { within { "offset", "size", outer.size } },
 }
@@ -39,8 +39,8 @@ struct "cap_type" {
 struct "sparse_fd_area" {
 	since = "draft", status = "experimental", inside = "get_region_info.reply",
 	doc = "one mappable part of a region and the file behind it",
-	u64 "offset" { doc = "where it starts in the region" },
-	u64 "fd_offset" { doc = "where it starts in the file" },
+	u64 "offset" { show = "hex", doc = "where it starts in the region" },
+	u64 "fd_offset" { show = "hex", doc = "where it starts in the file" },
 	u64 "size" { min = 1, doc = "length in bytes" },
 	u32 "fd_index" { fd_index = true, doc = "which descriptor of the message" },
 	u32 "pad" { doc = "unused" },
@@ -70,22 +70,21 @@ message "get_region_info" {
 		doc = "the file to map, if the region can be mapped; with which of two replies is left open" } },
 	request = {
 		longer = 4096,
-		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
-		u32 "flags" { flags = "region_info", zero = true,
-			under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		argsz { doc = "largest reply payload the client takes" },
+		reserved "flags" { 4, flags = "region_info" },
 		u32 "index" { enum = "region_index", doc = "which region" },
-		u32 "cap_offset" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
-		u64 "size" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
-		u64 "offset" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		reserved "cap_offset" { 4, show = "hex" },
+		reserved "size" { 8 },
+		reserved "offset" { 8, show = "hex" },
 	},
 	reply = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of the full reply payload" },
+		argsz { doc = "size of the full reply payload" },
 		u32 "flags" { flags = "region_info", known_flags = true,
 			under = { known_flags = policy.unknown_flags.reject }, doc = "what the region allows" },
 		u32 "index" { enum = "region_index", equals = request.index, doc = "as in the request" },
-		u32 "cap_offset" { doc = "offset of the first capability from the start of the payload" },
+		u32 "cap_offset" { show = "hex", doc = "offset of the first capability from the start of the payload" },
 		u64 "size" { doc = "length of the region in bytes" },
-		u64 "offset" { doc = "where the region starts in its file" },
+		u64 "offset" { show = "hex", doc = "where the region starts in its file" },
 		chain "caps" {
 			at = field.cap_offset, when = field.flags.caps, whole = field.argsz, max = 65536,
 			head = "region_cap_header", key = "id", version = "version", next = "next",
@@ -101,26 +100,26 @@ message "get_region_info" {
 
 struct "io_fd" {
 	since = "0.0", doc = "a file descriptor that takes accesses to part of a region",
-	u64 "offset" { doc = "where the part starts in the region" },
+	u64 "offset" { show = "hex", doc = "where the part starts in the region" },
 	u64 "size" { doc = "length in bytes; 0 is any access at the offset" },
 	u32 "fd_index" { fd_index = true, doc = "which descriptor of the message" },
 	u32 "type" { enum = "io_fd_type", doc = "kind of descriptor" },
-	u32 "flags" { doc = "flags, numbered as KVM numbers them" },
+	u32 "flags" { show = "hex", doc = "flags, numbered as KVM numbers them" },
 	u32 "padding" { doc = "unused" },
-	u64 "datamatch" { doc = "the value that signals, or the user data of an ioregionfd" },
+	u64 "datamatch" { show = "hex", doc = "the value that signals, or the user data of an ioregionfd" },
 	check = { no_wrap { "offset", "size" } },
 }
 
 struct "io_fd_shadow" {
 	since = "1.0", doc = "the longer layout libvfio-user sends, for plain and shadow ioeventfds",
-	u64 "gpa_offset" { doc = "where the part starts in the region" },
+	u64 "gpa_offset" { show = "hex", doc = "where the part starts in the region" },
 	u64 "size" { doc = "length in bytes; 0 is any access at the offset" },
 	u32 "fd_index" { fd_index = true, doc = "which descriptor of the message" },
 	u32 "type" { enum = "io_fd_type", doc = "kind of descriptor" },
-	u32 "flags" { doc = "flags, numbered as KVM numbers them" },
+	u32 "flags" { show = "hex", doc = "flags, numbered as KVM numbers them" },
 	u32 "shadow_mem_fd_index" { doc = "shadow only: which descriptor is the shared memory" },
-	u64 "shadow_offset" { doc = "shadow only: where the value is stored in it" },
-	u64 "datamatch" { doc = "the value that signals" },
+	u64 "shadow_offset" { show = "hex", doc = "shadow only: where the value is stored in it" },
+	u64 "datamatch" { show = "hex", doc = "the value that signals" },
 	check = {
 		no_wrap { "gpa_offset", "size" },
 		fd_index { "shadow_mem_fd_index", when = is(field.type, 2) },
@@ -133,14 +132,14 @@ message "get_region_io_fds" {
 	fds = { reply = { min = 1, when = all { no(is(field.count, 0)), is_whole(field.argsz) }, max = limit.max_msg_fds,
 		doc = "those the entries name; none if there are no entries" } },
 	request = {
-		u32 "argsz" { min = sizeof_payload, doc = "largest reply payload the client takes" },
-		u32 "flags" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		argsz { doc = "largest reply payload the client takes" },
+		reserved "flags" { 4, show = "hex" },
 		u32 "index" { enum = "region_index", doc = "which region" },
-		u32 "count" { zero = true, under = { zero = policy.unknown_flags.reject }, doc = "unused" },
+		reserved "count" { 4 },
 	},
 	reply = {
-		u32 "argsz" { min = sizeof_payload, doc = "size of the full reply payload" },
-		u32 "flags" { doc = "unused" },
+		argsz { doc = "size of the full reply payload" },
+		u32 "flags" { show = "hex", doc = "unused" },
 		u32 "index" { enum = "region_index", equals = request.index, doc = "as in the request" },
 		u32 "count" { doc = "number of entries" },
 		array "sub_regions" {
@@ -160,14 +159,14 @@ message "region_read" {
 	id = 9, from = "client", since = "0.0", class = "wait",
 	doc = [[Reads from a region.]],
 	request = {
-		u64 "offset" { doc = "where to read in the region" },
+		u64 "offset" { show = "hex", doc = "where to read in the region" },
 		u32 "region" { enum = "region_index", doc = "which region" },
 		u32 "count" { min = 1, under = { min = policy.zero_count.reject }, max = limit.max_data_xfer_size,
 			doc = "how many bytes" },
 	},
 	check = { no_wrap { "offset", "count" } },
 	reply = {
-		u64 "offset" { equals = request.offset, doc = "as in the request" },
+		u64 "offset" { show = "hex", equals = request.offset, doc = "as in the request" },
 		u32 "region" { enum = "region_index", equals = request.region, doc = "as in the request" },
 		u32 "count" { equals = request.count, doc = "how many bytes follow" },
 		bytes "data" { size = field.count, max = limit.max_data_xfer_size, doc = "the bytes read" },
@@ -181,7 +180,7 @@ message "region_write" {
 	id = 10, from = "client", since = "0.0", class = "posted", post = true,
 	doc = [[Writes to a region.]],
 	request = {
-		u64 "offset" { doc = "where to write in the region" },
+		u64 "offset" { show = "hex", doc = "where to write in the region" },
 		u32 "region" { enum = "region_index", doc = "which region" },
 		u32 "count" { min = 1, under = { min = policy.zero_count.reject }, max = limit.max_data_xfer_size,
 			doc = "how many bytes follow" },
@@ -189,7 +188,7 @@ message "region_write" {
 	},
 	check = { no_wrap { "offset", "count" } },
 	reply = {
-		u64 "offset" { equals = request.offset, doc = "as in the request" },
+		u64 "offset" { show = "hex", equals = request.offset, doc = "as in the request" },
 		u32 "region" { enum = "region_index", equals = request.region, doc = "as in the request" },
 		u32 "count" { equals = request.count, doc = "how many bytes were written" },
 		alt "bare" { size = 0, when = is(request.count, 0),
@@ -200,10 +199,10 @@ message "region_write" {
 
 struct "write_multi_entry" {
 	since = "0.9", doc = "one small write",
-	u64 "offset" { doc = "where to write in the region" },
+	u64 "offset" { show = "hex", doc = "where to write in the region" },
 	u32 "region" { enum = "region_index", doc = "which region" },
 	u32 "count" { min = 1, under = { min = policy.zero_count.reject }, max = 8, doc = "how many bytes of data count" },
-	u64 "data" { doc = "the bytes to write, the first one lowest in memory" },
+	u64 "data" { show = "hex", doc = "the bytes to write, the first one lowest in memory" },
 	check = { no_wrap { "offset", "count" } },
 }
 

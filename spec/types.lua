@@ -64,7 +64,7 @@ flags "irq_set" {
 
 flags "feature" {
 	since = "0.9", doc = "which feature, and what to do with it",
-	bits "index" { 0, 15, enum = "feature_index", doc = "the feature" },
+	bits "index" { 0, 15, enum = "feature_index", mask = "mask", doc = "the feature" },
 	bit "get" { 16, doc = "read it" },
 	bit "set" { 17, doc = "change it" },
 	bit "probe" { 18, doc = "only ask whether the methods named work" },

@@ -68,31 +68,16 @@ local function dispatcher(m)
 end
 
 local function call(m)
-	local args = { "struct vfui_conn *conn", "struct vfui_call *call" }
-	local input, output = "NULL, 0", "NULL, 0"
-	if m.request.cname then
-		args[#args + 1] = ("const struct %s *in"):format(m.request.cname)
-		input = "in, sizeof(*in)"
-	end
-	if m.reply.cname then
-		args[#args + 1] = ("struct %s *out"):format(m.reply.cname)
-		output = "out, sizeof(*out)"
-	end
-	local head = text.c_statement("", ("int vfui_call_%s("):format(m.name), table.concat(args, ", "), ")")
-	local body = text.c_statement("\t", "return vfui_conn_call(",
-				      ("conn, %s, call, %s, %s"):format(m.cname, input, output), ");")
-	return ("%s\n{\n%s\n}\n"):format(head, body)
+	local input, output = m.request.cname and "in, sizeof(*in)" or "NULL, 0", m.reply.cname and "out, sizeof(*out)" or "NULL, 0"
+	return ("%s\n{\n%s\n}\n"):format(cname.call(m, ""), text.c_statement("\t", "return vfui_conn_call(",
+		("conn, %s, call, %s, %s"):format(m.cname, input, output), ");"))
 end
 
 return function(model)
-	local vars = { dispatchers = {}, cases = {}, calls = {} }
-	for _, m in ipairs(model.messages) do
-		if m.status ~= "retired" then
-			table.insert(vars.dispatchers, dispatcher(m))
-			table.insert(vars.cases, ("case %s:"):format(m.cname))
-			table.insert(vars.cases, ("\treturn dispatch_%s(handlers, ctx, payload, len, req);"):format(m.name))
-			table.insert(vars.calls, call(m))
-		end
-	end
-	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
+	local live = cname.live(model)
+	local cases = text.map(live, function(m)
+		return ("case %s:\n\treturn dispatch_%s(handlers, ctx, payload, len, req);"):format(m.cname, m.name)
+	end)
+	return (text.fill(template, { dispatchers = text.map(live, dispatcher), cases = cases, calls = text.map(live, call) })
+		:gsub("\n\n\n+", "\n\n"))
 end

@@ -37,30 +37,12 @@ ${calls}
 
 local function slot(m)
 	local args = { "void *ctx", "struct vfui_request *req" }
-	if m.request.cname then
-		args[#args + 1] = ("const struct %s *in"):format(m.request.cname)
-	end
-	args[#args + 1] = "const void *tail"
-	args[#args + 1] = "size_t tail_len"
-	return text.c_statement("\t", ("int (*%s)("):format(m.name), table.concat(args, ", "), ");"):sub(2)
-		:gsub("\n\t", "\n")
+	args[#args + 1] = m.request.cname and ("const struct %s *in"):format(m.request.cname)
+	args[#args + 1] = "const void *tail, size_t tail_len"
+	return (text.c_statement("\t", ("int (*%s)("):format(m.name), table.concat(args, ", "), ");"):sub(2):gsub("\n\t", "\n"))
 end
 
 return function(model)
-	local slots, calls = {}, {}
-	for _, m in ipairs(model.messages) do
-		if m.status ~= "retired" then
-			slots[#slots + 1] = slot(m)
-			local args = { "struct vfui_conn *conn", "struct vfui_call *call" }
-			if m.request.cname then
-				args[#args + 1] = ("const struct %s *in"):format(m.request.cname)
-			end
-			if m.reply.cname then
-				args[#args + 1] = ("struct %s *out"):format(m.reply.cname)
-			end
-			calls[#calls + 1] = text.c_statement("", ("int vfui_call_%s("):format(m.name),
-							     table.concat(args, ", "), ");")
-		end
-	end
-	return text.fill(template, { slots = slots, calls = calls })
+	local live = cname.live(model)
+	return text.fill(template, { slots = text.map(live, slot), calls = text.map(live, function(m) return cname.call(m, ";") end) })
 end

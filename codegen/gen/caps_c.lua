@@ -57,13 +57,9 @@ local function entry(cap)
 end
 
 return function(model)
-	local entries, defaults = {}, {}
-	for _, cap in ipairs(model.caps) do
-		entries[#entries + 1] = entry(cap)
-		if cap.default and cap.default ~= 0 then
-			defaults[#defaults + 1] = ("caps->%s = %s;"):format(cap.field,
-				cap.type == "bool" and "true" or cap.signed and "-1" or c_value(cap.default))
-		end
-	end
-	return text.fill(template, { table = entries, defaults = defaults })
+	local defaults = text.map(model.caps, function(cap)
+		local value = cap.type == "bool" and "true" or cap.signed and "-1" or c_value(cap.default)
+		return cap.default and cap.default ~= 0 and ("caps->%s = %s;"):format(cap.field, value) or nil
+	end)
+	return text.fill(template, { table = text.map(model.caps, entry), defaults = defaults })
 end

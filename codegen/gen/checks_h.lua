@@ -87,21 +87,15 @@ bool vfui_message_has_effect(const struct vfui_message *message, const void *pay
 #endif /* VFUI_CHECKS_H */
 ]]
 
-local function limit(l)
-	local line = ("%s %s;"):format(cname.ctype[l.type], l.name)
-	local one = ("\t%s /* %s */"):format(line, text.oneline(l.doc))
-	return (text.width(one) <= 100 and one or text.c_comment(l.doc, "\t") .. "\n\t" .. line):sub(2)
-end
-
 return function(model)
-	local vars = { limits = {}, checks = {} }
+	local vars = { checks = {} }
 	for _, m in ipairs(model.messages) do
 		for _, key in ipairs { "request", "reply" } do
 			table.insert(vars.checks, ("vfui_check_fn %s;"):format(cname.check(m.name, key)))
 		end
 	end
-	for _, l in ipairs(model.limits) do
-		table.insert(vars.limits, limit(l))
-	end
+	vars.limits = text.map(model.limits, function(l)
+		return (text.c_member(("%s %s;"):format(cname.ctype[l.type], l.name), l.doc):gsub("^\t", ""):gsub("\n\t", "\n"))
+	end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

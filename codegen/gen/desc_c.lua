@@ -44,39 +44,23 @@ const struct vfui_desc *vfui_desc_struct(const char *name)
 ]]
 
 local function name_table(name, entries)
-	local out = { ("static const struct vfui_desc_name %s[] = {"):format(name) }
-	for _, e in ipairs(entries) do
-		out[#out + 1] = "\t" .. e
-	end
-	out[#out + 1] = "\t{ 0, 0, NULL },"
-	out[#out + 1] = "};\n"
-	return table.concat(out, "\n")
+	return ("static const struct vfui_desc_name %s[] = {\n%s\n\t{ 0, 0, NULL },\n};\n"):format(name, table.concat(entries, "\n"))
 end
 
 local function enum_names(enum)
-	local entries = {}
-	for _, v in ipairs(enum.values) do
-		entries[#entries + 1] = ("{ UINT64_MAX, %d, \"%s\" },"):format(v.value, v.name)
-	end
-	return name_table("enum_" .. enum.name, entries)
+	return name_table("enum_" .. enum.name, text.map(enum.values, function(v)
+		return ("\t{ UINT64_MAX, %d, \"%s\" },"):format(v.value, v.name)
+	end))
 end
 
 local function flag_names(set)
-	local entries = {}
-	for _, m in ipairs(set.members) do
-		if m.enum then
-			for _, v in ipairs(m.enum.values) do
-				entries[#entries + 1] = ("{ 0x%x, 0x%x, \"%s\" },"):format(m.mask, v.value << m.shift, v.name)
-			end
-		else
-			entries[#entries + 1] = ("{ 0x%x, 0x%x, \"%s\" },"):format(m.mask, m.mask, m.name)
-		end
-	end
-	return name_table("flags_" .. set.name, entries)
+	return name_table("flags_" .. set.name, text.map(set.members, function(m)
+		local values = m.enum and m.enum.values or { { value = m.mask >> m.shift, name = m.name } }
+		return table.concat(text.map(values, function(v)
+			return ("\t{ 0x%x, 0x%x, \"%s\" },"):format(m.mask, v.value << m.shift, v.name)
+		end), "\n")
+	end))
 end
-
-local shown_in_hex = { address = true, offset = true, iova = true, fd_offset = true, cap_offset = true, data = true,
-		       datamatch = true, flags = true, gpa_offset = true, shadow_offset = true }
 
 local function field_entry(f)
 	local kind, names = "NUMBER", "NULL"
@@ -84,8 +68,8 @@ local function field_entry(f)
 		kind, names = "FLAGS", "flags_" .. f.flags.name
 	elseif f.enum then
 		kind, names = "ENUM", "enum_" .. f.enum.name
-	elseif shown_in_hex[f.name] then
-		kind = "HEX"
+	elseif f.show then
+		kind = f.show:upper()
 	end
 	return ("{ \"%s\", %d, %d, VFUI_DESC_%s, %s },"):format(f.name, f.offset, f.size, kind, names), names
 end
@@ -109,7 +93,7 @@ local function desc(part, name)
 end
 
 return function(model)
-	local vars = { names = {}, fields = {}, messages = {}, structs = {} }
+	local vars = { fields = {}, messages = {}, structs = {} }
 	local used = {}
 	field_table(vars.fields, model.header, "header", used)
 	vars.header = desc(model.header, "header")
@@ -123,15 +107,9 @@ return function(model)
 		table.insert(vars.messages, ("[%d] = {\n\t%s,\n\t%s,\n},"):format(m.id, desc(m.request, m.request.owner),
 									 desc(m.reply, m.reply.owner)))
 	end
-	for _, e in ipairs(model.enums) do
-		if used["enum_" .. e.name] then
-			table.insert(vars.names, enum_names(e))
-		end
-	end
-	for _, s in ipairs(model.flags) do
-		if used["flags_" .. s.name] then
-			table.insert(vars.names, flag_names(s))
-		end
-	end
+	vars.names = text.map(model.enums, function(e) return used["enum_" .. e.name] and enum_names(e) or nil end)
+	table.insert(vars.names, table.concat(text.map(model.flags, function(s)
+		return used["flags_" .. s.name] and flag_names(s) or nil
+	end), "\n"))
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

@@ -63,13 +63,9 @@ int vfui_policy_set(struct vfui_policy *policy, const char *name, const char *ch
 ]]
 
 local function profile(model, name)
-	local out = { "{", ("\t.name = \"%s\","):format(name), "\t.policy = {" }
-	for _, p in ipairs(model.policies) do
-		out[#out + 1] = ("\t\t.%s = %s,"):format(p.name, cname.policy(p.name, p.profiles[name] or p.default))
-	end
-	out[#out + 1] = "\t},"
-	out[#out + 1] = "},"
-	return table.concat(out, "\n")
+	return ("{\n\t.name = \"%s\",\n\t.policy = {\n%s\n\t},\n},"):format(name, table.concat(text.map(model.policies, function(p)
+		return ("\t\t.%s = %s,"):format(p.name, cname.policy(p.name, p.profiles[name] or p.default))
+	end), "\n"))
 end
 
 return function(model)
@@ -81,9 +77,7 @@ return function(model)
 			("\"%s\", offsetof(struct vfui_policy, %s), { %s, NULL }"):format(p.name, p.name, choices),
 			" },"):gsub("\n\t", "\n"):sub(2)
 	end
-	local profiles = {}
-	for _, name in ipairs { "default", "strict", "libvfio-user" } do
-		profiles[#profiles + 1] = profile(model, name)
-	end
+	local profiles = text.map(model.profiles, function(name) return profile(model, name) end)
+	table.insert(profiles, 1, profile(model, "default"))
 	return text.fill(template, { fields = fields, profiles = profiles, max = max })
 end

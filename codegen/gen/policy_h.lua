@@ -23,7 +23,7 @@ struct vfui_policy {
 	${fields}
 };
 
-/* Sets all fields: "default", "strict" or "libvfio-user".  -ENOENT for another name. */
+/* Sets all fields: ${profiles}.  -ENOENT for another name. */
 int vfui_policy_profile(struct vfui_policy *policy, const char *profile);
 /* Sets one field by name.  -ENOENT for an unknown name, -EINVAL for an unknown choice. */
 int vfui_policy_set(struct vfui_policy *policy, const char *name, const char *choice);
@@ -39,12 +39,10 @@ return function(model)
 	local enums, fields = {}, {}
 	for _, p in ipairs(model.policies) do
 		enums[#enums + 1] = text.c_comment(("E%d: %s, %s"):format(p.erratum.number, p.doc, p.loc))
-		local choices = {}
-		for _, c in ipairs(p.choices) do
-			choices[#choices + 1] = cname.policy(p.name, c)
-		end
+		local choices = text.map(p.choices, function(c) return cname.policy(p.name, c) end)
 		enums[#enums + 1] = "enum { " .. table.concat(choices, ", ") .. " };"
 		fields[#fields + 1] = ("uint8_t %s;"):format(p.name)
 	end
-	return text.fill(template, { enums = enums, fields = fields })
+	local profiles = text.either("default", model.profiles)
+	return text.fill(template, { enums = enums, fields = fields, profiles = profiles })
 end

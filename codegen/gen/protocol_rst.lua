@@ -4,6 +4,8 @@
 -- protocol.rst: the reference of every message, and what we do where the protocol is not clear.
 
 local E = require "expr"
+local box = require "box"
+local tails = require "tail"
 local text = require "text"
 
 local template = [[
@@ -18,7 +20,8 @@ The vfio-user protocol
 ${doc}
 
 Every section below names the line of the specification it is made from. Offsets and sizes are in
-bytes. A payload that breaks a rule is refused with the errno EINVAL.
+bytes; boxes have eight of them in a row. Parts have the revision and status of what is around them if they
+name no other. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
 
 Revisions
 =========
@@ -30,8 +33,13 @@ Header
 
 ${header}
 
+.. _messages-all:
+
 Messages
 ========
+
+The class says how our client sends a message: *wait* sleeps until it is answered; of *nowait* many may be
+under way, and one fence waits for all; the answer of *async* goes to a callback; *posted* asks for no reply.
 
 .. list-table::
    :header-rows: 1
@@ -39,6 +47,7 @@ Messages
    * - Number
      - Message
      - Sent by
+     - Class
      - Since
      - Status
    ${overview}
@@ -93,9 +102,23 @@ local function paragraph(out, words, first, rest)
 	out[#out + 1] = ""
 end
 
--- Stars, backquotes and the like are markup only by accident.
+local function anchor(kind, name)
+	return (kind .. "-" .. name):gsub("_", "-")
+end
+
+-- Where links of this name lead.
+local function target(out, kind, name)
+	out[#out + 1] = (".. _%s:"):format(anchor(kind, name))
+	out[#out + 1] = ""
+end
+
+local function link(kind, name, words)
+	return ("`%s <%s_>`__"):format(words or name, anchor(kind, name))
+end
+
+-- Stars, backquotes and the like are markup only by accident; links of text.link are meant.
 local function plain(s)
-	return (s:gsub("[%*`|\\]", "\\%0"):gsub("(%w)_(%W)", "%1\\_%2"):gsub("_$", "\\_"))
+	return (s:gsub("[%*`|\\]", "\\%0"):gsub("(%w)_(%W)", "%1\\_%2"):gsub("_$", "\\_"):gsub("\1(%w+) ([%w_]+)\2", link))
 end
 
 local function sentence(s)
@@ -105,6 +128,18 @@ end
 
 local function code(s)
 	return "``" .. s .. "``"
+end
+
+-- Revision and status, where they are not those of what is around.
+local function history(e, parent)
+	local since = e.since and e.since ~= (parent and parent.since) and "since " .. e.since
+	local status = e.status and e.status ~= "stable" and e.status
+	return since and status and since .. ", " .. status or since or status or nil
+end
+
+-- Both, for a column.
+local function age(e)
+	return e.since .. (e.status ~= "stable" and ", " .. e.status or "")
 end
 
 local function list_table(out, header, rows)
@@ -124,17 +159,29 @@ end
 
 local function kind_of_field(f)
 	if f.flags then
-		return "; bits: " .. f.flags.name
+		return "; bits: " .. link("flags", f.flags.name)
 	end
-	return f.enum and "; values: " .. f.enum.name or ""
+	return f.enum and "; values: " .. (f.enum.made and link("messages", "all", "messages") or link("enum", f.enum.name)) or ""
+end
+
+local function picture(out, part)
+	local lines = box.draw(part)
+	if lines then
+		table.move({ "::", "" }, 1, 2, #out + 1, out)
+		for _, line in ipairs(lines) do
+			out[#out + 1] = "    " .. line
+		end
+		out[#out + 1] = ""
+	end
 end
 
 local function layout(out, part)
-	local rows = {}
-	for _, f in ipairs(part.fields) do
-		rows[#rows + 1] = { tostring(f.offset), tostring(f.size), code(f.name),
-				    plain(f.doc .. kind_of_field(f)) }
-	end
+	picture(out, part)
+	local rows = text.map(part.fields, function(f)
+		local since = history(f)
+		return { tostring(f.offset), tostring(f.size), code(f.name),
+			 plain(f.doc) .. kind_of_field(f) .. (since and "; " .. since or "") }
+	end)
 	if part.tail then
 		rows[#rows + 1] = { tostring(part.size), "\\-", code(part.tail.name), plain(part.tail.doc) }
 	end
@@ -151,75 +198,27 @@ local function where(...)
 			words[#words + 1] = E.text(e)
 		end
 	end
-	return #words > 0 and ", where " .. plain(table.concat(words, " and ")) or ""
+	return #words > 0 and ", where " .. table.concat(words, " and ") or ""
 end
 
 local function rule_lines(out, rules, before)
 	for _, r in ipairs(rules) do
 		local who = (before or "") .. (r.field and code(r.field.name) .. " " or "")
-		out[#out + 1] = text.wrap(("- %s%s%s."):format(who, plain(r.text), where(r.under, r.when)), 100, "", "  ")
+		local other = r.errno ~= "EINVAL" and "; if not: " .. r.errno or ""
+		out[#out + 1] = text.wrap(("- %s%s%s%s."):format(who, plain(r.text), plain(where(r.under, r.when)), other), 100, "", "  ")
 	end
-end
-
--- What a variable part must be, in sentences.
-local tail = {}
-
-function tail.bytes(t)
-	return { ("is as long as %s says%s"):format(E.text(t.size), where(t.when)) }
-end
-
-function tail.json(t)
-	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or "") }
-end
-
-function tail.array(t)
-	local out = {}
-	if t.stride then
-		out[1] = ("is %s entries of %s bytes each, at least %d"):format(E.text(t.count), E.text(t.stride), t.min_stride)
-		for _, v in ipairs(t.variants) do
-			out[#out + 1] = ("holds, where %s is %d and an entry has at least %d bytes, %s: %s"):format(t.by.name,
-				v.value, v.min_stride, v.struct.name, v.doc)
-		end
-		return out
-	end
-	out[1] = ("is %s entries of %s, %d bytes each"):format(E.text(t.count), t.element.name or t.element.scalar,
-							       t.element_size)
-	if t.disjoint then
-		out[2] = "holds no entries that overlap"
-	end
-	return out
-end
-
-function tail.chain(t)
-	local out = { ("begins at the offset %s%s"):format(E.text(t.at), where(t.when)),
-		      "is a list in which each entry lies behind the one before" }
-	for _, l in ipairs(t.links) do
-		local others = #l.excludes > 0 and "; not together with " .. table.concat(l.excludes, ", ") or ""
-		out[#out + 1] = ("holds, where %s is %d, %s: %s%s"):format(t.key.name, l.value, l.struct.name, l.doc, others)
-	end
-	return out
-end
-
-function tail.union(t)
-	local out = {}
-	for _, c in ipairs(t.cases) do
-		out[#out + 1] = ("is, for %s%s, %s%s: %s"):format(c.name, where(c.when), c.struct.name,
-								  c.optional and " or nothing" or "", c.doc)
-	end
-	return out
 end
 
 local function rules(out, part)
 	local before = #out
 	rule_lines(out, part.rules)
 	if part.tail then
-		for _, s in ipairs(tail[part.tail.kind](part.tail)) do
+		for _, s in ipairs(tails[part.tail.kind].text(part.tail, where)) do
 			out[#out + 1] = text.wrap(("- %s %s."):format(code(part.tail.name), plain(s)), 100, "", "  ")
 		end
 	end
 	for _, alt in ipairs(part.alts or {}) do
-		out[#out + 1] = text.wrap(("- May instead be %d bytes%s: %s."):format(alt.size, where(alt.under, alt.when),
-			plain(alt.doc)), 100, "", "  ")
+		out[#out + 1] = text.wrap(("- %s."):format(plain(tails.alt.text(alt, where))), 100, "", "  ")
 		rule_lines(out, alt.rules, "then ")
 	end
 	if part.longer then
@@ -227,6 +226,16 @@ local function rules(out, part)
 	end
 	if #out > before then
 		out[#out + 1] = ""
+	end
+end
+
+-- The other layouts that have fields.
+local function alternatives(out, part)
+	for _, alt in ipairs(part.alts) do
+		if #alt.fields > 0 then
+			paragraph(out, ("Layout %s:"):format(code(alt.name)))
+			picture(out, alt)
+		end
 	end
 end
 
@@ -241,7 +250,7 @@ local function descriptors(fds)
 		words[2] = fds.max and "at most " .. E.text(fds.max) or nil
 	end
 	local extra = fds.extra and " More are closed." or ""
-	return plain(table.concat(words, ", ")) .. where(fds.when) .. ": " .. plain(fds.doc) .. "." .. extra
+	return plain(table.concat(words, ", ") .. where(fds.when)) .. ": " .. plain(fds.doc) .. "." .. extra
 end
 
 local function side(out, part, title)
@@ -251,6 +260,7 @@ local function side(out, part, title)
 	end
 	layout(out, part)
 	rules(out, part)
+	alternatives(out, part)
 	if part.fds then
 		paragraph(out, "File descriptors: " .. descriptors(part.fds))
 	end
@@ -258,20 +268,16 @@ end
 
 local function message(m)
 	local out = {}
+	target(out, "message", m.name)
 	heading(out, ("%s (%d)"):format(m.name, m.id), "-")
 	paragraph(out, plain(m.doc))
-	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since) }
+	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since), ("Class %s."):format(m.class) }
 	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
 	notes[#notes + 1] = m.quiesce and "The device is asked first." or nil
-	if #m.states > 0 then
-		local names = {}
-		for i, s in ipairs(m.states) do
-			names[i] = s.name
-		end
-		notes[#notes + 1] = ("Lawful only in the migration states %s."):format(table.concat(names, ", "))
-	end
+	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(
+		text.map(m.states, function(s) return s.name end), ", "), link("enum", m.states.enum.name)) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
 	side(out, m.request, "Request")
 	side(out, m.reply, "Reply")
@@ -286,9 +292,10 @@ end
 
 local function structure(s)
 	local out = {}
+	target(out, "struct", s.name)
 	heading(out, s.name, "-")
-	paragraph(out, sentence(s.doc) .. (s.status ~= "stable" and (" *%s.*"):format(s.status) or "") ..
-		       " *" .. s.loc .. "*")
+	local around = s.inside and (" Lies in the %s of %s."):format(s.inside:match("%.(.*)"), link("message", s.inside:match("^[^.]*"))) or ""
+	paragraph(out, ("%s Since %s.%s *%s*"):format(sentence(s.doc), age(s), around, s.loc))
 	layout(out, s)
 	rules(out, s)
 	return table.concat(out, "\n")
@@ -299,23 +306,22 @@ end
 local function numbers(model)
 	local out = {}
 	for _, set in ipairs(model.flags) do
+		target(out, "flags", set.name)
 		heading(out, set.name .. " (bits)", "-")
 		paragraph(out, sentence(set.doc))
-		local rows = {}
-		for _, m in ipairs(set.members) do
-			rows[#rows + 1] = { ("0x%x"):format(m.mask), code(m.name), plain(m.doc) }
-		end
-		list_table(out, { "Mask", "Name", "Meaning" }, rows)
+		list_table(out, { "Mask", "Name", "Since", "Meaning" }, text.map(set.members, function(m)
+			return { ("0x%x"):format(m.mask), code(m.name), age(m),
+				 plain(m.doc) .. (m.enum and "; values: " .. link("enum", m.enum.name) or "") }
+		end))
 	end
 	for _, e in ipairs(model.enums) do
-		if e.name ~= "command" then
+		if not e.made then
+			target(out, "enum", e.name)
 			heading(out, e.name .. " (values)", "-")
 			paragraph(out, sentence(e.doc))
-			local rows = {}
-			for _, v in ipairs(e.values) do
-				rows[#rows + 1] = { tostring(v.value), code(v.name), plain(v.doc) }
-			end
-			list_table(out, { "Value", "Name", "Meaning" }, rows)
+			list_table(out, { "Value", "Name", "Since", "Meaning" }, text.map(e.values, function(v)
+				return { tostring(v.value), code(v.name), age(v), plain(v.doc) }
+			end))
 		end
 	end
 	return table.concat(out, "\n")
@@ -328,33 +334,39 @@ local function caps(model)
 		local range = c.type == "bool" and "true, false" or ("%s to %s"):format(c.min, c.max)
 		local absent = c.signed and "none" or tostring(c.default)
 		rows[#rows + 1] = { code(name), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
-				    c.feature and "yes" or "no", plain(c.doc) }
+				    c.feature and "yes" or "no", age(c), plain(c.doc) }
 	end
-	list_table(out, { "Key", "Type", "If absent", "Range", "Feature", "Meaning" }, rows)
+	list_table(out, { "Key", "Type", "If absent", "Range", "Feature", "Since", "Meaning" }, rows)
 	return table.concat(out, "\n")
 end
 
 local function limits(model)
-	local out, rows = {}, {}
-	for _, l in ipairs(model.limits) do
-		rows[#rows + 1] = { code(l.name), l.type, tostring(l.default), plain(l.doc) }
-	end
-	list_table(out, { "Limit", "Type", "Default", "Meaning" }, rows)
+	local out = {}
+	list_table(out, { "Limit", "Type", "Default", "Meaning" }, text.map(model.limits, function(l)
+		return { code(l.name), l.type, tostring(l.default), plain(l.doc) }
+	end))
 	return table.concat(out, "\n")
 end
 
 local function policies(model)
 	local out, rows = {}, {}
 	for _, p in ipairs(model.policies) do
-		rows[#rows + 1] = { code(p.name), table.concat(p.choices, ", "), p.default, p.profiles.strict,
-				    p.profiles["libvfio-user"], "E" .. p.erratum.number }
+		local row = { code(p.name), table.concat(p.choices, ", "), p.default }
+		for _, name in ipairs(model.profiles) do
+			row[#row + 1] = p.profiles[name]
+		end
+		row[#row + 1] = link("erratum", tostring(p.erratum.number), "E" .. p.erratum.number)
+		rows[#rows + 1] = row
 	end
-	list_table(out, { "Policy", "Choices", "default", "strict", "libvfio-user", "Erratum" }, rows)
+	local header = table.move(model.profiles, 1, #model.profiles, 4, { "Policy", "Choices", "default" })
+	header[#header + 1] = "Erratum"
+	list_table(out, header, rows)
 	return table.concat(out, "\n")
 end
 
 local function erratum(e)
 	local out = {}
+	target(out, "erratum", tostring(e.number))
 	heading(out, ("E%d: %s"):format(e.number, plain(e.title)), "-")
 	paragraph(out, sentence(e.text), "The text: ", "")
 	paragraph(out, sentence(e.peers), "Others: ", "")
@@ -366,27 +378,17 @@ local function erratum(e)
 end
 
 return function(model)
-	local vars = { doc = text.wrap(model.doc, 100), revisions = {}, overview = {}, messages = {}, structs = {},
-		       numbers = numbers(model), caps = caps(model), limits = limits(model), policies = policies(model),
-		       errata = {} }
-	for _, r in ipairs(model.revisions) do
-		table.insert(vars.revisions, text.wrap(("%s\n    %s"):format(code(r.name), ""), 100):gsub("%s+$", "") ..
-			     "\n    " .. sentence(r.doc))
-	end
+	local vars = { doc = text.wrap(model.doc, 100), numbers = numbers(model), caps = caps(model), limits = limits(model),
+		       policies = policies(model), messages = text.map(model.messages, message),
+		       structs = text.map(model.structs, structure), errata = text.map(model.errata, erratum) }
+	vars.revisions = text.map(model.revisions, function(r) return code(r.name) .. "\n    " .. sentence(r.doc) end)
 	local header = {}
 	paragraph(header, plain(model.header.doc))
 	layout(header, model.header)
 	rules(header, model.header)
 	vars.header = table.concat(header, "\n")
-	for _, m in ipairs(model.messages) do
-		table.insert(vars.overview, ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, m.name, m.from, m.since, m.status))
-		table.insert(vars.messages, message(m))
-	end
-	for _, s in ipairs(model.structs) do
-		table.insert(vars.structs, structure(s))
-	end
-	for _, e in ipairs(model.errata) do
-		table.insert(vars.errata, erratum(e))
-	end
+	vars.overview = text.map(model.messages, function(m)
+		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, link("message", m.name), m.from, m.class, m.since, m.status)
+	end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- vfu_protocol.py: numbers, layouts and checks of the messages in Python.
---
--- A check becomes one function for each payload and structure, line for line what wire.c does.  In
--- them `p` is the fixed part, `request` that of the request, `outer` that of the message around.
+-- vfu_protocol.py: numbers, layouts (pyclass.lua), capabilities (pycaps.lua) and checks (pyfile.lua) of the
+-- messages in Python; tail/ has what follows the fields.
 
-local E = require "expr"
+local pycaps = require "pycaps"
+local pyclass = require "pyclass"
+local pyfile = require "pyfile"
 local pyname = require "pyname"
+local tails = require "tail"
 local text = require "text"
 
 local quote = pyname.quote
@@ -15,13 +16,23 @@ local quote = pyname.quote
 local template = pyname.banner:format("python") .. [[
 """The vfio-user protocol: numbers, layouts and checks of its messages.
 
-Each payload has a class with its fields, pack() and unpack(); what follows the fixed part is left
-to the caller.  check() says of a whole payload what the C library says of it.
+Each side of a message is a class, as is each structure in it. What follows the fields is one of them:
+bytes, or a list of other parts.
+
+    >>> reply = GetRegionInfoReply(size=8192, caps=[SparseMmap(areas=[SparseMmapArea(0, 4096)])])
+    >>> parse(Command.GET_REGION_INFO, reply.build(), reply=True, request=GetRegionInfoRequest())
+    GetRegionInfoReply(argsz=64, flags=8, index=0, cap_offset=32, size=8192, offset=0, caps=[...])
+
+parse() takes what the C library takes, and raises Fault with what it says of the rest; check() looks at
+the same and makes nothing. Nothing but Python's standard library is needed.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import enum
 import errno
+import json
 import struct
 
 __all__ = [
@@ -33,28 +44,16 @@ ${enums}
 class Fault(ValueError):
     """A payload breaks a rule: message.field, at this offset, has this value."""
 
-    def __init__(self, message, field, rule, offset, value):
-        super().__init__(f"{message}: {field} {rule} (is {value:#x}, offset {offset})")
-        self.errno = errno.EINVAL
+    def __init__(self, message, field, rule, offset, value, number=errno.EINVAL):
+        shown = f"{value:#x}" if isinstance(value, int) else repr(value)[:80]
+        super().__init__(f"{message}: {field} {rule} (is {shown}, offset {offset})")
+        self.errno = number
         self.message = message
         self.field = field
         self.rule = rule
         self.offset = offset
         self.value = value
 
-
-class Part:
-    """Fields in host byte order."""
-
-    @classmethod
-    def unpack(cls, data, offset=0):
-        return cls(*struct.unpack_from(cls.FORMAT, data, offset))
-
-    def pack(self):
-        return struct.pack(self.FORMAT, *dataclasses.astuple(self))
-
-
-${classes}
 
 @dataclasses.dataclass
 class Limits:
@@ -71,7 +70,7 @@ class Policies:
 
     @classmethod
     def profile(cls, name):
-        """All choices of "default", "strict" or "libvfio-user"."""
+        """All choices of ${profiles}."""
         return cls(**{key: policy.profiles[name] for key, policy in POLICIES.items()})
 
 
@@ -88,28 +87,6 @@ POLICIES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Capability:
-    """A key of VERSION; object is the name of the JSON object it lies in, or empty."""
-
-    object: str
-    name: str
-    type: str
-    default: object
-    min: object
-    max: object
-    multiple_of: object
-    feature: bool
-    in_request: bool
-    in_reply: bool
-    doc: str
-
-
-CAPABILITIES = (
-    ${caps}
-)
-
-
 class _View:
     """What a check looks at."""
 
@@ -120,10 +97,16 @@ class _View:
         self.nfds = nfds
         self.limits = limits
         self.policy = policy
-        self.request = request
+        self._request = request
 
-    def bad(self, field, rule, offset, value):
-        raise Fault(self.message, field, rule, offset, value)
+    @property
+    def request(self):
+        if self._request is None:
+            raise TypeError(f"to check a reply of {self.message} its request must be given")
+        return self._request
+
+    def bad(self, field, rule, offset, value, number=errno.EINVAL):
+        raise Fault(self.message, field, rule, offset, value, number)
 
     def part(self, cls, at, name):
         if self.len - at < cls.SIZE:
@@ -135,75 +118,103 @@ def _div_up(a, b):
     return -(-a // b)
 
 
-def _check_text(v, name, at):
-    if v.payload.find(b"\0", at) != v.len - 1 or v.len <= at:
-        v.bad(name, "ends with a NUL and holds no other", at, v.len - at)
+def _is_text(v, at):
+    return at < v.len and v.payload.find(b"\0", at) == v.len - 1
 
 
-def _check_entries(v, name, at, n, size, more):
-    if more:
-        if n > (v.len - at) // size:
-            v.bad(name, f"holds all entries of {size} bytes", at, n)
-    elif n * size != v.len - at:
-        v.bad(name, f"is entries of {size} bytes, as many as counted, and ends the payload", at, n)
+def _list():
+    return dataclasses.field(default_factory=list)
 
 
-def _check_disjoint(v, name, cls, at, n, start, length):
-    """The entry at `at` and the n before it."""
-    new = cls.unpack(v.payload, at)
-    for i in range(1, n + 1):
-        old = cls.unpack(v.payload, at - i * cls.SIZE)
-        first, second = (getattr(new, start), getattr(old, start))
-        if (first - second) % 2**64 < getattr(old, length) or (second - first) % 2**64 < getattr(new, length):
-            v.bad(name, "do not overlap", at, n)
+class Part:
+    """Fields in host byte order, and what follows them.
+
+    unpack() and pack() are of the fields alone. parse() checks and reads the whole. build() writes it,
+    and before sets the fields that follow from the rest: counts, offsets, types of links, lengths, and
+    the flag that says that something follows. So parse() gives what was built.
+    """
+
+    FORMAT = "="
+    SIZE = 0
+
+    @classmethod
+    def unpack(cls, data, offset=0):
+        return cls(*struct.unpack_from(cls.FORMAT, data, offset))
+
+    def pack(self):
+        fields = dataclasses.fields(self)[: len(self.FORMAT) - 1]
+        try:
+            return struct.pack(self.FORMAT, *(getattr(self, field.name) for field in fields))
+        except struct.error as error:
+            raise ValueError(f"{self}: {error}") from None
+
+    @classmethod
+    def parse(cls, data, *, outer=None, nfds=0, limits=Limits(), policy=Policies()):
+        """Raises Fault if a rule is broken; outer is the payload around, for what lies in one alone."""
+        v = _View(cls.NAME, bytes(data), nfds, limits, policy, None)
+        _CHECKS[cls](v, 0, outer)
+        return cls._at(v, 0, outer)
+
+    def build(self):
+        tail = self._tail()
+        return self.pack() + tail
+
+    @classmethod
+    def _at(cls, v, at, outer):
+        part = cls.unpack(v.payload, at)
+        part._read(v, at + cls.SIZE, outer)
+        return part
+
+    def _read(self, v, start, outer):
+        """Sets what follows the fields from a payload that was checked."""
+
+    def _tail(self):
+        """Its bytes; sets the fields that follow from it."""
+        return b""
 
 
-def _check_strided(v, name, p, whole, count, at, least, offset, format, variants):
-    """variants: (value, smallest stride, check), the longest first."""
-    if v.len < whole:
-        if v.len != at:
-            v.bad("payload", "is whole or only its fixed part", 0, v.len)
-        return
-    if count == 0:
-        if v.len != at:
-            v.bad(name, "is empty when there are no entries", at, v.len)
-        return
-    stride = (whole - at) // count
-    if stride < least or stride * count != v.len - at:
-        v.bad(name, f"is entries of one size, at least {least} bytes", at, stride)
-    for entry in range(at, v.len, stride):
-        (by,) = struct.unpack_from(format, v.payload, entry + offset)
-        for value, smallest, check in variants:
-            if by == value and stride >= smallest:
-                check(v, entry, p)
-                break
+class Payload(Part):
+    """What follows the header of a message."""
+
+    COMMAND = None
+    REPLY = False
+
+    @classmethod
+    def parse(cls, data, *, request=None, nfds=0, limits=Limits(), policy=Policies()):
+        """As parse() of the module. A layout of its own has its class."""
+        return parse(
+            cls.COMMAND, data, reply=cls.REPLY, nfds=nfds, limits=limits, policy=policy, request=request
+        )
 
 
-def _check_chain(v, name, p, head, at, start, key, version, next, links):
-    """links: key -> (name, version or None, keys it excludes, check)."""
-    seen = set()
-    while True:
-        if at < start or v.len - at < head.SIZE:
-            v.bad(name, "each lies behind the one before, in the payload", at, at)
-        link = head.unpack(v.payload, at)
-        known = links.get(getattr(link, key))
-        if known and known[1] in (None, getattr(link, version)):
-            if seen & known[2]:
-                v.bad(known[0], "excludes another one present", at, getattr(link, key))
-            seen.add(getattr(link, key))
-            known[3](v, at, p)
-        if getattr(link, next) == 0:
-            return
-        start, at = at + head.SIZE, getattr(link, next)
+@dataclasses.dataclass
+class UnknownLink:
+    """A link of a list whose type or version is unknown: its head, and all bytes up to the next one."""
 
+    head: Part
+    data: bytes = b""
+
+    def build(self):
+        return self.head.build() + bytes(self.data)
+
+
+${helpers}
+
+
+${capabilities}
+
+${classes}
 
 ${checks}
 
+_CHECKS = {
+    ${check_table}
+}
+
+
 def check_header(header, policy=Policies()):
     """Raises Fault if this Header cannot begin a message."""
-    v = _View("header", b"", 0, None, policy, None)
-    p = header
-    ${header}
+    _check_header(_View("header", header.pack(), 0, Limits(), policy, None), 0, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,30 +240,24 @@ MESSAGES = {
 }
 
 
-def check(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Policies(), request=None):
-    """Raises Fault if the payload breaks a rule; for a reply, request is the unpacked request."""
+def _checked(command, payload, reply, nfds, limits, policy, request):
+    """What was looked at, and the class of its layout."""
     message = MESSAGES[Command(command)]
     v = _View(message.command.name.lower(), bytes(payload), nfds, limits, policy, request)
-    (message.check_reply if reply else message.check_request)(v)
+    usual, layout = (message.reply, message.check_reply) if reply else (message.request, message.check_request)
+    return v, layout(v) or usual
+
+
+def check(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Policies(), request=None):
+    """Raises Fault if the payload breaks a rule; for a reply, request is its request."""
+    _checked(command, payload, reply, nfds, limits, policy, request)
+
+
+def parse(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Policies(), request=None):
+    """The payload as an object of its class, checked as by check(); build() of it gives the bytes."""
+    v, cls = _checked(command, payload, reply, nfds, limits, policy, request)
+    return cls._at(v, 0, None)
 ]]
-
-local env = { ["in"] = "p.", req = "v.request.", outer = "outer.", limits = "v.limits.", policy = "v.policy.",
-	      nfds = "v.nfds", len = "v.len" }
-
-local function py(e)
-	return E.py(e, env)
-end
-
-local function conjunction(...)
-	local e
-	for i = 1, select("#", ...) do
-		local part = select(i, ...)
-		if part then
-			e = e and E.andalso(e, part) or part
-		end
-	end
-	return e
-end
 
 -- Enumerations --------------------------------------------------------------------------------------
 
@@ -269,249 +274,60 @@ end
 
 local function enums(model, out, names)
 	for _, e in ipairs(model.enums) do
-		local members = {}
-		for i, v in ipairs(e.values) do
-			members[i] = { name = v.name, text = tostring(v.value), doc = e.name ~= "command" and v.doc or nil }
-		end
+		local members = text.map(e.values, function(v)
+			return { name = v.name, text = tostring(v.value), doc = not e.made and v.doc or nil }
+		end)
 		names[#names + 1] = pyname.class(e.name)
 		out[#out + 1] = enumeration(pyname.class(e.name), "IntEnum", e.doc, members)
 	end
 	for _, s in ipairs(model.flags) do
-		local members = {}
-		for _, m in ipairs(s.members) do
-			members[#members + 1] = { name = m.wide and m.name .. "_mask" or m.name,
-						  text = m.wide and ("0x%x"):format(m.mask) or "1 << " .. m.shift, doc = m.doc }
-		end
+		local members = text.map(s.members, function(m)
+			return { name = pyname.member(m), text = m.wide and ("0x%x"):format(m.mask) or "1 << " .. m.shift, doc = m.doc }
+		end)
 		names[#names + 1] = pyname.flags(s.name)
 		out[#out + 1] = enumeration(pyname.flags(s.name), "IntFlag", s.doc, members)
 	end
 end
 
--- Classes -------------------------------------------------------------------------------------------
-
-local function class(part, doc)
-	local format = { "=" }
-	local out = { "@dataclasses.dataclass", ("class %s(Part):"):format(pyname.part(part)),
-		      text.wrap('"""' .. doc .. '"""', 100, "    "), "" }
-	for _, f in ipairs(part.fields) do
-		format[#format + 1] = pyname.format[f.type]
-		out[#out + 1] = text.wrap("# " .. f.doc, 100, "    ", "    # ")
-		out[#out + 1] = ("    %s: int = 0"):format(f.name)
-	end
-	out[#out + 1] = ""
-	out[#out + 1] = ('    FORMAT = "%s"'):format(table.concat(format))
-	out[#out + 1] = ("    SIZE = %d"):format(part.size)
-	return table.concat(out, "\n") .. "\n\n"
-end
-
 -- Checks --------------------------------------------------------------------------------------------
 
-local function test(out, depth, comment, condition, arguments)
-	local tabs = ("    "):rep(depth)
-	out[#out + 1] = text.wrap("# " .. comment, 100, tabs, tabs .. "# ")
-	out[#out + 1] = ("%sif %s:"):format(tabs, condition)
-	out[#out + 1] = ("%s    v.bad(%s)"):format(tabs, arguments)
-end
-
-local function prefixed(prefix, name)
-	return prefix and prefix .. "." .. name or name
-end
-
-local function rule_tests(out, rules, at, prefix)
-	for _, r in ipairs(rules) do
-		local name = r.field and r.field.name or "fds"
-		local guard = conjunction(r.under, r.when)
-		local where = guard and ", where " .. E.text(guard) or ""
-		local offset = r.field and r.field.offset or 0
-		test(out, 1, ("%s: %s %s%s"):format(r.loc, name, r.text, where), py(conjunction(guard, r.broken)),
-		     ("%s, %s, %s, %s"):format(quote(prefixed(prefix, name)), quote(r.text),
-					       at and at .. " + " .. offset or offset, r.field and "p." .. name or "v.nfds"))
-	end
-end
-
-local function entries(out, t, from, prefix, outer)
-	out[#out + 1] = ("    n = %s"):format(py(t.count))
-	out[#out + 1] = ("    _check_entries(v, %s, %s, n, %d, %s)"):format(quote(prefixed(prefix, t.name)), from,
-									       t.element_size, pyname.boolean(t.more))
-	if t.element.scalar then
-		return
-	end
-	local at = ("%s + i * %d"):format(from, t.element_size)
-	out[#out + 1] = "    for i in range(n):"
-	out[#out + 1] = ("        %s(v, %s, %s)"):format(pyname.check(t.element), at, outer)
-	if t.disjoint then
-		out[#out + 1] = ("        _check_disjoint(v, %s, %s, %s, i, %s, %s)"):format(quote(t.name),
-			pyname.part(t.element), at, quote(t.disjoint[1].name), quote(t.disjoint[2].name))
-	end
-end
-
-local function define(out, head, body)
-	out[#out + 1] = head .. "\n" .. table.concat(body, "\n") .. "\n\n"
-end
-
-local function check_struct(out, s)
-	local body = { ("    p = v.part(%s, at, %s)"):format(pyname.part(s), quote(s.name)) }
-	rule_tests(body, s.rules, "at", s.name)
-	if s.tail then
-		entries(body, s.tail, ("at + %d"):format(s.size), s.name, "outer")
-	end
-	define(out, ("def %s(v, at, outer):"):format(pyname.check(s)), body)
-end
-
-local tail = {}
-
-function tail.bytes(out, part, t)
-	local size = py(t.size)
-	if t.when then
-		size = ("%s if %s else 0"):format(size, py(t.when))
-	end
-	local rule = ("is as long as %s says"):format(E.text(t.size))
-	test(out, 1, ("%s: %s %s"):format(t.loc, t.name, rule),
-	     ("v.len - %d %s (%s)"):format(part.size, part.longer and "<" or "!=", size),
-	     ("%s, %s, %d, v.len - %d"):format(quote(t.name), quote(rule), part.size, part.size))
-end
-
-function tail.json(out, part, t)
-	local tabs = t.optional and "        " or "    "
-	if t.optional then
-		out[#out + 1] = ("    if v.len > %d:"):format(part.size)
-	end
-	out[#out + 1] = ("%s_check_text(v, %s, %d)"):format(tabs, quote(t.name), part.size)
-end
-
-local function strided(out, part, t)
-	local variants = {}
-	for i, v in ipairs(t.variants) do
-		variants[i] = v
-	end
-	table.sort(variants, function(a, b)
-		return a.min_stride > b.min_stride or a.min_stride == b.min_stride and a.value < b.value
-	end)
-	out[#out + 1] = "    variants = ("
-	for _, v in ipairs(variants) do
-		out[#out + 1] = ("        (%d, %d, %s),"):format(v.value, v.min_stride, pyname.check(v.struct))
-	end
-	out[#out + 1] = "    )"
-	out[#out + 1] = ("    _check_strided(v, %s, p, %s, %s, %d, %d, %d, %s, variants)"):format(quote(t.name),
-		py(t.whole), py(t.count), part.size, t.min_stride, t.by.offset, quote("=" .. pyname.format[t.by.type]))
-end
-
-function tail.array(out, part, t)
-	if t.stride then
-		strided(out, part, t)
-	else
-		entries(out, t, tostring(part.size), nil, "p")
-	end
-end
-
-local function excluded(links, link)
-	local out = {}
-	for _, other in ipairs(links) do
-		for _, pair in ipairs { { link, other }, { other, link } } do
-			for _, name in ipairs(pair[1].excludes) do
-				if name == pair[2].name then
-					out[#out + 1] = tostring(other.value)
-				end
-			end
+-- What follows the fields of a payload or structure.
+local function check_tail(f, part)
+	local t = part.tail
+	for i, l in ipairs(t and t.locals or {}) do
+		if i == 1 then
+			f:line("start = %s", f.start)
+			f.env.start = "start"
 		end
+		f:line("%s = %s", l.name, f.expression(l.value))
 	end
-	return #out > 0 and "{" .. table.concat(out, ", ") .. "}" or "set()"
-end
-
-function tail.chain(out, part, t)
-	local when = conjunction(t.when, t.whole and E.ge({ op = "len" }, t.whole))
-	out[#out + 1] = "    links = {"
-	for _, l in ipairs(t.links) do
-		out[#out + 1] = ("        %d: (%s, %s, %s, %s),"):format(l.value, quote(l.name), l.version or "None",
-								    excluded(t.links, l), pyname.check(l.struct))
-	end
-	out[#out + 1] = "    }"
-	out[#out + 1] = ("    if %s:"):format(when and py(when) or "True")
-	out[#out + 1] = ("        _check_chain(v, %s, p, %s, %s, %d, %s, %s, %s, links)"):format(quote(t.name),
-		pyname.part(t.head), py(t.at), part.size, quote(t.key.name), quote(t.version.name), quote(t.next.name))
-end
-
-function tail.union(out, part, t)
-	for i, c in ipairs(t.cases) do
-		local optional = c.optional and E.ne({ op = "len" }, E.num(part.size))
-		local when = conjunction(E.eq(t.by, E.num(c.value)), c.when, optional)
-		out[#out + 1] = text.wrap(("# %s: %s"):format(c.loc, c.doc), 100, "    ", "    # ")
-		out[#out + 1] = ("    %s %s:"):format(i == 1 and "if" or "elif", py(when))
-		if not c.struct.tail then
-			out[#out + 1] = ("        if v.len - %d != %d:"):format(part.size, c.struct.size)
-			out[#out + 1] = ("            v.bad(%s, %s, %d, v.len - %d)"):format(quote(c.name),
-				quote(("is exactly %d bytes"):format(c.struct.size)), part.size, part.size)
-		end
-		out[#out + 1] = ("        %s(v, %d, p)"):format(pyname.check(c.struct), part.size)
+	f:tests(part.after)
+	if t and tails[t.kind].py then
+		tails[t.kind].py(f, t, part)
 	end
 end
 
-local function length_test(out, part)
-	local t, size = part.tail, part.size
-	local max = t and t.max or part.room > 0 and part.room
-	local wrong, rule
-	if not t and not part.longer then
-		wrong, rule = ("v.len != %d"):format(size), size == 0 and "is empty" or ("is exactly %d bytes"):format(size)
-	elseif part.bulk and (not t or t.kind ~= "bytes" or part.longer) then
-		wrong = ("v.len < %d or v.len - %d > v.limits.max_data_xfer_size"):format(size, size)
-		rule = ("is %d bytes and at most max_data_xfer_size more"):format(size)
-	elseif max then
-		wrong = ("v.len < %d or v.len > %d"):format(size, size + max)
-		rule = ("is at least %d bytes and at most %d"):format(size, size + max)
-	else
-		wrong, rule = ("v.len < %d"):format(size), ("is at least %d bytes"):format(size)
-	end
-	test(out, 1, ("%s: the payload %s"):format(part.loc, rule), wrong,
-	     ("\"payload\", %s, 0, v.len"):format(quote(rule)))
-end
-
-local function fd_tests(out, fds, early)
-	local nfds = { op = "nfds" }
-	local function one(key, wrong, rule)
-		local e = fds and fds[key]
-		if e and (e.op == "num" and not fds.when and key ~= "count") == early then
-			test(out, 1, ("%s: %s"):format(fds.loc, rule), py(conjunction(fds.when, wrong(e))),
-			     ("\"fds\", %s, 0, v.nfds"):format(quote(rule)))
-		end
-	end
-	one("max", function(e) return E.gt(nfds, e) end, "are not too many")
-	one("min", function(e) return E.lt(nfds, e) end, "are not too few")
-	one("count", function(e)
-		return fds.or_none and E.andalso(E.ne(nfds, E.num(0)), E.ne(nfds, e)) or E.ne(nfds, e)
-	end, "are as many as counted")
-end
-
-local function check_alts(out, body, part)
-	for _, alt in ipairs(part.alts) do
-		local when = conjunction(E.eq({ op = "len" }, E.num(alt.size)), alt.under, alt.when)
-		body[#body + 1] = text.wrap(("# %s: %s"):format(alt.loc, alt.doc), 100, "    ", "    # ")
-		body[#body + 1] = ("    if %s:"):format(py(when))
-		if #alt.rules > 0 then
-			local name = pyname.class(part.owner .. "_" .. alt.name)
-			out[#out + 1] = class(setmetatable({ owner = part.owner .. "_" .. alt.name }, { __index = alt }), alt.doc)
-			local inner = { ("    p = %s.unpack(v.payload)"):format(name) }
-			rule_tests(inner, alt.rules)
-			define(out, ("def _check_%s_%s(v):"):format(part.owner, alt.name), inner)
-			body[#body + 1] = ("        _check_%s_%s(v)"):format(part.owner, alt.name)
-		end
-		body[#body + 1] = "        return"
-	end
+-- The header too, whose fields are named without it.
+local function check_struct(out, s, prefix)
+	local f = pyfile.check(out, ("(at + %d)"):format(s.size), "outer", "at", prefix)
+	f:line("p = v.part(%s, at, %s)", pyname.part(s), quote(s.name))
+	f:tests(s.rules)
+	check_tail(f, s)
+	f:finish(("%s(v, at, outer)"):format(pyname.check(s)))
 end
 
 local function check_part(out, part)
-	local body = {}
-	check_alts(out, body, part)
-	length_test(body, part)
-	fd_tests(body, part.fds, true)
+	local f = pyfile.check(out, tostring(part.size), "p")
+	for _, alt in ipairs(part.alts) do
+		f:alternative(alt)
+	end
+	f:tests(part.before)
 	if part.size > 0 then
-		body[#body + 1] = ("    p = %s.unpack(v.payload)"):format(pyname.part(part))
+		f:line("p = %s.unpack(v.payload)", pyname.part(part))
 	end
-	rule_tests(body, part.rules)
-	fd_tests(body, part.fds, false)
-	if part.tail then
-		tail[part.tail.kind](body, part, part.tail)
-	end
-	define(out, ("def %s(v):"):format(pyname.check(part)), body)
+	f:tests(part.rules)
+	check_tail(f, part)
+	f:finish(("%s(v)"):format(pyname.check(part)))
 end
 
 -- Tables --------------------------------------------------------------------------------------------
@@ -531,64 +347,52 @@ local function policies(model, vars)
 			choices[i] = quote(c)
 		end
 		table.insert(vars.policies, ("%s: str = %s"):format(p.name, quote(p.default)))
-		table.insert(vars.policy_table, ("%s: Policy(%d, %s,\n    (%s),\n    {\"default\": %s, \"strict\": %s, \"libvfio-user\": %s}),")
-			:format(quote(p.name), p.erratum.number, quote(p.erratum.title), table.concat(choices, ", "),
-				quote(p.default), quote(p.profiles.strict), quote(p.profiles["libvfio-user"])))
-	end
-end
-
-local function value(v)
-	return v == nil and "None" or type(v) == "boolean" and pyname.boolean(v) or tostring(v)
-end
-
-local function caps(model, out)
-	for _, c in ipairs(model.caps) do
-		out[#out + 1] = ("Capability(%s, %s, %s, %s, %s, %s, %s,\n    %s, %s, %s,\n    %s),"):format(quote(c.object),
-			quote(c.name), quote(c.type), value(c.default), value(c.min), value(c.max), value(c.multiple_of),
-			value(c.feature), value(c.in_request), value(c.in_reply), quote(c.doc))
+		local profiles = { '"default": ' .. quote(p.default) }
+		for _, name in ipairs(model.profiles) do
+			profiles[#profiles + 1] = quote(name) .. ": " .. quote(p.profiles[name])
+		end
+		table.insert(vars.policy_table, ("%s: Policy(%d, %s,\n    (%s),\n    {%s}),"):format(quote(p.name), p.erratum.number,
+			quote(p.erratum.title), table.concat(choices, ", "), table.concat(profiles, ", ")))
 	end
 end
 
 local function message(m)
-	local command = "Command." .. m.name:upper()
-	local function class_of(part)
-		return part.size > 0 and pyname.part(part) or "None"
-	end
+	local command, value = "Command." .. m.name:upper(), pyname.boolean
 	return ("%s: Message(\n    %s, %s, %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
 		quote(m.from), quote(m.status), quote(m.class), value(m.fence), value(m.quiesce), value(m.post),
-		class_of(m.request), class_of(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
+		pyname.part(m.request), pyname.part(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
 end
 
 return function(model)
-	local vars = { names = {}, enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, caps = {},
-		       checks = {}, header = {}, messages = {}, limits_doc = "What both ends agreed on, or this one takes." }
+	local vars = { names = {}, enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, capabilities = pycaps.text(model),
+		       checks = {}, helpers = {}, check_table = {}, profiles = text.either("default", model.profiles), messages = {}, limits_doc = "What both ends agreed on, or this one takes." }
 	local names = {}
 	enums(model, vars.enums, names)
 	pyname.each_class(model, function(part, doc)
 		names[#names + 1] = pyname.part(part)
-		table.insert(vars.classes, class(part, doc))
+		table.insert(vars.classes, pyclass.class(part, doc))
 	end)
-	for _, name in ipairs { "Fault", "Part", "Limits", "Policies", "Policy", "POLICIES", "Capability", "CAPABILITIES",
-				"Message", "MESSAGES", "check", "check_header" } do
-		names[#names + 1] = name
+	for _, object in ipairs(model.cap_objects) do
+		names[#names + 1] = pycaps.class_of(object)
 	end
-	for i, name in ipairs(names) do
-		vars.names[i] = quote(name) .. ","
-	end
+	table.move(pyname.fixed, 1, #pyname.fixed, #names + 1, names)
+	vars.names = text.map(names, function(name) return quote(name) .. "," end)
 	limits(model, vars.limits)
 	policies(model, vars)
-	caps(model, vars.caps)
+	check_struct(vars.checks, model.header)
 	for _, s in ipairs(model.structs) do
-		check_struct(vars.checks, s)
+		check_struct(vars.checks, s, s.name)
 	end
+	vars.check_table = text.map({ model.header, table.unpack(model.structs) }, function(s)
+		return ("%s: %s,"):format(pyname.part(s), pyname.check(s))
+	end)
 	for _, m in ipairs(model.messages) do
 		check_part(vars.checks, m.request)
 		check_part(vars.checks, m.reply)
 		table.insert(vars.messages, message(m))
 	end
-	rule_tests(vars.header, model.header.rules)
-	for i, line in ipairs(vars.header) do
-		vars.header[i] = line:gsub("^    ", ""):gsub("\n    ", "\n")
+	for _, kind in ipairs(tails.kinds) do
+		table.insert(vars.helpers, tails[kind].py_helper and tails[kind].py_helper .. "\n")
 	end
 	return (text.fill(template, vars):gsub("\n\n\n\n+", "\n\n\n"))
 end

@@ -3,6 +3,8 @@
 --
 -- vfu_protocol.pyi: the types of vfu_protocol.py.
 
+local pycaps = require "pycaps"
+local pyclass = require "pyclass"
 local pyname = require "pyname"
 local text = require "text"
 
@@ -10,7 +12,7 @@ local template = pyname.banner:format("python_pyi") .. [[
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from typing_extensions import Self
 
@@ -22,16 +24,7 @@ class Fault(ValueError):
     field: str
     rule: str
     offset: int
-    value: int
-
-class Part:
-    FORMAT: ClassVar[str]
-    SIZE: ClassVar[int]
-    @classmethod
-    def unpack(cls, data: bytes | bytearray | memoryview, offset: int = ...) -> Self: ...
-    def pack(self) -> bytes: ...
-
-${classes}
+    value: Any
 
 @dataclass
 class Limits:
@@ -41,7 +34,7 @@ class Limits:
 class Policies:
     ${policies}
     @classmethod
-    def profile(cls, name: Literal["default", "strict", "libvfio-user"]) -> Self: ...
+    def profile(cls, name: Literal[${profiles}]) -> Self: ...
 
 @dataclass(frozen=True)
 class Policy:
@@ -52,21 +45,76 @@ class Policy:
 
 POLICIES: Mapping[str, Policy]
 
+_Bytes = bytes | bytearray | memoryview
+
+class Part:
+    FORMAT: ClassVar[str]
+    SIZE: ClassVar[int]
+    NAME: ClassVar[str]
+    @classmethod
+    def unpack(cls, data: _Bytes, offset: int = ...) -> Self: ...
+    def pack(self) -> bytes: ...
+    @classmethod
+    def parse(
+        cls,
+        data: _Bytes,
+        *,
+        outer: Part | None = ...,
+        nfds: int = ...,
+        limits: Limits = ...,
+        policy: Policies = ...,
+    ) -> Self: ...
+    def build(self) -> bytes: ...
+
+class Payload(Part):
+    COMMAND: ClassVar[Command]
+    REPLY: ClassVar[bool]
+    @classmethod
+    def parse(  # type: ignore[override]
+        cls,
+        data: _Bytes,
+        *,
+        request: Payload | None = ...,
+        nfds: int = ...,
+        limits: Limits = ...,
+        policy: Policies = ...,
+    ) -> Payload: ...
+
+@dataclass
+class UnknownLink:
+    head: Part
+    data: bytes = ...
+    def build(self) -> bytes: ...
+
 @dataclass(frozen=True)
 class Capability:
     object: str
     name: str
-    type: Literal["bool", "u32", "u64"]
-    default: bool | int
+    type: Literal["bool", "u32", "u64", "object"]
+    default: bool | int | None
     min: int | None
     max: int | None
     multiple_of: int | None
     feature: bool
     in_request: bool
     in_reply: bool
+    drop: int
     doc: str
+    def rule(self, value: Any) -> str | None: ...
 
 CAPABILITIES: tuple[Capability, ...]
+
+${objects}
+@dataclass
+class Capabilities:
+    ${caps}
+    @classmethod
+    def parse(cls, text: _Bytes, *, reply: bool = ...) -> Self: ...
+    def build(self, *, reply: bool = ...) -> bytes: ...
+    def complete(self) -> Self: ...
+    def answer(self, asked: Capabilities | None, room: int | None = ...) -> Self: ...
+
+${classes}
 
 @dataclass(frozen=True)
 class Message:
@@ -77,10 +125,10 @@ class Message:
     fence: bool
     quiesce: bool
     post: bool
-    request: type[Part] | None
-    reply: type[Part] | None
-    check_request: Callable[[object], None]
-    check_reply: Callable[[object], None]
+    request: type[Payload]
+    reply: type[Payload]
+    check_request: Callable[[Any], type[Payload] | None]
+    check_reply: Callable[[Any], type[Payload] | None]
     doc: str
 
 MESSAGES: Mapping[Command, Message]
@@ -88,48 +136,62 @@ MESSAGES: Mapping[Command, Message]
 def check_header(header: Header, policy: Policies = ...) -> None: ...
 def check(
     command: int,
-    payload: bytes | bytearray | memoryview,
+    payload: _Bytes,
     *,
     reply: bool = ...,
     nfds: int = ...,
     limits: Limits = ...,
     policy: Policies = ...,
-    request: Part | None = ...,
+    request: Payload | None = ...,
 ) -> None: ...
+def parse(
+    command: int,
+    payload: _Bytes,
+    *,
+    reply: bool = ...,
+    nfds: int = ...,
+    limits: Limits = ...,
+    policy: Policies = ...,
+    request: Payload | None = ...,
+) -> Payload: ...
 ]]
 
 local function class(name, base, lines)
-	return ("class %s(%s):\n    %s\n"):format(name, base, table.concat(lines, "\n    "))
+	return ("class %s%s:\n    %s\n"):format(name, base and "(" .. base .. ")" or "", table.concat(lines, "\n    "))
+end
+
+-- Attributes of an object of capabilities.
+local function keys(model, object)
+	local out = {}
+	pycaps.each_field(model, object, function(name, type) out[#out + 1] = ("%s: %s = ..."):format(name, type) end)
+	return out
 end
 
 return function(model)
-	local vars = { enums = {}, classes = {}, limits = {}, policies = {} }
+	local vars = { profiles = '"default", "' .. table.concat(model.profiles, '", "') .. '"', enums = {}, classes = {}, objects = {} }
 	for _, e in ipairs(model.enums) do
-		local lines = {}
-		for i, v in ipairs(e.values) do
-			lines[i] = ("%s = %d"):format(v.name:upper(), v.value)
-		end
-		table.insert(vars.enums, class(pyname.class(e.name), "enum.IntEnum", lines))
+		table.insert(vars.enums, class(pyname.class(e.name), "enum.IntEnum", text.map(e.values, function(v)
+			return ("%s = %d"):format(v.name:upper(), v.value)
+		end)))
 	end
 	for _, s in ipairs(model.flags) do
-		local lines = {}
-		for i, m in ipairs(s.members) do
-			lines[i] = ("%s = 0x%x"):format((m.wide and m.name .. "_mask" or m.name):upper(), m.mask)
-		end
-		table.insert(vars.enums, class(pyname.flags(s.name), "enum.IntFlag", lines))
+		table.insert(vars.enums, class(pyname.flags(s.name), "enum.IntFlag", text.map(s.members, function(m)
+			return ("%s = 0x%x"):format(pyname.member(m), m.mask)
+		end)))
 	end
 	pyname.each_class(model, function(part)
-		local lines = {}
-		for i, f in ipairs(part.fields) do
-			lines[i] = f.name .. ": int = ..."
-		end
-		table.insert(vars.classes, "@dataclass\n" .. class(pyname.part(part), "Part", lines))
+		local fields = {}
+		pyclass.each_field(part, function(name, type) fields[#fields + 1] = ("%s: %s = ..."):format(name, type) end)
+		fields[1] = fields[1] or "..."
+		table.insert(vars.classes, "@dataclass\n" .. class(pyname.part(part), part.message and "Payload" or "Part", fields))
 	end)
-	for i, l in ipairs(model.limits) do
-		vars.limits[i] = ("%s: %s = ..."):format(l.name, l.type == "bool" and "bool" or "int")
+	vars.caps = keys(model, "")
+	for _, o in ipairs(model.cap_objects) do
+		local members = keys(model, o.name)
+		members[#members + 1] = "def complete(self) -> Self: ..."
+		table.insert(vars.objects, "@dataclass\n" .. class(pycaps.class_of(o), nil, members))
 	end
-	for i, p in ipairs(model.policies) do
-		vars.policies[i] = p.name .. ": str = ..."
-	end
+	vars.limits = text.map(model.limits, function(l) return ("%s: %s = ..."):format(l.name, l.type == "bool" and "bool" or "int") end)
+	vars.policies = text.map(model.policies, function(p) return p.name .. ": str = ..." end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

@@ -4,7 +4,6 @@
 -- tests/gen/check-wire.c: the vectors as C tables, for tests/lib/wire-cases.c.
 
 local cname = require "cname"
-local draft = require "draft"
 local text = require "text"
 local vectors = require "vectors"
 
@@ -38,12 +37,8 @@ local function put(p)
 	return ("{ %d, %d, %s }"):format(p.offset, p.size, number(p.value))
 end
 
-local function limits()
-	local out = {}
-	for _, name in ipairs { "max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsize" } do
-		out[#out + 1] = (".%s = %d,"):format(name, draft.limits[name])
-	end
-	return out
+local function limits(model)
+	return text.map(model.limits, function(l) return l.test and (".%s = %d,"):format(l.name, l.test) or nil end)
 end
 
 -- Readers: one for each structure ------------------------------------------------------------------
@@ -75,13 +70,9 @@ local function puts_of(base)
 end
 
 local function segments_of(base)
-	local out = {}
-	for _, s in ipairs(base.segments) do
-		if s.part.cname then
-			out[#out + 1] = ("\t{ %d, %d, read_%s },"):format(s.at, #s.part.fields, s.part.cname)
-		end
-	end
-	return out
+	return text.map(base.segments, function(s)
+		return s.part.cname and ("\t{ %d, %d, read_%s },"):format(s.at, #s.part.fields, s.part.cname) or nil
+	end)
 end
 
 local function case(c)
@@ -91,20 +82,13 @@ local function case(c)
 		fields[#fields + 1] = form:format(...)
 	end
 	if #c.puts > 0 then
-		local list = {}
-		for i, p in ipairs(c.puts) do
-			list[i] = put(p)
-		end
-		add(".nputs = %d", #list)
-		add(".puts = (const struct wire_put[]){ %s }", table.concat(list, ", "))
+		add(".nputs = %d", #c.puts)
+		add(".puts = (const struct wire_put[]){ %s }", table.concat(text.map(c.puts, put), ", "))
 	end
 	if c.bits then
 		add(".bits = { %d, %d, %s }", c.bits.offset, c.bits.size, number(c.bits.mask))
 	end
-	local policy = {}
-	for i, p in ipairs(c.policy) do
-		policy[i] = (".%s = %s"):format(p.name, cname.policy(p.name, p.choice))
-	end
+	local policy = text.map(c.policy, function(p) return (".%s = %s"):format(p.name, cname.policy(p.name, p.choice)) end)
 	if #policy > 0 then
 		add(".policy = { %s }", table.concat(policy, ", "))
 	end
@@ -112,16 +96,13 @@ local function case(c)
 		add(".order = WIRE_%s", c.order:upper())
 	end
 	if c.field then
-		add('.err = EINVAL, .field = "%s", .offset = %d', c.field, c.offset)
+		add('.err = %s, .field = "%s", .offset = %d', c.errno, c.field, c.offset)
 	end
 	return text.wrap("{ " .. table.concat(fields, ", ") .. " },", 100, "\t", "\t  ")
 end
 
 local function request(base, n)
-	local out = {}
-	for _, f in ipairs(base.request_part.fields) do
-		out[#out + 1] = (".%s = %s"):format(f.name, number(base.request[f.name]))
-	end
+	local out = text.map(base.request_part.fields, function(f) return (".%s = %s"):format(f.name, number(base.request[f.name])) end)
 	return ("static const struct %s request_%d = {\n%s,\n};\n"):format(base.request_part.cname, n,
 		text.wrap(table.concat(out, ", "), 100, "\t"))
 end
@@ -136,10 +117,7 @@ end
 
 local function add_base(vars, base, n)
 	local part = base.part
-	local puts, segments, cases = puts_of(base), segments_of(base), {}
-	for i, c in ipairs(base.cases) do
-		cases[i] = case(c)
-	end
+	local puts, segments, cases = puts_of(base), segments_of(base), text.map(base.cases, case)
 	local message = part.message and part.message.name or "header"
 	table.insert(vars.tables, ("/* %s, %s, %s */"):format(message, part.key or "-", base.name))
 	table_of(vars.tables, "put", "puts", n, puts)
@@ -160,7 +138,7 @@ local function add_base(vars, base, n)
 end
 
 return function(model)
-	local vars = { limits = limits(), readers = {}, tables = {}, bases = {} }
+	local vars = { limits = limits(model), readers = {}, tables = {}, bases = {} }
 	local known, n = {}, 0
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, base in ipairs(entry.bases) do

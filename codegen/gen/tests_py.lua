@@ -3,7 +3,6 @@
 --
 -- tests/gen/vectors.py: the vectors as Python tables, for tests/py/test_protocol.py.
 
-local draft = require "draft"
 local pyname = require "pyname"
 local text = require "text"
 local vectors = require "vectors"
@@ -18,8 +17,8 @@ LIMITS = {
 }
 
 # message, name, reply, length, (class, offset, values) ..., (offset, bytes) of text, request,
-# cases: about, lengths, descriptors, (offset, size, value) ..., bits, policies, (field, offset) or
-# None, byte order or None
+# cases: about, lengths, descriptors, (offset, size, value) ..., bits, policies, (field, offset and
+# an errno that is not EINVAL) or None, byte order or None
 BASES = [
     ${bases}
 ]
@@ -30,11 +29,7 @@ local function number(v)
 end
 
 local function values(part, v)
-	local out = {}
-	for i, f in ipairs(part.fields) do
-		out[i] = quote(f.name) .. ": " .. number(v[f.name])
-	end
-	return "{" .. table.concat(out, ", ") .. "}"
+	return "{" .. table.concat(text.map(part.fields, function(f) return quote(f.name) .. ": " .. number(v[f.name]) end), ", ") .. "}"
 end
 
 local function tuple(list)
@@ -42,35 +37,24 @@ local function tuple(list)
 end
 
 local function case(c)
-	local puts, policies = {}, {}
-	for i, p in ipairs(c.puts) do
-		puts[i] = ("(%d, %d, %s)"):format(p.offset, p.size, number(p.value))
-	end
-	for i, p in ipairs(c.policy) do
-		policies[i] = quote(p.name) .. ": " .. quote(p.choice)
-	end
+	local puts = text.map(c.puts, function(p) return ("(%d, %d, %s)"):format(p.offset, p.size, number(p.value)) end)
+	local policies = text.map(c.policy, function(p) return quote(p.name) .. ": " .. quote(p.choice) end)
 	local bits = c.bits and ("(%d, %d, %s)"):format(c.bits.offset, c.bits.size, number(c.bits.mask)) or "None"
 	local line = ("(%s, (%d, %d), (%d, %d), %s, %s, {%s}, %s, %s),"):format(quote(c.about), c.len[1], c.len[2], c.nfds[1],
 		c.nfds[2], tuple(puts), bits, table.concat(policies, ", "),
-		c.field and ("(%s, %d)"):format(quote(c.field), c.offset) or "None",
+		c.field and ("(%s, %d%s)"):format(quote(c.field), c.offset, c.errno ~= "EINVAL" and ", " .. quote(c.errno) or "") or
+		"None",
 		c.order and quote(c.order) or "None")
 	return text.wrap(line, 100, "        ", "         ")
 end
 
-local function segment(part, s)
-	local class = s.part.cname and pyname.part(s.part) or pyname.class(part.owner .. "_" .. s.part.name)
-	return ("(%s, %d, %s)"):format(quote(class), s.at, values(s.part, s.values))
+local function segment(s)
+	return ("(%s, %d, %s)"):format(quote(pyname.part(s.part)), s.at, values(s.part, s.values))
 end
 
 local function base(b)
 	local part = b.part
-	local segments, cases = {}, {}
-	for i, s in ipairs(b.segments) do
-		segments[i] = segment(part, s)
-	end
-	for i, c in ipairs(b.cases) do
-		cases[i] = case(c)
-	end
+	local segments, cases = text.map(b.segments, segment), text.map(b.cases, case)
 	local bytes = {}
 	for i = 1, #b.text do
 		bytes[i] = ("\\x%02x"):format(b.text:byte(i))
@@ -84,10 +68,8 @@ local function base(b)
 end
 
 return function(model)
-	local vars = { limits = {}, bases = {} }
-	for i, name in ipairs { "max_msg_fds", "max_data_xfer_size", "max_dma_maps", "pgsize" } do
-		vars.limits[i] = quote(name) .. ": " .. draft.limits[name] .. ","
-	end
+	local limits = text.map(model.limits, function(l) return l.test and quote(l.name) .. ": " .. l.test .. "," or nil end)
+	local vars = { limits = limits, bases = {} }
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, b in ipairs(entry.bases) do
 			table.insert(vars.bases, base(b))

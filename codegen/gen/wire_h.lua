@@ -36,34 +36,15 @@ ${payloads}
 ]]
 
 local function struct(part, doc)
-	local out = { text.c_comment(doc .. ", " .. part.loc), "struct " .. part.cname .. " {" }
-	for _, f in ipairs(part.fields) do
-		local line = ("\t%s %s;"):format(cname.ctype[f.type], f.name)
-		local comment = ("%s /* %s */"):format(line, f.doc)
-		if text.width(comment) <= 100 then
-			out[#out + 1] = comment
-		else
-			out[#out + 1] = text.c_comment(f.doc, "\t")
-			out[#out + 1] = line
-		end
-	end
-	out[#out + 1] = "};"
-	return table.concat(out, "\n")
-end
-
-local function with_comment(line, doc)
-	local one = ("\t%s /* %s */"):format(line, text.oneline(doc))
-	if text.width(one) <= 100 then
-		return one
-	end
-	return text.c_comment(doc, "\t") .. "\n\t" .. line
+	local fields = text.map(part.fields, function(f) return text.c_member(("%s %s;"):format(cname.ctype[f.type], f.name), f.doc) end)
+	return ("%s\nstruct %s {\n%s\n};"):format(text.c_comment(doc .. ", " .. part.loc), part.cname, table.concat(fields, "\n"))
 end
 
 local function enum(e)
 	local out = { text.c_comment(e.doc), "enum vfu_wire_" .. e.name .. " {" }
 	for _, v in ipairs(e.values) do
 		local line = ("%s = %d,"):format(v.cname, v.value)
-		out[#out + 1] = e.name == "command" and "\t" .. line or with_comment(line, v.doc)
+		out[#out + 1] = e.made and "\t" .. line or text.c_member(line, v.doc)
 	end
 	out[#out + 1] = "};"
 	return table.concat(out, "\n")
@@ -75,29 +56,16 @@ local function flag_set(set)
 	for _, m in ipairs(set.members) do
 		local value = m.wide and ("0x%x%s"):format(m.mask, suffix) or ("(1%s << %d)"):format(suffix, m.shift)
 		out[#out + 1] = ("#define %s %s"):format(m.cname, value)
-		if set.name == "header" and m.enum then
-			for _, v in ipairs(m.enum.values) do
-				out[#out + 1] = ("#define VFU_WIRE_HEADER_TYPE_%s %du"):format(v.name:upper(), v.value)
-			end
-		end
 	end
 	return table.concat(out, "\n")
 end
 
 return function(model)
-	local vars = { enums = {}, flags = {}, structs = {}, payloads = {} }
+	local vars = { payloads = {} }
 	vars.header = struct(model.header, "precedes every payload")
-	for _, e in ipairs(model.enums) do
-		if e.name ~= "header_type" then
-			table.insert(vars.enums, enum(e) .. "\n")
-		end
-	end
-	for _, s in ipairs(model.flags) do
-		table.insert(vars.flags, flag_set(s) .. "\n")
-	end
-	for _, s in ipairs(model.structs) do
-		table.insert(vars.structs, struct(s, s.doc) .. "\n")
-	end
+	vars.enums = text.map(model.enums, function(e) return enum(e) .. "\n" end)
+	vars.flags = text.map(model.flags, function(s) return flag_set(s) .. "\n" end)
+	vars.structs = text.map(model.structs, function(s) return struct(s, s.doc) .. "\n" end)
 	for _, m in ipairs(model.messages) do
 		for _, key in ipairs { "request", "reply" } do
 			if m[key].cname then

@@ -3,14 +3,18 @@
 --
 -- What the tests of the code generator share.
 
-local M = { srcdir = os.getenv("abs_srcdir") or ".", passed = 0, failed = 0 }
+local M = { srcdir = os.getenv("abs_srcdir") or os.getenv("PWD"), passed = 0, failed = 0 }
 
 M.lua = os.getenv("LUA") or "lua5.4"
 M.here = M.srcdir .. "/tests/codegen"
 
+package.path = M.srcdir .. "/codegen/?.lua"
+
 -- Every output, for tests about all of them.
-M.outputs = { "wire_h", "checks_h", "wire_c", "policy_h", "policy_c", "caps_h", "caps_c", "desc_h", "desc_c", "calls_h",
-	      "calls_c", "lock", "python", "python_pyi", "protocol_rst", "tests_c", "tests_py" }
+M.outputs = {}
+for i, output in ipairs(require "outputs") do
+	M.outputs[i] = output.name
+end
 
 function M.quote(word)
 	return "'" .. word:gsub("'", "'\\''") .. "'"

@@ -6,8 +6,8 @@
 
 local lib = dofile((os.getenv("abs_srcdir") or ".") .. "/tests/codegen/lib.lua")
 
-local field = [[u64 "offset" { doc = "where the range starts in the file" }]]
-local ranged = [[u64 "offset" { max = 1000000, doc = "where the range starts in the file" }]]
+local field = [[u64 "offset" { show = "hex", doc = "where the range starts in the file" }]]
+local ranged = [[u64 "offset" { show = "hex", max = 1000000, doc = "where the range starts in the file" }]]
 
 local function lines_of(text)
 	local out = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- spec/wire.lock is current; every output is the same each time and wherever the tree lies.  Lua seeds
+-- spec/wire.lock and the tables of spec/README.md are current; every output is the same each time and wherever the tree lies.  Lua seeds
 -- its tables' order anew in each process, so an output that depended on it would differ.
 
 local lib = dofile((os.getenv("abs_srcdir") or ".") .. "/tests/codegen/lib.lua")
@@ -11,24 +11,62 @@ local spec = lib.srcdir .. "/spec"
 lib.check(lib.generate("lock", spec) == lib.read(spec .. "/wire.lock"), "spec/wire.lock is not current",
 	  "\tmake update-lock, look at the difference, and commit it")
 
+-- The tables of spec/README.md stand between two marks.
+local readme = lib.read(spec .. "/README.md")
+local keys = lib.generate("keys_md", spec)
+local before, now, after = readme:match("^(.*<!%-%- keys %-%->\n)(.*)(<!%-%- end of keys %-%->\n.*)$")
+if arg[1] == "update" then
+	lib.write(spec .. "/README.md", before .. keys .. after)
+	os.exit(true)
+end
+lib.check(now == keys, "the tables of spec/README.md are not current", "\tmake update-keys")
+
+-- codegen/README.md quotes outputs; the numbers of lines may be others.
+local function plain(text)
+	return (text:gsub("%.lua:%d+", ".lua"):gsub("%s+", " "))
+end
+for output, quoted in lib.read(lib.srcdir .. "/codegen/README.md"):gmatch("<!%-%- ([%w_]+) %-%->\n\n(.-)\n\n") do
+	local text = plain(lib.generate(output, spec))
+	for line in quoted:gmatch("[^\n]+") do
+		lib.check(text:find(plain(line), 1, true), "codegen/README.md quotes what " .. output .. " lacks: " .. line)
+	end
+end
+
 lib.with_directory(function(dir)
 	assert(os.execute(("cp -R %s %s/spec"):format(lib.quote(spec), dir)))
 	for _, output in ipairs(lib.outputs) do
 		local first = lib.generate(output, spec)
 		lib.check(first and first == lib.generate(output, spec), output .. " differs from run to run")
 		lib.check(first and first == lib.generate(output, dir .. "/spec"), output .. " depends on the spec's place")
-		lib.check(first and first:sub(-1) == "\n" and not first:find("[ \t]\n"), output .. " has odd white space")
+		lib.check(first and (require("outputs")[output].binary or first:sub(-1) == "\n" and not first:find("[ \t]\n")),
+			  output .. " has odd white space")
 		lib.check(first and not first:find(lib.srcdir, 1, true), output .. " names a directory")
 	end
 end)
 
--- Every generator is in lib.outputs, so that nothing escapes these tests.
-local known = {}
-for _, output in ipairs(lib.outputs) do
-	known[output .. ".lua"] = true
+-- Links of the reference lead somewhere, to one place.
+local reference, targets = lib.generate("protocol_rst", spec), {}
+for name in reference:gmatch("\n%.%. _([^:\n]+):\n") do
+	lib.check(not targets[name], "protocol_rst has two places called " .. name)
+	targets[name] = true
 end
+local links = 0
+for name in reference:gmatch("<([%w-]+)_>`__") do
+	links = links + 1
+	lib.check(targets[name], "protocol_rst links to " .. name .. ", which is not there")
+end
+lib.check(links > 50, "protocol_rst has few links")
+
+-- The table of contents, the generators and the rules of make agree.
+local outputs = require "outputs"
 for _, name in ipairs(lib.list(lib.srcdir .. "/codegen/gen", ".lua")) do
-	lib.check(known[name], "codegen/gen/" .. name .. " is not listed in tests/codegen/lib.lua")
+	lib.check(outputs[name:match("^(.*)%.lua$")], "codegen/gen/" .. name .. " is not listed in codegen/outputs.lua")
+end
+local makefiles = lib.output("cat " .. lib.quote(lib.srcdir) .. "/*/local.mk " .. lib.quote(lib.srcdir) .. "/*/*/local.mk")
+for _, output in ipairs(outputs) do
+	local rule = ("\n%s: codegen/gen/%s.lua"):format(output.file, output.name)
+	lib.check(output.file:find("^spec/") or makefiles:find(rule, 1, true), output.name .. " has no rule in any local.mk")
+	lib.check(makefiles:find("codegen/gen/" .. output.name .. ".lua", 1, true), output.name .. " is not distributed")
 end
 
 lib.finish()

@@ -19,5 +19,15 @@ MAINTAINERCLEANFILES += $(gen_vectors)
 tests/gen/check-wire.c: codegen/gen/tests_c.lua $(codegen_vectors) $(codegen_inputs)
 	$(AM_V_GEN)output=tests_c; $(codegen_run)
 
-tests/gen/vectors.py: codegen/gen/tests_py.lua codegen/pyname.lua $(codegen_vectors) $(codegen_inputs)
+# The corpus is for fuzzers; no test needs it. It is unpacked where they look for files.
+CLEANFILES += tests/gen/corpus.tar
+tests/gen/corpus.tar: codegen/gen/corpus.lua $(codegen_vectors) $(codegen_inputs)
+	$(AM_V_GEN)output=corpus; $(codegen_run)
+
+.PHONY: corpus
+corpus: tests/gen/corpus.tar
+	rm -rf tests/gen/corpus && $(MKDIR_P) tests/gen/corpus && tar -C tests/gen/corpus -xf tests/gen/corpus.tar
+clean_local += tests/gen/corpus
+
+tests/gen/vectors.py: codegen/gen/tests_py.lua $(codegen_vectors) $(codegen_inputs)
 	$(AM_V_GEN)output=tests_py; $(codegen_run)

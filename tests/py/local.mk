@@ -21,7 +21,9 @@ py_tests = \
 	tests/py/test_storm.py \
 	tests/py/test_waits.py \
 	tests/py/test_captures.py \
-	tests/py/test_protocol.py
+	tests/py/test_protocol.py \
+	tests/py/test_protocol_parts.py \
+	tests/py/test_model.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)
@@ -35,4 +37,4 @@ check_PROGRAMS += tests/py/replay-server
 tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
 EXTRA_DIST += tests/data/captures
-EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py $(py_tests)
+EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/wire_cases.py $(py_tests)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
--- bad/entry_unfinished.lua:5: message 'm', key 'request': a word that lacks its name or its { ... }
+-- bad/entry_unfinished.lua:7: part 'request': entry 1 lacks its name or its { ... }
 protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},

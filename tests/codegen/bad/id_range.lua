@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
--- bad/id_range.lua:5: message 'm': id must lie in 1 to 65535
+-- bad/id_range.lua:6: message 'm': id must be an integer from 1 to 65535
 protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
 	id = 65536, from = "client", since = "1", class = "wait", doc = "d", errors = {},

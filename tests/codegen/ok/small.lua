@@ -4,7 +4,7 @@
 -- A protocol with one of most things; the files beside this one hold what is generated from it.
 
 protocol {
-	doc = "A small protocol.", revisions = { ["1"] = "the only one" },
+	doc = "A small protocol.", revisions = { ["1"] = "the only one" }, profiles = { "strict", "libvfio-user" },
 	header { doc = "Begins every message.",
 		u16 "id" { doc = "number of the request" }, u16 "command" { enum = "command", doc = "which message" },
 		u32 "size" { min = 16, doc = "length of all" }, u32 "flags" { doc = "unused" }, u32 "error" { doc = "errno" } },
@@ -12,9 +12,9 @@ protocol {
 
 limits {
 	doc = "agreed",
-	u32 "max_msg_fds" { min = 0, max = 8, default = 1, doc = "descriptors" },
-	u64 "max_data_xfer_size" { min = 1, max = 65536, default = 4096, doc = "bytes" },
-	u64 "pgsize" { min = 1, max = 65536, default = 4096, power_of_two = true, doc = "page" },
+	u32 "max_msg_fds" { min = 0, max = 8, default = 1, test = 5, counts = "descriptors", doc = "descriptors" },
+	u64 "max_data_xfer_size" { min = 1, max = 65536, default = 4096, test = 1000, counts = "bytes", doc = "bytes" },
+	u64 "pgsize" { min = 1, max = 65536, default = 4096, test = 8192, power_of_two = true, doc = "page" },
 }
 
 erratum { 3, title = "Odd flags", text = "silent", peers = "send some", decision = "as the policy says",
@@ -44,7 +44,7 @@ message "put" {
 	doc = "Stores bytes.",
 	fds = { request = { max = 1, doc = "where to" } },
 	request = {
-		u64 "address" { multiple_of = limit.pgsize, doc = "where to" },
+		u64 "address" { show = "hex", multiple_of = limit.pgsize, doc = "where to" },
 		u32 "flags" { flags = "share", known_flags = true, under = { known_flags = policy.odd_flags.reject },
 			exactly_one = { "read", "write" }, doc = "who may" },
 		u32 "count" { min = 1, max = limit.max_data_xfer_size, doc = "how many" },

@@ -1,0 +1,220 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- The capabilities of VERSION in Python: a table of all keys, and a class for each JSON object of them
+-- whose attributes they are.
+
+local pyname = require "pyname"
+local text = require "text"
+
+local M = {}
+local quote = pyname.quote
+
+-- Before the classes of payloads, some of which hold them.
+M.template = [[
+@dataclasses.dataclass(frozen=True)
+class Capability:
+    """A key of VERSION; object is the name of the JSON object it lies in, or empty. Types are bool, u32,
+    u64 and object. Of a reply that grows too long those with drop 1 leave first, those with 0 never."""
+
+    object: str
+    name: str
+    type: str
+    default: object
+    min: object
+    max: object
+    multiple_of: object
+    feature: bool
+    in_request: bool
+    in_reply: bool
+    drop: int
+    doc: str
+
+    def rule(self, value):
+        """The rule that this value breaks, or None."""
+        if self.type == "object":
+            return None if isinstance(value, dict) else "is an object"
+        if self.type == "bool":
+            return None if isinstance(value, bool) else "is true or false"
+        if isinstance(value, bool) or not isinstance(value, int) or not self.min <= value <= self.max:
+            return f"is a whole number from {self.min} to {self.max}"
+        if self.multiple_of and value % self.multiple_of:
+            return f"is a multiple of {self.multiple_of}"
+        return None
+
+
+class _Keys:
+    """Keys of a JSON object; those that are None are not said."""
+
+    OBJECT = ""
+
+    @classmethod
+    def _table(cls, reply):
+        return [c for c in CAPABILITIES if c.object == cls.OBJECT and (c.in_reply if reply else c.in_request)]
+
+    @classmethod
+    def _of(cls, v, at, reply, said):
+        out = cls()
+        for key in cls._table(reply):
+            if key.name not in said:
+                continue
+            value = said[key.name]
+            rule = key.rule(value)
+            if rule:
+                v.bad(".".join(filter(None, ("capabilities", key.object, key.name))), rule, at, value)
+            setattr(out, key.name, _OBJECTS[key.name]._of(v, at, reply, value) if key.type == "object" else value)
+        return out
+
+    def _said(self, reply):
+        values = {key.name: getattr(self, key.name) for key in self._table(reply)}
+        return {
+            name: value._said(reply) if isinstance(value, _Keys) else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def _kept(self, keep):
+        out = type(self)()
+        for key in self._table(True):
+            value = getattr(self, key.name)
+            if value is not None and keep(key):
+                setattr(out, key.name, value._kept(keep) if isinstance(value, _Keys) else value)
+        return out
+
+    def complete(self):
+        """A copy that says all: the default where this one says nothing."""
+        out = type(self)()
+        for key in CAPABILITIES:
+            if key.object == self.OBJECT:
+                value = getattr(self, key.name)
+                if key.type == "object":
+                    value = (value or _OBJECTS[key.name]()).complete()
+                setattr(out, key.name, key.default if value is None else value)
+        return out
+
+
+${objects}
+
+@dataclasses.dataclass
+class Capabilities(_Keys):
+    """What a side says in VERSION; of a key that is None it says nothing."""
+
+    ${fields}
+
+    @classmethod
+    def parse(cls, text, *, reply=False):
+        """From JSON text with its NUL, or from nothing. Unknown keys are ignored; Fault tells what is wrong."""
+        v = _View("version", bytes(text), 0, Limits(), Policies(), None)
+        if v.len and not _is_text(v, 0):
+            v.bad("data", "ends with a NUL and holds no other", 0, v.len)
+        return cls._at(v, 0, reply) if v.len else cls()
+
+    @classmethod
+    def _at(cls, v, at, reply):
+        tree = _read_json(v, at, "data")
+        if not isinstance(tree, dict):
+            v.bad("data", "is an object", at, tree)
+        said = tree.get("capabilities", {})
+        if not isinstance(said, dict):
+            v.bad("capabilities", "is an object", at, said)
+        return cls._of(v, at, reply, said)
+
+    def build(self, *, reply=False):
+        """JSON text with its NUL; raises Fault where parse() would."""
+        text = _build_json({"capabilities": self._said(reply)})
+        self.parse(text, reply=reply)
+        return text
+
+    def _says(self, key):
+        home = getattr(self, key.object) if key.object else self
+        return home is not None and (not key.in_request or getattr(home, key.name) is not None)
+
+    def answer(self, asked, room=None):
+        """What of this goes into a reply: of the features those that were asked for. While the text is
+        longer than room bytes keys leave it, in the order of their drop numbers; if all that is not enough
+        none leaves."""
+        full = self._kept(lambda key: not key.feature or (asked or Capabilities())._says(key))
+        for level in sorted({0, *(key.drop for key in CAPABILITIES)}):
+            short = full._kept(lambda key: not 0 < key.drop <= level)
+            if room is None or len(short.build(reply=True)) <= room:
+                return short
+        return full
+
+
+_OBJECTS = {${classes}}
+
+CAPABILITIES = (
+    ${rows}
+)
+
+]]
+
+local function class_of(object)
+	return pyname.class(object.name) .. "Capabilities"
+end
+M.class_of = class_of
+
+local function value(v)
+	return v == nil and "None" or type(v) == "boolean" and pyname.boolean(v) or tostring(v)
+end
+
+local function row(c, object)
+	return ("Capability(%s, %s, %s, %s, %s, %s, %s,\n    %s, %s, %s, %d,\n    %s),"):format(quote(c.object or ""), quote(c.name),
+		quote(object and "object" or c.type), value(c.default), value(c.min), value(c.max), value(c.multiple_of), value(c.feature),
+		value(c.in_request), value(c.in_reply), c.drop, quote(c.doc))
+end
+
+-- Calls visit(cap, object) for all keys in the order of the spec; objects are before what lies in them.
+local function each_key(model, visit)
+	local seen = {}
+	for _, c in ipairs(model.caps) do
+		local object = model.cap_objects[c.object]
+		if object and not seen[object] then
+			seen[object] = true
+			visit(object, true)
+		end
+		visit(c)
+	end
+end
+
+-- The keys in this object, as visit(name, type, doc).
+function M.each_field(model, object, visit)
+	each_key(model, function(c, is_object)
+		if (c.object or "") == object then
+			visit(c.name, (is_object and class_of(c) or c.type == "bool" and "bool" or "int") .. " | None", c.doc)
+		end
+	end)
+end
+
+local function fields(model, object)
+	local out = {}
+	M.each_field(model, object, function(name, type, doc)
+		out[#out + 1] = text.wrap("# " .. doc, 96, "", "# ")
+		out[#out + 1] = ("%s: %s = None"):format(name, type)
+	end)
+	return out
+end
+
+local object_class = [[
+@dataclasses.dataclass
+class ${class}(_Keys):
+    """${doc}"""
+
+    ${fields}
+
+    OBJECT = ${name}
+
+]]
+
+function M.text(model)
+	local vars = { objects = {}, fields = fields(model, ""), rows = {} }
+	vars.classes = table.concat(text.map(model.cap_objects, function(o) return quote(o.name) .. ": " .. class_of(o) end), ", ")
+	for _, o in ipairs(model.cap_objects) do
+		table.insert(vars.objects, text.fill(object_class, { class = class_of(o), doc = o.doc, name = quote(o.name),
+			fields = fields(model, o.name) }) .. "\n")
+	end
+	each_key(model, function(c, is_object) table.insert(vars.rows, row(c, is_object)) end)
+	return text.fill(M.template, vars)
+end
+
+return M

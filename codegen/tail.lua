@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- The kinds of what may follow the fields of a part, a file each in tail/.  A file has all that is
+-- known of its kind:
+--
+--	build(item, scope, part)   the model
+--	rules(t, part)             what it must be, as rules; { wrong, words, who, at, value } each
+--	c, py(f, t, part)          how what lies in it is checked (cfile.lua, pyfile.lua)
+--	py_type, py_read, py_build how Python's classes have it (pyclass.lua)
+--	json(t, J, rule)           its keys in vfio-user.json (json.lua)
+--	verdict(c, t, part)        the same, computed (verdict.lua)
+--	text(t), box(t)            sentences of the reference, and what its boxes say
+--	shapes(t, add)             payloads that tests begin with (vectors.lua)
+--	loose(t, c)                bytes that no field describes, in a test's payload
+--
+-- What lies in a tail are its `items`: { struct, value, condition, rules }.  A part of the payload is one
+-- of them where condition holds; then its rules, and those of struct, must hold.
+
+local E = require "expr"
+local X = require "model.expressions"
+local names = require "model.names"
+local rules = require "rules"
+
+local M = { kinds = { "alt", "array", "bytes", "chain", "json", "strided", "union" } }
+for _, kind in ipairs(M.kinds) do
+	M[kind] = require("tail." .. kind)
+end
+
+function M.build(item, scope, part)
+	local kind = item.kind == "array" and item.stride and "strided" or item.kind
+	local t = names.entry(item, M[kind].build(item, scope, part))
+	t.kind, t.word, t.items = kind, item.kind, t.items or {}
+	t.whole = X.number(scope, item, "whole")
+	return t
+end
+
+-- The rules of the variable part itself.
+function M.rules(part)
+	local t, out = part.tail, {}
+	for i, x in ipairs(M[t.kind].rules and M[t.kind].rules(t, part) or {}) do
+		x.who, x.loc, x.at, x.value = x.who or t.name, t.loc, x.at or E.start, x.value or E.sub(E.len, E.start)
+		x.label = x.who
+		out[i] = rules.make(rules.tail, x)
+	end
+	return out
+end
+
+-- Calls visit(part) for a part, its alternatives and all structures it may hold.
+function M.each_part(part, visit)
+	visit(part)
+	for _, alt in ipairs(part.alts or {}) do
+		visit(alt)
+	end
+	for _, item in ipairs(part.tail and part.tail.items or {}) do
+		M.each_part(item.struct, visit)
+	end
+end
+
+return M

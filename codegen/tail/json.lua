@@ -1,0 +1,83 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- A text that ends with its NUL.
+
+local E = require "expr"
+
+local M = {}
+
+function M.build(item)
+	return { optional = item.optional or false, schema = item.schema }
+end
+
+function M.rules(t)
+	return { { wrong = E.all(t.optional and E.gt(E.len, E.start), E.negate(E.is_text(E.start))),
+		   words = "ends with a NUL and holds no other" } }
+end
+
+function M.py_type(t)
+	return t.schema and "Capabilities | None" or "object", "None"
+end
+
+function M.py_read(f, t, part)
+	local read = t.schema and ("Capabilities._at(v, start, %s)"):format(part.key == "reply" and "True" or "False") or
+		     ("_read_json(v, start, %q)"):format(t.name)
+	f:line("self.%s = %s if v.len > start else None", t.name, read)
+end
+
+function M.py_build(f, t, part)
+	if t.optional then
+		f:line("if self.%s is None:", t.name)
+		f:line('    return b""')
+	end
+	return t.schema and ("self.%s.build(%s)"):format(t.name, part.key == "reply" and "reply=True" or "") or
+	       ("_build_json(self.%s)"):format(t.name)
+end
+
+M.py_helper = [[
+def _read_json(v, at, name):
+    def members(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("has a key twice")
+        return dict(pairs)
+
+    def number(word):
+        raise ValueError(f"holds {word}, which is no JSON")
+
+    try:
+        return json.loads(v.payload[at:-1].decode(), object_pairs_hook=members, parse_constant=number)
+    except (ValueError, RecursionError) as error:
+        v.bad(name, f"is JSON text ({error})", at, v.len - at)
+
+
+def _build_json(value):
+    return json.dumps(value, separators=(",", ":")).encode() + b"\0"
+]]
+
+function M.box(t)
+	return "JSON text and a NUL" .. (t.optional and ", or nothing" or "")
+end
+
+function M.json(t)
+	return { { "optional", t.optional or nil }, { "schema", t.schema } }
+end
+
+function M.text(t)
+	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or "") }
+end
+
+function M.shapes(_, add)
+	for _, text in ipairs { "", "\0", "{}", "{\0}\0", "{}\0\0" } do
+		add(("text of %d bytes"):format(#text), function(s)
+			s.text = text
+			return true
+		end)
+	end
+end
+
+function M.loose(_, c)
+	return #c.scene.text
+end
+
+return M

@@ -1,0 +1,105 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- A layout for each value of a field; what no case takes is left to the receiver.
+
+local E = require "expr"
+local X = require "model.expressions"
+local load = require "load"
+local names = require "model.names"
+local pyname = require "pyname"
+local rules = require "rules"
+local text = require "text"
+local words = require "words"
+
+local M = {}
+local fault, at, describe = load.fault, load.at, load.describe
+
+local function case(t, c, scope)
+	local value = t.enum.values[c.name]
+	if not value then
+		fault(c, "%s: is no value of enum '%s'%s", describe(c), t.enum.name, words.near(c.name, t.enum.values))
+	end
+	local when, struct = X.condition(scope, c, "when"), X.struct_named(scope, c.of, at(c, "of"))
+	local out = names.entry(c, { value = value.value, when = when, optional = c.optional or false, struct = struct, rules = {},
+		condition = E.all(E.eq(t.by, E.num(value.value, value.cname)), when, c.optional and E.ne(E.len, E.start)) })
+	if not struct.tail then
+		local behind = E.sub(E.len, E.start)
+		out.rules[1] = rules.make(rules.tail, { who = c.name, loc = out.loc, at = E.start, value = behind,
+			words = ("is exactly %d bytes"):format(struct.size), wrong = E.ne(behind, E.num(struct.size)) })
+	end
+	return out
+end
+
+function M.build(item, scope)
+	local t = { by = X.number(scope, item, "by"), items = {} }
+	t.enum = t.by.op == "field" and t.by.field.enum or t.by.member and t.by.member.enum
+	if not t.enum then
+		fault(at(item, "by"), "%s: by must name a field or bits with an enum", describe(item))
+	end
+	for i, c in ipairs(item.items) do
+		t.items[i] = case(t, c, scope)
+	end
+	return t
+end
+
+function M.c(f, t, part)
+	f.items_function(part.owner .. "_" .. t.name, t.items, "no layout is known")
+end
+
+function M.py(f, t)
+	f:line("at = %s", f.start)
+	f:entries(t.items, 1, "return")
+end
+
+function M.py_type(t)
+	return pyname.one_of(t.items, "bytes"), 'b""'
+end
+
+function M.py_read(f, t)
+	f:class_of(t.items, "cls")
+	f:line("self.%s = cls._at(v, start, self) if cls else v.payload[start:]", t.name)
+end
+
+function M.py_build(_, t)
+	return ("self.%s.build() if isinstance(self.%s, Part) else bytes(self.%s)"):format(t.name, t.name, t.name)
+end
+
+function M.verdict(c, t)
+	return c:entry(t.items, c.start)
+end
+
+function M.box(t)
+	return "depends on " .. E.text(t.by)
+end
+
+function M.json(t, J)
+	return { { "by", J.tree(t.by) }, { "enum", t.enum.name } }
+end
+
+function M.text(t, where)
+	local out = {}
+	for i, c in ipairs(t.items) do
+		out[i] = ("is, for %s%s, %s%s: %s"):format(c.name, where(c.when), text.link("struct", c.struct.name), c.optional and " or nothing" or "",
+							   c.doc)
+	end
+	return out
+end
+
+function M.shapes(t, add)
+	for _, c in ipairs(t.items) do
+		local function choose(s)
+			return s:force(s.root, E.eq(t.by, E.num(c.value)), true) and (not c.when or s:force(s.root, c.when, true))
+		end
+		add(c.name, function(s)
+			s.root.kids = s:entries(c.struct, 1)
+			return choose(s)
+		end)
+		add(c.name .. ", no data", choose)
+		add(c.name .. ", another method", function(s)
+			return c.when and s:force(s.root, E.eq(t.by, E.num(c.value)), true) and s:force(s.root, c.when, false)
+		end)
+	end
+end
+
+return M

@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+--
+-- What the small spec lacks: each other word at least once, and names other than those of the protocol.
+
+protocol {
+	doc = "A protocol of odd words.", revisions = { ["1"] = "the only one" }, profiles = { "strict" },
+	reserved = policy.padding.reject, states = "power",
+	header { doc = "Begins every message.",
+		u16 "id" { doc = "number of the request" }, u16 "command" { enum = "command", doc = "which message" },
+		u32 "size" { min = 16, doc = "length of all" }, u32 "flags" { doc = "unused" }, u32 "error" { doc = "errno" } },
+}
+
+limits {
+	doc = "agreed",
+	u32 "most_fds" { min = 0, max = 8, default = 1, test = 3, counts = "descriptors", doc = "descriptors" },
+	u64 "most_bytes" { min = 1, max = 65536, default = 4096, test = 500, counts = "bytes", doc = "bytes" },
+}
+
+erratum { 1, title = "Padding", text = "silent", peers = "send some", decision = "as the policy says",
+	policy = "padding", choices = { "ignore", "reject" }, profiles = { strict = "reject" } }
+
+enum "power" { since = "1", doc = "states", value "off" { 0, doc = "no" }, value "on" { 1, doc = "yes" } }
+enum "kind" { since = "1", doc = "kinds", value "few" { 3, doc = "few bytes" }, value "many" { 5, doc = "many bytes" } }
+flags "how" { since = "1", doc = "how", width = 64, bits "kind" { 8, 15, enum = "kind", mask = "which", doc = "which" },
+	bit "list" { 0, doc = "a list follows" } }
+
+struct "head" { since = "1", doc = "begins each link",
+	u16 "what" { enum = "kind", doc = "which" }, u16 "edition" { doc = "of its layout" }, u32 "follows" { doc = "where" } }
+struct "bare" { since = "1", doc = "a link alone",
+	u16 "what" { doc = "3" }, u16 "edition" { doc = "1" }, u32 "follows" { doc = "where" } }
+struct "entry" { since = "1", inside = "look.reply", doc = "an entry",
+	u32 "tag" { doc = "its type" }, u32 "length" { doc = "within what the message says" },
+	check = { max { "length", outer.total, errno = "ERANGE" } } }
+struct "longer" { since = "1", doc = "an entry with more",
+	u32 "tag" { doc = "its type" }, u32 "pair" { doc = "is less than more" }, u64 "more" { min = 1, doc = "more" } }
+struct "tail" { since = "1", doc = "as long as it says", u32 "n" { doc = "how many" }, bytes "rest" { size = field.n, doc = "bytes" } }
+
+message "set" {
+	id = 1, from = "client", since = "1", class = "posted", post = true, fence = true, quiesce = true, states = { "on" },
+	effect = { field = "mode", set = { "list" } },
+	doc = "Sets it.",
+	request = {
+		argsz { },
+		u32 "width" { one_of = { 8, 1, 4, 2 }, errno = { one_of = "ENOTSUP" }, doc = "of an access" },
+		u64 "mode" { flags = "how", known_flags = true, known_bits = { "kind" }, errno = { known_flags = "ERANGE" },
+			doc = "how" },
+		u32 "index" { show = "hex", doc = "which" },
+		reserved "pad" { 4 },
+	},
+	check = {
+		min { "index", 1, when = below(field.width, 4) },
+		max { "index", 9, when = no(below(field.width, 4)), under = policy.padding.reject },
+		zero { "index", when = below(4, field.width), errno = "ERANGE" },
+	},
+	reply = none,
+	errors = { ENOTSUP = "a width no access has", ERANGE = "too much" },
+}
+
+message "look" {
+	id = 2, from = "client", since = "1", class = "wait",
+	doc = "Looks at it.",
+	request = {
+		u64 "mode" { flags = "how", doc = "how" },
+		union "data" { by = field.mode.kind, max = limit.most_bytes, doc = "what for",
+			case "few" { of = "tail", doc = "some bytes" } },
+	},
+	fds = { reply = { min = 1, max = limit.most_fds, when = no(is(field.amount, 0)), doc = "those of the entries" } },
+	reply = {
+		u32 "total" { min = sizeof_payload, doc = "length of all" },
+		u32 "amount" { doc = "number of entries" },
+		array "list" { count = field.amount, stride = (field.total - 8) // field.amount, min_stride = 8, whole = field.total,
+			max = 4096, by = "tag", doc = "entries of one size",
+			variant "entry" { 7, of = "entry", doc = "an entry" },
+			variant "longer" { 7, of = "longer", min_stride = 16, doc = "with more" } },
+	},
+	errors = {},
+}
+
+message "links" {
+	id = 3, from = "server", since = "1", class = "wait",
+	doc = "Lists them.",
+	request = { u32 "first" { doc = "offset of the first" }, u32 "note" { doc = "anything" },
+		chain "list" { at = field.first, head = "head", key = "what", version = "edition", next = "follows", max = 4096,
+			when = no(is(field.first, 0)), doc = "a list",
+			link "few" { 3, version = 1, of = "bare", doc = "alone" } } },
+	reply = { argsz { doc = "length" }, json "text" { optional = true, max = 64, doc = "a text" } },
+	errors = {},
+}
