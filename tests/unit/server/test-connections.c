@@ -621,7 +621,7 @@ static void use_everything(void)
 	static const struct rig_irqs irqs = {.argsz = 20, .flags = 0x24, .index = 2, .count = 1};
 	struct rig_map map = {.argsz = 32, .flags = 3 | 8, .address = 0x10000, .size = 4096};
 	static char buf[8];
-	int fd = rig_memfd(4096), event = eventfd(0, EFD_CLOEXEC);
+	int fd = rig_memfd(4096), event = passed_eventfd(0);
 
 	listen_here();
 	rig_connect(&rig);
