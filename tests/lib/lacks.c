@@ -6,6 +6,7 @@
  */
 #include "lacks.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,9 +46,9 @@ static unsigned pass(int fd, unsigned sent, int *got, bool *cut)
 	msg.msg_controllen = CMSG_SPACE(sizeof(int) * sent);
 	control.align.cmsg_len = CMSG_LEN(sizeof(int) * sent);
 	memcpy(CMSG_DATA(&control.align), many, sizeof(int) * sent);
-	must(sendmsg(pair[0], &msg, 0) == 1);
+	must(TEMP_FAILURE_RETRY(sendmsg(pair[0], &msg, 0)) == 1);
 	msg.msg_controllen = CMSG_LEN(sizeof(int)); /* room for one */
-	must(recvmsg(pair[1], &msg, MSG_CMSG_CLOEXEC) == 1);
+	must(TEMP_FAILURE_RETRY(recvmsg(pair[1], &msg, MSG_CMSG_CLOEXEC)) == 1);
 	*cut = msg.msg_flags & MSG_CTRUNC;
 	if (CMSG_FIRSTHDR(&msg)) {
 		n = (unsigned)((control.align.cmsg_len - CMSG_LEN(0)) / sizeof(int));
@@ -89,7 +90,7 @@ static bool does_wipe_on_fork(void)
 	must(child >= 0);
 	if (child == 0)
 		_exit(*mark);
-	must(waitpid(child, &status, 0) == child);
+	must(TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) == child);
 	return done && status == 0;
 }
 
@@ -102,7 +103,7 @@ static bool is_true(bool (*does)(void))
 	must(child >= 0);
 	if (child == 0)
 		_exit(does() ? 0 : 1);
-	must(waitpid(child, &status, 0) == child);
+	must(TEMP_FAILURE_RETRY(waitpid(child, &status, 0)) == child);
 	return status == 0;
 }
 

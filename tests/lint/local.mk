@@ -4,7 +4,7 @@
 # The checks that take their time or need tools of their own; see HACKING.md. A missing tool is a
 # skip and says so.
 lints = rules format headers installed symbols tarball shell
-EXTRA_DIST += tests/lint/check-lint tests/lint/valgrind tests/lint/without-python \
+EXTRA_DIST += tests/lint/check-lint tests/lint/valgrind tests/lint/valgrind.supp tests/lint/without-python \
 	tests/lint/rules tests/lint/format tests/lint/headers tests/lint/installed tests/lint/symbols \
 	tests/lint/tarball tests/lint/shell
 

@@ -99,7 +99,7 @@ def test_wait_times_out(connect):
     dev = connect(Device())
     start = time.monotonic()
     assert dev.irqs.msix[0].wait(timeout=0.05) == 0
-    assert 0.04 < time.monotonic() - start < 2
+    assert time.monotonic() - start > 0.04
 
 
 @pytest.fixture

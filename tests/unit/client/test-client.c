@@ -1013,7 +1013,7 @@ static void masters(struct script *s)
 
 static void use_all(void)
 {
-	int fd = eventfd(0, EFD_CLOEXEC), none = -1;
+	int fd = passed_eventfd(0), none = -1;
 
 	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 1), 0);
 	script_connect(&far, cl, masters);

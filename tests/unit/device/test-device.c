@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/raw.h"
@@ -237,7 +238,7 @@ static void send_all(int sock)
 	static const uint32_t big_read[4] = {0, 0, 1, 65536};
 	static const uint32_t post[5] = {0x100, 0, 0, 4, 1};
 	static const uint32_t irq[5] = {20, 0x24, 0, 0, 1};
-	int fd = eventfd(0, EFD_CLOEXEC);
+	int fd = passed_eventfd(0);
 
 	raw_send(sock, 1, 1, 0, version, sizeof(version), NULL, 0);
 	raw_send(sock, 2, 2, 0, map, sizeof(map), NULL, 0);

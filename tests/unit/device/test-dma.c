@@ -1385,6 +1385,7 @@ START_TEST(one_fence_of_a_kind)
 {
 	long blocks;
 
+	order[0] = '\0';
 	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
 	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 1, done_named, (void *)"a "), 0);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1), 0);

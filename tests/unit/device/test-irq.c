@@ -130,7 +130,7 @@ START_TEST(only_eventfds_are_taken)
 	others[0] = pipes[1];
 	others[1] = epoll;
 	others[2] = file;
-	fds[0] = eventfd(0, 0);
+	fds[0] = passed_eventfd(0);
 	for (unsigned i = 0; i < 3; i++) {
 		fds[1] = others[i];
 		ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 0, 2, NULL, fds, 2),
@@ -273,7 +273,7 @@ END_TEST
 
 START_TEST(ranges_are_checked_without_overflow)
 {
-	int fd = eventfd(0, 0);
+	int fd = passed_eventfd(0);
 
 	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, 16, 1, NULL, &fd, 1), -EINVAL);
 	ck_assert_int_eq(set_full(EVENTFD | TRIGGER, VFU_IRQ_MSIX, UINT32_MAX, 1, NULL, &fd, 1),

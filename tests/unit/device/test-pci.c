@@ -14,6 +14,7 @@
 
 #include "device/dma.h"
 #include "device/irq.h"
+#include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "device/pci.h"
@@ -511,7 +512,7 @@ static int arm(uint32_t vector)
 {
 	const struct vfui_policy policy = {0};
 	struct vfu_wire_set_irqs_request in = {20, 0x24, VFU_IRQ_MSIX, vector, 1};
-	int fd = eventfd(0, EFD_NONBLOCK), mine = dup(fd);
+	int fd = passed_eventfd(EFD_NONBLOCK), mine = dup(fd);
 
 	ck_assert_int_eq(vfui_irqs_set(&irqs, &in, NULL, &fd, 1, &policy, NULL), 0);
 	return mine;

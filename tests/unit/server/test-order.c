@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../lib/lacks.h"
 #include "../../lib/rig.h"
 
 static struct rig rig;
@@ -489,7 +490,7 @@ START_TEST(few_descriptors_are_held)
 	rig_connect(&rig);
 	use_gate(VFU_LATER);
 	for (i = 0; i < 4; i++)
-		fds[i] = eventfd(0, EFD_CLOEXEC);
+		fds[i] = passed_eventfd(0);
 	rig_send(&rig, 2, &one_page, sizeof(one_page));
 	rig_pump(&rig);
 	before = raw_count_fds();
@@ -524,7 +525,7 @@ static unsigned map_own_file(unsigned i)
 static unsigned set_eventfds(unsigned n)
 {
 	const struct rig_irqs in = {.argsz = 20, .flags = 0x24, .index = 2, .count = n};
-	int fd = eventfd(0, EFD_CLOEXEC), fds[] = {fd, fd, fd, fd};
+	int fd = passed_eventfd(0), fds[] = {fd, fd, fd, fd};
 	unsigned error = rig_call_fds(&rig, 8, &in, sizeof(in), fds, n);
 
 	close(fd);

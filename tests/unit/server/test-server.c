@@ -576,7 +576,7 @@ END_TEST
 
 START_TEST(interrupts_refused)
 {
-	int fds[2] = {eventfd(0, EFD_CLOEXEC), rig_memfd(4096)};
+	int fds[2] = {passed_eventfd(0), rig_memfd(4096)};
 
 	ck_assert_uint_eq(set_irqs(0x24, 2, 3, 2, fds, 2), EINVAL);
 	ck_assert_uint_eq(set_irqs(0x24, 2, 0, 2, fds, 1), EINVAL);
@@ -707,7 +707,7 @@ END_TEST
 /* What waits is forgotten before what kept it is. */
 START_TEST(a_reset_fires_nothing)
 {
-	int fds[2] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
+	int fds[2] = {passed_eventfd(0), passed_eventfd(0)};
 
 	ck_assert_uint_eq(set_irqs(0x24, 0, 0, 1, fds, 1), 0);
 	ck_assert_uint_eq(set_irqs(0x24, 2, 0, 1, fds + 1, 1), 0);

@@ -116,12 +116,14 @@ START_TEST(a_large_reply_holds_up_nobody)
 	may_end = false;
 	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
 	pthread_create(&server, NULL, serve, NULL);
-	peer = start_peer(&messages, SIZE_MAX);
+	/* More and more of it, but not the last of it before the others are on their way. */
+	peer = start_peer(&messages, LARGE / 8 * 5);
 	while (nread < LARGE / 16)
 		poll(NULL, 0, 1);
 	for (unsigned i = 0; i < 10; i++)
 		ck_assert_int_eq(end_ask(4, 0, NULL, &results[i]), 0);
 	ck_assert_uint_lt(nread, LARGE / 4 * 3);
+	needed = SIZE_MAX;
 	pthread_join(peer, NULL);
 	ck_assert_uint_eq(headers[0].size, LARGE + 16);
 	for (unsigned i = 1; i < 11; i++)
