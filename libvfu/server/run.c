@@ -28,6 +28,7 @@
 #include "server/greet.h"
 #include "server/handle.h"
 #include "server/listener.h"
+#include "server/held.h"
 #include "server/order.h"
 #include "server/watch.h"
 
