@@ -14,7 +14,9 @@
  *	a fence is unanswered	the device answers later what changes things for all that follows
  *	half the account	requests that are answered later use so much memory (base/account.h)
  *	a callback waits	for message DMA; the wait serves others, but no reset, unmap or the
- *				like may happen under that callback's feet
+ *				like may happen under that callback's feet, nor a write to configuration
+ *				space (it may be an FLR); with no_reentry nothing at all
+ *	no room			the client does not read its answers: what is held waits for that, too
  * One that may not start is copied, for its bytes lie in the receive buffer, and from then on all
  * that comes queues up behind it, whatever it is. What is held may start when a gate is decided, a
  * fence or enough of the others are answered (these wake the owner: other threads do that) or a wait
@@ -23,8 +25,8 @@
  * put back at the head, with how far it came.
  *
  * A request may be answered only after message DMA, and what the client says to that comes behind
- * all the requests it has sent: so reading goes on while requests are held, as they came and no
- * larger, and stops (vfui_server_review) when they fill the account. Then DMA ends at its deadline,
+ * all the requests it has sent: so reading goes on while requests are held, in their wire
+ * form, and stops (vfui_server_review) when they fill the account. Then DMA ends at its deadline,
  * and with it what waits for it; a wait inside a callback ends at once, with -EDEADLK.
  */
 #include <errno.h>
@@ -53,8 +55,10 @@ static int gate_of(const struct vfui_msg *msg)
 		return VFU_GATE_DMA_UNMAP;
 	case VFU_WIRE_CMD_RESET:
 		return VFU_GATE_RESET;
-	default:
+	case VFU_WIRE_CMD_DEVICE_FEATURE:
 		return VFU_GATE_FEATURE_SET;
+	default:
+		return -1;
 	}
 }
 
