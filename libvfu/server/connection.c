@@ -118,7 +118,7 @@ static void finish(void *ctx, int status)
 	if (srv->was_up && dev->hooks.disconnected)
 		dev->hooks.disconnected(dev->hooks_user);
 	srv->was_up = false;
-	vfui_log_flush(&dev->log);
+	vfui_log_flush(&dev->log, false);
 	vfui_server_sync_epoll(srv, false);
 }
 
