@@ -60,6 +60,7 @@ libvfu_sources += \
 	libvfu/server/state.h \
 	libvfu/server/handlers.h libvfu/server/handlers.c \
 	libvfu/server/greet.h libvfu/server/greet.c \
+	libvfu/server/held.h libvfu/server/held.c \
 	libvfu/server/order.h libvfu/server/order.c \
 	libvfu/server/watch.h libvfu/server/watch.c \
 	libvfu/server/connection.h libvfu/server/connection.c \

@@ -208,7 +208,8 @@ struct "write_multi_entry" {
 
 message "region_write_multi" {
 	id = 15, from = "client", since = "0.9", class = "posted", post = true,
-	doc = [[Many small region writes in one message, done in order.  Only after both sides agreed on
+	doc = [[Many small region writes in one message, done in order.  Without a reply each stands for itself,
+	as if it had come alone; with one, none follows the first that fails.  Only after both sides agreed on
 	write_multiple.]],
 	request = {
 		u64 "wr_cnt" { doc = "number of writes" },

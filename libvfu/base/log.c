@@ -95,17 +95,29 @@ void vfui_log(const struct vfui_log *log, enum vfu_log_level level, const char *
 		pass_on(log, level, text, missed);
 }
 
-void vfui_log_flush(const struct vfui_log *log)
+/* Takes the number of lines that were missed, if that is to be told now. */
+static void take_missed(struct vfui_log_limit *limit, unsigned i, bool is_end,
+			struct vfui_log_kind *out)
+{
+	struct vfui_log_kind *kind = &limit->kinds[i];
+
+	vfui_os_lock(&limit->lock);
+	*out = *kind;
+	if (is_end || vfui_clock_now(&limit->clock) - kind->since >= VFUI_LOG_WHILE)
+		kind->missed = 0;
+	else
+		out->missed = 0;
+	vfui_os_unlock(&limit->lock);
+}
+
+void vfui_log_flush(const struct vfui_log *log, bool is_end)
 {
 	struct vfui_log_kind kind;
 
 	if (log->fn == NULL || !log->limit)
 		return;
 	for (unsigned i = 0; i < VFUI_LOG_KINDS; i++) {
-		vfui_os_lock(&log->limit->lock);
-		kind = log->limit->kinds[i];
-		log->limit->kinds[i].missed = 0;
-		vfui_os_unlock(&log->limit->lock);
+		take_missed(log->limit, i, is_end, &kind);
 		if (kind.missed)
 			pass_on(log, kind.level, kind.text, kind.missed);
 	}

@@ -52,7 +52,10 @@ void vfui_log_limit_fini(struct vfui_log_limit *limit);
 /* Any thread. fmt: a literal. Lines at VFU_LOG_DEBUG, which people ask for, are never too many. */
 void vfui_log(const struct vfui_log *log, enum vfu_log_level level, const char *fmt, ...)
 	VFUI_PRINTF(3, 4);
-/* Says how many lines of each kind were not passed on: at the end of what causes them. */
-void vfui_log_flush(const struct vfui_log *log);
+/*
+ * Says how many lines of each kind were not passed on. is_end: none will come any more; else those
+ * wait whose while is not over, or a peer that connects again and again had a line each time.
+ */
+void vfui_log_flush(const struct vfui_log *log, bool is_end);
 
 #endif

@@ -118,7 +118,7 @@ static void leave(struct vfu_client *cl)
 		return;
 	vfui_client_sync_epoll(cl, NULL);
 	vfui_conn_free(conn);
-	vfui_log_flush(&cl->options.log);
+	vfui_log_flush(&cl->options.log, false);
 	vfui_os_lock(&cl->lock);
 	vfui_client_table_clear(cl);
 	cl->map_error = 0;

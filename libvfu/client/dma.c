@@ -21,7 +21,7 @@
  * message is looked at. Where no answer comes (time is up, Ctrl-C, the connection is lost) nobody
  * knows what the server did, and the caller will hardly keep the memory: the range leaves as well.
  * If then another thread is copying from it, the caller waits for the end of that copy. Only a
- * server's refusal keeps what it should unmap.
+ * server's refusal, or a request that was never sent, keeps what it should unmap.
  */
 #include <errno.h>
 

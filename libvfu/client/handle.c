@@ -59,7 +59,7 @@ void vfu_client_free(struct vfu_client *cl)
 		return;
 	if (*cl->fork_mark) {
 		vfui_client_disconnect(cl, false);
-		vfui_log_flush(&cl->options.log);
+		vfui_log_flush(&cl->options.log, true);
 		vfui_log_limit_fini(&cl->log_limit);
 		vfui_os_cond_fini(&cl->cond);
 		vfui_os_mutex_fini(&cl->lock);

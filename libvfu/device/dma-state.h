@@ -13,8 +13,9 @@
  *                     \      dma-file.c         files kept for maps that are not mapped
  *                      dma-state.h
  *
- * The lock holds for table work only. Nobody calls out, copies or sends with it held, so a map that is
- * used without it is counted in its pins.
+ * The lock holds for table work only. Nobody calls out, copies (but for the bytes of a blocking read,
+ * whose buffer may be given up) or sends with it held, so a map that is used without it is counted in
+ * its pins.
  */
 #ifndef VFUI_DMA_STATE_H
 #define VFUI_DMA_STATE_H

@@ -186,7 +186,7 @@ int vfu_device_free(struct vfu_device *dev)
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_fini(&dev->irqs);
 	vfui_dma_fini(&dev->dma);
-	vfui_log_flush(&dev->log);
+	vfui_log_flush(&dev->log, true);
 	vfui_log_limit_fini(&dev->log_limit);
 	vfui_os_fork_mark_free(dev->fork_mark);
 	vfui_os_mutex_fini(&dev->lock);

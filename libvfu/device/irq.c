@@ -15,7 +15,10 @@
  *	   +<-- messages (MSI, MSI-X, ERR, REQ): cleared by firing ----------------+
  *	        INTx, a level: stays until lowered; firing masks the vector, UNMASK fires it again
  *
- * Whoever changes one of the four asks deliver() to look: raise on any thread, all else on the owner.
+ * A message interrupt that lacks only its eventfd is refused (-ENOENT), not kept. The client's TRIGGER,
+ * a test of its wiring, asks for no more than the eventfd and the mask of SET_IRQS.
+ *
+ * Whoever changes one of the four asks deliver() to look: raise and lower on any thread, all else on the owner.
  * All of it stands under the index's lock, the innermost of all. The signal itself, too, where it can
  * not sleep (base/eventfd.c): then a vector that was masked or disarmed is silent from that answer
  * on, whichever thread raises. Where it can sleep, deliver() only takes a copy of the descriptor,

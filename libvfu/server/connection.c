@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "server/connection.h"
 #include "server/greet.h"
+#include "server/held.h"
 #include "server/order.h"
 #include "server/watch.h"
 
@@ -117,7 +118,7 @@ static void finish(void *ctx, int status)
 	if (srv->was_up && dev->hooks.disconnected)
 		dev->hooks.disconnected(dev->hooks_user);
 	srv->was_up = false;
-	vfui_log_flush(&dev->log);
+	vfui_log_flush(&dev->log, false);
 	vfui_server_sync_epoll(srv, false);
 }
 

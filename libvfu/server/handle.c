@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "server/connection.h"
 #include "server/handle.h"
+#include "server/held.h"
 #include "server/listener.h"
 #include "server/order.h"
 #include "server/watch.h"

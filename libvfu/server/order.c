@@ -14,7 +14,9 @@
  *	a fence is unanswered	the device answers later what changes things for all that follows
  *	half the account	requests that are answered later use so much memory (base/account.h)
  *	a callback waits	for message DMA; the wait serves others, but no reset, unmap or the
- *				like may happen under that callback's feet
+ *				like may happen under that callback's feet, nor a write to configuration
+ *				space (it may be an FLR); with no_reentry nothing at all
+ *	no room			the client does not read its answers: what is held waits for that, too
  * One that may not start is copied, for its bytes lie in the receive buffer, and from then on all
  * that comes queues up behind it, whatever it is. What is held may start when a gate is decided, a
  * fence or enough of the others are answered (these wake the owner: other threads do that) or a wait
@@ -23,8 +25,8 @@
  * put back at the head, with how far it came.
  *
  * A request may be answered only after message DMA, and what the client says to that comes behind
- * all the requests it has sent: so reading goes on while requests are held, as they came and no
- * larger, and stops (vfui_server_review) when they fill the account. Then DMA ends at its deadline,
+ * all the requests it has sent: so reading goes on while requests are held, in their wire
+ * form, and stops (vfui_server_review) when they fill the account. Then DMA ends at its deadline,
  * and with it what waits for it; a wait inside a callback ends at once, with -EDEADLK.
  */
 #include <errno.h>
@@ -33,6 +35,7 @@
 #include "base/os.h"
 #include "server/greet.h"
 #include "server/handlers.h"
+#include "server/held.h"
 #include "server/order.h"
 
 static bool has_effect(const struct vfui_msg *msg)
@@ -52,38 +55,10 @@ static int gate_of(const struct vfui_msg *msg)
 		return VFU_GATE_DMA_UNMAP;
 	case VFU_WIRE_CMD_RESET:
 		return VFU_GATE_RESET;
-	default:
+	case VFU_WIRE_CMD_DEVICE_FEATURE:
 		return VFU_GATE_FEATURE_SET;
-	}
-}
-
-/* Some write of the message, in steps of size from at on, goes to configuration space. */
-static bool has_config_write(const struct vfui_msg *msg, size_t at, size_t size)
-{
-	uint32_t region;
-
-	for (; at + sizeof(region) <= msg->len; at += size) {
-		memcpy(&region, msg->payload + at, sizeof(region));
-		if (region == VFU_REGION_CONFIG)
-			return true;
-	}
-	return false;
-}
-
-/* A write to configuration space may be an FLR. */
-static bool is_config_write(const struct vfui_msg *msg)
-{
-	switch (msg->hdr.command) {
-	case VFU_WIRE_CMD_REGION_WRITE:
-		return has_config_write(msg, offsetof(struct vfu_wire_region_write_request, region),
-					msg->len);
-	case VFU_WIRE_CMD_REGION_WRITE_MULTI:
-		return has_config_write(msg,
-					sizeof(struct vfu_wire_region_write_multi_request) +
-						offsetof(struct vfu_wire_write_multi_entry, region),
-					sizeof(struct vfu_wire_write_multi_entry));
 	default:
-		return false;
+		return -1;
 	}
 }
 
@@ -102,7 +77,7 @@ static bool is_blocked(const struct vfu_server *srv, const struct vfui_msg *msg)
 {
 	if (vfui_server_is_held_up(srv))
 		return true;
-	return srv->waits && (is_blocked_by_wait(srv, msg) || is_config_write(msg));
+	return srv->waits && (is_blocked_by_wait(srv, msg) || vfui_server_is_config_write(msg));
 }
 
 /* The same for one that is held, at each turn: there is but one look through many writes. */
@@ -111,97 +86,6 @@ static bool is_held_blocked(const struct vfu_server *srv, const struct vfui_held
 	if (vfui_server_is_held_up(srv))
 		return true;
 	return srv->waits && (held->is_config_write || is_blocked_by_wait(srv, held->msg));
-}
-
-/* ---- holding back ---- */
-
-/* Descriptors are scarcer than bytes: a quarter of those that a client may have us keep fills the account. */
-static size_t held_size(const struct vfu_server *srv, const struct vfui_msg *msg)
-{
-	size_t a_fd = srv->account->limit / (srv->account->max_fds / 4 + 1);
-
-	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len +
-	       msg->nfds * vfui_max(a_fd, 4096);
-}
-
-/* A client that has gone leaves room to nobody: it is not waited for. */
-static void check_hang_up(struct vfu_server *srv)
-{
-	struct pollfd pfd = {.fd = vfui_conn_fd(srv->conn)};
-	struct vfu_err err;
-
-	if (vfui_os_poll(&pfd, 1, 0) <= 0 || !(pfd.revents & POLLHUP))
-		return;
-	vfui_err_set(&err, -ENOTCONN, NULL, 0,
-		     "the client has gone, and left more unanswered than may be");
-	vfui_conn_fail(srv->conn, &err);
-}
-
-void vfui_server_review(struct vfu_server *srv)
-{
-	bool is_full = vfui_account_is_full(srv->account);
-
-	if (!srv->conn)
-		return;
-	vfui_conn_stop_reading(srv->conn, is_full);
-	if (is_full)
-		check_hang_up(srv);
-}
-
-bool vfui_server_is_holding(const struct vfu_server *srv)
-{
-	return !vfui_list_is_empty(&srv->held) || srv->dev->gate.is_open ||
-	       (srv->session && atomic_load(&srv->session->fences));
-}
-
-/* NULL: no memory, the connection is lost with it, for order can not be kept any more. */
-static struct vfui_held *hold(struct vfu_server *srv, struct vfui_msg *msg, struct vfui_list *where)
-{
-	struct vfui_held *held = vfui_os_calloc(1, sizeof(*held));
-	struct vfu_err err;
-
-	if (held)
-		held->msg = vfui_msg_copy(msg);
-	if (!held || !held->msg) {
-		vfui_os_free(held);
-		vfui_err_set(&err, -ENOMEM, NULL, 0, "no memory to hold a request back");
-		vfui_conn_fail(srv->conn, &err);
-		return NULL;
-	}
-	held->size = held_size(srv, held->msg);
-	held->is_config_write = is_config_write(held->msg);
-	vfui_list_insert(where, &held->node);
-	vfui_account_add(srv->account, VFUI_HELD, held->size);
-	vfui_server_review(srv);
-	return held;
-}
-
-static void free_held(struct vfu_server *srv, struct vfui_held *held)
-{
-	vfui_account_sub(srv->account, VFUI_HELD, held->size);
-	vfui_list_remove(&held->node);
-	vfui_msg_free(held->msg);
-	vfui_os_free(held);
-}
-
-void vfui_server_drop_held(struct vfu_server *srv)
-{
-	while (!vfui_list_is_empty(&srv->held))
-		free_held(srv, vfui_container_of(srv->held.next, struct vfui_held, node));
-}
-
-/* Puts a request that has started in front of all others, to be run again. */
-static void hold_again(struct vfu_server *srv, const struct vfui_request *req,
-		       struct vfui_held *held)
-{
-	if (held)
-		vfui_list_insert(srv->held.next, &held->node);
-	else
-		held = hold(srv, req->msg, srv->held.next);
-	if (!held)
-		return;
-	held->step = req->step;
-	held->asked = req->is_asked;
 }
 
 /* ---- running ---- */
@@ -276,7 +160,7 @@ VFUI_APART static void settle(struct vfu_server *srv, struct vfui_request *req, 
 {
 	rc = mend_result(srv, req, rc);
 	if (req->is_again)
-		hold_again(srv, req, held);
+		vfui_server_hold_again(srv, req, held);
 	else if (rc < 0)
 		vfui_server_fail(srv, req->msg, rc, req->err, atomic_load(&req->base.is_told));
 	else if (!rc && !req->is_replied)
@@ -347,9 +231,9 @@ void vfui_server_drain(struct vfu_server *srv)
 		vfui_list_remove(&held->node);
 		if (run_held(srv, held))
 			continue;
-		free_held(srv, held);
-		vfui_server_review(
-			srv); /* there may be room to read on, and nothing else to say so */
+		vfui_server_free_held(srv, held);
+		/* There may be room to read on, and nothing else to say so. */
+		vfui_server_review(srv);
 	}
 }
 
@@ -365,7 +249,7 @@ VFUI_APART static bool get_turn(struct vfu_server *srv, struct vfui_msg *msg)
 	vfui_server_drain(srv);
 	if (vfui_list_is_empty(&srv->held) && !is_blocked(srv, msg))
 		return true;
-	hold(srv, msg, &srv->held);
+	vfui_server_hold(srv, msg);
 	return false;
 }
 

@@ -15,11 +15,6 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 void vfui_server_drain(struct vfu_server *srv);
 /* The first request held back may start. */
 bool vfui_server_can_drain(struct vfu_server *srv);
-/* As much is unanswered as may be, or not any more: has the connection read no more, or read on. */
-void vfui_server_review(struct vfu_server *srv);
-/* Something may happen that the client's socket does not show. */
-bool vfui_server_is_holding(const struct vfu_server *srv);
-void vfui_server_drop_held(struct vfu_server *srv);
 /* vfui_device_server.wait */
 int vfui_server_wait(void *ctx, bool (*ready)(void *arg), void *arg);
 

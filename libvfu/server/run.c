@@ -6,16 +6,16 @@
  *
  *	begin_round	who woke us? what a gate or another thread has decided; requests held back
  *	    |
- *	the client	at most a batch of its messages, from vfui_conn_process
+ *	the client	a batch of its messages; in run more batches, while nothing else is due
  *	    |
  *	end_round	the end of the connection; requests held back; now and then the listener
  *
  * vfu_server_process is one round for who has an event loop: it never sleeps, vfu_server_pollfds and
  * vfu_server_timeout (watch.c) say when the next is due. vfu_server_run sleeps in two ways:
  *	on the socket	while nothing but the client's bytes can bring work: the receive itself
- *			sleeps, which spares a poll for each request. Whatever else happens (the
- *			listener, stop, a wake-up) is looked at when a tick of 250 ms is over or 1,024
- *			requests have passed, so nothing that must not wait so long may be left to it.
+ *			sleeps, which spares a poll for each request. Stop and wake-ups are looked at
+ *			after every batch; the listener, and whatever comes while it sleeps, when a tick
+ *			of 250 ms is over or 1,024 requests have passed.
  *	in poll		else: requests are held back, replies wait for the socket, nobody is connected.
  * Rounds do not nest: in one, is_processing is set, and a callback that calls process or run gets
  * -EDEADLK. A callback that waits for DMA (order.c) reads and serves below the round it was called in.
@@ -28,11 +28,13 @@
 #include "server/greet.h"
 #include "server/handle.h"
 #include "server/listener.h"
+#include "server/held.h"
 #include "server/order.h"
 #include "server/watch.h"
 
 /* Requests handled in a round, before others are looked at. */
 #define BATCH 64
+
 /* ---- one round ---- */
 
 static bool is_deserted(const struct vfu_server *srv)

@@ -5,7 +5,8 @@
  * state.h - the state of a server: one device, one client at a time. What stands on it, upwards:
  *	handlers   what each message does
  *	greet	   VERSION, before anything else
- *	order	   when a request may start, gates, requests held back
+ *	held	   requests held back, and room for more
+ *	order	   when a request may start, gates
  *	watch	   what to sleep on, and waking who sleeps
  *	connection start and end
  *	listener   who comes next

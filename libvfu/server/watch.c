@@ -10,6 +10,7 @@
 
 #include "base/os.h"
 #include "server/greet.h"
+#include "server/held.h"
 #include "server/order.h"
 #include "server/watch.h"
 

@@ -10,7 +10,7 @@
 #include "base/os.h"
 #include "server/state.h"
 
-/* How often the listener and the stop flag are looked at when only the client's socket is watched. */
+/* How often the listener is looked at when only the client's socket is watched. */
 #define VFUI_TICK_MS 250
 #define VFUI_TICK_REQUESTS 1024
 /* How often to look whether there is room again. */

@@ -13,7 +13,7 @@
  * in struct vfui_in, so it goes on wherever it was. What was handed out must not move: a block with pins
  * is neither shifted nor grown, what is not handed out yet goes to a new one (make_room).
  *
- * A message larger than a block is read by itself, nothing behind it. Of a large reply the rest may go
+ * Of a message that still lacks more than a block only its own bytes are read, nothing behind it. Of a large reply the rest may go
  * straight to its request's memory (is_direct): then only its head is in the block, and a request that
  * was given up takes the sink away: the rest is read and forgotten.
  *

@@ -15,7 +15,7 @@
 #include "base/fds.h"
 #include "transport/msg.h"
 
-/* Messages larger than this are received on their own, so that the next one starts at the front. */
+/* Of a message that lacks more than this only its own bytes are received: the next one starts at the front. */
 #define VFUI_IN_BLOCK 65536
 
 /* Received bytes. It lives while it is being filled, or pinned by messages that were handed out. */

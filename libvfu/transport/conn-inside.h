@@ -53,8 +53,8 @@ struct vfui_conn {
 	atomic_uint sleepers;  /* threads that sleep in waits */
 	atomic_uint full;      /* why nothing may be added by reading more: VFUI_FULL_... */
 	atomic_bool is_unsent; /* something is queued */
-	atomic_uint
-		servers; /* threads that only serve, which send it at the latest when they leave */
+	/* Threads that only serve, which send it at the latest when they leave. */
+	atomic_uint serving;
 	atomic_bool is_poked; /* our own wake_fd was written to */
 	atomic_uint events;   /* rises whenever a wait should look at its condition again */
 

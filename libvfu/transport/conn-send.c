@@ -4,10 +4,11 @@
  *
  * conn-send.c - requests and replies on their way out.
  *
- * Sending never sleeps in the kernel: the socket takes what fits. A message goes one of these ways:
+ * No send call sleeps, the socket takes what fits; who may block polls for more room. A message goes one of these ways:
  *
  *	small, of the thread that reads --> batch: copied to the queue, which is sent when it is
- *	                                    large, before that thread sleeps, or when it is old
+ *	                                    large or old, and before that thread sleeps or gives
+ *	                                    the role up
  *	large, or with descriptors, or  --> alone: behind what is queued, from where it lies
  *	of another thread                     |
  *	                                      | the socket does not take all of it
@@ -20,7 +21,8 @@
  * answered. A message that was begun and cannot be ended ends the connection.
  *
  * What stays in the queue is sent by the thread that reads, once the socket has room (conn-wait.c), or by
- * an event loop, which is woken for it. Where there is neither, vfui_conn_drain waits.
+ * an event loop, which is woken for it; while the reader sleeps in a receive, by the sender (send_rest).
+ * Where nobody is sure to stay, vfui_conn_drain waits.
  */
 #include <errno.h>
 #include <string.h>

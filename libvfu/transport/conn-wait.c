@@ -21,8 +21,8 @@
  *	- one who sleeps trusts no reader, who may be in a callback for ever: it has its own deadline
  *	  and ends with the connection although the reader has not told the requests yet.
  * One who may sleep sends, too: what is queued goes before each sleep, and the sleep ends when the socket
- * has room for more. Others leave their bytes to threads that do nothing but serve (servers), so the last
- * of those does not leave before these are sent (vfui_conn_drain). One who waits for an answer owes
+ * has room for more. Others leave their bytes to threads that do nothing but serve (serving), so the last
+ * of those, when its time is up, first waits until these are sent (vfui_conn_drain). One who waits for an answer owes
  * nobody anything: it goes when it has its answer.
  *
  * On entry no lock is held. A callback may wait too, on the thread that reads: the wait below it goes
@@ -257,9 +257,9 @@ static int wait_for(struct vfui_conn *conn, const struct wait *wait)
 	}
 	if (wait->ready != NULL)
 		return wait_for_role(conn, wait);
-	atomic_fetch_add(&conn->servers, 1);
+	atomic_fetch_add(&conn->serving, 1);
 	r = wait_for_role(conn, wait);
-	if (atomic_fetch_sub(&conn->servers, 1) == 1 && r == -ETIMEDOUT)
+	if (atomic_fetch_sub(&conn->serving, 1) == 1 && r == -ETIMEDOUT)
 		vfui_conn_drain(conn);
 	return r;
 }
@@ -281,7 +281,10 @@ static bool is_watched(struct vfui_conn *conn)
 {
 	bool is_armed;
 
-	if (atomic_load(&conn->servers) > 0)
+	/* In a callback under process: its loop comes again. */
+	if (vfui_conn_has_role(conn) && !conn->may_block)
+		return true;
+	if (atomic_load(&conn->serving) > 0)
 		return true;
 	vfui_os_lock(&conn->lock);
 	is_armed = conn->is_armed;

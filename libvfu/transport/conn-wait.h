@@ -21,8 +21,9 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 
 /*
  * Waits until all that is queued is in the socket, unless somebody else is known to see to that:
- * another thread that waits, or an event loop that is going to poll. -ETIMEDOUT after
- * VFU_OPT_TIMEOUT_MS, and as vfui_conn_wait: it stays queued. In a callback it does not wait.
+ * another thread that only serves, or an event loop that is going to poll. -ETIMEDOUT after
+ * VFU_OPT_TIMEOUT_MS, and as vfui_conn_wait: it stays queued. In a callback under process it
+ * does not wait.
  */
 int vfui_conn_drain(struct vfui_conn *conn);
 

@@ -3,6 +3,7 @@
 """Clients: use a device that someone serves."""
 
 import errno
+import math
 import mmap
 import os
 import threading
@@ -204,7 +205,7 @@ class Vector:
 
     def wait(self, timeout=None):
         """Waits until the device raises it; serves the device's DMA meanwhile. How often it was raised, 0: timeout."""
-        milliseconds = -1 if timeout is None else max(0, round(timeout * 1000))
+        milliseconds = -1 if timeout is None else _milliseconds(max(0, timeout))
         fd = self.fd
         if self._is_message:
             c.vfu_client_use_bus_master(self._h)  # off again after a reset
@@ -440,11 +441,18 @@ def _is_up(handle):
         return False
 
 
+def _milliseconds(seconds):
+    """Rounded up: a little is not nothing, which may mean for ever."""
+    if not 0 <= seconds <= 1_000_000:
+        raise ValueError(f"a timeout of {seconds!r} seconds: 0 to 1,000,000 it may be")
+    return math.ceil(seconds * 1000)
+
+
 class Client:
     """A connection to a device: at a path, or over a connected socket.
 
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
-    timeout: seconds to wait for each answer; 0: for ever.
+    timeout: seconds to wait for each answer; 0 or None: for ever.
     irqs: give the device eventfds now: those of MSI-X if it has that, else of MSI, else of INTx. The first use of
     another interrupt takes them away again, as servers may have room for one interrupt's only. "all": those of all
     interrupts, and none is ever taken away. False: when they are used.
@@ -461,7 +469,7 @@ class Client:
         c.vfu_sigbus_guard()
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
-        settings = {"timeout_ms": round(timeout * 1000), "bus_master": int(bus_master), **(options or {})}
+        settings = {"timeout_ms": _milliseconds(timeout or 0), "bus_master": int(bus_master), **(options or {})}
         configure(
             c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings
         )
@@ -525,7 +533,7 @@ class Client:
 
     def serve(self, timeout=None):
         """Serves the device's DMA for so many seconds. Returns how many requests there were."""
-        return c.vfu_client_serve(self._h, -1 if timeout is None else round(timeout * 1000))
+        return c.vfu_client_serve(self._h, -1 if timeout is None else _milliseconds(timeout))
 
     def close(self):
         """Ends the connection. Should a signal handler raise meanwhile, close it again for the rest."""

@@ -69,7 +69,7 @@ def make_error(code, field="", offset=0, text=""):
 
 # A client can make a handler fail as often as it likes. As the library does with its lines, of each kind (one place,
 # one exception) a few are logged in a while, the first with its traceback; the others are counted, and the next of
-# that kind tells how many there were, or the end of the connection.
+# that kind tells how many there were, or the end of a connection after that while.
 _KINDS, _BURST, _WHILE = 32, 10, 10.0
 _reports = {}
 _now = time.monotonic
@@ -112,9 +112,9 @@ def report(where, exc):
 
 
 def report_missed():
-    """Tells of failures that were counted only."""
+    """Tells of failures that were counted only, once their while is over."""
     for kind in list(_reports.values()):
-        if kind.missed:
+        if kind.missed and _now() - kind.since >= _WHILE:
             logger.error("%s (and %d more like that)", kind.text, kind.missed)
             kind.missed = 0
 

@@ -29,7 +29,10 @@ def configure(set_option, set_policy, set_profile, handle, profile, policy, opti
     for name, value in (options or {}).items():
         if name not in OPTIONS:
             raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
-        set_option(handle, OPTIONS[name], value)
+        try:
+            set_option(handle, OPTIONS[name], value)
+        except (Error, OverflowError) as error:
+            raise ValueError(f"option {name} can not be {value!r}: vfu.h says its range") from error
 
 
 def policy_complaint(field, choice):

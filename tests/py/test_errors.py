@@ -97,6 +97,9 @@ def test_failures_are_counted(serve, caplog, monkeypatch):
         for _ in range(12):
             failure(bar0.write32, 4, 1)
         lines()
+        errors.report_missed()  # too early
+        assert lines() == []
+        now[0] += 11
     with vfu.Client(serve(Device())):  # the end of that connection tells the rest
         pass
     deadline = time.monotonic() + 20

@@ -95,6 +95,21 @@ def test_all_kinds_at_once(connect):
     assert dev.irqs.intx.wait(timeout=5) == 1
 
 
+def test_odd_timeouts(connect):
+    """A little is not nothing, and nonsense is named."""
+    dev = connect(Device())
+    assert dev.serve(1e-9) == 0
+    assert dev.irqs.msix[0].wait(1e-9) == 0
+    for timeout in (-1, 1e300, float("nan")):
+        with pytest.raises(ValueError, match="a timeout of"):
+            dev.serve(timeout)
+        with pytest.raises(ValueError, match="a timeout of"):
+            vfu.Client("/nowhere", timeout=timeout)
+    for value in (-1, 1 << 64, 0):
+        with pytest.raises(ValueError, match="option max_msg_fds can not be"):
+            vfu.Client("/nowhere", options={"max_msg_fds": value})
+
+
 def test_wait_times_out(connect):
     dev = connect(Device())
     start = time.monotonic()

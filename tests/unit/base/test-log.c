@@ -66,7 +66,7 @@ START_TEST(flood_is_counted)
 	flood(3);
 	ck_assert_uint_eq(lines, VFUI_LOG_BURST + 4);
 	ck_assert_str_eq(last, "command 2 refused");
-	vfui_log_flush(&out);
+	vfui_log_flush(&out, true);
 	ck_assert_uint_eq(lines, VFUI_LOG_BURST + 4);
 }
 END_TEST
@@ -75,9 +75,11 @@ END_TEST
 START_TEST(flush_tells_the_rest)
 {
 	flood(100);
-	vfui_log_flush(&out);
+	vfui_log_flush(&out, false);
+	ck_assert_uint_eq(lines, VFUI_LOG_BURST);
+	vfui_log_flush(&out, true);
 	ck_assert_str_eq(last, "command 9 refused (and 90 more like that)");
-	vfui_log_flush(&out);
+	vfui_log_flush(&out, true);
 	ck_assert_uint_eq(lines, VFUI_LOG_BURST + 1);
 }
 END_TEST
@@ -116,11 +118,11 @@ START_TEST(no_limit_and_silence)
 {
 	out.limit = NULL;
 	flood(100);
-	vfui_log_flush(&out);
+	vfui_log_flush(&out, true);
 	ck_assert_uint_eq(lines, 100);
 	out = (struct vfui_log){.limit = &limit};
 	flood(100);
-	vfui_log_flush(&out);
+	vfui_log_flush(&out, true);
 	ck_assert_uint_eq(lines, 100);
 }
 END_TEST

@@ -1109,6 +1109,9 @@ START_TEST(maps_and_unmaps)
 	ck_assert_int_eq(vfu_client_dma_map(cl, 0, 0, 3, data, -1, 0), -EINVAL);
 	ck_assert_int_eq(vfu_client_dma_map(cl, UINT64_MAX - 4095, 8192, 3, data, -1, 0), -EINVAL);
 	ck_assert_int_eq(vfu_client_dma_map(cl, 0x20000, 4096, 8, data, -1, 0), -EINVAL);
+	/* More than pointers reach. */
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0x20000, UINTPTR_MAX - 0xfffff, 3, data, -1, 0),
+			 -EINVAL);
 	/* A map that failed is not there. */
 	ck_assert_int_eq(vfu_client_dma_map(cl, UINT64_MAX - 4095, 4096, 3, data, -1, 5), -ENOSPC);
 	ck_assert_int_eq(vfu_client_dma_map(cl, UINT64_MAX - 4095, 4096, 3, data, -1, 0), 0);
