@@ -16,7 +16,8 @@ doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_in
 
 # The examples in C: built against libvfu.la as a user would, and run against each other.
 doc_examples = doc/examples/device doc/examples/client
-check_PROGRAMS += $(doc_examples)
+EXTRA_PROGRAMS += $(doc_examples)
+doc/examples/run-examples.log: $(doc_examples)
 doc_examples_device_LDADD = libvfu/libvfu.la
 doc_examples_client_LDADD = libvfu/libvfu.la
 TESTS += doc/examples/run-examples.sh
