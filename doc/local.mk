@@ -6,7 +6,7 @@ doc_gen = doc/gen/protocol.rst doc/gen/vfio-user.json
 EXTRA_DIST += $(doc_gen)
 MAINTAINERCLEANFILES += $(doc_gen)
 vfudocdir = $(docdir)
-vfudoc_DATA = $(doc_gen)
+vfudoc_DATA = $(doc_gen) codegen/MODEL.md
 
 doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inputs)
 	$(AM_V_GEN)output=protocol_rst; $(codegen_run)
