@@ -11,9 +11,14 @@ local verdict = require "verdict"
 
 local M = {}
 
--- What a byte holds that no field covers.
-function M.fill(offset)
-	return 0x41 + offset % 23
+-- What bytes hold that no field covers: the letters up to W, over and over.
+local letters = "ABCDEFGHIJKLMNOPQRSTUVW"
+
+function M.filled(from, to)
+	while #letters < to do
+		letters = letters .. letters
+	end
+	return letters:sub(from + 1, to)
 end
 
 -- Drafts ------------------------------------------------------------------------------------------
@@ -197,14 +202,6 @@ end
 function M.pack(offset, size, value, bytes)
 	-- a pattern: string.pack takes no negative numbers for unsigned fields
 	return bytes:sub(1, offset) .. string.pack("<i8", value):sub(1, size) .. bytes:sub(offset + size + 1)
-end
-
-function M.filled(from, to)
-	local out = {}
-	for i = from, to - 1 do
-		out[#out + 1] = string.char(M.fill(i))
-	end
-	return table.concat(out)
 end
 
 -- Little-endian bytes of the scene, kept in s.bytes.

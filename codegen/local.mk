@@ -72,18 +72,9 @@ codegen_languages = codegen/cfile.lua $(codegen_py_language)
 EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
 	$(codegen_other_generators) codegen/box.lua codegen/json.lua codegen/README.md codegen/MODEL.md
 
-# The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  A failing generator
-# leaves the old target, still out of date, and no temporary file.
-codegen_run = \
-	if $(LUA) -e 'assert(_VERSION == "Lua 5.4")' >/dev/null 2>&1; then \
-	  $(MKDIR_P) $(@D) && \
-	  $(LUA) $(srcdir)/codegen/main.lua $$output $(srcdir)/spec > $@.tmp && \
-	  mv -f $@.tmp $@ || { rm -f $@.tmp; exit 1; }; \
-	else \
-	  echo "$@ is older than: $?" >&2; \
-	  echo "To make it anew install Lua 5.4 (package lua5.4) and run configure again." >&2; \
-	  exit 1; \
-	fi
+# The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  For C the target is FILE.stamp.
+codegen_run = $(SHELL) $(srcdir)/codegen/make-output '$(LUA)' $(srcdir) $$output $@
+EXTRA_DIST += codegen/make-output codegen/same-code.lua
 
 codegen_headers = \
 	libvfu/gen/wire.h \
@@ -103,42 +94,52 @@ codegen_sources = \
 libvfu_gen_sources += $(codegen_sources) $(codegen_headers)
 BUILT_SOURCES += $(codegen_headers)
 # Generated and distributed: `make clean` in a tarball must not need Lua.
-MAINTAINERCLEANFILES += $(codegen_headers) $(codegen_sources)
+codegen_c = $(codegen_headers) $(codegen_sources) tests/gen/check-wire.c
+EXTRA_DIST += $(codegen_c:=.stamp)
+MAINTAINERCLEANFILES += $(codegen_c) $(codegen_c:=.stamp)
+
+# The stamp's recipe makes the file, too; this rule has make look at its date.
+$(codegen_c): %: %.stamp
+	@test -f $@ || { rm -f $<; $(MAKE) $(AM_MAKEFLAGS) $<; }
+
+# In the tarball no file is older than its stamp: it would be looked for in the build directory.
+dist-hook:
+	cd $(distdir) && touch $(codegen_c)
 
 vfuincludedir = $(includedir)/vfu
 vfuinclude_HEADERS = libvfu/gen/wire.h
 
-libvfu/gen/wire.h: codegen/gen/wire_h.lua $(codegen_inputs)
+libvfu/gen/wire.h.stamp: codegen/gen/wire_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_h; $(codegen_run)
 
-libvfu/gen/checks.h: codegen/gen/checks_h.lua $(codegen_inputs)
+libvfu/gen/checks.h.stamp: codegen/gen/checks_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=checks_h; $(codegen_run)
 
-libvfu/gen/wire.c: codegen/gen/wire_c.lua codegen/cfile.lua $(codegen_inputs)
+libvfu/gen/wire.c.stamp: codegen/gen/wire_c.lua codegen/cfile.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_c; $(codegen_run)
 
-libvfu/gen/policy.h: codegen/gen/policy_h.lua $(codegen_inputs)
+libvfu/gen/policy.h.stamp: codegen/gen/policy_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=policy_h; $(codegen_run)
 
-libvfu/gen/policy.c: codegen/gen/policy_c.lua $(codegen_inputs)
+libvfu/gen/policy.c.stamp: codegen/gen/policy_c.lua $(codegen_inputs)
 	$(AM_V_GEN)output=policy_c; $(codegen_run)
 
-libvfu/gen/caps.h: codegen/gen/caps_h.lua $(codegen_inputs)
+libvfu/gen/caps.h.stamp: codegen/gen/caps_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=caps_h; $(codegen_run)
 
-libvfu/gen/caps.c: codegen/gen/caps_c.lua $(codegen_inputs)
+libvfu/gen/caps.c.stamp: codegen/gen/caps_c.lua $(codegen_inputs)
 	$(AM_V_GEN)output=caps_c; $(codegen_run)
 
-libvfu/gen/desc.h: codegen/gen/desc_h.lua $(codegen_inputs)
+libvfu/gen/desc.h.stamp: codegen/gen/desc_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=desc_h; $(codegen_run)
 
-libvfu/gen/desc.c: codegen/gen/desc_c.lua $(codegen_inputs)
+libvfu/gen/desc.c.stamp: codegen/gen/desc_c.lua $(codegen_inputs)
 	$(AM_V_GEN)output=desc_c; $(codegen_run)
 
-libvfu/gen/vfu-calls.h: codegen/gen/calls_h.lua $(codegen_inputs)
+libvfu/gen/vfu-calls.h.stamp: codegen/gen/calls_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=calls_h; $(codegen_run)
 
-libvfu/gen/vfu-calls.c: codegen/gen/calls_c.lua $(codegen_inputs)
+libvfu/gen/vfu-calls.c.stamp: codegen/gen/calls_c.lua $(codegen_inputs)
 	$(AM_V_GEN)output=calls_c; $(codegen_run)
 
 # Python: a module of its own that needs nothing else of this project.

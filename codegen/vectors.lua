@@ -147,7 +147,7 @@ local function differences(base, s, bytes)
 			compare(d.at + f.offset, f.size)
 		end
 	end)
-	for at = 0, #bytes - 1 do
+	for at = 0, filled ~= bytes and #bytes - 1 or -1 do
 		compare(at, 1)
 	end
 	return puts
@@ -191,9 +191,10 @@ end
 function Cases:add(s, about, bytes, all_policies)
 	bytes = bytes or s.bytes
 	local puts = differences(self.base, s, bytes)
-	local plain = self:verdict(s, bytes, s.nfds, {})
+	local plain -- under the first, which are the defaults
 	for i, combination in ipairs(self.combinations) do
 		local found = self:verdict(s, bytes, s.nfds, combination)
+		plain = i == 1 and found or plain
 		local same = same_fault(found, plain) and (found and found.rule) == (plain and plain.rule)
 		if i == 1 or all_policies or not same then
 			self:row(about, puts, { #bytes, #bytes }, { s.nfds, s.nfds }, combination, found)

@@ -6,7 +6,7 @@ doc_gen = doc/gen/protocol.rst doc/gen/vfio-user.json
 EXTRA_DIST += $(doc_gen)
 MAINTAINERCLEANFILES += $(doc_gen)
 vfudocdir = $(docdir)
-vfudoc_DATA = $(doc_gen)
+vfudoc_DATA = $(doc_gen) codegen/MODEL.md
 
 doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inputs)
 	$(AM_V_GEN)output=protocol_rst; $(codegen_run)
@@ -16,7 +16,8 @@ doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_in
 
 # The examples in C: built against libvfu.la as a user would, and run against each other.
 doc_examples = doc/examples/device doc/examples/client
-check_PROGRAMS += $(doc_examples)
+EXTRA_PROGRAMS += $(doc_examples)
+doc/examples/run-examples.log: $(doc_examples)
 doc_examples_device_LDADD = libvfu/libvfu.la
 doc_examples_client_LDADD = libvfu/libvfu.la
 TESTS += doc/examples/run-examples.sh

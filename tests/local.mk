@@ -4,8 +4,11 @@
 # What every test program is linked with unless it says otherwise; its source is NAME.c.
 LDADD = $(test_libs) libvfu/libvfu-internal.la $(CHECK_LIBS)
 test_libs = tests/lib/libtest.la
-check_LTLIBRARIES += tests/lib/libtest.la
+EXTRA_LTLIBRARIES += tests/lib/libtest.la
 tests_lib_libtest_la_SOURCES = tests/lib/lacks.c tests/lib/lacks.h
+
+# Test programs are built for the log that wants them: `make check TESTS=x` builds x alone.
+CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)
 
 # A test is a program, a pytest file, a Lua script or a shell script, told apart by its suffix.
 TEST_EXTENSIONS = .py .lua .sh

@@ -143,7 +143,7 @@ return function(model)
 	return J.encode(object {
 		{ "format", 1 }, { "doc", model.doc },
 		{ "revisions", object(text.map(model.revisions, function(r) return { r.name, r.doc } end)) },
-		{ "limits", text.map(model.limits, limit) }, 
+		{ "limits", text.map(model.limits, limit) },
 		{ "policies", text.map(model.policies, function(p) return policy(p, model.profiles) end) },
 		{ "flags", text.map(model.flags, flag_set) }, { "enums", text.map(model.enums, enum) },
 		{ "capabilities", text.map(model.caps, capability) },

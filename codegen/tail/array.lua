@@ -94,28 +94,32 @@ function M.c(f, t, part)
 end
 
 M.py_helper = [[
-def _check_disjoint(v, name, cls, at, n, start, length):
-    """The entry at `at` and the n before it."""
-    new = cls.unpack(v.payload, at)
-    for i in range(1, n + 1):
-        old = cls.unpack(v.payload, at - i * cls.SIZE)
-        first, second = (getattr(new, start), getattr(old, start))
-        if (first - second) % 2**64 < getattr(old, length) or (second - first) % 2**64 < getattr(new, length):
-            v.bad(name, "do not overlap", at, n)
+def _check_disjoint(v, name, before, at, new, size):
+    """A new entry, and start and size of those before it."""
+    for old, old_size in before:
+        if (new - old) % 2**64 < old_size or (old - new) % 2**64 < size:
+            v.bad(name, "do not overlap", at, len(before))
+    before.append((new, size))
 ]]
 
-local py_disjoint = [[_check_disjoint(v, "${name}", ${class}, start + i * ${size}, i, "${start}", "${length}")]]
+local py_disjoint = [[
+entry = ${class}.unpack(v.payload, start + i * ${size})
+_check_disjoint(v, "${name}", before, start + i * ${size}, entry.${start}, entry.${length})
+]]
 
 function M.py(f, t, part)
 	if t.scalar then
 		return
+	end
+	if t.disjoint then
+		f:line("before = []")
 	end
 	f:line("for i in range(n):")
 	f:line("    %s", f.call(t.element, ("start + i * %d"):format(t.element_size)))
 	if t.disjoint then
 		local v = vars(t, part)
 		v.class = f.class(t.element)
-		f:line("    %s", (text.fill(py_disjoint, v):gsub("\n$", "")))
+		f:line("    %s", (text.fill(py_disjoint, v):gsub("\n$", ""):gsub("\n", "\n    ")))
 	end
 end
 

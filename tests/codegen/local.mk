@@ -7,6 +7,7 @@ codegen_tests = \
 	tests/codegen/corpus.lua \
 	tests/codegen/faults.lua \
 	tests/codegen/golden.lua \
+	tests/codegen/make-output.sh \
 	tests/codegen/one-word.lua \
 	tests/codegen/outputs.lua \
 	tests/codegen/programs.lua

@@ -9,14 +9,14 @@ tests_gen_test_wire_SOURCES = tests/lib/wire-cases.c tests/lib/wire-cases.h test
 tests_gen_test_wire_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/lib
 
 if HAVE_CHECK
-check_PROGRAMS += $(gen_tests)
+EXTRA_PROGRAMS += $(gen_tests)
 TESTS += $(gen_tests)
 endif
-check_DATA = tests/gen/vectors.py
+tests/py/test_protocol.log tests/py/test_model.log: tests/gen/vectors.py
 EXTRA_DIST += $(gen_vectors) tests/lib/wire-cases.c tests/lib/wire-cases.h
 MAINTAINERCLEANFILES += $(gen_vectors)
 
-tests/gen/check-wire.c: codegen/gen/tests_c.lua $(codegen_vectors) $(codegen_inputs)
+tests/gen/check-wire.c.stamp: codegen/gen/tests_c.lua $(codegen_vectors) $(codegen_inputs)
 	$(AM_V_GEN)output=tests_c; $(codegen_run)
 
 # The corpus is for fuzzers; no test needs it. It is unpacked where they look for files.

@@ -17,7 +17,7 @@ check-lint: all
 	  $(SHELL) $(srcdir)/tests/lint/check-lint $(lints)
 
 if HAVE_CHECK
-check-valgrind: all $(check_PROGRAMS)
+check-valgrind: all $(unit_tests) $(gen_tests)
 	@command -v '$(VALGRIND)' >/dev/null && test '$(VALGRIND)' != : || { \
 	  echo "SKIPPED: check-valgrind needs valgrind"; exit 0; }; \
 	$(AM_TESTS_ENVIRONMENT) LIBTOOL='$(SHELL) $(abs_builddir)/libtool' VALGRIND='$(VALGRIND)'; \

@@ -33,7 +33,8 @@ endif
 
 # The device of test_captures.py.
 if HAVE_PYTEST
-check_PROGRAMS += tests/py/replay-server
+EXTRA_PROGRAMS += tests/py/replay-server
+tests/py/test_captures.log: tests/py/replay-server$(EXEEXT)
 tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
 EXTRA_DIST += tests/data/captures

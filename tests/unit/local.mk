@@ -82,8 +82,8 @@ tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
 	tests/lib/leaks.c tests/lib/leaks.h tests/lib/wire_peer.c tests/lib/wire_peer.h
 
 if HAVE_CHECK
-check_LTLIBRARIES += tests/lib/libfault.la
-check_PROGRAMS += $(unit_tests)
+EXTRA_LTLIBRARIES += tests/lib/libfault.la
+EXTRA_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 else
 TESTS += tests/unit/no-check.sh
