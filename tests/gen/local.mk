@@ -12,7 +12,6 @@ if HAVE_CHECK
 EXTRA_PROGRAMS += $(gen_tests)
 TESTS += $(gen_tests)
 endif
-tests/py/test_protocol.log tests/py/test_model.log: tests/gen/vectors.py
 EXTRA_DIST += $(gen_vectors) tests/lib/wire-cases.c tests/lib/wire-cases.h
 MAINTAINERCLEANFILES += $(gen_vectors)
 

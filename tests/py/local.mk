@@ -31,6 +31,9 @@ else
 TESTS += tests/py/no-python.sh
 endif
 
+# The generated cases.
+tests/py/test_protocol.log tests/py/test_model.log: tests/gen/vectors.py
+
 # The device of test_captures.py.
 if HAVE_PYTEST
 EXTRA_PROGRAMS += tests/py/replay-server
