@@ -91,7 +91,7 @@ message "get_region_info" {
 			doc = "capabilities, each at a higher offset than the one before; unknown ones are skipped",
 			link "sparse_mmap" { 1, version = 1, of = "sparse_mmap", doc = "areas to map" },
 			link "type" { 2, version = 1, of = "cap_type", doc = "what the region is for" },
-			link "sparse_mmap_fds" { 16, version = 1, of = "sparse_mmap_fds", excludes = { "sparse_mmap" },
+			link "sparse_mmap_fds" { 16, version = 1, of = "sparse_mmap_fds", excludes = { "sparse_mmap", "sparse_mmap_fds" },
 				doc = "areas to map, with files" },
 		},
 	},
