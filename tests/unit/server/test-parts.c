@@ -212,6 +212,7 @@ END_TEST
 START_TEST(posted_write)
 {
 	struct vfu_stats stats;
+	unsigned lines = rig.lines;
 
 	rig_send_write(&rig, true, 1, 0x100, 8, 0);
 	rig_silence(&rig);
@@ -219,7 +220,7 @@ START_TEST(posted_write)
 	rig_silence(&rig);
 	vfu_server_stats(rig.srv, &stats);
 	ck_assert_uint_eq(stats.drops, 1);
-	ck_assert_uint_eq(rig.lines, 0);
+	ck_assert_uint_eq(rig.lines, lines);
 }
 END_TEST
 
