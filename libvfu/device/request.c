@@ -290,6 +290,7 @@ void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, 
 		     uint32_t count)
 {
 	split->part.session = split->whole ? split->whole->session : NULL;
+	split->part.whole = NULL; /* on the heap only */
 	split->part.is_part = true;
 	split->part.is_access = true;
 	split->part.is_deferred = false;

@@ -51,6 +51,7 @@ static int answer_later(void *user, struct vfu_request *req, const struct vfu_ac
 	else
 		memset(access->data, 'x', access->count); /* is not what the request then holds */
 	later[nlater] = vfu_request_defer(req);
+	vfu_request_set_told(req); /* tells for the whole */
 	return later[nlater] ? (nlater++, VFU_LATER) : -ENOMEM;
 }
 
@@ -211,6 +212,7 @@ END_TEST
 START_TEST(posted_write)
 {
 	struct vfu_stats stats;
+	unsigned lines = rig.lines;
 
 	rig_send_write(&rig, true, 1, 0x100, 8, 0);
 	rig_silence(&rig);
@@ -218,6 +220,7 @@ START_TEST(posted_write)
 	rig_silence(&rig);
 	vfu_server_stats(rig.srv, &stats);
 	ck_assert_uint_eq(stats.drops, 1);
+	ck_assert_uint_eq(rig.lines, lines);
 }
 END_TEST
 
