@@ -205,3 +205,17 @@ int vfui_conn_timeout(struct vfui_conn *conn)
 	vfui_os_unlock(&conn->lock);
 	return timeout;
 }
+
+void vfui_conn_disarm(struct vfui_conn *conn)
+{
+	bool was_armed;
+
+	if (vfui_conn_is_child(conn))
+		return;
+	vfui_os_lock(&conn->lock);
+	was_armed = conn->is_armed;
+	conn->is_armed = false;
+	vfui_os_unlock(&conn->lock);
+	if (was_armed)
+		vfui_conn_poke(conn);
+}

@@ -26,5 +26,10 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n);
 /* Milliseconds until vfui_conn_process should run even if nothing polls ready; -1: for ever. */
 int vfui_conn_timeout(struct vfui_conn *conn);
+/*
+ * The loop is left: nobody sleeps on what pollfds and timeout have told last, or if somebody does he asks
+ * again.
+ */
+void vfui_conn_disarm(struct vfui_conn *conn);
 
 #endif

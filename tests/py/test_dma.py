@@ -277,6 +277,8 @@ def test_who_waits_for_room_can_be_cancelled(serve):
             time.sleep(0.005)
     with vfu.Client(path) as dev:
         memory = dev.dma.alloc(100 * 4096, iova=0x100000, shared=False)
+        while device.dma._waiting and time.monotonic() < deadline:
+            time.sleep(0.005)
         assert not device.dma._waiting
         dev.regions.bar0.write32(0, memory.iova)
         assert dev.irqs.msix[0].wait(timeout=10)

@@ -87,7 +87,8 @@ static pthread_t start_peer(unsigned *messages, size_t need)
 {
 	pthread_t peer;
 
-	nread = nheaders = 0;
+	nread = 0;
+	nheaders = 0;
 	needed = need;
 	pthread_create(&peer, NULL, count_messages, messages);
 	return peer;
