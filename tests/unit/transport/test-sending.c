@@ -15,7 +15,9 @@
 
 #include "../../lib/end.h"
 #include "../../lib/leaks.h"
+#include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "transport/conn-inside.h"
 
 #define LARGE (16u << 20)
 
@@ -34,6 +36,8 @@ static void open_large(bool server)
 	vfui_conn_options_init(&end.options);
 	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_MAX_DATA_XFER_SIZE, LARGE),
 			 0);
+	/* Room for what is copied when the peer stops. */
+	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 4 * LARGE), 0);
 	end_open(server);
 }
 
@@ -132,6 +136,36 @@ START_TEST(a_large_reply_holds_up_nobody)
 	may_end = true;
 	vfui_conn_wake(end.conn);
 	pthread_join(server, NULL);
+	close_large();
+}
+END_TEST
+
+static atomic_uint sleeps;
+
+/* On the thread that is about to sleep; no other uses the connection. */
+static void check_lock(void)
+{
+	ck_assert_int_eq(pthread_mutex_trylock(&end.conn->lock), 0);
+	pthread_mutex_unlock(&end.conn->lock);
+	sleeps++;
+}
+
+START_TEST(nobody_sleeps_with_the_lock)
+{
+	unsigned messages = 1;
+	pthread_t peer;
+
+	open_large(true);
+	end.on_command = reply_large;
+	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
+	peer = start_peer(&messages, SIZE_MAX);
+	sleeps = 0;
+	fault_on_sleep(check_lock);
+	while (nread < LARGE)
+		ck_assert_int_ge(vfui_conn_process_wait(end.conn, 0, 10), 0);
+	fault_on_sleep(NULL);
+	ck_assert_uint_gt(sleeps, 0);
+	pthread_join(peer, NULL);
 	close_large();
 }
 END_TEST
@@ -255,6 +289,7 @@ int main(void)
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_large_reply_holds_up_nobody);
+	tcase_add_test(tcase, nobody_sleeps_with_the_lock);
 	tcase_add_test(tcase, answered_too_early);
 	tcase_add_test(tcase, failed_in_the_middle);
 	tcase_add_test(tcase, many_threads_send_much);
