@@ -265,6 +265,14 @@ int vfu_sigbus_guard(void)
 
 /* ---- memory that the system uses for us -------------------------------------------------------- */
 
+/* Compilers make a load of an operation that adds nothing, but not of this one. */
+static void write_back(_Atomic uint8_t *at)
+{
+	uint8_t byte = atomic_load(at);
+
+	atomic_compare_exchange_strong(at, &byte, byte);
+}
+
 static void touch(struct stretch part, bool to_write)
 {
 	uintptr_t page = vfui_os_page_size();
@@ -272,7 +280,7 @@ static void touch(struct stretch part, bool to_write)
 	for (uintptr_t at = part.first;; at = (at | (page - 1)) + 1) {
 		/* Adds nothing, so that it is not seen by others who use the memory. */
 		if (to_write)
-			atomic_fetch_or((_Atomic uint8_t *)at, 0);
+			write_back((_Atomic uint8_t *)at);
 		else
 			(void)*(volatile const uint8_t *)at;
 		if ((at | (page - 1)) >= part.last)

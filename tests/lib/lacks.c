@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -125,6 +126,23 @@ static bool does_faults(void)
 	return *(volatile char *)cut_off; /* the handler says what this is */
 }
 
+static bool does_fd_limit(void)
+{
+	struct rlimit limit;
+	char line[256];
+	unsigned long known = 0;
+	FILE *limits;
+
+	must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limit.rlim_cur = 47;
+	must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+	limits = fopen("/proc/self/limits", "r");
+	must(limits != NULL);
+	while (fgets(line, sizeof(line), limits) &&
+	       sscanf(line, "Max open files %lu", &known) != 1) {}
+	return known == limit.rlim_cur;
+}
+
 bool lacks(enum lacks what, const char *test)
 {
 	static const struct {
@@ -134,6 +152,7 @@ bool lacks(enum lacks what, const char *test)
 		[LACKS_WIPEONFORK] = {does_wipe_on_fork, "MADV_WIPEONFORK"},
 		[LACKS_CTRUNC] = {does_ctrunc, "MSG_CTRUNC"},
 		[LACKS_AIO] = {does_aio, "AIO"},
+		[LACKS_FD_LIMIT] = {does_fd_limit, "a limit of descriptors"},
 		[LACKS_FAULTS] = {does_faults, "the address of a SIGBUS"},
 	};
 	size_t len = strlen(test);

@@ -4,8 +4,8 @@
  *
  * lacks.h - what the system under a test may not do although it is Linux.
  *
- * An emulator of another machine's programs (qemu-user) passes their system calls on and does not know
- * each. A test that needs one of these begins with
+ * An emulator of another machine's programs (qemu-user), or valgrind, passes their system calls on and
+ * does not know each. A test that needs one of these begins with
  *
  *	if (lacks(LACKS_CTRUNC, __func__))
  *		return;
@@ -22,6 +22,7 @@ enum lacks {
 	LACKS_CTRUNC,     /* to be told that descriptors were cut off */
 	LACKS_AIO,        /* io_setup(2) */
 	LACKS_FAULTS,     /* a handler of SIGBUS that is told the address */
+	LACKS_FD_LIMIT,   /* a limit of descriptors that is the kernel's; valgrind has its own */
 };
 
 bool lacks(enum lacks what, const char *test);

@@ -30,6 +30,7 @@ static struct {
 	atomic_size_t limit;
 } faults[FAULT_KINDS];
 
+static void (*_Atomic on_sleep)(void);
 static atomic_long blocks;
 static atomic_bool is_virtual;
 static atomic_ullong virtual_now;
@@ -41,6 +42,7 @@ void fault_reset(void)
 		faults[i].nth = 0;
 		faults[i].limit = 0;
 	}
+	on_sleep = NULL;
 }
 
 void fault_fail(enum fault_kind kind, unsigned nth, int error)
@@ -53,6 +55,11 @@ void fault_fail(enum fault_kind kind, unsigned nth, int error)
 void fault_limit(enum fault_kind kind, size_t bytes)
 {
 	faults[kind].limit = bytes;
+}
+
+void fault_on_sleep(void (*fn)(void))
+{
+	on_sleep = fn;
 }
 
 unsigned fault_calls(enum fault_kind kind)
@@ -233,6 +240,10 @@ static int fault_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, 
 	static const struct timespec none;
 	int r;
 
+	void (*fn)(void) = on_sleep;
+
+	if (fn)
+		fn();
 	if (fails(FAULT_POLL))
 		return -1;
 	if (!is_virtual || ts == NULL)

@@ -29,6 +29,8 @@ void fault_reset(void);
 void fault_fail(enum fault_kind kind, unsigned nth, int error);
 /* FAULT_RECV and FAULT_SEND move at most this many bytes a call; 0: as many as go. */
 void fault_limit(enum fault_kind kind, size_t bytes);
+/* Called before each poll that may sleep, on its thread; NULL: nothing. */
+void fault_on_sleep(void (*fn)(void));
 /* Calls of a kind since fault_reset. */
 unsigned fault_calls(enum fault_kind kind);
 /* Blocks that were allocated and not freed. */
