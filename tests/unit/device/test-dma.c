@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -736,7 +737,7 @@ END_TEST
 
 /* ---- pins -------------------------------------------------------------------------------------- */
 
-static unsigned unmap_answers;
+static atomic_uint unmap_answers;
 
 static void unmap_done(void *user)
 {
