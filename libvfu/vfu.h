@@ -468,7 +468,7 @@ int vfu_client_timeout(struct vfu_client *cl);
 int vfu_client_process(struct vfu_client *cl, unsigned max);
 int vfu_client_fd(struct vfu_client *cl);
 /* For who leaves an event loop, whether after pollfds or after process: waits until all that callbacks and
- * other threads have left to it is in the socket, unless another thread in a call sees to that. */
+ * other threads have left to it is in the socket, unless a thread in vfu_client_serve sees to that. */
 int vfu_client_flush(struct vfu_client *cl);
 /* Serves the device's DMA for timeout_ms (-1: until disconnected). Number of requests served, or
  * -errno. A device that does not read the answers is not served until it does. */
