@@ -30,6 +30,14 @@ function M.check(message, part)
 	return "vfui_check_" .. message .. "_" .. part
 end
 
+-- Of the payload around a structure that has one.
+function M.outer(model, struct)
+	if struct.inside then
+		local message, key = struct.inside:match("^(.-)%.(.*)$")
+		return model.messages[message][key].cname
+	end
+end
+
 -- The head of the call of a message, in lines.
 function M.call(m, after)
 	local args = { "struct vfui_conn *conn", "struct vfui_call *call" }

@@ -193,7 +193,7 @@ end
 --
 -- env says how a leaf is reached: { ["in"] = "in.", req = "req->", outer = "outer->", limits =
 -- "limits->", policy = "policy->", nfds = "nfds", len = "len", start = "sizeof(in)" }, and names of
--- variables where they are other than in the spec.
+-- variables where they are other than in the spec; functions of C that divide by zero, too: div, div_up.
 
 -- How tightly an operator binds and how it is written, in C and in Python.
 local infix = {
@@ -270,7 +270,8 @@ local c_special = {
 		local s = M.c(e.a, env)
 		return (e.a.op == "one_bit" or e.a.op == "is_text") and "!" .. s or "!(" .. s .. ")"
 	end,
-	div_up = function(e, env) return "div_up(" .. M.c(e.a, env) .. ", " .. M.c(e.b, env) .. ")" end,
+	div_up = function(e, env) return (env.div_up or "div_up") .. "(" .. M.c(e.a, env) .. ", " .. M.c(e.b, env) .. ")" end,
+	div = function(e, env) return env.div and ("%s(%s, %s)"):format(env.div, M.c(e.a, env), M.c(e.b, env)) end,
 	choose = function(e, env)
 		return ("(%s ? %s : %s)"):format(M.c(e.c, env, 4), M.c(e.a, env), M.c(e.b, env))
 	end,

@@ -27,12 +27,14 @@ codegen_core = \
 	codegen/tail/union.lua \
 	codegen/text.lua \
 	codegen/cname.lua \
+	codegen/cparts.lua \
 	codegen/pyname.lua
 
 codegen_inputs = $(codegen_core) $(spec_files)
 
 codegen_c_generators = \
 	codegen/gen/wire_h.lua \
+	codegen/gen/parts_h.lua \
 	codegen/gen/checks_h.lua \
 	codegen/gen/wire_c.lua \
 	codegen/gen/policy_h.lua \
@@ -55,6 +57,7 @@ codegen_other_generators = \
 	codegen/gen/keys_md.lua \
 	codegen/gen/lock.lua \
 	codegen/gen/tests_c.lua \
+	codegen/gen/tests_parts.lua \
 	codegen/gen/tests_py.lua \
 	codegen/gen/corpus.lua \
 	codegen/gen/python.lua \
@@ -78,6 +81,7 @@ EXTRA_DIST += codegen/make-output codegen/same-code.lua
 
 codegen_headers = \
 	libvfu/gen/wire.h \
+	libvfu/gen/parts.h \
 	libvfu/gen/checks.h \
 	libvfu/gen/policy.h \
 	libvfu/gen/caps.h \
@@ -94,7 +98,7 @@ codegen_sources = \
 libvfu_gen_sources += $(codegen_sources) $(codegen_headers)
 BUILT_SOURCES += $(codegen_headers)
 # Generated and distributed: `make clean` in a tarball must not need Lua.
-codegen_c = $(codegen_headers) $(codegen_sources) tests/gen/check-wire.c
+codegen_c = $(codegen_headers) $(codegen_sources) tests/gen/check-wire.c tests/gen/check-parts.c
 EXTRA_DIST += $(codegen_c:=.stamp)
 MAINTAINERCLEANFILES += $(codegen_c) $(codegen_c:=.stamp)
 
@@ -107,10 +111,13 @@ dist-hook:
 	cd $(distdir) && touch $(codegen_c)
 
 vfuincludedir = $(includedir)/vfu
-vfuinclude_HEADERS = libvfu/gen/wire.h
+vfuinclude_HEADERS = libvfu/gen/wire.h libvfu/gen/parts.h
 
 libvfu/gen/wire.h.stamp: codegen/gen/wire_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_h; $(codegen_run)
+
+libvfu/gen/parts.h.stamp: codegen/gen/parts_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=parts_h; $(codegen_run)
 
 libvfu/gen/checks.h.stamp: codegen/gen/checks_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=checks_h; $(codegen_run)

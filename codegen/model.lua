@@ -12,6 +12,7 @@
 --	model/messages.lua     messages and structures
 
 local cname = require "cname"
+local cparts = require "cparts"
 local load = require "load"
 local messages = require "model.messages"
 local names = require "model.names"
@@ -55,6 +56,7 @@ local function claim_names(model)
 			claim("C", part.cname, part)
 		end
 		claim("Python", pyname.part(part), part)
+		cparts.each_name(part, function(name, e) claim("C", name, e) end)
 	end)
 end
 

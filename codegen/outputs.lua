@@ -5,6 +5,7 @@
 
 local M = {
 	{ name = "wire_h", file = "libvfu/gen/wire.h", doc = "structures and numbers" },
+	{ name = "parts_h", file = "libvfu/gen/parts.h", doc = "what follows the fields, read and built piece by piece" },
 	{ name = "checks_h", file = "libvfu/gen/checks.h", doc = "the interface of the checks" },
 	{ name = "wire_c", file = "libvfu/gen/wire.c", doc = "assertions of layout, the checks, the table of messages" },
 	{ name = "policy_h", file = "libvfu/gen/policy.h", doc = "a field for each erratum that leaves a choice" },
@@ -20,6 +21,7 @@ local M = {
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
 	{ name = "model_json", file = "doc/gen/vfio-user.json", doc = "the model, for generators in other languages" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },
+	{ name = "tests_parts", file = "tests/gen/check-parts.c", doc = "copies of payloads, to test parts.h" },
 	{ name = "tests_py", file = "tests/gen/vectors.py", doc = "the same in Python" },
 	{ name = "corpus", file = "tests/gen/corpus.tar", doc = "what a fuzzer of the checks begins with", binary = true },
 	{ name = "lock", file = "spec/wire.lock", doc = "what a peer sees, a line each; committed" },

@@ -7,6 +7,7 @@
 --	build(item, scope, part)   the model
 --	rules(t, part)             what it must be, as rules; { wrong, words, who, at, value } each
 --	c, py(f, t, part)          how what lies in it is checked (cfile.lua, pyfile.lua)
+--	c_parse, c_build, c_copy(g, t, part)   how it is read and built in parts.h, and copied in tests (cparts.lua)
 --	py_type, py_read, py_build how Python's classes have it (pyclass.lua)
 --	json(t, J, rule)           its keys in vfio-user.json (json.lua)
 --	verdict(c, t, part)        the same, computed (verdict.lua)

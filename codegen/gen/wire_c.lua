@@ -147,13 +147,8 @@ local function check_tail(f, part, e)
 	end
 end
 
-local function outer_name(model, struct)
-	local message, key = struct.inside:match("^(.-)%.(.*)$")
-	return model.messages[message][key].cname
-end
-
 local function check_struct(out, model, s)
-	local outer = s.inside and ", const struct " .. outer_name(model, s) .. " *outer" or ""
+	local outer = s.inside and ", const struct " .. cname.outer(model, s) .. " *outer" or ""
 	local functions = {}
 	local f = cfile.check(functions, s, s.inside and "outer")
 	local e = cfile.env(false, { base = "at", prefix = s.name, start = "from" })

@@ -25,13 +25,37 @@ function M.build(node, scope, layout)
 	return alt
 end
 
-function M.c(f, alt, part)
-	local members = { "struct {" }
+-- Its structure, in lines; what may stand behind the last field is no part of the payload.
+local function struct(alt, head, tail)
+	local lines = { head }
 	for _, field in ipairs(alt.fields) do
-		members[#members + 1] = ("\t%s %s;"):format(cname.ctype[field.type], field.name)
+		lines[#lines + 1] = ("\t%s %s;"):format(cname.ctype[field.type], field.name)
 	end
-	members[#members + 1] = "} in;"
-	f.alternative(part.owner .. "_" .. alt.name, alt, members)
+	lines[#lines + 1] = tail
+	return lines
+end
+
+function M.c(f, alt, part)
+	f.alternative(part.owner .. "_" .. alt.name, alt, struct(alt, "struct {", "} in;"))
+end
+
+-- Whether a payload is this layout; which ones are lawful the check has said.
+function M.c_parse(g, alt)
+	local name = g.owner .. "_" .. alt.name
+	local condition = E.c(E.all(E.eq(E.len, E.num(alt.size)), alt.when), g.env)
+	g:comment(alt)
+	if #alt.fields == 0 then
+		g:define("static inline bool", ("vfu_wire_is_%s"):format(name), "size_t len", ("return %s;"):format(condition))
+		return
+	end
+	g.out[#g.out + 1] = table.concat(struct(alt, ("struct %s {"):format(cname.struct(name)), "};\n"), "\n")
+	g:define("static inline bool", ("vfu_wire_%s_parse"):format(name),
+		 ("struct %s *out, const void *payload, size_t len"):format(cname.struct(name)), [[
+if (!(${condition}))
+	return false;
+memcpy(out, payload, ${size});
+return true;
+]], { condition = condition, size = alt.size })
 end
 
 function M.text(alt, where)

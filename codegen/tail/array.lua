@@ -93,6 +93,40 @@ function M.c(f, t, part)
 	f.add(c_loop, v)
 end
 
+-- What an entry is in C: its type, and where no bytes mean anything else.
+local function entry_type(t)
+	return t.scalar and cname.ctype[t.scalar] or "struct " .. t.element.cname
+end
+
+function M.c_parse(g, t)
+	g:comment(t)
+	g:parse_items(g:c(t.count, "UINT64_MAX"), t.element_size, g.size)
+	g:inline("bool", "next", ("struct vfu_wire_items *items, %s *out"):format(entry_type(t)), [[
+const uint8_t *data = vfu_wire_items_take(items, sizeof(*out));
+
+if (data)
+	memcpy(out, data, sizeof(*out));
+return data;
+]])
+end
+
+function M.c_build(g, t)
+	g:inline("void", "add", ("struct vfu_wire_builder *b, const %s *in"):format(entry_type(t)),
+		 "vfu_wire_builder_append(b, in, sizeof(*in));\n" .. (g:count(t.count, 1) or ""))
+end
+
+function M.c_copy(g, t)
+	g:copy([[
+struct vfu_wire_items items = vfu_wire_${name}_parse(payload, len${given});
+${type} one;
+
+while (vfu_wire_${name}_next(&items, &one)) {
+	wire_saw(seen, 0, &one, sizeof(one));
+	vfu_wire_${name}_add(b, &one);
+}
+]], { type = entry_type(t) })
+end
+
 M.py_helper = [[
 def _check_disjoint(v, name, before, at, new, size):
     """A new entry, and start and size of those before it."""

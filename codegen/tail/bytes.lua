@@ -18,6 +18,37 @@ function M.rules(t, part)
 		   words = ("is as long as %s says"):format(E.text(t.size)) } }
 end
 
+local c_parse = [[
+uint64_t size;
+${fields}
+size = ${bytes};
+*out_len = size < len - ${size} ? (size_t)size : len - ${size};
+return *out_len ? (const uint8_t *)payload + ${size} : NULL;
+]]
+
+function M.c_parse(g, t)
+	local size = t.when and E.choose(t.when, t.size, E.zero) or t.size
+	g:comment(t)
+	g:inline("const void *", "parse", "const void *payload, size_t len, size_t *out_len", c_parse,
+		 { fields = "*out_len = 0;\n" .. g:fields("NULL"), bytes = g:c(size, "UINT64_MAX") })
+end
+
+function M.c_build(g, t)
+	g:inline("void", "add", "struct vfu_wire_builder *b, const void *data, size_t len", table.concat({
+		"vfu_wire_builder_append(b, data, len);", g:count(t.size, "len") or "", t.when and g:raise(t.when) or "" }, "\n"))
+end
+
+function M.c_copy(g)
+	g:copy([[
+size_t n;
+const void *data = vfu_wire_${name}_parse(payload, len, &n${given});
+
+wire_saw(seen, 0, data, n);
+if (n > 0)
+	vfu_wire_${name}_add(b, data, n);
+]])
+end
+
 function M.py_type()
 	return "bytes", 'b""'
 end

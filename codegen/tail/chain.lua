@@ -8,6 +8,7 @@
 
 local E = require "expr"
 local X = require "model.expressions"
+local cname = require "cname"
 local load = require "load"
 local names = require "model.names"
 local pyname = require "pyname"
@@ -153,6 +154,77 @@ function M.py(f, t, part)
 	end
 	f:line("%s", text.fill(py_loop, { owner = owner, start = part.size, at = f.expression(t.at), head = f.class(t.head),
 		next = t.next.name, test = f.test(t.rule) }))
+end
+
+local c_next = [[
+if (!vfu_wire_items_read(items, &out->head, sizeof(out->head)))
+	return false;
+out->kind = ${unknown};
+out->data = items->from + items->at;
+out->rest = items->len - items->at;
+items->left = out->head.${next} >= items->at + sizeof(out->head);
+out->len = items->left && out->head.${next} < items->len ? out->head.${next} - items->at : out->rest;
+items->at = out->head.${next};
+${choose}
+return true;
+]]
+
+function M.c_parse(g, t)
+	g:piece(t.head.cname)
+	g:parse_items("1", "0", E.c(t.at, g.env), is_there(t))
+	g:inline("bool", "next", ("struct vfu_wire_items *items, struct vfu_wire_%s *out"):format(g.name), c_next,
+		 { unknown = cname.member(g.name, "unknown"), next = t.next.name, choose = g:choose(t.items) })
+end
+
+-- A new link, not written yet: the one before, or the field that tells of the first, says where it will be.
+local c_link = [[
+vfu_wire_builder_align(b, 8);
+if (b->last)
+	vfu_wire_builder_change(b, b->last + offsetof(struct ${head}, ${next}), ${size}, 0, b->len);
+${first}
+b->last = b->part = b->len;
+]]
+
+local c_add = [[
+vfu_wire_${name}_link(b);
+vfu_wire_builder_append(b, head, sizeof(*head));
+vfu_wire_builder_append(b, data, len);
+${set_next}
+]]
+
+function M.c_build(g, t)
+	local head = t.head.cname
+	local first = text.map({ t.at.op == "field" and g:change(t.at.field, "0", "b->len") or "", t.when and g:raise(t.when) or "" },
+			       function(line) return line ~= "" and "if (!b->last)\n\t" .. line or nil end)
+	local function set(field, value)
+		return ("vfu_wire_builder_change(b, b->part + offsetof(struct %s, %s), %d, 0, %s);"):format(head, field.name, field.size,
+			value)
+	end
+	g:inline("void", "link", "struct vfu_wire_builder *b", c_link, { head = head, next = t.next.name, size = t.next.size, first = first })
+	g:inline("void", "add", ("struct vfu_wire_builder *b, const struct %s *head, const void *data, size_t len"):format(head), c_add,
+		 { set_next = set(t.next, 0) })
+	for _, kind in ipairs(g.kinds) do
+		local l = kind.list[1]
+		g:add("add_" .. kind.name, kind.struct, { ("vfu_wire_%s_link(b);"):format(g.name), "vfu_wire_builder_append(b, in, sizeof(*in));",
+			set(t.key, l.value), set(t.next, 0), l.version and set(t.version, l.version) or nil })
+	end
+end
+
+function M.c_copy(g, t)
+	g:copy([[
+struct vfu_wire_items items = vfu_wire_${name}_parse(payload, len${given});
+struct vfu_wire_${name} one;
+
+while (vfu_wire_${name}_next(&items, &one)) {
+	one.head.${next} = 0;
+	switch (one.kind) {
+	${cases}
+	default:
+		wire_saw(seen, 0, &one.head, sizeof(one.head));
+		vfu_wire_${name}_add(b, &one.head, one.data + sizeof(one.head), one.len - sizeof(one.head));
+	}
+}
+]], { next = t.next.name, cases = g:copy_cases("", t.next.name) })
 end
 
 function M.py_type(t)

@@ -16,6 +16,30 @@ function M.rules(t)
 		   words = "ends with a NUL and holds no other" } }
 end
 
+function M.c_parse(g, t)
+	g:comment(t)
+	g:inline("const char *", "parse", "const void *payload, size_t len", [[
+const char *text = len > ${at} ? (const char *)payload + ${at} : NULL;
+
+return text && memchr(text, 0, len - ${at}) ? text : NULL;
+]], { at = g.part.cname and "sizeof(struct " .. g.part.cname .. ")" or "0" })
+end
+
+function M.c_build(g)
+	g:inline("void", "add", "struct vfu_wire_builder *b, const char *text", "vfu_wire_builder_append(b, text, strlen(text) + 1);")
+end
+
+function M.c_copy(g)
+	g:copy([[
+const char *text = vfu_wire_${name}_parse(payload, len);
+
+if (text) {
+	wire_saw(seen, 0, text, strlen(text));
+	vfu_wire_${name}_add(b, text);
+}
+]])
+end
+
 function M.py_type(t)
 	return t.schema and "Capabilities | None" or "object", "None"
 end

@@ -114,6 +114,70 @@ function M.py(f, t)
 	f:entries(t.by_length, 2, "continue")
 end
 
+local c_next = [[
+const uint64_t stride = items->size;
+${type} by;
+const uint8_t *data = vfu_wire_items_take(items, ${offset} + sizeof(by));
+
+if (!data)
+	return false;
+memcpy(&by, data + ${offset}, sizeof(by));
+out->kind = ${unknown};
+out->data = data;
+out->len = out->rest = (size_t)stride;
+${choose}
+return true;
+]]
+
+function M.c_parse(g, t)
+	local stride = g:c(E.choose(E.ne(t.count, E.zero), t.stride, E.zero), "0")
+	g:piece()
+	g:parse_items(g:c(t.count, "UINT64_MAX"), stride, g.size, E.ge(E.len, t.whole))
+	g:inline("bool", "next", ("struct vfu_wire_items *items, struct vfu_wire_%s *out"):format(g.name), c_next,
+		 { type = cname.ctype[t.by.type], offset = t.by.offset, unknown = cname.member(g.name, "unknown"),
+		   choose = g:choose(t.by_length) })
+end
+
+-- Among entries of so many bytes, is one of this type read as such?
+local c_add = [[
+if (stride < ${min}${longer})
+	return false;
+b->part = vfu_wire_builder_append(b, in, sizeof(*in));
+vfu_wire_builder_append(b, NULL, stride - sizeof(*in));
+${count}
+vfu_wire_builder_change(b, b->part + offsetof(struct ${cname}, ${by}), ${size}, 0, ${value});
+return true;
+]]
+
+function M.c_build(g, t)
+	for _, v in ipairs(t.items) do
+		local longer
+		for _, other in ipairs(t.by_length) do
+			if other.value == v.value and other.min_stride > v.min_stride then
+				longer = other.min_stride
+			end
+		end
+		g:inline("bool", "add_" .. v.name, ("struct vfu_wire_builder *b, size_t stride, const struct %s *in"):format(v.struct.cname),
+			 c_add, { min = v.min_stride, longer = longer and " || stride >= " .. longer or "", count = g:count(t.count, 1) or "",
+				  cname = v.struct.cname, by = t.by.name, size = t.by.size, value = v.value })
+	end
+end
+
+function M.c_copy(g)
+	g:copy([[
+struct vfu_wire_items items = vfu_wire_${name}_parse(payload, len${given});
+struct vfu_wire_${name} one;
+
+while (vfu_wire_${name}_next(&items, &one)) {
+	switch (one.kind) {
+	${cases}
+	default:
+		break;
+	}
+}
+]], { cases = g:copy_cases("one.len, ") })
+end
+
 function M.py_type(t)
 	return ("list[%s]"):format(pyname.one_of(t.items, "bytes")), "_list()"
 end

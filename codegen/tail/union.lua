@@ -5,6 +5,7 @@
 
 local E = require "expr"
 local X = require "model.expressions"
+local cname = require "cname"
 local load = require "load"
 local names = require "model.names"
 local pyname = require "pyname"
@@ -50,6 +51,43 @@ end
 function M.py(f, t)
 	f:line("at = %s", f.start)
 	f:entries(t.items, 1, "return")
+end
+
+local c_parse = [[
+out->kind = ${unknown};
+out->data = (const uint8_t *)payload;
+out->len = out->rest = 0;
+${fields}
+out->data += ${size};
+out->len = out->rest = len - ${size};
+${choose}
+return out->kind != ${unknown};
+]]
+
+function M.c_parse(g, t)
+	g:piece()
+	g:inline("bool", "parse", ("struct vfu_wire_%s *out, const void *payload, size_t len"):format(g.name), c_parse,
+		 { unknown = cname.member(g.name, "unknown"), fields = g:fields("false"), choose = g:choose(t.items) })
+end
+
+function M.c_build(g)
+	for _, kind in ipairs(g.kinds) do
+		g:add("add_" .. kind.name, kind.struct, { "b->part = vfu_wire_builder_append(b, in, sizeof(*in));" })
+	end
+end
+
+function M.c_copy(g)
+	g:copy([[
+struct vfu_wire_${name} one;
+
+vfu_wire_${name}_parse(&one, payload, len${given});
+switch (one.kind) {
+${cases}
+default:
+	wire_saw(seen, 0, one.data, one.len);
+	vfu_wire_builder_append(b, one.data, one.len);
+}
+]], { cases = g:copy_cases("") })
 end
 
 function M.py_type(t)

@@ -26,14 +26,17 @@ local function programs(name, dir)
 		lib.write(dir .. "/" .. file, lib.generate(output.name, spec))
 	end
 	local flags = (" -std=c11 -Wall -Wextra -Wconversion -Werror -I. -I%s/tests/lib "):format(lib.quote(lib.srcdir))
-	for _, file in ipairs { "wire", "policy", "caps", "desc", "tests/gen/check-wire" } do
+	for _, file in ipairs { "wire", "policy", "caps", "desc", "tests/gen/check-wire", "tests/gen/check-parts" } do
 		local object = file:match("[^/]+$")
 		run(dir, cc .. flags .. ("-c %s.c -o %s.o"):format(file, object), name .. ": " .. file .. ".c does not compile")
 	end
-	run(dir, cc .. " -x c++ -fsyntax-only -Wall -Werror wire.h desc.h caps.h policy.h", name .. ": headers in C++")
+	run(dir, cc .. " -x c++ -fsyntax-only -Wall -Werror wire.h parts.h desc.h caps.h policy.h", name .. ": headers in C++")
 	if check then
-		run(dir, ("%s -I. -I%s/tests/lib %s/tests/lib/wire-cases.c check-wire.o wire.o policy.o -o cases %s && ./cases"):format(
-			cc, lib.quote(lib.srcdir), lib.quote(lib.srcdir), check:gsub("\n", " ")), name .. ": cases in C")
+		for program, object in pairs { ["wire-cases"] = "", ["part-cases"] = "check-parts.o" } do
+			local libs, tests = check:gsub("\n", " "), lib.quote(lib.srcdir) .. "/tests/lib/"
+			run(dir, table.concat({ cc, "-I. -I" .. tests, tests .. program .. ".c", tests .. "wire-vector.c", object,
+				"check-wire.o wire.o policy.o -o cases", libs, "&& ./cases" }, " "), name .. ": " .. program .. " in C")
+		end
 	end
 	if python_runs then
 		local tests = lib.quote(lib.srcdir .. "/tests/py/test_protocol.py") .. " " .. lib.quote(lib.srcdir .. "/tests/py/test_model.py")

@@ -11,112 +11,11 @@
 #include <string.h>
 
 #include "wire-cases.h"
-
-/* A payload of one case. */
-struct vector {
-	const struct wire_base *base;
-	const struct wire_case *c;
-	uint8_t *block;
-	uint8_t *payload;
-	size_t len;
-	unsigned nfds;
-};
+#include "wire-vector.h"
 
 static int failures;
 
-/* What lies where no field is; the generator's fill() is the same. */
-static uint8_t fill(size_t offset)
-{
-	return 0x41 + offset % 23;
-}
-
-static uint64_t get(const uint8_t *from, unsigned size)
-{
-	uint8_t u8;
-	uint16_t u16;
-	uint32_t u32;
-	uint64_t u64;
-
-	switch (size) {
-	case 1:
-		memcpy(&u8, from, size);
-		return u8;
-	case 2:
-		memcpy(&u16, from, size);
-		return u16;
-	case 4:
-		memcpy(&u32, from, size);
-		return u32;
-	default:
-		memcpy(&u64, from, size);
-		return u64;
-	}
-}
-
-static void set(uint8_t *to, unsigned size, uint64_t value)
-{
-	const uint8_t u8 = (uint8_t)value;
-	const uint16_t u16 = (uint16_t)value;
-	const uint32_t u32 = (uint32_t)value;
-
-	switch (size) {
-	case 1:
-		memcpy(to, &u8, size);
-		break;
-	case 2:
-		memcpy(to, &u16, size);
-		break;
-	case 4:
-		memcpy(to, &u32, size);
-		break;
-	default:
-		memcpy(to, &value, size);
-	}
-}
-
-static void put_all(struct vector *v, const struct wire_put *puts, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (puts[i].offset + puts[i].size <= v->len)
-			set(v->payload + puts[i].offset, puts[i].size, puts[i].value);
-}
-
-/* A field cut in two by the end of the payload keeps the bytes that are left. */
-static void build(struct vector *v, const struct wire_base *base, const struct wire_case *c,
-		  size_t len)
-{
-	const size_t room = len > base->len ? len : base->len;
-	struct vector whole = {.len = room};
-
-	whole.block = malloc(room + 1);
-	ck_assert_ptr_nonnull(whole.block);
-	whole.payload = whole.block;
-	for (size_t i = 0; i < room; i++)
-		whole.payload[i] = fill(i);
-	put_all(&whole, base->puts, base->nputs);
-	*v = (struct vector){.base = base, .c = c, .len = len, .block = malloc(len + 1)};
-	ck_assert_ptr_nonnull(v->block);
-	v->payload = v->block + 1;
-	memcpy(v->payload, whole.payload, len);
-	free(whole.block);
-	if (c)
-		put_all(v, c->puts, c->nputs);
-}
-
-static int run_check(const struct vector *v, struct vfui_fault *fault)
-{
-	const struct vfui_message *message = vfui_message(v->base->command);
-	struct vfu_wire_header header;
-
-	if (v->base->command == 0) {
-		memcpy(&header, v->payload, sizeof(header));
-		return vfui_check_header(&header, &v->c->policy, fault);
-	}
-	return (v->base->reply ? message->check_reply : message->check_request)(
-		v->payload, v->len, v->nfds, &wire_limits, &v->c->policy, v->base->request, fault);
-}
-
-static bool as_expected(const struct vector *v, int err, const struct vfui_fault *fault)
+static bool as_expected(const struct wire_vector *v, int err, const struct vfui_fault *fault)
 {
 	const struct wire_case *c = v->c;
 
@@ -127,12 +26,12 @@ static bool as_expected(const struct vector *v, int err, const struct vfui_fault
 			    fault->offset == c->offset);
 }
 
-static void judge(const struct vector *v)
+static void judge(const struct wire_vector *v)
 {
 	struct vfui_fault fault = {0};
-	const int err = run_check(v, &fault);
+	const int err = vector_check(v, &fault);
 
-	if (as_expected(v, err, &fault) && run_check(v, NULL) == err)
+	if (as_expected(v, err, &fault) && vector_check(v, NULL) == err)
 		return;
 	failures++;
 	fprintf(stderr, "%s, %s: %s, %zu bytes, %u descriptors:\n", v->base->message, v->base->name,
@@ -142,7 +41,7 @@ static void judge(const struct vector *v)
 		(unsigned)v->c->offset);
 }
 
-static void judge_bits(const struct vector *v)
+static void judge_bits(const struct wire_vector *v)
 {
 	const struct wire_put *bits = &v->c->bits;
 	uint8_t *at = v->payload + bits->offset;
@@ -156,9 +55,9 @@ static void judge_bits(const struct vector *v)
 
 		if (!(bits->value & bit))
 			continue;
-		set(at, bits->size, get(at, bits->size) ^ bit);
+		vector_set(at, bits->size, vector_get(at, bits->size) ^ bit);
 		judge(v);
-		set(at, bits->size, get(at, bits->size) ^ bit);
+		vector_set(at, bits->size, vector_get(at, bits->size) ^ bit);
 	}
 }
 
@@ -174,9 +73,9 @@ static void run_case(const struct wire_base *base, const struct wire_case *c)
 	if (c->order != WIRE_ANY_ORDER && c->order != our_order())
 		return;
 	for (size_t len = c->len[0]; len <= c->len[1]; len++) {
-		struct vector v;
+		struct wire_vector v;
 
-		build(&v, base, c, len);
+		vector_build(&v, base, c, len);
 		for (v.nfds = c->nfds[0]; v.nfds <= c->nfds[1]; v.nfds++)
 			judge_bits(&v);
 		free(v.block);
@@ -188,9 +87,9 @@ static void read_back(const struct wire_base *base)
 {
 	const struct wire_put *put = base->puts;
 	uint64_t values[64];
-	struct vector v;
+	struct wire_vector v;
 
-	build(&v, base, NULL, base->len);
+	vector_build(&v, base, NULL, base->len);
 	for (unsigned i = 0; i < base->nsegments; i++) {
 		const struct wire_segment *s = &base->segments[i];
 
