@@ -349,8 +349,8 @@ function extra.capability(cap)
 end
 
 function extra.message(message, spec)
-	if not message.fence and not message.quiesce then
-		no_keys(message, "without fence or quiesce", "effect")
+	if not message.fence and not message.gate then
+		no_keys(message, "without fence or gate", "effect")
 	end
 	if message.class == "posted" and not message.post then
 		fault(at(message, "class"), "%s: class posted needs post = true", describe(message))

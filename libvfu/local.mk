@@ -31,7 +31,9 @@ libvfu_sources += \
 	libvfu/transport/conn.h libvfu/transport/conn.c \
 	libvfu/transport/json.h libvfu/transport/json.c \
 	libvfu/transport/negotiate.h libvfu/transport/negotiate.c \
+	libvfu/device/answer.h libvfu/device/answer.c \
 	libvfu/device/request.h libvfu/device/request.c \
+	libvfu/device/command.h libvfu/device/command.c \
 	libvfu/device/ranges.h libvfu/device/ranges.c \
 	libvfu/device/peer-file.h libvfu/device/peer-file.c \
 	libvfu/device/dma-state.h \
@@ -54,7 +56,7 @@ libvfu_sources += \
 	libvfu/client/watch.h libvfu/client/watch.c \
 	libvfu/client/call.h libvfu/client/call.c \
 	libvfu/client/master.h libvfu/client/master.c \
-	libvfu/client/info.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/info.c libvfu/client/command.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
 	libvfu/client/connect.h libvfu/client/connect.c \
 	libvfu/client/handle.c \
 	libvfu/server/state.h \

@@ -235,7 +235,7 @@ void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
  */
 struct vfu_request *vfu_request_defer(struct vfu_request *req);
 /* The access to serve; its data stays valid until vfu_request_done. For a read the buffer starts
- * zeroed. */
+ * zeroed. NULL: it is a command. */
 const struct vfu_access *vfu_request_access(struct vfu_request *req);
 /* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed
  * all the same. */
@@ -247,6 +247,74 @@ int vfu_request_done(struct vfu_request *req, int status);
 void vfu_request_set_told(struct vfu_request *req);
 /* True once the connection that sent it has ended; in the child of a fork, too. */
 bool vfu_request_is_dead(struct vfu_request *req);
+
+/* ---- commands that the device serves itself
+ *
+ * Any message of the protocol's table that clients send and whose state is not the library's (spec/, key
+ * "keeps"), and any number that the table lacks. The library reads it, holds it to the rules of its kind,
+ * its order (fence, gate) among them, and to the generated check, and does the same with the answer:
+ *
+ *	static int on_get_thing(void *user, struct vfu_request *req)
+ *	{
+ *		size_t len;
+ *		const struct vfu_wire_get_thing_request *in = vfu_request_payload(req, &len);
+ *		struct vfu_wire_get_thing_reply out = {.argsz = sizeof(out), .index = in->index};
+ *
+ *		return vfu_request_reply(req, &out, sizeof(out), NULL, 0, NULL);
+ *	}
+ *	...
+ *	vfu_device_set_command(dev, VFU_WIRE_CMD_GET_THING, on_get_thing, NULL);
+ */
+
+/*
+ * Serves a request: answers it with vfu_request_reply; or returns 0 for an answer without payload, or
+ * a negative errno; or takes it with vfu_request_defer and returns VFU_LATER. Owner.
+ */
+typedef int vfu_command_fn(void *user, struct vfu_request *req);
+/*
+ * Has fn serve a command, in place of the library if that has an answer of its own; NULL: no more.
+ * -EOPNOTSUPP: the library keeps what the message is about, or the client does not send it; -EINVAL: no
+ * such number. Owner.
+ */
+int vfu_device_set_command(struct vfu_device *dev, unsigned command, vfu_command_fn *fn,
+			   void *user);
+
+/* A feature (DEVICE_FEATURE): what it lacks is NULL, and unsupported (E45). */
+struct vfu_feature {
+	size_t size; /* sizeof(struct vfu_feature): later versions append */
+	/* Like a command's: the payload, and what is answered, is the data behind argsz and flags. A
+	 * set that is answered without data is answered with that of the request. */
+	vfu_command_fn *get, *set;
+};
+/*
+ * Gives the device a feature, or takes it away (NULL). Clients ask for it with PROBE, and are answered
+ * by what it has. Owner. A command handler for DEVICE_FEATURE takes the place of all features.
+ */
+int vfu_device_set_feature(struct vfu_device *dev, unsigned feature,
+			   const struct vfu_feature *functions, void *user);
+
+/* Number of a message by its name in the protocol's table, as "get_irq_info"; -ENOENT. Any thread. */
+int vfu_command_number(const char *name);
+
+/*
+ * Of a request that a command's or feature's function was given; 0, NULL or -1 of others. The payload is
+ * 8-byte aligned and, like descriptors that are not taken, there until the request is answered. Who serves
+ * it: one thread at a time.
+ */
+unsigned vfu_request_command(struct vfu_request *req);
+const void *vfu_request_payload(struct vfu_request *req, size_t *len);
+/* How many descriptors came along, and taking one, which is the caller's then (-1: none, or taken). */
+unsigned vfu_request_fds(struct vfu_request *req);
+int vfu_request_take_fd(struct vfu_request *req, unsigned i);
+/*
+ * Answers with a payload and descriptors, which stay the caller's: in the function, or later in place of
+ * vfu_request_done, which frees the request. 0: also if the client wanted no answer. -EINVAL: the answer
+ * breaks a rule of its message, or has more descriptors than the client takes; it was logged and the client
+ * got EIO. -ENOTCONN: the client is gone. -EALREADY: it was answered. err: detail, or NULL. Owner, in the
+ * function; later any thread, once.
+ */
+int vfu_request_reply(struct vfu_request *req, const void *data, size_t len, const int *fds,
+		      unsigned nfds, struct vfu_err *err);
 
 /* ---- interrupts */
 
@@ -340,7 +408,8 @@ enum vfu_gate {
 	VFU_GATE_RESET,
 	VFU_GATE_FEATURE_SET,
 	VFU_GATE_FLR,
-	VFU_GATE_DISCONNECT
+	VFU_GATE_DISCONNECT,
+	VFU_GATE_COMMAND /* any other message that the protocol says so of */
 };
 
 struct vfu_device_hooks {
@@ -591,6 +660,36 @@ int vfu_client_reset(struct vfu_client *cl);
  * which part, else none. -ENOTTY: unsupported.
  */
 int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t *len);
+
+/* A message to the device and its answer. All zero, but size and command, will do. */
+struct vfu_call {
+	size_t size;         /* sizeof(struct vfu_call): later versions append */
+	unsigned command;    /* its number (vfu_command_number) */
+	bool post;           /* wants no answer (No_reply), where its kind allows it */
+	int timeout_ms;      /* 0: VFU_OPT_TIMEOUT_MS; -1: none */
+	const void *request; /* payload, and descriptors; all stays the caller's */
+	size_t request_len;
+	const int *fds;
+	unsigned nfds;
+	/* The answer, after success: see vfu_call_fini. */
+	const void *reply; /* 8-byte aligned; NULL: there is none */
+	size_t reply_len;
+	int *reply_fds; /* set those to -1 that you take */
+	unsigned reply_nfds;
+	void *reply_owner; /* the library's */
+};
+/*
+ * Sends any message of the protocol's table that clients send and whose state is not the library's (spec/,
+ * key "keeps"), or one that the table lacks, and waits for the answer as other calls do. Both are held
+ * to the generated checks; of unknown ones nothing is known but that max_data_xfer_size and max_msg_fds
+ * bound them. -EOPNOTSUPP: the message is left to the library. -EINVAL, with field and rule in
+ * vfu_client_err: the request breaks a rule, and was not sent. -EPROTO, likewise: the answer does, and the
+ * connection has ended. The device's error as its negative errno. What vfu_client_region_info notes of a
+ * region (vfu_client_region_post) is not noted here. Any thread.
+ */
+int vfu_client_call(struct vfu_client *cl, struct vfu_call *call);
+/* Frees the answer, and closes its descriptors but those that are -1. Not needed after a failure. */
+void vfu_call_fini(struct vfu_call *call);
 
 #ifdef __cplusplus
 }

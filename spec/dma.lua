@@ -4,7 +4,8 @@
 -- Memory of the client: announcing it to the device, and reaching it by message.
 
 message "dma_map" {
-	id = 2, from = "client", since = "0.0", class = "nowait", fence = true, quiesce = true,
+	id = 2, from = "client", since = "0.0", class = "nowait", fence = true, gate = "dma_map",
+	keeps = "the ranges of memory that the device may reach",
 	doc = [[Announces a range of client memory that the device may reach.  Without a file the server reaches
 	it by DMA_READ and DMA_WRITE.  With a file and no mode bit the file is mapped.]],
 	fds = { request = { max = 1, doc = "the file behind the range; none: access by message" } },
@@ -32,7 +33,8 @@ message "dma_map" {
 }
 
 message "dma_unmap" {
-	id = 3, from = "client", since = "0.0", class = "nowait", fence = true, quiesce = true,
+	id = 3, from = "client", since = "0.0", class = "nowait", fence = true, gate = "dma_unmap",
+	keeps = "the ranges of memory that the device may reach",
 	doc = [[Takes ranges away from the device.  The reply comes when the device holds no reference to them any
 	more.]],
 	request = {
@@ -61,6 +63,7 @@ message "dma_unmap" {
 
 message "dma_read" {
 	id = 11, from = "server", since = "0.0", class = "async",
+	keeps = "the copies under way",
 	doc = [[Reads client memory that the server has not mapped.  It uses the twin socket if there is one.]],
 	request = {
 		u64 "address" { show = "hex", doc = "where to read, as the device sees it" },
@@ -82,6 +85,7 @@ message "dma_read" {
 
 message "dma_write" {
 	id = 12, from = "server", since = "0.0", class = "async",
+	keeps = "the copies under way",
 	doc = [[Writes client memory that the server has not mapped.  It uses the twin socket if there is one.]],
 	request = {
 		u64 "address" { show = "hex", doc = "where to write, as the device sees it" },

@@ -25,6 +25,7 @@ message "get_irq_info" {
 
 message "set_irqs" {
 	id = 8, from = "client", since = "0.0", class = "wait",
+	keeps = "eventfds and masks of the interrupts",
 	doc = [[Masks, unmasks, fires or rewires the vectors from start on.  DATA_EVENTFD without descriptors takes
 	the eventfds of the vectors away.  ACTION_TRIGGER with DATA_NONE, start 0 and count 0 disables the index.]],
 	fds = { request = { count = field.count, or_none = true, when = field.flags.data_eventfd,

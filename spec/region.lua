@@ -157,6 +157,7 @@ message "get_region_io_fds" {
 
 message "region_read" {
 	id = 9, from = "client", since = "0.0", class = "wait",
+	keeps = "the regions, and the order of accesses",
 	doc = [[Reads from a region.]],
 	request = {
 		u64 "offset" { show = "hex", doc = "where to read in the region" },
@@ -178,6 +179,7 @@ message "region_read" {
 
 message "region_write" {
 	id = 10, from = "client", since = "0.0", class = "posted", post = true,
+	keeps = "the regions, and the order of accesses",
 	doc = [[Writes to a region.]],
 	request = {
 		u64 "offset" { show = "hex", doc = "where to write in the region" },
@@ -208,6 +210,7 @@ struct "write_multi_entry" {
 
 message "region_write_multi" {
 	id = 15, from = "client", since = "0.9", class = "posted", post = true,
+	keeps = "the regions, and the order of accesses",
 	doc = [[Many small region writes in one message, done in order.  Without a reply each stands for itself,
 	as if it had come alone; with one, none follows the first that fails.  Only after both sides agreed on
 	write_multiple.]],

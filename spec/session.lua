@@ -5,6 +5,7 @@
 
 message "version" {
 	id = 1, from = "client", since = "0.0", class = "wait",
+	keeps = "the version and what was agreed with it",
 	doc = [[Opens a session: it is the first message, and sent once.  The client proposes a version and its
 	capabilities, the server answers with what will be used.  A version agrees when the majors are equal;
 	the smaller minor is used.]],
@@ -30,7 +31,8 @@ message "version" {
 }
 
 message "reset" {
-	id = 13, from = "client", since = "0.0", class = "wait", fence = true, quiesce = true,
+	id = 13, from = "client", since = "0.0", class = "wait", fence = true, gate = "reset",
+	keeps = "the state of configuration space and interrupts",
 	doc = [[Brings the device back to the state it started in.  DMA ranges and interrupt settings made by
 	messages stay; migration goes back to running.]],
 	request = none,

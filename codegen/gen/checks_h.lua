@@ -47,18 +47,29 @@ int vfui_check_header(const struct vfu_wire_header *header, const struct vfui_po
 		      struct vfui_fault *fault);
 
 enum { VFUI_FROM_CLIENT, VFUI_FROM_SERVER };
+/* What the device is asked before such a request starts. */
+enum {
+	VFUI_GATE_NONE,
+	VFUI_GATE_DMA_MAP,
+	VFUI_GATE_DMA_UNMAP,
+	VFUI_GATE_RESET,
+	VFUI_GATE_FEATURE_SET,
+	VFUI_GATE_COMMAND,
+};
 enum { VFUI_CLASS_WAIT, VFUI_CLASS_NOWAIT, VFUI_CLASS_ASYNC, VFUI_CLASS_POSTED };
 enum { VFUI_STATUS_STABLE, VFUI_STATUS_EXPERIMENTAL, VFUI_STATUS_RETIRED };
 
 /* What the runtime needs to know of a message. */
 struct vfui_message {
 	const char *name;
+	const char *keeps; /* what of it the library keeps; NULL: users may send and serve it */
 	uint16_t id;
 	uint8_t from;
 	uint8_t class;
 	uint8_t status;
 	bool fence;
-	bool quiesce;
+	uint8_t gate;
+	bool at_once; /* no gate, and a handler of the library's: most messages, most of the time */
 	bool post; /* may be sent with NO_REPLY */
 	bool request_takes_fds;
 	bool reply_takes_fds;
@@ -69,27 +80,33 @@ struct vfui_message {
 	uint32_t request_room; /* most bytes after the fixed part, not counting data */
 	uint32_t reply_room;
 	uint32_t states; /* one bit for each device_state in which it is lawful; 0: any */
-	uint32_t effect_offset; /* fence and quiesce hold only if the u32 there ... */
+	uint32_t effect_offset; /* fence and gate hold only if the u32 there ... */
 	uint32_t effect_mask;	/* ... has of these bits (0: always) ... */
 	uint32_t effect_value;	/* ... exactly these */
 	vfui_check_fn *check_request;
 	vfui_check_fn *check_reply;
 };
 
+/* The longest fixed part of a request. */
+enum { VFUI_REQUEST_SIZE = ${longest} };
+
 /* NULL for a number nobody knows.  A retired message is known, by its status. */
 const struct vfui_message *vfui_message(unsigned command);
+/* The same by its name in the spec, as "dma_map". */
+const struct vfui_message *vfui_message_named(const char *name);
 /* The longest payload. */
 uint64_t vfui_message_max(const struct vfui_message *message, bool reply,
 			  const struct vfui_limits *limits);
-/* Do fence and quiesce hold for this request?  The payload need not be checked yet. */
+/* Do fence and gate hold for this request?  The payload need not be checked yet. */
 bool vfui_message_has_effect(const struct vfui_message *message, const void *payload, size_t len);
 
 #endif /* VFUI_CHECKS_H */
 ]]
 
 return function(model)
-	local vars = { checks = {} }
+	local vars = { checks = {}, longest = 1 }
 	for _, m in ipairs(model.messages) do
+		vars.longest = math.max(vars.longest, m.request.size)
 		for _, key in ipairs { "request", "reply" } do
 			table.insert(vars.checks, ("vfui_check_fn %s;"):format(cname.check(m.name, key)))
 		end

@@ -80,9 +80,10 @@ end
 
 local function message(out, m)
 	local words = { "message", m.name, m.id, "from", m.from, "class", m.class, m.status, "since", m.since }
-	for _, key in ipairs { "post", "fence", "quiesce" } do
+	for _, key in ipairs { "post", "fence" } do
 		words[#words + 1] = m[key] and key or nil
 	end
+	words[#words + 1] = m.gate and "gate " .. m.gate
 	for i, s in ipairs(m.states) do
 		words[#words + 1] = (i == 1 and "states " or "") .. s.name
 	end

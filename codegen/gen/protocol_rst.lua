@@ -275,7 +275,7 @@ local function message(m)
 	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
-	notes[#notes + 1] = m.quiesce and "The device is asked first." or nil
+	notes[#notes + 1] = m.gate and "The device is asked first." or nil
 	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(
 		text.map(m.states, function(s) return s.name end), ", "), link("enum", m.states.enum.name)) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")

@@ -226,7 +226,8 @@ class Message:
     status: str
     message_class: str
     fence: bool
-    quiesce: bool
+    gate: str | None
+    keeps: str | None
     post: bool
     request: type
     reply: type
@@ -358,8 +359,9 @@ end
 
 local function message(m)
 	local command, value = "Command." .. m.name:upper(), pyname.boolean
-	return ("%s: Message(\n    %s, %s, %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
-		quote(m.from), quote(m.status), quote(m.class), value(m.fence), value(m.quiesce), value(m.post),
+	return ("%s: Message(\n    %s, %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
+		quote(m.from), quote(m.status), quote(m.class), value(m.fence), m.gate and quote(m.gate) or "None",
+		m.keeps and quote(m.keeps) or "None", value(m.post),
 		pyname.part(m.request), pyname.part(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
 end
 

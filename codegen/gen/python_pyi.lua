@@ -123,7 +123,8 @@ class Message:
     status: Literal["stable", "experimental", "retired"]
     message_class: Literal["wait", "nowait", "async", "posted"]
     fence: bool
-    quiesce: bool
+    gate: str | None
+    keeps: str | None
     post: bool
     request: type[Payload]
     reply: type[Payload]

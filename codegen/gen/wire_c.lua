@@ -72,6 +72,14 @@ const struct vfui_message *vfui_message(unsigned command)
 	return &messages[command];
 }
 
+const struct vfui_message *vfui_message_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+		if (messages[i].name && strcmp(messages[i].name, name) == 0)
+			return &messages[i];
+	return NULL;
+}
+
 uint64_t vfui_message_max(const struct vfui_message *message, bool reply,
 			  const struct vfui_limits *limits)
 {
@@ -238,9 +246,12 @@ local function message_entry(m)
 	set("from", "VFUI_FROM_" .. m.from:upper())
 	set("class", "VFUI_CLASS_" .. m.class:upper())
 	set("status", "VFUI_STATUS_" .. m.status:upper())
-	for _, key in ipairs { "fence", "quiesce", "post" } do
+	for _, key in ipairs { "fence", "post" } do
 		set(key, m[key] and "true")
 	end
+	set("gate", m.gate and "VFUI_GATE_" .. m.gate:upper())
+	set("keeps", m.keeps and '"' .. m.keeps:gsub('[\\"]', "\\%0") .. '"')
+	set("at_once", m.keeps and not m.gate and "true")
 	for _, key in ipairs { "request", "reply" } do
 		set(key .. "_takes_fds", takes_fds(m[key]) and "true")
 		set(key .. "_bulk", m[key].bulk and "true")

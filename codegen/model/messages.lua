@@ -12,6 +12,7 @@ local parts = require "model.parts"
 local rules = require "rules"
 local rules_of = require "model.rules"
 local tails = require "tail"
+local text = require "text"
 local words = require "words"
 
 local fault, at, describe = load.fault, load.at, load.describe
@@ -115,7 +116,7 @@ end
 
 local function message(spec, model, node)
 	local m = names.entry(node, { id = node.id, from = node.from, class = node.class, fence = node.fence or false,
-		quiesce = node.quiesce or false, post = node.post or false, errors = {}, cname = cname.command(node.name) })
+		gate = node.gate, keeps = node.keeps and text.oneline(node.keeps), post = node.post or false, errors = {}, cname = cname.command(node.name) })
 	m.request = side(model, node, "request", { model = model }, m, node.check)
 	m.reply = side(model, node, "reply", { model = model, request = m.request.fields }, m)
 	for name, doc in names.sorted_pairs(node.errors) do

@@ -52,6 +52,18 @@ static inline size_t vfui_account_used(const struct vfui_account *account, enum 
 	return atomic_load_explicit(&account->used[pot], memory_order_relaxed);
 }
 
+/*
+ * What a message costs that is kept, of so many bytes and descriptors. Those are scarcer: a quarter of what
+ * a client may have us keep fills the account.
+ */
+static inline size_t vfui_account_message(const struct vfui_account *account, size_t bytes,
+					  unsigned nfds)
+{
+	size_t a_fd = account->limit / (account->max_fds / 4 + 1);
+
+	return bytes + nfds * vfui_max(a_fd, 4096);
+}
+
 /* Half the limit is used by requests answered later: none starts. */
 static inline bool vfui_account_is_half(const struct vfui_account *account)
 {

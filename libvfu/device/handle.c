@@ -167,6 +167,7 @@ static void abandon(struct vfu_device *dev)
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_abandon(&dev->irqs);
 	vfui_pci_fini(&dev->pci);
+	vfui_commands_fini(&dev->commands);
 	vfui_dma_abandon(&dev->dma);
 	vfui_os_fork_mark_free(dev->fork_mark);
 	vfui_os_free(dev);
@@ -183,6 +184,7 @@ int vfu_device_free(struct vfu_device *dev)
 		return 0;
 	}
 	vfui_pci_fini(&dev->pci);
+	vfui_commands_fini(&dev->commands);
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_fini(&dev->irqs);
 	vfui_dma_fini(&dev->dma);
@@ -248,6 +250,23 @@ int vfu_device_set_no_reentry(struct vfu_device *dev, bool on)
 	dev->no_reentry = on;
 	vfui_err_clear(&dev->err);
 	return 0;
+}
+
+int vfu_device_set_command(struct vfu_device *dev, unsigned command, vfu_command_fn *fn, void *user)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_commands_set(&dev->commands, command, fn, user, &dev->err);
+}
+
+int vfu_device_set_feature(struct vfu_device *dev, unsigned feature,
+			   const struct vfu_feature *functions, void *user)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_commands_set_feature(&dev->commands, feature, functions, user, &dev->err);
 }
 
 /* ---- gate ---- */

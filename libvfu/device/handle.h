@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "device/pci.h"
 #include "device/region.h"
-#include "device/request.h"
+#include "device/command.h"
 
 /* What the server does for its device. */
 struct vfui_device_server {
@@ -41,6 +41,7 @@ struct vfu_device {
 	struct vfui_irqs irqs;
 	struct vfui_regions regions;
 	struct vfui_pci pci;
+	struct vfui_commands commands;
 	struct vfu_err err;
 	struct vfui_log log;
 	struct vfui_log_limit log_limit;

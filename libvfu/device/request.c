@@ -144,6 +144,12 @@ static void charge(struct vfu_request *req, size_t bytes)
 	vfui_account_add(req->session->account, VFUI_LATER, bytes);
 }
 
+/* The device serves it, and answers with what it likes. */
+static bool is_command(const struct vfu_request *req)
+{
+	return !req->is_access && req->kept;
+}
+
 static struct vfu_request *defer_whole(struct vfu_request *req)
 {
 	const struct vfui_msg *msg = vfui_container_of(req, struct vfui_request, base)->msg;
@@ -156,6 +162,9 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
 	later->is_deferred = true;
 	later->charged = 0;
 	charge(later, sizeof(*later) + len);
+	if (is_command(req))
+		charge(later, vfui_account_message(req->session->account,
+						   sizeof(*msg) + req->kept->len, req->kept->nfds));
 	later->hdr = msg->hdr;
 	later->info = msg->info;
 	later->is_fence = is_fence(req, msg);
@@ -193,19 +202,56 @@ static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, 
 static int abandon_whole(struct vfu_request *req)
 {
 	vfui_session_abandon(req->session);
+	if (is_command(req))
+		vfui_msg_free(req->kept);
 	vfui_os_free(req);
 	return -EOWNERDEAD;
 }
 
-static int whole_done(struct vfu_request *req, int status)
+/* What the client asked for has no room where it wants it: its fault, not the device's. */
+static int say_too_long(struct vfui_conn *conn, const struct vfu_request *req, size_t len)
 {
-	struct vfui_session *session = req->session;
-	struct vfui_conn *conn;
+	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s %u: argsz has room for %u of %zu bytes",
+		 req->kept->info->name, req->kept->hdr.id, req->room, len);
+	return vfui_conn_reply(conn, &req->kept->hdr, -EINVAL, NULL, 0, NULL, 0);
+}
+
+/* Answers a command with what the device says, behind what the library puts in front. */
+static int answer_command(struct vfui_conn *conn, struct vfu_request *req,
+			  const struct vfui_answer *said, struct vfu_err *err)
+{
+	struct vfui_answer answer = *said;
+
+	if (req->echoes && !answer.len) {
+		answer.data = req->kept->payload + req->skip;
+		answer.len = req->kept->len - req->skip;
+	}
+	if (answer.len > req->room)
+		return say_too_long(conn, req, answer.len);
+	if (req->head_len)
+		req->head.feature.argsz = (uint32_t)(req->head_len + answer.len);
+	answer.head = &req->head;
+	answer.head_len = req->head_len;
+	return vfui_answer_send(conn, req->kept, &answer, err);
+}
+
+static int answer_access(struct vfui_conn *conn, struct vfu_request *req, int status)
+{
 	bool has_data = req->is_access && !req->access.is_write && req->access.count;
 	struct iovec iov[2] = {
 		{.iov_base = &req->head, .iov_len = req->head_len},
 		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
 	};
+
+	return vfui_conn_reply(conn, &req->hdr, status, iov, has_data ? 2 : 1, NULL, 0);
+}
+
+/* answer, err: of a command alone. */
+static int end_whole(struct vfu_request *req, int status, const struct vfui_answer *answer,
+		     struct vfu_err *err)
+{
+	struct vfui_session *session = req->session;
+	struct vfui_conn *conn;
 	bool is_room;
 	int rc = -ENOTCONN;
 
@@ -214,16 +260,25 @@ static int whole_done(struct vfu_request *req, int status)
 	conn = session_enter(session);
 	if (conn && status < 0)
 		note_failure(conn, req, status);
-	if (conn)
-		rc = req->is_silent ? 0
-				    : vfui_conn_reply(conn, &req->hdr, status, iov,
-						      has_data ? 2 : 1, NULL, 0);
+	if (conn && !status && is_command(req))
+		rc = answer_command(conn, req, answer, err);
+	else if (conn)
+		rc = req->is_silent ? 0 : answer_access(conn, req, status);
 	is_room = vfui_account_is_room_made(session->account, req->charged);
 	if (conn)
 		session_leave(session, req->is_fence, is_room);
 	vfui_session_unref(session);
+	if (is_command(req))
+		vfui_msg_free(req->kept);
 	vfui_os_free(req);
 	return rc;
+}
+
+static int whole_done(struct vfu_request *req, int status)
+{
+	static const struct vfui_answer nothing = {0};
+
+	return end_whole(req, status, &nothing, NULL);
 }
 
 /* ---- parts ---- */
@@ -320,7 +375,7 @@ struct vfu_request *vfu_request_defer(struct vfu_request *req)
 
 const struct vfu_access *vfu_request_access(struct vfu_request *req)
 {
-	return &req->access;
+	return req->is_access ? &req->access : NULL;
 }
 
 void vfu_request_set_told(struct vfu_request *req)
@@ -362,4 +417,51 @@ int vfu_request_done(struct vfu_request *req, int status)
 	whole = req->whole;
 	vfui_os_free(req);
 	return part_done(whole, status);
+}
+
+/* ---- commands that the device serves ---- */
+
+unsigned vfu_request_command(struct vfu_request *req)
+{
+	return is_command(req) ? req->kept->hdr.command : 0;
+}
+
+const void *vfu_request_payload(struct vfu_request *req, size_t *len)
+{
+	*len = is_command(req) ? req->kept->len - req->skip : 0;
+	return is_command(req) ? req->kept->payload + req->skip : NULL;
+}
+
+unsigned vfu_request_fds(struct vfu_request *req)
+{
+	return is_command(req) ? req->kept->nfds : 0;
+}
+
+int vfu_request_take_fd(struct vfu_request *req, unsigned i)
+{
+	return is_command(req) ? vfui_msg_take_fd(req->kept, i) : -1;
+}
+
+static int answer_now(struct vfu_request *req, const struct vfui_answer *answer,
+		      struct vfu_err *err)
+{
+	struct vfui_request *whole = vfui_container_of(req, struct vfui_request, base);
+
+	if (whole->is_replied)
+		return vfui_err_set(err, -EALREADY, NULL, 0, "the request was answered already");
+	whole->is_replied = true;
+	return answer_command(req->session->conn, req, answer, err);
+}
+
+int vfu_request_reply(struct vfu_request *req, const void *data, size_t len, const int *fds,
+		      unsigned nfds, struct vfu_err *err)
+{
+	const struct vfui_answer answer = {.data = data, .len = len, .fds = fds, .nfds = nfds};
+
+	vfui_err_clear(err);
+	if (!is_command(req))
+		return vfui_err_set(err, -EINVAL, NULL, 0, "an access is answered without data");
+	if (req->is_deferred)
+		return end_whole(req, 0, &answer, err);
+	return is_child(req->session) ? -EOWNERDEAD : answer_now(req, &answer, err);
 }

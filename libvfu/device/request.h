@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 
 #include "base/account.h"
-#include "transport/conn.h"
+#include "device/answer.h"
 
 /*
  * The way back to the client. It outlives its connection for as long as a request taken out of a
@@ -43,6 +43,7 @@ void vfui_session_abandon(struct vfui_session *session);
 union vfui_reply_head {
 	struct vfu_wire_region_read_reply access;
 	struct vfu_wire_dma_unmap_reply unmap;
+	struct vfu_wire_device_feature_reply feature;
 };
 
 /* A request as callbacks see it: on the stack while they run, or on the heap once it is deferred. */
@@ -51,6 +52,11 @@ struct vfu_request {
 	struct vfu_access access; /* if is_access */
 	union vfui_reply_head head;
 	uint32_t head_len;
+	/* Unless is_access: a command that the device serves. */
+	struct vfui_msg *kept; /* it, 8-byte aligned, until it is answered; NULL: none */
+	uint32_t skip;         /* its payload begins with so many bytes that are the library's */
+	uint32_t room;         /* for so many bytes of the device's answer */
+	bool echoes;           /* an answer without data is the request's */
 	bool is_access;
 	bool is_silent;      /* a part of a longer request, which answers */
 	bool is_deferred;    /* what is on the heap answers */

@@ -33,6 +33,7 @@ static int is_interrupted(void *ctx)
 static int open_conn(struct vfu_server *srv, int fd)
 {
 	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
+						 .knows = vfui_server_knows,
 						 .stranger = vfui_server_stranger,
 						 .stay = vfui_server_stay};
 	struct vfui_conn_options options;

@@ -349,6 +349,7 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 	memcpy(&req->base.head.unmap, in, sizeof(*in));
 	req->base.head_len = sizeof(req->base.head.unmap);
 	if (rc == VFU_LATER) {
+		req->base.kept = NULL;
 		later = vfu_request_defer(&req->base);
 		vfui_dma_wait_start(&srv->dev->dma, wait, later ? unpinned : NULL, later);
 		return later ? VFU_LATER : -ENOMEM;
@@ -366,16 +367,14 @@ static int reset(void *ctx, struct vfui_request *req, const void *tail, size_t t
 	return vfui_device_reset(srv->dev);
 }
 
-/* No feature exists so far; whether it is a GET, a SET or a PROBE makes no difference (E45). */
 static int device_feature(void *ctx, struct vfui_request *req,
 			  const struct vfu_wire_device_feature_request *in, const void *tail,
 			  size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
 
-	(void)req, (void)in, (void)tail, (void)tail_len;
-	return policy_of(srv)->unsupported_feature == VFUI_UNSUPPORTED_FEATURE_EINVAL ? -EINVAL
-										      : -ENOTTY;
+	(void)tail, (void)tail_len;
+	return vfui_feature_serve(&srv->dev->commands, req, in, policy_of(srv));
 }
 
 /* A device that can not migrate is never in a state in which these are lawful. */

@@ -39,13 +39,10 @@ bool vfui_server_is_config_write(const struct vfui_msg *msg)
 	}
 }
 
-/* Descriptors are scarcer than bytes: a quarter of those that a client may have us keep fills the account. */
 static size_t held_size(const struct vfu_server *srv, const struct vfui_msg *msg)
 {
-	size_t a_fd = srv->account->limit / (srv->account->max_fds / 4 + 1);
-
-	return sizeof(struct vfui_held) + sizeof(*msg) + msg->len +
-	       msg->nfds * vfui_max(a_fd, 4096);
+	return vfui_account_message(srv->account,
+				    sizeof(struct vfui_held) + sizeof(*msg) + msg->len, msg->nfds);
 }
 
 /* A client that has gone leaves room to nobody: it is not waited for. */

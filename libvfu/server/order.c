@@ -46,20 +46,15 @@ static bool has_effect(const struct vfui_msg *msg)
 /* Which question goes to the device first; -1: none. */
 static int gate_of(const struct vfui_msg *msg)
 {
-	if (!msg->info->quiesce || !has_effect(msg))
-		return -1;
-	switch (msg->hdr.command) {
-	case VFU_WIRE_CMD_DMA_MAP:
-		return VFU_GATE_DMA_MAP;
-	case VFU_WIRE_CMD_DMA_UNMAP:
-		return VFU_GATE_DMA_UNMAP;
-	case VFU_WIRE_CMD_RESET:
-		return VFU_GATE_RESET;
-	case VFU_WIRE_CMD_DEVICE_FEATURE:
-		return VFU_GATE_FEATURE_SET;
-	default:
-		return -1;
-	}
+	static const enum vfu_gate gates[] = {
+		[VFUI_GATE_DMA_MAP] = VFU_GATE_DMA_MAP,
+		[VFUI_GATE_DMA_UNMAP] = VFU_GATE_DMA_UNMAP,
+		[VFUI_GATE_RESET] = VFU_GATE_RESET,
+		[VFUI_GATE_FEATURE_SET] = VFU_GATE_FEATURE_SET,
+		[VFUI_GATE_COMMAND] = VFU_GATE_COMMAND,
+	};
+
+	return msg->info->gate && has_effect(msg) ? (int)gates[msg->info->gate] : -1;
 }
 
 /* While a callback waits for DMA nothing may change under its feet; a new range does no harm. */
@@ -121,6 +116,19 @@ static inline int serve(struct vfu_server *srv, struct vfui_request *req)
 			     req->msg->len, req);
 }
 
+/* The same where the device may have a handler of its own in place of ours. */
+static int serve_either(struct vfu_server *srv, struct vfui_request *req)
+{
+	const struct vfui_command *command =
+		vfui_commands_find(&srv->dev->commands, req->msg->hdr.command);
+	int rc;
+
+	if (!command)
+		return serve(srv, req);
+	rc = vfui_conn_check(srv->conn, req->msg, req->err);
+	return rc < 0 ? rc : vfui_command_serve(command, req);
+}
+
 /* The gate before that. */
 VFUI_APART static int ask_and_serve(struct vfu_server *srv, struct vfui_request *req)
 {
@@ -134,7 +142,7 @@ VFUI_APART static int ask_and_serve(struct vfu_server *srv, struct vfui_request 
 	if (rc < 0)
 		return vfui_err_set(req->err, rc, NULL, 0, "the device refused");
 	req->is_again = rc == VFU_LATER;
-	return rc ? rc : serve(srv, req);
+	return rc ? rc : serve_either(srv, req);
 }
 
 /* A callback took its request but returned a result, or said later and took none. */
@@ -190,7 +198,7 @@ static void run(struct vfu_server *srv, struct vfui_msg *msg)
 	int rc;
 
 	init_request(srv, &req, msg, &err);
-	rc = msg->info->quiesce ? ask_and_serve(srv, &req) : serve(srv, &req);
+	rc = msg->info->at_once ? serve(srv, &req) : ask_and_serve(srv, &req);
 	if (rc || !req.is_replied)
 		settle(srv, &req, rc, NULL);
 }
@@ -208,7 +216,7 @@ static bool run_held(struct vfu_server *srv, struct vfui_held *held)
 	if (held->status < 0)
 		rc = vfui_err_set(&err, held->status, NULL, 0, "the device refused");
 	else
-		rc = req.is_asked ? serve(srv, &req) : ask_and_serve(srv, &req);
+		rc = req.is_asked ? serve_either(srv, &req) : ask_and_serve(srv, &req);
 	settle(srv, &req, rc, held);
 	return req.is_again;
 }
@@ -267,6 +275,13 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 	run(srv, msg);
 	if (!vfui_list_is_empty(&srv->held))
 		vfui_server_drain(srv);
+}
+
+bool vfui_server_knows(void *ctx, unsigned command)
+{
+	const struct vfu_server *srv = ctx;
+
+	return srv->state == VFUI_SERVER_UP && vfui_commands_find(&srv->dev->commands, command);
 }
 
 /* ---- waiting inside a callback ---- */

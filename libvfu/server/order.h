@@ -11,6 +11,8 @@
 
 /* The connection's command callback. */
 void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
+/* vfui_conn_ops.knows: the device serves it. */
+bool vfui_server_knows(void *ctx, unsigned command);
 /* Starts what was held back and may start now. */
 void vfui_server_drain(struct vfu_server *srv);
 /* The first request held back may start. */

@@ -204,8 +204,9 @@ static bool takes_fds(const struct vfu_wire_header *hdr)
 {
 	const struct vfui_message *info = vfui_message(hdr->command);
 
+	/* Nobody knows: it may (vfui_message_unknown). */
 	if (info == NULL)
-		return false;
+		return true;
 	if ((hdr->flags & VFU_WIRE_HEADER_TYPE_MASK) == VFU_WIRE_HEADER_TYPE_REPLY)
 		return info->reply_takes_fds;
 	return info->request_takes_fds;

@@ -46,8 +46,14 @@ static void call_done(void *user, int status, struct vfui_msg *reply)
 {
 	struct waiter *waiter = user;
 
-	if (reply != NULL)
+	if (reply != NULL && waiter->call->keeps) {
+		if (!reply->info->reply_takes_fds)
+			vfui_msg_drop_fds(reply);
+		waiter->call->kept = vfui_msg_copy(reply);
+		status = waiter->call->kept != NULL ? 0 : -ENOMEM;
+	} else if (reply != NULL) {
 		take_reply(waiter, reply);
+	}
 	if (waiter->call->settled != NULL)
 		waiter->call->settled(waiter->call->user, status);
 	waiter->status = status;

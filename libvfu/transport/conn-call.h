@@ -23,6 +23,8 @@ struct vfui_call {
 	bool plain_tail;  /* the reply's tail is plain data: may be received in place */
 	int reply_fds[8]; /* the caller's, if the reply may have any; more are closed */
 	unsigned reply_nfds;
+	bool keeps;            /* the reply whole, in place of all the above ... */
+	struct vfui_msg *kept; /* ... here: the caller's to free; NULL: there was none */
 	int timeout_ms;
 	struct vfu_err *err; /* may be NULL */
 	/*

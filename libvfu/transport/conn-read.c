@@ -152,14 +152,23 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 
 /* ---- commands ---- */
 
+/* Who owns the connection may know commands that the table lacks. */
+static bool is_known(struct vfui_conn *conn, struct vfui_msg *msg)
+{
+	if (msg->info == NULL && conn->ops->knows != NULL &&
+	    conn->ops->knows(conn->ctx, msg->hdr.command))
+		msg->info = &vfui_message_unknown;
+	return msg->info != NULL;
+}
+
 /* Why a command with a sound header is refused without asking anybody: 0 or -errno. */
-static int why_refused(const struct vfui_conn *conn, const struct vfui_msg *msg)
+static int why_refused(struct vfui_conn *conn, struct vfui_msg *msg)
 {
 	const struct vfui_policy *policy = &conn->options.policy;
 	uint32_t known = VFU_WIRE_HEADER_TYPE_MASK | VFU_WIRE_HEADER_NO_REPLY;
 	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
 
-	if (msg->info == NULL || msg->info->status == VFUI_STATUS_RETIRED ||
+	if (!is_known(conn, msg) || msg->info->status == VFUI_STATUS_RETIRED ||
 	    msg->info->from != from)
 		return policy->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL ? -EINVAL : -ENOSYS;
 	if ((msg->hdr.flags & ~known) != 0 && policy->unknown_flags == VFUI_UNKNOWN_FLAGS_REJECT)
@@ -249,7 +258,7 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 	vfui_os_lock(&conn->lock);
 	conn->stats->replies_in++;
 	pend = vfui_pend_find(&conn->pending, msg->hdr.id);
-	if (pend == NULL || pend->info->id != msg->hdr.command) {
+	if (pend == NULL || pend->command != msg->hdr.command) {
 		vfui_os_unlock(&conn->lock);
 		return handle_stray(conn, msg);
 	}
@@ -260,6 +269,7 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 	if (copy.is_reserved)
 		conn->stats->late_replies++;
 	vfui_os_unlock(&conn->lock);
+	msg->info = copy.info;
 	return copy.is_reserved ? 1 : finish(conn, &copy, msg, is_in_sink);
 }
 
@@ -274,7 +284,7 @@ VFUI_APART static void try_direct(struct vfui_conn *conn, const struct vfu_wire_
 	vfui_os_lock(&conn->lock);
 	pend = vfui_pend_find(&conn->pending, hdr->id);
 	if (pend != NULL && !pend->is_reserved && pend->sink != NULL &&
-	    pend->info->id == hdr->command && hdr->size - sizeof(*hdr) >= pend->sink_skip &&
+	    pend->command == hdr->command && hdr->size - sizeof(*hdr) >= pend->sink_skip &&
 	    hdr->size - sizeof(*hdr) - pend->sink_skip <= pend->sink_len &&
 	    pend->sink_skip >= pend->info->reply_size &&
 	    vfui_in_set_direct(&conn->in, pend->sink_skip, pend->sink)) {

@@ -261,6 +261,7 @@ static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info
 			 const struct vfui_out *out)
 {
 	pend->info = info;
+	pend->command = (uint16_t)out->command;
 	pend->done = out->done;
 	pend->user = out->user;
 	pend->sink = out->sink;
@@ -332,8 +333,10 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 	struct vfui_pend *pend = NULL;
 	int r;
 
-	if (info == NULL || niov >= VFUI_OUT_IOV)
+	if (niov >= VFUI_OUT_IOV)
 		return -EINVAL;
+	if (info == NULL)
+		info = &vfui_message_unknown;
 	*hdr = (struct vfu_wire_header){.command = (uint16_t)out->command,
 					.size = message_size(out->iov, niov)};
 	r = may_send(conn, hdr->size);

@@ -22,6 +22,11 @@ struct vfui_conn_ops {
 	 */
 	void (*command)(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
 	/*
+	 * A command that is not in the table: true if it is one all the same, with the info
+	 * vfui_message_unknown. NULL: never.
+	 */
+	bool (*knows)(void *ctx, unsigned command);
+	/*
 	 * A message that is no such command, before it is refused, or dropped (a reply to nothing): true
 	 * if it was seen to, which needs no answer. msg->info may be NULL. NULL: never.
 	 */

@@ -4,11 +4,63 @@
  *
  * msg.c - one message that was received.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/os.h"
 #include "transport/msg.h"
+
+/* vfui_check_fn: nothing is known of such payloads, but they are not endless. */
+static int check_unknown(const void *payload, size_t len, size_t nfds,
+			 const struct vfui_limits *limits, const struct vfui_policy *policy,
+			 const void *request, struct vfui_fault *fault)
+{
+	bool is_long = len > limits->max_data_xfer_size;
+
+	(void)payload, (void)policy, (void)request;
+	if (!is_long && nfds <= limits->max_msg_fds)
+		return 0;
+	if (fault != NULL)
+		*fault = (struct vfui_fault){.message = vfui_message_unknown.name,
+					     .field = is_long ? "length" : "fds",
+					     .rule = is_long ? "is at most max_data_xfer_size"
+							     : "is at most max_msg_fds",
+					     .value = is_long ? len : nfds};
+	return -EINVAL;
+}
+
+const struct vfui_message vfui_message_unknown = {
+	.name = "unknown_command",
+	.from = VFUI_FROM_CLIENT,
+	.post = true,
+	.request_takes_fds = true,
+	.reply_takes_fds = true,
+	.request_bulk = true,
+	.reply_bulk = true,
+	.check_request = check_unknown,
+	.check_reply = check_unknown,
+};
+
+int vfui_message_is_free(unsigned command, const char *call, struct vfu_err *err)
+{
+	const struct vfui_message *info = vfui_message(command);
+
+	if (command == 0 || command > UINT16_MAX)
+		return vfui_err_set(err, -EINVAL, NULL, 0, "%s: commands have numbers from 1 to %u",
+				    call, UINT16_MAX);
+	if (info != NULL && info->keeps != NULL)
+		return vfui_err_set(err, -EOPNOTSUPP, NULL, 0,
+				    "%s: %s is left to the library, which keeps %s", call,
+				    info->name, info->keeps);
+	if (info != NULL && info->from != VFUI_FROM_CLIENT)
+		return vfui_err_set(err, -EOPNOTSUPP, NULL, 0, "%s: %s is the server's to send",
+				    call, info->name);
+	if (info != NULL && info->status == VFUI_STATUS_RETIRED)
+		return vfui_err_set(err, -EOPNOTSUPP, NULL, 0, "%s: %s is retired", call,
+				    info->name);
+	return 0;
+}
 
 int vfui_msg_take_fd(struct vfui_msg *msg, unsigned i)
 {
@@ -25,6 +77,12 @@ void vfui_msg_close_fds(struct vfui_msg *msg)
 {
 	for (unsigned i = 0; i < msg->nfds; i++)
 		vfui_os_close(vfui_msg_take_fd(msg, i));
+}
+
+void vfui_msg_drop_fds(struct vfui_msg *msg)
+{
+	vfui_msg_close_fds(msg);
+	msg->nfds = 0;
 }
 
 /* One block: the structure, the payload (which thus is aligned), the descriptors. */

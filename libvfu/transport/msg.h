@@ -21,10 +21,24 @@ struct vfui_msg {
 	unsigned nfds;
 };
 
+/*
+ * Stands for a command that is not in the table: any payload of at most max_data_xfer_size bytes, and
+ * descriptors both ways. Its name is that of no command, its id 0.
+ */
+extern const struct vfui_message vfui_message_unknown;
+
+/*
+ * Whether users of the library may send and serve a command themselves, which the client sends: 0; else
+ * -EOPNOTSUPP, and *err says why not. call: who asks.
+ */
+int vfui_message_is_free(unsigned command, const char *call, struct vfu_err *err);
+
 /* Takes descriptor i, which is the caller's from now on; -1 if there is none. */
 int vfui_msg_take_fd(struct vfui_msg *msg, unsigned i);
 /* Closes descriptors that nobody took. */
 void vfui_msg_close_fds(struct vfui_msg *msg);
+/* The same, and there are none then. */
+void vfui_msg_drop_fds(struct vfui_msg *msg);
 /*
  * A copy that lasts, payload 8-byte aligned; the descriptors move to it. NULL: out of memory,
  * nothing moved.

@@ -19,6 +19,7 @@
 struct vfui_pend {
 	struct vfui_list node; /* in waiting, or in spare */
 	uint16_t id;
+	uint16_t command;
 	bool is_reserved; /* given up: the id stays taken until the late reply is drained */
 	const struct vfui_message *info;
 	uint64_t deadline;
@@ -26,7 +27,8 @@ struct vfui_pend {
 	void *user;
 	uint8_t *sink; /* where the reply's payload goes from byte sink_skip on; NULL: nowhere */
 	size_t sink_skip, sink_len;
-	uint64_t request[8]; /* fixed part of the request, for checking the reply */
+	/* fixed part of the request, for checking the reply */
+	uint64_t request[(VFUI_REQUEST_SIZE + 7) / 8];
 };
 
 struct vfui_pend_table {

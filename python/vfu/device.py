@@ -26,6 +26,7 @@ class Gate(enum.IntEnum):
     FEATURE_SET = c.VFU_GATE_FEATURE_SET
     FLR = c.VFU_GATE_FLR
     DISCONNECT = c.VFU_GATE_DISCONNECT
+    COMMAND = c.VFU_GATE_COMMAND
 
 
 class Device:

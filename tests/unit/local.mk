@@ -20,6 +20,7 @@ tests_unit_server_test_server_SOURCES = tests/unit/server/test-server.c $(server
 
 # These have a system that fails on demand in place of os.c.
 fault_tests = \
+	tests/unit/test-calls \
 	tests/unit/device/test-dma \
 	tests/unit/device/test-irq \
 	tests/unit/device/test-pci \
@@ -43,6 +44,7 @@ fault_tests = \
 	tests/unit/server/test-parts \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm
+tests_unit_test_calls_LDADD = $(fault_libs)
 # One end of a connection.
 end_rig = tests/lib/end.c tests/lib/end.h
 fault_libs = tests/lib/libfault.la $(LDADD)

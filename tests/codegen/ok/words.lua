@@ -37,7 +37,7 @@ struct "longer" { since = "1", doc = "an entry with more",
 struct "tail" { since = "1", doc = "as long as it says", u32 "n" { doc = "how many" }, bytes "rest" { size = field.n, doc = "bytes" } }
 
 message "set" {
-	id = 1, from = "client", since = "1", class = "posted", post = true, fence = true, quiesce = true, states = { "on" },
+	id = 1, from = "client", since = "1", class = "posted", post = true, fence = true, gate = "command", states = { "on" },
 	effect = { field = "mode", set = { "list" } },
 	doc = "Sets it.",
 	request = {
@@ -78,7 +78,7 @@ message "look" {
 }
 
 message "links" {
-	id = 3, from = "server", since = "1", class = "wait",
+	keeps = [[what is "linked"]], id = 3, from = "server", since = "1", class = "wait",
 	doc = "Lists them.",
 	request = { u32 "first" { doc = "offset of the first" }, u32 "note" { doc = "anything" },
 		chain "list" { at = field.first, head = "head", key = "what", version = "edition", next = "follows", max = 4096,

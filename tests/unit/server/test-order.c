@@ -36,7 +36,7 @@ static int gate_result;
 
 static int gate(void *user, enum vfu_gate what)
 {
-	static const char *const names[] = {"map", "unmap", "reset", "set", "flr", "end"};
+	static const char *const names[] = {"map", "unmap", "reset", "set", "flr", "end", "cmd"};
 
 	rig_note(user, "gate-%s", names[what]);
 	return gate_result;
@@ -92,6 +92,51 @@ START_TEST(gate_not_for_reading)
 	use_gate(-EBUSY);
 	ck_assert_uint_eq(rig_call(&rig, 16, get, sizeof(get)), ENOTTY);
 	ck_assert_str_eq(rig.calls, "");
+}
+END_TEST
+
+static struct vfu_request *own;
+
+static int own_later(void *user, struct vfu_request *req)
+{
+	rig_note(user, "own");
+	own = vfu_request_defer(req);
+	return own ? VFU_LATER : -ENOMEM;
+}
+
+/* A command that the device serves itself has the gate and the fence of the table. */
+START_TEST(own_command_in_order)
+{
+	static const uint32_t set[4] = {16, 1 << 17 | 2, 1, 0}, get[2] = {8, 1 << 16 | 2};
+	uint16_t first, read;
+
+	use_gate(0);
+	ck_assert_int_eq(vfu_device_set_command(rig.dev, 16, own_later, &rig), 0);
+	first = rig_send(&rig, 16, set, sizeof(set));
+	read = rig_send_read(&rig, 0, 0, 4);
+	rig_silence(&rig);
+	ck_assert_str_eq(rig.calls, "gate-set own");
+	ck_assert_int_eq(vfu_request_reply(own, set, sizeof(set), NULL, 0, NULL), 0);
+	ck_assert_uint_eq(rig_reply(&rig, first, 16), 0);
+	ck_assert_uint_eq(rig_reply(&rig, read, 9), 0);
+	/* A GET has no effect, and so neither. */
+	first = rig_send(&rig, 16, get, sizeof(get));
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+	ck_assert_str_eq(rig.calls, "gate-set own own");
+	ck_assert_int_eq(vfu_request_done(own, -EBUSY), 0);
+	ck_assert_uint_eq(rig_reply(&rig, first, 16), EBUSY);
+	/* Refused, or the other way round: the gate is later, then the command runs. */
+	gate_result = -EPERM;
+	ck_assert_uint_eq(rig_call(&rig, 16, set, sizeof(set)), EPERM);
+	gate_result = VFU_LATER;
+	first = rig_send(&rig, 16, set, sizeof(set));
+	rig_silence(&rig);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_silence(&rig);
+	ck_assert_str_eq(rig.calls, "gate-set own own gate-set gate-set own");
+	ck_assert_int_eq(vfu_request_reply(own, set, sizeof(set), NULL, 0, NULL), 0);
+	ck_assert_uint_eq(rig_reply(&rig, first, 16), 0);
+	gate_result = 0;
 }
 END_TEST
 
@@ -1073,6 +1118,7 @@ static void add_order(TCase *tcase)
 	ADD(gate_refuses);
 	ADD(gate_before_check);
 	ADD(gate_not_for_reading);
+	ADD(own_command_in_order);
 	ADD(gate_later);
 	ADD(gate_refuses_later);
 	ADD(gate_done_inside_the_hook);

@@ -1,0 +1,128 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * command.c - any message to the device that is not the library's own business.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "client/call.h"
+
+static int wrong(struct vfu_err *err, const char *text)
+{
+	return vfui_err_set(err, -EINVAL, NULL, 0, "vfu_client_call: %s", text);
+}
+
+/* What the generated check does not know: how it is sent, and whether its descriptors would arrive. */
+static int check_manner(const struct vfui_message *info, const struct vfu_call *call,
+			const struct vfui_limits *limits, struct vfu_err *err)
+{
+	if (call->post && !info->post)
+		return wrong(err, "this message is always answered");
+	if (call->nfds && !info->request_takes_fds)
+		return wrong(err, "this message has no descriptors");
+	if (call->nfds > limits->max_msg_fds)
+		return wrong(err, "more descriptors than the device takes (max_msg_fds)");
+	return 0;
+}
+
+/* The device's limits bound what it is sent. */
+static int check_call(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_err *err)
+{
+	const struct vfui_limits *limits = vfui_conn_peer_limits(conn);
+	const struct vfui_message *info;
+	struct vfui_fault fault = {0};
+	int rc;
+
+	if (call->size != sizeof(*call))
+		return wrong(err, "size is not that of struct vfu_call");
+	rc = vfui_message_is_free(call->command, "vfu_client_call", err);
+	if (rc < 0)
+		return rc;
+	info = vfui_message(call->command);
+	info = info ? info : &vfui_message_unknown;
+	rc = check_manner(info, call, limits, err);
+	if (rc < 0)
+		return rc;
+	rc = info->check_request(call->request ? call->request : "", call->request_len, call->nfds,
+				 limits, vfui_conn_policy(conn), NULL, &fault);
+	return rc < 0 ? vfui_err_fault(err, rc, &fault) : 0;
+}
+
+static int timeout_of(const struct vfu_call *call)
+{
+	return call->timeout_ms < 0 ? 0 : call->timeout_ms ? call->timeout_ms : -1;
+}
+
+static int post(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_err *err)
+{
+	const struct iovec iov = {(void *)(uintptr_t)call->request, call->request_len};
+	const struct vfui_out out = {.command = call->command,
+				     .iov = &iov,
+				     .niov = 1,
+				     .fds = call->fds,
+				     .nfds = call->nfds,
+				     .no_reply = true,
+				     .timeout_ms = timeout_of(call)};
+
+	err->code = 0;
+	return vfui_conn_post(conn, &out);
+}
+
+static int ask(struct vfui_conn *conn, struct vfu_call *call, struct vfu_err *err)
+{
+	struct vfui_call inner = vfui_client_call(err);
+	int ret;
+
+	inner.fds = call->fds;
+	inner.nfds = call->nfds;
+	inner.timeout_ms = timeout_of(call);
+	inner.keeps = true;
+	ret = vfui_conn_call(conn, call->command, &inner, call->request, call->request_len, NULL,
+			     0);
+	if (ret < 0) {
+		vfui_msg_free(inner.kept);
+		return ret;
+	}
+	call->reply_owner = inner.kept;
+	call->reply_len = inner.kept->len;
+	call->reply = call->reply_len ? inner.kept->payload : NULL;
+	call->reply_fds = inner.kept->fds;
+	call->reply_nfds = inner.kept->nfds;
+	return 0;
+}
+
+static void clear_reply(struct vfu_call *call)
+{
+	call->reply = NULL;
+	call->reply_len = 0;
+	call->reply_fds = NULL;
+	call->reply_nfds = 0;
+	call->reply_owner = NULL;
+}
+
+int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
+{
+	struct vfu_err err;
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	ret = check_call(conn, call, &err);
+	if (!ret) {
+		clear_reply(call);
+		ret = call->post ? post(conn, call, &err) : ask(conn, call, &err);
+	}
+	return vfui_client_end(cl, ret, &err);
+}
+
+void vfu_call_fini(struct vfu_call *call)
+{
+	if (!call)
+		return;
+	vfui_msg_free(call->reply_owner);
+	clear_reply(call);
+}

@@ -1,0 +1,190 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * command.c - commands and features that a device serves itself.
+ *
+ *	a message --> gate, generated check --> [ commands ] by number --> fn(user, req)
+ *	                                             | none                     |
+ *	                                             v                          | vfu_request_reply,
+ *	                                        the library's handler           | now or later
+ *	                                             |                          v
+ *	                      DEVICE_FEATURE --> [ features ] --> get, set   generated check --> client
+ *
+ * The message is copied, so that its payload is aligned and stays, with its descriptors, until it is answered
+ * (struct vfu_request, kept). A feature's function is one like a command's: it sees the data behind the fixed
+ * part, and what it answers comes behind one that the library writes.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/os.h"
+#include "device/command.h"
+
+/* ---- tables ---- */
+
+/* Room for one more of size bytes behind n; NULL: out of memory, and the table is as it was. */
+static void *grown(void **table, unsigned n, size_t size)
+{
+	void *more = vfui_os_realloc(*table, (n + 1) * size);
+
+	if (!more)
+		return NULL;
+	*table = more;
+	return memset((uint8_t *)more + n * size, 0, size);
+}
+
+static struct vfui_command *find_command(const struct vfui_commands *commands, unsigned number)
+{
+	for (unsigned i = 0; i < commands->ncommands; i++)
+		if (commands->command[i].number == number)
+			return &commands->command[i];
+	return NULL;
+}
+
+static struct vfui_feature *find_feature(const struct vfui_commands *commands, unsigned number)
+{
+	for (unsigned i = 0; i < commands->nfeatures; i++)
+		if (commands->feature[i].number == number)
+			return &commands->feature[i];
+	return NULL;
+}
+
+void vfui_commands_fini(struct vfui_commands *commands)
+{
+	vfui_os_free(commands->command);
+	vfui_os_free(commands->feature);
+	memset(commands, 0, sizeof(*commands));
+}
+
+const struct vfui_command *vfui_commands_find(const struct vfui_commands *commands, unsigned number)
+{
+	const struct vfui_command *command = find_command(commands, number);
+
+	return command && command->fn ? command : NULL;
+}
+
+int vfui_commands_set(struct vfui_commands *commands, unsigned number, vfu_command_fn *fn,
+		      void *user, struct vfu_err *err)
+{
+	struct vfui_command *command;
+	int rc = vfui_message_is_free(number, "vfu_device_set_command", err);
+
+	if (rc)
+		return rc;
+	command = find_command(commands, number);
+	if (!command && !fn)
+		return 0;
+	if (!command)
+		command = grown((void **)&commands->command, commands->ncommands, sizeof(*command));
+	if (!command)
+		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a command");
+	if (command == commands->command + commands->ncommands)
+		commands->ncommands++;
+	*command = (struct vfui_command){.number = number, .fn = fn, .user = user};
+	return 0;
+}
+
+int vfui_commands_set_feature(struct vfui_commands *commands, unsigned number,
+			      const struct vfu_feature *def, void *user, struct vfu_err *err)
+{
+	struct vfui_feature *feature = find_feature(commands, number);
+
+	if (number > VFU_WIRE_FEATURE_MASK)
+		return vfui_err_set(err, -EINVAL, NULL, 0,
+				    "vfu_device_set_feature: features have numbers from 0 to %u",
+				    VFU_WIRE_FEATURE_MASK);
+	if (def && def->size != sizeof(*def))
+		return vfui_err_set(err, -EINVAL, NULL, 0,
+				    "vfu_device_set_feature: size %zu is not %zu", def->size,
+				    sizeof(*def));
+	if (!feature && !def)
+		return 0;
+	if (!feature)
+		feature = grown((void **)&commands->feature, commands->nfeatures, sizeof(*feature));
+	if (!feature)
+		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a feature");
+	if (feature == commands->feature + commands->nfeatures)
+		commands->nfeatures++;
+	*feature = (struct vfui_feature){.number = number,
+					 .get = def ? def->get : NULL,
+					 .set = def ? def->set : NULL,
+					 .user = user};
+	return 0;
+}
+
+int vfu_command_number(const char *name)
+{
+	const struct vfui_message *info = vfui_message_named(name);
+
+	return info ? info->id : -ENOENT;
+}
+
+/* ---- serving ---- */
+
+/* What a function answers, taken for the last word: whoever has replied may not fail any more. */
+static int result_of(struct vfui_request *req, int rc)
+{
+	if (req->base.is_deferred)
+		return VFU_LATER;
+	if (!rc && !req->is_replied)
+		vfu_request_reply(&req->base, NULL, 0, NULL, 0, NULL);
+	return req->is_replied ? 0 : rc;
+}
+
+/* fn NULL: the answer is the request. */
+static int serve(struct vfui_request *req, vfu_command_fn *fn, void *user)
+{
+	struct vfui_msg *kept = vfui_msg_copy(req->msg);
+	int rc;
+
+	if (!kept)
+		return -ENOMEM;
+	if (!kept->info->request_takes_fds)
+		vfui_msg_drop_fds(kept);
+	req->base.kept = kept;
+	rc = result_of(req, fn ? fn(user, &req->base) : 0);
+	if (!req->base.is_deferred)
+		vfui_msg_free(kept);
+	return rc;
+}
+
+int vfui_command_serve(const struct vfui_command *command, struct vfui_request *req)
+{
+	req->base.head_len = 0;
+	req->base.skip = 0;
+	req->base.room = UINT32_MAX;
+	req->base.echoes = false;
+	return serve(req, command->fn, command->user);
+}
+
+/* Bare PROBE asks for the feature, else for each method it names (E46). */
+static bool has_methods(const struct vfui_feature *feature, uint32_t flags)
+{
+	bool is_bare = !(flags & (VFU_WIRE_FEATURE_GET | VFU_WIRE_FEATURE_SET));
+
+	if (!feature || (is_bare && !feature->get && !feature->set))
+		return false;
+	return (feature->get || !(flags & VFU_WIRE_FEATURE_GET)) &&
+	       (feature->set || !(flags & VFU_WIRE_FEATURE_SET));
+}
+
+int vfui_feature_serve(const struct vfui_commands *commands, struct vfui_request *req,
+		       const struct vfu_wire_device_feature_request *in,
+		       const struct vfui_policy *policy)
+{
+	const struct vfui_feature *feature =
+		find_feature(commands, in->flags & VFU_WIRE_FEATURE_MASK);
+	bool is_probe = in->flags & VFU_WIRE_FEATURE_PROBE;
+	bool is_get = !is_probe && in->flags & VFU_WIRE_FEATURE_GET;
+
+	if (!has_methods(feature, in->flags))
+		return policy->unsupported_feature == VFUI_UNSUPPORTED_FEATURE_EINVAL ? -EINVAL
+										      : -ENOTTY;
+	req->base.head.feature = (struct vfu_wire_device_feature_reply){.flags = in->flags};
+	req->base.head_len = sizeof(req->base.head.feature);
+	req->base.skip = sizeof(*in);
+	req->base.room = is_get ? in->argsz - (uint32_t)sizeof(*in) : UINT32_MAX;
+	req->base.echoes = !is_get;
+	return serve(req, is_probe ? NULL : is_get ? feature->get : feature->set, feature->user);
+}
