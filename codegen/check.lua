@@ -125,8 +125,24 @@ function types.numbers(v)
 end
 
 function types.revision(v, _, spec)
-	local known = spec.protocol[1].given.revisions
+	local known = {}
+	for _, r in ipairs(spec.protocol[1].revisions) do
+		known[r.name] = r
+	end
 	return known[v] ~= nil, ("is '%s', which is no revision"):format(tostring(v)) .. words.near(v, known)
+end
+
+function types.records(v) return is_list(v, is_plain), "must be a list of { ... }" end
+function types.version(v) return type(v) == "string" and v:find("^%d+%.%d+$") ~= nil, "must be \"MAJOR.MINOR\"" end
+
+-- What a bool of the limits tells.
+function types.capability(v, _, spec)
+	local known = {}
+	for _, limit in ipairs(spec.limits[1] and spec.limits[1].items or {}) do
+		known[limit.name] = limit.kind == "bool" and limit or nil
+	end
+	local name = E.is_raw(v) and E.data(v).op == "cap" and E.data(v).name
+	return known[name] ~= nil, "must be cap.NAME, which a bool of the limits has" .. words.near(name, known)
 end
 
 -- Keys --------------------------------------------------------------------------------------------
@@ -159,8 +175,9 @@ local function check_keys(spec, node, given, keys, path)
 			local is, must = types[key.type](v, key.args, spec)
 			if not is then
 				fault(at(node, path .. key.name), "%s: %s %s", who, key.name, must)
-			elseif key.type == "record" then
-				check_keys(spec, node, v, grammar.kinds[key.args[1]].keys, path .. key.name .. ".")
+			end
+			for _, record in ipairs(key.type == "records" and v or key.type == "record" and { v } or {}) do
+				check_keys(spec, node, record, grammar.kinds[key.args[1]].keys, path .. key.name .. ".")
 			end
 		end
 	end
@@ -218,6 +235,17 @@ end
 function extra.protocol(node)
 	if #node.items ~= 1 then
 		fault(node, "protocol: needs exactly one header")
+	end
+	local known, last = {}, nil
+	for _, r in ipairs(node.revisions) do
+		local major, minor = (r.version or "0.0"):match("(%d+)%.(%d+)")
+		if known[r.name] then
+			fault(at(node, "revisions"), "protocol: revision '%s' is there twice", r.name)
+		elseif r.version and last and (major ~= last.major or tonumber(minor) <= tonumber(last.minor)) then
+			fault(at(node, "revisions"), "protocol: version %s of revision '%s' is no later minor version than %s.%s", r.version,
+			      r.name, last.major, last.minor)
+		end
+		known[r.name], last = true, r.version and { major = major, minor = minor } or last
 	end
 end
 

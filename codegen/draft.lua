@@ -112,10 +112,11 @@ Scene.__index = Scene
 
 -- root: another layout of the part than the usual one
 function M.scene(model, part, root)
-	local s = setmetatable({ part = part, nfds = 0, limits = {}, policy = {}, text = "{}\0" }, Scene)
+	local s = setmetatable({ part = part, nfds = 0, usual = {}, limits = {}, policy = {}, text = "{}\0" }, Scene)
 	for _, l in ipairs(model.limits) do
-		s.limits[l.name] = l.test or l.default
+		s.usual[l.name] = l.test or l.default
 	end
+	setmetatable(s.limits, { __index = s.usual })
 	s.most_fds = model.most.descriptors and s.limits[model.most.descriptors.name] or 0
 	s.most_bytes = model.most.bytes and s.limits[model.most.bytes.name] or 4096
 	s.root = new(s, root or part)
@@ -138,10 +139,22 @@ function Scene.copy(s)
 		c[key] = v
 	end
 	c.root, c.policy, c.request_draft, c.request_scene, c.bytes = copy(s.root, c), {}, nil, nil, nil
+	c.limits = setmetatable({}, { __index = s.usual })
+	for name, v in pairs(s.limits) do
+		c.limits[name] = v
+	end
 	for name, choice in pairs(s.policy) do
 		c.policy[name] = choice
 	end
 	return c
+end
+
+-- Sets a limit for good; false if it has another value already, but the usual one.
+function Scene.agree(s, name, v)
+	if rawget(s.limits, name) == nil then
+		s.limits[name] = v
+	end
+	return s.limits[name] == v
 end
 
 -- n structures; those with entries of their own have two.
@@ -276,6 +289,8 @@ function Scene.force(s, d, e, want)
 		return s:force(d, e.a, want) or s:force(d, e.b, want)
 	elseif op == "not" then
 		return s:force(d, e.a, not want)
+	elseif op == "limit" then
+		return s:agree(e.limit.name, want)
 	elseif compare[op] then
 		return force_compare(s, d, e, want)
 	elseif op == "ge" and e.a.op == "len" and e.b.op == "field" then
@@ -333,6 +348,9 @@ end
 -- Puts a rule's bound into the draft; false if it has no such value.
 function Draft.apply(d, bound)
 	local s = d.scene
+	for name, v in pairs(bound.limits or {}) do
+		s.limits[name] = v
+	end
 	for _, f in ipairs(d.part.fields) do
 		local e = bound.set[f.name]
 		if e then

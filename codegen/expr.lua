@@ -62,6 +62,10 @@ function M.field(f, of)
 	return { op = "field", of = of or "in", field = f }
 end
 
+function M.limit(limit)
+	return { op = "limit", limit = limit }
+end
+
 -- A variable of the generated code: of a tail's loop.
 function M.name(name)
 	return { op = "name", name = name }
@@ -268,7 +272,7 @@ local c_special = {
 	is_text = function(e, env) return "is_text(v, " .. M.c(e.a, env) .. ")" end,
 	["not"] = function(e, env)
 		local s = M.c(e.a, env)
-		return (e.a.op == "one_bit" or e.a.op == "is_text") and "!" .. s or "!(" .. s .. ")"
+		return (e.a.op == "one_bit" or e.a.op == "is_text" or e.a.op == "limit") and "!" .. s or "!(" .. s .. ")"
 	end,
 	div_up = function(e, env) return (env.div_up or "div_up") .. "(" .. M.c(e.a, env) .. ", " .. M.c(e.b, env) .. ")" end,
 	div = function(e, env) return env.div and ("%s(%s, %s)"):format(env.div, M.c(e.a, env), M.c(e.b, env)) end,
@@ -341,7 +345,7 @@ local whose = { ["in"] = "", req = "the request's ", outer = "the message's " }
 local in_words = {
 	num = function(e) return e.name or e.v < 0 and string.format("0x%x", e.v) or tostring(e.v) end,
 	field = function(e) return whose[e.of] .. e.field.name end,
-	limit = function(e) return "the limit " .. e.limit.name end,
+	limit = function(e) return e.limit.type == "bool" and e.limit.name .. " was agreed" or "the limit " .. e.limit.name end,
 	nfds = function() return "the number of file descriptors" end,
 	len = function() return "the payload's length" end,
 	policy = function(e) return "policy " .. e.policy .. " is " .. e.choice end,

@@ -44,6 +44,7 @@ end
 local doc = { "doc!", "text", "what it is, in English" }
 local since = { "since!", "revision", "the first revision that has it" }
 local since_own = { "since", "revision", "as above; that of what is around it, if not given" }
+local requires = { "requires", "capability", "`cap.NAME`, a bool of the limits: it needs that, see below" }
 local status = { "status", "one stable experimental retired", "`\"stable\"` if not given" }
 local max = { "max", "room", "most bytes, or a limit that counts bytes; mandatory in a payload" }
 local whole = { "whole", "expression", "how long the full payload would be: a shorter one is not looked into" }
@@ -52,7 +53,7 @@ local of = { "of!", "word", "a struct" }
 
 local scalars = "u8 u16 u32 u64 reserved argsz"
 local field = {
-	doc, since_own,
+	doc, since_own, requires,
 	{ "flags", "word", "the flag set its bits belong to" },
 	{ "enum", "word", "the numbers it may be" },
 	{ "show", "one hex", "how traces show it, if not as a decimal number" },
@@ -69,10 +70,16 @@ kind "protocol" {
 	top = true, unnamed = true, items = "header", about = "the whole, once, in `protocol.lua`",
 	doc,
 	{ "files", "words", "the other files, in order" },
-	{ "revisions!", "texts", "what `since` may say, and what that is" },
+	{ "revisions!", "records revision", "what `since` may say, in order" },
 	{ "reserved", "policy", "the choice under which `reserved` fields must be zero; always, if not given" },
 	{ "profiles", "words", "sets of choices for all policies" },
 	{ "states", "word", "the enum of device states, for the key `states` of messages" },
+}
+kind "revision" {
+	inner = true, about = "one of `revisions`",
+	{ "name!", "string", "its name in `since`" },
+	{ "doc!", "text", "what it is" },
+	{ "version", "version", "`\"MAJOR.MINOR\"`, if peers agree on it in VERSION: then what is of it needs that, see below" },
 }
 kind "header" { unnamed = true, items = "u16 u32", about = "what precedes every payload", doc }
 kind "limits" {
@@ -86,7 +93,8 @@ kind "limit" {
 	{ "min", "integer", "the least it can be; mandatory but for a `bool`" },
 	{ "max", "integer", "the most" },
 	{ "power_of_two", "bool", "allows it in `multiple_of`" },
-	{ "counts", "one descriptors bytes", "what it is the most of: descriptors in a message, bytes of data" },
+	{ "counts", "one descriptors bytes minor",
+	  "what it is the most of: descriptors in a message, bytes of data; or it is the minor version agreed" },
 	{ "test", "integer", "its value in generated tests; better not the default" },
 }
 kind "flags" {
@@ -94,16 +102,16 @@ kind "flags" {
 	doc, since,
 	{ "width", "one 32 64", "32 if not given" },
 }
-kind "bit" { numbers = 1, unique = "name", about = "one bit: `bit \"readable\" { 0, doc = … }`", doc, since_own }
+kind "bit" { numbers = 1, unique = "name", about = "one bit: `bit \"readable\" { 0, doc = … }`", doc, since_own, requires }
 kind "bits" {
 	numbers = 2, unique = "name", about = "several bits, which hold a number: first and last",
-	doc, since_own,
+	doc, since_own, requires,
 	{ "enum", "word", "what the number may be" },
 	{ "mask", "word", "the end of its mask's name in C; its name and `_mask`, if not given" },
 }
 kind "enum" { top = true, items = "value", unique = "name", about = "named numbers", doc, since }
 kind "value" { numbers = 1, unique = "name number", about = "one of them: `value \"stop\" { 1, doc = … }`",
-	       doc, since_own, status }
+	       doc, since_own, requires, status }
 kind "struct" {
 	top = true, items = scalars .. " array bytes", unique = "name",
 	about = "a nested layout; it must stand before its first use",
@@ -113,7 +121,7 @@ kind "struct" {
 }
 kind "message" {
 	top = true, unique = "id name", about = "a command and its reply",
-	doc, since, status,
+	doc, since, requires, status,
 	{ "id!", "integer 1 65535", "its number" },
 	{ "from!", "one client server", "who asks" },
 	{ "class!", "one wait nowait async posted", "how our client sends it" },
@@ -175,19 +183,19 @@ kind "argsz" {
 kind "bool" { unique = "name", hidden = true }
 kind "bytes" {
 	unique = "name", about = "bytes without structure",
-	doc, since_own, max, when,
+	doc, since_own, requires, max, when,
 	{ "size!", "expression", "how many" },
 }
 kind "json" {
 	unique = "name", about = "a text that ends with its NUL",
-	doc, since_own, max,
+	doc, since_own, requires, max,
 	{ "optional", "bool", "it may be left out" },
 	{ "schema", "one capabilities", "what it says" },
 }
 kind "array" {
 	unique = "name", items = "variant",
 	about = "entries of one size. With `stride` they tell it themselves, and their type in the field `by`",
-	doc, since_own, max, whole,
+	doc, since_own, requires, max, whole,
 	{ "count!", "expression", "how many" },
 	{ "of", "word", "a struct, or `\"u64\"` and the like" },
 	{ "more", "bool", "bytes may follow" },
@@ -198,12 +206,12 @@ kind "array" {
 }
 kind "variant" {
 	numbers = 1, unique = "name", about = "one type of entries; others are skipped",
-	doc, since_own, of,
+	doc, since_own, requires, of,
 	{ "min_stride", "integer 1", "only for entries so long; the longest that fits is taken" },
 }
 kind "chain" {
 	unique = "name", items = "link", about = "a linked list; links of unknown type are skipped",
-	doc, since_own, max, when, whole,
+	doc, since_own, requires, max, when, whole,
 	{ "at!", "expression", "offset of the first" },
 	{ "head!", "word", "the struct that begins each" },
 	{ "key!", "word", "its field that tells the type" },
@@ -212,22 +220,22 @@ kind "chain" {
 }
 kind "link" {
 	numbers = 1, unique = "name number", about = "one type of links",
-	doc, since_own, of,
+	doc, since_own, requires, of,
 	{ "version", "integer", "others are skipped" },
 	{ "excludes", "words", "links that cannot stand in the same list" },
 }
 kind "union" {
 	unique = "name", items = "case", about = "a layout for each value; what no case takes is left to the receiver",
-	doc, since_own, max,
+	doc, since_own, requires, max,
 	{ "by!", "expression", "a field or bits with an enum" },
 }
 kind "case" {
-	about = "the layout for one value, which is its name", doc, since_own, when, of,
+	about = "the layout for one value, which is its name", doc, since_own, requires, when, of,
 	{ "optional", "bool", "it may be left out" },
 }
 kind "alt" {
 	unique = "name", items = scalars, about = "another layout, told by its length; stands last",
-	doc, since_own, when,
+	doc, since_own, requires, when,
 	{ "size!", "integer", "its length" },
 	{ "under", "policy", "only under this choice" },
 }

@@ -166,7 +166,7 @@ local function environment(spec)
 	for _, rule in ipairs(rules.list) do
 		env[rule.name] = check_constructor(rule.name, spec)
 	end
-	for _, op in ipairs { "field", "request", "outer", "limit", "policy" } do
+	for _, op in ipairs { "field", "request", "outer", "limit", "cap", "policy" } do
 		env[op] = source(op)
 	end
 	for _, op in ipairs { "sizeof", "no", "is_whole" } do

@@ -11,6 +11,7 @@ codegen_core = \
 	codegen/check.lua \
 	codegen/model.lua \
 	codegen/model/names.lua \
+	codegen/model/agreed.lua \
 	codegen/model/expressions.lua \
 	codegen/model/rules.lua \
 	codegen/model/parts.lua \

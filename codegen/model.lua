@@ -8,9 +8,11 @@
 --	model/names.lua        numbers and words           spec node -> entry with doc, since, loc
 --	model/expressions.lua  field.count + 1             raw node  -> { op = "add", ... }
 --	model/rules.lua        min = 1                     key       -> rule with broken, text, bounds
+--	model/agreed.lua       requires = cap.x    key       -> rules of what needs it
 --	model/parts.lua        fields, and tail/*.lua      { ... }   -> part with offsets
 --	model/messages.lua     messages and structures
 
+local agreed = require "model.agreed"
 local cname = require "cname"
 local cparts = require "cparts"
 local load = require "load"
@@ -65,13 +67,14 @@ function M.build(spec)
 	local model = { doc = text.oneline(protocol.doc), revisions = {}, files = spec.files, profiles = protocol.profiles or {},
 			most = {}, flags = {}, enums = {}, limits = {}, errata = {}, policies = {}, caps = {}, cap_objects = {},
 			structs = {}, messages = {} }
-	for name, doc in names.sorted_pairs(protocol.revisions) do
-		model.revisions[#model.revisions + 1] = { name = name, doc = doc }
-	end
 	names.build(spec, model)
 	local header = protocol.items[1]
 	header.name = "header"
 	model.header = parts.build(header, { model = model })
+	local needy = agreed.of_fields(model, model.header.fields, {})[1]
+	if needy then
+		load.fault(needy.loc, "header: %s %s, but it is read before anything is agreed", needy.who, needy.text)
+	end
 	model.header.cname, model.header.doc = cname.struct("header"), text.oneline(header.doc)
 	messages.structs(spec, model)
 	messages.messages(spec, model)

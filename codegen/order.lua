@@ -63,7 +63,7 @@ local function judged(bytes, row, scene)
 	end
 	each_payload(bytes, row, ">", function(payload, nfds)
 		local c = scene:case(payload)
-		c.nfds, c.policy, c.order = nfds, policy, ">"
+		c.nfds, c.policy, c.limits, c.order = nfds, policy, row.all_limits, ">"
 		last = verdict.of(c)
 		same = same and (last and last.field) == row.field and (last and last.offset or 0) == row.offset and
 		       (last and last.errno) == row.errno

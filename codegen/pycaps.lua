@@ -154,9 +154,7 @@ local function class_of(object)
 end
 M.class_of = class_of
 
-local function value(v)
-	return v == nil and "None" or type(v) == "boolean" and pyname.boolean(v) or tostring(v)
-end
+local value = pyname.value
 
 local function row(c, object)
 	return ("Capability(%s, %s, %s, %s, %s, %s, %s,\n    %s, %s, %s, %d,\n    %s),"):format(quote(c.object or ""), quote(c.name),

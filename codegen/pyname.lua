@@ -62,6 +62,11 @@ function M.boolean(v)
 	return v and "True" or "False"
 end
 
+-- A number, true, false or nil.
+function M.value(v)
+	return v == nil and "None" or type(v) == "boolean" and M.boolean(v) or tostring(v)
+end
+
 -- The classes of these items, and what there is besides: "SparseMmap | CapType | bytes".
 function M.one_of(items, other)
 	local out, seen = {}, {}

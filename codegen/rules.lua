@@ -356,6 +356,31 @@ rule {
 	mend = function(_, d) d:want_fds(1) end,
 }
 
+-- What was agreed ---------------------------------------------------------------------------------
+
+rule {
+	-- x.limit: what was agreed, x.least: what it must be; of a minor version x.version
+	name = "agreed", where = "model", phase = 1,
+	broken = function(x)
+		local is = E.limit(x.limit)
+		return x.version and E.lt(is, E.num(x.least)) or E.negate(is)
+	end,
+	text = function(x)
+		return x.version and ("is of %s, later than the minor version agreed"):format(x.version) or
+		       ("needs %s, which was not agreed"):format(x.limit.name)
+	end,
+	bounds = function(x)
+		local name = x.limit.name
+		return { { set = {}, limits = { [name] = x.version and x.least - 1 or false }, ok = false },
+			 { set = {}, limits = { [name] = x.version and x.least or true }, ok = true } }
+	end,
+	mend = function(x, d)
+		if not d.scene:agree(x.limit.name, x.version and x.least or true) and x.when then
+			d.scene:force(d, x.when, false)
+		end
+	end,
+}
+
 -- Of whole payloads -------------------------------------------------------------------------------
 
 rule {

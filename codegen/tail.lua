@@ -20,6 +20,7 @@
 
 local E = require "expr"
 local X = require "model.expressions"
+local agreed = require "model.agreed"
 local names = require "model.names"
 local rules = require "rules"
 
@@ -33,16 +34,24 @@ function M.build(item, scope, part)
 	local t = names.entry(item, M[kind].build(item, scope, part))
 	t.kind, t.word, t.items = kind, item.kind, t.items or {}
 	t.whole = X.number(scope, item, "whole")
+	local many = t.count or t.size
+	t.guards = {}
+	agreed.guard(scope, t.guards, { who = t.name, when = many and E.ne(many, E.zero) or E.gt(E.len, E.start), phase = 4, at = E.start,
+					value = E.sub(E.len, E.start), loc = t.loc }, t, t.element)
+	for _, i in ipairs(t.element and {} or t.items) do
+		agreed.guard(scope, i.rules, { who = i.name, at = E.name "at", value = E.num(i.value), phase = 4, loc = i.loc }, i, i.struct)
+	end
 	return t
 end
 
 -- The rules of the variable part itself.
 function M.rules(part)
-	local t, out = part.tail, {}
-	for i, x in ipairs(M[t.kind].rules and M[t.kind].rules(t, part) or {}) do
+	local t = part.tail
+	local out = table.move(t.guards, 1, #t.guards, 1, {})
+	for _, x in ipairs(M[t.kind].rules and M[t.kind].rules(t, part) or {}) do
 		x.who, x.loc, x.at, x.value = x.who or t.name, t.loc, x.at or E.start, x.value or E.sub(E.len, E.start)
 		x.label = x.who
-		out[i] = rules.make(rules.tail, x)
+		out[#out + 1] = rules.make(rules.tail, x)
 	end
 	return out
 end

@@ -11,6 +11,7 @@
 local E = require "expr"
 local draft = require "draft"
 local load = require "load"
+local names = require "model.names"
 local order = require "order"
 local tails = require "tail"
 local verdict = require "verdict"
@@ -79,6 +80,11 @@ end
 local function same_base(a, b)
 	if a.bytes ~= b.bytes or a.nfds ~= b.nfds then
 		return false
+	end
+	for name in pairs(a.usual) do
+		if a.limits[name] ~= b.limits[name] then
+			return false
+		end
 	end
 	for _, f in ipairs(a.request_draft and a.request_draft.part.fields or {}) do
 		if a.request[f.name] ~= b.request[f.name] then
@@ -167,12 +173,17 @@ function Cases:verdict(s, bytes, nfds, combination)
 	return found
 end
 
--- One row.  len, nfds: { first, last }; bits: { offset, size, mask }, each alone turned over.
-function Cases:row(about, puts, len, nfds, combination, found, bits)
-	local key = { about = about, puts = puts, len = len, nfds = nfds, policy = combination,
+-- One row, with the scene's limits.  len, nfds: { first, last }; bits: { offset, size, mask }, each alone
+-- turned over.
+function Cases:row(s, about, puts, len, nfds, combination, found, bits)
+	local limits, text = {}, {}
+	for name, v in names.sorted_pairs(s.limits) do
+		limits[#limits + 1] = v ~= s.usual[name] and { name = name, value = v } or nil
+		text[#text + 1] = name .. tostring(v)
+	end
+	local key = { about = about, puts = puts, len = len, nfds = nfds, policy = combination, limits = limits, all_limits = s.limits,
 		      field = found and found.field, offset = found and found.offset or 0,
 		      errno = found and found.errno, rule = found and found.rule, bits = bits }
-	local text = {}
 	for _, p in ipairs(puts) do
 		text[#text + 1] = ("%d:%d"):format(p.offset, p.value)
 	end
@@ -197,7 +208,7 @@ function Cases:add(s, about, bytes, all_policies)
 		plain = i == 1 and found or plain
 		local same = same_fault(found, plain) and (found and found.rule) == (plain and plain.rule)
 		if i == 1 or all_policies or not same then
-			self:row(about, puts, { #bytes, #bytes }, { s.nfds, s.nfds }, combination, found)
+			self:row(s, about, puts, { #bytes, #bytes }, { s.nfds, s.nfds }, combination, found)
 		end
 	end
 end
@@ -222,12 +233,12 @@ function Cases:lengths(s)
 		return self:verdict(s, bytes, s.nfds, {})
 	end
 	local function emit(first, last, found)
-		self:row("length", {}, { first, last }, { s.nfds, s.nfds }, {}, found)
+		self:row(s, "length", {}, { first, last }, { s.nfds, s.nfds }, {}, found)
 	end
 	runs(0, len + 9, judge, emit)
 	for _, r in ipairs(s.part.before) do
 		for _, bound in ipairs(r.bounds) do
-			local n = s:context(s.root):value(bound.len)
+			local n = bound.len and s:context(s.root):value(bound.len) or 0
 			if n > len + 9 then
 				emit(n, n, judge(n))
 			end
@@ -249,7 +260,7 @@ function Cases:descriptors(s)
 	runs(0, math.max(s.nfds, s.most_fds) + 2, function(n)
 		return self:verdict(s, s.bytes, n, {})
 	end, function(first, last, found)
-		self:row("descriptors", {}, { #s.bytes, #s.bytes }, { first, last }, {}, found)
+		self:row(s, "descriptors", {}, { #s.bytes, #s.bytes }, { first, last }, {}, found)
 	end)
 end
 
@@ -272,9 +283,24 @@ function Cases:bits(s, d, rule, combination)
 		end
 	end
 	for _, g in ipairs(groups) do
-		self:row(("each reserved bit of %s"):format(f.name), {}, { #s.bytes, #s.bytes }, { s.nfds, s.nfds },
+		self:row(s, ("each reserved bit of %s"):format(f.name), {}, { #s.bytes, #s.bytes }, { s.nfds, s.nfds },
 			 combination, g.found, { offset = at, size = f.size, mask = g.mask })
 	end
+end
+
+-- With less agreed than what is in it may need, and with just that.
+function Cases:agreements(s)
+	tails.each_part(s.part, function(part)
+		each_rule(part, function(r)
+			for _, bound in ipairs(r.bounds) do
+				for name, v in pairs(bound.limits or {}) do
+					local t = s:copy()
+					t.limits[name] = v
+					self:add(t, ("%s: %s %s"):format(r.loc, r.who, r.text), s.bytes)
+				end
+			end
+		end)
+	end)
 end
 
 local function nth_draft(s, n)
@@ -369,6 +395,7 @@ end
 
 function Cases:all(s)
 	self:add(s, s.name, nil, true)
+	self:agreements(s)
 	if s.part.message then
 		self:lengths(s)
 		self:cuts(s)

@@ -150,6 +150,7 @@ end
 
 -- What lies at `at`, if it is one of these items.
 function Context.entry(c, items, at)
+	c.at = at
 	for _, item in ipairs(items) do
 		if eval(item.condition, c) then
 			local found = c:tests(item.rules) or c:struct(item.struct, at)

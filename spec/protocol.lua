@@ -10,12 +10,13 @@ protocol {
 	profiles = { "strict", "libvfio-user" },
 	states = "device_state",
 	reserved = policy.unknown_flags.reject,
+	-- All of them are spoken under 0.0: no text says what a higher minor version adds (E21).
 	revisions = {
-		["0.0"] = "the text merged for QEMU 10.1 (June 2025)",
-		["0.9"] = "the text of QEMU 10.2 and of libvfio-user's specification 0.9.2 (December 2025)",
-		["1.0"] = "the development trees of 2026",
-		draft = "proposed, under discussion; may change or vanish",
-		old = "only in texts before 0.0; kept to read old peers",
+		{ name = "old", doc = "only in texts before 0.0; kept to read old peers" },
+		{ name = "0.0", version = "0.0", doc = "the text merged for QEMU 10.1 (June 2025)" },
+		{ name = "0.9", doc = "the text of QEMU 10.2 and of libvfio-user's specification 0.9.2 (December 2025)" },
+		{ name = "1.0", doc = "the development trees of 2026" },
+		{ name = "draft", doc = "proposed, under discussion; may change or vanish" },
 	},
 
 	header {
@@ -31,6 +32,7 @@ protocol {
 
 limits {
 	doc = [[What both ends have agreed on, or what this end is configured to take.]],
+	u32 "minor" { min = 0, max = 65535, default = 0, test = 3, counts = "minor", doc = "minor version" },
 	u32 "max_msg_fds" { min = 0, max = 1024, default = 1, test = 5, counts = "descriptors",
 		doc = "most file descriptors in one message" },
 	u64 "max_data_xfer_size" { min = 1, max = 0xffffffff, default = 1048576, test = 1000, counts = "bytes",

@@ -91,8 +91,8 @@ message "get_region_info" {
 			doc = "capabilities, each at a higher offset than the one before; unknown ones are skipped",
 			link "sparse_mmap" { 1, version = 1, of = "sparse_mmap", doc = "areas to map" },
 			link "type" { 2, version = 1, of = "cap_type", doc = "what the region is for" },
-			link "sparse_mmap_fds" { 16, version = 1, of = "sparse_mmap_fds", excludes = { "sparse_mmap", "sparse_mmap_fds" },
-				doc = "areas to map, with files" },
+			link "sparse_mmap_fds" { 16, version = 1, requires = cap.sparse_mmap_fds, of = "sparse_mmap_fds",
+				excludes = { "sparse_mmap", "sparse_mmap_fds" }, doc = "areas to map, with files" },
 		},
 	},
 	errors = { EINVAL = "a rule above is broken, or there is no such region" },
@@ -209,11 +209,10 @@ struct "write_multi_entry" {
 }
 
 message "region_write_multi" {
-	id = 15, from = "client", since = "0.9", class = "posted", post = true,
+	id = 15, from = "client", since = "0.9", requires = cap.write_multiple, class = "posted", post = true,
 	keeps = "the regions, and the order of accesses",
 	doc = [[Many small region writes in one message, done in order.  Without a reply each stands for itself,
-	as if it had come alone; with one, none follows the first that fails.  Only after both sides agreed on
-	write_multiple.]],
+	as if it had come alone; with one, none follows the first that fails.]],
 	request = {
 		u64 "wr_cnt" { doc = "number of writes" },
 		array "writes" { of = "write_multi_entry", count = field.wr_cnt, max = limit.max_data_xfer_size,
@@ -222,5 +221,8 @@ message "region_write_multi" {
 	reply = {
 		u64 "wr_cnt" { max = request.wr_cnt, doc = "writes completed before the first failure" },
 	},
-	errors = { EINVAL = "a rule above is broken, or the first write failed" },
+	errors = {
+		EINVAL = "a rule above is broken, or the first write failed",
+		ENOSYS = "write_multiple was not agreed",
+	},
 }

@@ -45,7 +45,7 @@ local function choose(rows)
 	local out, known = {}, {}
 	for _, row in ipairs(rows) do
 		local said = row.rule or "none"
-		if row.order ~= "big" and not known[said] then
+		if row.order ~= "big" and #row.limits == 0 and not known[said] then
 			known[said] = true
 			out[#out + 1] = row
 		end

@@ -7,8 +7,9 @@ local grammar = require "grammar"
 local rules = require "rules"
 
 -- How a type is written for readers.
-local shown = { ["true"] = "`true`", room = "number", texts = "`{ name = \"…\" }`", record = "`{ … }`" }
-local is_common = { doc = true, since = true, status = true }
+local shown = { ["true"] = "`true`", room = "number", texts = "`{ name = \"…\" }`", record = "`{ … }`", records = "`{ { … }, … }`",
+		capability = "`cap.NAME`", version = "`\"MAJOR.MINOR\"`" }
+local is_common = { doc = true, since = true, requires = true, status = true }
 local arguments = { fields = "`{ a, b }`", nothing = "`{ }`", ["true"] = "`true`" }
 
 local function type_of(key)

@@ -10,10 +10,10 @@ local function add(out, fmt, ...)
 	out[#out + 1] = (fmt:format(...):gsub("[:, ]+$", ""))
 end
 
--- Words behind a line: ", since 0.9, experimental".
+-- Words behind a line: ", since 0.9, experimental, requires write_multiple".
 local function history(e, parent)
 	return (e.since and e.since ~= (parent and parent.since) and ", since " .. e.since or "") ..
-	       (e.status and e.status ~= "stable" and ", " .. e.status or "")
+	       (e.status and e.status ~= "stable" and ", " .. e.status or "") .. (e.requires and ", requires " .. e.requires or "")
 end
 
 local function rule_line(out, owner, r)
@@ -41,19 +41,20 @@ local function sizes(t)
 end
 
 local function tail(out, owner, t)
-	add(out, "tail %s.%s %s: %s", owner, t.name, t.word, sizes(t))
+	add(out, "tail %s.%s %s: %s%s", owner, t.name, t.word, sizes(t), history(t))
 	for _, item in ipairs(t.element and {} or t.items) do
 		local words = (item.version and ", version " .. item.version or "") .. (item.optional and ", optional" or "") ..
 			      (item.min_stride and item.min_stride > t.min_stride and ", min_stride " .. item.min_stride or "") ..
 			      (item.excludes and #item.excludes > 0 and ", excludes " .. table.concat(item.excludes, " ") or "")
-		add(out, "tail %s.%s %d %s is %s%s%s", owner, t.name, item.value, item.name, item.struct.name, words,
-		    item.when and ", when " .. E.text(item.when) or "")
+		add(out, "tail %s.%s %d %s is %s%s%s%s", owner, t.name, item.value, item.name, item.struct.name, words,
+		    item.when and ", when " .. E.text(item.when) or "", history(item))
 	end
 end
 
 local function layout(out, owner, part)
 	local longer = part.longer and ", longer to " .. (type(part.longer) == "table" and part.longer.name or part.longer) or ""
-	add(out, "part %s %d%s%s", owner, part.size, longer, part.condition and ", where " .. E.text(part.condition) or "")
+	add(out, "part %s %d%s%s%s", owner, part.size, longer, part.condition and ", where " .. E.text(part.condition) or "",
+	    history(part))
 	for _, f in ipairs(part.fields) do
 		add(out, "field %s.%s @%d %s%s%s%s", owner, f.name, f.offset, f.type, f.flags and " flags " .. f.flags.name or "",
 		    f.enum and " enum " .. f.enum.name or "", history(f))
@@ -79,7 +80,7 @@ local function fds(out, owner, f)
 end
 
 local function message(out, m)
-	local words = { "message", m.name, m.id, "from", m.from, "class", m.class, m.status, "since", m.since }
+	local words = { "message", m.name, m.id, "from", m.from, "class", m.class }
 	for _, key in ipairs { "post", "fence" } do
 		words[#words + 1] = m[key] and key or nil
 	end
@@ -87,7 +88,7 @@ local function message(out, m)
 	for i, s in ipairs(m.states) do
 		words[#words + 1] = (i == 1 and "states " or "") .. s.name
 	end
-	add(out, "%s", table.concat(words, " "))
+	add(out, "%s%s", table.concat(words, " "), history(m))
 	for _, key in ipairs { "request", "reply" } do
 		layout(out, m.name .. "." .. key, m[key])
 		if m[key].fds then
@@ -113,6 +114,9 @@ end
 
 return function(model)
 	local out = { "# Generated from spec/ by `make update-lock`. Do not edit." }
+	for _, r in ipairs(model.revisions) do
+		add(out, "revision %s%s", r.name, r.version and " version " .. r.version or "")
+	end
 	layout(out, "header", model.header)
 	for _, set in ipairs(model.flags) do
 		for _, m in ipairs(set.members) do

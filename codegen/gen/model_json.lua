@@ -15,6 +15,7 @@ local function entry(e, more, parent)
 	table.move(more, 1, #more, 2, out)
 	out[#out + 1] = { "since", e.since and e.since ~= (parent and parent.since) and e.since or nil }
 	out[#out + 1] = { "status", e.status and e.status ~= "stable" and e.status or nil }
+	out[#out + 1] = { "requires", e.requires }
 	out[#out + 1] = { "doc", e.doc }
 	out[#out + 1] = { "spec", e.loc }
 	return out
@@ -143,6 +144,7 @@ return function(model)
 	return J.encode(object {
 		{ "format", 1 }, { "doc", model.doc },
 		{ "revisions", object(text.map(model.revisions, function(r) return { r.name, r.doc } end)) },
+		{ "versions", object(text.map(model.revisions, function(r) return { r.name, r.version } end)) },
 		{ "limits", text.map(model.limits, limit) },
 		{ "policies", text.map(model.policies, function(p) return policy(p, model.profiles) end) },
 		{ "flags", text.map(model.flags, flag_set) }, { "enums", text.map(model.enums, enum) },

@@ -130,16 +130,18 @@ local function code(s)
 	return "``" .. s .. "``"
 end
 
--- Revision and status, where they are not those of what is around.
+-- Revision and status where they are not those of what is around, and what must be agreed; nil if there is
+-- nothing to say.
 local function history(e, parent)
-	local since = e.since and e.since ~= (parent and parent.since) and "since " .. e.since
-	local status = e.status and e.status ~= "stable" and e.status
-	return since and status and since .. ", " .. status or since or status or nil
+	local words = { e.since and e.since ~= (parent and parent.since) and "since " .. e.since or nil }
+	words[#words + 1] = e.status and e.status ~= "stable" and e.status or nil
+	words[#words + 1] = e.requires and "needs " .. code(e.requires) or nil
+	return #words > 0 and table.concat(words, ", ") or nil
 end
 
--- Both, for a column.
+-- The same for a column.
 local function age(e)
-	return e.since .. (e.status ~= "stable" and ", " .. e.status or "")
+	return (history(e):gsub("^since ", ""))
 end
 
 local function list_table(out, header, rows)
@@ -273,6 +275,7 @@ local function message(m)
 	paragraph(out, plain(m.doc))
 	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since), ("Class %s."):format(m.class) }
 	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
+	notes[#notes + 1] = m.requires and ("Only where %s was agreed."):format(code(m.requires)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
 	notes[#notes + 1] = m.gate and "The device is asked first." or nil
@@ -381,7 +384,9 @@ return function(model)
 	local vars = { doc = text.wrap(model.doc, 100), numbers = numbers(model), caps = caps(model), limits = limits(model),
 		       policies = policies(model), messages = text.map(model.messages, message),
 		       structs = text.map(model.structs, structure), errata = text.map(model.errata, erratum) }
-	vars.revisions = text.map(model.revisions, function(r) return code(r.name) .. "\n    " .. sentence(r.doc) end)
+	vars.revisions = text.map(model.revisions, function(r)
+		return code(r.name) .. "\n    " .. sentence(r.doc .. (r.version and ("; spoken under version %s"):format(r.version) or ""))
+	end)
 	local header = {}
 	paragraph(header, plain(model.header.doc))
 	layout(header, model.header)

@@ -18,6 +18,8 @@ const struct vfui_limits wire_limits = {
 	${limits}
 };
 
+${others}
+
 ${readers}
 
 ${tables}
@@ -37,8 +39,29 @@ local function put(p)
 	return ("{ %d, %d, %s }"):format(p.offset, p.size, number(p.value))
 end
 
-local function limits(model)
-	return text.map(model.limits, function(l) return l.test and (".%s = %d,"):format(l.name, l.test) or nil end)
+-- The members of all limits, which are the usual ones but for those of a row.
+local function limits(model, row)
+	local others = {}
+	for _, o in ipairs(row) do
+		others[o.name] = o
+	end
+	return text.map(model.limits, function(l)
+		local v = (others[l.name] or { value = l.test }).value
+		return v and (".%s = %s,"):format(l.name, tostring(v)) or nil
+	end)
+end
+
+-- The name of a row's limits, which stand among `vars.others` then.
+local function limits_of(vars, row)
+	if #row.limits == 0 then
+		return nil
+	end
+	local members = table.concat(limits(vars.model, row.limits), "\n\t")
+	if not vars.known[members] then
+		vars.known[members] = ("&limits_%d"):format(#vars.others)
+		table.insert(vars.others, ("static const struct vfui_limits limits_%d = {\n\t%s\n};\n"):format(#vars.others, members))
+	end
+	return vars.known[members]
 end
 
 -- Readers: one for each structure ------------------------------------------------------------------
@@ -75,7 +98,7 @@ local function segments_of(base)
 	end)
 end
 
-local function case(c)
+local function case(c, limits_name)
 	local fields = { ('"%s"'):format(c.about), (".len = { %d, %d }"):format(c.len[1], c.len[2]),
 			 (".nfds = { %d, %d }"):format(c.nfds[1], c.nfds[2]) }
 	local function add(form, ...)
@@ -91,6 +114,9 @@ local function case(c)
 	local policy = text.map(c.policy, function(p) return (".%s = %s"):format(p.name, cname.policy(p.name, p.choice)) end)
 	if #policy > 0 then
 		add(".policy = { %s }", table.concat(policy, ", "))
+	end
+	if limits_name then
+		add(".limits = %s", limits_name)
 	end
 	if c.order then
 		add(".order = WIRE_%s", c.order:upper())
@@ -117,7 +143,9 @@ end
 
 local function add_base(vars, base, n)
 	local part = base.part
-	local puts, segments, cases = puts_of(base), segments_of(base), text.map(base.cases, case)
+	local puts, segments, cases = puts_of(base), segments_of(base), text.map(base.cases, function(c)
+		return case(c, limits_of(vars, c))
+	end)
 	local message = part.message and part.message.name or "header"
 	table.insert(vars.tables, ("/* %s, %s, %s */"):format(message, part.key or "-", base.name))
 	table_of(vars.tables, "put", "puts", n, puts)
@@ -138,7 +166,7 @@ local function add_base(vars, base, n)
 end
 
 return function(model)
-	local vars = { limits = limits(model), readers = {}, tables = {}, bases = {} }
+	local vars = { model = model, known = {}, limits = limits(model, {}), others = {}, readers = {}, tables = {}, bases = {} }
 	local known, n = {}, 0
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, base in ipairs(entry.bases) do

@@ -17,8 +17,8 @@ LIMITS = {
 }
 
 # message, name, reply, length, (class, offset, values) ..., (offset, bytes) of text, request,
-# cases: about, lengths, descriptors, (offset, size, value) ..., bits, policies, (field, offset and
-# an errno that is not EINVAL) or None, byte order or None
+# cases: about, lengths, descriptors, (offset, size, value) ..., bits, policies, limits that differ,
+# (field, offset and an errno that is not EINVAL) or None, byte order or None
 BASES = [
     ${bases}
 ]
@@ -39,9 +39,10 @@ end
 local function case(c)
 	local puts = text.map(c.puts, function(p) return ("(%d, %d, %s)"):format(p.offset, p.size, number(p.value)) end)
 	local policies = text.map(c.policy, function(p) return quote(p.name) .. ": " .. quote(p.choice) end)
+	local limits = text.map(c.limits, function(l) return quote(l.name) .. ": " .. pyname.value(l.value) end)
 	local bits = c.bits and ("(%d, %d, %s)"):format(c.bits.offset, c.bits.size, number(c.bits.mask)) or "None"
-	local line = ("(%s, (%d, %d), (%d, %d), %s, %s, {%s}, %s, %s),"):format(quote(c.about), c.len[1], c.len[2], c.nfds[1],
-		c.nfds[2], tuple(puts), bits, table.concat(policies, ", "),
+	local line = ("(%s, (%d, %d), (%d, %d), %s, %s, {%s}, {%s}, %s, %s),"):format(quote(c.about), c.len[1], c.len[2], c.nfds[1],
+		c.nfds[2], tuple(puts), bits, table.concat(policies, ", "), table.concat(limits, ", "),
 		c.field and ("(%s, %d%s)"):format(quote(c.field), c.offset, c.errno ~= "EINVAL" and ", " .. quote(c.errno) or "") or
 		"None",
 		c.order and quote(c.order) or "None")
@@ -68,7 +69,7 @@ local function base(b)
 end
 
 return function(model)
-	local limits = text.map(model.limits, function(l) return l.test and quote(l.name) .. ": " .. l.test .. "," or nil end)
+	local limits = text.map(model.limits, function(l) return l.test and quote(l.name) .. ": " .. pyname.value(l.test) .. "," or nil end)
 	local vars = { limits = limits, bases = {} }
 	for _, entry in ipairs(vectors.of(model)) do
 		for _, b in ipairs(entry.bases) do

@@ -21,6 +21,21 @@ end
 
 local resolve
 
+-- What can stand where a condition is wanted.
+local conditions = words.set "eq ne lt gt ge andalso orelse not policy one_bit"
+
+local function is_condition(e)
+	return conditions[e.op] or e.op == "limit" and e.limit.type == "bool"
+end
+
+local function number(scope, v, where)
+	local e = resolve(scope, v, where)
+	if is_condition(e) then
+		fault(where, "%s: expected a number, not the condition that %s", describe(where), E.text(e))
+	end
+	return e
+end
+
 -- policy.NAME.CHOICE
 local function policy(scope, d, where)
 	local p = scope.model.policies[E.data(d.base).name]
@@ -81,10 +96,13 @@ local leaf = {
 	end,
 	limit = function(scope, d, where)
 		local limit = scope.model.limits[d.name]
-		if not limit or limit.type == "bool" then
+		if not limit then
 			fault(where, "%s: there is no limit '%s'%s", describe(where), d.name, words.near(d.name, scope.model.limits))
 		end
-		return { op = "limit", limit = limit }
+		return E.limit(limit)
+	end,
+	cap = function(_, d, where)
+		fault(where, "%s: cap.%s belongs to requires; a condition is limit.%s", describe(where), d.name, d.name)
 	end,
 	sizeof = function(scope, d, where)
 		return E.num(M.struct_named(scope, d.a, where).size)
@@ -100,10 +118,10 @@ local leaf = {
 		e.flag = a.flag
 		return e
 	end,
-	is_whole = function(scope, d, where) return E.ge(E.len, resolve(scope, d.a, where)) end,
+	is_whole = function(scope, d, where) return E.ge(E.len, number(scope, d.a, where)) end,
 	has_fd = function() return E.ne(E.nfds, E.zero) end,
-	is = function(scope, d, where) return E.eq(resolve(scope, d.a, where), resolve(scope, d.b, where)) end,
-	below = function(scope, d, where) return E.lt(resolve(scope, d.a, where), resolve(scope, d.b, where)) end,
+	is = function(scope, d, where) return E.eq(number(scope, d.a, where), number(scope, d.b, where)) end,
+	below = function(scope, d, where) return E.lt(number(scope, d.a, where), number(scope, d.b, where)) end,
 	all = fold "andalso", any = fold "orelse",
 }
 
@@ -114,12 +132,12 @@ function resolve(scope, v, where)
 		fault(where, "%s: expected a number or an expression", describe(where))
 	end
 	local d = E.data(v)
-	return leaf[d.op] and leaf[d.op](scope, d, where) or E[d.op](resolve(scope, d.a, where), resolve(scope, d.b, where))
+	return leaf[d.op] and leaf[d.op](scope, d, where) or E[d.op](number(scope, d.a, where), number(scope, d.b, where))
 end
 
 -- A number that is computed: refused if it may wrap.
 function M.computed(scope, v, where, assume)
-	local e = resolve(scope, v, where)
+	local e = number(scope, v, where)
 	local lo, why = E.range(e, assume)
 	if not lo then
 		fault(where, "%s: the expression %s %s", describe(where), E.text(e), why)
@@ -132,11 +150,9 @@ function M.number(scope, node, key, assume)
 	return node[key] and M.computed(scope, node[key], at(node, key), assume)
 end
 
-local conditions = words.set "eq ne lt gt ge andalso orelse not policy one_bit"
-
 function M.condition(scope, node, key)
 	local e = node[key] and resolve(scope, node[key], at(node, key))
-	if e and not conditions[e.op] then
+	if e and not is_condition(e) then
 		fault(at(node, key), "%s: %s needs a condition, not a number", describe(node), key)
 	end
 	return e

@@ -5,6 +5,7 @@
 
 local E = require "expr"
 local X = require "model.expressions"
+local agreed = require "model.agreed"
 local cname = require "cname"
 local load = require "load"
 local names = require "model.names"
@@ -24,7 +25,7 @@ function M.structs(spec, model)
 		around[m.name .. ".request"], around[m.name .. ".reply"] = m.request, m.reply
 	end
 	for _, node in ipairs(spec.struct) do
-		local scope = { model = model, inside = node.inside }
+		local scope = { model = model, inside = node.inside, needs = agreed.needs(model, {}, { since = node.since }) }
 		if node.inside then
 			local part = around[node.inside]
 			if not part or part.kind ~= "part" then
@@ -117,16 +118,21 @@ end
 local function message(spec, model, node)
 	local m = names.entry(node, { id = node.id, from = node.from, class = node.class, fence = node.fence or false,
 		gate = node.gate, keeps = node.keeps and text.oneline(node.keeps), post = node.post or false, errors = {}, cname = cname.command(node.name) })
-	m.request = side(model, node, "request", { model = model }, m, node.check)
-	m.reply = side(model, node, "reply", { model = model, request = m.request.fields }, m)
+	local needs = agreed.needs(model, {}, m)
+	m.request = side(model, node, "request", { model = model, needs = needs }, m, node.check)
+	m.reply = side(model, node, "reply", { model = model, request = m.request.fields, needs = needs }, m)
+	agreed.guard({ model = model }, m.request.before, { who = "command", label = "the command", phase = 0, errno = "ENOSYS",
+							    value = E.num(m.id), loc = m.loc }, m)
 	for name, doc in names.sorted_pairs(node.errors) do
 		m.errors[#m.errors + 1] = { name = name, doc = doc }
 	end
 	-- what a check of the request answers stands among the errors
 	tails.each_part(m.request, function(part)
-		for _, r in ipairs(part.rules) do
-			if r.errno ~= "EINVAL" and not node.errors[r.errno] then
-				fault(r.loc, "%s: errors lacks %s, which a rule of '%s' gives", describe(node), r.errno, r.who)
+		for _, list in ipairs { part.before or {}, part.rules } do
+			for _, r in ipairs(list) do
+				if r.errno ~= "EINVAL" and not node.errors[r.errno] then
+					fault(r.loc, "%s: errors lacks %s, which a rule of '%s' gives", describe(node), r.errno, r.who)
+				end
 			end
 		end
 	end)

@@ -3,6 +3,7 @@
 --
 -- What the model knows by name: enumerations, flag sets, limits, errata and policies, capabilities.
 
+local E = require "expr"
 local cname = require "cname"
 local load = require "load"
 local text = require "text"
@@ -40,6 +41,7 @@ function M.entry(node, more, parent)
 	local e = more or {}
 	e.name, e.doc, e.loc = node.name, node.doc and text.oneline(node.doc), M.loc(node)
 	e.since, e.status = node.since or parent and parent.since, node.status or "stable"
+	e.requires = node.requires and E.data(node.requires).name
 	return e
 end
 
@@ -56,6 +58,14 @@ local entry = M.entry
 
 local function by_value(a, b)
 	return a.value < b.value
+end
+
+local function revisions(spec, model)
+	for _, r in ipairs(spec.protocol[1].revisions) do
+		table.insert(model.revisions, { name = r.name, doc = text.oneline(r.doc), version = r.version,
+						minor = r.version and tonumber(r.version:match("%d+$")) })
+	end
+	M.by_name(model.revisions)
 end
 
 local function enums(spec, model)
@@ -104,9 +114,19 @@ local function limits(spec, model)
 		if limit.counts then
 			model.most[limit.counts] = limit
 		end
+		-- tests begin with everything agreed
+		limit.test = limit.type == "bool" or limit.test
+		for _, r in ipairs(limit.counts == "minor" and model.revisions or {}) do
+			limit.test = math.max(limit.test or 0, r.minor or 0)
+		end
 		table.insert(model.limits, limit)
 	end
 	M.by_name(model.limits)
+	for _, r in ipairs(model.revisions) do
+		if r.version and not model.most.minor then
+			fault(at(spec.protocol[1], "revisions"), "protocol: revision '%s' has a version, but no limit counts the minor one", r.name)
+		end
+	end
 end
 
 local function errata(spec, model)
@@ -147,7 +167,7 @@ local function caps(spec, model)
 end
 
 function M.build(spec, model)
-	for _, chapter in ipairs { enums, flags, limits, errata, caps } do
+	for _, chapter in ipairs { revisions, enums, flags, limits, errata, caps } do
 		chapter(spec, model)
 	end
 end

@@ -113,7 +113,7 @@ local function length_rule(part)
 	end
 	return rules.make(rules.length, { who = "payload", label = "the payload", size = part.size, value = E.len, loc = part.loc,
 		exact = not part.tail and not part.longer,
-		room = type(most) == "table" and { op = "limit", limit = most } or most and E.num(most) })
+		room = type(most) == "table" and E.limit(most) or most and E.num(most) })
 end
 
 local function longest(model, node, item, part)

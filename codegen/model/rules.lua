@@ -5,6 +5,7 @@
 
 local E = require "expr"
 local X = require "model.expressions"
+local agreed = require "model.agreed"
 local load = require "load"
 local names = require "model.names"
 local rules = require "rules"
@@ -98,7 +99,11 @@ local function of_check(out, rule, scope)
 end
 
 function M.build(fields, checks, scope)
-	local out = {}
+	-- of the header nothing is agreed yet
+	local out = scope.needs and agreed.of_fields(scope.model, fields, scope.needs) or {}
+	for i, r in ipairs(out) do
+		r.order = i - 1
+	end
 	for _, f in ipairs(fields) do
 		of_field(out, f, scope)
 	end

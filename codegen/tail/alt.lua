@@ -5,6 +5,7 @@
 
 local E = require "expr"
 local X = require "model.expressions"
+local agreed = require "model.agreed"
 local cname = require "cname"
 local load = require "load"
 local names = require "model.names"
@@ -18,10 +19,11 @@ function M.build(node, scope, layout)
 	if size ~= node.size then
 		load.fault(load.at(node, "size"), "%s: its fields take %d bytes, size says %d", load.describe(node), size, node.size)
 	end
-	local inner = { model = scope.model, fields = fields, request = scope.request, outer = scope.outer, size = size }
+	local inner = setmetatable({ fields = fields, size = size }, { __index = scope })
 	local alt = names.entry(node, { size = size, fields = fields, when = X.condition(scope, node, "when"),
 		under = X.policy(scope, node.under, load.at(node, "under")), rules = rules_of.build(fields, nil, inner) })
 	alt.condition = E.all(E.eq(E.len, E.num(size)), alt.under, alt.when)
+	agreed.guard(scope, alt.rules, { who = alt.name, value = E.len, loc = alt.loc }, alt)
 	return alt
 end
 

@@ -74,6 +74,7 @@ ${head}
 {
 	${type} by;
 
+	${unused}
 	memcpy(&by, v->payload + at + ${offset}, sizeof(by));
 	${entries}
 	return 0; /* an unknown type is skipped */
@@ -102,6 +103,7 @@ function M.c(f, t, part)
 	local outer = looks_around(t)
 	local vars = { owner = part.owner .. "_" .. t.name, type = cname.ctype[t.by.type], offset = t.by.offset,
 		       entries = f.entries(t.by_length, outer), outer = outer and ", &in" or "" }
+	vars.unused = vars.entries:find("%f[%w]stride%f[%W]") and "" or "(void)stride;"
 	vars.head = f.head(("static int check_%s_entry(const struct view *v, uint64_t at, uint64_t stride%s)"):format(vars.owner,
 		outer and ", const struct " .. part.cname .. " *in" or ""))
 	f.functions[#f.functions + 1] = text.fill(c_entry, vars)

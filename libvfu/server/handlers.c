@@ -292,8 +292,6 @@ static int region_write_multi(void *ctx, struct vfui_request *req,
 	int rc = 0;
 
 	(void)tail_len;
-	if (!vfui_conn_limits(srv->conn)->write_multiple)
-		return -ENOSYS;
 	for (; req->step < in->wr_cnt && !vfui_server_is_held_up(srv); req->step++) {
 		memcpy(&entry, (const uint8_t *)tail + req->step * sizeof(entry), sizeof(entry));
 		rc = write_one(srv, req, &entry);

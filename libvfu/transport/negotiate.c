@@ -44,10 +44,11 @@ static void intersect(const struct vfui_caps *own, struct vfui_caps *agreed)
 	agreed->twin_socket_supported = agreed->twin_socket_supported && own->twin_socket_supported;
 }
 
-/* The limits that one side's capabilities mean; the features are the agreed ones. */
+/* The limits that one side's capabilities mean; features and the minor version are those agreed. */
 static void set_limits(struct vfui_limits *limits, const struct vfui_caps *caps,
-		       const struct vfui_caps *agreed)
+		       const struct vfui_caps *agreed, uint16_t minor)
 {
+	limits->minor = minor;
 	limits->max_msg_fds = (uint32_t)vfui_min(caps->max_msg_fds, VFUI_FDS_MAX);
 	limits->max_data_xfer_size = vfui_min(caps->max_data_xfer_size, VFUI_XFER_MAX);
 	limits->max_dma_maps = caps->max_dma_maps;
@@ -97,8 +98,8 @@ int vfui_negotiate_client(struct vfui_conn *conn, const struct vfui_caps *offer,
 		return r;
 	}
 	intersect(offer, agreed);
-	set_limits(vfui_conn_limits(conn), offer, agreed);
-	set_limits(vfui_conn_peer_limits(conn), agreed, agreed);
+	set_limits(vfui_conn_limits(conn), offer, agreed, *minor);
+	set_limits(vfui_conn_peer_limits(conn), agreed, agreed, *minor);
 	return 0;
 }
 
@@ -230,7 +231,7 @@ int vfui_negotiate_server(struct vfui_conn *conn, struct vfui_msg *request,
 		return r;
 	}
 	intersect(&answer, agreed);
-	set_limits(vfui_conn_limits(conn), own, agreed);
-	set_limits(vfui_conn_peer_limits(conn), agreed, agreed);
+	set_limits(vfui_conn_limits(conn), own, agreed, *minor);
+	set_limits(vfui_conn_peer_limits(conn), agreed, agreed, *minor);
 	return 0;
 }

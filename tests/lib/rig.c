@@ -36,6 +36,7 @@ static void count_line(void *user, enum vfu_log_level level, const char *text)
 	struct rig *rig = user;
 
 	rig->lines += level != VFU_LOG_DEBUG;
+	snprintf(rig->last, sizeof(rig->last), "%s", text);
 	if (getenv("TEST_VERBOSE"))
 		fprintf(stderr, "log %d: %s\n", (int)level, text);
 }

@@ -29,6 +29,7 @@ struct rig {
 	unsigned writes, reads, lines;
 	unsigned fds;             /* open before rig_open */
 	char calls[RIG_LOG * 16]; /* what hooks saw, one word each */
+	char last[RIG_LOG * 4];   /* the last line of the log */
 };
 
 void rig_open(struct rig *rig);

@@ -37,8 +37,10 @@ struct wire_case {
 	unsigned nfds[2]; /* likewise */
 	const struct wire_put *puts;
 	unsigned nputs;
-	struct wire_put bits;      /* each bit of value alone is turned over; 0: none */
-	struct vfui_policy policy; /* what is not said is the default */
+	struct wire_put bits; /* each bit of value alone is turned over; 0: none */
+	struct vfui_policy policy;
+	const struct vfui_limits *limits;
+	/* NULL: the usual ones */ /* what is not said is the default */
 	enum wire_order order;
 	int err;
 	const char *field; /* as in struct vfui_fault */

@@ -99,5 +99,6 @@ int vector_check(const struct wire_vector *v, struct vfui_fault *fault)
 		return vfui_check_header(&header, &v->c->policy, fault);
 	}
 	return (v->base->reply ? message->check_reply : message->check_request)(
-		v->payload, v->len, v->nfds, &wire_limits, &v->c->policy, v->base->request, fault);
+		v->payload, v->len, v->nfds, v->c->limits ? v->c->limits : &wire_limits,
+		&v->c->policy, v->base->request, fault);
 }

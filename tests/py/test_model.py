@@ -72,7 +72,7 @@ class Place:
         return self.known[e["of"]][e["name"]]
 
     def op_limit(self, e):
-        return limits[e["name"]]
+        return (limits | self.case.limits)[e["name"]]
 
     def op_name(self, e):
         return self.variables[e["name"]]
@@ -133,8 +133,9 @@ def unpack(part, payload, at):
 class Case:
     """A payload, and all that belongs to it."""
 
-    def __init__(self, payload, nfds, policies, request):
-        self.payload, self.nfds, self.policies, self.request = bytes(payload), nfds, policies, request
+    def __init__(self, payload, nfds, policies, limits, request):
+        self.payload, self.nfds, self.request = bytes(payload), nfds, request
+        self.policies, self.limits = policies, limits
 
     def check(self, part):
         here = Place(self, {"request": self.request})
@@ -186,6 +187,7 @@ class Case:
 
     def entry(self, items, at, here):
         """What lies at `at`, if it is one of these."""
+        here.variables["at"] = at
         for item in items:
             if here.value(item["condition"]):
                 here.tests(item.get("rules"))
@@ -233,11 +235,11 @@ def parts():
 by_class = {name.title().replace("_", ""): part for name, part in parts()}
 
 
-def verdict(base, payload, nfds, policies):
+def verdict(base, payload, nfds, policies, limits):
     message, _, reply, _, _, _, request, _ = base
     part = model["header"] if message == "header" else messages[message]["reply" if reply else "request"]
     try:
-        Case(payload, nfds, policies, request[1] if request else {}).check(part)
+        Case(payload, nfds, policies, limits, request[1] if request else {}).check(part)
     except Fault as fault:
         field, offset, number = fault.args
         return (field, offset) + ((number,) if number != "EINVAL" else ())
@@ -246,8 +248,8 @@ def verdict(base, payload, nfds, policies):
 @each_base
 def test_verdicts(base):
     wrong = []
-    for about, payload, nfds, chosen, expected in cases_of(lambda name, values: pack(by_class[name], values), base):
-        got = verdict(base, payload, nfds, chosen)
+    for about, payload, nfds, chosen, agreed, expected in cases_of(lambda name, values: pack(by_class[name], values), base):
+        got = verdict(base, payload, nfds, chosen, agreed)
         if got != expected:
             wrong.append((about, len(payload), nfds, got, expected))
     assert not wrong

@@ -9,14 +9,13 @@ import json
 import vfu_protocol as protocol
 from wire_cases import build, cases_of, each_base, vectors
 
-LIMITS = protocol.Limits(**vectors.LIMITS)
 
 
 def pack(name, values):
     return getattr(protocol, name)(**values).pack()
 
 
-def look(how, base, payload, nfds, policies):
+def look(how, base, payload, nfds, policies, limits):
     """check() or parse() at a payload of this base."""
     message, _, reply, _, _, _, request, _ = base
     return how(
@@ -24,19 +23,19 @@ def look(how, base, payload, nfds, policies):
         payload,
         reply=reply,
         nfds=nfds,
-        limits=LIMITS,
+        limits=protocol.Limits(**vectors.LIMITS | limits),
         policy=protocol.Policies(**policies),
         request=request and getattr(protocol, request[0])(**request[1]),
     )
 
 
-def verdict(base, payload, nfds, policies):
+def verdict(base, payload, nfds, policies, limits):
     message = base[0]
     try:
         if message == "header":
             protocol.check_header(protocol.Header.unpack(payload), protocol.Policies(**policies))
         else:
-            look(protocol.check, base, payload, nfds, policies)
+            look(protocol.check, base, payload, nfds, policies, limits)
     except protocol.Fault as fault:
         assert fault.message == message
         name = errno.errorcode[fault.errno]
@@ -47,8 +46,8 @@ def verdict(base, payload, nfds, policies):
 @each_base
 def test_cases(base):
     wrong = []
-    for about, payload, nfds, policies, expected in cases_of(pack, base):
-        got = verdict(base, payload, nfds, policies)
+    for about, payload, nfds, policies, limits, expected in cases_of(pack, base):
+        got = verdict(base, payload, nfds, policies, limits)
         if got != expected:
             wrong.append((about, len(payload), nfds, got, expected))
     assert not wrong
@@ -70,11 +69,11 @@ def test_what_is_taken_round_trips(base):
         return
     message = protocol.MESSAGES[protocol.Command[base[0].upper()]]
     part = message.reply if base[2] else message.request
-    for about, payload, nfds, policies, expected in cases_of(pack, base):
+    for about, payload, nfds, policies, limits, expected in cases_of(pack, base):
         if expected is not None:
             continue
         try:
-            first = look(protocol.parse, base, payload, nfds, policies)
+            first = look(protocol.parse, base, payload, nfds, policies, limits)
         except protocol.Fault:
             assert base[5][1] and not is_json(payload, part), about
             continue
@@ -83,7 +82,7 @@ def test_what_is_taken_round_trips(base):
         built = first.build()
         if about == base[1] and first == before and not base[5][1]:  # laid out as build() does it
             assert payload.startswith(built), about
-        again = look(protocol.parse, base, built, nfds, policies)
+        again = look(protocol.parse, base, built, nfds, policies, limits)
         assert again == first, about
         assert again.build() == built, about
 

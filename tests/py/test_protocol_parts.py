@@ -39,6 +39,7 @@ from vfu_protocol import (
     IoFd,
     IoFdShadow,
     IrqSetFlags,
+    Limits,
     MigrationCapabilities,
     RegionCapHeader,
     RegionInfoFlags,
@@ -127,9 +128,10 @@ def test_what_is_no_link():
 
 def test_descriptors_count():
     reply = region(SparseMmapFds(areas=[SparseFdArea(0, 0, 4096, fd_index=1)]))
-    again(reply, request=GetRegionInfoRequest(), nfds=2)
+    asked = {"request": GetRegionInfoRequest(), "limits": Limits(sparse_mmap_fds=True)}
+    again(reply, nfds=2, **asked)
     with pytest.raises(Fault) as caught:
-        GetRegionInfoReply.parse(reply.build(), request=GetRegionInfoRequest(), nfds=1)
+        GetRegionInfoReply.parse(reply.build(), nfds=1, **asked)
     assert (caught.value.field, caught.value.offset) == ("sparse_fd_area.fd_index", 32 + 16 + 24)
 
 
@@ -157,8 +159,12 @@ def test_an_entry_that_would_be_read_as_another():
 
 def test_writes():
     writes = [WriteMultiEntry(offset=8 * i, region=0, count=4, data=i) for i in range(3)]
-    assert again(RegionWriteMultiRequest(writes=writes)).wr_cnt == 3
-    assert again(RegionWriteMultiRequest()).writes == []
+    agreed = Limits(write_multiple=True)
+    assert again(RegionWriteMultiRequest(writes=writes), limits=agreed).wr_cnt == 3
+    assert again(RegionWriteMultiRequest(), limits=agreed).writes == []
+    with pytest.raises(Fault, match="command needs write_multiple, which was not agreed") as fault:
+        again(RegionWriteMultiRequest(writes=writes))
+    assert fault.value.errno == errno.ENOSYS
 
 
 # Features ------------------------------------------------------------------------------------------

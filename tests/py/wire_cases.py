@@ -52,7 +52,7 @@ def build(pack, segments, text, length):
 
 def payloads_of(pack, base, case):
     _, _, _, _, segments, text, _, _ = base
-    _, lengths, _, puts, bits, _, _, _ = case
+    _, lengths, _, puts, bits, _, _, _, _ = case
     for length in range(lengths[0], lengths[1] + 1):
         payload = build(pack, segments, text, length)
         for one in puts:
@@ -70,11 +70,11 @@ def payloads_of(pack, base, case):
 
 
 def cases_of(pack, base):
-    """what it is about, payload, descriptors, policies, what a check must say"""
+    """what it is about, payload, descriptors, policies, limits that differ, what a check must say"""
     for case in base[-1]:
-        about, _, descriptors, _, _, policies, expected, order = case
+        about, _, descriptors, _, _, policies, limits, expected, order = case
         if order not in (None, sys.byteorder):
             continue
         for payload in payloads_of(pack, base, case):
             for nfds in range(descriptors[0], descriptors[1] + 1):
-                yield about, payload, nfds, policies, expected
+                yield about, payload, nfds, policies, limits, expected

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 -- bad/chain_other_head.lua:12: link 'odd': struct 'odd' does not begin with the fields of 'head'
-protocol { doc = "x", revisions = { ["1"] = "x" }, header { doc = "x", u16 "id" { doc = "x" } } }
+protocol { doc = "x", revisions = { { name = "1", doc = "x" } }, header { doc = "x", u16 "id" { doc = "x" } } }
 
 struct "head" { since = "1", doc = "x", u16 "kind" { doc = "x" }, u16 "version" { doc = "x" }, u32 "next" { doc = "x" } }
 struct "odd" { since = "1", doc = "x", u16 "version" { doc = "x" }, u16 "kind" { doc = "x" }, u32 "next" { doc = "x" } }

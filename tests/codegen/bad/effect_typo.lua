@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 -- bad/effect_typo.lua:9: message 'm', effect: unknown key 'claer', did you mean 'clear'?
-protocol { doc = "d", revisions = { ["1"] = "r" }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 flags "f" { since = "1", doc = "d", bit "a" { 0, doc = "d" }, bit "b" { 1, doc = "d" } }
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 -- bad/field_at.lua:8: u32 'a': unknown key 'at'
-protocol { doc = "d", revisions = { ["1"] = "r" }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
 	request = {

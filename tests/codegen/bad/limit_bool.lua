@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
--- bad/limit_bool.lua:9: u32 'a': there is no limit 'can'
-protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+-- bad/limit_bool.lua:9: u32 'a': expected a number, not the condition that can was agreed
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 limits { doc = "d", u32 "most" { min = 1, max = 9, default = 4, doc = "d" }, bool "can" { default = false, doc = "d" } }
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},

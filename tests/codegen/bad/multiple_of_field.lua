@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 -- bad/multiple_of_field.lua:9: u32 'a': rule 'multiple_of': the divisor must be a constant or a limit declared power_of_two
-protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 limits { doc = "d", u32 "most" { min = 1, max = 9, default = 4, doc = "d" }, bool "can" { default = false, doc = "d" } }
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},

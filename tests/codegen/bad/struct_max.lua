@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 -- bad/struct_max.lua:5: array 'b': max means nothing in a struct
-protocol { doc = "d", revisions = { ["1"] = "r" }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 struct "t" { since = "1", doc = "d", u32 "a" { doc = "d" }, array "b" { of = "u32", count = field.a, max = 9, doc = "d" } }
 message "m" {
 	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 -- bad/variant_by_elsewhere.lua:13: variant 'y': 'a' lies elsewhere than in the other variants
-protocol { doc = "d", revisions = { ["1"] = "r" }, header { doc = "h", u16 "id" { doc = "d" } } }
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 struct "s" { since = "1", doc = "d", u32 "a" { doc = "d" }, u32 "b" { doc = "d" } }
 struct "t" { since = "1", doc = "d", u32 "c" { doc = "d" }, u32 "a" { doc = "d" } }
 message "m" {

@@ -4,7 +4,7 @@
 -- A protocol with one of most things; the files beside this one hold what is generated from it.
 
 protocol {
-	doc = "A small protocol.", revisions = { ["1"] = "the only one" }, profiles = { "strict", "libvfio-user" },
+	doc = "A small protocol.", revisions = { { name = "1", doc = "the only one" } }, profiles = { "strict", "libvfio-user" },
 	header { doc = "Begins every message.",
 		u16 "id" { doc = "number of the request" }, u16 "command" { enum = "command", doc = "which message" },
 		u32 "size" { min = 16, doc = "length of all" }, u32 "flags" { doc = "unused" }, u32 "error" { doc = "errno" } },

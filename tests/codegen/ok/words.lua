@@ -4,7 +4,9 @@
 -- What the small spec lacks: each other word at least once, and names other than those of the protocol.
 
 protocol {
-	doc = "A protocol of odd words.", revisions = { ["1"] = "the only one" }, profiles = { "strict" },
+	doc = "A protocol of odd words.", profiles = { "strict" },
+	revisions = { { name = "1", version = "0.0", doc = "the first" }, { name = "1a", doc = "nobody says that he knows it" },
+		      { name = "2", version = "0.2", doc = "the second" } },
 	reserved = policy.padding.reject, states = "power",
 	header { doc = "Begins every message.",
 		u16 "id" { doc = "number of the request" }, u16 "command" { enum = "command", doc = "which message" },
@@ -15,6 +17,9 @@ limits {
 	doc = "agreed",
 	u32 "most_fds" { min = 0, max = 8, default = 1, test = 3, counts = "descriptors", doc = "descriptors" },
 	u64 "most_bytes" { min = 1, max = 65536, default = 4096, test = 500, counts = "bytes", doc = "bytes" },
+	u32 "spoken" { min = 0, max = 65535, default = 0, counts = "minor", doc = "minor version" },
+	bool "wide" { default = false, doc = "width" },
+	bool "deep" { default = false, doc = "depth" },
 }
 
 erratum { 1, title = "Padding", text = "silent", peers = "send some", decision = "as the policy says",
@@ -35,6 +40,16 @@ struct "entry" { since = "1", inside = "look.reply", doc = "an entry",
 struct "longer" { since = "1", doc = "an entry with more",
 	u32 "tag" { doc = "its type" }, u32 "pair" { doc = "is less than more" }, u64 "more" { min = 1, doc = "more" } }
 struct "tail" { since = "1", doc = "as long as it says", u32 "n" { doc = "how many" }, bytes "rest" { size = field.n, doc = "bytes" } }
+
+enum "depth" { since = "1", doc = "depths", value "low" { 0, doc = "low" },
+	value "deeper" { 1, since = "1a", doc = "deeper" }, value "deepest" { 2, since = "2", requires = cap.deep, doc = "deepest" } }
+flags "needy" { since = "1", doc = "need things", bit "wide" { 0, requires = cap.wide, doc = "wide" },
+	bit "later" { 1, since = "2", doc = "new" }, bits "depth" { 4, 7, enum = "depth", doc = "how deep" } }
+struct "deep" { since = "2", doc = "a field of one that is new", u32 "n" { requires = cap.deep, doc = "how deep" },
+	u32 "flags" { flags = "needy", doc = "what it needs" } }
+struct "stone" { since = "1", doc = "an entry", u32 "tag" { doc = "its type" }, u32 "weight" { doc = "how heavy" } }
+struct "chain_link" { since = "1", doc = "a link alone",
+	u16 "what" { doc = "5" }, u16 "edition" { doc = "1" }, u32 "follows" { doc = "where" } }
 
 message "set" {
 	id = 1, from = "client", since = "1", class = "posted", post = true, fence = true, gate = "command", states = { "on" },
@@ -85,5 +100,50 @@ message "links" {
 			when = no(is(field.first, 0)), doc = "a list",
 			link "few" { 3, version = 1, of = "bare", doc = "alone" } } },
 	reply = { argsz { doc = "length" }, json "text" { optional = true, max = 64, doc = "a text" } },
+	errors = {},
+}
+
+message "need" {
+	id = 4, from = "client", since = "2", requires = cap.wide, class = "wait",
+	doc = "Needs much.",
+	request = {
+		u32 "flags" { flags = "needy", doc = "what it needs" },
+		u32 "deep" { requires = cap.deep, doc = "how deep" },
+		u32 "depth" { enum = "depth", doc = "which depth" },
+		u32 "sum" { doc = "a number" },
+		bytes "rest" { requires = cap.deep, size = field.sum, max = 64, doc = "bytes" },
+		alt "brief" { size = 4, requires = cap.deep, doc = "one number", u32 "sum" { doc = "a number" } },
+	},
+	check = {
+		max { "sum", 9, when = limit.deep },
+		min { "sum", 1, when = all { no(limit.deep), limit.wide } },
+	},
+	reply = { u32 "flags" { flags = "needy", doc = "as in the request" },
+		union "data" { by = request.depth, max = 64, doc = "by depth",
+			case "deepest" { of = "deep", doc = "all" },
+			case "deeper" { of = "deep", requires = cap.deep, doc = "the same" } } },
+	errors = { ENOSYS = "it was not agreed" },
+}
+
+message "needs" {
+	id = 5, from = "client", since = "1", class = "wait",
+	doc = "Parts that need things.",
+	request = { u32 "total" { min = sizeof_payload, doc = "length of all" }, u32 "amount" { doc = "number of entries" },
+		array "list" { count = field.amount, stride = (field.total - 8) // field.amount, min_stride = 8, whole = field.total,
+			max = 4096, by = "tag", doc = "entries",
+			variant "stone" { 7, of = "stone", since = "2", requires = cap.deep, doc = "heavy" } } },
+	reply = { u32 "first" { doc = "offset of the first" }, u32 "note" { doc = "anything" },
+		chain "list" { at = field.first, head = "head", key = "what", version = "edition", next = "follows", max = 4096,
+			when = is(field.note, 1), doc = "a list",
+			link "many" { 5, version = 1, of = "chain_link", requires = cap.wide, doc = "alone" } } },
+	errors = {},
+}
+
+message "entries" {
+	id = 6, from = "client", since = "1", class = "wait",
+	doc = "Entries of a later revision.",
+	request = { u32 "n" { doc = "how many" }, u32 "note" { doc = "anything" },
+		array "list" { of = "deep", count = field.n, max = 4096, doc = "entries" } },
+	reply = none,
 	errors = {},
 }

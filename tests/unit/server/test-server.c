@@ -529,7 +529,9 @@ START_TEST(write_multi_must_be_agreed)
 
 	rig_attach(&rig);
 	rig_version(&rig, "{\"capabilities\":{}}");
-	ck_assert_uint_ne(rig_call(&rig, 15, &in, 8 + 24), 0);
+	ck_assert_uint_eq(rig_call(&rig, 15, &in, 8 + 24), ENOSYS);
+	ck_assert_ptr_nonnull(strstr(rig.last, "region_write_multi.command"));
+	ck_assert_ptr_nonnull(strstr(rig.last, "needs write_multiple, which was not agreed"));
 }
 END_TEST
 

@@ -193,6 +193,8 @@ START_TEST(server_minor)
 		ck_assert_uint_eq(minor, i % 2 == 0 ? cases[i / 2].min : cases[i / 2].zero);
 		memcpy(&answered, msg.payload + 2, sizeof(answered));
 		ck_assert_uint_eq(answered, minor);
+		ck_assert_uint_eq(vfui_conn_limits(conn)->minor, minor);
+		ck_assert_uint_eq(vfui_conn_peer_limits(conn)->minor, minor);
 		close_end();
 	}
 }
