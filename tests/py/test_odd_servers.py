@@ -56,9 +56,9 @@ class Odd:
         if len(head) < 16:
             return False
         number, command, size, flags, _ = struct.unpack("=HHIII", head)
-        body = b""
-        while len(body) < size - 16:
-            body += sock.recv(size - 16 - len(body))
+        body = sock.recv(size - 16, socket.MSG_WAITALL) if size > 16 else b""
+        if len(body) < size - 16:
+            return False
         if flags & 1:
             self.answers.append(body[16:])
             return True
