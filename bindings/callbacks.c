@@ -677,6 +677,7 @@ static void device_dealloc(PyObject *object)
 		Py_XDECREF(h->access);
 		PyMem_Free(h);
 	}
+	vfupy_served_free(d);
 	Py_XDECREF(d->raised);
 	type->tp_free(object);
 	Py_DECREF(type);

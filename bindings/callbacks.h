@@ -23,6 +23,7 @@ struct vfupy_device {
 	PyObject_HEAD struct vfu_device *dev;
 	PyObject *self;              /* borrowed: the vfu.Device whose methods are called */
 	struct handler *handlers;    /* all that were ever registered, newest first */
+	struct served *served;       /* commands and features, newest first */
 	uint64_t sizes[VFU_REGIONS]; /* of the regions */
 	unsigned views;              /* objects of Python that refer to memory of regions */
 	PyObject *
@@ -33,6 +34,9 @@ struct vfupy_device {
 int vfupy_init(PyObject *module);
 int vfupy_init_callbacks(PyObject *module);
 int vfupy_init_buffers(PyObject *module);
+int vfupy_init_commands(PyObject *module);
+/* What the device serves, before it goes. */
+void vfupy_served_free(struct vfupy_device *d);
 
 /*
  * Data of a request as a buffer that may outlive it: a copy of from, read-only, or NULL: zeroes to be
@@ -80,6 +84,12 @@ PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset,
 PyObject *device_memory(struct vfupy_device *d, unsigned region);
 /* Which hooks the device wants: one bit for each, in the order of struct vfu_device_hooks. */
 PyObject *device_set_hooks(struct vfupy_device *d, unsigned which);
+/*
+ * Have the device's _command(number, request), _get_feature and _set_feature serve it. methods: 1 get, 2 set. Its
+ * request is answered in the call or, after defer(), later.
+ */
+PyObject *device_set_command(struct vfupy_device *d, unsigned number);
+PyObject *device_set_feature(struct vfupy_device *d, unsigned number, unsigned methods);
 /* Raises what a callback left behind (KeyboardInterrupt, SystemExit) outside of the two below. */
 PyObject *device_reraise(struct vfupy_device *d);
 PyObject *device_set_log_level(struct vfupy_device *d, int level);
@@ -113,6 +123,9 @@ PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);
 PyObject *client_set_hooks(struct vfu_client *cl, int level);
 /* (size, offset, flags, fd, [(offset, size)...], type, subtype); the fd is the caller's. */
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);
+/* Sends a message: (payload, descriptors) of its answer, which are the caller's; None if it is posted. */
+PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload, PyObject *fds,
+		      int timeout_ms, bool post);
 /* Waits for an eventfd and serves DMA meanwhile. Its count, 0: timeout. */
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms);
 PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds);

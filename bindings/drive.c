@@ -254,7 +254,8 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 
 int vfupy_init(PyObject *module)
 {
-	if (vfupy_init_callbacks(module) || vfupy_init_buffers(module))
+	if (vfupy_init_callbacks(module) || vfupy_init_buffers(module) ||
+	    vfupy_init_commands(module))
 		return -1;
 	return 0;
 }

@@ -8,6 +8,7 @@ vfu_package = \
 	python/vfu/__init__.pyi \
 	python/vfu/__main__.py \
 	python/vfu/client.py \
+	python/vfu/commands.py \
 	python/vfu/device.py \
 	python/vfu/dma.py \
 	python/vfu/errors.py \

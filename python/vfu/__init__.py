@@ -8,6 +8,7 @@ A device is a class: see Device, Bar, Irqs, and serve() or Server. A Client uses
 import libvfu as _c
 
 from .client import Buffer, Client
+from .commands import Descriptors, Raw
 from .device import Device, Gate
 from .dma import DmaRange
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
@@ -23,6 +24,7 @@ __all__ = [
     "Buffer",
     "Client",
     "Denied",
+    "Descriptors",
     "Device",
     "Disconnected",
     "DmaRange",
@@ -31,6 +33,7 @@ __all__ = [
     "Irqs",
     "Mapping",
     "NotFound",
+    "Raw",
     "Refused",
     "Rom",
     "Server",

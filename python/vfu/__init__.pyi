@@ -3,13 +3,16 @@
 """Types of the package, for checkers and editors."""
 
 import asyncio
+import dataclasses
 import enum
 import mmap
 import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from typing_extensions import Buffer as _Bytes, Self
+
+from .protocol import Part, Payload
 
 __version__: str
 
@@ -190,6 +193,19 @@ class Server:
 
 def serve(device: Device, path: _Path, **kwargs: Any) -> None: ...
 
+# ---- messages ----
+
+class Descriptors(list[int]):
+    def take(self, index: int = 0) -> int: ...
+    def close(self) -> None: ...
+
+@dataclasses.dataclass
+class Raw:
+    command: int
+    data: bytes = b""
+    fds: Descriptors = ...
+    def build(self) -> bytes: ...
+
 # ---- clients ----
 
 class DeviceInfo(NamedTuple):
@@ -338,6 +354,19 @@ class Client:
     @property
     def connected(self) -> bool: ...
     def reset(self) -> None: ...
+    def call(
+        self,
+        command: str | int | Payload,
+        /,
+        *,
+        fds: Iterable[_Fd] = (),
+        timeout: float | None = None,
+        post: bool = False,
+        **fields: Any,
+    ) -> Any: ...
+    def feature_get(self, feature: str | int, data: Part | _Bytes = b"", room: int = 65536) -> Any: ...
+    def feature_set(self, feature: str | int, data: Part | _Bytes) -> Any: ...
+    def feature_probe(self, feature: str | int, *, get: bool = False, set: bool = False) -> bool: ...
     def feature(self, flags: int, data: _Bytes = b"") -> bytes: ...
     def serve(self, timeout: float | None = None) -> int: ...
     def close(self) -> None: ...

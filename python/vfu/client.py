@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import libvfu as c
 
-from . import pci
+from . import commands, pci
 from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
@@ -526,6 +526,37 @@ class Client:
     def reset(self):
         """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait()."""
         c.vfu_client_reset(self._h)
+
+    def call(self, command, /, *, fds=(), timeout=None, post=False, **fields):
+        """Sends a message and returns its answer, an object of vfu.protocol.
+
+        command: its name, as "get_irq_info", with its fields; an object of vfu.protocol; or a number, and then, if
+        the protocol does not know it, data=bytes; the answer to that is a vfu.Raw. Messages that are about what the
+        library keeps, as dma_map, have methods of their own and are refused here.
+
+        fds: descriptors to send, numbers or files, which stay yours. Those of the answer are in its attribute fds,
+        which closes those that are not taken. timeout: seconds, 0: for ever; that of the Client if not given.
+        post: without an answer. argsz, where it is room for the answer, is 64 KiB if not given.
+
+        Error: field and text say which rule the request breaks, which then is not sent; or the device's errno.
+        """
+        milliseconds = 0 if timeout is None else _milliseconds(timeout) or -1
+        return commands.call(self._h, command, fds, milliseconds, post, fields)
+
+    def feature_get(self, feature, data=b"", room=commands.ROOM):
+        """What a feature says, by name ("migration") or number: an object of vfu.protocol if it knows it, else bytes.
+
+        data: what goes with the question, an object likewise or bytes. room: most bytes of the answer.
+        """
+        return commands.get_feature(self._h, feature, data, room)
+
+    def feature_set(self, feature, data):
+        """Sets a feature. Returns what the device says to that: what was set, if it does not differ."""
+        return commands.set_feature(self._h, feature, data)
+
+    def feature_probe(self, feature, *, get=False, set=False):
+        """Whether the device has a feature, and with get and set those methods of it."""
+        return commands.probe_feature(self._h, feature, get, set)
 
     def feature(self, flags, data=b""):
         """DEVICE_FEATURE: flags as in linux/vfio.h. Returns the data of the reply."""

@@ -11,6 +11,7 @@ import inspect
 
 import libvfu as c
 
+from . import commands
 from .dma import DeviceDma, dma_range
 from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
@@ -36,6 +37,18 @@ class Device:
     bar5 = vfu.Bar(...) and rom = vfu.Rom(...); irqs = vfu.Irqs(...); registers = bar0.reg32(offset).
     Of an instance, self.REGISTER is a number; self.bar0[a:b] its memory; self.irqs.msix[i].trigger(),
     self.irqs.intx.raise_() and lower() interrupt; self.dma reads and writes the client's memory.
+
+    A method on_NAME(self, request) serves a message of the protocol that the library leaves to devices, as
+    on_get_irq_info, or one with a number that the protocol lacks, as on_4242. request is an object of
+    vfu.protocol, or a vfu.Raw; request.fds holds descriptors that came along, and closes those that are not taken.
+    It returns what the answer is: an object of vfu.protocol, a dict of its fields, bytes, or None if the answer has
+    none; or that and a list of descriptors (numbers, or files), which stay the method's.
+
+    feature_get_NAME(self, data) and feature_set_NAME(self, data) serve a feature, by name or number. data is what
+    the client sent; what is answered is an object of vfu.protocol or bytes, or, of a setter, None for what was set.
+
+    All of these may be coroutines, which answer when they end. What they answer is checked before it is sent: the
+    client gets EIO for one that breaks a rule of the protocol, and the log says which field and rule.
 
     A handler that raises gives the client an error: the errno of an OSError, else EIO; and it is logged.
     """
@@ -80,6 +93,7 @@ class Device:
         for identity, data in self.capabilities:
             c.vfu_device_add_capability(handle, identity, data)
         cls.irqs._install(handle, regions)
+        commands.install(self, [*filter(None, self._HOOKS), "on_disconnect"])
         c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
         self.irqs = DeviceIrqs(handle, cls.irqs)
         self.dma = DeviceDma(handle)
@@ -167,6 +181,15 @@ class Device:
         report_missed()
         return self.on_disconnect()
 
+    def _command(self, number, request):
+        return commands.serve_command(self, number, request, outcome)
+
+    def _get_feature(self, feature, request):
+        return commands.serve_feature(self, commands.GET, feature, request, outcome)
+
+    def _set_feature(self, feature, request):
+        return commands.serve_feature(self, commands.SET, feature, request, outcome)
+
     def _check_wait(self):
         """Asked now and then while a handler waits for DMA. It is cancelled as coroutines are."""
         if self._is_ending is not None and self._is_ending():
@@ -216,6 +239,7 @@ class Device:
         if self.event_loop is not None:
             return self.event_loop
         functions = [getattr(self, name) for name in ("on_connect", "on_gate")]
+        functions += [*self._served.values(), *self._features.values()]
         for part in self._parts:
             functions += [part.function] if isinstance(part, Range) else [part.read, part.write]
         return any(inspect.iscoroutinefunction(function) for function in functions)

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Messages of the protocol's table, and others, as Python objects: what a client calls, what a device serves.
+
+    client.call("get_thing", index=1)                      on_get_thing(self, request)
+      | build                                                ^ parse      | object, dict, bytes, None
+      v                                                      |            v build
+    libvfu: check -- bytes, descriptors --> socket --> libvfu: check <-- bytes: check --> socket ...
+
+The library holds both to the generated checks. So here only the layout matters: limits are wide open.
+"""
+
+import dataclasses
+import difflib
+import errno
+import inspect
+import os
+
+import libvfu as c
+
+from . import protocol
+from .errors import report
+
+# What is done with a feature.
+GET, SET, PROBE = protocol.FeatureFlags.GET, protocol.FeatureFlags.SET, protocol.FeatureFlags.PROBE
+
+# Room for an answer, where a request says how much there is and the caller does not.
+ROOM = 65536
+
+
+def _wide(field):
+    if field.type == "bool":
+        return True
+    return 2**32 - 1 if field.name.startswith("max_") else field.default
+
+
+_LIMITS = protocol.Limits(**{field.name: _wide(field) for field in dataclasses.fields(protocol.Limits)})
+
+
+class Descriptors(list):
+    """File descriptors that came with a message. Those that nobody takes are closed with it."""
+
+    def take(self, index=0):
+        """A descriptor that is the caller's from now on."""
+        return self.pop(index)
+
+    def close(self):
+        while self:
+            os.close(self.pop())
+
+    __del__ = close
+
+
+@dataclasses.dataclass
+class Raw:
+    """A message that the protocol's table lacks."""
+
+    command: int
+    data: bytes = b""
+    fds: Descriptors = dataclasses.field(default_factory=Descriptors)
+
+    def build(self):
+        return bytes(self.data)
+
+
+def suggest(name, known):
+    near = difflib.get_close_matches(name, known, 1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def _names(members):
+    return [member.name.lower() for member in members]
+
+
+def number_of(what, members, kind, prefix=""):
+    """A number from a number, or a name of an enumeration; ValueError says which is near."""
+    if isinstance(what, int):
+        return int(what)
+    if what.isdecimal():
+        return int(what)
+    if what.upper() not in members.__members__:
+        near = suggest(prefix + what, [prefix + name for name in _names(members)])
+        raise ValueError(f"there is no {kind} {prefix}{what}{near}")
+    return int(members[what.upper()])
+
+
+def _message(number):
+    """What is known of a command, or None."""
+    return protocol.MESSAGES.get(number)
+
+
+def parse(number, data, fds, *, request=None):
+    """The object for a payload that the library has checked; request: of a reply."""
+    if _message(number) is None:
+        return Raw(number, data, fds)
+    part = protocol.parse(number, data, reply=request is not None, nfds=len(fds), limits=_LIMITS, request=request)
+    part.fds = fds
+    return part
+
+
+# ---- sending ----
+
+
+def _request(what, fields):
+    """The number of a command, and the object to send: a part of the protocol as it is, or one made of fields."""
+    if isinstance(what, protocol.Payload):
+        if fields:
+            raise TypeError(f"{type(what).__name__} and its fields apart")
+        return int(what.COMMAND), what
+    number = number_of(what, protocol.Command, "message")
+    message = _message(number)
+    if message is None:
+        return number, Raw(number, **fields)
+    known = {field.name: field for field in dataclasses.fields(message.request)}
+    for name in fields:
+        if name not in known:
+            raise TypeError(f"{message.request.__name__} has no {name}{suggest(name, known)}")
+    answer = {field.name for field in dataclasses.fields(message.reply)}
+    if "argsz" in known and "argsz" in answer and "argsz" not in fields:
+        fields = {"argsz": ROOM, **fields}
+    return number, message.request(**fields)
+
+
+def descriptors(fds):
+    """Numbers of what has one, as files do: they stay the caller's."""
+    return [fd if isinstance(fd, int) else fd.fileno() for fd in fds]
+
+
+def call(handle, what, fds, milliseconds, post, fields):
+    """What Client.call does."""
+    number, request = _request(what, fields)
+    answer = c.client_call(handle, number, request.build(), descriptors(fds), milliseconds, post)
+    if answer is None:
+        return None
+    data, fds = answer
+    return parse(number, data, Descriptors(fds), request=request)
+
+
+# ---- serving ----
+
+
+def _build(result, cls, name):
+    """Bytes and descriptors of what a handler returned."""
+    fds = ()
+    if isinstance(result, tuple):
+        result, fds = result
+    if isinstance(result, dict):
+        result = cls(**result)
+    if result is None and (cls is Raw or not dataclasses.fields(cls)):
+        result = b""
+    if isinstance(result, (protocol.Part, Raw)):
+        result = result.build()
+    if not isinstance(result, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{name} must return a {cls.__name__}, a dict of its fields, or bytes, not {result!r}")
+    return result, descriptors(fds)
+
+
+def _answer(request, task, outcome, cls, name):
+    """Answers with a coroutine's result."""
+    if code := outcome(task):
+        request.fail(code)
+        return
+    try:
+        answer = _build(task.result(), cls, name)
+    except Exception as error:
+        request.fail(report(task.get_coro(), error))
+        return
+    try:
+        request.reply(*answer)
+    except Exception as error:
+        report(task.get_coro(), error)
+
+
+def _answer_later(device, request, coroutine, outcome, cls, name):
+    try:
+        request.defer()
+    except BaseException:
+        coroutine.close()
+        raise
+    try:
+        device._start(coroutine, device._tasks, lambda task: _answer(request, task, outcome, cls, name))
+    except BaseException:
+        request.fail(errno.EIO)
+        raise
+
+
+def _serve(device, request, handler, argument, cls, outcome):
+    """Runs a handler; its coroutine answers when it ends. Returns the errno of what failed and was logged."""
+    name = handler.__qualname__
+    try:
+        result = handler(argument)
+        if inspect.iscoroutine(result):
+            _answer_later(device, request, result, outcome, cls, name)
+        else:
+            request.reply(*_build(result, cls, name))
+    except Exception as error:
+        return report(handler, error)
+    return None
+
+
+def serve_command(device, number, request, outcome):
+    message = _message(number)
+    argument = parse(number, request.payload(), Descriptors(request.take_fds()))
+    return _serve(device, request, device._served[number], argument, message.reply if message else Raw, outcome)
+
+
+def serve_feature(device, method, feature, request, outcome):
+    """The method sees what comes behind the fixed part, and its answer goes there."""
+    head = protocol.DeviceFeatureRequest(ROOM, feature | method).pack()
+    argument = protocol.parse(protocol.Command.DEVICE_FEATURE, head + request.payload(), limits=_LIMITS).data
+    handler = device._features[feature, method]
+    return _serve(device, request, handler, argument, _Got if method == GET else _Set, outcome)
+
+
+@dataclasses.dataclass(init=False)
+class _Set(protocol.Part):
+    """What a feature's setter returns: a part of the protocol, bytes, or None for what was set."""
+
+    def __init__(self, **fields):
+        raise TypeError("a dict will not do here: which part it stands for is not known")
+
+
+@dataclasses.dataclass(init=False)
+class _Got(_Set):
+    """The same of a getter, which has something to say."""
+
+    data: object
+
+
+_PREFIXES = {"feature_get_": GET, "feature_set_": SET}
+_METHODS = {int(GET): 1, int(SET): 2}
+
+
+def _methods(cls, prefix):
+    return [name for name in dir(cls) if name.startswith(prefix) and callable(getattr(cls, name))]
+
+
+def install(device, hooks):
+    """Finds the methods that serve commands and features, and tells the library. Misspelt ones are refused."""
+    cls, handle = type(device), device._handle
+    device._served, device._features = {}, {}
+    known = [*hooks, *("on_" + name for name in _names(protocol.Command))]
+    for name in _methods(cls, "on_"):
+        if name in hooks:
+            continue
+        word = name.removeprefix("on_")
+        if not word.isdecimal() and name not in known:
+            raise TypeError(f"{cls.__name__}.{name}: no message and no hook has that name{suggest(name, known)}")
+        _install_command(device, name, number_of(word, protocol.Command, "message"))
+    for prefix, method in _PREFIXES.items():
+        for name in _methods(cls, prefix):
+            try:
+                feature = number_of(name.removeprefix(prefix), protocol.FeatureIndex, "feature", prefix)
+            except ValueError as error:
+                raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+            device._features[feature, int(method)] = getattr(device, name)
+    for feature in {feature for feature, _ in device._features}:
+        c.device_set_feature(handle, feature, sum(_METHODS[m] for f, m in device._features if f == feature))
+
+
+def _install_command(device, name, number):
+    try:
+        c.device_set_command(device._handle, number)
+    except OSError as error:
+        raise TypeError(f"{type(device).__name__}.{name}: {error.strerror}") from None
+    device._served[number] = getattr(device, name)
+
+
+# ---- features ----
+
+
+def feature_number(feature):
+    return number_of(feature, protocol.FeatureIndex, "feature")
+
+
+def call_feature(handle, feature, method, data, room):
+    """A GET or SET: the data of the answer."""
+    request = protocol.DeviceFeatureRequest(flags=feature_number(feature) | method, data=data)
+    request.argsz = request.SIZE + room
+    number = int(request.COMMAND)
+    answer, fds = c.client_call(handle, number, request.build(), [], 0, False)
+    return parse(number, answer, Descriptors(fds), request=request).data
+
+
+def get_feature(handle, feature, data, room):
+    return call_feature(handle, feature, GET, data, room)
+
+
+def set_feature(handle, feature, data):
+    return call_feature(handle, feature, SET, data, 0)
+
+
+def probe_feature(handle, feature, get, set):
+    flags = PROBE | (GET if get else 0) | (SET if set else 0)
+    try:
+        call_feature(handle, feature, flags, b"", 0)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL):  # E45
+            return False
+        raise
+    return True
+
