@@ -47,7 +47,7 @@
 
 /* What any thread may call leaves no detail with the device. */
 %typemap(out) int vfu_sigbus_guard, int vfu_irq_raise, int vfu_irq_raise_after, int vfu_irq_lower, int vfu_dma_read, int vfu_dma_write,
-	int vfu_device_gate_done {
+	int vfu_device_gate_done, int vfu_server_agreed {
 	if ($1 < 0) {
 		vfupy_raise($1, NULL);
 		SWIG_fail;
@@ -185,6 +185,12 @@ struct vfu_client {};
 	if (view$argnum.obj)
 		PyBuffer_Release(&view$argnum);
 	PyMem_Free(room$argnum);
+}
+
+/* What was agreed is the result. */
+%typemap(in, numinputs=0) uint64_t *value (uint64_t agreed = 0) "$1 = &agreed;"
+%typemap(argout) uint64_t *value {
+	Py_SETREF($result, PyLong_FromUnsignedLongLong(*$1));
 }
 
 /* ---- what Python does not call as it is: see callbacks.h ---- */

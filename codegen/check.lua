@@ -367,8 +367,43 @@ function extra.limit(limit)
 	end
 end
 
+-- What the library says lies within what is lawful.
+local function ours(cap)
+	local o = cap.ours or {}
+	local least, most = o.min or cap.min, o.max or cap.max
+	local wrong = cap.type == "bool" and (o.min or o.max) and "a bool has no range" or
+		      o.value ~= nil and type(o.value) ~= type(cap.default) and "value is no " .. cap.type
+	if not wrong and cap.type ~= "bool" then
+		wrong = (least < cap.min or most > cap.max or least > most) and "min and max lie outside its own" or
+			o.value and (o.value < least or o.value > most) and "value lies outside min to max" or
+			o.value and cap.multiple_of and o.value % cap.multiple_of ~= 0 and "value is no multiple of multiple_of"
+	end
+	if wrong then
+		fault(at(cap, "ours"), "%s: ours: %s", describe(cap), wrong)
+	end
+end
+
+-- How two values combine must suit what they are.
+local function combination(cap)
+	local how = cap.combine
+	if (how == "and") ~= (cap.type == "bool") and how ~= "echo" then
+		fault(at(cap, "combine"), "%s: combine '%s' is not for a %s", describe(cap), how, cap.type)
+	elseif how == "echo" and not (cap.feature and cap.in_request and cap.in_reply) then
+		fault(at(cap, "combine"), "%s: combine 'echo' is for features that both sides send", describe(cap))
+	elseif cap.as and (not cap.limit or cap.type == "bool" or cap.min < 1) then
+		fault(at(cap, "as"), "%s: as needs a limit and a number that is not 0", describe(cap))
+	elseif cap.as and cap.ours and cap.ours.max then
+		fault(at(cap, "ours"), "%s: ours: max means nothing with as", describe(cap))
+	end
+end
+
 function extra.capability(cap)
 	range_of_value(cap, cap.type)
+	if cap.max and cap.max == math.maxinteger then
+		fault(at(cap, "max"), "%s: readers of JSON take its max for all that is larger: say one less", describe(cap))
+	end
+	combination(cap)
+	ours(cap)
 	if cap.signed and (cap.default ~= -1 or cap.type ~= "u64") then
 		fault(at(cap, "signed"), "%s: signed means a u64 whose default -1 says absent", describe(cap))
 	elseif cap.multiple_of and cap.default % cap.multiple_of ~= 0 then

@@ -26,6 +26,15 @@ function M.policy(policy, choice)
 	return ("VFUI_" .. policy .. "_" .. choice):upper()
 end
 
+-- A key of VERSION, and an object that holds some.
+function M.cap(cap)
+	return ("VFUI_KEY_" .. cap.field):upper()
+end
+
+function M.cap_object(name)
+	return ("VFUI_OBJECT_" .. name):upper()
+end
+
 function M.check(message, part)
 	return "vfui_check_" .. message .. "_" .. part
 end

@@ -247,20 +247,27 @@ kind "capability" {
 	{ "min", "integer", "the least that is lawful; mandatory but for a `bool`" },
 	{ "max", "integer", "the most" },
 	{ "multiple_of", "integer", "what divides it" },
-	{ "signed", "bool", "kept as int64_t, -1 when absent" },
-	{ "role!", "one receiver both", "`\"receiver\"`: limits what its sender takes; `\"both\"`: shared" },
+	{ "signed", "bool", "its default -1 says that it is absent" },
+	{ "combine!", "one own min and echo", "what holds of two sides' values: `\"own\"`: for each receiver what it has said itself; "
+	  .. "`\"min\"`: the smaller; `\"and\"`: true if both are; `\"echo\"`: the client's, which the server repeats" },
+	{ "limit", "word", "the limit that it sets" },
+	{ "as", "one lowest_bit", "the limit is not the value but its lowest bit that is set" },
+	{ "ours", "record ours", "what this library says of it" },
+	{ "kept", "bool", "the library sees to it: its user cannot say it" },
 	{ "feature", "bool", "answered only if proposed" },
 	{ "in_request!", "bool", "the client may send it" },
 	{ "in_reply!", "bool", "the server may" },
 	{ "drop!", "integer 0", "what leaves a reply that grows too long, once all that states a default has: 1 first, 0 never" },
 }
+kind "ours" {
+	inner = true, about = "of a capability",
+	{ "value", "value", "what we say if our user does not; nothing, if not given" },
+	{ "min", "integer", "the least our user can say" },
+	{ "max", "integer", "the most, and the most that its limit becomes whatever the peer says" },
+}
 kind "object" {
-	top = true, items = "capability", unique = "field", about = "a JSON object of them in VERSION",
+	top = true, items = "capability", unique = "field", about = "a JSON object of them in VERSION, sent with what lies in it",
 	doc, since, status,
-	{ "feature", "bool", "as in a capability, like the rest" },
-	{ "in_request", "bool", "" },
-	{ "in_reply", "bool", "" },
-	{ "drop", "integer 0", "" },
 }
 kind "erratum" {
 	top = true, unnamed = true, numbers = 1, unique = "number policy",

@@ -15,7 +15,9 @@ M.template = [[
 @dataclasses.dataclass(frozen=True)
 class Capability:
     """A key of VERSION; object is the name of the JSON object it lies in, or empty. Types are bool, u32,
-    u64 and object. Of a reply that grows too long those with drop 1 leave first, those with 0 never."""
+    u64 and object. combine: what holds of the values of two sides; limit: the field of Limits that becomes, or
+    its lowest bit if lowest_bit. A feature is answered only if it was asked for, and holds only if both sides
+    say it. Of a reply that grows too long those with drop 1 leave first, those with 0 never."""
 
     object: str
     name: str
@@ -24,11 +26,25 @@ class Capability:
     min: object
     max: object
     multiple_of: object
+    combine: object
+    limit: object
+    lowest_bit: bool
     feature: bool
     in_request: bool
     in_reply: bool
     drop: int
     doc: str
+
+    @property
+    def path(self):
+        """Its name, with that of the object it lies in: "migration.pgsize"."""
+        return f"{self.object}.{self.name}" if self.object else self.name
+
+    def combined(self, mine, theirs):
+        """What holds; where each side has its own, theirs."""
+        if self.combine == "min":
+            return min(mine, theirs)
+        return mine and theirs if self.combine == "and" else theirs
 
     def rule(self, value):
         """The rule that this value breaks, or None."""
@@ -61,7 +77,7 @@ class _Keys:
             value = said[key.name]
             rule = key.rule(value)
             if rule:
-                v.bad(".".join(filter(None, ("capabilities", key.object, key.name))), rule, at, value)
+                v.bad("capabilities." + key.path, rule, at, value)
             setattr(out, key.name, _OBJECTS[key.name]._of(v, at, reply, value) if key.type == "object" else value)
         return out
 
@@ -72,14 +88,6 @@ class _Keys:
             for name, value in values.items()
             if value is not None
         }
-
-    def _kept(self, keep):
-        out = type(self)()
-        for key in self._table(True):
-            value = getattr(self, key.name)
-            if value is not None and keep(key):
-                setattr(out, key.name, value._kept(keep) if isinstance(value, _Keys) else value)
-        return out
 
     def complete(self):
         """A copy that says all: the default where this one says nothing."""
@@ -125,20 +133,71 @@ class Capabilities(_Keys):
         self.parse(text, reply=reply)
         return text
 
-    def _says(self, key):
+    def _value(self, key):
         home = getattr(self, key.object) if key.object else self
-        return home is not None and (not key.in_request or getattr(home, key.name) is not None)
+        return None if home is None else getattr(home, key.name)
+
+    def _put(self, key, value):
+        home = self
+        if key.object:
+            home = getattr(self, key.object) or _OBJECTS[key.object]()
+            setattr(self, key.object, home)
+        setattr(home, key.name, value)
+        if home == type(home)() and home is not self:
+            setattr(self, key.object, None)
+
+    def _proposes(self, key):
+        if not key.feature:
+            return True
+        if key.object and not key.in_request:  # with the object it lies in
+            return getattr(self, key.object) is not None
+        return self._value(key) is not None
 
     def answer(self, asked, room=None):
-        """What of this goes into a reply: of the features those that were asked for. While the text is
-        longer than room bytes keys leave it, in the order of their drop numbers; if all that is not enough
-        none leaves."""
-        full = self._kept(lambda key: not key.feature or (asked or Capabilities())._says(key))
-        for level in sorted({0, *(key.drop for key in CAPABILITIES)}):
-            short = full._kept(lambda key: not 0 < key.drop <= level)
-            if room is None or len(short.build(reply=True)) <= room:
-                return short
-        return full
+        """What a server with this to say replies: features only if asked for, and the values that will hold.
+        While the text is longer than room bytes keys leave it: first those that state a default, then in the
+        order of their drop numbers."""
+        out, asked = Capabilities(), asked or Capabilities()
+        for key in _KEYS:
+            mine, theirs = self._value(key), asked._value(key)
+            if key.combine == "echo":
+                mine = theirs
+            elif key.combine != "own" and mine is not None:
+                mine = key.combined(mine, key.default if theirs is None else theirs)
+            if mine is not None and key.in_reply and asked._proposes(key):
+                out._put(key, mine)
+        while room is not None and len(out.build(reply=True)) > room and out._shorten():
+            pass
+        return out
+
+    def _shorten(self):
+        said = [key for key in reversed(_KEYS) if self._value(key) is not None]
+        idle = [k for k in said if self._value(k) == k.default and (k.type == "bool" or not k.feature)]
+        first = min((key.drop for key in said if key.drop), default=None)
+        gone = idle[:1] or [key for key in said if key.drop == first]
+        for key in gone:
+            self._put(key, None)
+        return bool(gone)
+
+    def agree(self, request, reply, *, server):
+        """What holds once these were exchanged, for the server or the client that has self to say. Of keys of
+        which each side has its own it is the other's."""
+        out, theirs = Capabilities(), request if server else reply
+        for key in _KEYS:
+            said = [key.default if v is None else v for v in (self._value(key), theirs._value(key))]
+            holds = not key.feature or request._proposes(key) and reply._value(key) is not None
+            out._put(key, key.combined(*said) if holds else key.default)
+        return out
+
+    def limits(self, own=None):
+        """These, agreed, as Limits: of what the other side takes; with own, of what a side takes that says own."""
+        out = Limits()
+        for key in _KEYS:
+            if key.limit:
+                of = own if own is not None and key.combine == "own" else self
+                value = key.default if of._value(key) is None else of._value(key)
+                setattr(out, key.limit, value & -value if key.lowest_bit else value)
+        return out
 
 
 _OBJECTS = {${classes}}
@@ -146,6 +205,8 @@ _OBJECTS = {${classes}}
 CAPABILITIES = (
     ${rows}
 )
+
+_KEYS = [key for key in CAPABILITIES if key.type != "object"]
 
 ]]
 
@@ -157,9 +218,13 @@ M.class_of = class_of
 local value = pyname.value
 
 local function row(c, object)
-	return ("Capability(%s, %s, %s, %s, %s, %s, %s,\n    %s, %s, %s, %d,\n    %s),"):format(quote(c.object or ""), quote(c.name),
-		quote(object and "object" or c.type), value(c.default), value(c.min), value(c.max), value(c.multiple_of), value(c.feature),
-		value(c.in_request), value(c.in_reply), c.drop, quote(c.doc))
+	local out = { quote(c.object or ""), quote(c.name), quote(object and "object" or c.type) }
+	for _, v in ipairs { { c.default }, { c.min }, { c.max }, { c.multiple_of }, { c.combine and quote(c.combine) },
+			     { c.limit and quote(c.limit.name) }, { c.as == "lowest_bit" }, { c.feature }, { c.in_request }, { c.in_reply },
+			     { c.drop } } do
+		out[#out + 1] = value(v[1])
+	end
+	return ("Capability(%s,\n    %s),"):format(table.concat(out, ", "), quote(c.doc))
 end
 
 -- Calls visit(cap, object) for all keys in the order of the spec; objects are before what lies in them.

@@ -14,7 +14,7 @@ local taken = [[
 	reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch
 	template this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
 	volatile while with xor yield
-	answer build complete pack parse unpack
+	agree answer build complete limits pack parse unpack
 ]]
 
 function M.set(words)

@@ -21,6 +21,7 @@ libvfu_sources += \
 	libvfu/transport/pend.h libvfu/transport/pend.c \
 	libvfu/transport/chan-in.h libvfu/transport/chan-in.c \
 	libvfu/transport/chan-out.h libvfu/transport/chan-out.c \
+	libvfu/transport/caps-agree.h libvfu/transport/caps-agree.c \
 	libvfu/transport/conn-state.h libvfu/transport/conn-inside.h libvfu/transport/conn-state.c \
 	libvfu/transport/conn-out.h libvfu/transport/conn-out.c \
 	libvfu/transport/conn-send.h libvfu/transport/conn-send.c \

@@ -73,6 +73,21 @@ enum vfu_option {
 	VFU_OPTIONS
 };
 
+/*
+ * Capabilities are what both sides say in VERSION, by their names there: "max_msg_fds", "migration.pgsize".
+ * The reference (doc/gen/protocol.rst) has all of them, their ranges, and how the values of two sides
+ * combine. vfu_client_set_capability and vfu_server_set_capability have a side say a value in its next
+ * connection; a bool is 0 or 1, and one that is what it is by default anyway is not said. -ENOENT: there is no
+ * such capability; -EINVAL: out of range, or not for this side's user to say; nothing changes, and
+ * vfu_client_err or vfu_server_err names the rule. VFU_OPT_MAX_MSG_FDS, _MAX_DATA_XFER_SIZE, _MAX_DMA_MAPS
+ * and _WRITE_MULTIPLE are other names for the capabilities called so.
+ *
+ * vfu_client_agreed and vfu_server_agreed tell what holds in the present connection: the smaller of both
+ * values, whether both are true, and of what each side has its own (max_msg_fds, max_data_xfer_size,
+ * pgsizes) the peer's, or the most that this library keeps to. -ENOENT; -ENOTCONN: nothing is agreed yet,
+ * or any more.
+ */
+
 /* Counters of one endpoint, over all its connections. */
 struct vfu_stats {
 	uint64_t requests_in, requests_out, replies_in, replies_out;
@@ -452,11 +467,15 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev);
 void vfu_server_free(struct vfu_server *srv);
 /* -EINVAL: out of range (nothing changes). */
 int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t value);
+/* What it says of a capability, see above. Owner. */
+int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t value);
 /* Which behaviour where the protocol allows several: a field of the errata table and one of its
  * choices; or a profile: "default", "strict", "libvfio-user". */
 int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char *choice);
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
+/* What was agreed with the present client, see above. Any thread; no vfu_server_err. */
+int vfu_server_agreed(struct vfu_server *srv, const char *name, uint64_t *value);
 /* Any thread. */
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);
 
@@ -503,6 +522,8 @@ struct vfu_client *vfu_client_new(void);
 /* Disconnects and frees. Not in a callback, nor while another thread is in a call. */
 void vfu_client_free(struct vfu_client *cl);
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value);
+/* What it says of a capability, see "Capabilities" above. */
+int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t value);
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile);
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);
@@ -543,7 +564,9 @@ int vfu_client_flush(struct vfu_client *cl);
  * -errno. A device that does not read the answers is not served until it does. */
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
 
-/* Limits agreed at VERSION. */
+/* What was agreed of one capability. */
+int vfu_client_agreed(struct vfu_client *cl, const char *name, uint64_t *value);
+/* Version and limits agreed. */
 struct vfu_client_limits {
 	uint16_t major, minor;
 	uint32_t max_msg_fds, max_dma_maps;

@@ -7,6 +7,7 @@ vfu_package = \
 	python/vfu/__init__.py \
 	python/vfu/__init__.pyi \
 	python/vfu/__main__.py \
+	python/vfu/capabilities.py \
 	python/vfu/client.py \
 	python/vfu/commands.py \
 	python/vfu/device.py \

@@ -182,7 +182,7 @@ erratum { 22,
 	title = "The capability migration",
 	text = "Gone.",
 	peers = "Still sent by most peers; some parse it strictly.",
-	decision = "If proposed with a page size it is repeated; it is never needed.",
+	decision = "What was proposed of it is repeated; it is never needed.",
 }
 
 erratum { 23,

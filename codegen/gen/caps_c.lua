@@ -9,20 +9,18 @@ local text = require "text"
 
 local template = cname.banner:format("caps_c") .. [[
 #include "caps.h"
+#include "checks.h"
 
-#include <string.h>
+_Static_assert(VFUI_CAPS + VFUI_CAP_OBJECTS <= 64, "each key and object has a bit");
 
-const struct vfui_cap vfui_caps_table[] = {
+const struct vfui_cap vfui_caps_table[VFUI_CAPS] = {
 	${table}
 };
 
-const size_t vfui_caps_count = sizeof(vfui_caps_table) / sizeof(vfui_caps_table[0]);
-
-void vfui_caps_defaults(struct vfui_caps *caps)
-{
-	memset(caps, 0, sizeof(*caps));
-	${defaults}
-}
+const char *const vfui_cap_objects[VFUI_CAP_OBJECTS + 1] = {
+	${objects}
+	NULL,
+};
 ]]
 
 local function c_value(v)
@@ -33,33 +31,40 @@ local function c_value(v)
 end
 
 local function entry(cap)
-	local out = { text.c_comment(cap.loc), "{" }
+	local out = { text.c_comment(cap.loc), ("[%s] = {"):format(cname.cap(cap)) }
 	local function set(field, value, zero)
 		if value ~= zero then
 			out[#out + 1] = ("\t.%s = %s,"):format(field, value)
 		end
 	end
-	set("object", '"' .. cap.object .. '"')
-	set("key", '"' .. cap.name .. '"')
-	set("type", "VFUI_CAP_" .. cap.type:upper())
-	set("offset", ("offsetof(struct vfui_caps, %s)"):format(cap.field))
+	set("name", ('"%s"'):format(cap.path))
+	set("key", ('"%s"'):format(cap.name))
+	set("object", cap.object == "" and "VFUI_CAP_OBJECTS" or cname.cap_object(cap.object))
+	set("type", "VFUI_CAP_TYPE_" .. cap.type:upper())
+	set("combine", "VFUI_COMBINE_" .. cap.combine:upper())
+	set("as", cap.as and "VFUI_AS_" .. cap.as:upper())
+	local limit = cap.limit and ("struct vfui_limits, %s"):format(cap.limit.name)
+	set("limit", limit and ("offsetof(%s)"):format(limit) or "VFUI_CAP_NO_LIMIT")
+	set("limit_size", limit and ("sizeof(((struct vfui_limits *)0)->%s)"):format(cap.limit.name))
 	set("min", c_value(cap.min), "0")
-	set("max", cap.type == "bool" and "1" or c_value(cap.max))
+	set("max", c_value(cap.type == "bool" or cap.max))
 	set("dflt", c_value(cap.default), "0")
 	set("multiple_of", c_value(cap.multiple_of), "0")
-	for _, key in ipairs { "feature", "in_request", "in_reply" } do
+	set("own_min", c_value(cap.ours.min), "0")
+	set("own_max", c_value(cap.type == "bool" or cap.ours.max))
+	set("own", c_value(cap.ours.value), "0")
+	set("is_own_said", tostring(cap.ours.value ~= nil), "false")
+	for _, key in ipairs { "kept", "feature", "in_request", "in_reply" } do
 		set(key, tostring(cap[key]), "false")
 	end
 	set("drop", cap.drop, 0)
-	set("bit", ("VFUI_CAPS_%s"):format(cap.field:upper()))
 	out[#out + 1] = "},"
 	return table.concat(out, "\n")
 end
 
 return function(model)
-	local defaults = text.map(model.caps, function(cap)
-		local value = cap.type == "bool" and "true" or cap.signed and "-1" or c_value(cap.default)
-		return cap.default and cap.default ~= 0 and ("caps->%s = %s;"):format(cap.field, value) or nil
-	end)
-	return text.fill(template, { table = text.map(model.caps, entry), defaults = defaults })
+	return text.fill(template, {
+		table = text.map(model.caps, entry),
+		objects = text.map(model.cap_objects, function(o) return ('[%s] = "%s",'):format(cname.cap_object(o.name), o.name) end),
+	})
 end

@@ -18,36 +18,58 @@ local template = cname.banner:format("caps_h") .. [[
 extern "C" {
 #endif
 
-/* What one side says, or has said, in VERSION. */
-struct vfui_caps {
-	${fields}
-	uint32_t present; /* one bit for each key and object that was given */
+/* The keys, in the order of vfui_caps_table. */
+enum vfui_cap_key {
+	${keys}
+	VFUI_CAPS
 };
 
-${bit_defines}
+/* The JSON objects that some of them lie in. */
+enum vfui_cap_object {
+	${objects}
+	VFUI_CAP_OBJECTS
+};
 
-enum { VFUI_CAP_BOOL, VFUI_CAP_U32, VFUI_CAP_U64 };
+/* What one side says, or has said, in VERSION. */
+struct vfui_caps {
+	uint64_t value[VFUI_CAPS]; /* of a key that is not said its default; a bool is 0 or 1 */
+	uint64_t said;		   /* VFUI_CAP_BIT of keys, VFUI_CAP_OBJECT_BIT of objects */
+};
+
+#define VFUI_CAP_BIT(key) (UINT64_C(1) << (key))
+#define VFUI_CAP_OBJECT_BIT(object) (UINT64_C(1) << (VFUI_CAPS + (object)))
+
+enum { VFUI_CAP_TYPE_BOOL, VFUI_CAP_TYPE_U32, VFUI_CAP_TYPE_U64 };
+/* What holds of two values: each side's own for itself, the smaller, both true, the client's. */
+enum { VFUI_COMBINE_OWN, VFUI_COMBINE_MIN, VFUI_COMBINE_AND, VFUI_COMBINE_ECHO };
+/* What a limit is made of: the value, or its lowest bit that is set. */
+enum { VFUI_AS_VALUE, VFUI_AS_LOWEST_BIT };
+
+#define VFUI_CAP_NO_LIMIT SIZE_MAX
 
 /* One key. */
 struct vfui_cap {
-	const char *object; /* the object it lies in, or "" */
+	const char *name; /* with the object it lies in: "migration.pgsize" */
 	const char *key;
+	uint8_t object; /* VFUI_CAP_OBJECTS: in none */
 	uint8_t type;
-	size_t offset; /* of its field in struct vfui_caps */
-	uint64_t min, max, dflt; /* dflt (uint64_t)-1: an int64_t, -1 if absent */
-	uint64_t multiple_of; /* 0: any */
-	bool feature;	      /* answered only if it was proposed */
+	uint8_t combine;
+	uint8_t as;
+	size_t limit; /* what it sets, in struct vfui_limits */
+	uint8_t limit_size;
+	uint64_t min, max, dflt; /* dflt (uint64_t)-1: absent */
+	uint64_t multiple_of;	 /* 0: any */
+	uint64_t own_min, own_max, own; /* what our side may say, and what it does if it says so unasked */
+	bool is_own_said;
+	bool kept;	 /* not for the user to say */
+	bool feature;	 /* answered only if it was proposed */
 	bool in_request;
 	bool in_reply;
 	uint8_t drop; /* a reply grows too long: after the defaults, 1 goes first; 0 never */
-	uint32_t bit; /* in present */
 };
 
-extern const struct vfui_cap vfui_caps_table[];
-extern const size_t vfui_caps_count;
-
-/* What holds for a side that says nothing. */
-void vfui_caps_defaults(struct vfui_caps *caps);
+extern const struct vfui_cap vfui_caps_table[VFUI_CAPS];
+extern const char *const vfui_cap_objects[VFUI_CAP_OBJECTS + 1];
 
 #ifdef __cplusplus
 }
@@ -56,25 +78,9 @@ void vfui_caps_defaults(struct vfui_caps *caps);
 #endif /* VFUI_CAPS_H */
 ]]
 
-local storage = { bool = "bool", u32 = "uint32_t", u64 = "uint64_t" }
-
 return function(model)
-	local fields, bits = {}, {}
-	local seen = {}
-	for _, cap in ipairs(model.caps) do
-		local object = model.cap_objects[cap.object]
-		if object and not seen[object.name] then
-			seen[object.name] = true
-			fields[#fields + 1] = ("bool %s; /* the object was given */"):format(object.name)
-		end
-		local line = ("%s %s;"):format(cap.signed and "int64_t" or storage[cap.type], cap.field)
-		local one = ("%s /* %s */"):format(line, cap.doc)
-		fields[#fields + 1] = text.width(one) <= 92 and one or text.c_comment(cap.doc) .. "\n" .. line
-		bits[#bits + 1] = ("#define VFUI_CAPS_%s (1u << %d)"):format(cap.field:upper(), cap.bit)
-	end
-	for i, object in ipairs(model.cap_objects) do
-		bits[#bits + 1] = ("#define VFUI_CAPS_OBJECT_%s (1u << %d)"):format(object.name:upper(),
-									    #model.caps + i - 1)
-	end
-	return text.fill(template, { fields = fields, bit_defines = bits })
+	return text.fill(template, {
+		keys = text.map(model.caps, function(c) return cname.cap(c) .. "," end),
+		objects = text.map(model.cap_objects, function(o) return cname.cap_object(o.name) .. "," end),
+	})
 end

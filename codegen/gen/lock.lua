@@ -106,10 +106,19 @@ local function sent(c)
 	       (c.drop > 0 and ", drop " .. c.drop or "")
 end
 
+local function sets(c)
+	return c.limit and (" sets %s%s"):format(c.limit.name, c.as and " as " .. c.as or "") or ""
+end
+
+local function ours(c)
+	local range = c.type ~= "bool" and not c.kept and (" (%d to %d)"):format(c.ours.min, c.ours.max) or ""
+	return ", we say " .. (c.ours.value == nil and "nothing" or tostring(c.ours.value)) .. range .. (c.kept and ", kept" or "")
+end
+
 local function capability(out, c)
-	add(out, "capability %s%s %s default %s%s%s, %s%s%s", c.object == "" and "" or c.object .. ".", c.name, c.type,
+	add(out, "capability %s %s default %s%s%s, %s%s%s", c.path, c.type,
 	    tostring(c.default), c.min and (", %d to %d"):format(c.min, c.max) or "",
-	    c.multiple_of and ", multiple of " .. c.multiple_of or "", c.role, sent(c), history(c))
+	    c.multiple_of and ", multiple of " .. c.multiple_of or "", c.combine .. sets(c), sent(c) .. ours(c), history(c))
 end
 
 return function(model)
@@ -139,7 +148,7 @@ return function(model)
 		    l.type ~= "bool" and (", %d to %d"):format(l.min, l.max) or "", l.power_of_two and ", power of two" or "")
 	end
 	for _, object in ipairs(model.cap_objects) do
-		add(out, "object %s%s%s", object.name, sent(object), history(object))
+		add(out, "object %s%s", object.name, history(object))
 	end
 	for _, cap in ipairs(model.caps) do
 		capability(out, cap)

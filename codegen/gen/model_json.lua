@@ -121,10 +121,16 @@ local function sent(c)
 	return { "feature", c.feature }, { "in_request", c.in_request }, { "in_reply", c.in_reply }, { "drop", c.drop }
 end
 
+local function ours(c)
+	local number = c.type ~= "bool" or nil
+	return object { { "value", c.ours.value }, { "min", number and c.ours.min }, { "max", number and c.ours.max } }
+end
+
 local function capability(c)
 	return entry(c, { { "object", c.object ~= "" and c.object or nil }, { "type", c.type },
 			  { "default", c.default ~= -1 and c.default or nil }, { "min", c.min }, { "max", c.max },
-			  { "multiple_of", c.multiple_of }, { "role", c.role }, sent(c) })
+			  { "multiple_of", c.multiple_of }, { "combine", c.combine },
+			  { "limit", c.limit and c.limit.name }, { "as", c.as }, { "ours", ours(c) }, { "kept", set(c.kept) }, sent(c) })
 end
 
 local function policy(p, profiles)
@@ -149,7 +155,7 @@ return function(model)
 		{ "policies", text.map(model.policies, function(p) return policy(p, model.profiles) end) },
 		{ "flags", text.map(model.flags, flag_set) }, { "enums", text.map(model.enums, enum) },
 		{ "capabilities", text.map(model.caps, capability) },
-		{ "objects", text.map(model.cap_objects, function(o) return entry(o, { sent(o) }) end) },
+		{ "objects", text.map(model.cap_objects, function(o) return entry(o, {}) end) },
 		{ "header", header }, { "structs", text.map(model.structs, structure) },
 		{ "messages", text.map(model.messages, message) }, { "errata", text.map(model.errata, erratum) },
 	}) .. "\n"

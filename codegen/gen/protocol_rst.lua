@@ -68,7 +68,8 @@ Capabilities
 ============
 
 The keys of the JSON text in ``version``. An unknown key is ignored. A feature is answered only if the
-other side proposed it.
+other side proposed it, and holds only if both said it. *Agreed* is what holds of the values of two sides; a side that
+does not say a key means what stands under *If absent*.
 
 ${caps}
 
@@ -330,16 +331,20 @@ local function numbers(model)
 	return table.concat(out, "\n")
 end
 
+-- What holds of two sides' values, and what it is good for.
+local combination = { own = "each side's own", min = "the smaller", ["and"] = "both true", echo = "the client's, repeated" }
+local as = { lowest_bit = " is its lowest bit" }
+
 local function caps(model)
 	local out, rows = {}, {}
 	for _, c in ipairs(model.caps) do
-		local name = c.object == "" and c.name or c.object .. "." .. c.name
 		local range = c.type == "bool" and "true, false" or ("%s to %s"):format(c.min, c.max)
 		local absent = c.signed and "none" or tostring(c.default)
-		rows[#rows + 1] = { code(name), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
-				    c.feature and "yes" or "no", age(c), plain(c.doc) }
+		local sets = c.limit and ("; limit %s%s"):format(code(c.limit.name), as[c.as] or "") or ""
+		rows[#rows + 1] = { code(c.path), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
+				    combination[c.combine] .. sets, c.feature and "yes" or "no", age(c), plain(c.doc) }
 	end
-	list_table(out, { "Key", "Type", "If absent", "Range", "Feature", "Since", "Meaning" }, rows)
+	list_table(out, { "Key", "Type", "If absent", "Range", "Agreed", "Feature", "Since", "Meaning" }, rows)
 	return table.concat(out, "\n")
 end
 

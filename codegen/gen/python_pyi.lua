@@ -95,11 +95,17 @@ class Capability:
     min: int | None
     max: int | None
     multiple_of: int | None
+    combine: Literal["own", "min", "and", "echo"] | None
+    limit: str | None
+    lowest_bit: bool
     feature: bool
     in_request: bool
     in_reply: bool
     drop: int
     doc: str
+    @property
+    def path(self) -> str: ...
+    def combined(self, mine: Any, theirs: Any) -> Any: ...
     def rule(self, value: Any) -> str | None: ...
 
 CAPABILITIES: tuple[Capability, ...]
@@ -113,6 +119,8 @@ class Capabilities:
     def build(self, *, reply: bool = ...) -> bytes: ...
     def complete(self) -> Self: ...
     def answer(self, asked: Capabilities | None, room: int | None = ...) -> Self: ...
+    def agree(self, request: Capabilities, reply: Capabilities, *, server: bool) -> Capabilities: ...
+    def limits(self, own: Capabilities | None = ...) -> Limits: ...
 
 ${classes}
 

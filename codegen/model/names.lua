@@ -150,18 +150,65 @@ local function sent(node)
 		 drop = node.drop or 0 }
 end
 
+-- What a capability's value is as a limit.
+local function as_limit(cap, value)
+	return cap.as == "lowest_bit" and value & -value or value
+end
+
+local function limit_range(cap)
+	if not cap.as then
+		return cap.min, cap.ours.max
+	end
+	local most = 1
+	while most <= cap.ours.max // 2 do
+		most = most * 2
+	end
+	return as_limit(cap, cap.multiple_of or 1), most
+end
+
+-- A limit is set by one capability, and what that can be fits into it.
+local function sets(node, cap, model)
+	local limit = M.named(model.limits, "limit", node, "limit")
+	local where = at(node, "limit")
+	cap.limit = limit
+	if limit.set_by then
+		fault(where, "%s: limit '%s' is set by capability '%s'", describe(node), limit.name, limit.set_by.name)
+	elseif (limit.type == "bool") ~= (cap.type == "bool") then
+		fault(where, "%s: limit '%s' is a %s", describe(node), limit.name, limit.type)
+	elseif limit.default ~= (cap.type == "bool" and cap.default or as_limit(cap, cap.default)) then
+		fault(where, "%s: limit '%s' has another default", describe(node), limit.name)
+	end
+	local least, most = limit_range(cap)
+	if cap.type ~= "bool" and (least < limit.min or most > limit.max) then
+		fault(where, "%s: its values are not all within min to max of limit '%s'", describe(node), limit.name)
+	end
+	limit.set_by = cap
+end
+
 local function caps(spec, model)
 	for _, object in ipairs(spec.object) do
-		table.insert(model.cap_objects, entry(object, sent(object)))
+		local all = entry(object, { feature = true, in_request = false, in_reply = false, drop = 0 })
+		for _, cap in ipairs(object.items) do
+			all.feature = all.feature and cap.feature or false
+			all.in_request, all.in_reply = all.in_request or cap.in_request, all.in_reply or cap.in_reply
+		end
+		table.insert(model.cap_objects, all)
 	end
 	M.by_name(model.cap_objects)
 	-- capabilities were noted in file order; those of an object before the object itself
-	for i, node in ipairs(spec.capability) do
+	for _, node in ipairs(spec.capability) do
 		local cap = entry(node, sent(node))
-		for _, key in ipairs { "field", "type", "default", "min", "max", "multiple_of", "role" } do
+		for _, key in ipairs { "field", "type", "default", "min", "max", "multiple_of", "combine", "as" } do
 			cap[key] = node[key]
 		end
-		cap.object, cap.signed, cap.bit = node.object or "", node.signed or false, i - 1
+		cap.object, cap.signed = node.object or "", node.signed or false
+		cap.path = (node.object and node.object .. "." or "") .. node.name
+		local ours = node.ours or {}
+		cap.ours = { value = ours.value, min = ours.min or cap.min, max = ours.max or cap.max }
+		cap.kept = node.kept or false
+		if node.limit then
+			sets(node, cap, model)
+		end
 		table.insert(model.caps, cap)
 	end
 end

@@ -67,7 +67,7 @@ static int make_way(struct vfu_client *cl, struct vfu_err *err)
 
 	if (old)
 		vfui_client_close(cl, old);
-	ret = vfui_client_await_end(cl, (int)cl->options.values[VFU_OPT_TIMEOUT_MS], why_stop);
+	ret = vfui_client_await_end(cl, (int)cl->options.set.values[VFU_OPT_TIMEOUT_MS], why_stop);
 	if (ret)
 		return vfui_err_set(err, ret, NULL, 0, "calls on the last connection go on");
 	vfui_os_lock(&cl->lock);
@@ -108,15 +108,12 @@ static void fail_greeting(struct vfui_conn *conn)
 
 static int negotiate(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
 {
-	struct vfui_caps offer;
-
 	vfui_os_lock(&cl->lock);
 	cl->greeting = conn;
 	if (cl->is_given_up)
 		fail_greeting(conn);
 	vfui_os_unlock(&cl->lock);
-	vfui_negotiate_offer(cl->options.values, &offer);
-	return vfui_negotiate_client(conn, &offer, &cl->caps, &cl->minor, err);
+	return vfui_negotiate_client(conn, &cl->caps, &cl->minor, err);
 }
 
 /* fd: a connected socket, or the negative errno that says why not. */
@@ -145,7 +142,8 @@ int vfu_client_connect(struct vfu_client *cl, const char *address)
 		return ret;
 	ret = make_way(cl, &err);
 	if (!ret)
-		ret = vfui_sock_connect(address, (unsigned)cl->options.values[VFU_OPT_TIMEOUT_MS],
+		ret = vfui_sock_connect(address,
+					(unsigned)cl->options.set.values[VFU_OPT_TIMEOUT_MS],
 					why_stop, cl, &err);
 	return attach(cl, ret, &err);
 }

@@ -83,12 +83,24 @@ void vfu_client_free(struct vfu_client *cl)
 
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value)
 {
+	struct vfu_err err;
+	int ret;
+
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
-	if (vfui_options_set(cl->options.values, option, value))
-		return vfui_client_fail(cl, -EINVAL,
-					"no such option, or its value is out of range");
-	return 0;
+	ret = vfui_options_set(&cl->options.set, option, value, &err);
+	return ret ? vfui_client_keep(cl, ret, &err) : 0;
+}
+
+int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t value)
+{
+	struct vfu_err err;
+	int ret;
+
+	if (!*cl->fork_mark)
+		return -EOWNERDEAD;
+	ret = vfui_caps_choose(&cl->options.set.own, name, value, false, &err);
+	return ret ? vfui_client_keep(cl, ret, &err) : 0;
 }
 
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice)

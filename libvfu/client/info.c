@@ -19,19 +19,32 @@ int vfu_client_limits(struct vfu_client *cl, struct vfu_client_limits *out)
 {
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
-	const struct vfui_limits *peer;
+	const uint64_t *agreed = cl->caps.value;
 
 	if (!conn)
 		return ret;
-	peer = vfui_conn_peer_limits(conn);
-	*out = (struct vfu_client_limits){.minor = cl->minor,
-					  .max_msg_fds = peer->max_msg_fds,
-					  .max_dma_maps = peer->max_dma_maps,
-					  .max_data_xfer_size = peer->max_data_xfer_size,
-					  .pgsizes = cl->caps.pgsizes,
-					  .write_multiple = cl->caps.write_multiple,
-					  .twin_socket = cl->caps.twin_socket_supported};
+	*out = (struct vfu_client_limits){
+		.minor = cl->minor,
+		.max_msg_fds = (uint32_t)agreed[VFUI_KEY_MAX_MSG_FDS],
+		.max_dma_maps = (uint32_t)agreed[VFUI_KEY_MAX_DMA_MAPS],
+		.max_data_xfer_size = agreed[VFUI_KEY_MAX_DATA_XFER_SIZE],
+		.pgsizes = agreed[VFUI_KEY_PGSIZES],
+		.write_multiple = agreed[VFUI_KEY_WRITE_MULTIPLE] != 0,
+		.twin_socket = agreed[VFUI_KEY_TWIN_SOCKET_SUPPORTED] != 0,
+	};
 	return vfui_client_end(cl, 0, NULL);
+}
+
+int vfu_client_agreed(struct vfu_client *cl, const char *name, uint64_t *value)
+{
+	int ret;
+	struct vfu_err err;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return ret;
+	ret = vfui_caps_get(&cl->caps, name, value, &err);
+	return vfui_client_end(cl, ret, &err);
 }
 
 int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)

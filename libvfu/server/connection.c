@@ -18,6 +18,7 @@ static void set_conn(struct vfu_server *srv, struct vfui_conn *conn)
 {
 	vfui_os_lock(&srv->conn_lock);
 	srv->conn = conn;
+	srv->is_agreed = false;
 	vfui_os_unlock(&srv->conn_lock);
 }
 
@@ -39,10 +40,10 @@ static int open_conn(struct vfu_server *srv, int fd)
 	struct vfui_conn_options options;
 	struct vfui_conn *conn;
 
-	vfui_account_limit(srv->account, srv->values[VFU_OPT_QUEUE_BYTES]);
+	vfui_account_limit(srv->account, srv->options.values[VFU_OPT_QUEUE_BYTES]);
 	vfui_conn_options_init(&options);
 	options.policy = srv->policy;
-	memcpy(options.values, srv->values, sizeof(options.values));
+	options.set = srv->options;
 	options.log = srv->dev->log;
 	options.stats = &srv->stats;
 	options.wake_fd = srv->wake_fd;
@@ -76,8 +77,8 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 		return rc;
 	srv->state = VFUI_SERVER_GREETING;
 	srv->greet_by = VFUI_NEVER;
-	if (srv->values[VFU_OPT_TIMEOUT_MS])
-		srv->greet_by = vfui_os_now() + srv->values[VFU_OPT_TIMEOUT_MS] * VFUI_MS;
+	if (srv->options.values[VFU_OPT_TIMEOUT_MS])
+		srv->greet_by = vfui_os_now() + srv->options.values[VFU_OPT_TIMEOUT_MS] * VFUI_MS;
 	srv->was_up = false;
 	srv->owner = pthread_self();
 	vfui_server_sync_epoll(srv, false);

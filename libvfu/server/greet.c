@@ -45,8 +45,8 @@ static int connect_dma(struct vfu_server *srv)
 	const struct vfui_dma_limits limits = {
 		.max_maps = own->max_dma_maps,
 		.max_xfer = vfui_conn_peer_limits(srv->conn)->max_data_xfer_size,
-		.window = srv->values[VFU_OPT_DMA_WINDOW],
-		.read_bytes = srv->values[VFU_OPT_DMA_READ_BYTES],
+		.window = srv->options.values[VFU_OPT_DMA_WINDOW],
+		.read_bytes = srv->options.values[VFU_OPT_DMA_READ_BYTES],
 		.pgsize = own->pgsize,
 		.account = srv->account,
 	};
@@ -54,16 +54,23 @@ static int connect_dma(struct vfu_server *srv)
 	return vfui_dma_connect(&srv->dev->dma, srv->conn, &limits);
 }
 
+static void keep_agreed(struct vfu_server *srv, const struct vfui_caps *agreed)
+{
+	vfui_os_lock(&srv->conn_lock);
+	srv->agreed = *agreed;
+	srv->is_agreed = true;
+	vfui_os_unlock(&srv->conn_lock);
+}
+
 static void agree(struct vfu_server *srv, struct vfui_msg *msg)
 {
-	struct vfui_caps own, agreed;
+	struct vfui_caps agreed;
 	struct vfu_err err;
 	uint16_t minor;
 	int rc;
 
 	err.code = 0;
-	vfui_negotiate_offer(srv->values, &own);
-	rc = vfui_negotiate_server(srv->conn, msg, &own, &agreed, &minor, &err);
+	rc = vfui_negotiate_server(srv->conn, msg, &agreed, &minor, &err);
 	if (!rc)
 		rc = connect_dma(srv);
 	if (rc < 0) {
@@ -73,6 +80,7 @@ static void agree(struct vfu_server *srv, struct vfui_msg *msg)
 		vfui_conn_fail(srv->conn, &err);
 		return;
 	}
+	keep_agreed(srv, &agreed);
 	srv->state = VFUI_SERVER_UP;
 	srv->was_up = true;
 	vfui_log(&srv->dev->log, VFU_LOG_INFO, "version 0.%u agreed", minor);

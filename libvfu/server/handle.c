@@ -61,7 +61,7 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 	srv->listen_fd = srv->epoll_fd = -1;
 	srv->owner = pthread_self();
 	vfui_list_init(&srv->held);
-	vfui_options_init(srv->values);
+	vfui_options_init(&srv->options);
 	vfui_policy_profile(&srv->policy, "default");
 	srv->fork_mark = vfui_os_fork_mark_new();
 	srv->wake_fd = vfui_os_eventfd();
@@ -158,12 +158,18 @@ int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t valu
 
 	if (rc < 0)
 		return rc;
-	rc = vfui_options_set(srv->values, option, value);
-	if (rc < 0)
-		return vfui_err_set(&srv->err, rc, NULL, 0, "option %d can not be %llu",
-				    (int)option, (unsigned long long)value);
 	vfui_err_clear(&srv->err);
-	return 0;
+	return vfui_options_set(&srv->options, option, value, &srv->err);
+}
+
+int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t value)
+{
+	int rc = vfui_server_check(srv);
+
+	if (rc < 0)
+		return rc;
+	vfui_err_clear(&srv->err);
+	return vfui_caps_choose(&srv->options.own, name, value, true, &srv->err);
 }
 
 static int policy_changed(struct vfu_server *srv, int rc, const char *field, const char *choice)
@@ -192,6 +198,19 @@ int vfu_server_set_profile(struct vfu_server *srv, const char *profile)
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err)
 {
 	*err = srv->err;
+}
+
+/* The error is the owner's, and any thread may ask. */
+int vfu_server_agreed(struct vfu_server *srv, const char *name, uint64_t *value)
+{
+	int rc = vfui_server_check(srv);
+
+	if (rc < 0)
+		return rc;
+	vfui_os_lock(&srv->conn_lock);
+	rc = srv->is_agreed ? vfui_caps_get(&srv->agreed, name, value, NULL) : -ENOTCONN;
+	vfui_os_unlock(&srv->conn_lock);
+	return rc;
 }
 
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out)

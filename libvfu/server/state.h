@@ -59,7 +59,7 @@ struct vfu_server {
 	struct vfu_device *dev;
 	struct vfu_err err;
 	struct vfui_policy policy;
-	uint64_t values[VFU_OPTIONS];
+	struct vfui_options options;
 	const volatile uint8_t *fork_mark;
 	_Atomic(pthread_t) owner;
 	bool interruptible;
@@ -82,6 +82,8 @@ struct vfu_server {
 	bool was_up;
 	uint64_t greet_by; /* when VERSION must have come */
 	struct vfui_conn *conn;
+	bool is_agreed; /* what stands in agreed, under the same lock */
+	struct vfui_caps agreed;
 	struct vfui_session *session;
 	struct vfui_account *account; /* of all as well: what an old client left is still there */
 	struct vfu_stats stats;       /* of all connections; the present one adds to it */

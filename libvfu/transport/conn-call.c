@@ -82,7 +82,7 @@ static bool has_room(void *arg)
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
 	has = conn->status != 0 || conn->out.bytes == 0 ||
-	      conn->out.bytes + room->size <= conn->options.values[VFU_OPT_QUEUE_BYTES];
+	      conn->out.bytes + room->size <= conn->options.set.values[VFU_OPT_QUEUE_BYTES];
 	has = has && conn->pending.used < VFUI_PEND_MAX;
 	vfui_os_unlock(&conn->lock);
 	return has;
@@ -91,7 +91,7 @@ static bool has_room(void *arg)
 static int timeout_of(const struct vfui_conn *conn, int timeout_ms)
 {
 	if (timeout_ms < 0)
-		timeout_ms = (int)conn->options.values[VFU_OPT_TIMEOUT_MS];
+		timeout_ms = (int)conn->options.set.values[VFU_OPT_TIMEOUT_MS];
 	return timeout_ms != 0 ? timeout_ms : -1;
 }
 

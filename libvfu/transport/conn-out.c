@@ -37,7 +37,7 @@ void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop)
 void vfui_conn_account(struct vfui_conn *conn)
 {
 	bool is_full =
-		conn->out.bytes > conn->options.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
+		conn->out.bytes > conn->options.set.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
 		(conn->out.fds > REPLY_FDS && conn->is_server);
 	bool is_unsent = conn->out.bytes > 0;
 

@@ -338,7 +338,7 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 		try_direct(conn, &m.msg.hdr);
 	if (!vfui_in_take(&conn->in, &m))
 		return 0;
-	if (conn->options.values[VFU_OPT_TRACE] != 0)
+	if (conn->options.set.values[VFU_OPT_TRACE] != 0)
 		vfui_trace(&conn->options.log, "got", &m.msg.hdr, m.msg.payload, m.msg.len,
 			   m.msg.nfds);
 	r = 1;

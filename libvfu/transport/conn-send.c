@@ -153,7 +153,7 @@ static int transmit(struct vfui_conn *conn, struct vfu_wire_header *hdr, const s
 static void trace_sent(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
 		       const struct iovec *iov, unsigned niov, unsigned nfds)
 {
-	if (conn->options.values[VFU_OPT_TRACE] != 0)
+	if (conn->options.set.values[VFU_OPT_TRACE] != 0)
 		vfui_trace(&conn->options.log, "sent", hdr, niov > 0 ? iov[0].iov_base : NULL,
 			   niov > 0 ? iov[0].iov_len : 0, nfds);
 }
@@ -277,7 +277,7 @@ static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info
 static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
 		       const struct vfui_out *out, struct vfui_pend **pend)
 {
-	uint64_t timeout = out->timeout_ms < 0 ? conn->options.values[VFU_OPT_TIMEOUT_MS]
+	uint64_t timeout = out->timeout_ms < 0 ? conn->options.set.values[VFU_OPT_TIMEOUT_MS]
 					       : (uint64_t)out->timeout_ms;
 	int error;
 
@@ -300,7 +300,7 @@ static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
  */
 static int may_send(struct vfui_conn *conn, size_t size)
 {
-	uint64_t max = conn->options.values[VFU_OPT_QUEUE_BYTES];
+	uint64_t max = conn->options.set.values[VFU_OPT_QUEUE_BYTES];
 
 	if (conn->status != 0 || conn->out_status != 0)
 		return -ENOTCONN;

@@ -94,6 +94,11 @@ struct vfui_limits *vfui_conn_peer_limits(struct vfui_conn *conn)
 	return &conn->peers;
 }
 
+const struct vfui_caps *vfui_conn_own(const struct vfui_conn *conn)
+{
+	return &conn->options.set.own;
+}
+
 const struct vfui_policy *vfui_conn_policy(const struct vfui_conn *conn)
 {
 	return &conn->options.policy;
@@ -101,7 +106,7 @@ const struct vfui_policy *vfui_conn_policy(const struct vfui_conn *conn)
 
 uint64_t vfui_conn_option(const struct vfui_conn *conn, enum vfu_option option)
 {
-	return conn->options.values[option];
+	return conn->options.set.values[option];
 }
 
 const struct vfui_log *vfui_conn_log(const struct vfui_conn *conn)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "transport/caps-agree.h"
 #include "transport/msg.h"
 #include "policy.h"
 
@@ -38,10 +39,16 @@ struct vfui_conn_ops {
 	bool (*stay)(void *ctx, unsigned handled);
 };
 
+/* What a client or a server was told: VFU_OPT_*, and what it says in VERSION. */
+struct vfui_options {
+	uint64_t values[VFU_OPTIONS];
+	struct vfui_caps own;
+};
+
 /* Start from vfui_conn_options_init. All is copied. */
 struct vfui_conn_options {
 	struct vfui_policy policy;
-	uint64_t values[VFU_OPTIONS];
+	struct vfui_options set;
 	struct vfui_log log;
 	struct vfui_clock clock;
 	/*
@@ -63,15 +70,14 @@ struct vfui_conn_options {
 	int wake_fd;
 };
 
-/* The most that VFU_OPT_MAX_DATA_XFER_SIZE can be; a peer that says more is given no more. */
-#define VFUI_XFER_MAX (UINT64_C(16) << 20)
-
 /* 0 while alive, else the code of the cause, and the cause in *err (may be NULL). */
 int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err);
 
 /* What this side accepts, and what the peer does. Set at VERSION time by vfui_negotiate_*. */
 struct vfui_limits *vfui_conn_limits(struct vfui_conn *conn);
 struct vfui_limits *vfui_conn_peer_limits(struct vfui_conn *conn);
+/* What this side says in VERSION. */
+const struct vfui_caps *vfui_conn_own(const struct vfui_conn *conn);
 const struct vfui_policy *vfui_conn_policy(const struct vfui_conn *conn);
 uint64_t vfui_conn_option(const struct vfui_conn *conn, enum vfu_option option);
 const struct vfui_log *vfui_conn_log(const struct vfui_conn *conn);

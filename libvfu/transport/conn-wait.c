@@ -52,7 +52,7 @@
 /* Asks the socket for a while without sleeping. 1: something came. */
 static int busy_poll(struct vfui_conn *conn)
 {
-	uint64_t us = conn->options.values[VFU_OPT_BUSY_POLL_US];
+	uint64_t us = conn->options.set.values[VFU_OPT_BUSY_POLL_US];
 	uint64_t until = vfui_os_now() + us * 1000;
 	int r;
 
@@ -125,7 +125,7 @@ int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 	if (!conn->has_recv_timeout)
 		conn->has_recv_timeout = vfui_sock_set_timeout(conn->fd, TICK_MS) == 0;
 	left = prepare_sleep(conn, left, &events);
-	if (conn->options.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
+	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
 		r = busy_poll(conn);
 		if (r != 0) {
 			atomic_store(&conn->sleeping, VFUI_AWAKE);
@@ -314,7 +314,7 @@ static bool is_sent(void *arg)
 /* The deadline of requests is that of bytes, too. */
 static int wait_until_sent(struct vfui_conn *conn)
 {
-	uint64_t timeout = conn->options.values[VFU_OPT_TIMEOUT_MS];
+	uint64_t timeout = conn->options.set.values[VFU_OPT_TIMEOUT_MS];
 	struct mark mark = {.conn = conn};
 	struct wait wait = {.ready = is_sent,
 			    .arg = &mark,

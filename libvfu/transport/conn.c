@@ -16,62 +16,72 @@
 
 #define MIB (UINT64_C(1) << 20)
 
+/* Some are another name for a capability of VERSION, whose range the spec knows. */
 struct option_range {
 	uint64_t min, max, dflt;
+	const char *capability;
 };
 
 static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_TIMEOUT_MS] = {0, INT32_MAX, 5000},
-	[VFU_OPT_MAX_MSG_FDS] = {1, VFUI_FDS_MAX, 16},
-	[VFU_OPT_MAX_DATA_XFER_SIZE] = {4096, VFUI_XFER_MAX, MIB},
-	[VFU_OPT_MAX_DMA_MAPS] = {1, 65535, 65535},
+	[VFU_OPT_MAX_MSG_FDS] = {.capability = "max_msg_fds"},
+	[VFU_OPT_MAX_DATA_XFER_SIZE] = {.capability = "max_data_xfer_size"},
+	[VFU_OPT_MAX_DMA_MAPS] = {.capability = "max_dma_maps"},
 	[VFU_OPT_QUEUE_BYTES] = {65536, 1024 * MIB, 4 * MIB},
 	[VFU_OPT_DMA_WINDOW] = {1, 1024, 16},
-	[VFU_OPT_DMA_READ_BYTES] = {4096, VFUI_XFER_MAX, 131072},
+	[VFU_OPT_DMA_READ_BYTES] = {4096, 16 * MIB, 131072},
 	[VFU_OPT_BUSY_POLL_US] = {0, 1000, 0},
 	[VFU_OPT_POSTED] = {0, 1, 1},
-	[VFU_OPT_WRITE_MULTIPLE] = {0, 1, 1},
+	[VFU_OPT_WRITE_MULTIPLE] = {.capability = "write_multiple"},
 	[VFU_OPT_TRACE] = {0, 1, 0},
 	[VFU_OPT_BUS_MASTER] = {0, 1, 1},
 };
 
-void vfui_options_init(uint64_t values[VFU_OPTIONS])
+void vfui_options_init(struct vfui_options *options)
 {
 	for (unsigned i = 0; i < VFU_OPTIONS; i++)
-		values[i] = option_ranges[i].dflt;
+		options->values[i] = option_ranges[i].dflt;
+	vfui_caps_init_own(&options->own);
 }
 
-int vfui_options_set(uint64_t values[VFU_OPTIONS], enum vfu_option option, uint64_t value)
+int vfui_options_set(struct vfui_options *options, enum vfu_option option, uint64_t value,
+		     struct vfu_err *err)
 {
-	if ((unsigned)option >= VFU_OPTIONS || value < option_ranges[option].min ||
-	    value > option_ranges[option].max)
-		return -EINVAL;
-	values[option] = value;
+	const struct option_range *range;
+
+	if ((unsigned)option >= VFU_OPTIONS)
+		return vfui_err_set(err, -EINVAL, NULL, 0, "there is no option %d", (int)option);
+	range = &option_ranges[option];
+	/* All of them may be said by both roles. */
+	if (range->capability != NULL)
+		return vfui_caps_choose(&options->own, range->capability, value, false, err);
+	if (value < range->min || value > range->max)
+		return vfui_err_set(err, -EINVAL, NULL, 0,
+				    "option %d can not be %llu: from %llu to %llu", (int)option,
+				    (unsigned long long)value, (unsigned long long)range->min,
+				    (unsigned long long)range->max);
+	options->values[option] = value;
 	return 0;
 }
 
 void vfui_conn_options_init(struct vfui_conn_options *options)
 {
 	memset(options, 0, sizeof(*options));
-	vfui_options_init(options->values);
+	vfui_options_init(&options->set);
 	options->wake_fd = -1;
 }
 
 /* ---- life ---- */
 
-/*
- * What holds before VERSION: our options for what we accept, the protocol's defaults for the peer.
- */
+/* What holds before VERSION: the peer has said nothing. */
 static void init_limits(struct vfui_conn *conn)
 {
-	const uint64_t *values = conn->options.values;
+	struct vfui_caps silent, agreed;
 
-	conn->mine.max_msg_fds = (uint32_t)values[VFU_OPT_MAX_MSG_FDS];
-	conn->mine.max_data_xfer_size = values[VFU_OPT_MAX_DATA_XFER_SIZE];
-	conn->mine.max_dma_maps = (uint32_t)values[VFU_OPT_MAX_DMA_MAPS];
-	conn->mine.pgsize = 4096;
-	conn->peers = (struct vfui_limits){
-		.max_msg_fds = 1, .max_data_xfer_size = MIB, .max_dma_maps = 65535, .pgsize = 4096};
+	vfui_caps_init(&silent);
+	vfui_caps_agree(&conn->options.set.own, &silent, 0, &agreed);
+	vfui_caps_limits(&conn->options.set.own, &agreed, &conn->mine);
+	vfui_caps_limits(&agreed, &agreed, &conn->peers);
 }
 
 /* What may fail. Nothing is undone here: vfui_conn_free copes with any part missing. */

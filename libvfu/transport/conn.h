@@ -27,9 +27,10 @@
 #include "transport/conn-state.h"
 #include "transport/conn-wait.h"
 
-/* Values of VFU_OPT_*: defaults, and a checked setter (-EINVAL). */
-void vfui_options_init(uint64_t values[VFU_OPTIONS]);
-int vfui_options_set(uint64_t values[VFU_OPTIONS], enum vfu_option option, uint64_t value);
+/* VFU_OPT_* and capabilities: defaults, and a checked setter (-EINVAL, with the rule in err). */
+void vfui_options_init(struct vfui_options *options);
+int vfui_options_set(struct vfui_options *options, enum vfu_option option, uint64_t value,
+		     struct vfu_err *err);
 
 void vfui_conn_options_init(struct vfui_conn_options *options);
 

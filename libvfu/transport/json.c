@@ -16,53 +16,12 @@
 #define DEPTH_MAX 8
 #define TEXT_MAX 16384
 
-/* Objects within the capabilities, and where it is noted that they were given. */
-static const struct {
-	const char *name;
-	uint32_t bit;
-	size_t offset;
-} objects[] = {
-	{"twin_socket", VFUI_CAPS_OBJECT_TWIN_SOCKET, offsetof(struct vfui_caps, twin_socket)},
-	{"migration", VFUI_CAPS_OBJECT_MIGRATION, offsetof(struct vfui_caps, migration)},
-};
-
-uint64_t vfui_json_value(const struct vfui_caps *caps, const struct vfui_cap *cap)
+static void set_value(struct vfui_caps *caps, const struct vfui_cap *cap, uint64_t value)
 {
-	const char *field = (const char *)caps + cap->offset;
-	uint64_t value;
-	uint32_t u32;
-	bool flag;
+	unsigned key = (unsigned)(cap - vfui_caps_table);
 
-	switch (cap->type) {
-	case VFUI_CAP_BOOL:
-		memcpy(&flag, field, sizeof(flag));
-		return flag;
-	case VFUI_CAP_U32:
-		memcpy(&u32, field, sizeof(u32));
-		return u32;
-	default:
-		memcpy(&value, field, sizeof(value));
-		return value;
-	}
-}
-
-static void set_field(struct vfui_caps *caps, const struct vfui_cap *cap, uint64_t value)
-{
-	char *field = (char *)caps + cap->offset;
-	uint32_t u32 = (uint32_t)value;
-	bool flag = value != 0;
-
-	switch (cap->type) {
-	case VFUI_CAP_BOOL:
-		memcpy(field, &flag, sizeof(flag));
-		break;
-	case VFUI_CAP_U32:
-		memcpy(field, &u32, sizeof(u32));
-		break;
-	default:
-		memcpy(field, &value, sizeof(value));
-	}
-	caps->present |= cap->bit;
+	caps->value[key] = value;
+	caps->said |= VFUI_CAP_BIT(key);
 }
 
 /* ---- reading ---- */
@@ -71,8 +30,7 @@ static int refuse(struct vfu_err *err, const struct vfui_cap *cap, const char *w
 {
 	char field[sizeof(err->field)];
 
-	snprintf(field, sizeof(field), "version.capabilities.%s%s%s", cap->object,
-		 cap->object[0] != '\0' ? "." : "", cap->key);
+	snprintf(field, sizeof(field), "version.capabilities.%s", cap->name);
 	return vfui_err_set(err, -EINVAL, field, 0, "%s %s", field, why);
 }
 
@@ -85,42 +43,39 @@ static int read_number(json_object *value, const struct vfui_cap *cap, struct vf
 	if (!json_object_is_type(value, json_type_int))
 		return refuse(err, cap, "is not a whole number");
 	number = json_object_get_int64(value);
-	/* Json-c gives the largest number for all that are larger. */
-	if (number < 0 || number == INT64_MAX || (uint64_t)number < cap->min ||
-	    (uint64_t)number > cap->max)
+	/* Json-c gives the largest number for all that are larger, which no max in the spec is. */
+	if (number < 0 || (uint64_t)number < cap->min || (uint64_t)number > cap->max)
 		return refuse(err, cap, "is out of range");
 	if (cap->multiple_of != 0 && (uint64_t)number % cap->multiple_of != 0)
 		return refuse(err, cap, "is not a multiple of what it must be");
-	set_field(caps, cap, (uint64_t)number);
+	set_value(caps, cap, (uint64_t)number);
 	return 0;
 }
 
 static int read_cap(json_object *value, const struct vfui_cap *cap, struct vfui_caps *caps,
 		    struct vfu_err *err)
 {
-	if (cap->type != VFUI_CAP_BOOL)
+	if (cap->type != VFUI_CAP_TYPE_BOOL)
 		return read_number(value, cap, caps, err);
 	if (!json_object_is_type(value, json_type_boolean))
 		return refuse(err, cap, "is neither true nor false");
-	set_field(caps, cap, json_object_get_boolean(value) != 0);
+	set_value(caps, cap, json_object_get_boolean(value) != 0);
 	return 0;
 }
 
 /* Notes which objects are there; all must be objects. */
 static int read_objects(json_object *all, struct vfui_caps *caps, struct vfu_err *err)
 {
-	for (size_t i = 0; i < VFUI_ARRAY_SIZE(objects); i++) {
-		bool given = true;
+	for (unsigned i = 0; i < VFUI_CAP_OBJECTS; i++) {
 		json_object *value;
 
-		if (!json_object_object_get_ex(all, objects[i].name, &value))
+		if (!json_object_object_get_ex(all, vfui_cap_objects[i], &value))
 			continue;
 		if (!json_object_is_type(value, json_type_object))
 			return vfui_err_set(err, -EINVAL, "version.capabilities", 0,
 					    "version.capabilities.%s is not an object",
-					    objects[i].name);
-		memcpy((char *)caps + objects[i].offset, &given, sizeof(given));
-		caps->present |= objects[i].bit;
+					    vfui_cap_objects[i]);
+		caps->said |= VFUI_CAP_OBJECT_BIT(i);
 	}
 	return 0;
 }
@@ -129,13 +84,14 @@ static int read_caps(json_object *all, bool in_request, struct vfui_caps *caps, 
 {
 	int r = read_objects(all, caps, err);
 
-	for (size_t i = 0; r == 0 && i < vfui_caps_count; i++) {
+	for (unsigned i = 0; r == 0 && i < VFUI_CAPS; i++) {
 		const struct vfui_cap *cap = &vfui_caps_table[i];
 		json_object *in = all, *value;
 
 		if (!(in_request ? cap->in_request : cap->in_reply))
 			continue;
-		if (cap->object[0] != '\0' && !json_object_object_get_ex(all, cap->object, &in))
+		if (cap->object != VFUI_CAP_OBJECTS &&
+		    !json_object_object_get_ex(all, vfui_cap_objects[cap->object], &in))
 			continue;
 		if (json_object_object_get_ex(in, cap->key, &value))
 			r = read_cap(value, cap, caps, err);
@@ -233,7 +189,7 @@ int vfui_json_parse(const void *data, size_t len, bool in_request, struct vfui_c
 	json_object *tree;
 	int r;
 
-	vfui_caps_defaults(caps);
+	vfui_caps_init(caps);
 	if (len == 0)
 		return 0;
 	if (len > TEXT_MAX || memchr(text, '\0', len) != text + len - 1)
@@ -252,12 +208,15 @@ int vfui_json_parse(const void *data, size_t len, bool in_request, struct vfui_c
 /* The object that cap lies in, made if it is not there. NULL: no memory. */
 static json_object *home_of(json_object *all, const struct vfui_cap *cap)
 {
+	const char *name = vfui_cap_objects[cap->object];
 	json_object *home;
 
-	if (cap->object[0] == '\0' || json_object_object_get_ex(all, cap->object, &home))
-		return cap->object[0] == '\0' ? all : home;
+	if (name == NULL)
+		return all;
+	if (json_object_object_get_ex(all, name, &home))
+		return home;
 	home = json_object_new_object();
-	if (home != NULL && json_object_object_add(all, cap->object, home) != 0) {
+	if (home != NULL && json_object_object_add(all, name, home) != 0) {
 		json_object_put(home);
 		return NULL;
 	}
@@ -266,14 +225,14 @@ static json_object *home_of(json_object *all, const struct vfui_cap *cap)
 
 static int write_cap(json_object *all, const struct vfui_caps *caps, const struct vfui_cap *cap)
 {
-	uint64_t number = vfui_json_value(caps, cap);
+	uint64_t number = caps->value[cap - vfui_caps_table];
 	json_object *home = home_of(all, cap);
 	json_object *value;
 
 	if (home == NULL)
 		return -ENOMEM;
-	value = cap->type == VFUI_CAP_BOOL ? json_object_new_boolean(number != 0)
-					   : json_object_new_int64((int64_t)number);
+	value = cap->type == VFUI_CAP_TYPE_BOOL ? json_object_new_boolean(number != 0)
+						: json_object_new_int64((int64_t)number);
 	if (value == NULL)
 		return -ENOMEM;
 	if (json_object_object_add(home, cap->key, value) != 0) {
@@ -287,11 +246,11 @@ static int write_caps(json_object *all, const struct vfui_caps *caps, bool in_re
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < vfui_caps_count; i++) {
+	for (unsigned i = 0; r == 0 && i < VFUI_CAPS; i++) {
 		const struct vfui_cap *cap = &vfui_caps_table[i];
 		bool is_meant = in_request ? cap->in_request : cap->in_reply;
 
-		if (is_meant && (caps->present & cap->bit) != 0)
+		if (is_meant && (caps->said & VFUI_CAP_BIT(i)) != 0)
 			r = write_cap(all, caps, cap);
 	}
 	return r;

@@ -7,8 +7,8 @@
 #ifndef VFUI_JSON_H
 #define VFUI_JSON_H
 
-#include "caps.h"
 #include "base/err.h"
+#include "transport/caps-agree.h"
 
 /*
  * Reads the data of a VERSION message, its NUL included. Keys that the table does not have for
@@ -18,11 +18,9 @@
 int vfui_json_parse(const void *data, size_t len, bool in_request, struct vfui_caps *caps,
 		    struct vfu_err *err);
 /*
- * Writes the keys named in caps->present and meant for this direction. The length with its NUL,
+ * Writes the keys named in caps->said and meant for this direction. The length with its NUL,
  * -EMSGSIZE or -ENOMEM.
  */
 int vfui_json_build(const struct vfui_caps *caps, bool in_request, char *text, size_t room);
-/* What a key would say if it were written. */
-uint64_t vfui_json_value(const struct vfui_caps *caps, const struct vfui_cap *cap);
 
 #endif

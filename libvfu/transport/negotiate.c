@@ -22,46 +22,23 @@
 /* A reply of this size is not too long for anybody: no client's request is shorter (E17). */
 #define REPLY_MIN 128
 
-void vfui_negotiate_offer(const uint64_t values[VFU_OPTIONS], struct vfui_caps *caps)
+/* What both said holds from now on; both: the keys of features among it. */
+static void conclude(struct vfui_conn *conn, const struct vfui_caps *theirs, uint64_t both,
+		     uint16_t minor, struct vfui_caps *agreed)
 {
-	vfui_caps_defaults(caps);
-	caps->max_msg_fds = (uint32_t)values[VFU_OPT_MAX_MSG_FDS];
-	caps->max_data_xfer_size = values[VFU_OPT_MAX_DATA_XFER_SIZE];
-	caps->max_dma_maps = (uint32_t)values[VFU_OPT_MAX_DMA_MAPS];
-	caps->present = VFUI_CAPS_MAX_MSG_FDS | VFUI_CAPS_MAX_DATA_XFER_SIZE |
-			VFUI_CAPS_MAX_DMA_MAPS | VFUI_CAPS_PGSIZES;
-	if (values[VFU_OPT_WRITE_MULTIPLE] != 0) {
-		caps->write_multiple = true;
-		caps->present |= VFUI_CAPS_WRITE_MULTIPLE;
-	}
-}
+	const struct vfui_caps *own = vfui_conn_own(conn);
 
-/* Features hold only if both sides said so. */
-static void intersect(const struct vfui_caps *own, struct vfui_caps *agreed)
-{
-	agreed->write_multiple = agreed->write_multiple && own->write_multiple;
-	agreed->sparse_mmap_fds = agreed->sparse_mmap_fds && own->sparse_mmap_fds;
-	agreed->twin_socket_supported = agreed->twin_socket_supported && own->twin_socket_supported;
-}
-
-/* The limits that one side's capabilities mean; features and the minor version are those agreed. */
-static void set_limits(struct vfui_limits *limits, const struct vfui_caps *caps,
-		       const struct vfui_caps *agreed, uint16_t minor)
-{
-	limits->minor = minor;
-	limits->max_msg_fds = (uint32_t)vfui_min(caps->max_msg_fds, VFUI_FDS_MAX);
-	limits->max_data_xfer_size = vfui_min(caps->max_data_xfer_size, VFUI_XFER_MAX);
-	limits->max_dma_maps = caps->max_dma_maps;
-	limits->pgsize = caps->pgsizes & -caps->pgsizes;
-	limits->write_multiple = agreed->write_multiple;
-	limits->sparse_mmap_fds = agreed->sparse_mmap_fds;
-	limits->twin_socket = agreed->twin_socket_supported;
+	vfui_caps_agree(own, theirs, both, agreed);
+	vfui_caps_limits(own, agreed, vfui_conn_limits(conn));
+	vfui_caps_limits(agreed, agreed, vfui_conn_peer_limits(conn));
+	vfui_conn_limits(conn)->minor = vfui_conn_peer_limits(conn)->minor = minor;
 }
 
 /* ---- client ---- */
 
-static int exchange(struct vfui_conn *conn, const struct vfui_caps *offer, struct vfui_caps *agreed,
-		    uint16_t *minor, struct vfu_err *err)
+/* Sends the offer; *said is what the server says. */
+static int exchange(struct vfui_conn *conn, struct vfui_caps *said, uint16_t *minor,
+		    struct vfu_err *err)
 {
 	struct vfu_wire_version_request in = {.major = 0, .minor = 0};
 	struct vfu_wire_version_reply out;
@@ -71,7 +48,7 @@ static int exchange(struct vfui_conn *conn, const struct vfui_caps *offer, struc
 				 .reply_room = sizeof(answer),
 				 .timeout_ms = -1,
 				 .err = err};
-	int r = vfui_json_build(offer, true, text, sizeof(text));
+	int r = vfui_json_build(vfui_conn_own(conn), true, text, sizeof(text));
 
 	if (r < 0)
 		return vfui_err_set(err, r, NULL, 0, "the offer cannot be written");
@@ -83,89 +60,26 @@ static int exchange(struct vfui_conn *conn, const struct vfui_caps *offer, struc
 	for (unsigned i = 0; i < call.reply_nfds; i++)
 		vfui_os_close(call.reply_fds[i]);
 	*minor = out.minor;
-	return vfui_json_parse(answer, call.reply_len, false, agreed, err);
+	return vfui_json_parse(answer, call.reply_len, false, said, err);
 }
 
-int vfui_negotiate_client(struct vfui_conn *conn, const struct vfui_caps *offer,
-			  struct vfui_caps *agreed, uint16_t *minor, struct vfu_err *err)
+int vfui_negotiate_client(struct vfui_conn *conn, struct vfui_caps *agreed, uint16_t *minor,
+			  struct vfu_err *err)
 {
 	struct vfu_err own_err = {0};
 	struct vfu_err *e = err != NULL ? err : &own_err;
-	int r = exchange(conn, offer, agreed, minor, e);
+	struct vfui_caps said;
+	int r = exchange(conn, &said, minor, e);
 
 	if (r < 0) {
 		vfui_conn_fail(conn, e);
 		return r;
 	}
-	intersect(offer, agreed);
-	set_limits(vfui_conn_limits(conn), offer, agreed, *minor);
-	set_limits(vfui_conn_peer_limits(conn), agreed, agreed, *minor);
+	conclude(conn, &said, vfui_caps_proposed(vfui_conn_own(conn)) & said.said, *minor, agreed);
 	return 0;
 }
 
 /* ---- server ---- */
-
-/* What we answer: our limits, and of the features those that were proposed (E18, E22). */
-static void choose_answer(const struct vfui_caps *own, const struct vfui_caps *client,
-			  struct vfui_caps *answer)
-{
-	*answer = *own;
-	for (size_t i = 0; i < vfui_caps_count; i++) {
-		const struct vfui_cap *cap = &vfui_caps_table[i];
-
-		if (cap->feature && (client->present & cap->bit) == 0)
-			answer->present &= ~cap->bit;
-	}
-	answer->write_multiple = own->write_multiple && client->write_multiple;
-	answer->sparse_mmap_fds = own->sparse_mmap_fds && client->sparse_mmap_fds;
-	if ((client->present & VFUI_CAPS_MIGRATION_PGSIZE) != 0) {
-		answer->migration_pgsize = client->migration_pgsize;
-		answer->migration_max_bitmap_size = client->migration_max_bitmap_size;
-		answer->present |= client->present & (VFUI_CAPS_MIGRATION_PGSIZE |
-						      VFUI_CAPS_MIGRATION_MAX_BITMAP_SIZE);
-	}
-}
-
-/* The same holds without it: a limit that is the default, or a feature that is off. */
-static bool is_idle(const struct vfui_caps *caps, const struct vfui_cap *cap)
-{
-	uint64_t value = vfui_json_value(caps, cap);
-
-	return cap->feature ? cap->type == VFUI_CAP_BOOL && value == 0 : value == cap->dflt;
-}
-
-/* Leaves out the last key that says nothing; once there is none, the keys that may go first. */
-static bool leave_out(struct vfui_caps *answer)
-{
-	uint32_t before = answer->present, bits = 0;
-	unsigned first = UINT8_MAX;
-
-	for (size_t i = vfui_caps_count; i-- > 0;) {
-		const struct vfui_cap *cap = &vfui_caps_table[i];
-
-		if ((before & cap->bit) == 0)
-			continue;
-		if (is_idle(answer, cap)) {
-			bits = cap->bit;
-			break;
-		}
-		if (cap->drop == 0 || cap->drop > first)
-			continue;
-		bits = cap->drop < first ? cap->bit : bits | cap->bit;
-		first = cap->drop;
-	}
-	answer->present &= ~bits;
-	return bits != 0;
-}
-
-/* Features whose key did not make it into the answer are off. */
-static void forget_dropped(struct vfui_caps *answer)
-{
-	if ((answer->present & VFUI_CAPS_WRITE_MULTIPLE) == 0)
-		answer->write_multiple = false;
-	if ((answer->present & VFUI_CAPS_SPARSE_MMAP_FDS) == 0)
-		answer->sparse_mmap_fds = false;
-}
 
 /* Writes the answer, without some keys if it would not fit into room, as far as that helps (E17). */
 static int build_answer(struct vfui_caps *answer, size_t room, char *text)
@@ -174,8 +88,7 @@ static int build_answer(struct vfui_caps *answer, size_t room, char *text)
 
 	do {
 		r = vfui_json_build(answer, false, text, TEXT_MAX);
-	} while (r > 0 && (size_t)r > room && leave_out(answer));
-	forget_dropped(answer);
+	} while (r > 0 && (size_t)r > room && vfui_caps_shorten(answer));
 	return r;
 }
 
@@ -187,8 +100,7 @@ static uint16_t choose_minor(const struct vfui_conn *conn, uint16_t proposed)
 }
 
 static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request,
-			  const struct vfui_caps *own, const struct vfui_caps *client,
-			  uint16_t *minor, struct vfui_caps *answer)
+			  const struct vfui_caps *client, uint16_t *minor, struct vfui_caps *answer)
 {
 	struct vfu_wire_version_reply out = {.major = 0};
 	struct vfu_wire_version_request in;
@@ -199,7 +111,7 @@ static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request
 
 	memcpy(&in, request->payload, sizeof(in));
 	out.minor = *minor = choose_minor(conn, in.minor);
-	choose_answer(own, client, answer);
+	vfui_caps_answer(vfui_conn_own(conn), client, answer);
 	r = build_answer(answer, size - sizeof(request->hdr) - sizeof(out), text);
 	if (r < 0)
 		return r;
@@ -208,20 +120,19 @@ static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request
 }
 
 int vfui_negotiate_server(struct vfui_conn *conn, struct vfui_msg *request,
-			  const struct vfui_caps *own, struct vfui_caps *agreed, uint16_t *minor,
-			  struct vfu_err *err)
+			  struct vfui_caps *agreed, uint16_t *minor, struct vfu_err *err)
 {
 	const size_t fixed = sizeof(struct vfu_wire_version_request);
 	struct vfu_err own_err = {0};
 	struct vfu_err *e = err != NULL ? err : &own_err;
-	struct vfui_caps answer;
+	struct vfui_caps client, answer;
 	int r = vfui_conn_check(conn, request, e);
 
 	if (r == 0)
-		r = vfui_json_parse(request->payload + fixed, request->len - fixed, true, agreed,
+		r = vfui_json_parse(request->payload + fixed, request->len - fixed, true, &client,
 				    e);
 	if (r == 0) {
-		r = answer_version(conn, request, own, agreed, minor, &answer);
+		r = answer_version(conn, request, &client, minor, &answer);
 		if (r < 0)
 			return vfui_err_set(e, r, NULL, 0, "VERSION cannot be answered");
 	}
@@ -230,8 +141,7 @@ int vfui_negotiate_server(struct vfui_conn *conn, struct vfui_msg *request,
 		vfui_conn_reply(conn, &request->hdr, r, NULL, 0, NULL, 0);
 		return r;
 	}
-	intersect(&answer, agreed);
-	set_limits(vfui_conn_limits(conn), own, agreed, *minor);
-	set_limits(vfui_conn_peer_limits(conn), agreed, agreed, *minor);
+	/* What was left out of the answer for its length is not agreed. */
+	conclude(conn, &client, answer.said, *minor, agreed);
 	return 0;
 }

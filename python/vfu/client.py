@@ -3,6 +3,7 @@
 """Clients: use a device that someone serves."""
 
 import errno
+import functools
 import math
 import mmap
 import os
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import libvfu as c
 
 from . import commands, pci
+from .capabilities import Agreed
 from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
@@ -458,11 +460,12 @@ class Client:
     interrupts, and none is ever taken away. False: when they are used.
     bus_master: turn bus mastering on at the first use of DMA, MSI or MSI-X, as drivers do; a reset turns it
     off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
+    policy, options, capabilities: as a Server's.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
     """
 
     def __init__(self, path=None, *, fd=None, background=False, timeout=5.0, irqs=True, bus_master=True,
-                 profile=None, policy=None, options=None):
+                 profile=None, policy=None, options=None, capabilities=None):
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
         self._h = self._ending = self._thread = None
@@ -470,9 +473,7 @@ class Client:
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
         settings = {"timeout_ms": _milliseconds(timeout or 0), "bus_master": int(bus_master), **(options or {})}
-        configure(
-            c.vfu_client_set, c.vfu_client_set_policy, c.vfu_client_set_profile, handle, profile, policy, settings
-        )
+        configure("client", handle, profile, policy, settings, capabilities)
         if fd is None:
             try:
                 c.vfu_client_connect(handle, os.fspath(path))
@@ -513,6 +514,11 @@ class Client:
     def limits(self):
         """What was agreed when connecting: major, minor, max_data_xfer_size..."""
         return read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
+
+    @property
+    def agreed(self):
+        """What was agreed of each capability of VERSION: agreed["pgsizes"], agreed["migration.pgsize"]..."""
+        return Agreed(functools.partial(c.vfu_client_agreed, self._h))
 
     @property
     def stats(self):

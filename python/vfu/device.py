@@ -12,6 +12,7 @@ import inspect
 import libvfu as c
 
 from . import commands
+from .capabilities import Agreed
 from .dma import DeviceDma, dma_range
 from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
@@ -74,6 +75,7 @@ class Device:
         regions, self._parts = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
         self._loop = None
         self._is_ending = None  # the server's answer, while one runs
+        self._agreed = None  # what it has agreed with its client, the same
         self._tasks = set()  # of handlers
         self._writers = 0  # those of writes
         self._waiting = collections.deque()  # (coroutine, what answers its write): writes beyond max_writers
@@ -124,6 +126,13 @@ class Device:
 
         When the server ends it disconnects without waiting: a coroutine is not run then.
         """
+
+    @property
+    def agreed(self):
+        """What was agreed with the client, by name: self.agreed["max_data_xfer_size"]. Disconnected: there is none."""
+        if self._agreed is None:
+            raise make_error(errno.ENOTCONN)
+        return Agreed(self._agreed)
 
     def config_read(self, offset, size):
         """Configuration space as the device sees it."""

@@ -9,6 +9,7 @@ import threading
 
 import libvfu as c
 
+from .capabilities import Agreed, check_capability
 from .device import cancel_all, check_device
 from .errors import Error, logger
 
@@ -17,8 +18,11 @@ OPTIONS = {
 }
 
 
-def configure(set_option, set_policy, set_profile, handle, profile, policy, options):
-    """Applies what clients and servers have in common."""
+def configure(of, handle, profile, policy, options, capabilities):
+    """Applies what clients and servers have in common; of is "client" or "server"."""
+    set_option, set_policy, set_profile, set_capability = (
+        getattr(c, f"vfu_{of}_{name}") for name in ("set", "set_policy", "set_profile", "set_capability")
+    )
     if profile:
         set_profile(handle, profile)
     for field, choice in (policy or {}).items():
@@ -33,6 +37,11 @@ def configure(set_option, set_policy, set_profile, handle, profile, policy, opti
             set_option(handle, OPTIONS[name], value)
         except (Error, OverflowError) as error:
             raise ValueError(f"option {name} can not be {value!r}: vfu.h says its range") from error
+    for name, value in (capabilities or {}).items():
+        try:
+            set_capability(handle, name, check_capability(name, value))
+        except (Error, OverflowError) as error:
+            raise ValueError(getattr(error, "strerror", f"capability {name} can not be {value!r}")) from error
 
 
 def policy_complaint(field, choice):
@@ -53,10 +62,12 @@ class Server:
     """Serves a device at a socket path, or on an inherited descriptor (listening or connected; taken over).
 
     policy: {field: choice}, see the errata in doc/gen/protocol.rst; unless it says otherwise bus_master is
-    enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h.
+    enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h; capabilities: what it says in
+    VERSION, {"max_msg_fds": 8, "migration.pgsize": ...}.
     """
 
-    def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None):
+    def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None,
+                 capabilities=None):
         check_device(device)
         if (socket_path is None) == (fd is None):
             raise ValueError("give either socket_path or fd")
@@ -74,9 +85,7 @@ class Server:
         policy = {"bus_master": "enforce", **(policy or {})}
         c.server_set_hooks(self._h, device._handle)
         try:
-            configure(
-                c.vfu_server_set, c.vfu_server_set_policy, c.vfu_server_set_profile, self._h, profile, policy, options
-            )
+            configure("server", self._h, profile, policy, options, capabilities)
             if fd is None:
                 c.vfu_server_listen(self._h, os.fspath(socket_path))
             else:
@@ -199,6 +208,15 @@ class Server:
         with self._lock:
             return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
 
+    @property
+    def agreed(self):
+        """What was agreed with the present client: agreed["max_data_xfer_size"]... Disconnected: there is none."""
+        return Agreed(self._agreed)
+
+    def _agreed(self, name):
+        with self._lock:
+            return c.vfu_server_agreed(self._h, name)
+
     def __enter__(self):
         return self
 
@@ -217,11 +235,11 @@ class Server:
             raise RuntimeError("the server runs already")
         self._runner = threading.get_ident()
         self._idle.clear()
-        self.device._is_ending = self._is_ending
+        self.device._is_ending, self.device._agreed = self._is_ending, self._agreed
         try:
             yield
         finally:
-            self.device._is_ending = None
+            self.device._is_ending = self.device._agreed = None
             self._runner = None
             self._stopping = False
             self._idle.set()

@@ -24,7 +24,8 @@ py_tests = \
 	tests/py/test_commands.py \
 	tests/py/test_protocol.py \
 	tests/py/test_protocol_parts.py \
-	tests/py/test_model.py
+	tests/py/test_model.py \
+	tests/py/test_version.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)
@@ -33,7 +34,7 @@ TESTS += tests/py/no-python.sh
 endif
 
 # The generated cases.
-tests/py/test_protocol.log tests/py/test_model.log: tests/gen/vectors.py
+tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log: tests/gen/vectors.py
 
 # The device of test_captures.py.
 if HAVE_PYTEST

@@ -7,6 +7,7 @@ That parse() and build() agree on every generated payload is in test_protocol.py
 
 import doctest
 import errno
+import itertools
 import random
 import subprocess
 import sys
@@ -354,17 +355,21 @@ def test_nothing_is_built_that_is_not_taken():
 
 
 def test_answers():
+    """Limits, and features that were asked for; what is shared is what will hold, migration is repeated."""
     plain = ALL.answer(Capabilities(max_msg_fds=1))
     assert plain == Capabilities(max_msg_fds=8, max_data_xfer_size=65536, max_dma_maps=100, pgsizes=4096)
     assert ALL.answer(None) == plain
+    assert ALL.answer(Capabilities(max_dma_maps=7)).max_dma_maps == 7
     asked = Capabilities(write_multiple=False, twin_socket=TwinSocketCapabilities(supported=True))
     answer = ALL.answer(asked)
-    assert answer.write_multiple and answer.migration is None and answer.sparse_mmap_fds is None
+    assert answer.write_multiple is False and answer.migration is None and answer.sparse_mmap_fds is None
     assert answer.twin_socket == TwinSocketCapabilities(supported=True, fd_index=0)
+    asked = Capabilities(migration=MigrationCapabilities(pgsize=8192))
+    assert Capabilities().answer(asked) == asked
 
 
 def test_answers_get_shorter():
-    """Keys leave in the order of their drop numbers, and only as many as needed."""
+    """Keys leave, those that state a default first, then in the order of their drop numbers, as many as needed."""
     full = ALL.answer(ALL)
     names = ["pgsizes", "max_dma_maps", "migration", "write_multiple", "sparse_mmap_fds"]
     room = len(full.build(reply=True))
@@ -374,7 +379,53 @@ def test_answers_get_shorter():
         gone = [name for name in names if getattr(short, name) is None]
         assert gone == names[: i + 1]
         room = len(short.build(reply=True))
-    assert ALL.answer(ALL, room - 1) == full
+    assert ALL.answer(ALL, 0) == short
+    idle = Capabilities(max_msg_fds=1, max_dma_maps=3).answer(None, 0)
+    assert idle == Capabilities()
+
+
+KEYS = [key for key in protocol.CAPABILITIES if key.type != "object"]
+
+
+def one(key, value):
+    """Capabilities that say this of one key."""
+    if value is None:
+        return Capabilities()
+    if not key.object:
+        return Capabilities(**{key.name: value})
+    inner = {"twin_socket": TwinSocketCapabilities, "migration": MigrationCapabilities}[key.object]
+    return Capabilities(**{key.object: inner(**{key.name: value})})
+
+
+def of(caps, key):
+    home = getattr(caps, key.object) if key.object else caps
+    return home and getattr(home, key.name)
+
+
+def ends(key):
+    if key.type == "bool":
+        return [None, False, True]
+    least = key.multiple_of or 1
+    return [None, -(-key.min // least) * least, key.max // least * least]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.path)
+def test_what_two_sides_agree(key):
+    """Each key in each combination, as the table says."""
+    for mine, theirs in itertools.product(ends(key), ends(key)):
+        client, server = one(key, mine if key.in_request else None), one(key, theirs)
+        reply = server.answer(client)
+        c, s = (key.default if v is None else v for v in (of(client, key), of(server, key)))
+        held = {"own": (s, c), "min": (min(c, s),) * 2, "and": (c and s,) * 2, "echo": (c, c)}[key.combine]
+        if key.feature and (of(client, key) is None or theirs is None and key.combine != "echo"):
+            held = key.default, key.default
+        by_client, by_server = client.agree(client, reply, server=False), server.agree(client, reply, server=True)
+        assert (of(by_client, key), of(by_server, key)) == held, (mine, theirs)
+        if key.limit:
+            for caps, own, value in (by_client, server, held[0]), (by_server, client, held[1]):
+                limit = value & -value if key.lowest_bit else value
+                assert getattr(caps.limits(), key.limit) == limit
+                assert getattr(caps.limits(own), key.limit) == limit
 
 
 def test_any_capabilities_round_trip():

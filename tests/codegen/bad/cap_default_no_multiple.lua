@@ -2,4 +2,4 @@
 -- Copyright (c) 2026 the libvfu authors
 -- bad/cap_default_no_multiple.lua:5: capability 'c': the default is no multiple of multiple_of
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
-capability "c" { since = "1", doc = "d", role = "both", in_request = true, in_reply = true, drop = 0, type = "u32", default = 5, min = 0, max = 9, multiple_of = 4 }
+capability "c" { since = "1", doc = "d", combine = "min", in_request = true, in_reply = true, drop = 0, type = "u32", default = 5, min = 0, max = 9, multiple_of = 4 }

@@ -22,7 +22,7 @@ erratum { 3, title = "Odd flags", text = "silent", peers = "send some", decision
 	profiles = { strict = "reject", ["libvfio-user"] = "ignore" } }
 
 capability "max_msg_fds" {
-	since = "1", doc = "descriptors", type = "u32", default = 1, min = 0, max = 8, role = "receiver",
+	since = "1", doc = "descriptors", type = "u32", default = 1, min = 0, max = 8, combine = "own",
 	in_request = true, in_reply = true, drop = 0,
 }
 

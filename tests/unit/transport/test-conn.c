@@ -20,6 +20,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "base/fds.h"
 
 /* ---- headers ---- */
 
@@ -379,7 +380,7 @@ START_TEST(full_queue_stops_reading)
 	unsigned answered = 0;
 
 	vfui_conn_options_init(&end.options);
-	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	ck_assert_int_eq(vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 65536, NULL), 0);
 	end_open(true);
 	end.on_command = end_big_reply;
 	for (uint16_t i = 0; i < 100; i++)
@@ -416,7 +417,7 @@ static int wait_then_reply(struct vfui_conn *conn, struct vfui_msg *m)
 START_TEST(full_queue_ends_a_wait)
 {
 	vfui_conn_options_init(&end.options);
-	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 65536, NULL);
 	end_open(true);
 	end.on_command = wait_then_reply;
 	for (uint16_t i = 0; i < 20; i++)
@@ -449,7 +450,7 @@ START_TEST(full_queue_refuses_requests)
 	int r = 0;
 
 	vfui_conn_options_init(&end.options);
-	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 200000);
+	vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 200000, NULL);
 	end_open(false);
 	while (n < 100 && r == 0) {
 		out.user = &results[n];
@@ -475,7 +476,7 @@ START_TEST(failing_empties_a_full_queue)
 	struct pollfd pfds[2];
 
 	vfui_conn_options_init(&end.options);
-	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 65536, NULL);
 	end_open(true);
 	end.on_command = end_big_reply;
 	for (uint16_t i = 0; i < 20; i++)
@@ -521,7 +522,7 @@ START_TEST(message_larger_than_the_queue)
 	pthread_t peer;
 
 	vfui_conn_options_init(&end.options);
-	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 65536, NULL);
 	end_open(false);
 	end_small_buffer();
 	pthread_create(&peer, NULL, answer_late, NULL);
@@ -544,7 +545,7 @@ START_TEST(room_is_told_to_those_who_wait)
 	int status = 1, r = 0;
 
 	vfui_conn_options_init(&end.options);
-	vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536);
+	vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 65536, NULL);
 	end_open(false);
 	end_small_buffer();
 	reader = end_start_reader(&status);
@@ -659,17 +660,35 @@ START_TEST(descriptors_run_out_anywhere)
 }
 END_TEST
 
+static int set_option(struct vfui_options *options, enum vfu_option option, uint64_t value)
+{
+	struct vfu_err err = {0};
+	int r = vfui_options_set(options, option, value, &err);
+
+	ck_assert_int_eq(err.code, r);
+	return r;
+}
+
 START_TEST(options_have_ranges)
 {
-	uint64_t values[VFU_OPTIONS];
+	struct vfui_options options;
 
-	vfui_options_init(values);
-	ck_assert_uint_eq(values[VFU_OPT_TIMEOUT_MS], 5000);
-	ck_assert_int_eq(vfui_options_set(values, VFU_OPT_MAX_MSG_FDS, 0), -EINVAL);
-	ck_assert_int_eq(vfui_options_set(values, VFU_OPT_MAX_MSG_FDS, 65), -EINVAL);
-	ck_assert_int_eq(vfui_options_set(values, VFU_OPT_MAX_MSG_FDS, 64), 0);
-	ck_assert_int_eq(vfui_options_set(values, VFU_OPTIONS, 1), -EINVAL);
-	ck_assert_uint_eq(values[VFU_OPT_MAX_MSG_FDS], 64);
+	vfui_options_init(&options);
+	ck_assert_uint_eq(options.values[VFU_OPT_TIMEOUT_MS], 5000);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_BUSY_POLL_US, 1001), -EINVAL);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_BUSY_POLL_US, 1000), 0);
+	ck_assert_uint_eq(options.values[VFU_OPT_BUSY_POLL_US], 1000);
+	ck_assert_int_eq(set_option(&options, VFU_OPTIONS, 1), -EINVAL);
+	/* Capabilities by another name. */
+	ck_assert_int_eq(set_option(&options, VFU_OPT_MAX_MSG_FDS, 0), -EINVAL);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_MAX_MSG_FDS, VFUI_FDS_MAX + 1), -EINVAL);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_MAX_MSG_FDS, VFUI_FDS_MAX), 0);
+	ck_assert_uint_eq(options.own.value[VFUI_KEY_MAX_MSG_FDS], VFUI_FDS_MAX);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_MAX_DATA_XFER_SIZE, 4095), -EINVAL);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_MAX_DATA_XFER_SIZE, (16 << 20) + 1), -EINVAL);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_MAX_DMA_MAPS, 65536), -EINVAL);
+	ck_assert_int_eq(set_option(&options, VFU_OPT_WRITE_MULTIPLE, 0), 0);
+	ck_assert_uint_eq(options.own.said & VFUI_CAP_BIT(VFUI_KEY_WRITE_MULTIPLE), 0);
 }
 END_TEST
 

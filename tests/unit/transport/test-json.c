@@ -28,12 +28,12 @@ START_TEST(absent_means_default)
 	ck_assert_int_eq(vfui_json_parse(NULL, 0, true, &caps, &err), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		ck_assert_msg(parse(texts[i], true) == 0, "%s: %s", texts[i], err.text);
-		ck_assert_uint_eq(caps.present, 0);
-		ck_assert_uint_eq(caps.max_msg_fds, 1);
-		ck_assert_uint_eq(caps.max_data_xfer_size, 1048576);
-		ck_assert_uint_eq(caps.max_dma_maps, 65535);
-		ck_assert_uint_eq(caps.pgsizes, 4096);
-		ck_assert(!caps.write_multiple && !caps.twin_socket && !caps.migration);
+		ck_assert_uint_eq(caps.said, 0);
+		ck_assert_uint_eq(caps.value[VFUI_KEY_MAX_MSG_FDS], 1);
+		ck_assert_uint_eq(caps.value[VFUI_KEY_MAX_DATA_XFER_SIZE], 1048576);
+		ck_assert_uint_eq(caps.value[VFUI_KEY_MAX_DMA_MAPS], 65535);
+		ck_assert_uint_eq(caps.value[VFUI_KEY_PGSIZES], 4096);
+		ck_assert(!caps.value[VFUI_KEY_WRITE_MULTIPLE]);
 	}
 }
 END_TEST
@@ -46,19 +46,21 @@ START_TEST(all_keys_are_read)
 			       "\"migration\":{\"pgsize\":8192}}}",
 			       false),
 			 0);
-	ck_assert_uint_eq(caps.max_msg_fds, 8);
-	ck_assert_uint_eq(caps.max_data_xfer_size, 4096);
-	ck_assert_uint_eq(caps.max_dma_maps, 7);
-	ck_assert_uint_eq(caps.pgsizes, 2101248);
-	ck_assert(caps.write_multiple && caps.twin_socket && caps.twin_socket_supported);
-	ck_assert_int_eq(caps.twin_socket_fd_index, 3);
-	ck_assert(caps.migration);
-	ck_assert_uint_eq(caps.migration_pgsize, 8192);
-	ck_assert_uint_eq(caps.migration_max_bitmap_size, 256u << 20);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_MAX_MSG_FDS], 8);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_MAX_DATA_XFER_SIZE], 4096);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_MAX_DMA_MAPS], 7);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_PGSIZES], 2101248);
+	ck_assert(caps.value[VFUI_KEY_WRITE_MULTIPLE] &&
+		  caps.value[VFUI_KEY_TWIN_SOCKET_SUPPORTED]);
+	ck_assert_uint_ne(caps.said & VFUI_CAP_OBJECT_BIT(VFUI_OBJECT_TWIN_SOCKET), 0);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_TWIN_SOCKET_FD_INDEX], 3);
+	ck_assert_uint_ne(caps.said & VFUI_CAP_OBJECT_BIT(VFUI_OBJECT_MIGRATION), 0);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_MIGRATION_PGSIZE], 8192);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_MIGRATION_MAX_BITMAP_SIZE], 256u << 20);
 	/* A key for the other direction is like an unknown one. */
 	ck_assert_int_eq(parse("{\"capabilities\":{\"twin_socket\":{\"fd_index\":\"?\"}}}", true),
 			 0);
-	ck_assert_int_eq(caps.twin_socket_fd_index, -1);
+	ck_assert_uint_eq(caps.value[VFUI_KEY_TWIN_SOCKET_FD_INDEX], UINT64_MAX);
 }
 END_TEST
 
@@ -146,15 +148,17 @@ START_TEST(build_writes_what_is_present)
 	char text[512];
 	int n;
 
-	vfui_caps_defaults(&caps);
+	vfui_caps_init(&caps);
 	n = vfui_json_build(&caps, true, text, sizeof(text));
 	ck_assert_str_eq(text, "{\"capabilities\":{}}");
 	ck_assert_int_eq(n, (int)strlen(text) + 1);
-	caps.max_msg_fds = 16;
-	caps.write_multiple = true;
-	caps.twin_socket_fd_index = 0;
-	caps.present = VFUI_CAPS_MAX_MSG_FDS | VFUI_CAPS_PGSIZES | VFUI_CAPS_WRITE_MULTIPLE |
-		       VFUI_CAPS_TWIN_SOCKET_SUPPORTED | VFUI_CAPS_TWIN_SOCKET_FD_INDEX;
+	caps.value[VFUI_KEY_MAX_MSG_FDS] = 16;
+	caps.value[VFUI_KEY_WRITE_MULTIPLE] = true;
+	caps.value[VFUI_KEY_TWIN_SOCKET_FD_INDEX] = 0;
+	caps.said = VFUI_CAP_BIT(VFUI_KEY_MAX_MSG_FDS) | VFUI_CAP_BIT(VFUI_KEY_PGSIZES) |
+		    VFUI_CAP_BIT(VFUI_KEY_WRITE_MULTIPLE) |
+		    VFUI_CAP_BIT(VFUI_KEY_TWIN_SOCKET_SUPPORTED) |
+		    VFUI_CAP_BIT(VFUI_KEY_TWIN_SOCKET_FD_INDEX);
 	vfui_json_build(&caps, true, text, sizeof(text));
 	ck_assert_str_eq(text, "{\"capabilities\":{\"max_msg_fds\":16,\"pgsizes\":4096,"
 			       "\"write_multiple\":true,\"twin_socket\":{\"supported\":false}}}");
@@ -166,34 +170,47 @@ START_TEST(build_writes_what_is_present)
 }
 END_TEST
 
-/* Whatever is written is read back. */
+/* A lawful value of this key: one of both ends of its range. */
+static uint64_t value_of(const struct vfui_cap *cap, bool high)
+{
+	uint64_t value = high ? cap->max : cap->min;
+
+	return cap->multiple_of != 0 ? value / cap->multiple_of * cap->multiple_of : value;
+}
+
+/* Whatever is written is read back, of every key of the table in both directions. */
 START_TEST(round_trip)
 {
 	struct vfui_caps before, after;
 	char text[1024];
-	int n;
 
-	vfui_caps_defaults(&before);
-	before.max_msg_fds = 64;
-	before.max_data_xfer_size = 16 << 20;
-	before.max_dma_maps = 3;
-	before.pgsizes = 0x40201000;
-	before.write_multiple = true;
-	before.migration = true;
-	before.sparse_mmap_fds = true;
-	before.present = VFUI_CAPS_MAX_MSG_FDS | VFUI_CAPS_MAX_DATA_XFER_SIZE |
-			 VFUI_CAPS_MAX_DMA_MAPS | VFUI_CAPS_PGSIZES | VFUI_CAPS_WRITE_MULTIPLE |
-			 VFUI_CAPS_MIGRATION_PGSIZE | VFUI_CAPS_MIGRATION_MAX_BITMAP_SIZE |
-			 VFUI_CAPS_SPARSE_MMAP_FDS | VFUI_CAPS_OBJECT_MIGRATION;
-	n = vfui_json_build(&before, true, text, sizeof(text));
-	ck_assert_int_gt(n, 0);
-	ck_assert_msg(vfui_json_parse(text, (size_t)n, true, &after, &err) == 0, "%s", err.text);
-	ck_assert_uint_eq(after.max_msg_fds, 64);
-	ck_assert_uint_eq(after.max_data_xfer_size, 16 << 20);
-	ck_assert_uint_eq(after.max_dma_maps, 3);
-	ck_assert_uint_eq(after.pgsizes, 0x40201000);
-	ck_assert(after.write_multiple && after.migration && after.sparse_mmap_fds);
-	ck_assert_uint_eq(after.present, before.present);
+	for (unsigned i = 0; i < 4; i++) {
+		bool in_request = i / 2;
+		uint64_t meant = 0;
+		int n;
+
+		vfui_caps_init(&before);
+		for (unsigned key = 0; key < VFUI_CAPS; key++) {
+			const struct vfui_cap *cap = &vfui_caps_table[key];
+
+			before.value[key] = value_of(cap, i % 2);
+			before.said |= VFUI_CAP_BIT(key);
+			if (!(in_request ? cap->in_request : cap->in_reply))
+				continue;
+			meant |= VFUI_CAP_BIT(key);
+			if (cap->object != VFUI_CAP_OBJECTS)
+				meant |= VFUI_CAP_OBJECT_BIT(cap->object);
+		}
+		n = vfui_json_build(&before, in_request, text, sizeof(text));
+		ck_assert_int_gt(n, 0);
+		ck_assert_msg(vfui_json_parse(text, (size_t)n, in_request, &after, &err) == 0, "%s",
+			      err.text);
+		ck_assert_uint_eq(after.said, meant);
+		for (unsigned key = 0; key < VFUI_CAPS; key++)
+			ck_assert_uint_eq(after.value[key], meant & VFUI_CAP_BIT(key)
+								    ? before.value[key]
+								    : vfui_caps_table[key].dflt);
+	}
 }
 END_TEST
 

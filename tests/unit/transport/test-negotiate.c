@@ -14,6 +14,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "base/fds.h"
 #include "transport/negotiate.h"
 
 #define VERSION VFU_WIRE_CMD_VERSION
@@ -21,7 +22,8 @@
 
 static struct vfui_conn *conn;
 static int peer;
-static struct vfui_caps own, agreed;
+static struct vfui_conn_options options;
+static struct vfui_caps agreed;
 static struct vfu_err err;
 static uint16_t minor;
 static int outcome;
@@ -30,25 +32,29 @@ static struct peer_msg msg;
 static void serve_version(void *ctx, struct vfui_conn *c, struct vfui_msg *m)
 {
 	(void)ctx;
-	outcome = vfui_negotiate_server(c, m, &own, &agreed, &minor, &err);
+	outcome = vfui_negotiate_server(c, m, &agreed, &minor, &err);
 }
 
 static const struct vfui_conn_ops ops = {.command = serve_version};
 
-static void open_end(bool server, uint8_t minor_policy)
+/* An end with the present options. */
+static void open_with_options(bool server)
 {
-	struct vfui_conn_options options;
 	int fds[2];
 
-	vfui_conn_options_init(&options);
-	options.policy.minor = minor_policy;
-	vfui_negotiate_offer(options.values, &own);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	peer = fds[1];
 	conn = vfui_conn_new(fds[0], server, &options, &ops, NULL);
 	ck_assert_ptr_nonnull(conn);
 	outcome = 1;
 	memset(&err, 0, sizeof(err));
+}
+
+static void open_end(bool server, uint8_t minor_policy)
+{
+	vfui_conn_options_init(&options);
+	options.policy.minor = minor_policy;
+	open_with_options(server);
 }
 
 static void close_end(void)
@@ -150,11 +156,17 @@ START_TEST(server_keeps_its_answer_short)
 		ck_assert_uint_lt(strlen(answer), room_for(texts[i]));
 		ck_assert_ptr_nonnull(strstr(answer, "\"max_msg_fds\":16"));
 		ck_assert_ptr_nonnull(strstr(answer, "\"write_multiple\":true"));
-		ck_assert(vfui_conn_limits(conn)->write_multiple && agreed.write_multiple);
+		ck_assert(vfui_conn_limits(conn)->write_multiple &&
+			  agreed.value[VFUI_KEY_WRITE_MULTIPLE]);
 		close_end();
 	}
 }
 END_TEST
+
+static void choose(const char *name, uint64_t value)
+{
+	ck_assert_int_eq(vfui_caps_choose(&options.set.own, name, value, true, &err), 0);
+}
 
 /* Whatever we have to say: what states a default goes first, features last; what is left out is off. */
 START_TEST(server_leaves_out_in_order)
@@ -163,15 +175,17 @@ START_TEST(server_leaves_out_in_order)
 			   "\"migration\":{\"pgsize\":4096,\"max_bitmap_size\":268435456}}}";
 	const char *answer;
 
-	open_end(true, VFUI_MINOR_MIN);
-	own.max_msg_fds = 64;
-	own.max_data_xfer_size = 16777216;
-	own.max_dma_maps = 1000;
+	vfui_conn_options_init(&options);
+	choose("max_msg_fds", 64);
+	choose("max_data_xfer_size", 16777216);
+	choose("max_dma_maps", 1000);
+	open_with_options(true);
 	answer = answer_to(0, said);
 	ck_assert_uint_lt(strlen(answer), room_for(said));
 	ck_assert_str_eq(answer, "{\"capabilities\":{\"max_msg_fds\":64,"
 				 "\"max_data_xfer_size\":16777216,\"write_multiple\":true}}");
-	ck_assert(agreed.write_multiple);
+	ck_assert(agreed.value[VFUI_KEY_WRITE_MULTIPLE]);
+	ck_assert_uint_eq(vfui_conn_limits(conn)->max_dma_maps, 1000);
 	close_end();
 	/* Nothing is said: everything fits that is not proposed. */
 	open_end(true, VFUI_MINOR_MIN);
@@ -260,7 +274,7 @@ static int negotiate(uint16_t minor_said, const char *text)
 	answer_minor = minor_said;
 	answer_text = text;
 	pthread_create(&thread, NULL, answer_version, NULL);
-	r = vfui_negotiate_client(conn, &own, &agreed, &minor, &err);
+	r = vfui_negotiate_client(conn, &agreed, &minor, &err);
 	pthread_join(thread, NULL);
 	return r;
 }
@@ -278,7 +292,8 @@ START_TEST(client_takes_what_servers_say)
 	ck_assert_uint_eq(vfui_conn_peer_limits(conn)->max_msg_fds, 8);
 	ck_assert_uint_eq(vfui_conn_peer_limits(conn)->max_data_xfer_size, 65536);
 	ck_assert_uint_eq(vfui_conn_limits(conn)->max_data_xfer_size, 1048576);
-	ck_assert(vfui_conn_peer_limits(conn)->write_multiple && agreed.write_multiple);
+	ck_assert(vfui_conn_peer_limits(conn)->write_multiple &&
+		  agreed.value[VFUI_KEY_WRITE_MULTIPLE]);
 	ck_assert_uint_eq(minor, 0);
 	close_end();
 }
@@ -290,7 +305,7 @@ START_TEST(client_closes_what_it_did_not_ask_for)
 	ck_assert_int_eq(negotiate(0, "{\"capabilities\":{\"twin_socket\":{\"supported\":true,"
 				      "\"fd_index\":0}}}"),
 			 0);
-	ck_assert(!agreed.twin_socket_supported);
+	ck_assert(!agreed.value[VFUI_KEY_TWIN_SOCKET_SUPPORTED]);
 	close_end();
 	close(answer_fd);
 }
@@ -316,31 +331,226 @@ static void *run_server(void *arg)
 	return NULL;
 }
 
-START_TEST(both_ends_agree)
+/* A client that says this and the server that open options have: what each takes to be agreed. */
+static void meet(const struct vfui_caps *client_says, const struct vfui_caps *server_says,
+		 struct vfui_caps *by_client, struct vfui_limits limits[2])
 {
-	struct vfui_conn_options options;
 	struct vfui_conn *client;
-	struct vfui_caps offer, said;
 	pthread_t thread;
 	uint16_t m;
 	int fds[2];
 
-	vfui_conn_options_init(&options);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	vfui_negotiate_offer(options.values, &own);
+	vfui_conn_options_init(&options);
+	options.set.own = *server_says;
 	conn = vfui_conn_new(fds[0], true, &options, &ops, NULL);
-	vfui_options_set(options.values, VFU_OPT_MAX_DATA_XFER_SIZE, 8192);
-	vfui_negotiate_offer(options.values, &offer);
+	options.set.own = *client_says;
 	client = vfui_conn_new(fds[1], false, &options, &ops, NULL);
+	ck_assert(conn && client);
 	pthread_create(&thread, NULL, run_server, conn);
-	ck_assert_msg(vfui_negotiate_client(client, &offer, &said, &m, &err) == 0, "%s", err.text);
+	ck_assert_msg(vfui_negotiate_client(client, by_client, &m, &err) == 0, "%s", err.text);
+	limits[0] = *vfui_conn_limits(client);
+	limits[1] = *vfui_conn_peer_limits(client);
 	vfui_conn_free(client);
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(outcome, 0);
-	ck_assert_uint_eq(said.max_data_xfer_size, 1048576);
-	ck_assert_uint_eq(agreed.max_data_xfer_size, 8192);
-	ck_assert(said.write_multiple && agreed.write_multiple);
+}
+
+START_TEST(both_ends_agree)
+{
+	struct vfui_caps offer, mine, said;
+	struct vfui_limits limits[2];
+
+	vfui_caps_init_own(&mine);
+	offer = mine;
+	ck_assert_int_eq(vfui_caps_choose(&offer, "max_data_xfer_size", 8192, false, &err), 0);
+	meet(&offer, &mine, &said, limits);
+	ck_assert_uint_eq(said.value[VFUI_KEY_MAX_DATA_XFER_SIZE], 1048576);
+	ck_assert_uint_eq(agreed.value[VFUI_KEY_MAX_DATA_XFER_SIZE], 8192);
+	ck_assert(said.value[VFUI_KEY_WRITE_MULTIPLE] && agreed.value[VFUI_KEY_WRITE_MULTIPLE]);
 	vfui_conn_free(conn);
+}
+END_TEST
+
+/* ---- every key of the table, in every combination ---- */
+
+enum { SILENT, LOW, HIGH, SAYINGS };
+
+/* A side that says this of one key, and nothing else. */
+static struct vfui_caps say(unsigned key, int saying)
+{
+	const struct vfui_cap *cap = &vfui_caps_table[key];
+	uint64_t value = saying == HIGH ? cap->own_max : cap->own_min;
+	struct vfui_caps caps;
+
+	vfui_caps_init(&caps);
+	if (saying == SILENT)
+		return caps;
+	caps.value[key] = cap->multiple_of ? value / cap->multiple_of * cap->multiple_of : value;
+	caps.said = VFUI_CAP_BIT(key);
+	return caps;
+}
+
+/* What the table means: of what came over the wire this holds for the side that took theirs. */
+static uint64_t meaning(const struct vfui_cap *cap, uint64_t mine, uint64_t theirs,
+			uint64_t clients, bool both)
+{
+	if (cap->feature && !both)
+		return cap->dflt;
+	switch (cap->combine) {
+	case VFUI_COMBINE_OWN:
+		return theirs;
+	case VFUI_COMBINE_MIN:
+		return mine < theirs ? mine : theirs;
+	case VFUI_COMBINE_AND:
+		return mine && theirs;
+	default:
+		return clients;
+	}
+}
+
+static uint64_t limit_of(const struct vfui_limits *limits, const struct vfui_cap *cap)
+{
+	const char *at = (const char *)limits + cap->limit;
+	uint32_t u32;
+	uint64_t u64;
+
+	if (cap->limit_size == 1)
+		return *at != 0;
+	memcpy(&u32, at, sizeof(u32));
+	memcpy(&u64, at, cap->limit_size == sizeof(u64) ? sizeof(u64) : 0);
+	return cap->limit_size == sizeof(u64) ? u64 : u32;
+}
+
+static void check_limit(const struct vfui_limits *limits, const struct vfui_cap *cap,
+			uint64_t value)
+{
+	if (cap->limit == VFUI_CAP_NO_LIMIT)
+		return;
+	ck_assert_uint_eq(limit_of(limits, cap),
+			  cap->as == VFUI_AS_LOWEST_BIT ? value & -value : value);
+}
+
+static void check_key(unsigned key, int client_says, int server_says)
+{
+	const struct vfui_cap *cap = &vfui_caps_table[key];
+	struct vfui_caps client = say(key, client_says), server = say(key, server_says), by_client;
+	struct vfui_limits limits[2];
+	uint64_t c, s, c_agreed, s_agreed;
+	bool both;
+
+	meet(&client, &server, &by_client, limits);
+	if (!cap->in_request)
+		client = say(key, SILENT);
+	c = client.value[key];
+	s = server.value[key];
+	both = client.said && (server.said || cap->combine == VFUI_COMBINE_ECHO);
+	c_agreed = meaning(cap, c, s, c, both);
+	s_agreed = meaning(cap, s, c, c, both);
+	ck_assert_msg(by_client.value[key] == c_agreed && agreed.value[key] == s_agreed,
+		      "%s, client %d, server %d: %llu and %llu", cap->name, client_says,
+		      server_says, (unsigned long long)by_client.value[key],
+		      (unsigned long long)agreed.value[key]);
+	check_limit(&limits[1], cap, c_agreed);
+	check_limit(vfui_conn_peer_limits(conn), cap, s_agreed);
+	/* As a receiver: what one said, where each has its own; else what is agreed. */
+	check_limit(&limits[0], cap, cap->combine == VFUI_COMBINE_OWN ? c : c_agreed);
+	check_limit(vfui_conn_limits(conn), cap, cap->combine == VFUI_COMBINE_OWN ? s : s_agreed);
+	vfui_conn_free(conn);
+}
+
+START_TEST(every_key_combines_as_the_table_says)
+{
+	for (unsigned key = 0; key < VFUI_CAPS; key++)
+		for (int i = 0; i < SAYINGS * SAYINGS; i++)
+			check_key(key, i / SAYINGS, i % SAYINGS);
+}
+END_TEST
+
+/* A peer that can take more than we are made for is given no more. */
+START_TEST(limits_do_not_pass_ours)
+{
+	for (unsigned key = 0; key < VFUI_CAPS; key++) {
+		const struct vfui_cap *cap = &vfui_caps_table[key];
+		struct vfui_caps mine = say(key, HIGH), theirs = say(key, SILENT);
+		struct vfui_limits limits;
+
+		theirs.value[key] = cap->max;
+		vfui_caps_agree(&mine, &theirs, VFUI_CAP_BIT(key), &agreed);
+		vfui_caps_limits(&agreed, &agreed, &limits);
+		if (cap->limit != VFUI_CAP_NO_LIMIT)
+			ck_assert_uint_le(limit_of(&limits, cap), cap->own_max);
+	}
+	ck_assert_uint_eq(vfui_caps_table[VFUI_KEY_MAX_MSG_FDS].own_max, VFUI_FDS_MAX);
+}
+END_TEST
+
+/* A key that no request has is proposed with the object it lies in. */
+START_TEST(object_proposes_what_requests_lack)
+{
+	struct vfui_caps request, own = say(VFUI_KEY_TWIN_SOCKET_FD_INDEX, HIGH), answer;
+
+	vfui_caps_init(&request);
+	vfui_caps_answer(&own, &request, &answer);
+	ck_assert_uint_eq(answer.said, 0);
+	request.said = VFUI_CAP_OBJECT_BIT(VFUI_OBJECT_TWIN_SOCKET);
+	vfui_caps_answer(&own, &request, &answer);
+	ck_assert_uint_eq(answer.said, own.said);
+}
+END_TEST
+
+/* ---- what the user says ---- */
+
+static int try(const char *name, uint64_t value, bool is_server)
+{
+	struct vfui_caps before = options.set.own;
+	int r;
+
+	memset(&err, 0, sizeof(err));
+	r = vfui_caps_choose(&options.set.own, name, value, is_server, &err);
+	ck_assert_int_eq(err.code, r);
+	if (r < 0)
+		ck_assert(memcmp(&before, &options.set.own, sizeof(before)) == 0);
+	return r;
+}
+
+static void check_choices(const struct vfui_cap *cap, bool is_server)
+{
+	bool may = !cap->kept && (is_server ? cap->in_reply : cap->in_request) &&
+		   !(is_server && cap->combine == VFUI_COMBINE_ECHO);
+	char field[64] = "version.capabilities.";
+	uint64_t low = cap->own_min, high = cap->own_max, got;
+
+	strcat(field, cap->name);
+	if (cap->multiple_of) {
+		low = (low + cap->multiple_of - 1) / cap->multiple_of * cap->multiple_of;
+		high = high / cap->multiple_of * cap->multiple_of;
+	}
+	vfui_conn_options_init(&options);
+	ck_assert_int_eq(try(cap->name, high, is_server), may ? 0 : -EINVAL);
+	ck_assert_int_eq(try(cap->name, low, is_server), may ? 0 : -EINVAL);
+	ck_assert_int_eq(vfui_caps_get(&options.set.own, cap->name, &got, &err), 0);
+	ck_assert(!may || got == low);
+	ck_assert_int_eq(try(cap->name, cap->own_max + 1, is_server), -EINVAL);
+	ck_assert_str_eq(err.field, field);
+	if (cap->own_min > 0)
+		ck_assert_int_eq(try(cap->name, cap->own_min - 1, is_server), -EINVAL);
+	if (cap->multiple_of)
+		ck_assert_int_eq(try(cap->name, low + 1, is_server), -EINVAL);
+}
+
+START_TEST(choices_keep_to_the_table)
+{
+	uint64_t value;
+
+	for (unsigned key = 0; key < VFUI_CAPS; key++)
+		for (int is_server = 0; is_server < 2; is_server++)
+			check_choices(&vfui_caps_table[key], is_server);
+	ck_assert_int_eq(try("max_msg_fd", 8, false), -ENOENT);
+	ck_assert_ptr_nonnull(strstr(err.text, "max_msg_fd"));
+	ck_assert_int_eq(try("migration", 8, false), -ENOENT);
+	ck_assert_int_eq(try("pgsize", 4096, false), -ENOENT);
+	ck_assert_int_eq(vfui_caps_get(&options.set.own, "", &value, &err), -ENOENT);
 }
 END_TEST
 
@@ -363,6 +573,10 @@ int main(void)
 	tcase_add_test(tcase, client_closes_what_it_did_not_ask_for);
 	tcase_add_test(tcase, client_refuses);
 	tcase_add_test(tcase, both_ends_agree);
+	tcase_add_test(tcase, every_key_combines_as_the_table_says);
+	tcase_add_test(tcase, limits_do_not_pass_ours);
+	tcase_add_test(tcase, object_proposes_what_requests_lack);
+	tcase_add_test(tcase, choices_keep_to_the_table);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -34,10 +34,11 @@ static void open_large(bool server)
 {
 	large = calloc(1, LARGE);
 	vfui_conn_options_init(&end.options);
-	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_MAX_DATA_XFER_SIZE, LARGE),
-			 0);
+	ck_assert_int_eq(
+		vfui_options_set(&end.options.set, VFU_OPT_MAX_DATA_XFER_SIZE, LARGE, NULL), 0);
 	/* Room for what is copied when the peer stops. */
-	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 4 * LARGE), 0);
+	ck_assert_int_eq(vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 4 * LARGE, NULL),
+			 0);
 	end_open(server);
 }
 
@@ -270,7 +271,7 @@ START_TEST(many_threads_send_much)
 	unsigned regions[4], next[4] = {0};
 
 	vfui_conn_options_init(&end.options);
-	ck_assert_int_eq(vfui_options_set(end.options.values, VFU_OPT_QUEUE_BYTES, 65536), 0);
+	ck_assert_int_eq(vfui_options_set(&end.options.set, VFU_OPT_QUEUE_BYTES, 65536, NULL), 0);
 	end_open(false);
 	end_small_buffer();
 	for (unsigned i = 0; i < 4; i++) {

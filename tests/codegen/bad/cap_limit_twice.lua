@@ -1,0 +1,7 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/cap_limit_twice.lua:7: capability 'd': limit 'most' is set by capability 'c'
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "d", u16 "id" { doc = "d" } } }
+limits { doc = "d", u32 "most" { min = 1, max = 9, default = 4, doc = "d" }, bool "can" { default = false, doc = "d" } }
+capability "c" { since = "1", doc = "d", drop = 0, in_request = true, in_reply = true, type = "u32", min = 1, max = 9, default = 4, combine = "min", limit = "most" }
+capability "d" { since = "1", doc = "d", drop = 0, in_request = true, in_reply = true, type = "u32", min = 1, max = 9, default = 4, combine = "min", limit = "most" }

@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/cap_ours_bool_range.lua:5: capability 'c': ours: a bool has no range
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "d", u16 "id" { doc = "d" } } }
+capability "c" { since = "1", doc = "d", drop = 0, in_request = true, in_reply = true, type = "bool", default = false, combine = "and", ours = { max = 1 } }

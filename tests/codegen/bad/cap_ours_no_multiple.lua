@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/cap_ours_no_multiple.lua:5: capability 'c': ours: value is no multiple of multiple_of
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "d", u16 "id" { doc = "d" } } }
+capability "c" { since = "1", doc = "d", drop = 0, in_request = true, in_reply = true, type = "u32", min = 0, max = 9, default = 4, combine = "min", multiple_of = 4, ours = { value = 6 } }
