@@ -415,9 +415,6 @@ function extra.message(message, spec)
 	if not message.fence and not message.gate then
 		no_keys(message, "without fence or gate", "effect")
 	end
-	if message.class == "posted" and not message.post then
-		fault(at(message, "class"), "%s: class posted needs post = true", describe(message))
-	end
 	for _, key in ipairs { "request", "reply" } do
 		if message[key].kind == "part" then
 			check_node(spec, message[key], "part")

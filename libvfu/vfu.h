@@ -308,6 +308,13 @@ struct vfu_feature {
 int vfu_device_set_feature(struct vfu_device *dev, unsigned feature,
 			   const struct vfu_feature *functions, void *user);
 
+/*
+ * Tells in which state of migration the device is (VFU_WIRE_DEVICE_STATE_ of wire.h), once it has got there:
+ * messages that are lawful in some states alone (MIG_DATA_READ and _WRITE, GET_PRECOPY_INFO) are refused in
+ * others. At first, and after each reset, it is RUNNING (E39). -EINVAL: no such state. Any thread.
+ */
+int vfu_device_set_state(struct vfu_device *dev, unsigned state);
+
 /* Number of a message by its name in the protocol's table, as "get_irq_info"; -ENOENT. Any thread. */
 int vfu_command_number(const char *name);
 

@@ -4,7 +4,7 @@
 -- What the device is.
 
 message "get_info" {
-	id = 4, from = "client", since = "0.0", class = "wait",
+	id = 4, from = "client", since = "0.0",
 	doc = [[Asks for the device's kind and for its numbers of regions and interrupts.]],
 	request = {
 		longer = 4096,

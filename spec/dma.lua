@@ -4,7 +4,7 @@
 -- Memory of the client: announcing it to the device, and reaching it by message.
 
 message "dma_map" {
-	id = 2, from = "client", since = "0.0", class = "nowait", fence = true, gate = "dma_map",
+	id = 2, from = "client", since = "0.0", fence = true, gate = "dma_map",
 	keeps = "the ranges of memory that the device may reach",
 	doc = [[Announces a range of client memory that the device may reach.  Without a file the server reaches
 	it by DMA_READ and DMA_WRITE.  With a file and no mode bit the file is mapped.]],
@@ -33,7 +33,7 @@ message "dma_map" {
 }
 
 message "dma_unmap" {
-	id = 3, from = "client", since = "0.0", class = "nowait", fence = true, gate = "dma_unmap",
+	id = 3, from = "client", since = "0.0", fence = true, gate = "dma_unmap",
 	keeps = "the ranges of memory that the device may reach",
 	doc = [[Takes ranges away from the device.  The reply comes when the device holds no reference to them any
 	more.]],
@@ -62,7 +62,7 @@ message "dma_unmap" {
 }
 
 message "dma_read" {
-	id = 11, from = "server", since = "0.0", class = "async",
+	id = 11, from = "server", since = "0.0",
 	keeps = "the copies under way",
 	doc = [[Reads client memory that the server has not mapped.  It uses the twin socket if there is one.]],
 	request = {
@@ -84,7 +84,7 @@ message "dma_read" {
 }
 
 message "dma_write" {
-	id = 12, from = "server", since = "0.0", class = "async",
+	id = 12, from = "server", since = "0.0",
 	keeps = "the copies under way",
 	doc = [[Writes client memory that the server has not mapped.  It uses the twin socket if there is one.]],
 	request = {
@@ -113,7 +113,7 @@ message "dma_write" {
 }
 
 message "dirty_pages" {
-	id = 14, from = "client", since = "old", status = "retired", class = "wait",
+	id = 14, from = "client", since = "old", status = "retired",
 	doc = [[Once logged dirty pages; DEVICE_FEATURE took its place.  The number is never used again.  The
 	layout is kept to decode old peers.]],
 	request = {

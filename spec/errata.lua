@@ -548,3 +548,15 @@ erratum { 66,
 	policy = "msix_mask", choices = { "written", "always" },
 	profiles = { strict = "written", ["libvfio-user"] = "written" },
 }
+
+erratum { 68,
+	title = "No_reply on what is not a write",
+	text = "A command may say that it wants no reply; which ones make sense without is not said.",
+	peers = [[QEMU posts region writes alone. libvfio-user does whatever is asked, a reset or a question, and says
+		nothing.]],
+	decision = [[Region writes may be posted. Our client posts nothing else. What else comes with No_reply is done,
+		and the log says that nobody will know how it ended; by policy it is refused, which is counted and
+		logged, for there is no reply to say so.]],
+	policy = "no_reply", choices = { "accept", "refuse" },
+	profiles = { strict = "refuse", ["libvfio-user"] = "accept" },
+}

@@ -53,7 +53,7 @@ local reply_gets = all { request.flags.get, no(request.flags.probe) }
 local reply_sets = all { request.flags.set, no(request.flags.probe) }
 
 message "device_feature" {
-	id = 16, from = "client", since = "0.9", class = "wait", fence = true, gate = "feature_set",
+	id = 16, from = "client", since = "0.9", fence = true, gate = "feature_set",
 	effect = { field = "flags", set = { "set" }, clear = { "probe" } },
 	doc = [[Reads, changes or looks for an optional feature.  PROBE asks whether the feature has all the methods
 	named with it, and changes nothing.]],

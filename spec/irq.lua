@@ -4,7 +4,7 @@
 -- Interrupts.
 
 message "get_irq_info" {
-	id = 7, from = "client", since = "0.0", class = "wait",
+	id = 7, from = "client", since = "0.0",
 	doc = [[Asks for the number of vectors of an interrupt index and what can be done with them.]],
 	request = {
 		longer = 4096,
@@ -24,7 +24,7 @@ message "get_irq_info" {
 }
 
 message "set_irqs" {
-	id = 8, from = "client", since = "0.0", class = "wait",
+	id = 8, from = "client", since = "0.0",
 	keeps = "eventfds and masks of the interrupts",
 	doc = [[Masks, unmasks, fires or rewires the vectors from start on.  DATA_EVENTFD without descriptors takes
 	the eventfds of the vectors away.  ACTION_TRIGGER with DATA_NONE, start 0 and count 0 disables the index.]],

@@ -4,7 +4,7 @@
 -- State of a migrating device.
 
 message "mig_data_read" {
-	id = 17, from = "client", since = "0.9", class = "wait", fence = true, states = { "pre_copy", "stop_copy" },
+	id = 17, from = "client", since = "0.9", fence = true, states = { "pre_copy", "stop_copy" },
 	doc = [[Reads the next piece of the device's state.  Fewer bytes than asked for is the end; in pre_copy no
 	bytes means nothing new yet.]],
 	request = {
@@ -21,7 +21,7 @@ message "mig_data_read" {
 }
 
 message "mig_data_write" {
-	id = 18, from = "client", since = "0.9", class = "wait", fence = true, states = { "resuming" },
+	id = 18, from = "client", since = "0.9", fence = true, states = { "resuming" },
 	doc = [[Hands the next piece of state to the device.]],
 	request = {
 		u32 "argsz" { doc = "size of this payload; peers disagree, so any is taken" },
@@ -38,7 +38,7 @@ message "mig_data_write" {
 }
 
 message "get_precopy_info" {
-	id = 19, from = "client", since = "draft", status = "experimental", class = "wait", states = { "pre_copy" },
+	id = 19, from = "client", since = "draft", status = "experimental", states = { "pre_copy" },
 	doc = [[Asks how much state is left to read in pre_copy.]],
 	request = {
 		argsz { },

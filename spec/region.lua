@@ -63,7 +63,7 @@ struct "sparse_mmap_fds" {
 }
 
 message "get_region_info" {
-	id = 5, from = "client", since = "0.0", class = "wait",
+	id = 5, from = "client", since = "0.0",
 	doc = [[Asks for size and properties of a region.  A reply too long for the client's argsz comes without
 	its capabilities; its own argsz says how much to ask for.]],
 	fds = { reply = { extra = "close",
@@ -127,7 +127,7 @@ struct "io_fd_shadow" {
 }
 
 message "get_region_io_fds" {
-	id = 6, from = "client", since = "0.0", class = "wait",
+	id = 6, from = "client", since = "0.0",
 	doc = [[Asks for file descriptors through which parts of a region can be accessed without a message.]],
 	fds = { reply = { min = 1, when = all { no(is(field.count, 0)), is_whole(field.argsz) }, max = limit.max_msg_fds,
 		doc = "those the entries name; none if there are no entries" } },
@@ -156,7 +156,7 @@ message "get_region_io_fds" {
 }
 
 message "region_read" {
-	id = 9, from = "client", since = "0.0", class = "wait",
+	id = 9, from = "client", since = "0.0",
 	keeps = "the regions, and the order of accesses",
 	doc = [[Reads from a region.]],
 	request = {
@@ -178,7 +178,7 @@ message "region_read" {
 }
 
 message "region_write" {
-	id = 10, from = "client", since = "0.0", class = "posted", post = true,
+	id = 10, from = "client", since = "0.0", post = true,
 	keeps = "the regions, and the order of accesses",
 	doc = [[Writes to a region.]],
 	request = {
@@ -209,7 +209,7 @@ struct "write_multi_entry" {
 }
 
 message "region_write_multi" {
-	id = 15, from = "client", since = "0.9", requires = cap.write_multiple, class = "posted", post = true,
+	id = 15, from = "client", since = "0.9", requires = cap.write_multiple, post = true,
 	keeps = "the regions, and the order of accesses",
 	doc = [[Many small region writes in one message, done in order.  Without a reply each stands for itself,
 	as if it had come alone; with one, none follows the first that fails.]],

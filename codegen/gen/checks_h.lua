@@ -56,7 +56,6 @@ enum {
 	VFUI_GATE_FEATURE_SET,
 	VFUI_GATE_COMMAND,
 };
-enum { VFUI_CLASS_WAIT, VFUI_CLASS_NOWAIT, VFUI_CLASS_ASYNC, VFUI_CLASS_POSTED };
 enum { VFUI_STATUS_STABLE, VFUI_STATUS_EXPERIMENTAL, VFUI_STATUS_RETIRED };
 
 /* What the runtime needs to know of a message. */
@@ -65,7 +64,6 @@ struct vfui_message {
 	const char *keeps; /* what of it the library keeps; NULL: users may send and serve it */
 	uint16_t id;
 	uint8_t from;
-	uint8_t class;
 	uint8_t status;
 	bool fence;
 	uint8_t gate;
@@ -79,7 +77,8 @@ struct vfui_message {
 	uint32_t reply_size;
 	uint32_t request_room; /* most bytes after the fixed part, not counting data */
 	uint32_t reply_room;
-	uint32_t states; /* one bit for each device_state in which it is lawful; 0: any */
+	uint32_t states; /* one bit for each device state in which it is lawful; 0: any */
+	const char *states_rule; /* what that is, in words */
 	uint32_t effect_offset; /* fence and gate hold only if the u32 there ... */
 	uint32_t effect_mask;	/* ... has of these bits (0: always) ... */
 	uint32_t effect_value;	/* ... exactly these */

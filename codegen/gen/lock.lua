@@ -80,7 +80,7 @@ local function fds(out, owner, f)
 end
 
 local function message(out, m)
-	local words = { "message", m.name, m.id, "from", m.from, "class", m.class }
+	local words = { "message", m.name, m.id, "from", m.from }
 	for _, key in ipairs { "post", "fence" } do
 		words[#words + 1] = m[key] and key or nil
 	end

@@ -38,16 +38,12 @@ ${header}
 Messages
 ========
 
-The class says how our client sends a message: *wait* sleeps until it is answered; of *nowait* many may be
-under way, and one fence waits for all; the answer of *async* goes to a callback; *posted* asks for no reply.
-
 .. list-table::
    :header-rows: 1
 
    * - Number
      - Message
      - Sent by
-     - Class
      - Since
      - Status
    ${overview}
@@ -274,7 +270,7 @@ local function message(m)
 	target(out, "message", m.name)
 	heading(out, ("%s (%d)"):format(m.name, m.id), "-")
 	paragraph(out, plain(m.doc))
-	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since), ("Class %s."):format(m.class) }
+	local notes = { ("From the %s."):format(m.from), ("Since %s."):format(m.since) }
 	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
 	notes[#notes + 1] = m.requires and ("Only where %s was agreed."):format(code(m.requires)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
@@ -398,7 +394,7 @@ return function(model)
 	rules(header, model.header)
 	vars.header = table.concat(header, "\n")
 	vars.overview = text.map(model.messages, function(m)
-		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s\n  - %s"):format(m.id, link("message", m.name), m.from, m.class, m.since, m.status)
+		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s\n"):format(m.id, link("message", m.name), m.from, m.since, m.status)
 	end)
 	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
 end

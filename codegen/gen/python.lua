@@ -224,7 +224,6 @@ class Message:
     command: Command
     sender: str
     status: str
-    message_class: str
     fence: bool
     gate: str | None
     keeps: str | None
@@ -359,8 +358,8 @@ end
 
 local function message(m)
 	local command, value = "Command." .. m.name:upper(), pyname.boolean
-	return ("%s: Message(\n    %s, %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
-		quote(m.from), quote(m.status), quote(m.class), value(m.fence), m.gate and quote(m.gate) or "None",
+	return ("%s: Message(\n    %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
+		quote(m.from), quote(m.status), value(m.fence), m.gate and quote(m.gate) or "None",
 		m.keeps and quote(m.keeps) or "None", value(m.post),
 		pyname.part(m.request), pyname.part(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
 end

@@ -129,7 +129,6 @@ class Message:
     command: Command
     sender: Literal["client", "server"]
     status: Literal["stable", "experimental", "retired"]
-    message_class: Literal["wait", "nowait", "async", "posted"]
     fence: bool
     gate: str | None
     keeps: str | None

@@ -244,7 +244,6 @@ local function message_entry(m)
 	set("name", '"' .. m.name .. '"')
 	set("id", m.id)
 	set("from", "VFUI_FROM_" .. m.from:upper())
-	set("class", "VFUI_CLASS_" .. m.class:upper())
 	set("status", "VFUI_STATUS_" .. m.status:upper())
 	for _, key in ipairs { "fence", "post" } do
 		set(key, m[key] and "true")
@@ -258,11 +257,14 @@ local function message_entry(m)
 		set(key .. "_size", m[key].size)
 		set(key .. "_room", m[key].room)
 	end
-	local states = 0
-	for _, s in ipairs(m.states) do
-		states = states | (1 << s.value)
+	if #m.states > 0 then
+		local mask = 0
+		for _, s in ipairs(m.states) do
+			mask = mask | 1 << s.value
+		end
+		set("states", ("0x%x"):format(mask))
+		set("states_rule", ('"is lawful in %s alone"'):format(table.concat(text.map(m.states, function(s) return s.name end), ", ")))
 	end
-	set("states", states ~= 0 and ("0x%x"):format(states))
 	if m.effect then
 		set("effect_offset", m.effect.field.offset)
 		set("effect_mask", ("0x%x"):format(m.effect.mask))

@@ -9,6 +9,7 @@
 
 #include "device/handle.h"
 #include "base/os.h"
+#include "desc.h"
 
 /* ---- hooks of the parts ---- */
 
@@ -140,6 +141,7 @@ struct vfu_device *vfu_device_new(void)
 		goto free;
 	if (vfui_log_limit_init(&dev->log_limit) < 0)
 		goto fini_lock;
+	atomic_init(&dev->state, VFU_WIRE_DEVICE_STATE_RUNNING);
 	dev->log.limit = &dev->log_limit;
 	dev->fork_mark = vfui_os_fork_mark_new();
 	if (!dev->fork_mark)
@@ -335,6 +337,39 @@ int vfu_device_gate_done(struct vfu_device *dev, int status)
 	return rc;
 }
 
+/* ---- state ---- */
+
+static const char *name_of_state(uint64_t state)
+{
+	const struct vfui_desc_name *name =
+		vfui_desc_struct("feature_device_state")->fields[0].names;
+
+	while (name->name && name->value != state)
+		name++;
+	return name->name;
+}
+
+int vfu_device_set_state(struct vfu_device *dev, unsigned state)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	if (!name_of_state(state))
+		return -EINVAL;
+	atomic_store(&dev->state, (uint8_t)state);
+	return 0;
+}
+
+int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_message *info,
+			    struct vfu_err *err)
+{
+	unsigned state = atomic_load(&dev->state);
+
+	if (!info->states || info->states & 1u << state)
+		return 0;
+	return vfui_err_set(err, -EINVAL, info->name, 0, "%s %s, and the device is %s", info->name,
+			    info->states_rule, name_of_state(state));
+}
+
 int vfui_device_reset(struct vfu_device *dev)
 {
 	int rc = dev->hooks.reset ? dev->hooks.reset(dev->hooks_user) : 0;
@@ -344,6 +379,7 @@ int vfui_device_reset(struct vfu_device *dev)
 	/* In this order: what is pending must not fire because a mask goes. */
 	vfui_irqs_reset(&dev->irqs);
 	vfui_pci_reset(&dev->pci);
+	atomic_store(&dev->state, VFU_WIRE_DEVICE_STATE_RUNNING);
 	return 0;
 }
 

@@ -47,6 +47,7 @@ struct vfu_device {
 	struct vfui_log_limit log_limit;
 	struct vfu_device_hooks hooks;
 	void *hooks_user;
+	_Atomic uint8_t state; /* of migration */
 	bool no_reentry;
 	bool is_exposed;      /* and that was said */
 	pthread_mutex_t lock; /* server and gate */
@@ -69,7 +70,11 @@ void vfui_device_gate_run(struct vfu_device *dev);
 /* Ends an open gate with -ECANCELED, whatever the device says later. Owner. */
 void vfui_device_gate_cancel(struct vfu_device *dev);
 
-/* What RESET and FLR do, the gate aside: the device's hook, then configuration space and interrupts. */
+/* Whether the message is lawful in the device's state of migration: 0 or -EINVAL, which *err explains. */
+int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_message *info,
+			    struct vfu_err *err);
+
+/* What RESET and FLR do, the gate aside: the device's hook, then configuration space, interrupts and state. */
 int vfui_device_reset(struct vfu_device *dev);
 
 #endif

@@ -375,23 +375,6 @@ static int device_feature(void *ctx, struct vfui_request *req,
 	return vfui_feature_serve(&srv->dev->commands, req, in, policy_of(srv));
 }
 
-/* A device that can not migrate is never in a state in which these are lawful. */
-static int mig_data_read(void *ctx, struct vfui_request *req,
-			 const struct vfu_wire_mig_data_read_request *in, const void *tail,
-			 size_t tail_len)
-{
-	(void)ctx, (void)req, (void)in, (void)tail, (void)tail_len;
-	return -EINVAL;
-}
-
-static int mig_data_write(void *ctx, struct vfui_request *req,
-			  const struct vfu_wire_mig_data_write_request *in, const void *tail,
-			  size_t tail_len)
-{
-	(void)ctx, (void)req, (void)in, (void)tail, (void)tail_len;
-	return -EINVAL;
-}
-
 /* VERSION is none of these: it makes the connection (greet.c). */
 const struct vfui_handlers vfui_server_handlers = {
 	.get_info = get_info,
@@ -406,8 +389,6 @@ const struct vfui_handlers vfui_server_handlers = {
 	.dma_unmap = dma_unmap,
 	.reset = reset,
 	.device_feature = device_feature,
-	.mig_data_read = mig_data_read,
-	.mig_data_write = mig_data_write,
 };
 
 void vfui_server_fail(struct vfu_server *srv, const struct vfui_msg *msg, int status,

@@ -121,8 +121,10 @@ static int serve_either(struct vfu_server *srv, struct vfui_request *req)
 {
 	const struct vfui_command *command =
 		vfui_commands_find(&srv->dev->commands, req->msg->hdr.command);
-	int rc;
+	int rc = vfui_device_check_state(srv->dev, req->msg->info, req->err);
 
+	if (rc < 0)
+		return rc;
 	if (!command)
 		return serve(srv, req);
 	rc = vfui_conn_check(srv->conn, req->msg, req->err);

@@ -161,18 +161,44 @@ static bool is_known(struct vfui_conn *conn, struct vfui_msg *msg)
 	return msg->info != NULL;
 }
 
+/* A message that is always answered says that it wants no reply (E68). */
+static bool is_odd_post(const struct vfui_msg *msg)
+{
+	return (msg->hdr.flags & VFU_WIRE_HEADER_NO_REPLY) != 0 && msg->info != NULL &&
+	       !msg->info->post;
+}
+
+static const char odd_post[] = "header.flags: no_reply is for messages that may be posted";
+
+/* The same of a command whose flags are not those of its kind. */
+VFUI_APART static int why_odd(struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	const struct vfui_policy *policy = &conn->options.policy;
+	uint32_t known = VFU_WIRE_HEADER_TYPE_MASK | VFU_WIRE_HEADER_NO_REPLY;
+
+	if ((msg->hdr.flags & ~known) != 0 && policy->unknown_flags == VFUI_UNKNOWN_FLAGS_REJECT)
+		return -EINVAL;
+	if (!is_odd_post(msg))
+		return 0;
+	if (policy->no_reply == VFUI_NO_REPLY_REFUSE)
+		return -EINVAL;
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "%s %u: %s; it is done, and not answered",
+		 msg->info->name, msg->hdr.id, odd_post);
+	return 0;
+}
+
 /* Why a command with a sound header is refused without asking anybody: 0 or -errno. */
 static int why_refused(struct vfui_conn *conn, struct vfui_msg *msg)
 {
 	const struct vfui_policy *policy = &conn->options.policy;
-	uint32_t known = VFU_WIRE_HEADER_TYPE_MASK | VFU_WIRE_HEADER_NO_REPLY;
+	uint32_t odd = msg->hdr.flags & ~VFU_WIRE_HEADER_TYPE_MASK;
 	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
 
 	if (!is_known(conn, msg) || msg->info->status == VFUI_STATUS_RETIRED ||
 	    msg->info->from != from)
 		return policy->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL ? -EINVAL : -ENOSYS;
-	if ((msg->hdr.flags & ~known) != 0 && policy->unknown_flags == VFUI_UNKNOWN_FLAGS_REJECT)
-		return -EINVAL;
+	if (odd != 0 && (odd != VFU_WIRE_HEADER_NO_REPLY || !msg->info->post))
+		return why_odd(conn, msg);
 	return 0;
 }
 
@@ -180,8 +206,9 @@ VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg
 {
 	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
 		return;
-	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s",
-		 msg->hdr.command, msg->hdr.flags, strerror(-error));
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s%s%s",
+		 msg->hdr.command, msg->hdr.flags, strerror(-error), is_odd_post(msg) ? "; " : "",
+		 is_odd_post(msg) ? odd_post : "");
 	vfui_conn_count_drop(conn);
 	vfui_conn_reply(conn, &msg->hdr, error, NULL, 0, NULL, 0);
 }

@@ -443,6 +443,42 @@ START_TEST(features)
 }
 END_TEST
 
+/* ---- states of migration ---- */
+
+static int some_state(void *user, struct vfu_request *req)
+{
+	const struct vfu_wire_mig_data_read_reply out = {.argsz = sizeof(out)};
+
+	(void)user;
+	return vfu_request_reply(req, &out, sizeof(out), NULL, 0, NULL);
+}
+
+START_TEST(only_in_some_states)
+{
+	const struct vfu_wire_mig_data_read_request in = {.argsz = 64, .size = 8};
+	struct vfu_call c;
+
+	ck_assert_int_eq(vfu_device_set_command(dev, 17, some_state, NULL), 0);
+	ck_assert_int_eq(vfu_device_set_state(dev, 8), -EINVAL);
+	connect_client();
+	ck_assert_int_eq(call(17, &in, sizeof(in), &c), -EINVAL);
+	ck_assert(has_logged(
+		"mig_data_read is lawful in pre_copy, stop_copy alone, and the device is running"));
+	ck_assert_int_eq(vfu_device_set_state(dev, VFU_WIRE_DEVICE_STATE_PRE_COPY), 0);
+	ck_assert_int_eq(call(17, &in, sizeof(in), &c), 0);
+	vfu_call_fini(&c);
+	ck_assert_int_eq(vfu_device_set_state(dev, VFU_WIRE_DEVICE_STATE_RESUMING), 0);
+	ck_assert_int_eq(call(17, &in, sizeof(in), &c), -EINVAL);
+	ck_assert(has_logged("the device is resuming"));
+	/* Nobody serves what is lawful now. */
+	ck_assert_int_eq(call(18, &in, 8, &c), -EINVAL);
+	ck_assert_int_eq(call(18, (const uint32_t[]){8, 0}, 8, &c), -ENOSYS);
+	ck_assert_int_eq(vfu_device_set_state(dev, VFU_WIRE_DEVICE_STATE_STOP_COPY), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	ck_assert_int_eq(call(17, &in, sizeof(in), &c), -EINVAL);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -455,6 +491,7 @@ int main(void)
 		dead_when_answered,
 		posted,
 		features,
+		only_in_some_states,
 	};
 	Suite *suite = suite_create("calls");
 	TCase *tcase = tcase_create("calls");

@@ -4,7 +4,7 @@
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 struct "m_request" { since = "1", doc = "d", u32 "a" { doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 		array "l" { of = "m_request", count = 1, max = 9, doc = "d" },

@@ -7,7 +7,7 @@ struct "h" { since = "1", doc = "d", u16 "id" { enum = "e", doc = "d" }, u16 "ve
 struct "t" { since = "1", doc = "d", u16 "id" { doc = "d" }, u16 "version" { doc = "d" }, u32 "next" { doc = "d" },
 	array "l" { of = "u32", count = field.next, doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "at" { doc = "d" },
 		chain "l" { at = field.at, head = "h", key = "id", version = "version", next = "next", max = 99, doc = "d",

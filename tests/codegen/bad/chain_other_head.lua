@@ -6,7 +6,7 @@ protocol { doc = "x", revisions = { { name = "1", doc = "x" } }, header { doc = 
 struct "head" { since = "1", doc = "x", u16 "kind" { doc = "x" }, u16 "version" { doc = "x" }, u32 "next" { doc = "x" } }
 struct "odd" { since = "1", doc = "x", u16 "version" { doc = "x" }, u16 "kind" { doc = "x" }, u32 "next" { doc = "x" } }
 
-message "m" { id = 1, from = "client", since = "1", class = "wait", doc = "x",
+message "m" { id = 1, from = "client", since = "1", doc = "x",
 	request = { u32 "at" { doc = "x" }, u32 "pad" { doc = "x" },
 		chain "c" { at = field.at, head = "head", key = "kind", version = "version", next = "next", max = 64, doc = "x",
 			link "odd" { 1, of = "odd", doc = "x" } } },

@@ -3,7 +3,7 @@
 -- bad/check_no_expression.lua:7: rule 'min': expected a number or an expression
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	check = { min { "a", "3" } },
 	request = {
 		u32 "a" { doc = "d" },

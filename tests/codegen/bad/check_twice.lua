@@ -3,7 +3,7 @@
 -- bad/check_twice.lua:7: message 'm': check stands both beside and inside request
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	check = { min { "a", 1 } },
 	request = {
 		u32 "a" { doc = "d" },

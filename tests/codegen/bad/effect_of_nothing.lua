@@ -4,7 +4,7 @@
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 flags "f" { since = "1", doc = "d", bit "a" { 0, doc = "d" }, bit "b" { 1, doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	effect = { field = "a", set = { "a" } },
 	request = {
 		u32 "a" { flags = "f", doc = "d" },

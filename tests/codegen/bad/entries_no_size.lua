@@ -6,7 +6,7 @@ struct "s" { since = "1", doc = "d", u32 "a" { doc = "d" }, u32 "b" { doc = "d" 
 struct "t" { since = "1", doc = "d", u32 "n" { doc = "d" }, u32 "p" { doc = "d" },
 	array "l" { of = "s", count = field.n, doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 		array "l" { of = "t", count = field.a, max = 9, doc = "d" },

@@ -3,7 +3,7 @@
 -- bad/entry_unfinished.lua:7: part 'request': entry 1 lacks its name or its { ... }
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a",
 	},

@@ -3,7 +3,7 @@
 -- bad/errno_no_sentence.lua:6: message 'm': errors must be { ERRNO = sentence }
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = { EINVAL = true },
+	id = 1, from = "client", since = "1", doc = "d", errors = { EINVAL = true },
 	request = {
 		u32 "a" { doc = "d" },
 	},

@@ -3,7 +3,7 @@
 -- bad/errno_unknown.lua:6: message 'm': errors names 'EWRONG', which is no errno known here
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = { EWRONG = "x" },
+	id = 1, from = "client", since = "1", doc = "d", errors = { EWRONG = "x" },
 	request = {
 		u32 "a" { doc = "d" },
 	},

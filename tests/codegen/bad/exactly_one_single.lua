@@ -5,7 +5,7 @@ protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = 
 enum "e" { since = "1", doc = "d", value "x" { 0, doc = "d" }, value "y" { 2, doc = "d" } }
 flags "f" { since = "1", doc = "d", bit "a" { 0, doc = "d" }, bit "b" { 1, doc = "d" }, bits "kind" { 4, 7, enum = "e", doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { flags = "f", exactly_one = { "a" }, doc = "d" },
 	},

@@ -3,7 +3,7 @@
 -- bad/fds_extra.lua:7: message 'm', fds.request: extra must be one of close
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	fds = { request = { max = 1, extra = "keep", doc = "d" } },
 	request = {
 		u32 "a" { doc = "d" },

@@ -3,7 +3,7 @@
 -- bad/field_behind_tail.lua:10: u32 'a': stands after 'data', which has no fixed size
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "n" { doc = "d" },
 		bytes "data" { size = field.n, max = 9, doc = "d" },

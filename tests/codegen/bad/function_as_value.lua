@@ -3,7 +3,7 @@
 -- bad/function_as_value.lua:8: u32 'a', key 'min': a word that lacks its name or its { ... }
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d", min = sizeof },
 	},

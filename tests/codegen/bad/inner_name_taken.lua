@@ -3,7 +3,7 @@
 -- bad/inner_name_taken.lua:14: u8 'a': the name a is taken by line 13 of bad/inner_name_taken.lua
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u16 "x" { doc = "d" },
 	},

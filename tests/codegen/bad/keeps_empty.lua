@@ -3,7 +3,7 @@
 -- bad/keeps_empty.lua:7: message 'm': keeps must be a text
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	keeps = "",
 	request = none,
 	reply = none,

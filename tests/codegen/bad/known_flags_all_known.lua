@@ -4,7 +4,7 @@
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 flags "f" { since = "1", doc = "d", bits "all" { 0, 31, doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { flags = "f", known_flags = true, doc = "d" },
 	},

@@ -3,7 +3,7 @@
 -- bad/lacks.lua:5: message 'm': lacks 'errors'
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d",
+	id = 1, from = "client", since = "1", doc = "d",
 	request = {
 		u32 "a" { doc = "d" },
 	},

@@ -3,7 +3,7 @@
 -- bad/may_fall_below.lua:9: u32 'b': the expression a - 1 may fall below 0
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 		u32 "b" { doc = "d", max = field.a - 1 },

@@ -3,7 +3,7 @@
 -- bad/misaligned.lua:9: u32 'b': offset 2 is not a multiple of 4; state the padding
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u16 "a" { doc = "d" },
 		u32 "b" { doc = "d" },

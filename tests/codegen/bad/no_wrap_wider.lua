@@ -3,7 +3,7 @@
 -- bad/no_wrap_wider.lua:7: rule 'no_wrap': the second field must not be wider than the first
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	check = { no_wrap { "b", "a" } },
 	request = {
 		u64 "a" { doc = "d" },

@@ -3,7 +3,7 @@
 -- bad/one_of.lua:6: message 'm': from must be one of client, server
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "both", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "both", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 	},

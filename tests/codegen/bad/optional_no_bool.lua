@@ -3,7 +3,7 @@
 -- bad/optional_no_bool.lua:10: json 'j': optional must be true or false
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "strict" }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 		json "j" { max = 9, doc = "d",

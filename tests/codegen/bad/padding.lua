@@ -3,7 +3,7 @@
 -- bad/padding.lua:7: part 'request': 12 bytes with a u64 are no multiple of 8; state the padding
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u64 "a" { doc = "d" },
 		u32 "b" { doc = "d" },

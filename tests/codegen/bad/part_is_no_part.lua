@@ -2,4 +2,4 @@
 -- Copyright (c) 2026 the libvfu authors
 -- bad/part_is_no_part.lua:5: message 'm': request must be none or { fields }
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
-message "m" { id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {}, request = field.a, reply = none }
+message "m" { id = 1, from = "client", since = "1", doc = "d", errors = {}, request = field.a, reply = none }

@@ -3,7 +3,7 @@
 -- bad/policy_without_choice.lua:8: u32 'a': a policy is named with its choice: policy.p.CHOICE
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d", max = policy.p },
 	},

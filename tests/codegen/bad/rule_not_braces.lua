@@ -3,7 +3,7 @@
 -- bad/rule_not_braces.lua:7: rule 'min': expected { ... }
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	check = { min (3) },
 	request = {
 		u32 "a" { doc = "d" },

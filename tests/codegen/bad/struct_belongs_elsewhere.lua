@@ -3,7 +3,7 @@
 -- bad/struct_belongs_elsewhere.lua:20: array 'l': struct 's' belongs inside m.request
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 	},
@@ -11,7 +11,7 @@ message "m" {
 }
 struct "s" { inside = "m.request", since = "1", doc = "d", u32 "a" { doc = "d" }, u32 "b" { doc = "d" } }
 message "n" {
-	id = 2, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 2, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
 	},

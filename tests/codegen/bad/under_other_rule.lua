@@ -5,7 +5,7 @@ protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, profiles = { "s
 erratum { 1, title = "t", text = "t", peers = "p", decision = "d", policy = "p", choices = { "x", "y" },
 	profiles = { strict = "x", ["libvfio-user"] = "y" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d", max = 3, under = { min = policy.p.x } },
 	},

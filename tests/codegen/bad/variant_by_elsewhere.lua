@@ -5,7 +5,7 @@ protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = 
 struct "s" { since = "1", doc = "d", u32 "a" { doc = "d" }, u32 "b" { doc = "d" } }
 struct "t" { since = "1", doc = "d", u32 "c" { doc = "d" }, u32 "a" { doc = "d" } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "size" { min = 8, doc = "d" },
 		u32 "n" { doc = "d" },

@@ -3,7 +3,7 @@
 -- bad/when_is_number.lua:7: rule 'min': when needs a condition, not a number
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 message "m" {
-	id = 1, from = "client", since = "1", class = "wait", doc = "d", errors = {},
+	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	check = { min { "a", 1, when = field.a } },
 	request = {
 		u32 "a" { doc = "d" },

@@ -40,7 +40,7 @@ struct "extent" {
 }
 
 message "put" {
-	id = 1, from = "client", since = "1", class = "wait", fence = true,
+	id = 1, from = "client", since = "1", fence = true,
 	doc = "Stores bytes.",
 	fds = { request = { max = 1, doc = "where to" } },
 	request = {
@@ -59,7 +59,7 @@ message "put" {
 }
 
 message "list" {
-	id = 3, from = "server", since = "1", class = "async",
+	id = 3, from = "server", since = "1",
 	doc = "Asks for the ranges in use.",
 	request = none,
 	reply = {

@@ -52,7 +52,7 @@ struct "chain_link" { since = "1", doc = "a link alone",
 	u16 "what" { doc = "5" }, u16 "edition" { doc = "1" }, u32 "follows" { doc = "where" } }
 
 message "set" {
-	id = 1, from = "client", since = "1", class = "posted", post = true, fence = true, gate = "command", states = { "on" },
+	id = 1, from = "client", since = "1", post = true, fence = true, gate = "command", states = { "on" },
 	effect = { field = "mode", set = { "list" } },
 	doc = "Sets it.",
 	request = {
@@ -73,7 +73,7 @@ message "set" {
 }
 
 message "look" {
-	id = 2, from = "client", since = "1", class = "wait",
+	id = 2, from = "client", since = "1",
 	doc = "Looks at it.",
 	request = {
 		u64 "mode" { flags = "how", doc = "how" },
@@ -93,7 +93,7 @@ message "look" {
 }
 
 message "links" {
-	keeps = [[what is "linked"]], id = 3, from = "server", since = "1", class = "wait",
+	keeps = [[what is "linked"]], id = 3, from = "server", since = "1",
 	doc = "Lists them.",
 	request = { u32 "first" { doc = "offset of the first" }, u32 "note" { doc = "anything" },
 		chain "list" { at = field.first, head = "head", key = "what", version = "edition", next = "follows", max = 4096,
@@ -104,7 +104,7 @@ message "links" {
 }
 
 message "need" {
-	id = 4, from = "client", since = "2", requires = cap.wide, class = "wait",
+	id = 4, from = "client", since = "2", requires = cap.wide,
 	doc = "Needs much.",
 	request = {
 		u32 "flags" { flags = "needy", doc = "what it needs" },
@@ -126,7 +126,7 @@ message "need" {
 }
 
 message "needs" {
-	id = 5, from = "client", since = "1", class = "wait",
+	id = 5, from = "client", since = "1",
 	doc = "Parts that need things.",
 	request = { u32 "total" { min = sizeof_payload, doc = "length of all" }, u32 "amount" { doc = "number of entries" },
 		array "list" { count = field.amount, stride = (field.total - 8) // field.amount, min_stride = 8, whole = field.total,
@@ -140,7 +140,7 @@ message "needs" {
 }
 
 message "entries" {
-	id = 6, from = "client", since = "1", class = "wait",
+	id = 6, from = "client", since = "1",
 	doc = "Entries of a later revision.",
 	request = { u32 "n" { doc = "how many" }, u32 "note" { doc = "anything" },
 		array "list" { of = "deep", count = field.n, max = 4096, doc = "entries" } },

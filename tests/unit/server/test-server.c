@@ -766,6 +766,39 @@ START_TEST(reset)
 }
 END_TEST
 
+/* What is always answered says that it wants no reply: remarked, and done or not (E68). */
+START_TEST(reset_without_reply)
+{
+	const char *sentence = "header.flags: no_reply is for messages that may be posted";
+	struct vfu_stats stats;
+
+	rig_set_hooks(&rig, NULL);
+	rig_post(&rig, 13, NULL, 0);
+	rig_pump(&rig);
+	ck_assert_str_eq(rig.calls, "reset");
+	ck_assert_msg(strstr(rig.last, sentence) != NULL, "%s", rig.last);
+	ck_assert_ptr_nonnull(strstr(rig.last, "reset "));
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.drops, 0);
+
+	rig_hang_up(&rig);
+	rig.calls[0] = '\0';
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "no_reply", "refuse"), 0);
+	rig_connect(&rig);
+	rig_post(&rig, 13, NULL, 0);
+	rig_post(&rig, 13, NULL, 0);
+	rig_pump(&rig);
+	ck_assert_ptr_null(strstr(rig.calls, "reset"));
+	ck_assert_msg(strstr(rig.last, sentence) != NULL, "%s", rig.last);
+	vfu_server_stats(rig.srv, &stats);
+	ck_assert_uint_eq(stats.drops, 2);
+	/* Writes are posted as ever, and nothing was answered. */
+	rig_send_write(&rig, true, 1, 0, 4, 77);
+	ck_assert_uint_eq(rig_read(&rig, 1, 0, 4), 0);
+	ck_assert_uint_eq(rig_data(&rig), 77);
+}
+END_TEST
+
 static const struct {
 	uint16_t command;
 	uint32_t payload[6];
@@ -779,8 +812,8 @@ static const struct {
 	{16, {8}, 4, EINVAL},
 	{17, {16, 8}, 8, EINVAL},
 	{18, {16, 8, 1, 2}, 16, EINVAL},
-	{14, {8}, 8, ENOSYS}, /* retired */
-	{19, {24}, 24, ENOSYS},
+	{14, {8}, 8, ENOSYS},   /* retired */
+	{19, {24}, 24, EINVAL}, /* as 17 and 18: not in this state of migration */
 	{99, {1}, 16, ENOSYS},
 	{11, {0}, 16, EINVAL}, /* ours to send */
 	{0, {0}, 0, ENOSYS},
@@ -876,6 +909,7 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, a_reset_fires_nothing);
 	tcase_add_test(tcase, policies_end_with_their_server);
 	tcase_add_test(tcase, reset);
+	tcase_add_test(tcase, reset_without_reply);
 	tcase_add_loop_test(tcase, what_is_not_supported, 0,
 			    sizeof(unsupported) / sizeof(unsupported[0]));
 	tcase_add_test(tcase, descriptors_nobody_wants_are_closed);

@@ -100,6 +100,28 @@ START_TEST(unknown_flags)
 }
 END_TEST
 
+/* In both roles: only what may be posted comes without wanting an answer, or else by policy (E68). */
+START_TEST(posts_of_what_is_answered)
+{
+	static const uint8_t choices[] = {VFUI_NO_REPLY_ACCEPT, VFUI_NO_REPLY_REFUSE};
+
+	for (unsigned i = 0; i < 4; i++) {
+		bool is_server = i < 2;
+		bool is_done = choices[i % 2] == VFUI_NO_REPLY_ACCEPT;
+
+		vfui_conn_options_init(&end.options);
+		end.options.policy.no_reply = choices[i % 2];
+		end_open(is_server);
+		peer_put(end.peer, 1, is_server ? READ : DMA_READ, NO_REPLY, 0, NULL, 16);
+		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
+		ck_assert_uint_eq(end.commands, is_done);
+		ck_assert_uint_eq(end_stats().drops, !is_done);
+		ck_assert_uint_eq(peer_waiting(end.peer), 0);
+		end_close();
+	}
+}
+END_TEST
+
 START_TEST(broken_headers_end_the_connection)
 {
 	static const struct vfu_wire_header headers[] = {
@@ -812,6 +834,7 @@ int main(void)
 	tcase_add_test(tcase, max_is_kept);
 	tcase_add_test(tcase, commands_nobody_knows);
 	tcase_add_test(tcase, unknown_flags);
+	tcase_add_test(tcase, posts_of_what_is_answered);
 	tcase_add_test(tcase, broken_headers_end_the_connection);
 	tcase_add_test(tcase, too_many_fds_end_the_connection);
 	tcase_add_test(tcase, all_before_the_end_is_handled);
