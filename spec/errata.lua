@@ -173,7 +173,8 @@ erratum { 21,
 	title = "Minor version",
 	text = "None is described but 0.",
 	peers = "libvfio-user answers at most 2, SPDK and the Rust client propose 1, QEMU only 0.",
-	decision = "Propose 0 and answer the smaller of both; the policy can always answer 0.",
+	decision = [[Propose the highest that a revision has, which is 0 so far, and answer the smaller of both;
+		the policy can always answer 0.]],
 	policy = "minor", choices = { "min", "zero" },
 	profiles = { strict = "min", ["libvfio-user"] = "min" },
 }

@@ -32,7 +32,7 @@ protocol {
 
 limits {
 	doc = [[What both ends have agreed on, or what this end is configured to take.]],
-	u32 "minor" { min = 0, max = 65535, default = 0, test = 3, counts = "minor", doc = "minor version" },
+	u32 "minor" { min = 0, max = 2, default = 0, test = 1, counts = "minor", doc = "minor version" },
 	u32 "max_msg_fds" { min = 0, max = 1024, default = 1, test = 5, counts = "descriptors",
 		doc = "most file descriptors in one message" },
 	u64 "max_data_xfer_size" { min = 1, max = 0xffffffff, default = 1048576, test = 1000, counts = "bytes",

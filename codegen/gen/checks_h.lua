@@ -20,6 +20,9 @@ struct vfui_limits {
 	${limits}
 };
 
+/* Minor versions: the highest that a revision has, which a client proposes, and that a server agrees to. */
+enum { VFUI_MINOR_NAMED = ${named}, VFUI_MINOR_MOST = ${most} };
+
 /* Why a check failed.  The strings are constants. */
 struct vfui_fault {
 	const char *message;
@@ -103,7 +106,10 @@ bool vfui_message_has_effect(const struct vfui_message *message, const void *pay
 ]]
 
 return function(model)
-	local vars = { checks = {}, longest = 1 }
+	local vars = { checks = {}, longest = 1, named = 0, most = model.most.minor and model.most.minor.max or 0 }
+	for _, r in ipairs(model.revisions) do
+		vars.named = r.minor or vars.named
+	end
 	for _, m in ipairs(model.messages) do
 		vars.longest = math.max(vars.longest, m.request.size)
 		for _, key in ipairs { "request", "reply" } do

@@ -61,6 +61,11 @@ class Limits:
 
     ${limits}
 
+    @classmethod
+    def widest(cls):
+        """Those that refuse least, for what somebody else has checked."""
+        return cls(${widest})
+
 
 @dataclasses.dataclass
 class Policies:
@@ -333,6 +338,10 @@ end
 -- Tables --------------------------------------------------------------------------------------------
 
 local function limits(model, out)
+	local widest = text.map(model.limits, function(l)
+		return ("%s=%s"):format(l.name, l.type == "bool" and "True" or l.power_of_two and l.min or l.max)
+	end)
+	out.widest = text.wrap(table.concat(widest, ", "), 76, "", "            ")
 	for _, l in ipairs(model.limits) do
 		out[#out + 1] = text.wrap("# " .. l.doc, 96, "", "# ")
 		out[#out + 1] = l.type == "bool" and ("%s: bool = %s"):format(l.name, pyname.boolean(l.default)) or
@@ -379,6 +388,7 @@ return function(model)
 	table.move(pyname.fixed, 1, #pyname.fixed, #names + 1, names)
 	vars.names = text.map(names, function(name) return quote(name) .. "," end)
 	limits(model, vars.limits)
+	vars.widest = vars.limits.widest
 	policies(model, vars)
 	check_struct(vars.checks, model.header)
 	for _, s in ipairs(model.structs) do

@@ -29,6 +29,8 @@ class Fault(ValueError):
 @dataclass
 class Limits:
     ${limits}
+    @classmethod
+    def widest(cls) -> Self: ...
 
 @dataclass
 class Policies:

@@ -123,8 +123,11 @@ local function limits(spec, model)
 	end
 	M.by_name(model.limits)
 	for _, r in ipairs(model.revisions) do
-		if r.version and not model.most.minor then
-			fault(at(spec.protocol[1], "revisions"), "protocol: revision '%s' has a version, but no limit counts the minor one", r.name)
+		local minor, where = model.most.minor, at(spec.protocol[1], "revisions")
+		if r.version and not minor then
+			fault(where, "protocol: revision '%s' has a version, but no limit counts the minor one", r.name)
+		elseif r.version and r.minor > minor.max then
+			fault(where, "protocol: version %s of revision '%s' is above the max of limit '%s'", r.version, r.name, minor.name)
 		end
 	end
 end

@@ -14,11 +14,6 @@
 
 #define TEXT_MAX 16384
 
-/*
- * The highest minor version whose messages we know. We propose 0, which every server takes (E21).
- */
-#define MINOR_OWN 2
-
 /* A reply of this size is not too long for anybody: no client's request is shorter (E17). */
 #define REPLY_MIN 128
 
@@ -40,7 +35,7 @@ static void conclude(struct vfui_conn *conn, const struct vfui_caps *theirs, uin
 static int exchange(struct vfui_conn *conn, struct vfui_caps *said, uint16_t *minor,
 		    struct vfu_err *err)
 {
-	struct vfu_wire_version_request in = {.major = 0, .minor = 0};
+	struct vfu_wire_version_request in = {.major = 0, .minor = VFUI_MINOR_NAMED};
 	struct vfu_wire_version_reply out;
 	char text[TEXT_MAX], answer[TEXT_MAX];
 	struct vfui_call call = {.tail = text,
@@ -96,7 +91,7 @@ static uint16_t choose_minor(const struct vfui_conn *conn, uint16_t proposed)
 {
 	if (vfui_conn_policy(conn)->minor == VFUI_MINOR_ZERO)
 		return 0;
-	return (uint16_t)vfui_min(proposed, MINOR_OWN);
+	return (uint16_t)vfui_min(proposed, VFUI_MINOR_MOST);
 }
 
 static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request,

@@ -11,7 +11,7 @@
 #include "transport/conn.h"
 
 /*
- * Client: sends VERSION 0.0 with what the connection's options have it say, and waits. *agreed: what
+ * Client: sends VERSION with what the connection's options have it say, and waits. *agreed: what
  * holds; the server's own where each side has its own. Sets both limits of the connection. Any failure
  * fails it.
  */

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from typing_extensions import Buffer as _Bytes, Self
 
-from .protocol import Part, Payload
+from .protocol import DeviceState, Part, Payload
 
 __version__: str
 
@@ -168,6 +168,7 @@ class Device:
     def agreed(self) -> Mapping[str, Any]: ...
     def config_read(self, offset: int, size: int) -> bytes: ...
     def config_write(self, offset: int, data: _Bytes) -> None: ...
+    def set_state(self, state: DeviceState | str) -> None: ...
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]: ...
 
 class Server:

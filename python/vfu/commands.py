@@ -28,13 +28,7 @@ GET, SET, PROBE = protocol.FeatureFlags.GET, protocol.FeatureFlags.SET, protocol
 ROOM = 65536
 
 
-def _wide(field):
-    if field.type == "bool":
-        return True
-    return 2**32 - 1 if field.name.startswith("max_") else field.default
-
-
-_LIMITS = protocol.Limits(**{field.name: _wide(field) for field in dataclasses.fields(protocol.Limits)})
+_LIMITS = protocol.Limits.widest()
 
 
 class Descriptors(list):

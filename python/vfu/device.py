@@ -11,7 +11,7 @@ import inspect
 
 import libvfu as c
 
-from . import commands
+from . import commands, protocol
 from .capabilities import Agreed
 from .dma import DeviceDma, dma_range
 from .errors import Error, log_level, make_error, report, report_missed
@@ -141,6 +141,13 @@ class Device:
     def config_write(self, offset, data):
         """Writes read-only bits too, without side effects."""
         c.vfu_device_config_write(self._handle, offset, data)
+
+    def set_state(self, state):
+        """Says which state of migration the device has reached: a protocol.DeviceState, or its name.
+
+        Messages that are lawful in some states alone are refused in others. At first, and after a reset, it runs.
+        """
+        c.vfu_device_set_state(self._handle, commands.number_of(state, protocol.DeviceState, "state"))
 
     def spawn(self, coroutine):
         """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task.

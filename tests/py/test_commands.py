@@ -87,6 +87,41 @@ def test_what_a_request_breaks(connect):
     assert dev.connected
 
 
+class Migrating(vfu.Device):
+    def on_mig_data_read(self, request):
+        return {"data": b"state"[: request.size]}
+
+
+def test_only_in_some_states(connect):
+    device = Migrating()
+    dev = connect(device)
+    with pytest.raises(vfu.Error) as error:
+        dev.call("mig_data_read", size=5)
+    assert error.value.errno == errno.EINVAL
+    device.set_state("pre_copy")
+    assert dev.call("mig_data_read", size=5).data == b"state"
+    device.set_state(protocol.DeviceState.RESUMING)
+    with pytest.raises(vfu.Error):
+        dev.call("mig_data_read", size=5)
+    device.set_state("stop_copy")
+    dev.reset()
+    with pytest.raises(vfu.Error):
+        dev.call("mig_data_read", size=5)
+    with pytest.raises(ValueError, match="there is no state pre_copi, did you mean pre_copy?"):
+        device.set_state("pre_copi")
+    with pytest.raises(vfu.Error):
+        device.set_state(8)
+
+
+def test_not_agreed():
+    """What needs a capability is refused without it; widest() refuses least."""
+    before = protocol.RegionWriteMultiRequest(writes=[protocol.WriteMultiEntry(0, 0, 4, 1)])
+    with pytest.raises(protocol.Fault, match="needs write_multiple, which was not agreed"):
+        protocol.RegionWriteMultiRequest.parse(before.build())
+    wide = protocol.Limits.widest()
+    assert protocol.RegionWriteMultiRequest.parse(before.build(), limits=wide) == before
+
+
 def test_wrong_answers(connect, caplog):
     device = Plain()
     device.broken = True
