@@ -43,6 +43,17 @@ bindings__libvfu_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
 	-export-symbols-regex "^PyInit_"
 bindings__libvfu_la_LIBADD = bindings/libwrap.la libvfu/libvfu.la
 
+EXTRA_bindings__libvfu_la_DEPENDENCIES = $(installed_places)
+
+# The module for a wheel, linked anew: it looks for its libraries, and for theirs, in a directory beside it.
+python/packaging/_libvfu.so: bindings/_libvfu.la
+	$(AM_V_CCLD)$(MKDIR_P) python/packaging && \
+	$(CC) $(CFLAGS) $(AM_LDFLAGS) $(LDFLAGS) -shared -o $@ $(wheel_objects) -Llibvfu/.libs -lvfu \
+	  -Wl,--disable-new-dtags -Wl,-rpath,'$$ORIGIN/libvfu.libs'
+wheel_objects = $(bindings__libvfu_la_OBJECTS:bindings/%.lo=bindings/.libs/%.o) \
+	bindings/gen/.libs/libwrap_la-vfu_wrap.o
+CLEANFILES += python/packaging/_libvfu.so
+
 python_PYTHON = bindings/gen/libvfu.py
 
 # The module is linked anew when it is installed, against the installed library. In a variable

@@ -85,7 +85,7 @@ libvfu_libvfu_la_SOURCES =
 libvfu_libvfu_la_LIBADD = libvfu/libvfu-internal.la
 libvfu_libvfu_la_LDFLAGS = $(AM_LDFLAGS) -version-info $(LIBVFU_VERSION_INFO) \
 	-Wl,-z,relro -Wl,-z,nodelete $(DEFS_LDFLAGS) -Wl,--version-script=libvfu/libvfu.map
-EXTRA_libvfu_libvfu_la_DEPENDENCIES = libvfu/libvfu.map
+EXTRA_libvfu_libvfu_la_DEPENDENCIES = libvfu/libvfu.map $(installed_places)
 
 # Needs nothing but awk, so it is made anew everywhere and not distributed.
 libvfu/libvfu.map: libvfu/vfu.h libvfu/exports.awk
@@ -99,3 +99,12 @@ EXTRA_DIST += libvfu/exports.awk libvfu/base/README.md libvfu/transport/README.m
 
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = libvfu/libvfu.pc
+
+libvfu/libvfu.pc: libvfu/libvfu.pc.in $(installed_places)
+	$(AM_V_GEN)$(MKDIR_P) libvfu && \
+	$(SED) -e 's|[@]prefix@|$(prefix)|' -e 's|[@]exec_prefix@|$(exec_prefix)|' \
+		-e 's|[@]libdir@|$(libdir)|' -e 's|[@]includedir@|$(includedir)|' \
+		-e 's|[@]PACKAGE_VERSION@|$(PACKAGE_VERSION)|' $(srcdir)/libvfu/libvfu.pc.in > $@.tmp && \
+	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+CLEANFILES += libvfu/libvfu.pc
+EXTRA_DIST += libvfu/libvfu.pc.in

@@ -34,7 +34,7 @@ vfu_examples = \
 EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_examples) python/vfu-command.in
 
 # Finds the package beside an installation too whose prefix Python does not look at.
-python/bin/vfu: python/vfu-command.in Makefile
+python/bin/vfu: python/vfu-command.in $(installed_places)
 	$(AM_V_GEN)$(MKDIR_P) python/bin && \
 	$(SED) -e 's|[@]PYTHON@|$(PYTHON)|' -e 's|[@]pythondir@|$(pythondir)|' \
 		-e 's|[@]pyexecdir@|$(pyexecdir)|' $(srcdir)/python/vfu-command.in > $@.tmp && \
@@ -54,4 +54,31 @@ vfuclidir = $(pythondir)/vfu/cli
 vfucli_DATA = $(vfu_cli)
 bin_SCRIPTS += python/bin/vfu
 noinst_SCRIPTS += python/bin/python3
+
+# What tells pip and importlib.metadata that the package is installed, and management tools of `vfu serve`.
+distinfodir = $(pythondir)/libvfu-$(PACKAGE_VERSION).dist-info
+distinfo_DATA = python/packaging/METADATA
+backendsdir = $(datadir)/qemu/vfio-user
+backends_DATA = python/packaging/50-vfu-serve.json
 endif
+
+EXTRA_DIST += pyproject.toml python/packaging/backend.py python/packaging/METADATA.in \
+	python/packaging/50-vfu-serve.json.in
+CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json
+
+python/packaging/METADATA: python/packaging/METADATA.in README.md Makefile
+	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
+	{ $(SED) -e '/^#/d' -e 's|[@]PACKAGE_VERSION@|$(PACKAGE_VERSION)|' -e 's|[@]python_oldest@|$(python_oldest)|' \
+		$(srcdir)/python/packaging/METADATA.in && $(SED) 1d $(srcdir)/README.md; } > $@.tmp && \
+	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+
+python/packaging/50-vfu-serve.json: python/packaging/50-vfu-serve.json.in $(installed_places)
+	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
+	$(SED) -e '/^#/d' -e 's|[@]bindir@|$(bindir)|' $(srcdir)/python/packaging/50-vfu-serve.json.in > $@.tmp && \
+	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+
+# A tarball is what pip calls a source distribution.
+dist-hook: python-dist
+python-dist: python/packaging/METADATA
+	cp python/packaging/METADATA $(distdir)/PKG-INFO
+.PHONY: python-dist

@@ -16,6 +16,7 @@ py_tests = \
 	tests/py/test_lifetime.py \
 	tests/py/test_names.py \
 	tests/py/test_cli.py \
+	tests/py/test_pip.py \
 	tests/py/test_readme.py \
 	tests/py/test_properties.py \
 	tests/py/test_storm.py \
@@ -35,6 +36,11 @@ endif
 
 # The generated cases.
 tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log: tests/gen/vectors.py
+
+# What a wheel holds.
+if HAVE_PYTEST
+tests/py/test_pip.log: python/packaging/_libvfu.so
+endif
 
 # The device of test_captures.py.
 if HAVE_PYTEST

@@ -139,7 +139,12 @@ def test_serve_complains(tmp_path):
 
 def test_print_capabilities():
     for args in (["--print-capabilities"], ["serve", "--print-capabilities"]):
-        assert json.loads(run(*args).stdout)["type"] == "vfio-user"
+        said = json.loads(run(*args).stdout)
+        assert said["type"] == "vfio-user"
+        # The options besides those that the conventions ask of every backend.
+        offered = set(re.findall(r"--([a-z-]+)", run("serve", "--help").stdout))
+        assert set(said["features"]) == offered - {"socket-path", "fd", "help", "print-capabilities"}
+        assert "policy" in said["features"]
 
 
 def test_info(backend):

@@ -19,6 +19,17 @@ import vfu
 from .error import CommandError
 
 
+# What the conventions ask of every backend; what a program has besides are its features.
+CONVENTIONS = {"--help", "--socket-path", "--fd", "--print-capabilities"}
+
+
+def features():
+    """The options of vfu serve that not every backend has."""
+    parser = add_to(argparse.ArgumentParser().add_subparsers())
+    options = {action.option_strings[-1] for action in parser._actions if action.option_strings}
+    return sorted(option.removeprefix("--") for option in options - CONVENTIONS)
+
+
 class PrintCapabilities(argparse.Action):
     """--print-capabilities: for management tools."""
 
@@ -26,7 +37,7 @@ class PrintCapabilities(argparse.Action):
         super().__init__(*args, help="print what this program can do, as JSON, and end", **kwargs)
 
     def __call__(self, parser, *_):
-        print(json.dumps({"type": "vfio-user", "features": []}))
+        print(json.dumps({"type": "vfio-user", "features": features()}))
         parser.exit()
 
 
@@ -52,6 +63,7 @@ def add_to(commands):
                         help="debug shows each message with its fields")
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
     parser.set_defaults(function=run)
+    return parser
 
 
 def reason(error, path):
