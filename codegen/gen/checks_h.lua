@@ -49,7 +49,7 @@ ${checks}
 int vfui_check_header(const struct vfu_wire_header *header, const struct vfui_policy *policy,
 		      struct vfui_fault *fault);
 
-enum { VFUI_FROM_CLIENT, VFUI_FROM_SERVER };
+enum { VFUI_FROM_CLIENT, VFUI_FROM_SERVER, VFUI_FROM_NOBODY };
 /* What the device is asked before such a request starts. */
 enum {
 	VFUI_GATE_NONE,
@@ -59,15 +59,13 @@ enum {
 	VFUI_GATE_FEATURE_SET,
 	VFUI_GATE_COMMAND,
 };
-enum { VFUI_STATUS_STABLE, VFUI_STATUS_EXPERIMENTAL, VFUI_STATUS_RETIRED };
 
 /* What the runtime needs to know of a message. */
 struct vfui_message {
 	const char *name;
 	const char *keeps; /* what of it the library keeps; NULL: users may send and serve it */
 	uint16_t id;
-	uint8_t from;
-	uint8_t status;
+	uint8_t from; /* nobody: it is retired */
 	bool fence;
 	uint8_t gate;
 	bool at_once; /* no gate, and a handler of the library's: most messages, most of the time */
@@ -92,7 +90,7 @@ struct vfui_message {
 /* The longest fixed part of a request. */
 enum { VFUI_REQUEST_SIZE = ${longest} };
 
-/* NULL for a number nobody knows.  A retired message is known, by its status. */
+/* NULL for a number nobody knows.  A retired message is known, and from nobody. */
 const struct vfui_message *vfui_message(unsigned command);
 /* The same by its name in the spec, as "dma_map". */
 const struct vfui_message *vfui_message_named(const char *name);

@@ -243,8 +243,7 @@ local function message_entry(m)
 	end
 	set("name", '"' .. m.name .. '"')
 	set("id", m.id)
-	set("from", "VFUI_FROM_" .. m.from:upper())
-	set("status", "VFUI_STATUS_" .. m.status:upper())
+	set("from", "VFUI_FROM_" .. (m.status == "retired" and "nobody" or m.from):upper())
 	for _, key in ipairs { "fence", "post" } do
 		set(key, m[key] and "true")
 	end

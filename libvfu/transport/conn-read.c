@@ -194,8 +194,7 @@ static int why_refused(struct vfui_conn *conn, struct vfui_msg *msg)
 	uint32_t odd = msg->hdr.flags & ~VFU_WIRE_HEADER_TYPE_MASK;
 	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
 
-	if (!is_known(conn, msg) || msg->info->status == VFUI_STATUS_RETIRED ||
-	    msg->info->from != from)
+	if (!is_known(conn, msg) || msg->info->from != from)
 		return policy->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL ? -EINVAL : -ENOSYS;
 	if (odd != 0 && (odd != VFU_WIRE_HEADER_NO_REPLY || !msg->info->post))
 		return why_odd(conn, msg);

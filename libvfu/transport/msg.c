@@ -54,11 +54,9 @@ int vfui_message_is_free(unsigned command, const char *call, struct vfu_err *err
 				    "%s: %s is left to the library, which keeps %s", call,
 				    info->name, info->keeps);
 	if (info != NULL && info->from != VFUI_FROM_CLIENT)
-		return vfui_err_set(err, -EOPNOTSUPP, NULL, 0, "%s: %s is the server's to send",
-				    call, info->name);
-	if (info != NULL && info->status == VFUI_STATUS_RETIRED)
-		return vfui_err_set(err, -EOPNOTSUPP, NULL, 0, "%s: %s is retired", call,
-				    info->name);
+		return vfui_err_set(err, -EOPNOTSUPP, NULL, 0, "%s: %s is %s", call, info->name,
+				    info->from == VFUI_FROM_NOBODY ? "retired"
+								   : "the server's to send");
 	return 0;
 }
 
