@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 
-#include "base/fds.h"
 #include "client/call.h"
 #include "client/master.h"
 #include "vfu-calls.h"
@@ -63,7 +62,7 @@ int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned 
 		return ret;
 	if (needs_master(index, count, fds))
 		ret = vfui_client_use_master(cl, conn, &err);
-	most = (unsigned)vfui_min(vfui_conn_peer_limits(conn)->max_msg_fds, VFUI_FDS_MAX);
+	most = vfui_conn_peer_limits(conn)->max_msg_fds;
 	for (unsigned i = 0; i < count && !ret; i += n) {
 		n = run_length(fds + i, count - i, most);
 		if (fds[i] >= 0 && !most)

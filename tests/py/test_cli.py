@@ -103,6 +103,12 @@ def test_serve_enforces_bus_mastering(backend):
         assert ram[:5] == bytes(5)
 
 
+def test_serve_says_capabilities(backend):
+    _, path = backend(COUNTER, "--capability=max_msg_fds=8", "--capability=write_multiple=false")
+    with vfu.Client(path, irqs=False) as dev:
+        assert dev.agreed["max_msg_fds"] == 8 and not dev.agreed["write_multiple"]
+
+
 def test_serve_complains(tmp_path):
     sock = f"--socket-path={tmp_path / 's'}"
 
@@ -133,6 +139,9 @@ def test_serve_complains(tmp_path):
     assert "unknown policy 'x'; there are bitmap_range, bus_master," in complaint(COUNTER, sock, "--policy=x=y")
     assert "bus_master is ignore or enforce, not 'y'" in complaint(COUNTER, sock, "--policy=bus_master=y")
     assert "unknown option" in complaint(COUNTER, sock, "--option=x=1")
+    assert "unknown capability 'x'" in complaint(COUNTER, sock, "--capability=x=1")
+    assert "max_msg_fds can not be True" in complaint(COUNTER, sock, "--capability=max_msg_fds=true")
+    assert "max_msg_fds can not be 65: from 1 to 64" in complaint(COUNTER, sock, "--capability=max_msg_fds=65")
     assert "--socket-path" in complaint(COUNTER)
     assert "vfu serve:" in complaint(COUNTER, "--fd=99")
 

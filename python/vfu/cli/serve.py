@@ -59,6 +59,8 @@ def add_to(commands):
     parser.add_argument("--profile", help="a set of such choices: default, strict, libvfio-user")
     parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=NUMBER",
                         help="a limit: timeout_ms, queue_bytes, ...")
+    parser.add_argument("--capability", type=pair, action="append", default=[], metavar="NAME=VALUE",
+                        help="what it says in VERSION: max_msg_fds=8, write_multiple=false, ...")
     parser.add_argument("--log-level", choices=["error", "warning", "info", "debug"], default="warning",
                         help="debug shows each message with its fields")
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
@@ -130,6 +132,10 @@ def number(text):
         raise CommandError(f"{text!r} is not a number") from None
 
 
+def number_or_bool(text):
+    return {"true": True, "false": False}[text] if text in ("true", "false") else number(text)
+
+
 class Ending:
     """SIGTERM and SIGINT end the command with status 0, from its very start."""
 
@@ -149,11 +155,14 @@ def run(options):
     device = make(find_class(options.file))
     policy = dict(options.policy)
     limits = {name: number(value) for name, value in options.option}
+    capabilities = {name: number_or_bool(value) for name, value in options.capability}
     if options.log_level == "debug":
         limits.setdefault("trace", 1)
     where = {"fd": options.fd} if options.socket_path is None else {"socket_path": options.socket_path}
     try:
-        server = vfu.Server(device, profile=options.profile, policy=policy, options=limits, **where)
+        server = vfu.Server(
+            device, profile=options.profile, policy=policy, options=limits, capabilities=capabilities, **where
+        )
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from error
     with server:
