@@ -68,7 +68,7 @@ struct vfui_message {
 	uint8_t from; /* nobody: it is retired */
 	bool fence;
 	uint8_t gate;
-	bool at_once; /* no gate, and a handler of the library's: most messages, most of the time */
+	bool at_once; /* no gate nor states, and a handler of ours: most messages, most of the time */
 	bool post; /* may be sent with NO_REPLY */
 	bool request_takes_fds;
 	bool reply_takes_fds;

@@ -249,7 +249,7 @@ local function message_entry(m)
 	end
 	set("gate", m.gate and "VFUI_GATE_" .. m.gate:upper())
 	set("keeps", m.keeps and '"' .. m.keeps:gsub('[\\"]', "\\%0") .. '"')
-	set("at_once", m.keeps and not m.gate and "true")
+	set("at_once", m.keeps and not m.gate and #m.states == 0 and "true")
 	for _, key in ipairs { "request", "reply" } do
 		set(key .. "_takes_fds", takes_fds(m[key]) and "true")
 		set(key .. "_bulk", m[key].bulk and "true")

@@ -16,7 +16,7 @@ def read(*path):
         return file.read()
 
 
-DEVICE, CLIENT = re.findall(r"```python\n(.*?)```", read("README.md"), re.S)
+DEVICE, CLIENT, MESSAGES = re.findall(r"```python\n(.*?)```", read("README.md"), re.S)
 
 
 def test_device_is_the_example():
@@ -42,3 +42,12 @@ def test_client_drives_the_device(tmp_path):
     assert server.wait(10) == 0
     assert out.returncode == 0, out.stderr
     assert "0x1234" in out.stdout and "b'hello'" in out.stdout
+
+
+def test_messages_of_ones_own(connect, capsys):
+    names, (serving, calling) = {}, MESSAGES.split("\nprint")
+    exec(DEVICE + serving, names)
+    names["dev"] = dev = connect(names["Answering"](), irqs=False)
+    dev.dma.alloc(4096, iova=0x8000_0000)[:5] = b"hello"
+    exec("print" + calling, names)
+    assert capsys.readouterr().out == "4 b'hello'\n"
