@@ -413,7 +413,11 @@ int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flag
  * thread. */
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
 
-/* One DMA range. mapped: the device reaches it directly, else by message. */
+/*
+ * One DMA range. flags: VFU_DMA_*, and all other flags of DMA_MAP (spec/types.lua) with which the client
+ * announced it but those that say how to use its file; what they mean is the device's business. mapped: the
+ * device reaches it directly, else by message.
+ */
 struct vfu_dma_range {
 	uint64_t iova, size;
 	uint32_t flags;
@@ -656,7 +660,8 @@ int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start,
 int vfu_client_irq_trigger(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 
 /*
- * Lets the device reach [iova, iova + size). host: the memory, served by this client for DMA
+ * Lets the device reach [iova, iova + size). flags: VFU_DMA_*, or any of DMA_MAP (vfu/wire.h) whose rules
+ * hold; -EINVAL, which names field and rule, before anything is sent if not. host: the memory, served by this client for DMA
  * messages, or NULL (vfu_client_set_dma). fd: the file behind it at fd_offset, which the device
  * maps (kept by the caller), or -1: by message only. The memory must stay until the unmap. A map that
  * fails is not there: the library does not touch host after this returns. After -ETIMEDOUT and the

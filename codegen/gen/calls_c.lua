@@ -32,6 +32,18 @@ int vfui_dispatch(const struct vfui_handlers *handlers, void *ctx, unsigned comm
 	}
 }
 
+/* Nothing is sent that its own check refuses. */
+static int check_and_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call,
+			  const void *in, size_t in_len, void *out, size_t out_len)
+{
+	const struct iovec iov[2] = { { (void *)(uintptr_t)in, in_len },
+				      { (void *)(uintptr_t)call->tail, call->tail_len } };
+	int ret = vfui_conn_check_own(conn, command, iov, call->tail_len > 0 ? 2 : 1, call->nfds,
+				      call->err);
+
+	return ret ? ret : vfui_conn_call(conn, command, call, in, in_len, out, out_len);
+}
+
 ${calls}
 ]]
 
@@ -69,7 +81,7 @@ end
 
 local function call(m)
 	local input, output = m.request.cname and "in, sizeof(*in)" or "NULL, 0", m.reply.cname and "out, sizeof(*out)" or "NULL, 0"
-	return ("%s\n{\n%s\n}\n"):format(cname.call(m, ""), text.c_statement("\t", "return vfui_conn_call(",
+	return ("%s\n{\n%s\n}\n"):format(cname.call(m, ""), text.c_statement("\t", "return check_and_call(",
 		("conn, %s, call, %s, %s"):format(m.cname, input, output), ");"))
 end
 

@@ -72,6 +72,7 @@ struct vfui_message {
 	bool post; /* may be sent with NO_REPLY */
 	bool request_takes_fds;
 	bool reply_takes_fds;
+	bool request_flat; /* its check does not look behind the fixed part */
 	bool request_bulk; /* may carry max_data_xfer_size bytes besides its room */
 	bool reply_bulk;
 	uint32_t request_size; /* fixed parts */

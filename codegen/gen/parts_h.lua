@@ -129,13 +129,14 @@ struct vfu_wire_builder {
 static inline void vfu_wire_builder_change(struct vfu_wire_builder *b, size_t at, size_t size,
 					   uint64_t keep, uint64_t add)
 {
-	uint8_t *place = b->buf + at;
+	uint8_t *place;
 	uint16_t u16;
 	uint32_t u32;
 	uint64_t u64;
 
 	if (at > b->room || b->room - at < size)
 		return;
+	place = b->buf + at;
 	switch (size) {
 	case 1:
 		*place = (uint8_t)((*place & keep) + add);

@@ -256,6 +256,7 @@ local function message_entry(m)
 		set(key .. "_size", m[key].size)
 		set(key .. "_room", m[key].room)
 	end
+	set("request_flat", (not m.request.tail or m.request.tail.kind == "bytes") and "true")
 	if #m.states > 0 then
 		local mask = 0
 		for _, s in ipairs(m.states) do

@@ -87,14 +87,9 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 	struct vfui_client_range *r;
 	int ret;
 
-	if (!vfui_client_is_range(in->address, in->size))
-		return vfui_err_set(err, -EINVAL, "dma_map.size", 24,
-				    "the range is empty or passes the end of 64 bits");
 	if (host && in->size - 1 > UINTPTR_MAX - (uintptr_t)host)
 		return vfui_err_set(err, -EINVAL, "dma_map.size", 24,
 				    "memory here does not go on for so long");
-	if (in->flags & ~(uint32_t)(VFU_DMA_READ | VFU_DMA_WRITE))
-		return vfui_err_set(err, -EINVAL, "dma_map.flags", 4, "unknown flags");
 	r = vfui_os_calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;

@@ -22,15 +22,9 @@ struct vfui_client_range {
 	bool is_gone;            /* from the table */
 };
 
-/* Not empty, and not past the end of 64 bits. */
-static inline bool vfui_client_is_range(uint64_t first, uint64_t size)
-{
-	return size > 0 && size - 1 <= UINT64_MAX - first;
-}
-
 /*
  * Puts a range into the table. That comes before the message: the device may use the range before
- * its answer is here. has_fd: of a file. -EINVAL, -EEXIST, -ENOMEM.
+ * its answer is here. The request has passed its check. has_fd: of a file. -EINVAL, -EEXIST, -ENOMEM.
  */
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
 			  void *host, bool has_fd, struct vfui_client_range **out,

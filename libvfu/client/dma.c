@@ -43,6 +43,15 @@ static struct vfu_wire_dma_map_request map_request(uint64_t iova, uint64_t size,
 						 .size = size};
 }
 
+/* Before the range is in the table, where it must make sense. */
+static int check_map(struct vfui_conn *conn, const struct vfu_wire_dma_map_request *in, bool has_fd,
+		     struct vfu_err *err)
+{
+	struct iovec iov = {(void *)(uintptr_t)in, sizeof(*in)};
+
+	return vfui_conn_check_own(conn, VFU_WIRE_CMD_DMA_MAP, &iov, 1, has_fd, err);
+}
+
 static void map_settled(void *user, int status)
 {
 	struct vfui_client_range **r = user;
@@ -63,7 +72,9 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 
 	if (!conn)
 		return ret;
-	ret = vfui_client_use_master(cl, conn, &err);
+	ret = check_map(conn, &in, fd >= 0, &err);
+	if (!ret)
+		ret = vfui_client_use_master(cl, conn, &err);
 	if (!ret)
 		ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
 	if (!ret) {
@@ -116,12 +127,6 @@ int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 
 	if (!conn)
 		return ret;
-	if (!vfui_client_is_range(iova, size))
-		return vfui_client_end(cl,
-				       vfui_err_set(&err, -EINVAL, "dma_unmap.size", 16,
-						    "the range is empty or passes the end of "
-						    "64 bits"),
-				       &err);
 	call.settled = unmap_settled;
 	call.user = &unmap;
 	ret = vfui_call_dma_unmap(conn, &call, &in, &out);
@@ -212,7 +217,8 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	if (!conn)
 		return ret;
 	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
-	if (may_wait)
+	ret = check_map(conn, &in, fd >= 0, &err);
+	if (!ret && may_wait)
 		ret = vfui_client_use_master(cl, conn, &err);
 	if (!ret && may_wait && is_storm(cl, conn))
 		ret = await_maps(cl, conn);

@@ -98,7 +98,7 @@ static bool may_post(struct vfu_client *cl, struct vfui_conn *conn)
 
 /* A full socket or queue is waited for, where one may wait: the writer is as fast as the device. */
 static int post_piece(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
-		      uint64_t offset, const void *buf, uint32_t count)
+		      uint64_t offset, const void *buf, uint32_t count, struct vfu_err *err)
 {
 	struct vfu_wire_region_write_request in = {offset, index, count};
 	struct iovec iov[] = {{&in, sizeof(in)}, {(void *)(uintptr_t)buf, count}};
@@ -107,7 +107,10 @@ static int post_piece(struct vfu_client *cl, struct vfui_conn *conn, unsigned in
 			       .niov = 2,
 			       .no_reply = true,
 			       .timeout_ms = -1};
+	int ret = vfui_conn_check_own(conn, out.command, iov, out.niov, 0, err);
 
+	if (ret)
+		return ret;
 	if (vfui_conn_is_reader(conn) && cl->is_in_dma_fn)
 		return vfui_conn_send(conn, &out);
 	return vfui_conn_post(conn, &out);
@@ -130,7 +133,7 @@ int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offse
 		size_t n = vfui_min(len - done, piece_max(conn));
 
 		ret = post_piece(cl, conn, index, offset + done, (const uint8_t *)buf + done,
-				 (uint32_t)n);
+				 (uint32_t)n, &err);
 		done += n;
 	}
 	return vfui_client_end(cl, ret, &err);
@@ -183,11 +186,13 @@ static int start(struct vfu_client *cl, struct vfui_out *out, size_t len, vfu_cl
 
 	if (!conn)
 		return ret;
-	if (!len || len > piece_max(conn)) {
-		vfui_err_set(&err, -EINVAL, "region_access.count", 12,
-			     "%zu bytes are none, or more than one message moves", len);
-		return vfui_client_end(cl, -EINVAL, &err);
-	}
+	if (len > piece_max(conn))
+		ret = vfui_err_set(&err, -EINVAL, "region_access.count", 12,
+				   "%zu bytes are more than one message moves", len);
+	else
+		ret = vfui_conn_check_own(conn, out->command, out->iov, out->niov, 0, &err);
+	if (ret)
+		return vfui_client_end(cl, ret, &err);
 	op = async_new(cl, fn, user);
 	if (!op)
 		return vfui_client_end(cl, -ENOMEM, &err);

@@ -27,7 +27,7 @@
 #include "base/os.h"
 #include "device/dma-table.h"
 #include "transport/conn.h"
-#include "wire.h"
+#include "parts.h"
 
 struct vfui_dma_chunk {
 	struct vfui_dma_chunk *next_free;
@@ -156,25 +156,29 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 
 /* ---- messages ---------------------------------------------------------------------------------- */
 
-/* How the peer answered: 0 or negative errno. */
+/* How many bytes the peer says it has moved. E1: in a DMA_WRITE reply that has 8, 4 or no bytes. */
+static uint64_t count_of(const struct vfui_dma_chunk *chunk, const struct vfui_msg *reply)
+{
+	struct vfu_wire_dma_write_reply_narrow narrow;
+	struct head head = {0};
+
+	if (chunk->op->write && vfu_wire_is_dma_write_reply_bare(reply->len))
+		return chunk->len;
+	if (chunk->op->write &&
+	    vfu_wire_dma_write_reply_narrow_parse(&narrow, reply->payload, reply->len))
+		return narrow.count;
+	if (reply->len >= sizeof(head))
+		memcpy(&head, reply->payload, sizeof(head));
+	return head.count;
+}
+
+/* How the peer answered: 0 or negative errno. What our policy takes was checked before. */
 static int check_reply(const struct vfui_dma_chunk *chunk, int status, const struct vfui_msg *reply)
 {
-	uint64_t count = 0;
-	uint32_t count32;
-
 	if (status < 0 || !reply)
 		return status == -ENOTCONN || !status ? -ECANCELED : status;
-	/* E1: the count of a DMA_WRITE reply is 8, 4 or no bytes; what our policy takes was checked before. */
-	if (chunk->op->write && !reply->len)
-		return 0;
-	if (reply->len >= sizeof(struct head)) {
-		memcpy(&count, reply->payload + offsetof(struct head, count), sizeof(count));
-	} else if (chunk->op->write && reply->len >= 12) {
-		memcpy(&count32, reply->payload + offsetof(struct head, count), sizeof(count32));
-		count = count32;
-	}
 	/* E2: fewer bytes are an answer, but not what we asked for. */
-	return count == chunk->len ? 0 : -EIO;
+	return count_of(chunk, reply) == chunk->len ? 0 : -EIO;
 }
 
 /*

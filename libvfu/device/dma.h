@@ -35,11 +35,14 @@ void vfui_dma_disconnect(struct vfui_dma *dma);
 /* E63: DMA fails with -EIO while on. Owner. */
 void vfui_dma_set_blocked(struct vfui_dma *dma, bool on);
 
-/* flags: VFU_WIRE_DMA_MAP_*. fd: taken, -1 for none. -EEXIST, -EINVAL, -ENOSPC, -EACCES, -ENOMEM. Owner. */
+/*
+ * Of a DMA_MAP that its check has let through; flags it knows and we do not go to the device. fd: taken, -1 for
+ * none. -EEXIST, -EINVAL, -ENOSPC, -EACCES, -ENOMEM. Owner.
+ */
 int vfui_dma_map(struct vfui_dma *dma, uint32_t flags, uint64_t offset, uint64_t iova,
 		 uint64_t size, int fd, const struct vfui_policy *policy, struct vfu_err *err);
 /*
- * Removes ranges (all: every one; iova and size are 0 then). 0: done, answer now. VFU_LATER: *wait is
+ * Of a DMA_UNMAP that its check has let through. Removes ranges (all: every one). 0: done, answer now. VFU_LATER: *wait is
  * set, answer when vfui_dma_wait_start says so. -EINVAL, -ENOENT (E6, E7, E62), -ENOMEM: nothing changed. Owner.
  */
 int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,

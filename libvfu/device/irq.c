@@ -218,7 +218,12 @@ static int act_arm(const struct vfui_irq *irq, struct vfui_vector *vector, int f
 	return 0;
 }
 
-/* Which flags lead to what; a combination that is not here is refused. needs: VFU_IRQ_*. */
+/* The flags that tell actions apart; what else the protocol may have is nothing to us. */
+static const uint32_t telling = VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_DATA_BOOL |
+				VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_MASK |
+				VFU_WIRE_IRQ_SET_ACTION_UNMASK | VFU_WIRE_IRQ_SET_ACTION_TRIGGER;
+
+/* Which flags lead to what. needs: VFU_IRQ_*. */
 static const struct action {
 	uint32_t flags, needs;
 	act_fn *act;
@@ -239,7 +244,7 @@ static const struct action {
 static const struct action *find_action(uint32_t flags)
 {
 	for (size_t i = 0; i < VFUI_ARRAY_SIZE(actions); i++) {
-		if (actions[i].flags == flags)
+		if (actions[i].flags == (flags & telling))
 			return &actions[i];
 	}
 	return NULL;
@@ -287,21 +292,20 @@ static void disable(struct vfui_irq *irq)
 
 static bool is_disable(const struct vfu_wire_set_irqs_request *in)
 {
-	return in->flags == (VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER) &&
+	return (in->flags & telling) ==
+		       (VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER) &&
 	       !in->start && !in->count;
 }
 
+/* What the check of the message cannot know: what this device has. */
 static int check_set(const struct vfui_irq *irq, const struct action *action,
-		     const struct vfu_wire_set_irqs_request *in, const uint8_t *bools,
-		     const int *fds, unsigned nfds, struct vfu_err *err)
+		     const struct vfu_wire_set_irqs_request *in, const int *fds, unsigned nfds,
+		     struct vfu_err *err)
 {
-	if (!action)
-		return vfui_err_set(err, -EINVAL, "set_irqs.flags", 4,
-				    "flags 0x%x are not one kind of data and one action",
+	if (!action || action->refusal)
+		return vfui_err_set(err, action ? action->refusal : -ENOTSUP, "set_irqs.flags", 4,
+				    "flags 0x%x: such data for such an action is not supported",
 				    in->flags);
-	if (action->refusal)
-		return vfui_err_set(err, action->refusal, "set_irqs.flags", 4,
-				    "masks that follow an eventfd are not supported");
 	if ((irq->flags & action->needs) != action->needs)
 		return vfui_err_set(err, -EINVAL, "set_irqs.flags", 4, "index %u can not be masked",
 				    in->index);
@@ -309,11 +313,6 @@ static int check_set(const struct vfui_irq *irq, const struct action *action,
 		return vfui_err_set(err, -EINVAL, "set_irqs.count", 16,
 				    "vectors %u + %u of index %u, which has %u", in->start,
 				    in->count, in->index, irq->count);
-	if (in->flags & VFU_WIRE_IRQ_SET_DATA_BOOL && in->count && !bools)
-		return vfui_err_set(err, -EINVAL, "set_irqs.data", 20, "no booleans");
-	if (nfds && (action->act != act_arm || nfds != in->count))
-		return vfui_err_set(err, -EINVAL, "set_irqs.fds", 0,
-				    "%u descriptors for %u vectors", nfds, in->count);
 	return check_fds(fds, nfds, err);
 }
 
@@ -345,7 +344,10 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 	if (is_disable(in) && !irq->count && policy->empty_irq_index == VFUI_EMPTY_IRQ_INDEX_REJECT)
 		return vfui_err_set(err, -EINVAL, "set_irqs.index", 8, "index %u has no interrupts",
 				    in->index);
-	rc = check_set(irq, action, in, bools, fds, nfds, err);
+	/* Those of other actions nobody has asked for. */
+	if (!action || action->act != act_arm)
+		nfds = 0;
+	rc = check_set(irq, action, in, fds, nfds, err);
 	if (rc)
 		return rc;
 	if (is_disable(in))

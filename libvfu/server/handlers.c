@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "server/handlers.h"
+#include "parts.h"
 
 static const struct vfui_policy *policy_of(const struct vfu_server *srv)
 {
@@ -287,13 +288,16 @@ static int region_write_multi(void *ctx, struct vfui_request *req,
 			      const void *tail, size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
+	struct vfu_wire_items writes =
+		vfu_wire_region_write_multi_request_writes_parse(req->msg->payload, req->msg->len);
 	struct vfu_wire_write_multi_entry entry;
 	struct vfu_wire_region_write_multi_reply out;
 	int rc = 0;
 
-	(void)tail_len;
-	for (; req->step < in->wr_cnt && !vfui_server_is_held_up(srv); req->step++) {
-		memcpy(&entry, (const uint8_t *)tail + req->step * sizeof(entry), sizeof(entry));
+	(void)in, (void)tail, (void)tail_len;
+	vfu_wire_items_skip(&writes, req->step);
+	for (; writes.left > 0 && !vfui_server_is_held_up(srv); req->step++) {
+		vfu_wire_region_write_multi_request_writes_next(&writes, &entry);
 		rc = write_one(srv, req, &entry);
 		if (req->base.is_deferred)
 			rc = req->base.is_deferred = false;

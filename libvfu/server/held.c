@@ -9,31 +9,32 @@
 
 #include "base/os.h"
 #include "server/held.h"
+#include "parts.h"
 
-/* Some write of the message, in steps of size from at on, goes to configuration space. */
-static bool has_config_write(const struct vfui_msg *msg, size_t at, size_t size)
+static bool has_config_write(const struct vfui_msg *msg)
 {
-	uint32_t region;
+	struct vfu_wire_items writes =
+		vfu_wire_region_write_multi_request_writes_parse(msg->payload, msg->len);
+	struct vfu_wire_write_multi_entry one;
 
-	for (; at + sizeof(region) <= msg->len; at += size) {
-		memcpy(&region, msg->payload + at, sizeof(region));
-		if (region == VFU_REGION_CONFIG)
+	while (vfu_wire_region_write_multi_request_writes_next(&writes, &one))
+		if (one.region == VFU_REGION_CONFIG)
 			return true;
-	}
 	return false;
 }
 
 bool vfui_server_is_config_write(const struct vfui_msg *msg)
 {
+	struct vfu_wire_region_write_request one;
+
 	switch (msg->hdr.command) {
 	case VFU_WIRE_CMD_REGION_WRITE:
-		return has_config_write(msg, offsetof(struct vfu_wire_region_write_request, region),
-					msg->len);
+		if (msg->len < sizeof(one))
+			return false;
+		memcpy(&one, msg->payload, sizeof(one));
+		return one.region == VFU_REGION_CONFIG;
 	case VFU_WIRE_CMD_REGION_WRITE_MULTI:
-		return has_config_write(msg,
-					sizeof(struct vfu_wire_region_write_multi_request) +
-						offsetof(struct vfu_wire_write_multi_entry, region),
-					sizeof(struct vfu_wire_write_multi_entry));
+		return has_config_write(msg);
 	default:
 		return false;
 	}

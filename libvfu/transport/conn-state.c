@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/os.h"
 #include "transport/conn-inside.h"
 
@@ -174,4 +175,37 @@ VFUI_APART static int check_and_tell(struct vfui_conn *conn, const struct vfui_m
 int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err)
 {
 	return check(conn, msg, NULL) < 0 ? check_and_tell(conn, msg, err) : 0;
+}
+
+static int check_own(struct vfui_conn *conn, const struct vfui_message *info, const void *payload,
+		     size_t len, unsigned nfds, struct vfu_err *err)
+{
+	struct vfui_fault fault = {0};
+	int r = info->check_request(payload, len, nfds, &conn->peers, &conn->options.policy, NULL,
+				    &fault);
+
+	return r < 0 ? vfui_err_fault(err, r, &fault) : 0;
+}
+
+int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
+			unsigned nfds, struct vfu_err *err)
+{
+	const struct vfui_message *info = vfui_message(command);
+	struct vfui_buf all = {0};
+	size_t len = 0;
+	int r;
+
+	for (int i = 0; i < niov; i++)
+		len += iov[i].iov_len;
+	if (info == NULL)
+		return 0;
+	if (info->request_flat || niov <= 1)
+		return check_own(conn, info, niov > 0 ? iov->iov_base : NULL, len, nfds, err);
+	if (vfui_buf_init(&all, len) < 0)
+		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to check a request");
+	for (int i = 0; i < niov; i++)
+		vfui_buf_append(&all, iov[i].iov_base, iov[i].iov_len);
+	r = check_own(conn, info, all.data, len, nfds, err);
+	vfui_buf_fini(&all);
+	return r;
 }

@@ -7,6 +7,8 @@
 #ifndef VFUI_CONN_STATE_H
 #define VFUI_CONN_STATE_H
 
+#include <sys/uio.h>
+
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -88,6 +90,13 @@ void vfui_conn_count_violation(struct vfui_conn *conn);
 
 /* The generated check of a command: 0 or -errno with the field at fault in *err. */
 int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err);
+
+/*
+ * The generated check of a request that this side is about to send, against what the peer takes: 0 or -errno with
+ * the field at fault in *err, -ENOMEM. iov as in struct vfui_out.
+ */
+int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
+			unsigned nfds, struct vfu_err *err);
 
 /* Has waits look at their ready() again. */
 void vfui_conn_wake(struct vfui_conn *conn);

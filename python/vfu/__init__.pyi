@@ -114,6 +114,7 @@ class DmaRange(NamedTuple):
     readable: bool
     writable: bool
     mapped: bool
+    flags: int = 0
 
 class PinnedMemory:
     def __len__(self) -> int: ...
@@ -326,10 +327,23 @@ class Buffer(Mapping):
 
 class ClientDma:
     def alloc(
-        self, size: int, iova: int | None = None, shared: bool = True, read: bool = True, write: bool = True
+        self,
+        size: int,
+        iova: int | None = None,
+        shared: bool = True,
+        read: bool = True,
+        write: bool = True,
+        flags: int = 0,
     ) -> Buffer: ...
     def map(
-        self, buffer: _Bytes, iova: int, fd: int = -1, fd_offset: int = 0, read: bool = True, write: bool = True
+        self,
+        buffer: _Bytes,
+        iova: int,
+        fd: int = -1,
+        fd_offset: int = 0,
+        read: bool = True,
+        write: bool = True,
+        flags: int = 0,
     ) -> None: ...
     def unmap(self, what: _Bytes | int) -> None: ...
 

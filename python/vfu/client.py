@@ -379,11 +379,11 @@ class ClientDma:
         self._h = client._h
         self._maps = self._h.maps = {}  # iova: (size, hold, buffer); calls under way in other threads keep the handle
 
-    def alloc(self, size, iova=None, shared=True, read=True, write=True):
+    def alloc(self, size, iova=None, shared=True, read=True, write=True, flags=0):
         """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
 
         read and write: what the device may do. iova: its address, by default a free one. size is
-        rounded up to whole pages.
+        rounded up to whole pages. flags: more of protocol.DmaMapFlags.
         """
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = -1
@@ -391,15 +391,15 @@ class ClientDma:
             if shared:
                 fd = memfd("vfu-dma", size)
             buffer = Buffer(fd, size)
-            self.map(buffer, self._free(size) if iova is None else iova, fd=fd, read=read, write=write)
+            self.map(buffer, self._free(size) if iova is None else iova, fd=fd, read=read, write=write, flags=flags)
         finally:
             if fd >= 0:
                 os.close(fd)
         return buffer
 
-    def map(self, buffer, iova, fd=-1, fd_offset=0, read=True, write=True):
-        """Maps any buffer. fd: the file behind it, which the device then maps too."""
-        flags = (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
+    def map(self, buffer, iova, fd=-1, fd_offset=0, read=True, write=True, flags=0):
+        """Maps any buffer. fd: the file behind it, which the device then maps too. flags: as in alloc()."""
+        flags |= (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
         hold = c.hold_buffer(buffer)
         entry = (memoryview(buffer).nbytes, hold, buffer)
         c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset, self._maps, entry)

@@ -16,17 +16,21 @@ from .pci import COMMAND_BUS_MASTER
 
 
 class DmaRange(NamedTuple):
-    """A range of the client's memory. mapped: the device reaches it directly, else by messages."""
+    """A range of the client's memory. mapped: the device reaches it directly, else by messages.
+
+    flags: protocol.DmaMapFlags with which the client announced it, but those that say how to use its file.
+    """
 
     iova: int
     size: int
     readable: bool
     writable: bool
     mapped: bool
+    flags: int = 0
 
 
 def dma_range(iova, size, flags, mapped):
-    return DmaRange(iova, size, bool(flags & c.VFU_DMA_READ), bool(flags & c.VFU_DMA_WRITE), bool(mapped))
+    return DmaRange(iova, size, bool(flags & c.VFU_DMA_READ), bool(flags & c.VFU_DMA_WRITE), bool(mapped), flags)
 
 
 def _explain(error, what, iova, handle):

@@ -121,6 +121,18 @@ def test_faults(connect):
     assert copy(dev, readable.iova, 0x10000, 4) == errno.EFAULT
 
 
+def test_broken_rules_are_not_sent(connect):
+    """The client's own check refuses, with the field and the rule."""
+    dev = connect(Device())
+    before = dev.stats["requests_out"]
+    for field, flags, iova in (("dma_map.flags", 1 << 31, 0), ("dma_map.address", 0, 1), ("dma_map.flags", 12, 0)):
+        with pytest.raises(vfu.Error) as caught:
+            dev.dma.alloc(4096, iova=iova, flags=flags)
+        assert caught.value.field == field
+        assert "breaks the rule" in str(caught.value)
+    assert dev.stats["requests_out"] == before
+
+
 @pytest.mark.parametrize("shared", [True, False], ids=["mapped", "messages"])
 def test_waiting_in_a_handler(connect, shared):
     dev = connect(Device())
@@ -169,8 +181,8 @@ def test_ranges_and_hooks(connect):
     b = dev.dma.alloc(5000, iova=0x10000, shared=False)
     assert len(b) == 8192
     expected = [
-        vfu.DmaRange(0x10000, 8192, True, True, False),
-        vfu.DmaRange(0x20000, 4096, True, False, True),
+        vfu.DmaRange(0x10000, 8192, True, True, False, 3),
+        vfu.DmaRange(0x20000, 4096, True, False, True, 1),
     ]
     assert device.dma.ranges == expected
     dev.dma.unmap(a)

@@ -1122,6 +1122,49 @@ START_TEST(maps_and_unmaps)
 }
 END_TEST
 
+static void gets_sound_requests(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_RESET);
+	script_reply(s, NULL, 0);
+	script_end(s);
+}
+
+/* The last call was refused for a rule of that field. */
+static void broke_rule(int ret, const char *field, const char *rule)
+{
+	struct vfu_err err;
+
+	ck_assert_int_eq(ret, -EINVAL);
+	vfu_client_err(cl, &err);
+	ck_assert_str_eq(err.field, field);
+	ck_assert_msg(strstr(err.text, rule), "%s", err.text);
+}
+
+/* What the generated checks refuse is not sent: the device sees the RESET alone. */
+START_TEST(own_requests_keep_the_rules)
+{
+	uint8_t buf[8];
+
+	script_connect(&far, cl, gets_sound_requests);
+	broke_rule(vfu_client_dma_map(cl, 0, 0, 3, data, -1, 0), "dma_map.size", "at least 1");
+	broke_rule(vfu_client_dma_map(cl, 1, 4096, 3, data, -1, 0), "dma_map.address", "multiple");
+	broke_rule(vfu_client_dma_map(cl, 0, 4096, 1u << 31, data, -1, 0), "dma_map.flags", "bit");
+	broke_rule(vfu_client_dma_map(cl, 0, 4096, VFU_WIRE_DMA_MAP_MMAP, data, -1, 0),
+		   "dma_map.fds", "descriptor");
+	broke_rule(vfu_client_dma_map_nowait(cl, UINT64_MAX - 4095, 8192, 3, data, -1, 0),
+		   "dma_map.address", "");
+	broke_rule(vfu_client_dma_unmap(cl, 0, 0), "dma_unmap.size", "at least 1");
+	broke_rule(vfu_client_irq_mask(cl, 2, UINT32_MAX, 2), "set_irqs.start", "");
+	broke_rule(vfu_client_region_read(cl, 0, UINT64_MAX, buf, 8), "region_read.offset", "");
+	broke_rule(vfu_client_region_post(cl, 0, UINT64_MAX, buf, 8), "region_write.offset", "");
+	broke_rule(vfu_client_region_write_async(cl, 0, UINT64_MAX, buf, 8, NULL, NULL),
+		   "region_write.offset", "");
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	finish();
+}
+END_TEST
+
 static void storm(struct script *s)
 {
 	script_version(s);
@@ -1644,10 +1687,10 @@ int main(void)
 	    (const TTest *const[]){turns_bus_mastering_on, bus_mastering_ends_with_the_connection,
 				   NULL});
 	add(suite, "dma",
-	    (const TTest *const[]){maps_and_unmaps, maps_without_waiting,
-				   fence_is_of_its_connection, map_unmapped_before_its_reply,
-				   map_unmapped_before_it_is_refused, serves_dma, serves_while_idle,
-				   serves_a_slow_reader, NULL});
+	    (const TTest *const[]){maps_and_unmaps, own_requests_keep_the_rules,
+				   maps_without_waiting, fence_is_of_its_connection,
+				   map_unmapped_before_its_reply, map_unmapped_before_it_is_refused,
+				   serves_dma, serves_while_idle, serves_a_slow_reader, NULL});
 	add(suite, "threads",
 	    (const TTest *const[]){disconnect_frees_waiters, errors_are_per_thread,
 				   child_may_only_free, signal_interrupts, NULL});
