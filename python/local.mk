@@ -24,14 +24,28 @@ vfu_cli = \
 	python/vfu/cli/__init__.py \
 	python/vfu/cli/access.py \
 	python/vfu/cli/error.py \
+	python/vfu/cli/explain.py \
 	python/vfu/cli/info.py \
-	python/vfu/cli/serve.py
+	python/vfu/cli/serve.py \
+	python/vfu/cli/style.py
+vfu_decode = \
+	python/vfu/decode/__init__.py \
+	python/vfu/decode/decoder.py \
+	python/vfu/decode/describe.py \
+	python/vfu/decode/english.py \
+	python/vfu/decode/expressions.py \
+	python/vfu/decode/hexdump.py \
+	python/vfu/decode/items.py \
+	python/vfu/decode/layout.py \
+	python/vfu/decode/limits.py \
+	python/vfu/decode/model.py \
+	python/vfu/decode/text.py
 vfu_examples = \
 	python/examples/counter.py \
 	python/examples/demo.py \
 	python/examples/gpio.py
 
-EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_examples) python/vfu-command.in
+EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_examples) python/vfu-command.in
 
 # Finds the package beside an installation too whose prefix Python does not look at.
 python/bin/vfu: python/vfu-command.in $(installed_places)
@@ -52,6 +66,11 @@ vfupackagedir = $(pythondir)/vfu
 vfupackage_DATA = $(vfu_package)
 vfuclidir = $(pythondir)/vfu/cli
 vfucli_DATA = $(vfu_cli)
+vfudecodedir = $(pythondir)/vfu/decode
+vfudecode_DATA = $(vfu_decode)
+# What the decoder reads, beside it.
+vfumodeldir = $(pythondir)/vfu
+vfumodel_DATA = doc/gen/vfio-user.json
 bin_SCRIPTS += python/bin/vfu
 noinst_SCRIPTS += python/bin/python3
 

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""What both sides agreed on in VERSION: the limits that rules look at."""
+
+from __future__ import annotations
+
+import vfu_protocol as protocol
+
+
+def agreed(request: protocol.VersionRequest, reply: protocol.VersionReply) -> list[protocol.Limits]:
+    """Those of what the client takes, and of what the server takes."""
+    asked, answered = request.data or protocol.Capabilities(), reply.data or protocol.Capabilities()
+    out = []
+    for own, is_server in ((asked, False), (answered, True)):
+        limits = own.agree(asked, answered, server=is_server).limits(own)
+        limits.minor = reply.minor
+        out.append(limits)
+    return out
