@@ -25,7 +25,9 @@ vfu_cli = \
 	python/vfu/cli/access.py \
 	python/vfu/cli/error.py \
 	python/vfu/cli/explain.py \
+	python/vfu/cli/guest.py \
 	python/vfu/cli/info.py \
+	python/vfu/cli/progress.py \
 	python/vfu/cli/serve.py \
 	python/vfu/cli/style.py
 vfu_decode = \
@@ -40,12 +42,32 @@ vfu_decode = \
 	python/vfu/decode/limits.py \
 	python/vfu/decode/model.py \
 	python/vfu/decode/text.py
+vfu_guest = \
+	python/vfu/guest/__init__.py \
+	python/vfu/guest/boot.py \
+	python/vfu/guest/cache.py \
+	python/vfu/guest/errors.py \
+	python/vfu/guest/init \
+	python/vfu/guest/initramfs.py \
+	python/vfu/guest/kernel.py \
+	python/vfu/guest/machine.py \
+	python/vfu/guest/modules.py \
+	python/vfu/guest/packages.py \
+	python/vfu/guest/programs.py \
+	python/vfu/guest/servers.py \
+	python/vfu/guest/task.py
+# Of the guest, not of this machine.
+vfu_guest_bin = \
+	python/vfu/guest/bin/bind-driver \
+	python/vfu/guest/bin/load-driver \
+	python/vfu/guest/bin/mount-modules
 vfu_examples = \
 	python/examples/counter.py \
 	python/examples/demo.py \
 	python/examples/gpio.py
 
-EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_examples) python/vfu-command.in
+EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
+	python/vfu-command.in
 
 # Finds the package beside an installation too whose prefix Python does not look at.
 python/bin/vfu: python/vfu-command.in $(installed_places)
@@ -71,6 +93,10 @@ vfudecode_DATA = $(vfu_decode)
 # What the decoder reads, beside it.
 vfumodeldir = $(pythondir)/vfu
 vfumodel_DATA = doc/gen/vfio-user.json
+vfuguestdir = $(pythondir)/vfu/guest
+vfuguest_DATA = $(vfu_guest)
+vfuguestbindir = $(vfuguestdir)/bin
+vfuguestbin_DATA = $(vfu_guest_bin)
 bin_SCRIPTS += python/bin/vfu
 noinst_SCRIPTS += python/bin/python3
 

@@ -12,6 +12,7 @@ py_tests = \
 	tests/py/test_irqs.py \
 	tests/py/test_endings.py \
 	tests/py/test_errors.py \
+	tests/py/test_guest.py \
 	tests/py/test_odd_servers.py \
 	tests/py/test_lifetime.py \
 	tests/py/test_names.py \

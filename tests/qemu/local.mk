@@ -3,9 +3,8 @@
 
 EXTRA_DIST += \
 	tests/qemu/check-qemu \
-	tests/qemu/setup \
 	tests/qemu/guest-checks.c \
-	tests/qemu/guest-init
+	tests/qemu/guest-script
 
 clean_local += tests/qemu/log
 
@@ -13,7 +12,6 @@ clean_local += tests/qemu/log
 # none in "check".
 check-qemu: all tests/bench/device$(EXEEXT)
 	@test '$(PYTHON)' != : || { echo 'check-qemu: SKIPPED, no Python to serve devices with'; exit 0; }; \
-		s=0; srcdir='$(abs_srcdir)' VFU_RUN='$(abs_builddir)/run' \
-		VFU_BENCH='$(abs_builddir)/tests/bench/device' CC='$(CC)' \
-		$(PYTHON) $(srcdir)/tests/qemu/check-qemu || s=$$?; \
+		s=0; srcdir='$(abs_srcdir)' VFU_BENCH='$(abs_builddir)/tests/bench/device' CC='$(CC)' \
+		./run python3 $(srcdir)/tests/qemu/check-qemu || s=$$?; \
 		test $$s -eq 77 || exit $$s
