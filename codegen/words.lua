@@ -5,7 +5,7 @@
 
 local M = {}
 
--- Every name becomes one in C, C++ and Python; the last line are methods of Python's classes.
+-- Every name becomes one in C, C++ and Python; the last line are of Python's classes.
 local taken = [[
 	alignas alignof and asm assert async auto await bitand bitor bool break case catch char class compl const
 	constexpr continue decltype def default del delete do double dynamic_cast elif else enum except explicit
@@ -14,7 +14,7 @@ local taken = [[
 	reinterpret_cast requires restrict return short signed sizeof static static_assert static_cast struct switch
 	template this thread_local throw true try typedef typeid typename typeof union unsigned using virtual void
 	volatile while with xor yield
-	agree answer build complete limits pack parse unpack
+	agree answer build complete fds limits pack parse unpack
 ]]
 
 function M.set(words)

@@ -104,7 +104,8 @@ erratum { 12,
 		refuses CAPS with a cap_offset inside the fixed part.]],
 	decision = [[32 bytes, full argsz, CAPS clear and cap_offset 0. The descriptor goes with the reply that
 		holds the capabilities, or with the only one if there are none. Clients take it with either, and
-		ask again because of argsz alone. The policy can announce the offset already.]],
+		ask again because of argsz alone. The policy can announce the offset already. What a feature says
+		has no part that means anything: EINVAL.]],
 	policy = "short_region_info", choices = { "caps_clear", "caps_offset" },
 	profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear" },
 }

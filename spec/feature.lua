@@ -92,7 +92,7 @@ message "device_feature" {
 		},
 	},
 	errors = {
-		EINVAL = "a rule above is broken, or a change of state that does not exist",
+		EINVAL = "a rule above is broken, argsz has no room for the answer, or a change of state that does not exist",
 		ENOTTY = "no such feature, or not this method",
 	},
 }

@@ -267,6 +267,30 @@ START_TEST(what_the_library_keeps)
 }
 END_TEST
 
+static int set_one(void)
+{
+	static unsigned number = 1000;
+
+	return vfu_device_set_command(dev, number++, nothing, NULL);
+}
+
+static int set_feature_one(void)
+{
+	static const struct vfu_feature f = {.size = sizeof(f)};
+	static unsigned number = 1000;
+
+	return vfu_device_set_feature(dev, number++, &f, NULL);
+}
+
+START_TEST(no_memory)
+{
+	fault_each_alloc(set_one);
+	fault_each_alloc(set_feature_one);
+	ck_assert_int_eq(vfu_device_set_command(dev, 1000, NULL, NULL), 0);
+	ck_assert_int_eq(vfu_device_set_feature(dev, 5000, NULL, NULL), 0);
+}
+END_TEST
+
 static struct vfu_request *deferred[2];
 static atomic_int ndeferred;
 
@@ -482,16 +506,10 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		unknown_number,
-		unknown_is_bounded,
-		known_message,
-		forgotten_answer,
-		what_the_library_keeps,
-		answered_later,
-		dead_when_answered,
-		posted,
-		features,
-		only_in_some_states,
+		unknown_number,   unknown_is_bounded,     known_message,
+		forgotten_answer, what_the_library_keeps, no_memory,
+		answered_later,   dead_when_answered,     posted,
+		features,         only_in_some_states,
 	};
 	Suite *suite = suite_create("calls");
 	TCase *tcase = tcase_create("calls");

@@ -374,6 +374,82 @@ START_TEST(short_reply_ends_it)
 }
 END_TEST
 
+static const uint32_t irq_info[4] = {16, 1, 4, 2};
+
+static void answers_another(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_IRQ_INFO);
+	script_reply(s, irq_info, sizeof(irq_info));
+	script_end(s);
+}
+
+/* Answers are held to their check whoever asked; the caller is told which field breaks which rule. */
+START_TEST(wrong_answer_to_a_call)
+{
+	uint32_t in[4] = {16, 0, 3, 0};
+	struct vfu_call call = {.size = sizeof(call),
+				.command = VFU_WIRE_CMD_GET_IRQ_INFO,
+				.request = in,
+				.request_len = sizeof(in)};
+	struct vfu_err err;
+
+	script_connect(&far, cl, answers_another);
+	ck_assert_int_eq(vfu_client_call(cl, &call), -EPROTO);
+	vfu_client_err(cl, &err);
+	ck_assert_str_eq(err.field, "get_irq_info.index");
+	ck_assert_ptr_nonnull(strstr(err.text, "equals the request's index"));
+	ck_assert_ptr_null(call.reply_owner);
+	ck_assert_int_eq(vfu_client_status(cl), -EPROTO);
+	finish();
+}
+END_TEST
+
+static void answers_with_fds(struct script *s)
+{
+	int fds[2] = {0, 0};
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_IRQ_INFO);
+	ck_assert_uint_eq(s->nfds, 0);
+	script_reply_fds(s, irq_info, sizeof(irq_info), fds, 2);
+	script_get(s, 777);
+	ck_assert_uint_eq(s->nfds, 3);
+	script_reply_fds(s, NULL, 0, fds, 2);
+	script_get(s, 777);
+	script_error(s, ENOENT);
+	script_end(s);
+}
+
+/* Those of a message that has none are closed; of an unknown one nobody knows. */
+START_TEST(descriptors_of_a_call)
+{
+	uint32_t in[4] = {16, 0, 4, 0};
+	int fds[3] = {0, 1, 2};
+	struct vfu_call call = {.size = sizeof(call),
+				.command = VFU_WIRE_CMD_GET_IRQ_INFO,
+				.request = in,
+				.request_len = sizeof(in)};
+
+	script_connect(&far, cl, answers_with_fds);
+	ck_assert_int_eq(vfu_client_call(cl, &call), 0);
+	ck_assert_uint_eq(call.reply_nfds, 0);
+	ck_assert_mem_eq(call.reply, irq_info, sizeof(irq_info));
+	vfu_call_fini(&call);
+	vfu_call_fini(&call);
+	call = (struct vfu_call){.size = sizeof(call), .command = 777, .fds = fds, .nfds = 3};
+	ck_assert_int_eq(vfu_client_call(cl, &call), 0);
+	ck_assert_uint_eq(call.reply_nfds, 2);
+	ck_assert_int_eq(close(call.reply_fds[0]), 0);
+	call.reply_fds[0] = -1;
+	vfu_call_fini(&call);
+	call.nfds = 0;
+	ck_assert_int_eq(vfu_client_call(cl, &call), -ENOENT);
+	ck_assert_ptr_null(call.reply_owner);
+	finish();
+}
+END_TEST
+
 static void hangs_up(struct script *s)
 {
 	script_version(s);
@@ -1674,7 +1750,8 @@ int main(void)
 				   NULL});
 	add_loop(suite, "bad version", bad_version, 7);
 	add(suite, "asking",
-	    (const TTest *const[]){asks_the_device, short_reply_ends_it, peer_dies_in_a_call,
+	    (const TTest *const[]){asks_the_device, short_reply_ends_it, wrong_answer_to_a_call,
+				   descriptors_of_a_call, peer_dies_in_a_call,
 				   region_info_with_areas, region_info_fd_comes_once,
 				   region_info_plain, counts_are_bounded, features, NULL});
 	add_loop(suite, "spoilt region info", region_info_spoilt, SPOILS);

@@ -265,6 +265,45 @@ START_TEST(few_are_answered_later_at_once)
 }
 END_TEST
 
+static int defer_command(void *user, struct vfu_request *req)
+{
+	(void)user;
+	later[nlater] = vfu_request_defer(req);
+	ck_assert_ptr_nonnull(later[nlater++]);
+	return VFU_LATER;
+}
+
+/* Descriptors are scarcer than bytes here, too: those of a command stay until it is answered. */
+START_TEST(few_descriptors_are_answered_later)
+{
+	unsigned before, i, started = 0;
+	int fds[4];
+
+	ck_assert_int_eq(vfu_device_set_command(rig.dev, 4242, defer_command, NULL), 0);
+	use_small_queue();
+	nlater = 0;
+	for (i = 0; i < 4; i++)
+		fds[i] = passed_eventfd(0);
+	before = raw_count_fds();
+	for (i = 0; i < 40; i++) {
+		rig_send_fds(&rig, 4242, NULL, 0, fds, 4);
+		rig_pump(&rig);
+	}
+	ck_assert_uint_lt(raw_count_fds(), before + 40);
+	while (nlater) {
+		started += nlater;
+		answer_all();
+		rig_pump(&rig);
+		while (raw_recv(rig.sock, rig.msg, 0) == 1)
+			ck_assert_uint_eq(rig.msg->flags, RAW_REPLY);
+	}
+	ck_assert_uint_eq(started, 40);
+	ck_assert_uint_eq(raw_count_fds(), before);
+	for (i = 0; i < 4; i++)
+		close(fds[i]);
+}
+END_TEST
+
 /* So do the writes of one message. */
 START_TEST(few_of_many_writes_are_answered_later_at_once)
 {
@@ -436,6 +475,7 @@ static void add_bounds(TCase *tcase)
 	ADD(few_descriptors_wait_to_be_sent);
 	ADD(little_more_than_the_limit_is_held);
 	ADD(few_are_answered_later_at_once);
+	ADD(few_descriptors_are_answered_later);
 	ADD(few_of_many_writes_are_answered_later_at_once);
 	ADD(reading_stops_and_goes_on);
 	ADD(gone_while_nothing_is_read);
