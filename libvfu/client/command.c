@@ -28,12 +28,11 @@ static int check_manner(const struct vfui_message *info, const struct vfu_call *
 	return 0;
 }
 
-/* The device's limits bound what it is sent. */
 static int check_call(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_err *err)
 {
-	const struct vfui_limits *limits = vfui_conn_peer_limits(conn);
+	const struct iovec iov = {(void *)(uintptr_t)(call->request ? call->request : ""),
+				  call->request_len};
 	const struct vfui_message *info;
-	struct vfui_fault fault = {0};
 	int rc;
 
 	if (call->size != sizeof(*call))
@@ -42,13 +41,9 @@ static int check_call(struct vfui_conn *conn, const struct vfu_call *call, struc
 	if (rc < 0)
 		return rc;
 	info = vfui_message(call->command);
-	info = info ? info : &vfui_message_unknown;
-	rc = check_manner(info, call, limits, err);
-	if (rc < 0)
-		return rc;
-	rc = info->check_request(call->request ? call->request : "", call->request_len, call->nfds,
-				 limits, vfui_conn_policy(conn), NULL, &fault);
-	return rc < 0 ? vfui_err_fault(err, rc, &fault) : 0;
+	rc = check_manner(info ? info : &vfui_message_unknown, call, vfui_conn_peer_limits(conn),
+			  err);
+	return rc < 0 ? rc : vfui_conn_check_own(conn, call->command, &iov, 1, call->nfds, err);
 }
 
 static int timeout_of(const struct vfu_call *call)

@@ -47,41 +47,44 @@ int vfu_client_agreed(struct vfu_client *cl, const char *name, uint64_t *value)
 	return vfui_client_end(cl, ret, &err);
 }
 
+/* A message like any other that has fixed parts alone. */
+static int ask_fixed(struct vfu_client *cl, unsigned command, const void *in, size_t in_len,
+		     void *out, size_t out_len)
+{
+	struct vfu_call call = {
+		.size = sizeof(call), .command = command, .request = in, .request_len = in_len};
+	int ret = vfu_client_call(cl, &call);
+
+	if (ret < 0)
+		return ret;
+	memcpy(out, call.reply, vfui_min(out_len, call.reply_len));
+	vfu_call_fini(&call);
+	return 0;
+}
+
 int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
 {
-	struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
+	const struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
 	struct vfu_wire_get_info_reply reply;
-	struct vfu_err err;
-	struct vfui_call call = vfui_client_call(&err);
-	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	int ret = ask_fixed(cl, VFU_WIRE_CMD_GET_INFO, &in, sizeof(in), &reply, sizeof(reply));
 
-	if (!conn)
-		return ret;
-	ret = vfui_call_get_info(conn, &call, &in, &reply);
 	if (!ret)
 		*out = (struct vfu_device_info){.num_regions = reply.num_regions,
 						.num_irqs = reply.num_irqs,
 						.pci = reply.flags & VFU_WIRE_DEVICE_INFO_PCI,
 						.reset = reply.flags & VFU_WIRE_DEVICE_INFO_RESET};
-	return vfui_client_end(cl, ret, &err);
+	return ret;
 }
 
 int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
 {
-	struct vfu_wire_get_irq_info_request in = {.argsz = sizeof(in), .index = index};
+	const struct vfu_wire_get_irq_info_request in = {.argsz = sizeof(in), .index = index};
 	struct vfu_wire_get_irq_info_reply reply;
-	struct vfu_err err;
-	struct vfui_call call = vfui_client_call(&err);
-	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	int ret = ask_fixed(cl, VFU_WIRE_CMD_GET_IRQ_INFO, &in, sizeof(in), &reply, sizeof(reply));
 
-	if (!conn)
-		return ret;
-	ret = vfui_call_get_irq_info(conn, &call, &in, &reply);
 	if (!ret)
 		*out = (struct vfu_irq_info){.flags = reply.flags, .count = reply.count};
-	return vfui_client_end(cl, ret, &err);
+	return ret;
 }
 
 int vfu_client_reset(struct vfu_client *cl)

@@ -198,7 +198,7 @@ int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct i
 	for (int i = 0; i < niov; i++)
 		len += iov[i].iov_len;
 	if (info == NULL)
-		return 0;
+		info = &vfui_message_unknown;
 	if (info->request_flat || niov <= 1)
 		return check_own(conn, info, niov > 0 ? iov->iov_base : NULL, len, nfds, err);
 	if (vfui_buf_init(&all, len) < 0)
