@@ -59,7 +59,7 @@ make_both 2>/dev/null && fail "a faulty spec is taken"
 old wire.h || fail "a faulty spec changed wire.h"
 [ ! -e wire.h.tmp ] || fail "a faulty spec left wire.h.tmp"
 
-edit 'no_wrap { "offset"' 'no_wrap { "start"'
+edit 'within { "offset"' 'within { "start"'
 make_both || fail "the mended spec is not taken"
 old wire.h && fail "wire.h has an old date for a new name"
 [ $failed -eq 0 ] && echo "dates are kept, and changed"
