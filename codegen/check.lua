@@ -135,14 +135,14 @@ end
 function types.records(v) return is_list(v, is_plain), "must be a list of { ... }" end
 function types.version(v) return type(v) == "string" and v:find("^%d+%.%d+$") ~= nil, "must be \"MAJOR.MINOR\"" end
 
--- What a bool of the limits tells.
+-- A bool of VERSION that sets a limit.
 function types.capability(v, _, spec)
 	local known = {}
-	for _, limit in ipairs(spec.limits[1] and spec.limits[1].items or {}) do
-		known[limit.name] = limit.kind == "bool" and limit or nil
+	for _, cap in ipairs(spec.capability) do
+		known[cap.field] = cap.given.type == "bool" and cap.given.limit and cap or nil
 	end
 	local name = E.is_raw(v) and E.data(v).op == "cap" and E.data(v).name
-	return known[name] ~= nil, "must be cap.NAME, which a bool of the limits has" .. words.near(name, known)
+	return known[name] ~= nil, "must be cap.NAME, of a bool that sets a limit" .. words.near(name, known)
 end
 
 -- Keys --------------------------------------------------------------------------------------------

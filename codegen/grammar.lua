@@ -44,7 +44,7 @@ end
 local doc = { "doc!", "text", "what it is, in English" }
 local since = { "since!", "revision", "the first revision that has it" }
 local since_own = { "since", "revision", "as above; that of what is around it, if not given" }
-local requires = { "requires", "capability", "`cap.NAME`, a bool of the limits: it needs that, see below" }
+local requires = { "requires", "capability", "`cap.NAME`, a `bool` of VERSION that sets a limit: it needs that, see above" }
 local status = { "status", "one stable experimental retired", "`\"stable\"` if not given" }
 local max = { "max", "room", "most bytes, or a limit that counts bytes; mandatory in a payload" }
 local whole = { "whole", "expression", "how long the full payload would be: a shorter one is not looked into" }
@@ -79,7 +79,7 @@ kind "revision" {
 	inner = true, about = "one of `revisions`",
 	{ "name!", "string", "its name in `since`" },
 	{ "doc!", "text", "what it is" },
-	{ "version", "version", "`\"MAJOR.MINOR\"`, if peers agree on it in VERSION: then what is of it needs that, see below" },
+	{ "version", "version", "`\"MAJOR.MINOR\"`, if peers agree on it in VERSION: then what is of it needs that, see above" },
 }
 kind "header" { unnamed = true, items = "u16 u32", about = "what precedes every payload", doc }
 kind "limits" {

@@ -189,9 +189,10 @@ class Capabilities(_Keys):
             out._put(key, key.combined(*said) if holds else key.default)
         return out
 
-    def limits(self, own=None):
-        """These, agreed, as Limits: of what the other side takes; with own, of what a side takes that says own."""
-        out = Limits()
+    def limits(self, own=None, minor=0):
+        """These, agreed, as Limits: of what the other side takes; with own, of what a side takes that says own.
+        minor: the version agreed."""
+        out = Limits(${minor})
         for key in _KEYS:
             if key.limit:
                 of = own if own is not None and key.combine == "own" else self
@@ -277,6 +278,7 @@ function M.text(model)
 			fields = fields(model, o.name) }) .. "\n")
 	end
 	each_key(model, function(c, is_object) table.insert(vars.rows, row(c, is_object)) end)
+	vars.minor = model.most.minor and model.most.minor.name .. "=minor" or ""
 	return text.fill(M.template, vars)
 end
 

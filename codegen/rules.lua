@@ -367,7 +367,7 @@ rule {
 	end,
 	text = function(x)
 		return x.version and ("is of %s, later than the minor version agreed"):format(x.version) or
-		       ("needs %s, which was not agreed"):format(x.limit.name)
+		       ("needs %s, which was not agreed"):format(x.limit.set_by.path)
 	end,
 	bounds = function(x)
 		local name = x.limit.name

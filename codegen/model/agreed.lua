@@ -22,7 +22,8 @@ function M.needs(model, around, ...)
 	local out, minor = {}, model.most.minor
 	for i = 1, select("#", ...) do
 		local e = select(i, ...) or {}
-		local revision, limit = model.revisions[e.since] or {}, model.limits[e.requires]
+		local revision, cap = model.revisions[e.since] or {}, model.caps[e.requires]
+		local limit = cap and cap.limit
 		if minor and (revision.minor or 0) > math.max(around[minor] or 0, out[minor] or 0) then
 			out[minor] = revision.minor
 		end

@@ -102,7 +102,7 @@ local leaf = {
 		return E.limit(limit)
 	end,
 	cap = function(_, d, where)
-		fault(where, "%s: cap.%s belongs to requires; a condition is limit.%s", describe(where), d.name, d.name)
+		fault(where, "%s: cap.%s belongs to requires; a condition is the limit it sets", describe(where), d.name)
 	end,
 	sizeof = function(scope, d, where)
 		return E.num(M.struct_named(scope, d.a, where).size)

@@ -212,7 +212,7 @@ local function caps(spec, model)
 		if node.limit then
 			sets(node, cap, model)
 		end
-		table.insert(model.caps, cap)
+		model.caps[#model.caps + 1], model.caps[cap.field] = cap, cap
 	end
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
--- bad/cap_in_condition.lua:10: rule 'min': cap.can belongs to requires; a condition is limit.can
+-- bad/cap_in_condition.lua:10: rule 'min': cap.can belongs to requires; a condition is the limit it sets
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 limits { doc = "d", u32 "most" { min = 1, max = 9, default = 4, doc = "d" }, bool "can" { default = false, doc = "d" } }
 message "m" {
@@ -11,3 +11,5 @@ message "m" {
 	},
 	reply = none,
 }
+capability "can" { since = "1", type = "bool", default = false, combine = "and", limit = "can", in_request = true, in_reply = true,
+	drop = 0, doc = "d" }

@@ -7,3 +7,5 @@ message "m" {
 	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	requires = cap.can, request = none, reply = none,
 }
+capability "can" { since = "1", type = "bool", default = false, combine = "and", limit = "can", in_request = true, in_reply = true,
+	drop = 0, doc = "d" }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
--- bad/requires_near.lua:9: u32 'a': requires must be cap.NAME, which a bool of the limits has, did you mean 'can'?
+-- bad/requires_near.lua:9: u32 'a': requires must be cap.NAME, of a bool that sets a limit, did you mean 'can'?
 protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
 limits { doc = "d", u32 "most" { min = 1, max = 9, default = 4, doc = "d" }, bool "can" { default = false, doc = "d" } }
 message "m" {
@@ -10,3 +10,5 @@ message "m" {
 	},
 	reply = none,
 }
+capability "can" { since = "1", type = "bool", default = false, combine = "and", limit = "can", in_request = true, in_reply = true,
+	drop = 0, doc = "d" }

@@ -25,6 +25,12 @@ limits {
 erratum { 1, title = "Padding", text = "silent", peers = "send some", decision = "as the policy says",
 	policy = "padding", choices = { "ignore", "reject" }, profiles = { strict = "reject" } }
 
+capability "wide" { since = "1", type = "bool", default = false, combine = "and", limit = "wide", in_request = true,
+	in_reply = true, drop = 0, doc = "width" }
+object "sea" { since = "1", doc = "what seas are",
+	capability "deep" { since = "1", type = "bool", default = false, combine = "and", limit = "deep", feature = true,
+		in_request = true, in_reply = true, drop = 0, doc = "depth" } }
+
 enum "power" { since = "1", doc = "states", value "off" { 0, doc = "no" }, value "on" { 1, doc = "yes" } }
 enum "kind" { since = "1", doc = "kinds", value "few" { 3, doc = "few bytes" }, value "many" { 5, doc = "many bytes" } }
 flags "how" { since = "1", doc = "how", width = 64, bits "kind" { 8, 15, enum = "kind", mask = "which", doc = "which" },
@@ -42,10 +48,10 @@ struct "longer" { since = "1", doc = "an entry with more",
 struct "tail" { since = "1", doc = "as long as it says", u32 "n" { doc = "how many" }, bytes "rest" { size = field.n, doc = "bytes" } }
 
 enum "depth" { since = "1", doc = "depths", value "low" { 0, doc = "low" },
-	value "deeper" { 1, since = "1a", doc = "deeper" }, value "deepest" { 2, since = "2", requires = cap.deep, doc = "deepest" } }
+	value "deeper" { 1, since = "1a", doc = "deeper" }, value "deepest" { 2, since = "2", requires = cap.sea_deep, doc = "deepest" } }
 flags "needy" { since = "1", doc = "need things", bit "wide" { 0, requires = cap.wide, doc = "wide" },
 	bit "later" { 1, since = "2", doc = "new" }, bits "depth" { 4, 7, enum = "depth", doc = "how deep" } }
-struct "deep" { since = "2", doc = "a field of one that is new", u32 "n" { requires = cap.deep, doc = "how deep" },
+struct "deep" { since = "2", doc = "a field of one that is new", u32 "n" { requires = cap.sea_deep, doc = "how deep" },
 	u32 "flags" { flags = "needy", doc = "what it needs" } }
 struct "stone" { since = "1", doc = "an entry", u32 "tag" { doc = "its type" }, u32 "weight" { doc = "how heavy" } }
 struct "chain_link" { since = "1", doc = "a link alone",
@@ -108,11 +114,11 @@ message "need" {
 	doc = "Needs much.",
 	request = {
 		u32 "flags" { flags = "needy", doc = "what it needs" },
-		u32 "deep" { requires = cap.deep, doc = "how deep" },
+		u32 "deep" { requires = cap.sea_deep, doc = "how deep" },
 		u32 "depth" { enum = "depth", doc = "which depth" },
 		u32 "sum" { doc = "a number" },
-		bytes "rest" { requires = cap.deep, size = field.sum, max = 64, doc = "bytes" },
-		alt "brief" { size = 4, requires = cap.deep, doc = "one number", u32 "sum" { doc = "a number" } },
+		bytes "rest" { requires = cap.sea_deep, size = field.sum, max = 64, doc = "bytes" },
+		alt "brief" { size = 4, requires = cap.sea_deep, doc = "one number", u32 "sum" { doc = "a number" } },
 	},
 	check = {
 		max { "sum", 9, when = limit.deep },
@@ -121,7 +127,7 @@ message "need" {
 	reply = { u32 "flags" { flags = "needy", doc = "as in the request" },
 		union "data" { by = request.depth, max = 64, doc = "by depth",
 			case "deepest" { of = "deep", doc = "all" },
-			case "deeper" { of = "deep", requires = cap.deep, doc = "the same" } } },
+			case "deeper" { of = "deep", requires = cap.sea_deep, doc = "the same" } } },
 	errors = { ENOSYS = "it was not agreed" },
 }
 
@@ -131,7 +137,7 @@ message "needs" {
 	request = { u32 "total" { min = sizeof_payload, doc = "length of all" }, u32 "amount" { doc = "number of entries" },
 		array "list" { count = field.amount, stride = (field.total - 8) // field.amount, min_stride = 8, whole = field.total,
 			max = 4096, by = "tag", doc = "entries",
-			variant "stone" { 7, of = "stone", since = "2", requires = cap.deep, doc = "heavy" } } },
+			variant "stone" { 7, of = "stone", since = "2", requires = cap.sea_deep, doc = "heavy" } } },
 	reply = { u32 "first" { doc = "offset of the first" }, u32 "note" { doc = "anything" },
 		chain "list" { at = field.first, head = "head", key = "what", version = "edition", next = "follows", max = 4096,
 			when = is(field.note, 1), doc = "a list",
