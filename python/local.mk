@@ -64,7 +64,13 @@ vfu_guest_bin = \
 vfu_examples = \
 	python/examples/counter.py \
 	python/examples/demo.py \
-	python/examples/gpio.py
+	python/examples/drivers/edu.py \
+	python/examples/edu.py \
+	python/examples/gpio.py \
+	python/examples/gpioget.py \
+	python/examples/gpioset.py \
+	python/examples/guest/edu.sh \
+	python/examples/serial.py
 
 EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
 	python/vfu-command.in

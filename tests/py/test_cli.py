@@ -45,7 +45,7 @@ def backend(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("example", ["counter.py", "gpio.py"])
+@pytest.mark.parametrize("example", ["counter.py", "gpio.py", "serial.py"])
 @pytest.mark.parametrize("connected", [False, True])
 def test_serve_ends_with_a_signal(backend, example, number, connected):
     process, path = backend(os.path.join(EXAMPLES, example))
