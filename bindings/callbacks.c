@@ -523,6 +523,26 @@ PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t siz
 	Py_RETURN_NONE;
 }
 
+PyObject *device_add_region_capability(struct vfupy_device *d, unsigned index, uint16_t id,
+				       uint16_t version, PyObject *data)
+{
+	struct vfu_region_capability cap = {.id = id, .version = version};
+	Py_buffer view;
+	int rc;
+
+	if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE))
+		return NULL;
+	cap.data = view.buf;
+	cap.len = (size_t)view.len;
+	rc = vfu_device_add_region_capability(d->dev, index, &cap);
+	PyBuffer_Release(&view);
+	if (rc) {
+		vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
 /* ---- hooks ---- */
 
 /* Calls a method of the device with arguments built by format. A failure is logged and its errno returned. */

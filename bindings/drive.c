@@ -241,11 +241,11 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 			Py_CLEAR(areas);
 		Py_XDECREF(item);
 	}
-	result =
-		!areas ? NULL
-		       : Py_BuildValue("(KKIiNII)", (unsigned long long)info.size,
-				       (unsigned long long)info.offset, (unsigned)info.flags,
-				       info.fd, areas, (unsigned)info.type, (unsigned)info.subtype);
+	result = !areas ? NULL
+			: Py_BuildValue("(KKIiNIIy#)", (unsigned long long)info.size,
+					(unsigned long long)info.offset, (unsigned)info.flags,
+					info.fd, areas, (unsigned)info.type, (unsigned)info.subtype,
+					info.reply, (Py_ssize_t)info.reply_len);
 	if (result)
 		info.fd = -1; /* the caller's now */
 	vfu_region_info_fini(&info);

@@ -47,7 +47,7 @@ libvfu_sources += \
 	libvfu/device/dma-copy.h libvfu/device/dma-copy.c \
 	libvfu/device/dma.h libvfu/device/dma.c \
 	libvfu/device/irq.h libvfu/device/irq.c \
-	libvfu/device/region.h libvfu/device/region.c \
+	libvfu/device/region-info.h libvfu/device/region-info.c libvfu/device/region.h libvfu/device/region.c \
 	libvfu/device/msix.h libvfu/device/msix.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \

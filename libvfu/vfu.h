@@ -229,6 +229,23 @@ struct vfu_region {
 /* Sets or replaces region index 0..8; size 0 removes it. Owner. */
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region);
 /*
+ * A capability of a region: one of VFU_WIRE_REGION_CAP_* (vfu/wire.h), or one nobody here knows. data: what
+ * follows id, version and next.
+ */
+struct vfu_region_capability {
+	uint16_t id, version;
+	const void *data;
+	size_t len;
+};
+/*
+ * Has the answer to GET_REGION_INFO tell it of a region that is set, behind those added before; copied. They go
+ * when the region is set again. -EINVAL: the rules of the answer do not hold with it (the detail names field and
+ * rule), or it is sparse_mmap, which the region's areas say. A client with which it was not agreed does not
+ * see it. Owner.
+ */
+int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
+				     const struct vfu_region_capability *cap);
+/*
  * Routes accesses to [offset, offset + size) of a plain memory region to fn (NULL: back to memory).
  * Ranges must not overlap. An access that spans several ranges is split at their borders; the parts
  * start in ascending order, and each may be answered later. The client gets one answer when all are
@@ -599,10 +616,16 @@ struct vfu_region_info {
 	unsigned nareas;       /* 0: all of it may be mapped, if VFU_REGION_MMAP */
 	struct vfu_area *areas;
 	uint32_t type, subtype; /* capability 2; 0: none */
+	/* All the server has said, as vfu/wire.h lays it out and vfu/parts.h reads it. */
+	const void *reply;
+	size_t reply_len;
 };
 /* Fills out; on success call vfu_region_info_fini. */
 int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out);
 void vfu_region_info_fini(struct vfu_region_info *info);
+/* The nth capability, whatever it is; it points into info. False: there are no more. */
+bool vfu_region_info_capability(const struct vfu_region_info *info, unsigned n,
+				struct vfu_region_capability *out);
 
 struct vfu_irq_info {
 	uint32_t flags, count; /* VFU_IRQ_EVENTFD... */

@@ -89,7 +89,7 @@ message "get_region_info" {
 			at = field.cap_offset, when = field.flags.caps, whole = field.argsz, max = 65536,
 			head = "region_cap_header", key = "id", version = "version", next = "next",
 			doc = "capabilities, each at a higher offset than the one before; unknown ones are skipped",
-			link "sparse_mmap" { 1, version = 1, of = "sparse_mmap", doc = "areas to map" },
+			link "sparse_mmap" { 1, version = 1, of = "sparse_mmap", excludes = { "sparse_mmap" }, doc = "areas to map" },
 			link "type" { 2, version = 1, of = "cap_type", doc = "what the region is for" },
 			link "sparse_mmap_fds" { 16, version = 1, requires = cap.sparse_mmap_fds, of = "sparse_mmap_fds",
 				excludes = { "sparse_mmap", "sparse_mmap_fds" }, doc = "areas to map, with files" },

@@ -23,6 +23,9 @@ struct vfui_limits {
 /* Minor versions: the highest that a revision has, which a client proposes, and that a server agrees to. */
 enum { VFUI_MINOR_NAMED = ${named}, VFUI_MINOR_MOST = ${most} };
 
+/* Those that refuse least. */
+extern const struct vfui_limits vfui_limits_widest;
+
 /* Why a check failed.  The strings are constants. */
 struct vfui_fault {
 	const char *message;

@@ -4,6 +4,7 @@
 -- wire.c: layout assertions, the checks (cfile.lua, and tail/ for what follows the fields) and the table
 -- of messages.
 
+local E = require "expr"
 local cfile = require "cfile"
 local cname = require "cname"
 local tails = require "tail"
@@ -60,6 +61,10 @@ int vfui_check_header(const struct vfu_wire_header *header, const struct vfui_po
 	${header}
 	return 0;
 }
+
+const struct vfui_limits vfui_limits_widest = {
+	${widest}
+};
 
 static const struct vfui_message messages[] = {
 	${messages}
@@ -296,6 +301,9 @@ return function(model)
 		end
 		table.insert(vars.messages, message_entry(m))
 	end
+	vars.widest = text.map(model.limits, function(l)
+		return (".%s = %s,"):format(l.name, l.type == "bool" and "true" or E.c_number(l.power_of_two and l.min or l.max))
+	end)
 	cfile.tests(vars.header, model.header.rules, cfile.env(true))
 	vars.helpers = helpers_of(vars.structs, vars.checks, vars.header)
 	vars.bulk = model.most.bytes and "limits->" .. model.most.bytes.name or "0"

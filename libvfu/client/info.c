@@ -10,10 +10,8 @@
 #include "base/os.h"
 #include "client/call.h"
 #include "device/peer-file.h"
+#include "parts.h"
 #include "vfu-calls.h"
-
-/* More than any region's capabilities take: a larger answer is not believed. */
-#define INFO_MAX 65568u
 
 int vfu_client_limits(struct vfu_client *cl, struct vfu_client_limits *out)
 {
@@ -104,11 +102,11 @@ int vfu_client_reset(struct vfu_client *cl)
 
 /* ---- regions ---- */
 
-/* An answer to GET_REGION_INFO: the fixed part, its capabilities, and the newest descriptor. */
+/* An answer to GET_REGION_INFO, with room for so much, and the newest descriptor. */
 struct answer {
-	struct vfu_wire_get_region_info_reply head;
-	uint8_t *caps;
-	size_t caps_len, caps_room;
+	struct vfu_wire_get_region_info_reply head; /* at the front of the payload, too */
+	uint8_t *payload;
+	size_t len, room;
 	int fd;
 };
 
@@ -125,113 +123,110 @@ static void take_fds(struct answer *a, struct vfui_call *call)
 	}
 }
 
+static int ask_once(struct vfui_conn *conn, unsigned index, struct answer *a, struct vfu_err *err)
+{
+	struct vfui_call call = vfui_client_call(err);
+	const struct vfu_wire_get_region_info_request in = {.argsz = (uint32_t)a->room,
+							    .index = index};
+	int ret;
+
+	vfui_os_free(a->payload);
+	a->payload = vfui_os_malloc(a->room);
+	if (!a->payload)
+		return -ENOMEM;
+	call.reply_tail = a->payload + sizeof(a->head);
+	call.reply_room = a->room - sizeof(a->head);
+	ret = vfui_call_get_region_info(conn, &call, &in, &a->head);
+	take_fds(a, &call);
+	if (ret)
+		return ret;
+	memcpy(a->payload, &a->head, sizeof(a->head));
+	a->len = sizeof(a->head) + vfui_min(call.reply_len, call.reply_room);
+	return 0;
+}
+
 /* Asks until the room is enough: the size needed, not the CAPS flag, tells whether it was (E12). */
 static int ask(struct vfui_conn *conn, unsigned index, struct answer *a, struct vfu_err *err)
 {
-	for (unsigned tries = 0; tries < 3; tries++) {
-		struct vfui_call call = vfui_client_call(err);
-		struct vfu_wire_get_region_info_request in = {.index = index};
-		int ret;
+	const uint64_t most = vfui_message_max(vfui_message(VFU_WIRE_CMD_GET_REGION_INFO), true,
+					       vfui_conn_limits(conn));
 
-		in.argsz = (uint32_t)(sizeof(a->head) + a->caps_room);
-		call.reply_tail = a->caps;
-		call.reply_room = a->caps_room;
-		ret = vfui_call_get_region_info(conn, &call, &in, &a->head);
-		take_fds(a, &call);
-		if (ret)
+	a->room = sizeof(a->head);
+	for (unsigned tries = 0; tries < 3 && a->room <= most; tries++) {
+		int ret = ask_once(conn, index, a, err);
+
+		if (ret || a->head.argsz <= a->room)
 			return ret;
-		a->caps_len = vfui_min(call.reply_len, a->caps_room);
-		if (a->head.argsz <= in.argsz)
-			return 0;
-		if (a->head.argsz > INFO_MAX)
-			break;
-		vfui_os_free(a->caps);
-		a->caps_room = a->head.argsz - sizeof(a->head);
-		a->caps = vfui_os_malloc(a->caps_room);
-		if (!a->caps)
-			return -ENOMEM;
+		a->room = a->head.argsz;
 	}
 	return vfui_err_set(err, -EPROTO, "get_region_info.argsz", 0,
 			    "the answer does not fit in the room the server asks for: %u",
 			    a->head.argsz);
 }
 
-/* Copies len bytes at offset at of the payload, which begins with the fixed part. */
-static bool copy_at(const struct answer *a, uint64_t at, void *out, size_t len)
+static int take_areas(const struct vfu_wire_get_region_info_reply_caps *cap,
+		      struct vfu_region_info *out)
 {
-	if (at < sizeof(a->head) || !vfui_is_inside(at - sizeof(a->head), len, a->caps_len))
-		return false;
-	memcpy(out, a->caps + (at - sizeof(a->head)), len);
-	return true;
-}
+	struct vfu_wire_items areas = vfu_wire_sparse_mmap_areas_parse(cap->data, cap->rest);
+	struct vfu_wire_sparse_mmap_area area;
 
-static int take_areas(const struct answer *a, uint64_t at, struct vfu_region_info *out,
-		      struct vfu_err *err)
-{
-	struct vfu_wire_sparse_mmap cap;
-	uint64_t need;
-
-	if (!copy_at(a, at, &cap, sizeof(cap)))
-		return -EPROTO;
-	need = (uint64_t)cap.nr_areas * sizeof(struct vfu_wire_sparse_mmap_area);
-	if (out->areas || need > a->caps_len)
-		return vfui_err_set(err, -EPROTO, "get_region_info.sparse_mmap.nr_areas", 0,
-				    "areas are given twice, or more than the answer holds");
-	if (!cap.nr_areas) {
-		/* Nothing of the region can be mapped. */
+	/* Nothing of the region can be mapped. */
+	if (!areas.left)
 		out->flags &= ~(uint32_t)VFU_REGION_MMAP;
-		return 0;
-	}
-	out->areas = vfui_os_calloc(cap.nr_areas, sizeof(*out->areas));
-	if (!out->areas)
+	/* Their number is that of bytes that are here. */
+	out->areas = areas.left ? vfui_os_calloc((size_t)areas.left, sizeof(*out->areas)) : NULL;
+	if (areas.left && !out->areas)
 		return -ENOMEM;
-	for (; out->nareas < cap.nr_areas; out->nareas++) {
-		struct vfu_wire_sparse_mmap_area area;
-
-		if (!copy_at(a, at + sizeof(cap) + out->nareas * sizeof(area), &area, sizeof(area)))
-			return -EPROTO;
-		out->areas[out->nareas] = (struct vfu_area){area.offset, area.size};
-	}
+	while (vfu_wire_sparse_mmap_areas_next(&areas, &area))
+		out->areas[out->nareas++] = (struct vfu_area){area.offset, area.size};
 	return 0;
 }
 
-static int take_caps(const struct answer *a, struct vfu_region_info *out, struct vfu_err *err)
+/* Capabilities that mean something to us; those that stand here twice the check has refused. */
+static int take_caps(struct vfu_region_info *out)
 {
-	uint32_t at = a->head.cap_offset, before = 0;
-	struct vfu_wire_region_cap_header cap;
-	struct vfu_wire_cap_type type;
+	struct vfu_wire_items caps =
+		vfu_wire_get_region_info_reply_caps_parse(out->reply, out->reply_len);
+	struct vfu_wire_get_region_info_reply_caps cap;
 	int ret = 0;
 
-	/* Each lies behind the one before, so that the chain ends. */
-	for (; at && !ret; before = at, at = cap.next) {
-		if (at <= before || !copy_at(a, at, &cap, sizeof(cap)))
-			return vfui_err_set(err, -EPROTO, "get_region_info.caps", at,
-					    "a capability lies outside of the answer");
-		if (cap.version != 1)
-			continue;
-		if (cap.id == VFU_WIRE_REGION_CAP_SPARSE_MMAP) {
-			ret = take_areas(a, at, out, err);
-		} else if (cap.id == VFU_WIRE_REGION_CAP_TYPE) {
-			if (!copy_at(a, at, &type, sizeof(type)))
-				return -EPROTO;
-			out->type = type.type;
-			out->subtype = type.subtype;
+	while (!ret && vfu_wire_get_region_info_reply_caps_next(&caps, &cap)) {
+		if (cap.kind == VFU_WIRE_GET_REGION_INFO_REPLY_CAPS_SPARSE_MMAP) {
+			ret = take_areas(&cap, out);
+		} else if (cap.kind == VFU_WIRE_GET_REGION_INFO_REPLY_CAPS_TYPE) {
+			out->type = cap.as.type.type;
+			out->subtype = cap.as.type.subtype;
 		}
 	}
 	return ret;
 }
 
-/*
- * [offset, offset + size) of the region lies in it, and in the file (E57); of one without a size, where
- * a file can be.
- */
+bool vfu_region_info_capability(const struct vfu_region_info *info, unsigned n,
+				struct vfu_region_capability *out)
+{
+	struct vfu_wire_items caps =
+		vfu_wire_get_region_info_reply_caps_parse(info->reply, info->reply_len);
+	struct vfu_wire_get_region_info_reply_caps cap;
+
+	do {
+		if (!vfu_wire_get_region_info_reply_caps_next(&caps, &cap))
+			return false;
+	} while (n--);
+	*out = (struct vfu_region_capability){.id = cap.head.id,
+					      .version = cap.head.version,
+					      .data = cap.data + sizeof(cap.head),
+					      .len = cap.len - sizeof(cap.head)};
+	return true;
+}
+
+/* [offset, offset + size) of the region lies in the file (E57); of one without a size, where a file can be. */
 static bool is_mappable(const struct vfu_region_info *info, const struct vfu_area *area,
 			const struct stat *st)
 {
 	uint64_t end = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : INT64_MAX;
 
-	return area->size && vfui_is_inside(area->offset, area->size, info->size) &&
-	       info->offset <= end && vfui_is_inside(area->offset, area->size, end - info->offset);
+	return area->size && info->offset <= end &&
+	       vfui_is_inside(area->offset, area->size, end - info->offset);
 }
 
 /* What the server says may be mapped must be there: touching what is not would be fatal. */
@@ -265,15 +260,17 @@ static int check_mapping(const struct vfui_conn *conn, const struct vfu_region_i
 static int digest(struct vfui_conn *conn, struct answer *a, struct vfu_region_info *out,
 		  struct vfu_err *err)
 {
-	int ret = 0;
+	int ret;
 
 	*out = (struct vfu_region_info){
 		.size = a->head.size,
 		.offset = a->head.offset,
 		.fd = -1,
-		.flags = a->head.flags & (VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP)};
-	if (a->head.flags & VFU_WIRE_REGION_INFO_CAPS)
-		ret = take_caps(a, out, err);
+		.flags = a->head.flags & (VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP),
+		.reply = a->payload,
+		.reply_len = a->len};
+	a->payload = NULL;
+	ret = take_caps(out);
 	if (ret || !(out->flags & VFU_REGION_MMAP))
 		return ret;
 	if (a->fd < 0)
@@ -302,7 +299,7 @@ int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_reg
 			atomic_store(&cl->is_mapped, true);
 	}
 	vfui_os_close(a.fd);
-	vfui_os_free(a.caps);
+	vfui_os_free(a.payload);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -312,6 +309,9 @@ void vfu_region_info_fini(struct vfu_region_info *info)
 		return;
 	vfui_os_close(info->fd);
 	vfui_os_free(info->areas);
+	vfui_os_free((void *)(uintptr_t)info->reply);
+	info->reply = NULL;
+	info->reply_len = 0;
 	info->fd = -1;
 	info->areas = NULL;
 	info->nareas = 0;

@@ -451,6 +451,15 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 	return ended(dev, vfui_pci_region_changed(&dev->pci, index), "vfu_device_set_region");
 }
 
+int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
+				     const struct vfu_region_capability *cap)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_region_add_capability(&dev->regions, index, cap, &dev->err);
+}
+
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user)
 {

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * region.c - regions: what a device may declare, where an access goes, what a client is told.
+ * region.c - regions: what a device may declare, where an access goes.
  *
  *	 access       region             0     16  24            size
  *	 ------ handlers (ascending) --> |     |aaa|             |
@@ -27,11 +27,6 @@
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "device/request.h"
-#include "policy.h"
-#include "wire.h"
-
-/* Keeps the answer to GET_REGION_INFO below 64 KiB. */
-#define MAX_AREAS 4094
 
 void vfui_regions_init(struct vfui_regions *regions)
 {
@@ -47,6 +42,7 @@ static void region_fini(struct vfui_region *region)
 		vfui_os_munmap(region->memory, region->memory_len);
 	vfui_os_free((void *)region->def.areas);
 	vfui_os_free(region->handlers);
+	vfui_region_caps_fini(&region->caps);
 	vfui_os_close(region->def.fd);
 	memset(region, 0, sizeof(*region));
 	region->def.fd = -1;
@@ -125,9 +121,8 @@ static int check_areas(const struct vfu_region *def, struct vfu_err *err)
 {
 	uint64_t page = vfui_os_page_size() - 1, end = 0;
 
-	if (def->nareas > MAX_AREAS || (def->nareas && !def->areas))
-		return vfui_err_set(err, -EINVAL, "region.nareas", 0, "at most %d areas",
-				    MAX_AREAS);
+	if (def->nareas && !def->areas)
+		return vfui_err_set(err, -EINVAL, "region.areas", 0, "there are none");
 	for (unsigned i = 0; i < def->nareas; i++) {
 		const struct vfu_area *area = &def->areas[i];
 
@@ -191,6 +186,8 @@ static int check_def(const struct vfui_regions *regions, unsigned index,
 		rc = check_areas(def, err);
 	if (!rc)
 		rc = check_file(def, err);
+	if (!rc)
+		rc = vfui_region_info_check(index, def, &(struct vfui_region_caps){0}, err);
 	return rc;
 }
 
@@ -505,59 +502,24 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 
 /* ---- GET_REGION_INFO --------------------------------------------------------------------------- */
 
-static uint32_t full_size(const struct vfu_region *def)
+int vfui_region_info(const struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
+		     const struct vfui_limits *limits, const struct vfui_policy *policy,
+		     struct vfui_region_reply *out)
 {
-	uint32_t size = sizeof(struct vfu_wire_get_region_info_reply);
+	const struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
 
-	if (def->nareas)
-		size += sizeof(struct vfu_wire_sparse_mmap) +
-			def->nareas * (uint32_t)sizeof(struct vfu_wire_sparse_mmap_area);
-	return size;
-}
-
-static void build_sparse(const struct vfu_region *def, uint8_t *at)
-{
-	struct vfu_wire_sparse_mmap head = {
-		.id = VFU_WIRE_REGION_CAP_SPARSE_MMAP, .version = 1, .nr_areas = def->nareas};
-
-	memcpy(at, &head, sizeof(head));
-	at += sizeof(head);
-	for (unsigned i = 0; i < def->nareas; i++, at += sizeof(struct vfu_wire_sparse_mmap_area)) {
-		struct vfu_wire_sparse_mmap_area area = {def->areas[i].offset, def->areas[i].size};
-
-		memcpy(at, &area, sizeof(area));
-	}
-}
-
-int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
-		     const struct vfui_policy *policy, struct vfui_region_reply *out)
-{
-	const struct vfu_region *def = index < VFU_REGIONS ? &regions->region[index].def : NULL;
-	struct vfu_wire_get_region_info_reply info = {0};
-	bool whole;
-
-	if (!def || in_argsz < sizeof(info))
+	if (!region)
 		return -EINVAL;
-	info.argsz = full_size(def);
-	info.index = index;
-	/* Our three flags are the wire's. */
-	info.flags = def->flags;
-	info.size = def->size;
-	info.offset = def->flags & VFU_REGION_MMAP ? def->fd_offset : 0;
-	whole = in_argsz >= info.argsz;
-	if (def->nareas &&
-	    (whole || policy->short_region_info == VFUI_SHORT_REGION_INFO_CAPS_OFFSET)) {
-		info.flags |= VFU_WIRE_REGION_INFO_CAPS;
-		info.cap_offset = sizeof(info);
-	}
-	out->len = whole ? info.argsz : sizeof(info);
-	/* With what says how much of it may be mapped (E12). */
-	out->fd = whole && def->flags & VFU_REGION_MMAP ? def->fd : -1;
-	out->payload = vfui_os_malloc(out->len);
-	if (!out->payload)
-		return -ENOMEM;
-	memcpy(out->payload, &info, sizeof(info));
-	if (whole && def->nareas)
-		build_sparse(def, (uint8_t *)out->payload + sizeof(info));
-	return 0;
+	return vfui_region_info_build(index, &region->def, &region->caps, in_argsz, limits, policy,
+				      out);
+}
+
+int vfui_region_add_capability(struct vfui_regions *regions, unsigned index,
+			       const struct vfu_region_capability *cap, struct vfu_err *err)
+{
+	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
+
+	if (!region || !region->def.size)
+		return vfui_err_set(err, -EINVAL, "region.index", 0, "no region %u", index);
+	return vfui_region_caps_add(&region->caps, index, &region->def, cap, err);
 }

@@ -11,9 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "device/region-info.h"
 #include "vfu.h"
-
-struct vfui_policy;
 
 /* One stretch of a region that has its own callback. */
 struct vfui_handler {
@@ -29,17 +28,11 @@ struct vfui_region {
 	struct vfu_watch *watch;       /* of a mapping of the file */
 	struct vfui_handler *handlers; /* ascending */
 	unsigned nhandlers;
+	struct vfui_region_caps caps; /* those the device has added */
 };
 
 struct vfui_regions {
 	struct vfui_region region[VFU_REGIONS];
-};
-
-/* A GET_REGION_INFO reply. */
-struct vfui_region_reply {
-	void *payload; /* free with vfui_os_free */
-	size_t len;
-	int fd; /* borrowed; -1: none */
 };
 
 void vfui_regions_init(struct vfui_regions *regions);
@@ -59,8 +52,13 @@ void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
 int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 		       const struct vfu_access *access);
 
-/* in_argsz as the client gave it. -EINVAL: no such region or argsz below 32; -ENOMEM. */
-int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
-		     const struct vfui_policy *policy, struct vfui_region_reply *out);
+/* The body of vfu_device_add_region_capability. */
+int vfui_region_add_capability(struct vfui_regions *regions, unsigned index,
+			       const struct vfu_region_capability *cap, struct vfu_err *err);
+
+/* vfui_region_info_build; -EINVAL: no such region. */
+int vfui_region_info(const struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
+		     const struct vfui_limits *limits, const struct vfui_policy *policy,
+		     struct vfui_region_reply *out);
 
 #endif

@@ -67,7 +67,8 @@ static int get_region_info(void *ctx, struct vfui_request *req,
 	(void)tail, (void)tail_len;
 	if (in->index >= VFU_REGIONS)
 		return no_such(req, "region", in->index);
-	rc = vfui_region_info(&srv->dev->regions, in->index, in->argsz, policy_of(srv), &out);
+	rc = vfui_region_info(&srv->dev->regions, in->index, in->argsz,
+			      vfui_conn_peer_limits(srv->conn), policy_of(srv), &out);
 	if (rc < 0)
 		return rc;
 	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};

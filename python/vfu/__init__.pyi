@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 from typing_extensions import Buffer as _Bytes, Self
 
-from .protocol import DeviceState, Part, Payload
+from .protocol import DeviceState, GetRegionInfoReply, Part, Payload, UnknownLink
 
 __version__: str
 
@@ -80,11 +80,14 @@ class Bar(_Region):
         prefetch: bool = False,
         is64: bool = False,
         mmap: bool | Sequence[tuple[int, int]] = False,
+        capabilities: Iterable[Part | UnknownLink] = (),
     ) -> None: ...
 
 class Rom(_Region):
     contents: bytes
-    def __init__(self, contents: _Bytes, size: int | None = None) -> None: ...
+    def __init__(
+        self, contents: _Bytes, size: int | None = None, capabilities: Iterable[Part | UnknownLink] = ()
+    ) -> None: ...
 
 class Vector:
     def trigger(self, after_dma: bool = True) -> bool: ...
@@ -235,6 +238,10 @@ class Region:
     def writable(self) -> bool: ...
     @property
     def mappable(self) -> bool: ...
+    @property
+    def info(self) -> GetRegionInfoReply: ...
+    @property
+    def capabilities(self) -> Sequence[Part | UnknownLink]: ...
     @overload
     def read(self, offset: int, size: int) -> bytes: ...
     @overload
@@ -274,7 +281,7 @@ class Config(Region):
     interrupt_pin: int
     bus_master: bool
     @property
-    def capabilities(self) -> list[Capability]: ...
+    def capabilities(self) -> list[Capability]: ...  # type: ignore[override]
 
 class Regions:
     bar0: Region

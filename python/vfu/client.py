@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import libvfu as c
 
-from . import commands, pci
+from . import commands, pci, protocol
 from .capabilities import Agreed
 from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
@@ -41,7 +41,8 @@ class Region:
     def __init__(self, handle, index, name=None):
         self._h, self.index = handle, index
         self.name = name or f"region{index}"
-        self.size, offset, self.flags, fd, self.areas, self.type, self.subtype = c.client_region_info(handle, index)
+        info = c.client_region_info(handle, index)
+        self.size, offset, self.flags, fd, self.areas, self.type, self.subtype, self._reply = info
         self._file = (fd, offset)
         self._close = weakref.finalize(self, os.close, fd) if fd >= 0 else None
 
@@ -51,6 +52,21 @@ class Region:
     readable = property(lambda self: bool(self.flags & c.VFU_REGION_READ))
     writable = property(lambda self: bool(self.flags & c.VFU_REGION_WRITE))
     mappable = property(lambda self: bool(self.flags & c.VFU_REGION_MMAP) and self._file[0] >= 0)
+
+    @functools.cached_property
+    def info(self):
+        """All the device says of the region, as protocol.GetRegionInfoReply."""
+        return protocol.GetRegionInfoReply.parse(
+            self._reply,
+            request=protocol.GetRegionInfoRequest(index=self.index),
+            nfds=1 if self._file[0] >= 0 else 0,
+            limits=protocol.Limits.widest(),  # the library has checked it
+        )
+
+    @property
+    def capabilities(self):
+        """Those of info: objects of vfu.protocol, UnknownLink where the protocol's table lacks one."""
+        return self.info.caps
 
     def read(self, offset, size):
         """Reads size bytes, or fills a buffer given instead."""
@@ -155,7 +171,7 @@ class Config(Region):
 
     @property
     def capabilities(self):
-        """The capability list."""
+        """The PCI capabilities; those that GET_REGION_INFO tells of are info.caps."""
         return pci.capabilities(self.read(0, min(self.size, 256)))
 
 

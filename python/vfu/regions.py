@@ -8,6 +8,7 @@ import re
 
 import libvfu as c
 
+from . import protocol
 from .memory import memfd
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -111,13 +112,17 @@ class Memory:
 
 
 class Region:
-    """A region of memory. The attribute's name says which: bar0 to bar5, or rom."""
+    """A region of memory. The attribute's name says which: bar0 to bar5, or rom.
+
+    capabilities: what the client is told of it besides: objects of vfu.protocol that GetRegionInfoReply.caps takes,
+    as CapType(type=1). SparseMmap is mmap's.
+    """
 
     bar_flags = 0
     flags = c.VFU_REGION_READ | c.VFU_REGION_WRITE
 
-    def __init__(self, size, mmap=False):
-        self.size, self.mmap = size, mmap
+    def __init__(self, size, mmap=False, capabilities=()):
+        self.size, self.mmap, self.capabilities = size, mmap, tuple(capabilities)
         self.index = None
         if mmap and (size % _PAGE or any(n % _PAGE for area in self.areas for n in area)):
             raise ValueError(f"what the client may map must be whole pages of {_PAGE} bytes")
@@ -176,6 +181,10 @@ class Region:
             flags |= c.VFU_REGION_MMAP
             fd = memfd(f"vfu-region{self.index}", self.size)
         c.device_set_region(handle, self.index, self.size, flags, self.bar_flags, fd, self.areas)
+        for capability in self.capabilities:
+            link = protocol.GetRegionInfoReply(caps=[capability]).build()[protocol.GetRegionInfoReply.SIZE :]
+            head = protocol.RegionCapHeader.unpack(link)
+            c.device_add_region_capability(handle, self.index, head.id, head.version, link[head.SIZE :])
 
 
 class Bar(Region):
@@ -185,8 +194,8 @@ class Bar(Region):
     does to mapped memory is not seen by handlers.
     """
 
-    def __init__(self, size, io=False, prefetch=False, is64=False, mmap=False):
-        super().__init__(size, mmap)
+    def __init__(self, size, io=False, prefetch=False, is64=False, mmap=False, capabilities=()):
+        super().__init__(size, mmap, capabilities)
         least = 4 if io else 16
         if not least <= size < 1 << 64 or size & (size - 1):
             raise ValueError(f"a BAR's size is a power of two from {least} to 2^63, not {size}")
@@ -201,9 +210,9 @@ class Rom(Region):
 
     flags = c.VFU_REGION_READ
 
-    def __init__(self, contents, size=None):
+    def __init__(self, contents, size=None, capabilities=()):
         least = max(len(contents), 2048)
-        super().__init__(size or 1 << (least - 1).bit_length())
+        super().__init__(size or 1 << (least - 1).bit_length(), capabilities=capabilities)
         self.contents = bytes(contents)
 
     def _install(self, handle):

@@ -66,6 +66,10 @@ static int memfd(size_t size)
 	return fd;
 }
 
+static const uint32_t bar2_type[] = {0x80001234, 7};
+static const struct vfu_region_capability bar2_caps[] = {{2, 1, bar2_type, sizeof(bar2_type)},
+							 {4711, 3, "unheard of", 10}};
+
 static void make_device(void)
 {
 	static const struct vfu_area areas[] = {{PAGE, PAGE}, {8 * PAGE, 4 * PAGE}};
@@ -85,6 +89,8 @@ static void make_device(void)
 	ck_assert_int_eq(vfu_device_set_region(dev, 0, &bar0), 0);
 	ck_assert_int_eq(vfu_device_set_region(dev, 1, &bar1), 0);
 	ck_assert_int_eq(vfu_device_set_region(dev, 2, &bar2), 0);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(vfu_device_add_region_capability(dev, 2, &bar2_caps[i]), 0);
 	ck_assert_int_eq(vfu_device_set_region(dev, 4, &bar4), 0);
 	ck_assert_int_eq(vfu_device_set_msix(dev, 4, 4, 0, 2048), 0);
 	ck_assert_int_eq(vfu_device_set_intx(dev, 1), 0);
@@ -157,6 +163,34 @@ START_TEST(description)
 	ck_assert_int_eq(vfu_client_region_read(cl, VFU_REGION_CONFIG, 0, ids, 4), 0);
 	ck_assert_uint_eq(le16toh(ids[0]), 0x1234);
 	ck_assert_uint_eq(le16toh(ids[1]), 0x5678);
+}
+END_TEST
+
+/* What a device says of its regions, whatever it is. */
+START_TEST(region_capabilities)
+{
+	struct vfu_region_capability got;
+	struct vfu_region_info info;
+
+	ck_assert_int_eq(vfu_client_region_info(cl, 1, &info), 0);
+	ck_assert(!vfu_region_info_capability(&info, 0, &got));
+	vfu_region_info_fini(&info);
+	ck_assert_int_eq(vfu_client_region_info(cl, 2, &info), 0);
+	ck_assert_uint_eq(info.nareas, 2);
+	ck_assert_uint_eq(info.type, 0x80001234);
+	ck_assert_uint_eq(info.subtype, 7);
+	ck_assert(vfu_region_info_capability(&info, 0, &got));
+	ck_assert_uint_eq(got.id, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert(vfu_region_info_capability(&info, i + 1, &got));
+		ck_assert_uint_eq(got.id, bar2_caps[i].id);
+		ck_assert_uint_eq(got.version, bar2_caps[i].version);
+		ck_assert_uint_eq(got.len, bar2_caps[i].len);
+		ck_assert_mem_eq(got.data, bar2_caps[i].data, got.len);
+	}
+	ck_assert(!vfu_region_info_capability(&info, 3, &got));
+	vfu_region_info_fini(&info);
+	ck_assert(!vfu_region_info_capability(&info, 0, &got));
 }
 END_TEST
 
@@ -507,9 +541,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		description,    registers,  large_accesses,     sparse_mmap, interrupts,
-		dma_by_message, dma_mapped, dma_over_all_kinds, many_maps,   storm,
-		many_threads,   reconnects, server_goes,
+		description, region_capabilities, registers,  large_accesses,     sparse_mmap,
+		interrupts,  dma_by_message,      dma_mapped, dma_over_all_kinds, many_maps,
+		storm,       many_threads,        reconnects, server_goes,
 	};
 	Suite *suite = suite_create("end to end");
 	TCase *tcase = tcase_create("end to end");

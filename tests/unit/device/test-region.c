@@ -15,9 +15,10 @@
 #include "../../lib/leaks.h"
 #include "base/os.h"
 #include "../../lib/os_fault.h"
+#include "checks.h"
 #include "policy.h"
 #include "device/region.h"
-#include "wire.h"
+#include "parts.h"
 
 #define RW (VFU_REGION_READ | VFU_REGION_WRITE)
 #define PAGE 4096
@@ -467,7 +468,8 @@ static struct vfui_region_reply info(unsigned index, uint32_t argsz, uint8_t sho
 	struct vfui_policy policy = {.short_region_info = short_info};
 	struct vfui_region_reply reply;
 
-	ck_assert_int_eq(vfui_region_info(&regions, index, argsz, &policy, &reply), 0);
+	ck_assert_int_eq(
+		vfui_region_info(&regions, index, argsz, &vfui_limits_widest, &policy, &reply), 0);
 	return reply;
 }
 
@@ -497,9 +499,13 @@ START_TEST(info_of_plain_regions)
 	ck_assert_uint_eq(head.size, 0);
 	ck_assert_uint_eq(head.flags, 0);
 	vfui_os_free(reply.payload);
-	ck_assert_int_eq(vfui_region_info(&regions, 1, 31, &policy, &reply), -EINVAL);
-	ck_assert_int_eq(vfui_region_info(&regions, 9, 32, &policy, &reply), -EINVAL);
-	ck_assert_int_eq(vfui_region_info(&regions, UINT32_MAX, 32, &policy, &reply), -EINVAL);
+	ck_assert_int_eq(vfui_region_info(&regions, 9, 31, &vfui_limits_widest, &policy, &reply),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_info(&regions, 9, 32, &vfui_limits_widest, &policy, &reply),
+			 -EINVAL);
+	ck_assert_int_eq(vfui_region_info(&regions, UINT32_MAX, 32, &vfui_limits_widest, &policy,
+					  &reply),
+			 -EINVAL);
 }
 END_TEST
 
@@ -550,6 +556,91 @@ START_TEST(info_of_sparse_regions)
 }
 END_TEST
 
+/* ---- capabilities ------------------------------------------------------------------------------ */
+
+static int add(unsigned index, uint16_t id, const void *bytes, size_t len)
+{
+	const struct vfu_region_capability cap = {id, 1, bytes, len};
+
+	return vfui_region_add_capability(&regions, index, &cap, &err);
+}
+
+/* The ids of all capabilities, one digit each; the answer has all the room it wants. */
+static unsigned ids(unsigned index, const struct vfui_limits *limits)
+{
+	struct vfui_policy policy = {0};
+	struct vfu_wire_get_region_info_reply_caps cap;
+	struct vfui_region_reply reply;
+	struct vfu_wire_items items;
+	unsigned all = 0;
+
+	ck_assert_int_eq(vfui_region_info(&regions, index, UINT32_MAX, limits, &policy, &reply), 0);
+	items = vfu_wire_get_region_info_reply_caps_parse(reply.payload, reply.len);
+	while (vfu_wire_get_region_info_reply_caps_next(&items, &cap))
+		all = all * 100 + cap.head.id;
+	vfui_os_free(reply.payload);
+	return all;
+}
+
+START_TEST(capabilities_of_the_device)
+{
+	static const uint32_t type[] = {0x80001234, 7};
+	struct vfui_limits bare = {.max_msg_fds = 1};
+
+	ck_assert_int_eq(add(1, 2, type, sizeof(type)), -EINVAL);
+	ck_assert_int_eq(set_plain(1, PAGE), 0);
+	ck_assert_uint_eq(ids(1, &bare), 0);
+	ck_assert_int_eq(add(1, 2, type, sizeof(type)), 0);
+	/* One that nobody knows, of an odd length. */
+	ck_assert_int_eq(add(1, 77, "bytes", 5), 0);
+	ck_assert_int_eq(add(1, 88, NULL, 0), 0);
+	ck_assert_uint_eq(ids(1, &bare), 27788);
+	/* They belong to this region, and to what it is now. */
+	ck_assert_int_eq(set_plain(0, PAGE), 0);
+	ck_assert_uint_eq(ids(0, &bare), 0);
+	ck_assert_int_eq(set_plain(1, PAGE), 0);
+	ck_assert_uint_eq(ids(1, &bare), 0);
+	ck_assert_int_eq(add(VFU_REGIONS, 2, type, sizeof(type)), -EINVAL);
+}
+END_TEST
+
+START_TEST(capabilities_keep_the_rules)
+{
+	struct {
+		uint32_t nr_areas, reserved;
+		struct vfu_wire_sparse_fd_area area;
+	} fds = {1, 0, {.size = PAGE}};
+	struct vfu_region def = {.size = PAGE, .flags = RW | VFU_REGION_MMAP, .fd = file(PAGE)};
+	struct vfui_limits bare = {.max_msg_fds = 1};
+	static uint8_t many[65536];
+
+	ck_assert_int_eq(set(2, def), 0);
+	ck_assert_int_eq(add(2, 1, many, 8), -EINVAL);
+	ck_assert_int_eq(add(2, 2, many, 4), -EINVAL);
+	ck_assert_str_eq(err.field, "get_region_info.cap_type");
+	fds.area.size = 2 * PAGE;
+	ck_assert_int_eq(add(2, 16, &fds, sizeof(fds)), -EINVAL);
+	ck_assert_str_eq(err.field, "get_region_info.sparse_fd_area.offset");
+	fds.area.size = PAGE;
+	ck_assert_int_eq(add(2, 16, &fds, sizeof(fds)), 0);
+	ck_assert_int_eq(add(2, 16, &fds, sizeof(fds)), -EINVAL);
+	ck_assert_str_eq(err.field, "get_region_info.sparse_mmap_fds");
+	/* Together they are too long; what was refused leaves nothing behind. */
+	ck_assert_int_eq(add(2, 77, many, 40000), 0);
+	ck_assert_int_eq(add(2, 78, many, 40000), -EINVAL);
+	ck_assert_str_eq(err.field, "get_region_info.payload");
+	ck_assert_int_eq(add(2, 78, many, SIZE_MAX), -EINVAL);
+	ck_assert_uint_eq(ids(2, &vfui_limits_widest), 1677);
+	/* A client that has not agreed on it does not see it. */
+	ck_assert_uint_eq(ids(2, &bare), 77);
+}
+END_TEST
+
+static int add_one(void)
+{
+	return add(1, 77, "12345678", 8);
+}
+
 static int replace_sparse(void)
 {
 	static const struct vfu_area areas[] = {{0, PAGE}};
@@ -574,7 +665,7 @@ static int ask_info(void)
 {
 	struct vfui_policy policy = {0};
 	struct vfui_region_reply reply;
-	int rc = vfui_region_info(&regions, 2, 4096, &policy, &reply);
+	int rc = vfui_region_info(&regions, 2, 4096, &vfui_limits_widest, &policy, &reply);
 
 	if (!rc)
 		vfui_os_free(reply.payload);
@@ -589,6 +680,8 @@ START_TEST(out_of_memory)
 	fault_each_alloc(replace_sparse);
 	fault_each_alloc(add_handler);
 	fault_each_alloc(ask_info);
+	ck_assert_int_eq(set_plain(1, PAGE), 0);
+	fault_each_alloc(add_one);
 	/* A failed map, and one that may only be read. */
 	def.fd = file(PAGE);
 	fault_fail(FAULT_MMAP, 1, EAGAIN);
@@ -623,6 +716,8 @@ int main(void)
 	tcase_add_test(tcase, a_failed_change_changes_nothing);
 	tcase_add_test(tcase, info_of_plain_regions);
 	tcase_add_test(tcase, info_of_sparse_regions);
+	tcase_add_test(tcase, capabilities_of_the_device);
+	tcase_add_test(tcase, capabilities_keep_the_rules);
 	tcase_add_test(tcase, large_memory_costs_what_is_touched);
 	tcase_add_test(tcase, handlers_need_no_memory);
 	tcase_add_test(tcase, out_of_memory);
