@@ -104,7 +104,8 @@ libvfu/libvfu.pc: libvfu/libvfu.pc.in $(installed_places)
 	$(AM_V_GEN)$(MKDIR_P) libvfu && \
 	$(SED) -e 's|[@]prefix@|$(prefix)|' -e 's|[@]exec_prefix@|$(exec_prefix)|' \
 		-e 's|[@]libdir@|$(libdir)|' -e 's|[@]includedir@|$(includedir)|' \
-		-e 's|[@]PACKAGE_VERSION@|$(PACKAGE_VERSION)|' $(srcdir)/libvfu/libvfu.pc.in > $@.tmp && \
+		-e 's|[@]PACKAGE_VERSION@|$(PACKAGE_VERSION)|' -e 's|[@]JSON_C_LIBS@|$(JSON_C_LIBS)|' \
+		$(srcdir)/libvfu/libvfu.pc.in > $@.tmp && \
 	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
 CLEANFILES += libvfu/libvfu.pc
 EXTRA_DIST += libvfu/libvfu.pc.in

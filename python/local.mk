@@ -111,11 +111,12 @@ distinfodir = $(pythondir)/libvfu-$(PACKAGE_VERSION).dist-info
 distinfo_DATA = python/packaging/METADATA
 backendsdir = $(datadir)/qemu/vfio-user
 backends_DATA = python/packaging/50-vfu-serve.json
+man1_MANS = python/packaging/vfu.1
 endif
 
-EXTRA_DIST += pyproject.toml python/packaging/backend.py python/packaging/METADATA.in \
+EXTRA_DIST += pyproject.toml python/packaging/backend.py python/packaging/manpage.py python/packaging/METADATA.in \
 	python/packaging/50-vfu-serve.json.in
-CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json
+CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu.1
 
 python/packaging/METADATA: python/packaging/METADATA.in README.md Makefile
 	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
@@ -126,6 +127,12 @@ python/packaging/METADATA: python/packaging/METADATA.in README.md Makefile
 python/packaging/50-vfu-serve.json: python/packaging/50-vfu-serve.json.in $(installed_places)
 	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
 	$(SED) -e '/^#/d' -e 's|[@]bindir@|$(bindir)|' $(srcdir)/python/packaging/50-vfu-serve.json.in > $@.tmp && \
+	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+
+# What the commands say of themselves.
+python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
+	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
+	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py > $@.tmp && \
 	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
 
 # A tarball is what pip calls a source distribution.

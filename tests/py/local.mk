@@ -53,4 +53,4 @@ tests/py/test_captures.log: tests/py/replay-server$(EXEEXT)
 tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
 EXTRA_DIST += tests/data/captures
-EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/wire_cases.py $(py_tests)
+EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)

@@ -13,26 +13,7 @@ import pytest
 
 SOURCE, BUILD = Path(os.environ["abs_srcdir"]), Path(os.environ["abs_builddir"])
 
-# Prints where all that is loaded comes from.
-PROGRAM = """
-import importlib.metadata, json, sys
-import vfu, vfu_protocol
-
-class Toy(vfu.Device):
-    bar0 = vfu.Bar(4096)
-    scratch = bar0.reg32(0)
-
-with vfu.Server(Toy(), sys.argv[1]).start(), vfu.Client(sys.argv[1]) as dev:
-    dev.regions.bar0.write32(0, 42)
-    with open("/proc/self/maps") as maps:
-        libraries = sorted({line.split()[-1] for line in maps if "libvfu" in line or "json-c" in line})
-    print(json.dumps({
-        "modules": [vfu.__file__, vfu_protocol.__file__],
-        "libraries": libraries,
-        "versions": [vfu.__version__, importlib.metadata.version("libvfu")],
-        "answer": dev.regions.bar0.read32(0),
-    }))
-"""
+PROGRAM = SOURCE / "tests" / "py" / "installed.py"
 
 
 def run(*command, **options):
@@ -73,7 +54,7 @@ def left_of(venv):
 def test_pip_install(venv, tmp_path):
     """What this build made is packed and installed; nothing is compiled."""
     pip(venv, "install", "--config-settings", f"builddir={BUILD}", str(SOURCE))
-    said = json.loads(run(venv / "bin" / "python", "-W", "error", "-c", PROGRAM, str(tmp_path / "sock")))
+    said = json.loads(run(venv / "bin" / "python", "-W", "error", str(PROGRAM), str(tmp_path / "sock")))
     assert said["answer"] == 42
     assert said["versions"][0] == said["versions"][1]
     names = {Path(path).name.split(".so")[0] for path in said["libraries"]}
