@@ -29,7 +29,8 @@ vfu_cli = \
 	python/vfu/cli/info.py \
 	python/vfu/cli/progress.py \
 	python/vfu/cli/serve.py \
-	python/vfu/cli/style.py
+	python/vfu/cli/style.py \
+	python/vfu/cli/trace.py
 vfu_decode = \
 	python/vfu/decode/__init__.py \
 	python/vfu/decode/decoder.py \
@@ -61,6 +62,14 @@ vfu_guest_bin = \
 	python/vfu/guest/bin/bind-driver \
 	python/vfu/guest/bin/load-driver \
 	python/vfu/guest/bin/mount-modules
+vfu_trace = \
+	python/vfu/trace/__init__.py \
+	python/vfu/trace/filters.py \
+	python/vfu/trace/pcapng.py \
+	python/vfu/trace/pump.py \
+	python/vfu/trace/recorder.py \
+	python/vfu/trace/relay.py \
+	python/vfu/trace/twin.py
 vfu_examples = \
 	python/examples/counter.py \
 	python/examples/demo.py \
@@ -72,7 +81,7 @@ vfu_examples = \
 	python/examples/guest/edu.sh \
 	python/examples/serial.py
 
-EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
+EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
 	python/vfu-command.in
 
 # Finds the package beside an installation too whose prefix Python does not look at.
@@ -96,6 +105,8 @@ vfuclidir = $(pythondir)/vfu/cli
 vfucli_DATA = $(vfu_cli)
 vfudecodedir = $(pythondir)/vfu/decode
 vfudecode_DATA = $(vfu_decode)
+vfutracedir = $(pythondir)/vfu/trace
+vfutrace_DATA = $(vfu_trace)
 # What the decoder reads, beside it.
 vfumodeldir = $(pythondir)/vfu
 vfumodel_DATA = doc/gen/vfio-user.json

@@ -21,6 +21,7 @@ py_tests = \
 	tests/py/test_pip.py \
 	tests/py/test_explain.py \
 	tests/py/test_examples.py \
+	tests/py/test_trace.py \
 	tests/py/test_readme.py \
 	tests/py/test_properties.py \
 	tests/py/test_storm.py \

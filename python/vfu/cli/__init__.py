@@ -9,7 +9,7 @@ import sys
 
 import vfu
 
-from . import access, explain, guest, info, serve
+from . import access, explain, guest, info, serve, trace
 from .error import CommandError
 
 
@@ -19,7 +19,7 @@ def parser():
     # What management tools ask of every backend.
     top.add_argument("--print-capabilities", action=serve.PrintCapabilities, nargs=0)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, info, access, explain, guest):
+    for module in (serve, info, access, explain, guest, trace):
         module.add_to(commands)
     return top
 

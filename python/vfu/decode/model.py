@@ -82,7 +82,7 @@ class Model:
         self.flags = {entry["name"]: entry for entry in tree["flags"]}
         self.enums = {entry["name"]: entry for entry in tree["enums"]}
         self.messages = {entry["id"]: entry for entry in tree["messages"]}
-        self.names = {entry["name"]: entry["id"] for entry in tree["messages"]}
+        self.names: dict[str, int] = {entry["name"]: entry["id"] for entry in tree["messages"]}
         self.header = Part(self, tree["header"], "")
         self.structs = {entry["name"]: Part(self, entry, entry["name"]) for entry in tree["structs"]}
         self.sides: dict[tuple[int, bool], Part] = {}

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""vfu trace: relays a connection between client and server, and shows the messages."""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+
+from ..decode import Decoder, load, text
+from ..decode.decoder import SIDES
+from ..trace import Filter, Recorder, Relay, pcapng, read
+from ..trace.pump import PIECE
+from .error import CommandError
+from .explain import add_decoding, policies
+from .style import DIM, RED, paint
+
+EPILOG = """\
+The client connects to LISTEN, the server listens at SERVER:
+
+  vfu serve my.py --socket-path=/tmp/dev.sock &
+  vfu trace /tmp/traced.sock /tmp/dev.sock          # and the client uses /tmp/traced.sock
+
+Messages go on with their descriptors as they come, also on a twin socket. Showing them may lag behind, and holds up
+nothing. -w writes a file for Wireshark and --read, without decoding; with "-" it goes to standard output:
+
+  vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark -k -i -
+
+A filter names messages (dma_map), fields and their values, and words: request, reply, failed (error replies),
+broken (breaks a rule), odd (all else that is wrong), client and server (who sent it), twin; connection,
+descriptors, length and elapsed (seconds to the reply) are numbers:
+
+  --filter 'dma_map or set_irqs.data_eventfd == true'
+  --filter 'region_write and region == config and offset >= 0x10'
+  --filter 'broken or failed or elapsed > 0.001'
+
+exit status: 0 when it was told to end (SIGINT, SIGTERM) or the client of --one-client has gone; 1 if it cannot
+work; 2 for wrong usage; with --read 3 if a message breaks a rule"""
+
+
+def add_to(commands):
+    parser = commands.add_parser(
+        "trace", help="show what goes between client and server", description=__doc__.partition(": ")[2].capitalize(),
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("listen", metavar="LISTEN", nargs="?", help="where the client connects: a path, made here")
+    parser.add_argument("server", metavar="SERVER", nargs="?", help="where the server listens")
+    parser.add_argument("-r", "--read", metavar="FILE", help="show a file that -w wrote, instead")
+    parser.add_argument("-w", "--write", metavar="FILE", help="write pcapng; nothing is shown unless --print")
+    parser.add_argument("--print", action="store_true", help="with -w: show the messages, too")
+    parser.add_argument("-f", "--filter", metavar="EXPRESSION", help="only messages for which this holds")
+    parser.add_argument("-v", "--verbose", action="store_true", help="all fields, with their places")
+    parser.add_argument("--snaplen", type=int, default=PIECE, metavar="N", help=f"bytes kept of a message ({PIECE})")
+    parser.add_argument("--one-client", action="store_true", help="end when the first client has gone")
+    add_decoding(parser)
+    parser.set_defaults(function=run, usage=parser.error, log_level="warning")
+
+
+class Show:
+    """Prints records, those that the filter wants."""
+
+    def __init__(self, options, out=None):
+        self.options, self.start, self.broken = options, None, False
+        self.prints = options.print or not options.write
+        self.file = out
+        self.decoders = {}
+        try:
+            self.wanted = Filter(options.filter, load()) if options.filter else None
+        except ValueError as error:
+            raise CommandError(f"--filter: {error}") from None
+
+    def record(self, r):
+        self.start = r.time if self.start is None else self.start
+        if r.order not in self.decoders:
+            self.decoders[r.order] = Decoder(policies(self.options), order=r.order)
+        decoder = self.decoders[r.order]
+        if r.kind != pcapng.MESSAGE:
+            self._event(r, decoder)
+            return
+        m = decoder.message(r.data, sender=r.sender, twin=r.twin, connection=r.connection, nfds=r.nfds, time=r.time / 1e9,
+                            length=r.length)
+        if self.wanted and not self.wanted(m):
+            return
+        self.broken |= m.fault is not None
+        self._write(r)
+        if self.prints:
+            self._message(m)
+
+    def _write(self, r):
+        if self.file:
+            self.file.write(pcapng.packet(r))
+
+    def _message(self, m):
+        if self.options.json:
+            print(json.dumps(text.as_dict(m)))
+            return
+        line = text.line(m, self.start / 1e9)
+        print(paint(line, RED) if m.is_error else line)
+        if self.options.verbose:
+            print(*text.lines(m), sep="\n")
+        for complaint in text.complaints(m):
+            print(paint(f"    ! {complaint}", RED))
+
+    def _event(self, r, decoder):
+        self._write(r)
+        word = "opened" if r.kind == pcapng.OPENED else "closed"
+        if r.kind == pcapng.CLOSED and not r.twin and r.sender == 0:
+            decoder.closed(r.connection)
+        if self.prints and self.options.json:
+            print(json.dumps({"event": word, "time": r.time / 1e9, "connection": r.connection,
+                              "socket": "twin" if r.twin else "main", "from": SIDES[r.sender]}))
+        elif self.prints:
+            line = f"{(r.time - self.start) / 1e9:.6f} {r.connection}{'t' if r.twin else ''} {SIDES[r.sender]} {word}"
+            print(paint(line, DIM))
+
+
+def output(name):
+    """A descriptor to write pcapng to; - is standard output."""
+    try:
+        return os.dup(1) if name == "-" else os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}") from None
+
+
+def output_file(options):
+    """A file that begins as pcapng does, or None."""
+    if not options.write:
+        return None
+    file = os.fdopen(output(options.write), "wb")
+    file.write(pcapng.head(options.snaplen))
+    file.flush()
+    return file
+
+
+def show_file(options):
+    with contextlib.ExitStack() as stack:
+        try:
+            file = sys.stdin.buffer if options.read == "-" else stack.enter_context(open(options.read, "rb"))
+            out = output_file(options)
+            if out:
+                stack.enter_context(out)
+            show = Show(options, out)
+            for record in read(file):
+                show.record(record)
+        except (OSError, ValueError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise CommandError(f"{options.read}: {getattr(error, 'strerror', None) or error}") from None
+    return 3 if show.broken else 0
+
+
+def follow(fd, show):
+    """Shows what comes through a pipe, in a process of its own; ends when there is no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(10)
+    reader, status = pcapng.Reader(), 0
+    try:
+        while data := os.read(fd, 1 << 16):
+            for record in reader.feed(data):
+                show.record(record)
+            sys.stdout.flush()
+            if show.file:
+                show.file.flush()
+    except (BrokenPipeError, OSError):
+        status = 1
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        if show.file:
+            show.file.close()
+    os._exit(status)
+
+
+def fork_reader(options):
+    """(end of the pipe to write to, process that shows what comes out)"""
+    show = Show(options, output_file(options))
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        follow(reading, show)
+    os.close(reading)
+    return writing, child
+
+
+class Ending(Exception):
+    """SIGINT or SIGTERM."""
+
+
+def end(*_):
+    raise Ending
+
+
+def relay(options, fd):
+    """Until it is told to end. Returns how many messages could not be noted."""
+    recorder = Recorder(fd, options.snaplen)
+    try:
+        try:
+            link = Relay(options.listen, options.server, recorder)
+        except OSError as error:
+            raise CommandError(error.strerror) from None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
+        try:
+            with contextlib.suppress(Ending):
+                link.serve(options.one_client)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            link.close()
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        recorder.close()
+    if recorder.failed and options.write and not options.print:
+        raise CommandError(f"{options.write} cannot be written")
+    return recorder.lost
+
+
+def run(options):
+    if bool(options.read) == bool(options.listen or options.server) or bool(options.listen) != bool(options.server):
+        options.usage("give LISTEN and SERVER, or --read FILE")
+    options.snaplen = max(64, min(options.snaplen, PIECE))
+    if options.read:
+        return show_file(options)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    shows = options.print or not options.write or bool(options.filter)
+    fd, child = fork_reader(options) if shows else (output(options.write), None)
+    try:
+        lost = relay(options, fd)
+    finally:
+        if child:
+            with contextlib.suppress(KeyboardInterrupt):
+                os.waitpid(child, 0)
+                child = None
+            if child:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+    if lost:
+        print(f"vfu trace: {lost} messages went by unseen: they came faster than they could be shown", file=sys.stderr)
+    return 0

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Connections: a Link for each client, and one more for its twin socket."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import stat
+import threading
+
+from . import pcapng, twin
+from .pump import Pump, is_closed
+from .recorder import Recorder
+
+logger = logging.getLogger("vfu")
+CLIENT, SERVER = 0, 1
+
+
+class Link:
+    """Two sockets, and a thread for each direction. What one side closes is closed for the other, no more."""
+
+    def __init__(self, relay: Relay, connection: int, to_client: socket.socket, to_server: socket.socket, is_twin: bool = False):
+        self.relay, self.connection, self.is_twin = relay, connection, is_twin
+        self.sockets = (to_client, to_server)
+        self.is_over = False
+        self.running = 2
+        self.lock = threading.Lock()
+        self.has_twin = False
+        relay.recorder.note(pcapng.OPENED, SERVER if is_twin else CLIENT, is_twin, connection)
+        self.threads = [
+            threading.Thread(target=self._run, args=(side,), name=f"link {connection} {side}", daemon=True)
+            for side in (CLIENT, SERVER)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def shutdown(self) -> None:
+        """Ends it from outside."""
+        self.is_over = True
+        for sock in self.sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def is_left(self) -> bool:
+        """Has the client closed it?"""
+        with self.lock:
+            return self.running > 0 and is_closed(self.sockets[CLIENT])
+
+    def _run(self, side: int) -> None:
+        """What this side sends."""
+        source, target = self.sockets[side], self.sockets[1 - side]
+        note, twin_of, connection, is_twin = self.relay.recorder.note, self._twin, self.connection, self.is_twin
+        watched = side == SERVER and not is_twin
+
+        def look(data: bytes, fds: list[int], length: int) -> list[int]:
+            if watched and fds:
+                twin_of(data, fds)
+            note(pcapng.MESSAGE, side, is_twin, connection, len(fds), data, length)
+            return fds
+
+        pump = Pump(source, target, look, self.relay.recorder.relieve)
+        try:
+            by_source = pump.run()
+        except OSError as error:
+            logger.warning("connection %d ends: %s", connection, error)
+            by_source, self.is_over = False, True
+        self._end(side, by_source, by_source and is_closed(source))
+
+    def _end(self, side: int, by_source: bool, both_ways: bool) -> None:
+        """The other side learns it as it would without us: no more to read, or nobody there."""
+        with self.lock:
+            if by_source and not self.is_over:
+                self.relay.recorder.note(pcapng.CLOSED, side, self.is_twin, self.connection)
+                self.is_over = both_ways  # then the other direction ends because of us
+            with contextlib.suppress(OSError):
+                self.sockets[1 - side].shutdown(socket.SHUT_RDWR if both_ways else socket.SHUT_WR)
+            self.running -= 1
+            if self.running:
+                return
+        for sock in self.sockets:
+            sock.close()
+        self.relay.ended(self)
+
+    def _twin(self, data: bytes, fds: list[int]) -> None:
+        index = None if self.has_twin else twin.end_of(data, len(fds))
+        if index is not None:
+            self.has_twin = True
+            self.relay.add(Link(self.relay, self.connection, *twin.interpose(fds, index), is_twin=True))
+
+
+class Relay:
+    """Listens at a path; each client gets a connection of its own to the server."""
+
+    def __init__(self, listen: str, server: str, recorder: Recorder):
+        self.path, self.server, self.recorder = listen, server, recorder
+        self.links: set[Link] = set()
+        self.done: list[Link] = []
+        self.closing = False
+        self.changed = threading.Condition()
+        self.count = 0
+        self.listener = _listen(listen)
+
+    def add(self, link: Link) -> None:
+        with self.changed:
+            if link.running:
+                self.links.add(link)
+
+    def ended(self, link: Link) -> None:
+        with self.changed:
+            self.links.discard(link)
+            self.done.append(link)
+            self.changed.notify_all()
+
+    def _join(self) -> None:
+        """Of links that have ended no thread is left."""
+        while self.done:
+            for thread in self.done.pop().threads:
+                thread.join()
+
+    def serve(self, one_client: bool = False) -> None:
+        """Takes clients until it is closed; with one_client a single one, until that has gone."""
+        while not self.closing:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                if self.closing:
+                    return
+                raise
+            self._join()
+            self._connect(client)
+            if one_client and self.count:
+                with self.changed:
+                    self.changed.wait_for(lambda: not self.links)
+                return
+
+    def _connect(self, client: socket.socket) -> None:
+        # Who left before this one came has left for the server, too, which may have room for one.
+        with self.changed:
+            self.changed.wait_for(lambda: not any(link.is_left() for link in self.links))
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            server.connect(self.server)
+        except OSError as error:
+            logger.error("%s: %s: the client is sent away", self.server, os.strerror(error.errno or 0))
+            server.close()
+            client.close()
+            return
+        self.count += 1
+        self.add(Link(self, self.count, client, server))
+
+    def close(self) -> None:
+        """Ends all connections, and serve() in another thread; takes the socket away."""
+        self.closing = True
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+        with self.changed:
+            links = list(self.links)
+        for link in links:
+            link.shutdown()
+        with self.changed:
+            self.changed.wait_for(lambda: not self.links)
+        self._join()
+
+
+def _listen(path: str) -> socket.socket:
+    """A socket at this path; one that nobody listens at any more is replaced."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):
+            os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(path)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"{path}: {os.strerror(error.errno or 0)}") from None
+    return listener
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            return True
+    return True
