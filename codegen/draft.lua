@@ -291,6 +291,8 @@ function Scene.force(s, d, e, want)
 		return s:force(d, e.a, not want)
 	elseif op == "limit" then
 		return s:agree(e.limit.name, want)
+	elseif op == "ge" and e.a.op == "limit" then
+		return s:agree(e.a.limit.name, e.b.v - (want and 0 or 1))
 	elseif compare[op] then
 		return force_compare(s, d, e, want)
 	elseif op == "ge" and e.a.op == "len" and e.b.op == "field" then

@@ -39,7 +39,9 @@ function M.build(item, scope, part)
 	agreed.guard(scope, t.guards, { who = t.name, when = many and E.ne(many, E.zero) or E.gt(E.len, E.start), phase = 4, at = E.start,
 					value = E.sub(E.len, E.start), loc = t.loc }, t, t.element)
 	for _, i in ipairs(t.element and {} or t.items) do
-		agreed.guard(scope, i.rules, { who = i.name, at = E.name "at", value = E.num(i.value), phase = 4, loc = i.loc }, i, i.struct)
+		local known = t.key and t.key.enum and t.key.enum.values[i.name] -- no rule looks at the head of a link
+		agreed.guard(scope, i.rules, { who = i.name, at = E.name "at", value = E.num(i.value), phase = 4, loc = i.loc }, i, i.struct,
+			     known)
 	end
 	return t
 end

@@ -51,6 +51,17 @@ function M.rules(model, needs, x)
 	return out
 end
 
+-- Whether all that is there, as a condition; nil if nothing is needed.
+function M.holds(model, needs)
+	local e
+	for _, limit in ipairs(model.limits) do
+		local least = rawget(needs, limit)
+		local is = E.limit(limit)
+		e = E.all(e, least and (limit == model.most.minor and E.ge(is, E.num(least)) or is))
+	end
+	return e
+end
+
 -- Of a part: a field is there when it is not zero; of its flags those that are set, of its enum that value.
 function M.of_fields(model, fields, around)
 	local out = {}

@@ -46,7 +46,8 @@ local function bound(model, f, payload_size)
 		local v = not under[key] and static(node[key], payload_size)
 		return v and E.unsigned(v)
 	end
-	f.lo = given "equals" or given "min" or node.power_of_two and not under.power_of_two and 1.0 or f.lo
+	local may_lack = f.requires or ((model.revisions[f.since] or {}).minor or 0) > 0
+	f.lo = not may_lack and (given "equals" or given "min" or node.power_of_two and not under.power_of_two and 1.0) or f.lo
 	f.hi = given "equals" or given "max" or f.hi
 	local max = E.is_raw(node.max) and E.data(node.max)
 	local limit = max and not under.max and max.op == "limit" and model.limits[max.name]

@@ -73,7 +73,9 @@ local function of_field(out, f, scope)
 		-- members come as a list, or as a list of lists for several rules
 		local several = def.takes == "members" and arg and type(arg[1]) == "table"
 		for _, one in ipairs(several and arg or arg ~= nil and { arg } or {}) do
-			local x = { field = f, value = E.field(f), errno = errno[def.name] }
+			-- a field that was not agreed is not there
+			local x = { field = f, value = E.field(f), errno = errno[def.name],
+				    when = agreed.holds(scope.model, agreed.needs(scope.model, scope.needs or {}, f)) }
 			x.under = X.policy(scope, under[def.name], at(node, "under." .. def.name))
 			argument(x, def, one, scope, at(node, def.name))
 			add(out, def, x, node, def.name)

@@ -114,7 +114,7 @@ message "need" {
 	doc = "Needs much.",
 	request = {
 		u32 "flags" { flags = "needy", doc = "what it needs" },
-		u32 "deep" { requires = cap.sea_deep, doc = "how deep" },
+		u32 "deep" { requires = cap.sea_deep, min = 2, doc = "how deep" },
 		u32 "depth" { enum = "depth", doc = "which depth" },
 		u32 "sum" { doc = "a number" },
 		bytes "rest" { requires = cap.sea_deep, size = field.sum, max = 64, doc = "bytes" },
@@ -148,7 +148,7 @@ message "needs" {
 message "entries" {
 	id = 6, from = "client", since = "1",
 	doc = "Entries of a later revision.",
-	request = { u32 "n" { doc = "how many" }, u32 "note" { doc = "anything" },
+	request = { u32 "n" { doc = "how many" }, u32 "note" { since = "2", min = 3, doc = "anything" },
 		array "list" { of = "deep", count = field.n, max = 4096, doc = "entries" } },
 	reply = none,
 	errors = {},
