@@ -52,7 +52,7 @@ ${checks}
 int vfui_check_header(const struct vfu_wire_header *header, const struct vfui_policy *policy,
 		      struct vfui_fault *fault);
 
-enum { VFUI_FROM_CLIENT, VFUI_FROM_SERVER, VFUI_FROM_NOBODY };
+enum { VFUI_FROM_SERVER, VFUI_FROM_CLIENT, VFUI_FROM_NOBODY };
 /* What the device is asked before such a request starts. */
 enum {
 	VFUI_GATE_NONE,
