@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 
 # Each is a NAME.patch, a NAME.c and a NAME.py; see README.md.
-drills = agreed command feature version-key
+drills = agreed command feature flag region-capability version-key
 EXTRA_DIST += tests/drill/check-drill tests/drill/README.md \
 	$(drills:%=tests/drill/%.patch) $(drills:%=tests/drill/%.c) $(drills:%=tests/drill/%.py)
 
