@@ -42,6 +42,7 @@ ADDRESS_MASK = (1 << 28) - 1  # the device has so few address lines: drivers hav
 
 class Edu(vfu.Device):
     vendor_id, device_id, class_code, revision = 0x1234, 0x11E8, 0x00FF00, 0x10
+    subsystem_vendor_id, subsystem_id = 0x1AF4, 0x1100
     bar0 = vfu.Bar(size=1 << 20)
     irqs = vfu.Irqs(intx=1, msi=1)
     event_loop = True  # start() below wants one
@@ -51,8 +52,8 @@ class Edu(vfu.Device):
     factorial = bar0.reg32(0x08)
     status = bar0.reg32(0x20)
     interrupt_status = bar0.reg32(0x24, readonly=True)
-    interrupt_raise = bar0.reg32(0x60)
-    interrupt_acknowledge = bar0.reg32(0x64)
+    interrupt_raise = bar0.reg32(0x60, reset=0xFFFF_FFFF)  # to be written only: reads say so
+    interrupt_acknowledge = bar0.reg32(0x64, reset=0xFFFF_FFFF)
     dma_source = bar0.reg64(0x80)  # plain storage: may be written at once, or in halves
     dma_destination = bar0.reg64(0x88)
     dma_count = bar0.reg64(0x90)
@@ -111,10 +112,9 @@ class Edu(vfu.Device):
 
     @dma_command.on_write
     def start_dma(self, command: int) -> None:
-        if not self.dma_command & RUN:
+        if command & RUN and not self.dma_command & RUN:
             self.dma_command = command & (RUN | TO_MEMORY | INTERRUPT_WHEN_COPIED)
-            if command & RUN:
-                self.start(self.copy(command, self.dma_source, self.dma_destination, self.dma_count))
+            self.start(self.copy(command, self.dma_source, self.dma_destination, self.dma_count))
 
     async def copy(self, command: int, source: int, destination: int, count: int) -> None:
         await self.take_time()

@@ -2,13 +2,14 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * checks plain|vfio|doorbell|gpio PCI-ADDRESS: what the QEMU guest does with the
- * example devices counter and gpio, and with the bench device. One line a check;
+ * checks plain|vfio|doorbell|gpio|msi PCI-ADDRESS: what the QEMU guest does with the
+ * example devices counter, gpio and edu, and with the bench device. One line a check;
  * ends with status 1 at the first that fails.
  *
  * "doorbell" reads right behind writes that are answered late. "plain" uses the registers through sysfs and, as the kernel has the device's
  * IOMMU domain be the identity, physical addresses. "vfio" has the IOMMU map a
- * single page, and gets interrupts. "gpio" uses the kernel's own driver.
+ * single page, and gets interrupts. "gpio" uses the kernel's own driver. "msi" has edu interrupt
+ * by a message, where it would use the line otherwise.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,9 @@
 
 /* Counter's registers, in BAR 0. */
 enum { TICKS = 0x00, KICK = 0x04, DONE = 0x08, SUM = 0x0c, TOTAL = 0x10 };
+
+/* Edu's, in BAR 0. */
+enum { EDU_STATUS = 0x24, EDU_RAISE = 0x60, EDU_ACKNOWLEDGE = 0x64 };
 
 /* The bench device's, in BAR 1. START_WRITE: by messages, if it has not mapped the memory. */
 enum {
@@ -353,7 +357,7 @@ static void vfio_map_page(uint32_t bus)
 		fail("VFIO_IOMMU_MAP_DMA: %s", strerror(errno));
 }
 
-static void vfio_enable_msix(void)
+static void vfio_enable(uint32_t index, uint32_t count)
 {
 	struct {
 		struct vfio_irq_set set;
@@ -361,8 +365,8 @@ static void vfio_enable_msix(void)
 	} irqs = {
 		.set = {.argsz = sizeof(irqs),
 			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-			.index = VFIO_PCI_MSIX_IRQ_INDEX,
-			.count = VECTORS},
+			.index = index,
+			.count = count},
 	};
 
 	for (int i = 0; i < VECTORS; i++)
@@ -423,7 +427,7 @@ static void check_reset(void)
 	ok("ticks is 0");
 }
 
-static void checks_vfio(const char *dev)
+static void use_vfio(const char *dev)
 {
 	check = "set-up with vfio";
 	vfio_open(dev);
@@ -432,10 +436,30 @@ static void checks_vfio(const char *dev)
 	if (bar == MAP_FAILED)
 		fail("BAR 0: %s", strerror(errno));
 	set_command(device, vfio_region(VFIO_PCI_CONFIG_REGION_INDEX));
+}
+
+static void checks_vfio(const char *dev)
+{
+	use_vfio(dev);
 	vfio_map_page(0x10000000);
-	vfio_enable_msix();
+	vfio_enable(VFIO_PCI_MSIX_IRQ_INDEX, VECTORS);
 	check_interrupts();
 	check_reset();
+}
+
+static void checks_msi(const char *dev)
+{
+	use_vfio(dev);
+	vfio_enable(VFIO_PCI_MSI_IRQ_INDEX, 1);
+	check = "edu's interrupts by MSI";
+	for (uint32_t why = 1; why <= 3; why++) {
+		put(EDU_RAISE, 4, why);
+		expect_interrupt(0);
+		expect(EDU_STATUS, 4, why);
+		put(EDU_ACKNOWLEDGE, 4, why);
+	}
+	expect(EDU_STATUS, 4, 0);
+	ok("three times");
 }
 
 /* ---- gpio: the kernel's driver -------------------------------------------- */
@@ -541,6 +565,8 @@ int main(int argc, char **argv)
 		checks_doorbell(argv[2]);
 	else if (argc == 3 && !strcmp(argv[1], "gpio"))
 		checks_gpio(argv[2]);
+	else if (argc == 3 && !strcmp(argv[1], "msi"))
+		checks_msi(argv[2]);
 	else
 		return 2;
 	return 0;

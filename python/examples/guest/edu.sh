@@ -34,15 +34,16 @@ put() { devmem $((bar + $1)) 32 "$2"; }
 # ---- interrupts: the kernel turns the line off, and what read the file turns it on again ----
 
 setpci -s "$name" COMMAND=0x0006 # memory, bus master, and the line not turned off
-next_interrupt() {
+next_interrupt() { # [BITS]: acknowledges these, or all
 	timeout 10 dd bs=4 count=1 <&3 >/dev/null 2>&1 || die "no interrupt"
 	why=$(get 0x24)
-	put 0x64 "$why"
-	setpci -s "$name" COMMAND=0x0006
+	put 0x64 "${1-$why}"
 	echo "interrupt for $why, then $(get 0x24)"
+	setpci -s "$name" COMMAND=0x0006
 }
 
 echo "ids $(cat "$dev/vendor") $(cat "$dev/device") class $(cat "$dev/class") revision $(cat "$dev/revision")"
+echo "subsystem $(cat "$dev/subsystem_vendor") $(cat "$dev/subsystem_device")"
 echo "BAR 0 of $(($(head -n 1 "$dev/resource" | cut -d ' ' -f 2) - bar + 1)) bytes"
 echo "identification $(get 0x00)"
 for value in 0x12345678 0 0xffffffff; do
@@ -51,9 +52,11 @@ for value in 0x12345678 0 0xffffffff; do
 done
 
 put 0x60 0x6
+next_interrupt 0x2 # the line stays up
 next_interrupt
 put 0x60 0x80000000
 next_interrupt
+echo "registers to be written: $(get 0x60) $(get 0x64)"
 
 for n in 0 1 2 5 12 13 20 33 34; do
 	put 0x20 0
@@ -100,6 +103,8 @@ echo "memory is cleared: $(from_page | md5sum)"
 copy 0x40000 "$place" 4096 0x7
 next_interrupt
 echo "memory is as before: $(from_page | md5sum)"
+put 0x98 0x6 # without bit 0 it is no command
+echo "DMA command $(get 0x98)"
 copy 0x40010 "$place" 16 0x3 # moved by 16 bytes, and no interrupt
 while [ $(($(get 0x98) & 1)) -eq 1 ]; do :; done
 echo "moved: $(from_page | head -c 32 | tr '\n' ' '), interrupt status $(get 0x24)"
