@@ -193,7 +193,7 @@ static void request_dealloc(PyObject *object)
 
 /*
  * Calls device.NAME(number, request), and says what the library is to make of that: it returns None, or the
- * errno of a failure that was logged.
+ * errno of a failure that was logged, or NotImplemented to have the library answer.
  */
 static int call(struct served *served, struct vfu_request *req, const char *name)
 {
@@ -207,11 +207,13 @@ static int call(struct served *served, struct vfu_request *req, const char *name
 		r->is_deferred = false;
 		result = PyObject_CallMethod(served->device->self, name, "IO", served->number, r);
 	}
-	if (result && !Py_IsNone(result))
+	if (result == Py_NotImplemented)
+		rc = VFU_PASS;
+	else if (result && !Py_IsNone(result))
 		rc = -(int)PyLong_AsLong(result);
 	if (PyErr_Occurred())
 		rc = vfupy_failed(served->device, served->device->self);
-	if (rc && r && r->req == req)
+	if (rc < 0 && r && r->req == req)
 		vfu_request_set_told(req);
 	if (r && r->is_deferred)
 		rc = VFU_LATER;

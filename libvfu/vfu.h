@@ -193,9 +193,10 @@ struct vfu_access {
 	bool is_write;
 };
 
-/* Callback results besides 0 (done) and negative errno: the answer comes later, through
- * vfu_request_done. */
-enum { VFU_LATER = 1 };
+/* Callback results besides 0 (done) and negative errno. LATER: the answer comes later, through
+ * vfu_request_done or _reply. PASS, of a vfu_command_fn of vfu_device_set_command that has neither answered
+ * nor deferred: the library answers, as it does without one. */
+enum { VFU_LATER = 1, VFU_PASS };
 
 /*
  * Serves an access. To answer later take the request with vfu_request_defer and return VFU_LATER.
@@ -300,7 +301,7 @@ bool vfu_request_is_dead(struct vfu_request *req);
 
 /*
  * Serves a request: answers it with vfu_request_reply; or returns 0 for an answer without payload, or
- * a negative errno; or takes it with vfu_request_defer and returns VFU_LATER. Owner.
+ * a negative errno, or VFU_PASS; or takes it with vfu_request_defer and returns VFU_LATER. Owner.
  */
 typedef int vfu_command_fn(void *user, struct vfu_request *req);
 /*

@@ -144,8 +144,12 @@ static int serve(struct vfui_request *req, vfu_command_fn *fn, void *user)
 		vfui_msg_drop_fds(kept);
 	req->base.kept = kept;
 	rc = result_of(req, fn ? fn(user, &req->base) : 0);
-	if (!req->base.is_deferred)
-		vfui_msg_free(kept);
+	if (req->base.is_deferred)
+		return rc;
+	/* The message as it came, but for descriptors that were taken. */
+	for (unsigned i = 0; rc == VFU_PASS && i < kept->nfds; i++)
+		req->msg->fds[i] = vfui_msg_take_fd(kept, i);
+	vfui_msg_free(kept);
 	return rc;
 }
 

@@ -39,7 +39,7 @@ int vfui_commands_set_feature(struct vfui_commands *commands, unsigned number,
 const struct vfui_command *vfui_commands_find(const struct vfui_commands *commands,
 					      unsigned number);
 
-/* Serves a request that has passed its check; as a handler of the server's. */
+/* Serves a request that has passed its check; as a handler of the server's, or VFU_PASS. */
 int vfui_command_serve(const struct vfui_command *command, struct vfui_request *req);
 /* DEVICE_FEATURE by the device's table. */
 int vfui_feature_serve(const struct vfui_commands *commands, struct vfui_request *req,

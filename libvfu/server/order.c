@@ -125,10 +125,11 @@ static int serve_either(struct vfu_server *srv, struct vfui_request *req)
 
 	if (rc < 0)
 		return rc;
-	if (!command)
-		return serve(srv, req);
-	rc = vfui_conn_check(srv->conn, req->msg, req->err);
-	return rc < 0 ? rc : vfui_command_serve(command, req);
+	if (command)
+		rc = vfui_conn_check(srv->conn, req->msg, req->err);
+	if (command && !rc)
+		rc = vfui_command_serve(command, req);
+	return !command || rc == VFU_PASS ? serve(srv, req) : rc;
 }
 
 /* The gate before that. */

@@ -179,12 +179,14 @@ def _answer_later(device, request, coroutine, outcome, cls, name):
 
 
 def _serve(device, request, handler, argument, cls, outcome):
-    """Runs a handler; its coroutine answers when it ends. Returns the errno of what failed and was logged."""
+    """Runs a handler; its coroutine answers when it ends. Returns the errno of what failed and was logged, or what passes it on."""
     name = handler.__qualname__
     try:
         result = handler(argument)
         if inspect.iscoroutine(result):
             _answer_later(device, request, result, outcome, cls, name)
+        elif result is NotImplemented and cls not in (_Set, _Got):
+            return result
         else:
             request.reply(*_build(result, cls, name))
     except Exception as error:

@@ -43,7 +43,8 @@ class Device:
     on_get_irq_info, or one with a number that the protocol lacks, as on_4242. request is an object of
     vfu.protocol, or a vfu.Raw; request.fds holds descriptors that came along, and closes those that are not taken.
     It returns what the answer is: an object of vfu.protocol, a dict of its fields, bytes, or None if the answer has
-    none; or that and a list of descriptors (numbers, or files), which stay the method's.
+    none; or that and a list of descriptors (numbers, or files), which stay the method's. NotImplemented has the
+    library answer as it would without the method.
 
     feature_get_NAME(self, data) and feature_set_NAME(self, data) serve a feature, by name or number. data is what
     the client sent; what is answered is an object of vfu.protocol or bytes, or, of a setter, None for what was set.

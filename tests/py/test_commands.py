@@ -45,6 +45,27 @@ def test_known_message(connect):
         dev.call("get_irq_info", index=9)
 
 
+def test_library_answers_for_who_does_not(connect):
+    class Some(vfu.Device):
+        bar2 = vfu.Bar(size=4096)
+
+        def on_get_region_info(self, request):
+            if request.index != 8:
+                return NotImplemented
+            return {"index": 8, "flags": 1, "size": 0x1234}
+
+        def on_4242(self, request):
+            return NotImplemented
+
+    dev = connect(Some())
+    assert dev.regions.vga.size == 0x1234
+    assert dev.regions.bar2.size == 4096
+    assert dev.call("get_region_info", index=2).size == 4096
+    with pytest.raises(vfu.Error) as error:
+        dev.call(4242)
+    assert error.value.errno == errno.ENOSYS
+
+
 def test_messages_of_the_library_may_be_called(connect):
     dev = connect(vfu.Device())
     assert dev.call("get_info").num_regions == 9
