@@ -2,12 +2,13 @@
 # Copyright (c) 2026 the libvfu authors
 """A serial port: a 16550A on a PCI card, wired to a pseudo terminal of the host.
 
-    vfu serve serial.py --socket-path=/tmp/serial.sock     # says: "serial: the other end is /dev/pts/7"
+    vfu guest serial.py --shell      # says: "serial: the other end is /dev/pts/7"; there, cat or screen
 
 Linux's stock driver 8250_pci takes any PCI device of this class with a single I/O BAR of 8 bytes, so the guest has
-another /dev/ttyS (of `vfu guest` it is /dev/ttyS4); the ids are those of QEMU's own card of that kind. What is written to one terminal is read from the
-other, and nothing is lost whichever side is slower: bytes wait in the kernel, between the two ends of the pseudo
-terminal.
+another /dev/ttyS (that of `vfu guest` is /dev/ttyS4); the ids are those of QEMU's own card of that kind. What is
+written to one terminal is read from the other, and nothing is lost whichever side is slower: bytes wait in the kernel,
+between the two ends of the pseudo terminal. The guest's tty wants "stty raw -echo crtscts" for that, and to be kept
+open: a tty that is closed drops what it has received.
 
     guest's tty <--> 8250_pci <--> [ registers | FIFOs ] <--> pty master : slave <--> cat, screen, a program
 

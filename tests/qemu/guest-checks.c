@@ -6,10 +6,10 @@
  * example devices counter, gpio and edu, and with the bench device. One line a check;
  * ends with status 1 at the first that fails.
  *
- * "doorbell" reads right behind writes that are answered late. "plain" uses the registers through sysfs and, as the kernel has the device's
- * IOMMU domain be the identity, physical addresses. "vfio" has the IOMMU map a
- * single page, and gets interrupts. "gpio" uses the kernel's own driver. "msi" has edu interrupt
- * by a message, where it would use the line otherwise.
+ * "doorbell" reads right behind writes that are answered late. "plain" uses the registers through
+ * sysfs and, as the kernel has the device's IOMMU domain be the identity, physical addresses. "vfio"
+ * has the IOMMU map a single page, and gets interrupts. "gpio" uses the kernel's own driver. "msi"
+ * has edu interrupt by a message; nobody listens to its line then.
  */
 #include <errno.h>
 #include <fcntl.h>
