@@ -52,7 +52,7 @@ int vfui_dma_messages_open(struct vfui_dma *dma, struct vfui_conn *conn,
 {
 	struct vfui_dma_chunk *chunks;
 
-	if (!conn || !limits->max_xfer || !limits->window || !limits->read_bytes || !limits->pgsize)
+	if (!conn || !limits->max_xfer || !limits->window || !limits->read_bytes)
 		return -EINVAL;
 	if (dma->conn || dma->inflight)
 		return -EBUSY;

@@ -58,11 +58,10 @@ struct vfui_dma_hooks {
 };
 
 struct vfui_dma_limits {
-	uint32_t max_maps;            /* VFU_OPT_MAX_DMA_MAPS */
+	uint32_t max_maps;            /* as agreed */
 	uint64_t max_xfer;            /* what the client takes in one message */
 	uint32_t window;              /* VFU_OPT_DMA_WINDOW */
 	uint64_t read_bytes;          /* VFU_OPT_DMA_READ_BYTES */
-	uint64_t pgsize;              /* smallest page, a power of two (E10) */
 	struct vfui_account *account; /* VFUI_DMA of it; a reference is kept; NULL: no bound */
 };
 

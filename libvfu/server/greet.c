@@ -41,13 +41,11 @@ bool vfui_server_stranger(void *ctx, struct vfui_conn *conn, const struct vfui_m
 
 static int connect_dma(struct vfu_server *srv)
 {
-	const struct vfui_limits *own = vfui_conn_limits(srv->conn);
 	const struct vfui_dma_limits limits = {
-		.max_maps = own->max_dma_maps,
+		.max_maps = vfui_conn_limits(srv->conn)->max_dma_maps,
 		.max_xfer = vfui_conn_peer_limits(srv->conn)->max_data_xfer_size,
 		.window = srv->options.values[VFU_OPT_DMA_WINDOW],
 		.read_bytes = srv->options.values[VFU_OPT_DMA_READ_BYTES],
-		.pgsize = own->pgsize,
 		.account = srv->account,
 	};
 

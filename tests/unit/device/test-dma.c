@@ -161,11 +161,8 @@ static void unmapping(void *ctx, const struct vfu_dma_range *range)
 	snprintf(hooked + strlen(hooked), 64, "-%llx ", (unsigned long long)range->iova / PAGE);
 }
 
-static const struct vfui_dma_limits limits = {.max_maps = 65535,
-					      .max_xfer = 4 * PAGE,
-					      .window = 4,
-					      .read_bytes = 6 * PAGE,
-					      .pgsize = PAGE};
+static const struct vfui_dma_limits limits = {
+	.max_maps = 65535, .max_xfer = 4 * PAGE, .window = 4, .read_bytes = 6 * PAGE};
 
 static void start(const struct vfui_dma_hooks *hooks, const struct vfui_dma_limits *with)
 {
@@ -212,7 +209,7 @@ static int file(uint64_t size)
 /* As a server does: what the generated check refuses does not get so far. */
 static int map(uint32_t flags, uint64_t offset, uint64_t iova, uint64_t size, int fd)
 {
-	const struct vfui_limits agreed = {.pgsize = dma.limits.pgsize, .max_msg_fds = 1};
+	const struct vfui_limits agreed = {.pgsize = PAGE, .max_msg_fds = 1};
 	const struct vfu_wire_dma_map_request in = {sizeof(in), flags, offset, iova, size};
 	int rc = vfui_check_dma_map_request(&in, sizeof(in), fd >= 0, &agreed, &policy, NULL, NULL);
 
