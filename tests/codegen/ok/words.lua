@@ -17,6 +17,7 @@ limits {
 	doc = "agreed",
 	u32 "most_fds" { min = 0, max = 8, default = 1, test = 3, counts = "descriptors", doc = "descriptors" },
 	u64 "most_bytes" { min = 1, max = 65536, default = 4096, test = 500, counts = "bytes", doc = "bytes" },
+	u64 "grain" { min = 16, max = 4096, default = 16, test = 64, power_of_two = true, doc = "grain" },
 	u32 "spoken" { min = 0, max = 65535, default = 0, counts = "minor", doc = "minor version" },
 	bool "wide" { default = false, doc = "width" },
 	bool "deep" { default = false, doc = "depth" },
@@ -29,7 +30,14 @@ capability "wide" { since = "1", type = "bool", default = false, combine = "and"
 	in_reply = true, drop = 0, doc = "width" }
 object "sea" { since = "1", doc = "what seas are",
 	capability "deep" { since = "1", type = "bool", default = false, combine = "and", limit = "deep", feature = true,
-		in_request = true, in_reply = true, drop = 0, doc = "depth" } }
+		in_request = true, in_reply = true, drop = 0, doc = "depth" },
+	capability "salt" { since = "1", type = "u64", default = 8, min = 8, max = 4096, multiple_of = 8, combine = "echo",
+		feature = true, in_request = true, in_reply = true, drop = 2, doc = "saltiness" } }
+capability "grains" { since = "1", type = "u64", default = 16, min = 16, max = 4096, multiple_of = 16, combine = "own",
+	limit = "grain", as = "lowest_bit", ours = { value = 48, min = 32 }, in_request = true, in_reply = true, drop = 1,
+	doc = "grains, one bit each" }
+capability "most_fds" { since = "1", type = "u32", default = 1, min = 0, max = 20, combine = "min", limit = "most_fds",
+	ours = { value = 4, max = 8 }, kept = true, in_request = true, in_reply = true, drop = 0, doc = "descriptors" }
 
 enum "power" { since = "1", doc = "states", value "off" { 0, doc = "no" }, value "on" { 1, doc = "yes" } }
 enum "kind" { since = "1", doc = "kinds", value "few" { 3, doc = "few bytes" }, value "many" { 5, doc = "many bytes" } }
