@@ -338,9 +338,7 @@ end
 -- Tables --------------------------------------------------------------------------------------------
 
 local function limits(model, out)
-	local widest = text.map(model.limits, function(l)
-		return ("%s=%s"):format(l.name, l.type == "bool" and "True" or l.power_of_two and l.min or l.max)
-	end)
+	local widest = text.map(model.limits, function(l) return ("%s=%s"):format(l.name, pyname.value(l.widest)) end)
 	out.widest = text.wrap(table.concat(widest, ", "), 76, "", "            ")
 	for _, l in ipairs(model.limits) do
 		out[#out + 1] = text.wrap("# " .. l.doc, 96, "", "# ")

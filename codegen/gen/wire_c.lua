@@ -302,7 +302,7 @@ return function(model)
 		table.insert(vars.messages, message_entry(m))
 	end
 	vars.widest = text.map(model.limits, function(l)
-		return (".%s = %s,"):format(l.name, l.type == "bool" and "true" or E.c_number(l.power_of_two and l.min or l.max))
+		return (".%s = %s,"):format(l.name, l.type == "bool" and "true" or E.c_number(l.widest))
 	end)
 	cfile.tests(vars.header, model.header.rules, cfile.env(true))
 	vars.helpers = helpers_of(vars.structs, vars.checks, vars.header)

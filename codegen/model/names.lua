@@ -114,6 +114,7 @@ local function limits(spec, model)
 		if limit.counts then
 			model.most[limit.counts] = limit
 		end
+		limit.widest = limit.type == "bool" or limit.power_of_two and limit.min or limit.max -- refuses least
 		-- tests begin with everything agreed
 		limit.test = limit.type == "bool" or limit.test
 		for _, r in ipairs(limit.counts == "minor" and model.revisions or {}) do
