@@ -715,8 +715,8 @@ void vfu_client_set_dma(struct vfu_client *cl, vfu_client_dma_fn *fn, void *user
 int vfu_client_reset(struct vfu_client *cl);
 /*
  * DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out,
- * *len its room and then its length. A set sends *len bytes, a get of the dirty log the 24 that say
- * which part, else none. -ENOTTY: unsupported.
+ * *len its room and then its length. A set sends *len bytes, a get what the protocol has it ask with (of the
+ * dirty log 24 bytes that say which part), else none. -ENOTTY: unsupported.
  */
 int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t *len);
 

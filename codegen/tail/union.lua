@@ -22,7 +22,7 @@ local function case(t, c, scope)
 		fault(c, "%s: is no value of enum '%s'%s", describe(c), t.enum.name, words.near(c.name, t.enum.values))
 	end
 	local when, struct = X.condition(scope, c, "when"), X.struct_named(scope, c.of, at(c, "of"))
-	local out = names.entry(c, { value = value.value, when = when, optional = c.optional or false, struct = struct, rules = {},
+	local out = names.entry(c, { value = value.value, cname = value.cname, when = when, optional = c.optional or false, struct = struct, rules = {},
 		condition = E.all(E.eq(t.by, E.num(value.value, value.cname)), when, c.optional and E.ne(E.len, E.start)) })
 	if not struct.tail then
 		local behind = E.sub(E.len, E.start)
@@ -70,7 +70,26 @@ function M.c_parse(g, t)
 		 { unknown = cname.member(g.name, "unknown"), fields = g:fields("false"), choose = g:choose(t.items) })
 end
 
-function M.c_build(g)
+-- How many bytes the payload has behind fields like these, at least.
+local function c_size(g, t)
+	local env, lines = setmetatable({ ["in"] = "in->" }, { __index = g.env }), {}
+	for _, c in ipairs(t.items) do
+		if not c.optional then
+			lines[#lines + 1] = text.c_statement("", "if (", E.c(E.all(E.eq(t.by, E.num(c.value, c.cname)), c.when), env), ")")
+			lines[#lines + 1] = ("\treturn sizeof(struct %s);"):format(c.struct.cname)
+		end
+	end
+	lines[#lines + 1] = "return 0;"
+	local body = table.concat(lines, "\n")
+	if body:find("in->", 1, true) then
+		g:inline("size_t", "size", ("const struct %s *in"):format(g.part.cname), body)
+	end
+end
+
+function M.c_build(g, t)
+	if g.part.cname then
+		c_size(g, t)
+	end
 	for _, kind in ipairs(g.kinds) do
 		g:add("add_" .. kind.name, kind.struct, { "b->part = vfu_wire_builder_append(b, in, sizeof(*in));" })
 	end

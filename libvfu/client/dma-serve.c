@@ -11,6 +11,7 @@
 #include "base/sigbus.h"
 #include "client/dma-serve.h"
 #include "client/dma-table.h"
+#include "parts.h"
 
 /* All of it may be accessed: a transfer is done whole or not at all (E2). */
 static int check_pieces(struct vfu_client *cl, uint64_t iova, size_t len, uint32_t access)
@@ -101,6 +102,7 @@ static int serve(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_msg 
 	struct vfu_wire_dma_read_reply
 		reply; /* as DMA_WRITE's, and as both requests: 16 bytes (E1) */
 	const uint8_t *data = NULL;
+	size_t len;
 	struct iovec iov[2] = {{&reply, sizeof(reply)}};
 	int ret;
 
@@ -109,8 +111,10 @@ static int serve(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_msg 
 		ret = serve_read(cl, reply.address, reply.count, &data);
 		iov[1] = (struct iovec){(void *)(uintptr_t)data, reply.count};
 	} else {
-		ret = move_pieces(cl, reply.address, reply.count, true,
-				  (uint8_t *)(uintptr_t)msg->payload + sizeof(reply));
+		const void *bytes =
+			vfu_wire_dma_write_request_data_parse(msg->payload, msg->len, &len);
+
+		ret = move_pieces(cl, reply.address, len, true, (uint8_t *)(uintptr_t)bytes);
 	}
 	vfui_conn_reply(conn, &msg->hdr, ret, iov, data ? 2 : 1, NULL, 0);
 	vfui_client_table_unuse(cl);

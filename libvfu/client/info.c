@@ -320,27 +320,24 @@ void vfu_region_info_fini(struct vfu_region_info *info)
 /* ---- features ---- */
 
 /* Bytes of data that go with the request; the rest of the room is for the answer. */
-static size_t feature_input(uint32_t flags, size_t len)
+static size_t feature_input(const struct vfu_wire_device_feature_request *in, size_t len)
 {
-	uint32_t feature = flags & VFU_WIRE_FEATURE_MASK;
+	bool is_set = (in->flags & (VFU_WIRE_FEATURE_SET | VFU_WIRE_FEATURE_PROBE)) ==
+		      VFU_WIRE_FEATURE_SET;
 
-	if (flags & VFU_WIRE_FEATURE_PROBE)
-		return 0;
-	if (flags & VFU_WIRE_FEATURE_SET)
-		return len;
-	return feature == VFU_WIRE_FEATURE_INDEX_LOGGING_REPORT
-		       ? sizeof(struct vfu_wire_feature_logging_report)
-		       : 0;
+	return is_set ? len : vfu_wire_device_feature_request_data_size(in);
 }
 
 /* Some servers say EINVAL for what they do not know, and leave open what they mean (E45). */
-static int feature_error(struct vfui_conn *conn, uint32_t flags, int ret)
+static int feature_error(struct vfui_conn *conn, uint32_t flags, int ret, const struct vfu_err *err)
 {
 	bool is_vague =
 		(flags & VFU_WIRE_FEATURE_PROBE) ||
 		vfui_conn_policy(conn)->unsupported_feature == VFUI_UNSUPPORTED_FEATURE_EINVAL;
+	/* Our own check names the field. */
+	bool is_theirs = ret == -EINVAL && !err->field[0];
 
-	return ret == -EINVAL && is_vague ? -ENOTTY : ret;
+	return is_theirs && is_vague ? -ENOTTY : ret;
 }
 
 int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t *len)
@@ -349,7 +346,7 @@ int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t
 	struct vfu_wire_device_feature_reply out;
 	struct vfu_err err;
 	struct vfui_call call = vfui_client_call(&err);
-	size_t input = feature_input(flags, *len);
+	size_t input = feature_input(&in, *len);
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
@@ -369,5 +366,5 @@ int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t
 	ret = vfui_call_device_feature(conn, &call, &in, &out);
 	if (!ret)
 		*len = vfui_min(call.reply_len, *len);
-	return vfui_client_end(cl, feature_error(conn, flags, ret), &err);
+	return vfui_client_end(cl, feature_error(conn, flags, ret, &err), &err);
 }

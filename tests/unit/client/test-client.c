@@ -1221,6 +1221,7 @@ static void broke_rule(int ret, const char *field, const char *rule)
 START_TEST(own_requests_keep_the_rules)
 {
 	uint8_t buf[8];
+	size_t len = sizeof(buf);
 
 	script_connect(&far, cl, gets_sound_requests);
 	broke_rule(vfu_client_dma_map(cl, 0, 0, 3, data, -1, 0), "dma_map.size", "at least 1");
@@ -1236,6 +1237,13 @@ START_TEST(own_requests_keep_the_rules)
 	broke_rule(vfu_client_region_post(cl, 0, UINT64_MAX, buf, 8), "region_write.offset", "");
 	broke_rule(vfu_client_region_write_async(cl, 0, UINT64_MAX, buf, 8, NULL, NULL),
 		   "region_write.offset", "");
+	/* Not taken for a feature that the device lacks. */
+	broke_rule(vfu_client_feature(cl, 1u << 30 | VFU_WIRE_FEATURE_PROBE, buf, &len),
+		   "device_feature.flags", "bit");
+	broke_rule(vfu_client_feature(
+			   cl, VFU_WIRE_FEATURE_INDEX_MIG_DEVICE_STATE | VFU_WIRE_FEATURE_SET,
+			   (uint32_t[]){77, 0}, &len),
+		   "device_feature.feature_device_state.device_state", "value");
 	ck_assert_int_eq(vfu_client_reset(cl), 0);
 	finish();
 }

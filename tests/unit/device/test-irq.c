@@ -313,6 +313,19 @@ START_TEST(flags_are_one_kind_and_one_action)
 }
 END_TEST
 
+/* What the spec lets through and we do not know keeps nothing from being done. */
+START_TEST(other_flags_change_nothing)
+{
+	const struct vfu_wire_set_irqs_request in = {
+		.argsz = 20, .flags = NONE | TRIGGER | 1u << 20, .index = VFU_IRQ_MSIX, .count = 1};
+	int fd = arm(VFU_IRQ_MSIX, 0);
+
+	ck_assert_int_eq(vfui_irqs_set(&irqs, &in, NULL, NULL, 0, &policy, &err), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(fd);
+}
+END_TEST
+
 START_TEST(only_intx_can_be_masked_but_all_unmasked)
 {
 	for (unsigned i = 0; i < VFU_IRQS; i++) {
@@ -556,6 +569,7 @@ int main(void)
 	tcase_add_test(tcase, arming_many_at_once);
 	tcase_add_test(tcase, ranges_are_checked_without_overflow);
 	tcase_add_test(tcase, flags_are_one_kind_and_one_action);
+	tcase_add_test(tcase, other_flags_change_nothing);
 	tcase_add_test(tcase, only_intx_can_be_masked_but_all_unmasked);
 	tcase_add_test(tcase, an_empty_index_follows_the_policy);
 	tcase_add_test(tcase, loopback_triggers);
