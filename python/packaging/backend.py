@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping, Optional
 
 SOURCE = Path(__file__).resolve().parents[2]
+PYTHON = getattr(sys, "_base_executable", sys.executable)  # that of a virtual environment goes with it
 LIBRARIES = "libvfu.libs"  # the place of libraries beside a module, as python/local.mk links it
 COMMAND = "[console_scripts]\nvfu = vfu.cli:main\n"
 Settings = Optional[Mapping[str, Any]]
@@ -58,18 +59,24 @@ def default_build() -> Path:
     return place / "build" / f"wheel-{sys.implementation.cache_tag}"
 
 
+def variable(build: Path, name: str) -> str:
+    """What configure found; empty if it did not run."""
+    makefile = build / "Makefile"
+    found = re.search(rf"^{name} = (.*)$", makefile.read_text(), re.M) if makefile.exists() else None
+    return found[1] if found else ""
+
+
 def configured(settings: Settings) -> Path:
     """A build directory for this very Python, with all built."""
     build = Path((settings or {}).get("builddir") or default_build()).absolute()
-    if not (build / "Makefile").exists():
+    if not os.path.exists(variable(build, "PYTHON")):
         if not (SOURCE / "configure").exists():
             run("autoreconf", "-fi", cwd=SOURCE)
         build.mkdir(parents=True, exist_ok=True)
         # Warnings are for those who work on libvfu.
         run(str(SOURCE / "configure"), "-q", "--disable-werror", "--disable-static", "--enable-python",
-            f"PYTHON={sys.executable}", cwd=build)
-    found = re.search(r"^PYTHON_VERSION = (.*)$", (build / "Makefile").read_text(), re.M)
-    if not found or found[1] != "%d.%d" % sys.version_info[:2]:
+            f"PYTHON={PYTHON}", cwd=build)
+    if variable(build, "PYTHON_VERSION") != "%d.%d" % sys.version_info[:2]:
         sys.exit(f"libvfu: {build} is configured for another Python than {sys.executable}")
     make(build)
     return build

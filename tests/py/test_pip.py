@@ -69,7 +69,7 @@ def test_pip_install(venv, tmp_path):
 
 def test_wrong_python(venv, tmp_path):
     """A build directory for another version of Python is refused with a sentence."""
-    (tmp_path / "Makefile").write_text("PYTHON_VERSION = 2.7\n")
+    (tmp_path / "Makefile").write_text(f"PYTHON = {sys.executable}\nPYTHON_VERSION = 2.7\n")
     with pytest.raises(AssertionError, match="is configured for another Python than"):
         pip(venv, "install", "--config-settings", f"builddir={tmp_path}", str(SOURCE))
 
