@@ -155,8 +155,10 @@ START_TEST(description)
 	ck_assert_int_eq(vfu_client_region_info(cl, 1, &region), 0);
 	ck_assert_uint_eq(region.size, 4 << 20);
 	ck_assert_int_eq(region.fd, -1);
+	vfu_region_info_fini(&region);
 	ck_assert_int_eq(vfu_client_region_info(cl, 3, &region), 0);
 	ck_assert_uint_eq(region.size, 0);
+	vfu_region_info_fini(&region);
 	ck_assert_int_eq(vfu_client_region_info(cl, 9, &region), -EINVAL);
 	ck_assert_int_eq(vfu_client_irq_info(cl, VFU_IRQ_MSIX, &irq), 0);
 	ck_assert_uint_eq(irq.count, 4);
