@@ -98,8 +98,8 @@ def parse(number, data, fds, *, request=None):
 def _request(what, fields):
     """The number of a command, and the object to send: a part of the protocol as it is, or one made of fields."""
     if isinstance(what, protocol.Payload):
-        if fields:
-            raise TypeError(f"{type(what).__name__} and its fields apart")
+        if fields or what.REPLY:
+            raise TypeError(f"{type(what).__name__} is " + ("no request" if what.REPLY else "given with its fields"))
         return int(what.COMMAND), what
     number = number_of(what, protocol.Command, "message")
     message = _message(number)

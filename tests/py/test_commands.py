@@ -98,6 +98,10 @@ def test_what_a_request_breaks(connect):
     assert "is at least 16" in str(error.value)
     with pytest.raises(TypeError, match="GetIrqInfoRequest has no indx, did you mean index?"):
         dev.call("get_irq_info", indx=1)
+    with pytest.raises(TypeError, match="GetIrqInfoReply is no request"):
+        dev.call(protocol.GetIrqInfoReply())
+    with pytest.raises(TypeError, match="GetIrqInfoRequest is given with its fields"):
+        dev.call(protocol.GetIrqInfoRequest(), index=1)
     with pytest.raises(ValueError, match="there is no message get_irq_inf, did you mean get_irq_info?"):
         dev.call("get_irq_inf")
     with pytest.raises(vfu.Error, match="dma_map is left to the library, which keeps the ranges of memory"):
