@@ -71,12 +71,16 @@ echo "factorial of 10 is $(get 0x08), status $(get 0x20)"
 
 # ---- DMA: the memory is a page of a process that does nothing ----
 
-sleep 1000 &
+# It waits for somebody to write, for ever. As it runs no other program, its addresses stay what they are; the lowest
+# page of its stack it will not get to.
+fifo=/tmp/edu.$$
+mkfifo "$fifo"
+(read -r _ <"$fifo") &
 sleeper=$!
-trap 'kill $sleeper' EXIT
+trap 'kill $sleeper; rm "$fifo"' EXIT
 page=$((0x$(sed -n 's/^\([0-9a-f]*\)-.*\[stack\]$/\1/p' /proc/$sleeper/maps) / 4096))
-to_page() { dd of=/proc/$sleeper/mem bs=4096 seek=$page count=1 conv=notrunc 2>/dev/null; }
-from_page() { dd if=/proc/$sleeper/mem bs=4096 skip=$page count=1 2>/dev/null; }
+to_page() { dd of=/proc/$sleeper/mem bs=4096 seek=$page count=1 conv=notrunc 2>/dev/null || die "page $page: no write"; }
+from_page() { dd if=/proc/$sleeper/mem bs=4096 skip=$page count=1 2>/dev/null || die "page $page: no read"; }
 address() { # where the page is: it is written before, for only then it has a place of its own
 	set -- "$(dd if=/proc/$sleeper/pagemap bs=8 skip=$page count=1 2>/dev/null | od -An -tu4)"
 	# shellcheck disable=SC2086 # two numbers
