@@ -26,6 +26,7 @@ vfu_cli = \
 	python/vfu/cli/error.py \
 	python/vfu/cli/explain.py \
 	python/vfu/cli/guest.py \
+	python/vfu/cli/in_guest.py \
 	python/vfu/cli/info.py \
 	python/vfu/cli/progress.py \
 	python/vfu/cli/serve.py \

@@ -3,6 +3,7 @@
 
 EXTRA_DIST += \
 	tests/qemu/check-qemu \
+	tests/qemu/command.py \
 	tests/qemu/guest-checks.c \
 	tests/qemu/guest-script
 

@@ -38,6 +38,7 @@ __all__ = [
     "Task",
     "TimedOut",
     "Unavailable",
+    "check_drivers",
     "run",
     "serve_command",
 ]
@@ -81,12 +82,18 @@ class Outcome:
 class _Reports:
     """What comes from the guest beside the script's output."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: boot.Sink | None) -> None:
         self.console = bytearray()
+        self._further = console
         self.stdout, self.stderr = bytearray(), bytearray()
         self.started = False
         self.status: int | None = None
         self.driver: str | None = None
+
+    def from_console(self, data: bytes) -> None:
+        self.console += data
+        if self._further is not None:
+            self._further(data)
 
     def control(self, line: str) -> None:
         word, _, rest = line.partition(" ")
@@ -116,14 +123,15 @@ def run(
 ) -> Outcome:
     """Boots a guest and has it do its task; returns when it has powered off.
 
-    stdout, stderr, console: called with bytes as they come, else they are in the outcome; qemu: with QEMU's own lines.
+    stdout, stderr: called with bytes as they come, else they are in the outcome; console: too, with what the kernel
+    says; qemu: with QEMU's own lines.
     timeout: in seconds, of the whole; watch: told five times a second whether the guest has started; False ends it.
     Raises TimedOut, and GuestError for a guest that does not come up, or ends before its script."""
-    kit = kit or Kit.of(Cache())
-    check_drivers(task.drivers, kit.kernel)
-    reports, said = _Reports(), list[str]()
+    made_of = kit or Kit.of(Cache())
+    check_drivers(task.drivers, made_of.kernel)
+    reports, said = _Reports(console), list[str]()
     sinks: dict[str, boot.Sink] = {
-        "console": console or reports.console.extend,
+        "console": reports.from_console,
         "stdout": stdout or reports.stdout.extend,
         "stderr": stderr or reports.stderr.extend,
         "control": boot.Lines(reports.control),
@@ -131,10 +139,10 @@ def run(
     }
     with tempfile.TemporaryDirectory(prefix="vfu-guest.") as name:
         initrd = Path(name) / "initrd"
-        initrd.write_bytes(make_initramfs(task, kit.tools, kit.kernel, machine.addresses()))
+        initrd.write_bytes(make_initramfs(task, made_of.tools, made_of.kernel, machine.addresses()))
         machine = _with_short_paths(machine, Path(name))
         status = boot.run(
-            lambda channels: machine.command(kit.qemu, kit.kernel, initrd, channels),
+            lambda channels: machine.command(made_of.qemu, made_of.kernel, initrd, channels),
             sinks, terminal=task.shell, timeout=timeout, watch=lambda: watch(reports.started),
         )
     return _outcome(status, reports, said, timeout)
@@ -142,7 +150,8 @@ def run(
 
 def _outcome(status: int | None, reports: _Reports, said: list[str], timeout: float | None) -> Outcome:
     if reports.driver is not None:
-        raise GuestError(f"the guest cannot load the driver {reports.driver}: {reports.stderr.decode(errors='replace').strip()}")
+        why = reports.stderr.decode(errors="replace").strip()
+        raise GuestError(f"the guest cannot load the driver {reports.driver}" + (f": {why}" if why else ""))
     if reports.status is not None:
         console = reports.console.decode(errors="replace").replace("\r", "")
         return Outcome(reports.status, bytes(reports.stdout), bytes(reports.stderr), console)

@@ -93,8 +93,8 @@ def device_arguments(number: int, slot: Slot) -> list[str]:
     }
     place, arguments = f"{FIRST_SLOT + number:02x}", []
     if slot.root_port:
-        port = {"driver": "pcie-root-port", "id": f"port{number}", "chassis": number + 1, "slot": number + 1, "addr": place}
-        arguments = ["-device", json.dumps(port)]
+        port = {"driver": "pcie-root-port", "id": f"port{number}", "chassis": number + 1, "slot": number + 1}
+        arguments = ["-device", json.dumps({**port, "addr": place})]
         device["bus"] = f"port{number}"
     else:
         device["addr"] = place

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .errors import Unavailable
@@ -23,8 +23,9 @@ SUITE = "trixie"
 BACKPORTS = SUITE + "-backports"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 OUTSIDE = (
-    "this is not Debian on amd64, where all a guest needs would be fetched: give --qemu (QEMU 11.1 or newer, or have it "
-    "on PATH), --kernel (a Linux kernel for x86-64), and have busybox on PATH, lspci, setpci and mksquashfs if wanted"
+    "this is not Debian on amd64, where all a guest needs would be fetched: give --kernel (a Linux kernel for x86-64) "
+    "and --qemu (QEMU 11.1 or newer, or have it on PATH), and have busybox on PATH; lspci, setpci and, for modules, "
+    "mksquashfs if wanted"
 )
 
 CONFIGURATION = """\
@@ -44,13 +45,15 @@ Dir::Etc::preferencesparts "/dev/null";
 """
 
 
-def output(command: Sequence[str], **kwargs: object) -> str:
+def output(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
     """What a command prints; "" if there is no such command, or it fails."""
     try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **kwargs)  # type: ignore[call-overload]
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
     except OSError:
         return ""
-    return str(done.stdout) if done.returncode == 0 else ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def codename(os_release: str) -> str | None:
@@ -69,7 +72,8 @@ def find_mirror() -> str:
         raise Unavailable(OUTSIDE)
     if not os.access(KEYRING, os.R_OK):
         raise Unavailable(f"there is no {KEYRING}: install the package debian-archive-keyring")
-    targets = output(["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"])
+    wanted = "$(RELEASE) $(COMPONENT) $(REPO_URI)"  # apt expands these
+    targets = output(["apt-get", "indextargets", "--format", wanted, "Created-By: Packages"])
     for line in targets.splitlines():
         release, component, uri = line.split(" ", 2)
         if release in (name, "stable", "testing", "unstable", "sid") and component == "main":
@@ -107,7 +111,7 @@ class Apt:
 
     def kernel_package(self) -> str:
         """The package that linux-image-amd64 stands for."""
-        text = output(["apt-cache", "depends", f"linux-image-amd64/{SUITE}"], env=self._environment)
+        text = output(["apt-cache", "depends", f"linux-image-amd64/{SUITE}"], self._environment)
         found = re.search(r"^ *Depends: *(linux-image-[0-9]\S*)$", text, re.MULTILINE)
         if not found:
             raise Unavailable(f"{SUITE} has no kernel")

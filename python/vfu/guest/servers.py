@@ -24,11 +24,13 @@ def serve_command(*arguments: str) -> list[str]:
 class Server:
     """One of them. The socket listens before it runs: whoever connects waits for it, not for a file to appear.
 
-    command: gets --fd=N added. name: for people. stderr: a file for what it says, ours unless given."""
+    command: gets --fd=N added. name: for people. stderr: a file for what it says on either stream, our stderr unless
+    given, for stdout is the guest's.
+    told: whether somebody knows that it has ended by itself."""
 
     def __init__(self, command: Sequence[str], path: Path, name: str, stderr: int | None = None):
         self.name, self.path = name, path
-        self._told = False
+        self.told = False
         # What Python looks through here, for a package that is not installed.
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join(entry for entry in sys.path if entry))
         with socket.socket(socket.AF_UNIX) as listener:
@@ -36,15 +38,15 @@ class Server:
             listener.listen(1)
             self.process = subprocess.Popen(
                 [*command, f"--fd={listener.fileno()}"], env=environment, pass_fds=[listener.fileno()],
-                stdin=subprocess.DEVNULL, stderr=stderr, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=2 if stderr is None else stderr, stderr=stderr, start_new_session=True,
             )
 
     def fault(self) -> str | None:
         """What is to be told if it has ended by itself, once."""
         status = self.process.poll()
-        if status is None or self._told:
+        if status is None or self.told:
             return None
-        self._told = True
+        self.told = True
         return f"the server of {self.name} has ended {signal_name(status)}"
 
     def stop(self) -> int | None:
