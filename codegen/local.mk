@@ -64,14 +64,18 @@ codegen_other_generators = \
 	codegen/gen/python.lua \
 	codegen/gen/python_pyi.lua \
 	codegen/gen/protocol_rst.lua \
-	codegen/gen/model_json.lua
+	codegen/gen/model_json.lua \
+	codegen/gen/dissector.lua
 
 # How checks are written in each language, and names in Python.
 codegen_py_language = \
 	codegen/pyfile.lua \
 	codegen/pyclass.lua \
 	codegen/pycaps.lua
-codegen_languages = codegen/cfile.lua $(codegen_py_language)
+codegen_lua_language = \
+	codegen/dissect.lua \
+	codegen/luafile.lua
+codegen_languages = codegen/cfile.lua $(codegen_py_language) $(codegen_lua_language)
 
 EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
 	$(codegen_other_generators) codegen/box.lua codegen/json.lua codegen/README.md codegen/MODEL.md

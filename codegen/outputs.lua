@@ -20,6 +20,7 @@ local M = {
 	{ name = "python_pyi", file = "python/gen/vfu_protocol.pyi", doc = "its types" },
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
 	{ name = "model_json", file = "doc/gen/vfio-user.json", doc = "the model, for generators in other languages" },
+	{ name = "dissector", file = "doc/gen/vfio-user.lua", doc = "the dissector for Wireshark" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },
 	{ name = "tests_parts", file = "tests/gen/check-parts.c", doc = "copies of payloads, to test parts.h" },
 	{ name = "tests_py", file = "tests/gen/vectors.py", doc = "the same in Python" },

@@ -14,6 +14,16 @@ doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inp
 doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)
 	$(AM_V_GEN)output=model_json; $(codegen_run)
 
+# The dissector; doc/wireshark.md says where Wireshark looks for it.
+EXTRA_DIST += doc/gen/vfio-user.lua doc/wireshark.md
+MAINTAINERCLEANFILES += doc/gen/vfio-user.lua
+wiresharkdir = $(datadir)/libvfu/wireshark
+wireshark_DATA = doc/gen/vfio-user.lua
+vfudoc_DATA += doc/wireshark.md
+
+doc/gen/vfio-user.lua: codegen/gen/dissector.lua $(codegen_lua_language) $(codegen_inputs)
+	$(AM_V_GEN)output=dissector; $(codegen_run)
+
 # The examples in C: built against libvfu.la as a user would, and run against each other.
 doc_examples = doc/examples/device doc/examples/client
 EXTRA_PROGRAMS += $(doc_examples)

@@ -22,6 +22,7 @@ py_tests = \
 	tests/py/test_explain.py \
 	tests/py/test_examples.py \
 	tests/py/test_trace.py \
+	tests/py/test_dissector.py \
 	tests/py/test_readme.py \
 	tests/py/test_properties.py \
 	tests/py/test_storm.py \
@@ -40,7 +41,7 @@ TESTS += tests/py/no-python.sh
 endif
 
 # The generated cases.
-tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tests/py/test_explain.log: tests/gen/vectors.py
+tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tests/py/test_explain.log tests/py/test_dissector.log: tests/gen/vectors.py
 
 # What a wheel holds.
 if HAVE_PYTEST

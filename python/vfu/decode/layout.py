@@ -166,7 +166,7 @@ class Reader:
 
     def unknown_link(self, head: Part, at: int, end: int) -> Item:
         items, end = self.fields(head, at)[0], max(at + head.size, min(end, len(self.payload)))
-        items += self.data(f"{head.name}.data", "data", at + head.size, end)
+        items += self.data(f"{head.name}.unknown", "unknown", at + head.size, end)
         return Item(head.name, head.name, HEADER_SIZE + at, end - at, items=items)
 
 
