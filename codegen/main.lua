@@ -3,8 +3,8 @@
 --
 -- usage: lua codegen/main.lua OUTPUT SPECDIR
 --
--- Writes one generated file to standard output.  OUTPUT is a name of outputs.lua (wire_h, lock ...), or
--- `check`, which only looks for faults.  SPECDIR holds protocol.lua; a path that ends in .lua is taken
+-- Writes one generated file to standard output.  OUTPUT is a name of outputs.lua (wire_h, lock ...), with a
+-- part of it where there are several files (wire_h/dma), or `check`, which only looks for faults.  SPECDIR holds protocol.lua; a path that ends in .lua is taken
 -- for the root file itself.  Faults go to standard error as file:line: sentence, with exit status 1.
 
 package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua"
@@ -14,7 +14,9 @@ local function die(text)
 	os.exit(1)
 end
 
-local output, path = arg[1], arg[2]
+local output, part = (arg[1] or ""):match("^([%w_]+)/([%w_-]+)$")
+output = output or arg[1]
+local path = arg[2]
 if not output or not path or arg[3] then
 	die("usage: lua main.lua OUTPUT SPECDIR")
 end
@@ -30,7 +32,7 @@ local ok, result = pcall(function()
 		require("vectors").satisfiable(model)
 		return ""
 	end
-	return require("gen." .. output)(model)
+	return require("gen." .. output)(model, part)
 end)
 if not ok then
 	die(type(result) == "table" and result.fault or "codegen: internal error: " .. tostring(result))

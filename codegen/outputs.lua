@@ -4,7 +4,7 @@
 -- The table of contents: every output, made by gen/NAME.lua, the file it becomes, and what that is.
 
 local M = {
-	{ name = "wire_h", file = "libvfu/gen/wire.h", doc = "structures and numbers" },
+	{ name = "wire_h", file = "libvfu/gen/wire.h", doc = "structures and numbers: wire-FILE.h, one for each file of spec/" },
 	{ name = "parts_h", file = "libvfu/gen/parts.h", doc = "what follows the fields, read and built piece by piece" },
 	{ name = "checks_h", file = "libvfu/gen/checks.h", doc = "the interface of the checks" },
 	{ name = "wire_c", file = "libvfu/gen/wire.c", doc = "assertions of layout, the checks, the table of messages" },

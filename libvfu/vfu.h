@@ -432,7 +432,7 @@ int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flag
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
 
 /*
- * One DMA range. flags: VFU_DMA_*, and all other flags of DMA_MAP (spec/types.lua) with which the client
+ * One DMA range. flags: VFU_DMA_*, and all other flags of DMA_MAP (spec/dma.lua) with which the client
  * announced it but those that say how to use its file; what they mean is the device's business. mapped: the
  * device reaches it directly, else by message.
  */

@@ -3,6 +3,12 @@
 --
 -- What the device is.
 
+flags "device_info" {
+	since = "0.0", doc = "what kind of device this is",
+	bit "reset" { 0, doc = "the device can be reset" },
+	bit "pci" { 1, doc = "it is a PCI device" },
+}
+
 message "get_info" {
 	id = 4, from = "client", since = "0.0",
 	doc = [[Asks for the device's kind and for its numbers of regions and interrupts.]],

@@ -3,6 +3,20 @@
 --
 -- Memory of the client: announcing it to the device, and reaching it by message.
 
+flags "dma_map" {
+	since = "0.0", doc = "how a DMA range may be accessed",
+	bit "readable" { 0, doc = "the device may read" },
+	bit "writeable" { 1, doc = "the device may write" },
+	bit "mmap" { 2, since = "1.0", doc = "map the file that came along" },
+	bit "file_io" { 3, since = "1.0", doc = "use read and write calls on the file that came along" },
+}
+
+flags "dma_unmap" {
+	since = "0.0", doc = "modifiers of an unmap",
+	bit "dirty_bitmap" { 0, since = "old", doc = "return a bitmap of dirtied pages; gone from the protocol" },
+	bit "all" { 1, doc = "drop every range; address and size are zero" },
+}
+
 message "dma_map" {
 	id = 2, from = "client", since = "0.0", fence = true, gate = "dma_map",
 	keeps = "the ranges of memory that the device may reach",

@@ -3,6 +3,30 @@
 --
 -- Device features: state of migration, log of dirty pages.
 
+flags "feature" {
+	since = "0.9", doc = "which feature, and what to do with it",
+	bits "index" { 0, 15, enum = "feature_index", mask = "mask", doc = "the feature" },
+	bit "get" { 16, doc = "read it" },
+	bit "set" { 17, doc = "change it" },
+	bit "probe" { 18, doc = "only ask whether the methods named work" },
+}
+
+flags "migration_caps" {
+	since = "0.9", width = 64, doc = "which ways of migrating a device knows",
+	bit "stop_copy" { 0, doc = "its state can be read while stopped; mandatory" },
+	bit "p2p" { 1, doc = "it can stop talking to other devices first" },
+	bit "pre_copy" { 2, doc = "state can be read while it runs" },
+}
+
+enum "feature_index" {
+	since = "0.9", doc = "features of DEVICE_FEATURE, numbered as VFIO numbers them",
+	value "migration" { 1, doc = "ways of migrating the device knows" },
+	value "mig_device_state" { 2, doc = "state of migration" },
+	value "logging_start" { 6, doc = "begin to log pages dirtied by DMA" },
+	value "logging_stop" { 7, doc = "end the log" },
+	value "logging_report" { 8, doc = "read the log of a range and clear it" },
+}
+
 struct "feature_migration" {
 	since = "0.9", doc = "how the device can migrate",
 	u64 "flags" { flags = "migration_caps", has_all = { { "stop_copy" } }, doc = "ways of migrating" },

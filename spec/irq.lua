@@ -3,6 +3,33 @@
 --
 -- Interrupts.
 
+flags "irq_info" {
+	since = "0.0", doc = "what an interrupt index allows",
+	bit "eventfd" { 0, doc = "signals through eventfds" },
+	bit "maskable" { 1, doc = "can be masked and unmasked" },
+	bit "automasked" { 2, doc = "masks itself when it fires" },
+	bit "noresize" { 3, doc = "the number of enabled vectors cannot change while some are enabled" },
+}
+
+flags "irq_set" {
+	since = "0.0", doc = "what comes along, and what to do with it",
+	bit "data_none" { 0, doc = "nothing: act on every vector of the range" },
+	bit "data_bool" { 1, doc = "one byte for each vector: act where it is not zero" },
+	bit "data_eventfd" { 2, doc = "one eventfd for each vector; none takes the present ones away" },
+	bit "action_mask" { 3, doc = "mask" },
+	bit "action_unmask" { 4, doc = "unmask" },
+	bit "action_trigger" { 5, doc = "fire, or set what is signalled on firing" },
+}
+
+enum "irq_index" {
+	since = "0.0", doc = "the interrupts of a PCI device",
+	value "intx" { 0, doc = "the interrupt line" },
+	value "msi" { 1, doc = "message signalled interrupts" },
+	value "msix" { 2, doc = "MSI-X vectors" },
+	value "err" { 3, doc = "tells of an unrecoverable error" },
+	value "req" { 4, doc = "asks the client to give the device back" },
+}
+
 message "get_irq_info" {
 	id = 7, from = "client", since = "0.0",
 	doc = [[Asks for the number of vectors of an interrupt index and what can be done with them.]],

@@ -1,19 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
 
+# The files with structures, flags or enumerations: each becomes a header of its own.
+spec_wire = protocol session dma device region irq feature migration
 # Every generated file depends on these.
-spec_files = \
-	spec/protocol.lua \
-	spec/errata.lua \
-	spec/types.lua \
-	spec/caps.lua \
-	spec/session.lua \
-	spec/dma.lua \
-	spec/device.lua \
-	spec/region.lua \
-	spec/irq.lua \
-	spec/feature.lua \
-	spec/migration.lua
+spec_files = $(spec_wire:%=spec/%.lua) spec/errata.lua spec/caps.lua
 
 EXTRA_DIST += $(spec_files) spec/README.md spec/wire.lock
 

@@ -3,6 +3,18 @@
 --
 -- State of a migrating device.
 
+enum "device_state" {
+	since = "0.9", doc = "states of migration",
+	value "error" { 0, doc = "the device failed; only a reset helps" },
+	value "stop" { 1, doc = "stopped" },
+	value "running" { 2, doc = "at work" },
+	value "stop_copy" { 3, doc = "stopped, and its state can be read" },
+	value "resuming" { 4, doc = "stopped, and its state can be written" },
+	value "running_p2p" { 5, doc = "as running, but quiet towards other devices; unused" },
+	value "pre_copy" { 6, doc = "at work, and its state can be read ahead" },
+	value "pre_copy_p2p" { 7, doc = "as pre_copy, but quiet towards other devices; unused" },
+}
+
 message "mig_data_read" {
 	id = 17, from = "client", since = "0.9", fence = true, states = { "pre_copy", "stop_copy" },
 	doc = [[Reads the next piece of the device's state.  Fewer bytes than asked for is the end; in pre_copy no

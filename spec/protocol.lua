@@ -6,7 +6,7 @@
 protocol {
 	doc = [[vfio-user: one process gives a PCI device to another over a UNIX socket.  The messages mirror
 	the VFIO calls of the Linux kernel.  All numbers are in the byte order of the host.]],
-	files = { "errata", "types", "caps", "session", "dma", "device", "region", "irq", "feature", "migration" },
+	files = { "errata", "caps", "session", "dma", "device", "region", "irq", "feature", "migration" },
 	profiles = { "strict", "libvfio-user" },
 	states = "device_state",
 	reserved = policy.unknown_flags.reject,
@@ -44,4 +44,17 @@ limits {
 	bool "write_multiple" { default = false, doc = "REGION_WRITE_MULTI may be sent" },
 	bool "twin_socket" { default = false, doc = "the server's commands use a socket of their own" },
 	bool "sparse_mmap_fds" { default = false, doc = "regions may carry one file per mappable area" },
+}
+
+flags "header" {
+	since = "0.0", doc = "bits of the header's flags",
+	bits "type" { 0, 3, enum = "header_type", doc = "command or reply" },
+	bit "no_reply" { 4, doc = "commands only: do not answer, not even with an error" },
+	bit "error" { 5, doc = "replies only: the command failed; no payload follows" },
+}
+
+enum "header_type" {
+	since = "0.0", doc = "values of the header's type bits",
+	value "command" { 0, doc = "a request" },
+	value "reply" { 1, doc = "an answer" },
 }

@@ -3,6 +3,50 @@
 --
 -- Regions: asking about them, reading and writing them.
 
+flags "region_info" {
+	since = "0.0", doc = "what a region allows",
+	bit "read" { 0, doc = "can be read" },
+	bit "write" { 1, doc = "can be written" },
+	bit "mmap" { 2, doc = "can be mapped through the file sent along" },
+	bit "caps" { 3, doc = "a list of capabilities follows" },
+}
+
+flags "io_fd_ioevent" {
+	since = "0.0", doc = "flags of an ioeventfd, numbered as KVM numbers them",
+	bit "datamatch" { 0, doc = "only a write of the value datamatch signals" },
+	bit "pio" { 1, doc = "the address is an I/O port" },
+	bit "deassign" { 2, doc = "remove" },
+}
+
+enum "region_index" {
+	since = "0.0", doc = "the regions of a PCI device",
+	value "bar0" { 0, doc = "base address register 0" },
+	value "bar1" { 1, doc = "base address register 1" },
+	value "bar2" { 2, doc = "base address register 2" },
+	value "bar3" { 3, doc = "base address register 3" },
+	value "bar4" { 4, doc = "base address register 4" },
+	value "bar5" { 5, doc = "base address register 5" },
+	value "rom" { 6, doc = "expansion ROM" },
+	value "config" { 7, doc = "configuration space; its bytes are little-endian" },
+	value "vga" { 8, doc = "legacy VGA ranges" },
+}
+
+enum "region_cap" {
+	since = "0.0", doc = "capabilities of a region",
+	value "sparse_mmap" { 1, doc = "only some areas can be mapped" },
+	value "type" { 2, doc = "what the region is for, when its index does not say" },
+	value "sparse_mmap_fds" { 16, since = "draft", status = "experimental",
+		doc = "some areas can be mapped, each from a file of its own choice" },
+}
+
+enum "io_fd_type" {
+	since = "0.0", doc = "kinds of file descriptors that take region accesses",
+	value "ioeventfd" { 0, doc = "a write signals an eventfd" },
+	value "ioregionfd" { 1, doc = "accesses become messages on a file" },
+	value "shadow" { 2, since = "1.0", status = "experimental",
+		doc = "as ioeventfd, and the value written is stored in shared memory first" },
+}
+
 struct "region_cap_header" {
 	since = "0.0", doc = "begins each capability of a region",
 	u16 "id" { enum = "region_cap", doc = "which capability" },

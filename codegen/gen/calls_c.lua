@@ -13,6 +13,7 @@ local template = cname.banner:format("calls_c") .. [[
 #include <string.h>
 
 #include "transport/conn.h"
+#include "wire.h"
 
 /* Where a message's tail starts; a payload without one may have no buffer at all. */
 static const void *tail_of(const void *payload, size_t fixed)

@@ -12,11 +12,10 @@ local template = cname.banner:format("calls_h") .. [[
 
 #include <stddef.h>
 
-#include "wire.h"
-
 struct vfui_call;
 struct vfui_conn;
 struct vfui_request;
+${structs}
 
 /*
  * What serves each message.  `in` is an aligned copy of the fixed part; `tail` is what follows it, at
@@ -44,5 +43,15 @@ end
 
 return function(model)
 	local live = cname.live(model)
-	return text.fill(template, { slots = text.map(live, slot), calls = text.map(live, function(m) return cname.call(m, ";") end) })
+	local structs = {}
+	for _, m in ipairs(live) do
+		for _, part in ipairs { m.request, m.reply } do
+			structs[#structs + 1] = part.cname and ("struct %s;"):format(part.cname)
+		end
+	end
+	return text.fill(template, {
+		structs = structs,
+		slots = text.map(live, slot),
+		calls = text.map(live, function(m) return cname.call(m, ";") end),
+	})
 end

@@ -12,8 +12,9 @@ local template = cname.banner:format("checks_h") .. [[
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "wire.h"
+struct vfu_wire_header;
 
 /* What both ends have agreed on, or what this end is configured to take. */
 struct vfui_limits {

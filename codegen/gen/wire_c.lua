@@ -12,6 +12,7 @@ local text = require "text"
 
 local template = cname.banner:format("wire_c") .. [[
 #include "checks.h"
+#include "wire.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,16 +1,15 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- wire.h: structures and numbers. It is installed, so it declares nothing that has to be linked.
+-- wire.h: structures and numbers. It is installed, so it declares nothing that has to be linked.  What one
+-- file of the spec says stands in a header of its own, wire-FILE.h, so that a change of it compiles little.
 
 local cname = require "cname"
 local text = require "text"
 
-local template = cname.banner:format("wire_h") .. [[
+local whole = cname.banner:format("wire_h") .. [[
 #ifndef VFU_WIRE_H
 #define VFU_WIRE_H
-
-#include <stdint.h>
 
 /*
  * The structures below hold the fixed part of each payload.  A payload lies behind its header at
@@ -18,21 +17,28 @@ local template = cname.banner:format("wire_h") .. [[
  * offset.
  */
 
-${header}
+${includes}
+
+#endif /* VFU_WIRE_H */
+]]
+
+local one = cname.banner:format("wire_h") .. [[
+#ifndef ${guard}
+#define ${guard}
+
+#include <stdint.h>
+
+${commands}
 
 ${enums}
 
 ${flags}
 
-/* Parts of payloads. */
-
 ${structs}
-
-/* Payloads. */
 
 ${payloads}
 
-#endif /* VFU_WIRE_H */
+#endif /* ${guard} */
 ]]
 
 local function struct(part, doc)
@@ -43,8 +49,7 @@ end
 local function enum(e)
 	local out = { text.c_comment(e.doc), "enum vfu_wire_" .. e.name .. " {" }
 	for _, v in ipairs(e.values) do
-		local line = ("%s = %d,"):format(v.cname, v.value)
-		out[#out + 1] = e.made and "\t" .. line or text.c_member(line, v.doc)
+		out[#out + 1] = text.c_member(("%s = %d,"):format(v.cname, v.value), v.doc)
 	end
 	out[#out + 1] = "};"
 	return table.concat(out, "\n")
@@ -60,18 +65,70 @@ local function flag_set(set)
 	return table.concat(out, "\n")
 end
 
-return function(model)
-	local vars = { payloads = {} }
-	vars.header = struct(model.header, "precedes every payload")
-	vars.enums = text.map(model.enums, function(e) return enum(e) .. "\n" end)
-	vars.flags = text.map(model.flags, function(s) return flag_set(s) .. "\n" end)
-	vars.structs = text.map(model.structs, function(s) return struct(s, s.doc) .. "\n" end)
-	for _, m in ipairs(model.messages) do
+-- What of a list a file of the spec says.
+local function of(file, list)
+	local mine = {}
+	for _, e in ipairs(list) do
+		if not e.made and e.loc:match("([^/]+):%d+$") == file then
+			mine[#mine + 1] = e
+		end
+	end
+	return mine
+end
+
+-- The payloads of one file's messages; the header is what the root file says.
+local function payloads(model, file)
+	local out = {}
+	if file == model.files[1] then
+		out[1] = struct(model.header, "precedes every payload") .. "\n"
+	end
+	for _, m in ipairs(of(file, model.messages)) do
 		for _, key in ipairs { "request", "reply" } do
 			if m[key].cname then
-				table.insert(vars.payloads, struct(m[key], m.name .. ", " .. key) .. "\n")
+				out[#out + 1] = struct(m[key], m.name .. ", " .. key) .. "\n"
 			end
 		end
 	end
-	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
+	return out
+end
+
+-- The numbers of one file's messages.
+local function commands(model, file)
+	local out = text.map(of(file, model.messages), function(m) return ("%s = %d,"):format(cname.command(m.name), m.id) end)
+	return out[1] and { "enum {\n\t" .. table.concat(out, "\n\t") .. "\n};\n" } or {}
+end
+
+local function parts(model, file)
+	return {
+		commands = commands(model, file),
+		enums = text.map(of(file, model.enums), function(e) return enum(e) .. "\n" end),
+		flags = text.map(of(file, model.flags), function(s) return flag_set(s) .. "\n" end),
+		structs = text.map(of(file, model.structs), function(s) return struct(s, s.doc) .. "\n" end),
+		payloads = payloads(model, file),
+	}
+end
+
+local function says_anything(model, file)
+	for _, list in pairs(parts(model, file)) do
+		if #list > 0 then
+			return true
+		end
+	end
+end
+
+-- name: of a file of the spec, for its own header; nil: wire.h
+return function(model, name)
+	local vars
+	if name then
+		vars = parts(model, name .. ".lua")
+		vars.guard = ("VFU_WIRE_%s_H"):format(name:upper())
+	else
+		vars = { includes = {} }
+		for _, file in ipairs(model.files) do
+			if says_anything(model, file) then
+				table.insert(vars.includes, ('#include "wire-%s.h"'):format(file:match("^(.*)%.lua$")))
+			end
+		end
+	end
+	return (text.fill(name and one or whole, vars):gsub("\n\n\n+", "\n\n"))
 end

@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "client/dma-table.h"
+#include "wire-dma.h"
 
 static struct vfui_client_range *range_of(struct vfui_range *range)
 {

@@ -9,7 +9,7 @@
 #define VFUI_CLIENT_DMA_TABLE_H
 
 #include "client/state.h"
-#include "wire.h"
+#include "wire-dma.h"
 
 /* One map of client memory. */
 struct vfui_client_range {

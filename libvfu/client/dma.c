@@ -30,6 +30,7 @@
 #include "client/dma-table.h"
 #include "client/master.h"
 #include "vfu-calls.h"
+#include "wire-dma.h"
 
 /* ---- mapping ---- */
 

@@ -9,6 +9,7 @@
 #include "client/call.h"
 #include "client/master.h"
 #include "vfu-calls.h"
+#include "wire-irq.h"
 
 static int set_irqs(struct vfui_conn *conn, uint32_t flags, unsigned index, unsigned start,
 		    unsigned count, const int *fds, struct vfu_err *err)

@@ -15,6 +15,8 @@
 #include "client/call.h"
 #include "client/master.h"
 #include "vfu-calls.h"
+#include "wire-device.h"
+#include "wire-region.h"
 
 enum { COMMAND = 4, BUS_MASTER = 4 };
 

@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "client/call.h"
 #include "vfu-calls.h"
+#include "wire-region.h"
 
 static int read_piece(struct vfui_conn *conn, struct vfui_call *call, unsigned index,
 		      uint64_t offset, void *buf, uint32_t count)

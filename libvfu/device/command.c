@@ -20,6 +20,7 @@
 
 #include "base/os.h"
 #include "device/command.h"
+#include "wire-feature.h"
 
 /* ---- tables ---- */
 
@@ -179,14 +180,14 @@ int vfui_feature_serve(const struct vfui_commands *commands, struct vfui_request
 {
 	const struct vfui_feature *feature =
 		find_feature(commands, in->flags & VFU_WIRE_FEATURE_MASK);
+	const struct vfu_wire_device_feature_reply head = {.flags = in->flags};
 	bool is_probe = in->flags & VFU_WIRE_FEATURE_PROBE;
 	bool is_get = !is_probe && in->flags & VFU_WIRE_FEATURE_GET;
 
 	if (!has_methods(feature, in->flags))
 		return policy->unsupported_feature == VFUI_UNSUPPORTED_FEATURE_EINVAL ? -EINVAL
 										      : -ENOTTY;
-	req->base.head.feature = (struct vfu_wire_device_feature_reply){.flags = in->flags};
-	req->base.head_len = sizeof(req->base.head.feature);
+	vfui_request_set_head(&req->base, &head, sizeof(head));
 	req->base.skip = sizeof(*in);
 	req->base.room = is_get ? in->argsz - (uint32_t)sizeof(*in) : UINT32_MAX;
 	req->base.echoes = !is_get;

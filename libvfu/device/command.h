@@ -8,6 +8,7 @@
 #define VFUI_COMMAND_H
 
 #include "device/request.h"
+#include "wire-feature.h"
 
 struct vfui_command {
 	unsigned number;

@@ -19,7 +19,7 @@
 #include "device/dma-message.h"
 #include "device/dma-table.h"
 #include "policy.h"
-#include "wire.h"
+#include "wire-dma.h"
 
 int vfui_dma_init(struct vfui_dma *dma, const struct vfui_dma_hooks *hooks)
 {

@@ -10,6 +10,7 @@
 #include "device/handle.h"
 #include "base/os.h"
 #include "desc.h"
+#include "wire-migration.h"
 
 /* ---- hooks of the parts ---- */
 

@@ -35,7 +35,7 @@
 #include "base/eventfd.h"
 #include "base/os.h"
 #include "policy.h"
-#include "wire.h"
+#include "wire-irq.h"
 
 /* E36. Message interrupts lack NORESIZE: a client may then add vectors one by one. */
 static const struct {

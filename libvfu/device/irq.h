@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "vfu.h"
+#include "wire-irq.h"
 
 struct vfui_policy;
 struct vfu_wire_set_irqs_request;

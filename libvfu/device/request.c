@@ -221,6 +221,7 @@ static int answer_command(struct vfui_conn *conn, struct vfu_request *req,
 			  const struct vfui_answer *said, struct vfu_err *err)
 {
 	struct vfui_answer answer = *said;
+	uint32_t argsz;
 
 	if (req->echoes && !answer.len) {
 		answer.data = req->kept->payload + req->skip;
@@ -228,9 +229,12 @@ static int answer_command(struct vfui_conn *conn, struct vfu_request *req,
 	}
 	if (answer.len > req->room)
 		return say_too_long(conn, req, answer.len);
-	if (req->head_len)
-		req->head.feature.argsz = (uint32_t)(req->head_len + answer.len);
-	answer.head = &req->head;
+	/* A feature's: it begins with argsz. */
+	if (req->head_len) {
+		argsz = (uint32_t)(req->head_len + answer.len);
+		memcpy(req->head, &argsz, sizeof(argsz));
+	}
+	answer.head = req->head;
 	answer.head_len = req->head_len;
 	return vfui_answer_send(conn, req->kept, &answer, err);
 }
@@ -239,7 +243,7 @@ static int answer_access(struct vfui_conn *conn, struct vfu_request *req, int st
 {
 	bool has_data = req->is_access && !req->access.is_write && req->access.count;
 	struct iovec iov[2] = {
-		{.iov_base = &req->head, .iov_len = req->head_len},
+		{.iov_base = req->head, .iov_len = req->head_len},
 		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
 	};
 

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/account.h"
 #include "device/answer.h"
@@ -39,18 +40,14 @@ void vfui_session_unref(struct vfui_session *session);
 /* The same for the server after fork(): there is one thread, and locks may be held for ever. NULL: nothing. */
 void vfui_session_abandon(struct vfui_session *session);
 
-/* Starts an answer: what every reply to an access begins with. */
-union vfui_reply_head {
-	struct vfu_wire_region_read_reply access;
-	struct vfu_wire_dma_unmap_reply unmap;
-	struct vfu_wire_device_feature_reply feature;
-};
+/* Most bytes of the library's own at the beginning of a reply. */
+#define VFUI_HEAD_MAX 24
 
 /* A request as callbacks see it: on the stack while they run, or on the heap once it is deferred. */
 struct vfu_request {
 	struct vfui_session *session;
 	struct vfu_access access; /* if is_access */
-	union vfui_reply_head head;
+	uint8_t head[VFUI_HEAD_MAX]; /* what the reply begins with */
 	uint32_t head_len;
 	/* Unless is_access: a command that the device serves. */
 	struct vfui_msg *kept; /* it, 8-byte aligned, until it is answered; NULL: none */
@@ -92,6 +89,13 @@ void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, 
 		     uint32_t count);
 /* No part follows. rc: of the last. The result of the whole. */
 int vfui_split_end(struct vfui_split *split, int rc);
+
+/* Sets what the reply begins with, whether it is sent now or later; len at most VFUI_HEAD_MAX. */
+static inline void vfui_request_set_head(struct vfu_request *req, const void *head, uint32_t len)
+{
+	memcpy(req->head, head, len);
+	req->head_len = len;
+}
 
 /* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */
 struct vfui_request {

@@ -11,6 +11,7 @@
 #include "base/os.h"
 #include "server/greet.h"
 #include "server/handlers.h"
+#include "wire-session.h"
 
 /* E23: nothing but VERSION may come first, known or not; a reply is never answered. */
 static void turn_away(struct vfu_server *srv, const struct vfui_msg *msg)

@@ -188,9 +188,10 @@ static int access_failed(struct vfu_server *srv, struct vfui_request *req,
 /* What the reply to an access begins with, answered now or later. */
 static void fill_head(struct vfu_request *req, uint64_t offset, uint32_t region, uint32_t count)
 {
-	req->head.access = (struct vfu_wire_region_read_reply){
+	const struct vfu_wire_region_read_reply head = {
 		.offset = offset, .region = region, .count = count};
-	req->head_len = sizeof(req->head.access);
+
+	vfui_request_set_head(req, &head, sizeof(head));
 }
 
 static int region_read(void *ctx, struct vfui_request *req,
@@ -205,7 +206,7 @@ static int region_read(void *ctx, struct vfui_request *req,
 	if (in->region >= VFU_REGIONS)
 		return no_such(req, "region", in->region);
 	fill_head(&req->base, in->offset, in->region, in->count);
-	iov[0] = (struct iovec){.iov_base = &req->base.head, .iov_len = req->base.head_len};
+	iov[0] = (struct iovec){.iov_base = req->base.head, .iov_len = req->base.head_len};
 	iov[1].iov_len = in->count;
 	iov[1].iov_base = plain_memory(srv->dev, in->region, in->offset, in->count);
 	if (!iov[1].iov_base) {
@@ -248,7 +249,7 @@ static int region_write(void *ctx, struct vfui_request *req,
 		return access_failed(srv, req, &req->base.access, rc);
 	if (rc || req->base.is_deferred)
 		return rc;
-	return reply_fixed(srv, req, &req->base.head, req->base.head_len);
+	return reply_fixed(srv, req, req->base.head, req->base.head_len);
 }
 
 /* One write of many. Each starts when the one before is done, also if that takes a while. */
@@ -349,15 +350,14 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 	if (rc < 0)
 		return rc;
 	/* The request comes back as it was. */
-	memcpy(&req->base.head.unmap, in, sizeof(*in));
-	req->base.head_len = sizeof(req->base.head.unmap);
+	vfui_request_set_head(&req->base, in, sizeof(*in));
 	if (rc == VFU_LATER) {
 		req->base.kept = NULL;
 		later = vfu_request_defer(&req->base);
 		vfui_dma_wait_start(&srv->dev->dma, wait, later ? unpinned : NULL, later);
 		return later ? VFU_LATER : -ENOMEM;
 	}
-	return reply_fixed(srv, req, &req->base.head.unmap, req->base.head_len);
+	return reply_fixed(srv, req, req->base.head, req->base.head_len);
 }
 
 /* ---- the rest ---- */

@@ -37,6 +37,7 @@
 #include "server/handlers.h"
 #include "server/held.h"
 #include "server/order.h"
+#include "wire-session.h"
 
 static bool has_effect(const struct vfui_msg *msg)
 {

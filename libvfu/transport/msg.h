@@ -10,6 +10,7 @@
 #include "base/util.h"
 #include "base/err.h"
 #include "checks.h"
+#include "wire-protocol.h"
 
 /* payload (any alignment) and fds are borrowed until the callback that got the message returns. */
 struct vfui_msg {

@@ -11,6 +11,7 @@
 #include "base/fds.h"
 #include "transport/json.h"
 #include "transport/negotiate.h"
+#include "wire-session.h"
 
 #define TEXT_MAX 16384
 

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "base/log.h"
-#include "wire.h"
+#include "wire-protocol.h"
 
 /*
  * Logs a message at VFU_LOG_DEBUG: what is "got" or "sent", payload (any alignment) its first len

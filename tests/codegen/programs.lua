@@ -25,6 +25,7 @@ local function programs(name, dir)
 		end
 		lib.write(dir .. "/" .. file, lib.generate(output.name, spec))
 	end
+	lib.write(("%s/wire-%s.h"):format(dir, name), lib.generate("wire_h/" .. name, spec))
 	local flags = (" -std=c11 -Wall -Wextra -Wconversion -Werror -I. -I%s/tests/lib "):format(lib.quote(lib.srcdir))
 	for _, file in ipairs { "wire", "policy", "caps", "desc", "tests/gen/check-wire", "tests/gen/check-parts" } do
 		local object = file:match("[^/]+$")

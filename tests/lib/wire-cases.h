@@ -13,6 +13,7 @@
 
 #include "policy.h"
 #include "checks.h"
+#include "wire.h"
 
 /* A number at an offset of the payload. */
 struct wire_put {
