@@ -46,7 +46,7 @@ void vfui_session_abandon(struct vfui_session *session);
 /* A request as callbacks see it: on the stack while they run, or on the heap once it is deferred. */
 struct vfu_request {
 	struct vfui_session *session;
-	struct vfu_access access; /* if is_access */
+	struct vfu_access access;    /* if is_access */
 	uint8_t head[VFUI_HEAD_MAX]; /* what the reply begins with */
 	uint32_t head_len;
 	/* Unless is_access: a command that the device serves. */
