@@ -24,7 +24,7 @@ class Device(vfu.Device):
 
     def __init__(self):
         super().__init__()
-        self.go = threading.Event()
+        self.held, self.go = threading.Event(), threading.Event()
         self.events = []
 
     @bar0.reg32(0).on_read
@@ -48,6 +48,7 @@ class Device(vfu.Device):
 
     @bar0.reg32(0x10).on_write
     def hold(self, value):
+        self.held.set()
         self.go.wait(20)
 
     async def on_gate(self, what):
@@ -109,6 +110,7 @@ def test_a_read_that_is_cancelled_before_it_begins(connect, quiet):
             errors.append(error.errno)
 
     dev.regions.bar0.write32(0x10, 1, post=True)
+    assert device.held.wait(20)  # the server has read no more than that
     threads = [threading.Thread(target=read), threading.Thread(target=dev.reset)]
     for count, thread in enumerate(threads, 2):
         thread.start()
