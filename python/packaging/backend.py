@@ -36,15 +36,17 @@ COMMAND = "[console_scripts]\nvfu = vfu.cli:main\n"
 Settings = Optional[Mapping[str, Any]]
 
 
-def run(*command: str, cwd: Path, **options: Any) -> str:
-    """Runs a command of the build; what it says goes to pip, which shows it if the build fails."""
+def run(*command: str, cwd: Path, output: bool = False) -> str:
+    """Runs a command of the build; what it says is returned, or goes to pip, which shows it if the build fails."""
     # A make around pip is none of ours.
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "DESTDIR")}
     print("+", " ".join(command), flush=True)
     try:
-        return subprocess.run(command, cwd=cwd, env=env, check=True, text=True, **options).stdout
+        stdout = subprocess.PIPE if output else None
+        said: Optional[str] = subprocess.run(command, cwd=cwd, env=env, check=True, text=True, stdout=stdout).stdout
+        return said or ""
     except FileNotFoundError:
-        sys.exit(f"libvfu: there is no {command[0]}; README.md says what a build needs, ./quickstart install installs it")
+        sys.exit(f"libvfu: there is no {command[0]}; ./quickstart install brings all that a build needs")
     except subprocess.CalledProcessError as error:
         sys.exit(f"libvfu: {' '.join(command)}: failed with status {error.returncode}, why is said above")
 
@@ -86,7 +88,7 @@ def libraries(build: Path) -> Iterator[tuple[str, Path]]:
     """The name and file of libvfu and of what it needs besides the C library."""
     libvfu = build / "libvfu" / ".libs" / "libvfu.so.0"
     yield libvfu.name, libvfu
-    for name, path in re.findall(r"(libjson-c\S+) => (/\S+)", run("ldd", str(libvfu), cwd=build, stdout=subprocess.PIPE)):
+    for name, path in re.findall(r"(libjson-c\S+) => (/\S+)", run("ldd", str(libvfu), cwd=build, output=True)):
         yield name, Path(path)
 
 
@@ -135,7 +137,9 @@ def pack(tree: Path, record: Path, wheel: Path) -> None:
         add(name, "\n".join([*lines, f"{name},,", ""]).encode())
 
 
-def build_wheel(wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None) -> str:
+def build_wheel(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
+) -> str:
     """Builds libvfu-VERSION-TAG.whl in wheel_directory and returns its name."""
     python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     tag = f"{python}-{python}{sys.abiflags}-{re.sub('[-.]', '_', sysconfig.get_platform())}"

@@ -63,7 +63,7 @@ def page() -> str:
         f'.TH VFU 1 "" "libvfu {vfu.__version__}" "User Commands"\n',
         f".SH NAME\nvfu \\- {text(about[0].lower() + about[1:])}\n",
         ".SH SYNOPSIS\n\\fBvfu\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n",
-        ".SH DESCRIPTION\nWhat each command does is said below, and by \\fBvfu\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR.\n",
+        ".SH DESCRIPTION\nWhat each command does \\fBvfu\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR says too.\n",
         ".SH OPTIONS\n", *arguments(top),
         ".SH COMMANDS\n", *commands(top),
         ENDING,
