@@ -18,8 +18,10 @@ vfu_package = \
 	python/vfu/pci.py \
 	python/vfu/protocol.py \
 	python/vfu/py.typed \
+	python/vfu/pytest_plugin.py \
 	python/vfu/regions.py \
-	python/vfu/server.py
+	python/vfu/server.py \
+	python/vfu/testing.py
 vfu_cli = \
 	python/vfu/cli/__init__.py \
 	python/vfu/cli/access.py \

@@ -4,32 +4,17 @@
 
 import gc
 import logging
-import os
-import threading
 
 import pytest
 
 import vfu
-
-
-def open_fds():
-    found = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except FileNotFoundError:  # the listing's own
-            pass
-    return found
+import vfu.testing
 
 
 @pytest.fixture(autouse=True)
 def no_leaks():
-    before = open_fds()
-    yield
-    gc.collect()
-    left = {fd: what for fd, what in open_fds().items() if before.get(fd) != what}
-    assert not left, f"descriptors left open: {left}"
-    assert threading.active_count() == 1, threading.enumerate()
+    with vfu.testing.leaves_nothing():
+        yield
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ def read(*path):
         return file.read()
 
 
-DEVICE, CLIENT, MESSAGES = re.findall(r"```python\n(.*?)```", read("README.md"), re.S)
+DEVICE, CLIENT, TESTS, MESSAGES = re.findall(r"```python\n(.*?)```", read("README.md"), re.S)
 
 
 def test_device_is_the_example():
@@ -51,3 +51,14 @@ def test_messages_of_ones_own(connect, capsys):
     dev.dma.alloc(4096, iova=0x8000_0000)[:5] = b"hello"
     exec("print" + calling, names)
     assert capsys.readouterr().out == "4 b'hello'\n"
+
+
+def test_tests_of_a_device(tmp_path):
+    """All but the guest, which tests/qemu boots."""
+    (tmp_path / "counter.py").write_text(DEVICE)
+    (tmp_path / "test_counter.py").write_text(TESTS)
+    out = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not in_linux"], cwd=tmp_path,
+        capture_output=True, text=True, timeout=120,
+    )
+    assert "2 passed, 1 deselected" in out.stdout, out.stdout

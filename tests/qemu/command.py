@@ -5,7 +5,9 @@
 import fcntl
 import os
 import pty
+import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +41,7 @@ class Checks:
         self._report, self._examples, self._cache = report, examples, cache
 
     def all(self):
-        for check in self.script, self.shell, self.ctrl_c, self.dead_server:
+        for check in self.script, self.shell, self.ctrl_c, self.dead_server, self.readme:
             with tempfile.TemporaryDirectory(prefix="check-command.") as name:
                 self._temporary = Path(name)
                 self._name = check.__name__.replace("_", " ")
@@ -114,6 +116,34 @@ class Checks:
         self._is("told", "the server of fatal.py has ended with status 7" in done.stderr, True)
         self._is("exit status", done.returncode, 125)
         file.unlink()
+
+    def readme(self):
+        """Its tests of a device, with the fixture of a guest."""
+        try:
+            import pytest  # noqa: F401
+        except ImportError:
+            self._report.line(True, "vfu guest", "readme: SKIPPED, no pytest")
+            return
+        text = (self._examples.parent.parent / "README.md").read_text()
+        (block,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "vfu_guest" in block]
+        if self._cache:
+            kit = f"guest.Kit.of(guest.Cache(Path({self._cache!r})))"
+            block += f"""
+import pytest
+from pathlib import Path
+from vfu import guest
+@pytest.fixture(scope="session")
+def vfu_guest_kit(): return {kit}
+"""
+        with tempfile.TemporaryDirectory(dir=self._temporary) as name:
+            shutil.copy(self._examples / "counter.py", name)
+            Path(name, "test_counter.py").write_text(block)
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={name}/tmp"], cwd=name,
+                env=self._environment(), capture_output=True, text=True, timeout=SECONDS,
+            )
+        self._is("exit status", done.returncode, 0)
+        self._is("passed", [line for line in done.stdout.split(" in ") if "3 passed" in line] != [], True)
 
     # ---- how ----
 
