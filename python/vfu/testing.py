@@ -37,7 +37,7 @@ def plug(
     profile: str | None = None,
     policy: Mapping[str, str] | None = None,
     options: Mapping[str, int] | None = None,
-    capabilities: Mapping[str, object] | None = None,
+    capabilities: Mapping[str, int | bool] | None = None,
     **client: Any,
 ) -> Iterator[Client]:
     """A connected client of a device that a thread of this process serves, until the end of the block.
