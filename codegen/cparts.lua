@@ -28,6 +28,14 @@ local function is_private(e)
 	       (e.a and is_private(e.a) or e.b and is_private(e.b) or e.c and type(e.c) == "table" and is_private(e.c)) or false
 end
 
+-- What of a condition a stranger can ask; nil: nothing, and it is taken for true.
+function M.public(e)
+	if e and e.op == "andalso" then
+		return E.all(M.public(e.a), M.public(e.b))
+	end
+	return e and not is_private(e) and e or nil
+end
+
 -- Those of a list of items that differ in type: name, struct, and a list of those they stand for.
 function M.kinds(items)
 	local out = {}
@@ -149,7 +157,7 @@ function G:choose(items)
 			end
 		end
 		lines[#lines + 1] = text.c_statement("\t", i == 1 and "if (" or "} else if (",
-			E.c(E.andalso(item.condition, E.ge(E.name "rest", E.name(("sizeof(out->as.%s)"):format(name)))),
+			E.c(E.all(M.public(item.condition), E.ge(E.name "rest", E.name(("sizeof(out->as.%s)"):format(name)))),
 			    setmetatable({ rest = "out->rest" }, { __index = self.env })), ") {")
 		lines[#lines + 1] = ("\t\tout->kind = %s;"):format(cname.member(self.name, name))
 		lines[#lines + 1] = ("\t\tmemcpy(&out->as.%s, out->data, sizeof(out->as.%s));"):format(name, name)
@@ -181,8 +189,9 @@ ${start}
 return items;
 ]]
 	local start = ("vfu_wire_items_start(&items, %s, %s, %s);"):format(from, count, size)
+	condition = M.public(condition)
 	if condition then
-		start = text.c_statement("", "if (", self:c(condition, "1"), ")") .. "\n\t" .. start
+		start = text.c_statement("", "if (", self:c(condition), ")") .. "\n\t" .. start
 	end
 	self:inline("struct vfu_wire_items", "parse", "const void *payload, size_t len", body,
 		    { fields = self:fields("items"), start = start })

@@ -7,6 +7,7 @@ local E = require "expr"
 local X = require "model.expressions"
 local agreed = require "model.agreed"
 local cname = require "cname"
+local cparts = require "cparts"
 local load = require "load"
 local names = require "model.names"
 local rules_of = require "model.rules"
@@ -44,7 +45,7 @@ end
 -- Whether a payload is this layout; which ones are lawful the check has said.
 function M.c_parse(g, alt)
 	local name = g.owner .. "_" .. alt.name
-	local condition = E.c(E.all(E.eq(E.len, E.num(alt.size)), alt.when), g.env)
+	local condition = E.c(E.all(E.eq(E.len, E.num(alt.size)), cparts.public(alt.when)), g.env)
 	g:comment(alt)
 	if #alt.fields == 0 then
 		g:define("static inline bool", ("vfu_wire_is_%s"):format(name), "size_t len", ("return %s;"):format(condition))

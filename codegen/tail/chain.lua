@@ -171,7 +171,7 @@ return true;
 
 function M.c_parse(g, t)
 	g:piece(t.head.cname)
-	g:parse_items("1", "0", E.c(t.at, g.env), is_there(t))
+	g:parse_items("1", "0", g:c(t.at, "SIZE_MAX"), is_there(t))
 	g:inline("bool", "next", ("struct vfu_wire_items *items, struct vfu_wire_%s *out"):format(g.name), c_next,
 		 { unknown = cname.member(g.name, "unknown"), next = t.next.name, choose = g:choose(t.items) })
 end

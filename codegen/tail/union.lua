@@ -6,6 +6,7 @@
 local E = require "expr"
 local X = require "model.expressions"
 local cname = require "cname"
+local cparts = require "cparts"
 local load = require "load"
 local names = require "model.names"
 local pyname = require "pyname"
@@ -75,7 +76,7 @@ local function c_size(g, t)
 	local env, lines = setmetatable({ ["in"] = "in->" }, { __index = g.env }), {}
 	for _, c in ipairs(t.items) do
 		if not c.optional then
-			lines[#lines + 1] = text.c_statement("", "if (", E.c(E.all(E.eq(t.by, E.num(c.value, c.cname)), c.when), env), ")")
+			lines[#lines + 1] = text.c_statement("", "if (", E.c(E.all(E.eq(t.by, E.num(c.value, c.cname)), cparts.public(c.when)), env), ")")
 			lines[#lines + 1] = ("\treturn sizeof(struct %s);"):format(c.struct.cname)
 		end
 	end

@@ -134,7 +134,7 @@ message "need" {
 	},
 	reply = { u32 "flags" { flags = "needy", doc = "as in the request" },
 		union "data" { by = request.depth, max = 64, doc = "by depth",
-			case "deepest" { of = "deep", doc = "all" },
+			case "deepest" { of = "deep", when = limit.wide, doc = "all" },
 			case "deeper" { of = "deep", requires = cap.sea_deep, doc = "the same" } } },
 	errors = { ENOSYS = "it was not agreed" },
 }
