@@ -144,4 +144,21 @@ PyObject *watch_buffer(PyObject *object);
 PyObject *watch_is_lost(PyObject *watch);
 PyObject *eventfd_new(void);
 
+/*
+ * A relay. Notes hold blocks of pcapng, of each message no more than the first snaplen bytes, until they are
+ * taken: (bytes, how many notes were lost so far, because more than `most` bytes waited).
+ */
+PyObject *relay_notes(size_t snaplen, size_t most);
+PyObject *relay_take(PyObject *notes);
+/* That a socket was opened (kind 1) or closed (2). */
+PyObject *relay_note(PyObject *notes, unsigned kind, unsigned sender, bool twin,
+		     unsigned connection);
+/*
+ * Moves and notes messages until the end: True if it was source that ended, False: nobody takes more. look,
+ * if it is not None, is called with each message that has descriptors, look(bytes, [descriptor]), and returns
+ * those that go on. OSError if the source fails, or if there are more descriptors than this process may have.
+ */
+PyObject *relay_pump(int source, int target, PyObject *notes, unsigned sender, bool twin,
+		     unsigned connection, PyObject *look);
+
 #endif

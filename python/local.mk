@@ -69,7 +69,6 @@ vfu_trace = \
 	python/vfu/trace/__init__.py \
 	python/vfu/trace/filters.py \
 	python/vfu/trace/pcapng.py \
-	python/vfu/trace/pump.py \
 	python/vfu/trace/recorder.py \
 	python/vfu/trace/relay.py \
 	python/vfu/trace/twin.py

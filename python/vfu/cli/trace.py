@@ -13,10 +13,11 @@ import sys
 from ..decode import Decoder, load, text
 from ..decode.decoder import SIDES
 from ..trace import Filter, Recorder, Relay, pcapng, read
-from ..trace.pump import PIECE
 from .error import CommandError
 from .explain import add_decoding, policies
 from .style import DIM, RED, paint
+
+PIECE = 256 << 10  # the most that is kept of a message
 
 EPILOG = """\
 The client connects to LISTEN, the server listens at SERVER:

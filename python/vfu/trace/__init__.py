@@ -2,11 +2,11 @@
 # Copyright (c) 2026 the libvfu authors
 """A relay between a client and a server that notes what goes by: vfu trace.
 
-    client --> Pump --> server      Link: two sockets, a Pump each way. A thread each: what one side does not
-    client <-- Pump <-- server      read the other cannot write, as without the relay.
+    client --> pump --> server      Link: two sockets, a pump each way, in C (bindings/relay.c). A thread each:
+    client <-- pump <-- server      what one side does not read the other cannot write, as without the relay.
                 |
-             Recorder               notes messages in the order in which they went on, writes them as pcapng to a
-                |                   file, or to a pipe: what that does not take waits in memory, not in the way
+             Recorder               messages were noted in the order in which they went on; writes them as pcapng to
+                |                   a file, or to a pipe: what that does not take waits in memory, not in the way
                 v
     another process: pcapng.read() -> Decoder -> filter -> lines, JSON, pcapng
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import socket
 import stat
 import threading
 
+import libvfu as c
+
 from . import pcapng, twin
-from .pump import Pump, is_closed
 from .recorder import Recorder
 
 logger = logging.getLogger("vfu")
@@ -52,21 +54,18 @@ class Link:
     def _run(self, side: int) -> None:
         """What this side sends."""
         source, target = self.sockets[side], self.sockets[1 - side]
-        note, twin_of, connection, is_twin = self.relay.recorder.note, self._twin, self.connection, self.is_twin
-        watched = side == SERVER and not is_twin
-
-        def look(data: bytes, fds: list[int], length: int) -> list[int]:
-            if watched and fds:
-                twin_of(data, fds)
-            note(pcapng.MESSAGE, side, is_twin, connection, len(fds), data, length)
-            return fds
-
-        pump = Pump(source, target, look, self.relay.recorder.relieve)
+        look = self._look if side == SERVER and not self.is_twin else None
         try:
-            by_source = pump.run()
+            by_source = c.relay_pump(source.fileno(), target.fileno(), self.relay.recorder.notes, side, self.is_twin,
+                                     self.connection, look)
+        except ConnectionResetError:
+            by_source = True
         except OSError as error:
-            logger.warning("connection %d ends: %s", connection, error)
+            logger.warning("connection %d ends: %s", self.connection, error.strerror)
             by_source, self.is_over = False, True
+        if not by_source:  # nobody takes more: source must not wait for that
+            with contextlib.suppress(OSError):
+                source.shutdown(socket.SHUT_RD)
         self._end(side, by_source, by_source and is_closed(source))
 
     def _end(self, side: int, by_source: bool, both_ways: bool) -> None:
@@ -84,11 +83,13 @@ class Link:
             sock.close()
         self.relay.ended(self)
 
-    def _twin(self, data: bytes, fds: list[int]) -> None:
+    def _look(self, data: bytes, fds: list[int]) -> list[int]:
+        """The descriptors that go on: the end of a twin socket is replaced."""
         index = None if self.has_twin else twin.end_of(data, len(fds))
         if index is not None:
             self.has_twin = True
             self.relay.add(Link(self.relay, self.connection, *twin.interpose(fds, index), is_twin=True))
+        return fds
 
 
 class Relay:
@@ -166,6 +167,13 @@ class Relay:
         with self.changed:
             self.changed.wait_for(lambda: not self.links)
         self._join()
+
+
+def is_closed(sock: socket.socket) -> bool:
+    """Has the other side closed both ways, as close() does, or does it only send no more?"""
+    poll = select.poll()
+    poll.register(sock, select.POLLHUP)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 def _listen(path: str) -> socket.socket:
