@@ -125,9 +125,10 @@ distinfo_DATA = python/packaging/METADATA
 backendsdir = $(datadir)/qemu/vfio-user
 backends_DATA = python/packaging/50-vfu-serve.json
 man1_MANS = python/packaging/vfu.1
+bashcompletiondir = $(datadir)/bash-completion/completions
 endif
 
-EXTRA_DIST += pyproject.toml python/packaging/backend.py python/packaging/manpage.py python/packaging/METADATA.in \
+EXTRA_DIST += pyproject.toml python/packaging/vfu.bash python/packaging/backend.py python/packaging/manpage.py python/packaging/METADATA.in \
 	python/packaging/50-vfu-serve.json.in
 CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu.1
 
@@ -141,6 +142,14 @@ python/packaging/50-vfu-serve.json: python/packaging/50-vfu-serve.json.in $(inst
 	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
 	$(SED) -e '/^#/d' -e 's|[@]bindir@|$(bindir)|' $(srcdir)/python/packaging/50-vfu-serve.json.in > $@.tmp && \
 	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+
+if HAVE_PYTHON
+install-data-local:
+	$(MKDIR_P) "$(DESTDIR)$(bashcompletiondir)"
+	$(INSTALL_DATA) $(srcdir)/python/packaging/vfu.bash "$(DESTDIR)$(bashcompletiondir)/vfu"
+uninstall-local:
+	rm -f "$(DESTDIR)$(bashcompletiondir)/vfu"
+endif
 
 # What the commands say of themselves.
 python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)

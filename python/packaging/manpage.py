@@ -52,6 +52,8 @@ def commands(one: argparse.ArgumentParser) -> Iterator[str]:
             for command in action.choices.values():
                 yield f".SS {text(command.prog)}\n{text(command.description or '')}\n"
                 yield from arguments(command)
+                if command.epilog:
+                    yield f".PP\n.nf\n{text(command.epilog)}\n.fi\n"
                 yield from commands(command)
 
 

@@ -4,6 +4,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -238,6 +239,16 @@ def test_a_reply_with_its_request():
     fault = json.loads(out.splitlines()[1])["fault"]
     assert (fault["field"], fault["at"], fault["value"]) == ("region", 8, 6)
     assert explain(reply.hex())[0] == 0
+
+
+def test_completion():
+    """As bash asks; what is possible comes through descriptor 8."""
+    pytest.importorskip("argcomplete")
+    line = "vfu explain dma_m"
+    environment = os.environ | {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": " "}
+    command = f"exec {sys.executable} -m vfu 8>&1 9>/dev/null >/dev/null"
+    run = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60)
+    assert run.stdout.split() == ["dma_map"]
 
 
 def test_policy():

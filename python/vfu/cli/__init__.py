@@ -24,8 +24,18 @@ def parser():
     return top
 
 
+def complete(top):
+    """Answers bash when it asks, where argcomplete is installed; else does nothing."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete  # of Debian's python3-argcomplete; bash asks only if that is there
+
+        argcomplete.autocomplete(top)
+
+
 def main(arguments=None):
-    options = parser().parse_args(arguments)
+    top = parser()
+    complete(top)
+    options = top.parse_args(arguments)
     logging.basicConfig(
         format="vfu: %(levelname)s: %(message)s",
         # What goes wrong in a command that is over at once is its one line.

@@ -59,7 +59,8 @@ def add_to(commands):
     parser = commands.add_parser(
         "explain", help="explain a message, an errno or pasted bytes", description=__doc__.partition(": ")[2].capitalize(),
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", metavar="WHAT", nargs="+")
+    what = parser.add_argument("what", metavar="WHAT", nargs="+", help="a name, an errno, hexadecimal or -")
+    what.completer = lambda **_: [*describe.names(load()), *errno.errorcode.values()]
     parser.add_argument("--from", dest="sender", choices=("client", "server"),
                         help="who sent the first message; by default whoever may")
     parser.add_argument("--nfds", type=int, default=0, metavar="N", help="descriptors that came with each message (0)")

@@ -40,10 +40,14 @@ def find(model: Model, name: str) -> Iterator[tuple[str, Entry]]:
     yield from (("errata", entry) for entry in model.tree["errata"] if plain == f"e{entry['number']}")
 
 
+def names(model: Model) -> list[str]:
+    """All of them, but for errata."""
+    return sorted({entry["name"] for kind in KINDS for entry in model.tree[kind]})
+
+
 def like(model: Model, name: str) -> list[str]:
     """Names that may have been meant."""
-    known = {entry["name"] for kind in KINDS for entry in model.tree[kind]}
-    return difflib.get_close_matches(name.lower(), sorted(known), 3)
+    return difflib.get_close_matches(name.lower(), names(model), 3)
 
 
 def _members(model: Model, field: Entry) -> Iterator[str]:
