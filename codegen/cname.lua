@@ -47,6 +47,11 @@ function M.outer(model, struct)
 	end
 end
 
+-- What of a list a file of the spec says.
+function M.of(file, list)
+	return text.map(list, function(e) return not e.made and e.loc:match("([^/]+):%d+$") == file and e or nil end)
+end
+
 -- The head of the call of a message, in lines.
 function M.call(m, after)
 	local args = { "struct vfui_conn *conn", "struct vfui_call *call" }

@@ -85,9 +85,11 @@ codegen_run = $(SHELL) $(srcdir)/codegen/make-output '$(LUA)' $(srcdir) $$output
 EXTRA_DIST += codegen/make-output codegen/same-code.lua
 
 codegen_wire_headers = $(spec_wire:%=libvfu/gen/wire-%.h)
+codegen_part_headers = libvfu/gen/parts-base.h $(spec_wire:%=libvfu/gen/parts-%.h)
 codegen_headers = \
 	$(codegen_wire_headers) \
 	libvfu/gen/wire.h \
+	$(codegen_part_headers) \
 	libvfu/gen/parts.h \
 	libvfu/gen/checks.h \
 	libvfu/gen/policy.h \
@@ -118,7 +120,7 @@ dist-hook:
 	cd $(distdir) && touch $(codegen_c)
 
 vfuincludedir = $(includedir)/vfu
-vfuinclude_HEADERS = libvfu/gen/wire.h $(codegen_wire_headers) libvfu/gen/parts.h
+vfuinclude_HEADERS = libvfu/gen/wire.h $(codegen_wire_headers) libvfu/gen/parts.h $(codegen_part_headers)
 
 libvfu/gen/wire.h.stamp: codegen/gen/wire_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_h; $(codegen_run)
@@ -126,6 +128,10 @@ libvfu/gen/wire.h.stamp: codegen/gen/wire_h.lua $(codegen_inputs)
 codegen_wire_stamps = $(spec_wire:%=libvfu/gen/wire-%.h.stamp)
 $(codegen_wire_stamps): libvfu/gen/wire-%.h.stamp: codegen/gen/wire_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=wire_h/$*; $(codegen_run)
+
+codegen_part_stamps = $(codegen_part_headers:=.stamp)
+$(codegen_part_stamps): libvfu/gen/parts-%.h.stamp: codegen/gen/parts_h.lua $(codegen_inputs)
+	$(AM_V_GEN)output=parts_h/$*; $(codegen_run)
 
 libvfu/gen/parts.h.stamp: codegen/gen/parts_h.lua $(codegen_inputs)
 	$(AM_V_GEN)output=parts_h; $(codegen_run)

@@ -5,7 +5,7 @@
 
 local M = {
 	{ name = "wire_h", file = "libvfu/gen/wire.h", doc = "structures and numbers: wire-FILE.h, one for each file of spec/" },
-	{ name = "parts_h", file = "libvfu/gen/parts.h", doc = "what follows the fields, read and built piece by piece" },
+	{ name = "parts_h", file = "libvfu/gen/parts.h", doc = "what follows the fields, read and built: parts-FILE.h likewise" },
 	{ name = "checks_h", file = "libvfu/gen/checks.h", doc = "the interface of the checks" },
 	{ name = "wire_c", file = "libvfu/gen/wire.c", doc = "assertions of layout, the checks, the table of messages" },
 	{ name = "policy_h", file = "libvfu/gen/policy.h", doc = "a field for each erratum that leaves a choice" },

@@ -2,23 +2,17 @@
 -- Copyright (c) 2026 the libvfu authors
 --
 -- parts.h: what follows the fields of payloads, read and built piece by piece.  It is installed, so all of it
--- is inline.
+-- is inline.  As in wire.h what one file of the spec says stands in a header of its own, parts-FILE.h, which is
+-- made of what parts-base.h has.
 
 local cname = require "cname"
 local cparts = require "cparts"
 local tails = require "tail"
 local text = require "text"
 
-local template = cname.banner:format("parts_h") .. [[
+local whole = cname.banner:format("parts_h") .. [[
 #ifndef VFU_PARTS_H
 #define VFU_PARTS_H
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include "wire.h"
 
 /*
  * What follows the fields of a payload, piece by piece.
@@ -50,6 +44,20 @@ local template = cname.banner:format("parts_h") .. [[
  *	if (b.len > b.room)
  *		...	// the fields alone; argsz, which is among them, says how much it takes
  */
+
+${includes}
+
+#endif /* VFU_PARTS_H */
+]]
+
+local base = cname.banner:format("parts_h") .. [[
+#ifndef VFU_PARTS_BASE_H
+#define VFU_PARTS_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 /* Pieces that have not been read yet. */
 struct vfu_wire_items {
@@ -206,15 +214,21 @@ static inline uint64_t vfu_wire_divide_up(uint64_t a, uint64_t b)
 	return b ? a / b + (a % b != 0) : 0;
 }
 
-/* Parts of payloads. */
+#endif /* VFU_PARTS_BASE_H */
+]]
+
+local one = cname.banner:format("parts_h") .. [[
+#ifndef ${guard}
+#define ${guard}
+
+#include "parts-base.h"
+${includes}
 
 ${structs}
 
-/* Payloads. */
-
 ${payloads}
 
-#endif /* VFU_PARTS_H */
+#endif /* ${guard} */
 ]]
 
 local function part(out, p, outer)
@@ -232,14 +246,41 @@ local function part(out, p, outer)
 	table.move(g.out, 1, #g.out, #out + 1, out)
 end
 
-return function(model)
-	local vars = { structs = {}, payloads = {} }
-	for _, s in ipairs(model.structs) do
+local function includes(prefix, files)
+	return text.map(files, function(file) return ('#include "%s-%s.h"'):format(prefix, file:match("^(.*)%.lua$")) end)
+end
+
+-- What one file says, and the files of the structures in it.
+local function parts(model, file)
+	local vars, used = { structs = {}, payloads = {} }, {}
+	for _, s in ipairs(cname.of(file, model.structs)) do
 		part(vars.structs, s, cname.outer(model, s))
 	end
-	for _, m in ipairs(model.messages) do
-		part(vars.payloads, m.request)
-		part(vars.payloads, m.reply)
+	for _, m in ipairs(cname.of(file, model.messages)) do
+		for _, p in ipairs { m.request, m.reply } do
+			part(vars.payloads, p)
+			tails.each_part(p, function(inner) used[inner] = true end)
+		end
 	end
-	return (text.fill(template, vars):gsub("\n\n\n+", "\n\n"))
+	vars.includes = includes("wire", text.map(model.files, function(other)
+		return (other == file or text.map(cname.of(other, model.structs), function(s) return used[s] end)[1]) and other or nil
+	end))
+	return vars
+end
+
+-- name: of a file of the spec, for its own header; "base"; nil: parts.h
+return function(model, name)
+	local vars
+	if name == "base" then
+		vars = {}
+	elseif name then
+		vars = parts(model, name .. ".lua")
+		vars.guard = ("VFU_PARTS_%s_H"):format(name:upper())
+	else
+		vars = { includes = includes("parts", text.map(model.files, function(file)
+			local found = parts(model, file)
+			return (found.structs[1] or found.payloads[1]) and file or nil
+		end)) }
+	end
+	return (text.fill(name == "base" and base or name and one or whole, vars):gsub("\n\n\n+", "\n\n"))
 end

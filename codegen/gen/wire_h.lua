@@ -65,24 +65,13 @@ local function flag_set(set)
 	return table.concat(out, "\n")
 end
 
--- What of a list a file of the spec says.
-local function of(file, list)
-	local mine = {}
-	for _, e in ipairs(list) do
-		if not e.made and e.loc:match("([^/]+):%d+$") == file then
-			mine[#mine + 1] = e
-		end
-	end
-	return mine
-end
-
 -- The payloads of one file's messages; the header is what the root file says.
 local function payloads(model, file)
 	local out = {}
 	if file == model.files[1] then
 		out[1] = struct(model.header, "precedes every payload") .. "\n"
 	end
-	for _, m in ipairs(of(file, model.messages)) do
+	for _, m in ipairs(cname.of(file, model.messages)) do
 		for _, key in ipairs { "request", "reply" } do
 			if m[key].cname then
 				out[#out + 1] = struct(m[key], m.name .. ", " .. key) .. "\n"
@@ -94,16 +83,16 @@ end
 
 -- The numbers of one file's messages.
 local function commands(model, file)
-	local out = text.map(of(file, model.messages), function(m) return ("%s = %d,"):format(cname.command(m.name), m.id) end)
+	local out = text.map(cname.of(file, model.messages), function(m) return ("%s = %d,"):format(cname.command(m.name), m.id) end)
 	return out[1] and { "enum {\n\t" .. table.concat(out, "\n\t") .. "\n};\n" } or {}
 end
 
 local function parts(model, file)
 	return {
 		commands = commands(model, file),
-		enums = text.map(of(file, model.enums), function(e) return enum(e) .. "\n" end),
-		flags = text.map(of(file, model.flags), function(s) return flag_set(s) .. "\n" end),
-		structs = text.map(of(file, model.structs), function(s) return struct(s, s.doc) .. "\n" end),
+		enums = text.map(cname.of(file, model.enums), function(e) return enum(e) .. "\n" end),
+		flags = text.map(cname.of(file, model.flags), function(s) return flag_set(s) .. "\n" end),
+		structs = text.map(cname.of(file, model.structs), function(s) return struct(s, s.doc) .. "\n" end),
 		payloads = payloads(model, file),
 	}
 end

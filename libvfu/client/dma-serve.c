@@ -11,7 +11,7 @@
 #include "base/sigbus.h"
 #include "client/dma-serve.h"
 #include "client/dma-table.h"
-#include "parts.h"
+#include "parts-dma.h"
 
 /* All of it may be accessed: a transfer is done whole or not at all (E2). */
 static int check_pieces(struct vfu_client *cl, uint64_t iova, size_t len, uint32_t access)

@@ -10,8 +10,11 @@
 #include "base/os.h"
 #include "client/call.h"
 #include "device/peer-file.h"
-#include "parts.h"
+#include "parts-feature.h"
+#include "parts-region.h"
 #include "vfu-calls.h"
+#include "wire-device.h"
+#include "wire-irq.h"
 
 int vfu_client_limits(struct vfu_client *cl, struct vfu_client_limits *out)
 {

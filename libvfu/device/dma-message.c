@@ -27,7 +27,7 @@
 #include "base/os.h"
 #include "device/dma-table.h"
 #include "transport/conn.h"
-#include "parts.h"
+#include "parts-dma.h"
 
 struct vfui_dma_chunk {
 	struct vfui_dma_chunk *next_free;

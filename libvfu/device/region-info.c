@@ -19,7 +19,7 @@
 
 #include "base/os.h"
 #include "checks.h"
-#include "parts.h"
+#include "parts-region.h"
 #include "policy.h"
 #include "transport/msg.h"
 

@@ -10,7 +10,8 @@
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "server/handlers.h"
-#include "parts.h"
+#include "parts-region.h"
+#include "wire.h"
 
 static const struct vfui_policy *policy_of(const struct vfu_server *srv)
 {

@@ -9,7 +9,7 @@
 
 #include "base/os.h"
 #include "server/held.h"
-#include "parts.h"
+#include "parts-region.h"
 
 static bool has_config_write(const struct vfui_msg *msg)
 {

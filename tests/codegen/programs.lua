@@ -25,7 +25,10 @@ local function programs(name, dir)
 		end
 		lib.write(dir .. "/" .. file, lib.generate(output.name, spec))
 	end
-	lib.write(("%s/wire-%s.h"):format(dir, name), lib.generate("wire_h/" .. name, spec))
+	for file, output in pairs { ["wire-" .. name] = "wire_h/" .. name, ["parts-" .. name] = "parts_h/" .. name,
+				    ["parts-base"] = "parts_h/base" } do
+		lib.write(("%s/%s.h"):format(dir, file), lib.generate(output, spec))
+	end
 	local flags = (" -std=c11 -Wall -Wextra -Wconversion -Werror -I. -I%s/tests/lib "):format(lib.quote(lib.srcdir))
 	for _, file in ipairs { "wire", "policy", "caps", "desc", "tests/gen/check-wire", "tests/gen/check-parts" } do
 		local object = file:match("[^/]+$")
