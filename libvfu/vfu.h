@@ -562,6 +562,7 @@ void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);
 void vfu_client_set_interrupt(struct vfu_client *cl, int (*check)(void *user), void *user);
 /* Detail of the calling thread's last failed call on this client. */
 void vfu_client_err(struct vfu_client *cl, struct vfu_err *err);
+/* Of all connections, the one that is being made or ended among them. */
 void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out);
 
 /* Connects ("unix:PATH" or a path), agrees on a version and capabilities. -EISCONN: connected. Each

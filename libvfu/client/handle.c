@@ -153,14 +153,23 @@ int vfu_client_status(struct vfu_client *cl)
 	return vfui_client_end(cl, ret, &err);
 }
 
+/*
+ * A connection counts under its own lock, also while it is being made, and while calls of other threads leave
+ * it. It stands here until the last has: then it is freed, and counts no more.
+ */
 void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out)
 {
-	struct vfui_conn *conn = *cl->fork_mark ? vfui_client_hold(cl) : NULL;
+	struct vfui_conn *conn;
 
-	if (!conn) {
+	if (!*cl->fork_mark) {
 		*out = cl->stats;
 		return;
 	}
-	vfui_conn_stats(conn, out);
-	vfui_client_end(cl, 0, NULL);
+	vfui_os_lock(&cl->lock);
+	conn = cl->greeting ? cl->greeting : cl->is_freeing ? NULL : cl->conn;
+	if (conn)
+		vfui_conn_stats(conn, out);
+	else
+		*out = cl->stats;
+	vfui_os_unlock(&cl->lock);
 }

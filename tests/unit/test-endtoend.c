@@ -525,6 +525,51 @@ START_TEST(reconnects)
 }
 END_TEST
 
+static void *call_until_it_ends(void *unused)
+{
+	uint32_t v;
+
+	(void)unused;
+	while (vfu_client_region_read(cl, 0, 0, &v, 4) == 0)
+		;
+	return NULL;
+}
+
+static void *ask_for_counts(void *is_over)
+{
+	struct vfu_stats stats;
+	uint64_t value;
+
+	while (!atomic_load((atomic_bool *)is_over)) {
+		vfu_client_stats(cl, &stats);
+		vfu_client_agreed(cl, "pgsizes", &value);
+		vfu_server_stats(srv, &stats);
+		vfu_server_agreed(srv, "pgsizes", &value);
+	}
+	return NULL;
+}
+
+/* Asked in another thread, also while a connection is made, and while calls leave one that ends. */
+START_TEST(counts_of_connections_that_end)
+{
+	pthread_t callers[2], asker;
+	atomic_bool is_over = false;
+
+	pthread_create(&asker, NULL, ask_for_counts, &is_over);
+	for (unsigned n = 0; n < 10; n++) {
+		for (unsigned i = 0; i < 2; i++)
+			pthread_create(&callers[i], NULL, call_until_it_ends, NULL);
+		usleep(1000);
+		vfu_client_disconnect(cl);
+		for (unsigned i = 0; i < 2; i++)
+			pthread_join(callers[i], NULL);
+		ck_assert_int_eq(vfu_client_connect(cl, path), 0);
+	}
+	atomic_store(&is_over, true);
+	pthread_join(asker, NULL);
+}
+END_TEST
+
 START_TEST(server_goes)
 {
 	uint32_t v;
@@ -543,9 +588,21 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		description, region_capabilities, registers,  large_accesses,     sparse_mmap,
-		interrupts,  dma_by_message,      dma_mapped, dma_over_all_kinds, many_maps,
-		storm,       many_threads,        reconnects, server_goes,
+		description,
+		region_capabilities,
+		registers,
+		large_accesses,
+		sparse_mmap,
+		interrupts,
+		dma_by_message,
+		dma_mapped,
+		dma_over_all_kinds,
+		many_maps,
+		storm,
+		many_threads,
+		reconnects,
+		counts_of_connections_that_end,
+		server_goes,
 	};
 	Suite *suite = suite_create("end to end");
 	TCase *tcase = tcase_create("end to end");
