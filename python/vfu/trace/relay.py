@@ -88,7 +88,7 @@ class Link:
         index = None if self.has_twin else twin.end_of(data, len(fds))
         if index is not None:
             self.has_twin = True
-            self.relay.add(Link(self.relay, self.connection, *twin.interpose(fds, index), is_twin=True))
+            self.relay.link(self.connection, *twin.interpose(fds, index), is_twin=True)
         return fds
 
 
@@ -104,10 +104,13 @@ class Relay:
         self.count = 0
         self.listener = _listen(listen)
 
-    def add(self, link: Link) -> None:
+    def link(self, connection: int, to_client: socket.socket, to_server: socket.socket, is_twin: bool = False) -> None:
+        """Joins these two; the link ends at once if all is about to."""
         with self.changed:
-            if link.running:
-                self.links.add(link)
+            link = Link(self, connection, to_client, to_server, is_twin)
+            self.links.add(link)
+            if self.closing:
+                link.shutdown()
 
     def ended(self, link: Link) -> None:
         with self.changed:
@@ -117,25 +120,30 @@ class Relay:
 
     def _join(self) -> None:
         """Of links that have ended no thread is left."""
-        while self.done:
-            for thread in self.done.pop().threads:
+        with self.changed:
+            done, self.done = self.done, []
+        for link in done:
+            for thread in link.threads:
                 thread.join()
+
+    def _finish(self) -> None:
+        """Waits until all have ended."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.links)
+        self._join()
 
     def serve(self, one_client: bool = False) -> None:
         """Takes clients until it is closed; with one_client a single one, until that has gone."""
-        while not self.closing:
+        while not self.closing and not (one_client and self.count):
             try:
                 client, _ = self.listener.accept()
             except OSError:
                 if self.closing:
-                    return
+                    break
                 raise
             self._join()
             self._connect(client)
-            if one_client and self.count:
-                with self.changed:
-                    self.changed.wait_for(lambda: not self.links)
-                return
+        self._finish()
 
     def _connect(self, client: socket.socket) -> None:
         # Who left before this one came has left for the server, too, which may have room for one.
@@ -150,11 +158,12 @@ class Relay:
             client.close()
             return
         self.count += 1
-        self.add(Link(self, self.count, client, server))
+        self.link(self.count, client, server)
 
     def close(self) -> None:
         """Ends all connections, and serve() in another thread; takes the socket away."""
-        self.closing = True
+        with self.changed:
+            self.closing = True
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
@@ -164,9 +173,7 @@ class Relay:
             links = list(self.links)
         for link in links:
             link.shutdown()
-        with self.changed:
-            self.changed.wait_for(lambda: not self.links)
-        self._join()
+        self._finish()
 
 
 def is_closed(sock: socket.socket) -> bool:
