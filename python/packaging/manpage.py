@@ -31,7 +31,8 @@ def argument(action: argparse.Action) -> str:
     if action.choices:
         value = "{" + ",".join(map(str, action.choices)) + "}"
     else:
-        value = str(action.metavar or action.dest.upper())
+        metavar = action.metavar or action.dest.upper()
+        value = metavar if isinstance(metavar, str) else " ".join(metavar)
     value = "" if action.nargs == 0 else f"\\fI{text(value)}\\fR"
     names = ", ".join(f"\\fB{text(name)}\\fR" for name in action.option_strings)
     return f"{names} {value}".strip()
@@ -39,9 +40,9 @@ def argument(action: argparse.Action) -> str:
 
 def arguments(one: argparse.ArgumentParser) -> Iterator[str]:
     for action in one._actions:
-        if not isinstance(action, (argparse._SubParsersAction, argparse._HelpAction)):
-            about = (action.help or "").replace("%(prog)s", one.prog)
-            about = "print the version" if action.dest == "version" else about
+        hidden = isinstance(action, (argparse._SubParsersAction, argparse._HelpAction))
+        if not hidden and action.help is not argparse.SUPPRESS:
+            about = one._get_formatter()._expand_help(action) if action.help else ""
             yield f".TP\n{argument(action)}\n{text(about)}\n"
 
 

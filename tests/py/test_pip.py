@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""pip installs the package in a virtual environment, without an index, and there it needs no build tree."""
+"""pip installs the package in a virtual environment, without an index, and there it needs no build tree; what else
+is installed with it says the truth."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import Distribution
@@ -91,3 +93,13 @@ def test_description():
     }
     assert said["type"] == "vfio-user"
     assert os.path.isabs(said["binary"]) and os.path.basename(said["binary"]) == "vfu"
+
+
+def test_manual():
+    """The manual page has each command, and what its options mean."""
+    page = (BUILD / "python" / "packaging" / "vfu.1").read_text()
+    listed = run(BUILD / "run", sys.executable, "-m", "vfu", "--help").partition("COMMAND\n")[2]
+    commands = re.findall(r"^    (\w+)  ", listed.partition("\n\n")[0], re.M)
+    assert "serve" in commands
+    assert set(re.findall(r"^\.SS vfu (\w+)", page, re.M)) == set(commands)
+    assert re.search(r"^\.TP\n\\fB\\-\\-socket\\-path\\fR \\fIPATH\\fR\nlisten here$", page, re.M)
