@@ -100,7 +100,6 @@ def test_a_read_that_is_cancelled_before_it_begins(connect, quiet):
     """Its coroutine is not awaited any more, which is no fault of the device's author. The read is answered."""
     device = Device()
     dev = connect(device)
-    before = dev.stats["requests_out"]
     errors = []
 
     def read():
@@ -111,8 +110,9 @@ def test_a_read_that_is_cancelled_before_it_begins(connect, quiet):
 
     dev.regions.bar0.write32(0x10, 1, post=True)
     assert device.held.wait(20)  # the server has read no more than that
+    before = dev.stats["requests_out"]
     threads = [threading.Thread(target=read), threading.Thread(target=dev.reset)]
-    for count, thread in enumerate(threads, 2):
+    for count, thread in enumerate(threads, 1):
         thread.start()
         while dev.stats["requests_out"] < before + count:
             time.sleep(0.001)
