@@ -5,6 +5,7 @@
 # are programs, the same each time, and that one word in the spec reaches all of them.
 codegen_tests = \
 	tests/codegen/corpus.lua \
+	tests/codegen/dissector.lua \
 	tests/codegen/faults.lua \
 	tests/codegen/golden.lua \
 	tests/codegen/make-output.sh \
@@ -13,7 +14,7 @@ codegen_tests = \
 	tests/codegen/programs.lua
 
 TESTS += $(codegen_tests)
-EXTRA_DIST += $(codegen_tests) tests/codegen/lib.lua tests/codegen/bad tests/codegen/ok
+EXTRA_DIST += $(codegen_tests) tests/codegen/lib.lua tests/codegen/wireshark.lua tests/codegen/bad tests/codegen/ok
 
 # After a change of the grammar: the tables of spec/README.md.
 .PHONY: update-keys
