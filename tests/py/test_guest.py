@@ -224,6 +224,12 @@ def elsewhere(monkeypatch, tmp_path):
     return tmp_path / "path"
 
 
+@pytest.fixture
+def plain_shell(monkeypatch):
+    """A shell does not start with a sanitizer in it (make check-tsan)."""
+    monkeypatch.delenv("LD_PRELOAD", raising=False)
+
+
 def qemu(path, version):
     return script(path, f'#!/bin/sh\necho "QEMU emulator version {version} (Debian)"\n')
 
@@ -240,6 +246,7 @@ def test_elsewhere_says_what_to_get(tmp_path, elsewhere):
     assert kept.kernel(kept.tools(), tmp_path / "vmlinux") == Kernel(tmp_path / "vmlinux", "0.0.0-none")
 
 
+@pytest.mark.usefixtures("plain_shell")
 def test_which_qemu(tmp_path, elsewhere):
     kept = Cache(tmp_path / "cache")
     assert kept.qemu(str(qemu(tmp_path / "mine", "12.0.1"))) == [str(tmp_path / "mine")]
@@ -287,12 +294,14 @@ def sinks(**kinds):
     return {name: kinds.get(name, lambda data: None) for name in ("console", "stdout", "stderr", "control", "qemu")}
 
 
+@pytest.mark.usefixtures("plain_shell")
 def test_run_to_the_end(tmp_path):
     said = []
     status = boot.run(fake(tmp_path, "echo one >&2; printf two >&2; exit 3"), sinks(qemu=boot.Lines(said.append)))
     assert status == 3 and said == ["one"]
 
 
+@pytest.mark.usefixtures("plain_shell")
 def test_run_is_ended(tmp_path):
     command = fake(tmp_path, f"echo $$ >{tmp_path}/pid; exec sleep 1000")
     assert boot.run(command, sinks(), timeout=0.5) is None
@@ -315,6 +324,7 @@ def kit(tmp_path, monkeypatch, text):
     return guest.Kit([str(program)], Tools(None, [], None, None), Kernel(Path("k")))
 
 
+@pytest.mark.usefixtures("plain_shell")
 def test_faults_are_told(tmp_path, monkeypatch):
     broken = kit(tmp_path, monkeypatch, "echo 'no such device' >&2; exit 1")
     with pytest.raises(guest.GuestError, match="QEMU has ended with status 1 before it had started\n    no such device"):
@@ -330,6 +340,7 @@ while [ $# -gt 0 ]; do case $1 in -add-fd) n=${2#fd=}; eval "set${2##*set=}=${n%
 """
 
 
+@pytest.mark.usefixtures("plain_shell")
 def test_outcome(tmp_path, monkeypatch):
     good = kit(tmp_path, monkeypatch, SAYS + """
         say() { echo "$2" >"/proc/self/fd/$1"; }
