@@ -348,10 +348,12 @@ unsigned vfu_request_fds(struct vfu_request *req);
 int vfu_request_take_fd(struct vfu_request *req, unsigned i);
 /*
  * Answers with a payload and descriptors, which stay the caller's: in the function, or later in place of
- * vfu_request_done, which frees the request. 0: also if the client wanted no answer. -EINVAL: the answer
- * breaks a rule of its message, or has more descriptors than the client takes; it was logged and the client
- * got EIO. -ENOTCONN: the client is gone. -EALREADY: it was answered. err: detail, or NULL. Owner, in the
- * function; later any thread, once.
+ * vfu_request_done. Then it frees the request, whatever it returns. 0: also if the client wanted no answer, or
+ * got EINVAL because its argsz has no room for it. -EINVAL: the answer breaks a rule of its message, or has
+ * more descriptors than the client takes; it was logged and the client got EIO; or it is an access, which is
+ * not answered so, and is not freed. -ENOTCONN: the client is gone. -EALREADY: it was answered. -ENOMEM: the
+ * client got EIO. -EOWNERDEAD: in the child of a fork. err: detail where an answer was refused, or NULL. Owner,
+ * in the function; later any thread, once.
  */
 int vfu_request_reply(struct vfu_request *req, const void *data, size_t len, const int *fds,
 		      unsigned nfds, struct vfu_err *err);
@@ -686,8 +688,8 @@ int vfu_client_irq_trigger(struct vfu_client *cl, unsigned index, unsigned start
 
 /*
  * Lets the device reach [iova, iova + size). flags: VFU_DMA_*, or any of DMA_MAP (vfu/wire.h) whose rules
- * hold; -EINVAL, which names field and rule, before anything is sent if not. host: the memory, served by this client for DMA
- * messages, or NULL (vfu_client_set_dma). fd: the file behind it at fd_offset, which the device
+ * hold; -EINVAL, which names field and rule, before anything is sent if not. host: the memory, served by this
+ * client for DMA messages, or NULL (vfu_client_set_dma). fd: the file behind it at fd_offset, which the device
  * maps (kept by the caller), or -1: by message only. The memory must stay until the unmap. A map that
  * fails is not there: the library does not touch host after this returns. After -ETIMEDOUT and the
  * like the server may have it all the same: unmap it before you map there again.

@@ -37,6 +37,8 @@ static int check_call(struct vfui_conn *conn, const struct vfu_call *call, struc
 
 	if (call->size != sizeof(*call))
 		return wrong(err, "size is not that of struct vfu_call");
+	if ((call->request_len && !call->request) || (call->nfds && !call->fds))
+		return wrong(err, "there is a length, and nothing that is so long");
 	rc = vfui_message_is_free(call->command, "vfu_client_call", err);
 	if (rc < 0)
 		return rc;

@@ -269,6 +269,11 @@ START_TEST(what_the_library_keeps)
 	ck_assert_int_eq(vfu_client_call(cl, &c), -EINVAL);
 	c = (struct vfu_call){.size = sizeof(c), .command = 4, .fds = &(int){0}, .nfds = 1};
 	ck_assert_int_eq(vfu_client_call(cl, &c), -EINVAL);
+	c = (struct vfu_call){.size = sizeof(c), .command = OWN, .request_len = 64};
+	ck_assert_int_eq(vfu_client_call(cl, &c), -EINVAL);
+	c = (struct vfu_call){.size = sizeof(c), .command = OWN, .nfds = 1};
+	ck_assert_int_eq(vfu_client_call(cl, &c), -EINVAL);
+	ck_assert_int_eq(vfu_client_status(cl), 0);
 }
 END_TEST
 
