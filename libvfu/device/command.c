@@ -24,43 +24,43 @@
 
 /* ---- tables ---- */
 
-/* Room for one more of size bytes behind n; NULL: out of memory, and the table is as it was. */
-static void *grown(void **table, unsigned n, size_t size)
+static struct vfui_served *find(const struct vfui_served_list *list, unsigned number)
 {
-	void *more = vfui_os_realloc(*table, (n + 1) * size);
-
-	if (!more)
-		return NULL;
-	*table = more;
-	return memset((uint8_t *)more + n * size, 0, size);
-}
-
-static struct vfui_command *find_command(const struct vfui_commands *commands, unsigned number)
-{
-	for (unsigned i = 0; i < commands->ncommands; i++)
-		if (commands->command[i].number == number)
-			return &commands->command[i];
+	for (unsigned i = 0; i < list->n; i++)
+		if (list->served[i].number == number)
+			return &list->served[i];
 	return NULL;
 }
 
-static struct vfui_feature *find_feature(const struct vfui_commands *commands, unsigned number)
+/* In place of what has its number, if there is such. What is served no more stays, without functions. */
+static int put(struct vfui_served_list *list, const struct vfui_served *one, struct vfu_err *err)
 {
-	for (unsigned i = 0; i < commands->nfeatures; i++)
-		if (commands->feature[i].number == number)
-			return &commands->feature[i];
-	return NULL;
+	struct vfui_served *served = find(list, one->number);
+
+	if (!served && !one->fn && !one->get && !one->set)
+		return 0;
+	if (!served) {
+		served = vfui_os_realloc(list->served, (list->n + (size_t)1) * sizeof(*served));
+		if (!served)
+			return vfui_err_set(err, -ENOMEM, NULL, 0,
+					    "no memory for what the device serves");
+		list->served = served;
+		served += list->n++;
+	}
+	*served = *one;
+	return 0;
 }
 
 void vfui_commands_fini(struct vfui_commands *commands)
 {
-	vfui_os_free(commands->command);
-	vfui_os_free(commands->feature);
+	vfui_os_free(commands->commands.served);
+	vfui_os_free(commands->features.served);
 	memset(commands, 0, sizeof(*commands));
 }
 
-const struct vfui_command *vfui_commands_find(const struct vfui_commands *commands, unsigned number)
+const struct vfui_served *vfui_commands_find(const struct vfui_commands *commands, unsigned number)
 {
-	const struct vfui_command *command = find_command(commands, number);
+	const struct vfui_served *command = find(&commands->commands, number);
 
 	return command && command->fn ? command : NULL;
 }
@@ -68,28 +68,16 @@ const struct vfui_command *vfui_commands_find(const struct vfui_commands *comman
 int vfui_commands_set(struct vfui_commands *commands, unsigned number, vfu_command_fn *fn,
 		      void *user, struct vfu_err *err)
 {
-	struct vfui_command *command;
+	const struct vfui_served one = {.number = number, .fn = fn, .user = user};
 	int rc = vfui_message_is_free(number, "vfu_device_set_command", err);
 
-	if (rc)
-		return rc;
-	command = find_command(commands, number);
-	if (!command && !fn)
-		return 0;
-	if (!command)
-		command = grown((void **)&commands->command, commands->ncommands, sizeof(*command));
-	if (!command)
-		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a command");
-	if (command == commands->command + commands->ncommands)
-		commands->ncommands++;
-	*command = (struct vfui_command){.number = number, .fn = fn, .user = user};
-	return 0;
+	return rc ? rc : put(&commands->commands, &one, err);
 }
 
 int vfui_commands_set_feature(struct vfui_commands *commands, unsigned number,
 			      const struct vfu_feature *def, void *user, struct vfu_err *err)
 {
-	struct vfui_feature *feature = find_feature(commands, number);
+	struct vfui_served one = {.number = number, .user = user};
 
 	if (number > VFU_WIRE_FEATURE_MASK)
 		return vfui_err_set(err, -EINVAL, NULL, 0,
@@ -99,19 +87,11 @@ int vfui_commands_set_feature(struct vfui_commands *commands, unsigned number,
 		return vfui_err_set(err, -EINVAL, NULL, 0,
 				    "vfu_device_set_feature: size %zu is not %zu", def->size,
 				    sizeof(*def));
-	if (!feature && !def)
-		return 0;
-	if (!feature)
-		feature = grown((void **)&commands->feature, commands->nfeatures, sizeof(*feature));
-	if (!feature)
-		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a feature");
-	if (feature == commands->feature + commands->nfeatures)
-		commands->nfeatures++;
-	*feature = (struct vfui_feature){.number = number,
-					 .get = def ? def->get : NULL,
-					 .set = def ? def->set : NULL,
-					 .user = user};
-	return 0;
+	if (def) {
+		one.get = def->get;
+		one.set = def->set;
+	}
+	return put(&commands->features, &one, err);
 }
 
 int vfu_command_number(const char *name)
@@ -151,10 +131,11 @@ static int serve(struct vfui_request *req, vfu_command_fn *fn, void *user)
 	for (unsigned i = 0; rc == VFU_PASS && i < kept->nfds; i++)
 		req->msg->fds[i] = vfui_msg_take_fd(kept, i);
 	vfui_msg_free(kept);
+	req->base.kept = NULL;
 	return rc;
 }
 
-int vfui_command_serve(const struct vfui_command *command, struct vfui_request *req)
+int vfui_command_serve(const struct vfui_served *command, struct vfui_request *req)
 {
 	req->base.head_len = 0;
 	req->base.skip = 0;
@@ -164,7 +145,7 @@ int vfui_command_serve(const struct vfui_command *command, struct vfui_request *
 }
 
 /* Bare PROBE asks for the feature, else for each method it names (E46). */
-static bool has_methods(const struct vfui_feature *feature, uint32_t flags)
+static bool has_methods(const struct vfui_served *feature, uint32_t flags)
 {
 	bool is_bare = !(flags & (VFU_WIRE_FEATURE_GET | VFU_WIRE_FEATURE_SET));
 
@@ -178,8 +159,8 @@ int vfui_feature_serve(const struct vfui_commands *commands, struct vfui_request
 		       const struct vfu_wire_device_feature_request *in,
 		       const struct vfui_policy *policy)
 {
-	const struct vfui_feature *feature =
-		find_feature(commands, in->flags & VFU_WIRE_FEATURE_MASK);
+	const struct vfui_served *feature =
+		find(&commands->features, in->flags & VFU_WIRE_FEATURE_MASK);
 	const struct vfu_wire_device_feature_reply head = {.flags = in->flags};
 	bool is_probe = in->flags & VFU_WIRE_FEATURE_PROBE;
 	bool is_get = !is_probe && in->flags & VFU_WIRE_FEATURE_GET;

@@ -10,24 +10,21 @@
 #include "device/request.h"
 #include "wire-feature.h"
 
-struct vfui_command {
+struct vfui_served {
 	unsigned number;
-	vfu_command_fn *fn;
-	void *user;
-};
-
-struct vfui_feature {
-	unsigned number;
-	vfu_command_fn *get, *set;
+	vfu_command_fn *fn;        /* of a command */
+	vfu_command_fn *get, *set; /* of a feature */
 	void *user;
 };
 
 /* Few, and asked for by number. Owner. */
+struct vfui_served_list {
+	struct vfui_served *served;
+	unsigned n;
+};
+
 struct vfui_commands {
-	struct vfui_command *command;
-	unsigned ncommands;
-	struct vfui_feature *feature;
-	unsigned nfeatures;
+	struct vfui_served_list commands, features;
 };
 
 void vfui_commands_fini(struct vfui_commands *commands);
@@ -37,11 +34,10 @@ int vfui_commands_set(struct vfui_commands *commands, unsigned number, vfu_comma
 int vfui_commands_set_feature(struct vfui_commands *commands, unsigned number,
 			      const struct vfu_feature *feature, void *user, struct vfu_err *err);
 /* Who serves a command in place of the library; NULL: nobody. */
-const struct vfui_command *vfui_commands_find(const struct vfui_commands *commands,
-					      unsigned number);
+const struct vfui_served *vfui_commands_find(const struct vfui_commands *commands, unsigned number);
 
 /* Serves a request that has passed its check; as a handler of the server's, or VFU_PASS. */
-int vfui_command_serve(const struct vfui_command *command, struct vfui_request *req);
+int vfui_command_serve(const struct vfui_served *command, struct vfui_request *req);
 /* DEVICE_FEATURE by the device's table. */
 int vfui_feature_serve(const struct vfui_commands *commands, struct vfui_request *req,
 		       const struct vfu_wire_device_feature_request *in,

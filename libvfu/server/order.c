@@ -120,7 +120,7 @@ static inline int serve(struct vfu_server *srv, struct vfui_request *req)
 /* The same where the device may have a handler of its own in place of ours. */
 static int serve_either(struct vfu_server *srv, struct vfui_request *req)
 {
-	const struct vfui_command *command =
+	const struct vfui_served *command =
 		vfui_commands_find(&srv->dev->commands, req->msg->hdr.command);
 	int rc = vfui_device_check_state(srv->dev, req->msg->info, req->err);
 
