@@ -86,7 +86,29 @@ def test_what_was_agreed_holds_for_its_receiver():
     assert decoder.message(write).fault.field == "count"
     multi = HEADER.pack(2, 15, 48, 0, 0) + struct.pack("=QQIIQ", 1, 0, 0, 1, 7)
     assert not decoder.message(multi).fault
-    assert Decoder().message(multi).fault.rule == "needs write_multiple, which was not agreed"
+    decoder, none = Decoder(), b"\0\0\0\0"
+    for sender, flags in (0, 0), (1, 1):
+        assert not decoder.message(HEADER.pack(0, 1, 20, flags, 0) + none, sender=sender).fault
+    assert decoder.message(multi).fault.rule == "needs write_multiple, which was not agreed"
+
+
+def test_alone_all_is_agreed():
+    """Without VERSION a message is not broken for what was not agreed, which would hide what is."""
+    multi = HEADER.pack(2, 15, 48, 0, 0) + struct.pack("=QQIIQ", 1, 0, 0, 1, 7)
+    m = Decoder().message(multi)
+    assert m.fault is None and m.notes == [
+        "is taken as if all were agreed, for no VERSION was seen; else command needs write_multiple, which was not agreed"
+    ]
+    for sized in range(9, 12):
+        m = Decoder().message(multi[:36] + struct.pack("=I", sized) + multi[40:])
+        assert m.fault.field == "write_multi_entry.count" and len(m.notes) == 1
+    big = HEADER.pack(1, 9, 32, 0, 0) + struct.pack("=QII", 0, 0, (1 << 20) + 1)
+    m = Decoder().message(big)  # a number that was not said is its default
+    assert m.fault.field == "count" and not m.notes
+    status, out, err = explain(multi.hex())
+    assert (status, err) == (0, "") and "note: region_write_multi is taken as if all were agreed" in out
+    status, out, _ = explain(MAP.hex())
+    assert "agreed" not in out
 
 
 # ---- what nobody sent: the generated payloads, good and bad ----

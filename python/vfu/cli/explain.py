@@ -21,7 +21,8 @@ WHAT is one of
   an errno     ENOSPC or 28: which messages answer so, and why
   hexadecimal  of messages, header first, as digits or as a dump of xxd, hexdump -C, tcpdump or Wireshark: their
                fields, and the rule that they break. Of several messages each reply is matched with its request,
-               which some rules need.
+               which some rules need; and what a VERSION among them agreed holds for those behind it.
+               Without one all is taken as agreed, and numbers as their defaults.
   -            the same from standard input
 
 exit status: 0, 1 if nothing is known of WHAT, 2 for wrong usage, 3 if a message breaks a rule

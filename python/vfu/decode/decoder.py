@@ -7,7 +7,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import vfu_protocol as protocol
 
@@ -69,11 +69,12 @@ class Message:
 
 
 class Connection:
-    """What is known of one: requests that wait, by socket, who sent them and id; the limits of both sides."""
+    """What is known of one: requests that wait, by socket, who sent them and id; the limits of both sides, or
+    None while no VERSION was seen."""
 
     def __init__(self) -> None:
         self.waiting: dict[tuple[bool, int, int], collections.deque[Message]] = {}
-        self.limits = [protocol.Limits(), protocol.Limits()]
+        self.limits: list[protocol.Limits] | None = None
 
 
 class Decoder:
@@ -149,7 +150,7 @@ class Decoder:
             f"{m.name or 'unknown'}.rest", "rest", 0, len(m.payload))
 
     def _payload(self, here: Connection, m: Message) -> None:
-        takes = here.limits[1 - m.sender]  # what its receiver takes
+        takes = here.limits[1 - m.sender] if here.limits else limits.unseen()  # what its receiver takes
         scope = Scope(m.length - HEADER_SIZE, m.nfds, vars(takes), self.policies)
         if m.request:
             scope.fields["request"] = m.request.fields
@@ -174,15 +175,30 @@ class Decoder:
         if m.is_reply and m.request and len(m.request.payload) < entry.request.SIZE:
             return
         request = entry.request.unpack(m.request.payload) if m.is_reply and m.request else None
+
+        def look(takes: protocol.Limits) -> protocol.Payload | None:
+            how = protocol.parse if m.name == "version" else protocol.check
+            return how(m.header.command, m.payload, reply=m.is_reply, nfds=m.nfds, limits=takes, policy=self.policy,
+                       request=request)
+
         try:
-            look = protocol.parse if m.name == "version" else protocol.check
-            parsed = look(m.header.command, m.payload, reply=m.is_reply, nfds=m.nfds, limits=takes, policy=self.policy,
-                          request=request)
-            self._version(here, m, parsed)
+            self._version(here, m, look(takes))
         except protocol.Fault as fault:
             m.fault = fault
         except TypeError:
             m.notes.append("not all rules were looked at, for want of the request")
+        if here.limits is None:
+            self._note_agreed(m, look)
+
+    def _note_agreed(self, m: Message, look: Callable[[protocol.Limits], object]) -> None:
+        """What it would break had nothing been agreed, of which no VERSION told."""
+        try:
+            look(protocol.Limits())
+        except protocol.Fault as fault:
+            if m.fault is None or m.fault.rule != fault.rule:
+                m.notes.append(f"is taken as if all were agreed, for no VERSION was seen; else {fault.field} {fault.rule}")
+        except TypeError:
+            pass  # was noted
 
     def _version(self, here: Connection, m: Message, parsed: protocol.Payload | None) -> None:
         """What was agreed holds from here on."""

@@ -4,7 +4,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import vfu_protocol as protocol
+
+
+def unseen() -> protocol.Limits:
+    """Where VERSION was not seen: whatever must be agreed was, and numbers are those of who says nothing."""
+    widest = protocol.Limits.widest()
+    agreed = {name: value for name, value in vars(widest).items() if isinstance(value, bool)}
+    return dataclasses.replace(protocol.Limits(), **agreed, minor=widest.minor)
 
 
 def agreed(request: protocol.VersionRequest, reply: protocol.VersionReply) -> list[protocol.Limits]:
