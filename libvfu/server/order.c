@@ -117,6 +117,14 @@ static inline int serve(struct vfu_server *srv, struct vfui_request *req)
 			     req->msg->len, req);
 }
 
+/* What neither we nor the device serve is answered as a command that the table lacks (E24). */
+static int unless_unknown(const struct vfu_server *srv, int rc)
+{
+	bool is_vague = vfui_conn_policy(srv->conn)->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL;
+
+	return rc == -ENOSYS && is_vague ? -EINVAL : rc;
+}
+
 /* The same where the device may have a handler of its own in place of ours. */
 static int serve_either(struct vfu_server *srv, struct vfui_request *req)
 {
@@ -130,7 +138,7 @@ static int serve_either(struct vfu_server *srv, struct vfui_request *req)
 		rc = vfui_conn_check(srv->conn, req->msg, req->err);
 	if (command && !rc)
 		rc = vfui_command_serve(command, req);
-	return !command || rc == VFU_PASS ? serve(srv, req) : rc;
+	return !command || rc == VFU_PASS ? unless_unknown(srv, serve(srv, req)) : rc;
 }
 
 /* The gate before that. */

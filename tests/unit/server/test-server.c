@@ -833,6 +833,34 @@ START_TEST(what_is_not_supported)
 }
 END_TEST
 
+static int pass(void *user, struct vfu_request *req)
+{
+	(void)user, (void)req;
+	return VFU_PASS;
+}
+
+/* A message of the table that nobody serves, and one that is passed on, are answered as one that it lacks. */
+START_TEST(unserved_commands_by_policy)
+{
+	static const uint32_t in[2] = {8, 8};
+	static const unsigned commands[] = {777, 4242, 17};
+
+	ck_assert_int_eq(vfu_device_set_command(rig.dev, 4242, pass, NULL), 0);
+	/* STOP_COPY, where 17 is lawful. */
+	ck_assert_int_eq(vfu_device_set_state(rig.dev, 3), 0);
+	rig_connect(&rig);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(rig_call(&rig, (uint16_t)commands[i], in, i == 2 ? 8 : 0),
+				  ENOSYS);
+	rig_hang_up(&rig);
+	ck_assert_int_eq(vfu_server_set_profile(rig.srv, "libvfio-user"), 0);
+	rig_connect(&rig);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(rig_call(&rig, (uint16_t)commands[i], in, i == 2 ? 8 : 0),
+				  EINVAL);
+}
+END_TEST
+
 START_TEST(unsupported_features_by_policy)
 {
 	static const uint32_t in[2] = {8, 1 << 16 | 1};
@@ -931,6 +959,7 @@ static void add_greetings(Suite *suite)
 			    sizeof(not_version) / sizeof(not_version[0]));
 	tcase_add_test(tcase, reply_is_not_version_either);
 	tcase_add_test(tcase, write_multi_must_be_agreed);
+	tcase_add_test(tcase, unserved_commands_by_policy);
 	tcase_add_test(tcase, unsupported_features_by_policy);
 	suite_add_tcase(suite, tcase);
 }
