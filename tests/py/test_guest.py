@@ -9,6 +9,7 @@ import lzma
 import os
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -263,7 +264,7 @@ def test_which_qemu(tmp_path, elsewhere):
 
 def test_parts_are_made_whole_and_once(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "find_mirror", lambda: "")
-    monkeypatch.setattr(cache.Apt, "update", lambda self: self.directory.mkdir())
+    monkeypatch.setattr(cache.Apt, "update", lambda self: None)
     kept, made = Cache(tmp_path), []
 
     def make(apt, new):
@@ -274,9 +275,10 @@ def test_parts_are_made_whole_and_once(tmp_path, monkeypatch):
 
     with pytest.raises(guest.Unavailable):
         kept._part("part", "recipe 1", make)
-    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    assert {path.name.partition(".")[0] for path in tmp_path.iterdir()} == {"lock", "apt"}
     for recipe, content in (("recipe 1", "2"), ("recipe 1", "2"), ("recipe 2", "3")):
         assert (kept._part("part", recipe, make) / "file").read_text() == content
+    kept.close()
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "part"}
     assert {path.name for path in (tmp_path / "part").iterdir()} == {"file", "recipe"}
 
@@ -349,7 +351,7 @@ def test_outcome(tmp_path, monkeypatch):
     assert outcome == guest.Outcome(7, b"out\n", b"err\n", "console\n")
     bad = kit(tmp_path, monkeypatch, SAYS + """
         echo "no such thing" >/proc/self/fd/$set2; echo "driver x" >/proc/self/fd/$set3""")
-    with pytest.raises(guest.GuestError, match="cannot load the driver x: no such thing"):
+    with pytest.raises(guest.GuestError, match="cannot load the driver x: no such thing .no modules: --modules"):
         guest.run(guest.Machine([]), guest.Task(b""), bad)
 
 
@@ -384,6 +386,17 @@ def test_server(tmp_path):
 
 
 # ---- the command ----
+
+
+def test_only_the_first_signal_counts():
+    with pytest.raises(in_guest.Ended) as ended, in_guest.ended_by_signals():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)  # while it cleans up
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.number == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_devices_and_their_arguments(tmp_path, monkeypatch):

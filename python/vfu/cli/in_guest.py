@@ -25,8 +25,8 @@ from .progress import Progress
 NO_GUEST, TIMEOUT = 125, 124
 
 
-class Ended(KeyboardInterrupt):
-    """By a signal, as Ctrl-C is one."""
+class Ended(BaseException):
+    """By a signal."""
 
     def __init__(self, number: int):
         super().__init__()
@@ -128,17 +128,21 @@ def tell(text: str) -> None:
 
 @contextlib.contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the guest as Ctrl-C does."""
+    """The first signal of these ends the guest; what it takes to clean up is bounded, and no second one stops that."""
 
     def end(number: int, _: object) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
         raise Ended(number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before: dict[int, object] = {}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, end)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for other, handler in before.items():
+            signal.signal(other, handler)  # type: ignore[arg-type]
 
 
 def write_to(stream: TextIO) -> Sink:

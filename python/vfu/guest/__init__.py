@@ -14,6 +14,7 @@
 It is emulated, so it needs no rights; a boot takes some 3 seconds of processor time.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -64,9 +65,10 @@ class Kit:
         cls, cache: Cache, qemu: str | None = None, kernel: Path | None = None, modules: Path | None = None
     ) -> "Kit":
         """From a cache, but for what is given; raises Unavailable with what to get."""
-        found = cache.qemu(qemu)
-        tools = cache.tools()
-        return cls(found, tools, cache.kernel(tools, kernel, modules))
+        with contextlib.closing(cache):
+            found = cache.qemu(qemu)
+            tools = cache.tools()
+            return cls(found, tools, cache.kernel(tools, kernel, modules))
 
 
 @dataclass
@@ -145,13 +147,19 @@ def run(
             lambda channels: machine.command(made_of.qemu, made_of.kernel, initrd, channels),
             sinks, terminal=task.shell, timeout=timeout, watch=lambda: watch(reports.started),
         )
+    if reports.driver is not None:
+        raise _no_driver(reports, made_of.kernel)
     return _outcome(status, reports, said, timeout)
 
 
+def _no_driver(reports: _Reports, kernel: Kernel) -> GuestError:
+    why = reports.stderr.decode(errors="replace").strip()
+    if kernel.disk is None:
+        why = f"{why} (no modules: --modules has to say where this kernel's are, with virtio_blk and squashfs)"
+    return GuestError(f"the guest cannot load the driver {reports.driver}" + (f": {why}" if why else ""))
+
+
 def _outcome(status: int | None, reports: _Reports, said: list[str], timeout: float | None) -> Outcome:
-    if reports.driver is not None:
-        why = reports.stderr.decode(errors="replace").strip()
-        raise GuestError(f"the guest cannot load the driver {reports.driver}" + (f": {why}" if why else ""))
     if reports.status is not None:
         console = reports.console.decode(errors="replace").replace("\r", "")
         return Outcome(reports.status, bytes(reports.stdout), bytes(reports.stderr), console)

@@ -73,11 +73,19 @@ def silent(step: str, done: float) -> None:
 
 
 class Cache:
-    """The directory. progress: told of steps that take long."""
+    """The directory. progress: told of steps that take long. close() it after having asked for parts."""
 
     def __init__(self, directory: Path | None = None, progress: Progress = silent):
         self.directory = directory or default_directory()
         self.progress = progress
+        self._apt: Apt | None = None
+        self._lists: "tempfile.TemporaryDirectory[str] | None" = None
+
+    def close(self) -> None:
+        """Lets go of what is needed for making parts only."""
+        if self._lists is not None:
+            self._lists.cleanup()
+        self._apt = self._lists = None
 
     def qemu(self, wanted: str | None = None) -> list[str]:
         """How to run QEMU: the one wanted, or that of PATH if it is new enough, or one that is fetched."""
@@ -130,10 +138,7 @@ class Cache:
             if recipe_of(place) != recipe:  # somebody else may have made it meanwhile
                 new = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=self.directory))
                 try:
-                    apt = Apt(new / "apt", self.progress)
-                    apt.update()
-                    make(apt, new)
-                    shutil.rmtree(new / "apt")
+                    make(self._updated_apt(), new)
                     (new / "recipe").write_text(recipe)
                     shutil.rmtree(place, ignore_errors=True)
                     new.chmod(0o755)
@@ -141,6 +146,14 @@ class Cache:
                 finally:
                     shutil.rmtree(new, ignore_errors=True)
         return place
+
+    def _updated_apt(self) -> Apt:
+        """One for all parts, for it reads the lists of packages first."""
+        if self._apt is None:
+            self._lists = tempfile.TemporaryDirectory(prefix="apt.", dir=self.directory)
+            self._apt = Apt(Path(self._lists.name), self.progress)
+        self._apt.update()
+        return self._apt
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -190,7 +203,7 @@ class Cache:
         version = kernel.version(image)
         if directory is None and version is not None:
             directory = Path("/lib/modules") / version
-        if directory is None or not (directory / "modules.dep").exists() or tools.mksquashfs is None:
+        if directory is None or tools.mksquashfs is None or not can_have_disk(directory):
             return Kernel(image, version)
         mksquashfs, source = tools.mksquashfs, directory
         stamp = (directory / "modules.dep").stat()
@@ -206,6 +219,17 @@ class Cache:
                 self.progress(f"packing {directory}", 1.0)
         names = frozenset((place / "names").read_text().split())
         return Kernel(image, version, place / "modules.squashfs", sorted((place / "boot").iterdir()), names)
+
+
+def can_have_disk(directory: Path) -> bool:
+    """Can a kernel with these modules mount a disk that has them?"""
+    if not (directory / "modules.dep").exists():
+        return False
+    try:
+        modules.Modules(directory).files(modules.BOOT)
+        return True
+    except GuestError:
+        return False
 
 
 def recipe_of(place: Path) -> str | None:
