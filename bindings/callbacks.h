@@ -35,6 +35,8 @@ int vfupy_init(PyObject *module);
 int vfupy_init_callbacks(PyObject *module);
 int vfupy_init_buffers(PyObject *module);
 int vfupy_init_commands(PyObject *module);
+/* The numbers in a list, to be freed with PyMem_Free; NULL with an exception. */
+int *vfupy_parse_fds(PyObject *fds, unsigned *n);
 /* What the device serves, before it goes. */
 void vfupy_served_free(struct vfupy_device *d);
 

@@ -8,6 +8,7 @@
 #include "callbacks.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <unistd.h>
 
 /* What a device serves: a command, or a feature. */
@@ -27,8 +28,16 @@ static PyTypeObject *request_type;
 
 /* ---- descriptors ---- */
 
-/* The numbers in a list, to be freed with PyMem_Free; NULL with an exception. */
-static int *parse_fds(PyObject *fds, unsigned *n)
+static int parse_fd(PyObject *number)
+{
+	long fd = number ? PyLong_AsLong(number) : -1;
+
+	if (!PyErr_Occurred() && (fd < INT_MIN || fd > INT_MAX))
+		PyErr_Format(PyExc_OverflowError, "%ld is no file descriptor", fd);
+	return (int)fd;
+}
+
+int *vfupy_parse_fds(PyObject *fds, unsigned *n)
 {
 	Py_ssize_t count = PyList_Check(fds) ? PyList_GET_SIZE(fds) : -1;
 	int *list = count < 0 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof(*list));
@@ -37,8 +46,9 @@ static int *parse_fds(PyObject *fds, unsigned *n)
 		PyErr_SetString(PyExc_TypeError, "a list of file descriptors is wanted");
 	else if (!list)
 		PyErr_NoMemory();
-	for (Py_ssize_t i = 0; list && i < count; i++)
-		list[i] = (int)PyLong_AsLong(PyList_GET_ITEM(fds, i));
+	/* An __index__ may shorten the list. */
+	for (Py_ssize_t i = 0; i < count && !PyErr_Occurred(); i++)
+		list[i] = parse_fd(PyList_GetItem(fds, i));
 	if (PyErr_Occurred()) {
 		PyMem_Free(list);
 		return NULL;
@@ -133,7 +143,7 @@ static PyObject *request_reply(PyObject *object, PyObject *args)
 
 	if (!live(object) || !PyArg_ParseTuple(args, "y*O", &data, &fds))
 		return NULL;
-	list = parse_fds(fds, &n);
+	list = vfupy_parse_fds(fds, &n);
 	if (!list) {
 		PyBuffer_Release(&data);
 		return NULL;
@@ -330,7 +340,7 @@ PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload
 
 	if (PyObject_GetBuffer(payload, &data, PyBUF_SIMPLE))
 		return NULL;
-	list = parse_fds(fds, &call.nfds);
+	list = vfupy_parse_fds(fds, &call.nfds);
 	if (!list) {
 		PyBuffer_Release(&data);
 		return NULL;

@@ -197,20 +197,14 @@ PyObject *eventfd_new(void)
 
 PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds)
 {
-	Py_ssize_t n = PyList_Check(fds) ? PyList_GET_SIZE(fds) : -1;
-	int *list = n < 0 ? NULL : PyMem_Calloc((size_t)n + 1, sizeof(*list));
+	unsigned n;
+	int *list = vfupy_parse_fds(fds, &n);
 	int rc;
 
 	if (!list)
-		return PyErr_Format(PyExc_TypeError, "a list of file descriptors is wanted");
-	for (Py_ssize_t i = 0; i < n; i++)
-		list[i] = (int)PyLong_AsLong(PyList_GET_ITEM(fds, i));
-	if (PyErr_Occurred()) {
-		PyMem_Free(list);
 		return NULL;
-	}
 	Py_BEGIN_ALLOW_THREADS
-	rc = vfu_client_irq_set_eventfds(cl, index, start, (unsigned)n, list);
+	rc = vfu_client_irq_set_eventfds(cl, index, start, n, list);
 	Py_END_ALLOW_THREADS
 	PyMem_Free(list);
 	if (rc < 0)

@@ -108,6 +108,8 @@ def test_what_a_request_breaks(connect):
         dev.call("dma_map", size=4096)
     with pytest.raises(vfu.Error, match="always answered"):
         dev.call("get_irq_info", post=True)
+    with pytest.raises(OverflowError):
+        dev.call(4242, fds=[2**32])  # not descriptor 0
     assert dev.stats["requests_out"] == before
     assert dev.connected
 
