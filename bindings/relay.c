@@ -10,8 +10,12 @@
  *	                    notes: blocks of pcapng, in the order in which they go on --take--> Python
  *
  * A header is read by itself, then no more than its message has: read together, two messages would mix
- * their descriptors, for the kernel does not tell with which byte they came. What is noted is noted before
- * its last byte goes on, so that no answer stands before its question.
+ * their descriptors, for the kernel does not tell with which byte they came. Where messages of one size and
+ * without any follow each other the next is expected to be like them, and read at once. Should it be shorter,
+ * something of the one behind it comes along, and with it perhaps descriptors: they are that one's, for a read
+ * ends where descriptors came, and no message of the protocol that has some is shorter than GUESS_MAX.
+ *
+ * What is noted is noted before its last byte goes on, so that no answer stands before its question.
  */
 #include "callbacks.h"
 
@@ -23,11 +27,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire.h"
+
 #define PIECE ((size_t)256 << 10) /* bytes of a message in memory at once */
 #define HEADER_SIZE 16u
-#define FDS_MAX 253u /* what the kernel takes in one message */
+#define FDS_MAX 253u   /* what the kernel takes in one message */
+#define GUESS_MAX 36u  /* how long a message is that is read at once: accesses of 4 bytes */
+#define GUESS_AFTER 2u /* so many alike */
 #define PSEUDO_SIZE 12u
 #define PACKET_SIZE 32u /* of a block, but for its data */
+
+_Static_assert(GUESS_MAX <= HEADER_SIZE + sizeof(struct vfu_wire_set_irqs_request),
+	       "the shortest message with descriptors");
 
 enum { ENDED, GOES_ON, TARGET_GONE };
 
@@ -190,6 +201,9 @@ struct pump {
 	PyThreadState *python;
 	size_t nfds;
 	int fds[FDS_MAX];
+	size_t ahead; /* bytes of the next message that are in data already; the descriptors are its */
+	unsigned alike;
+	uint32_t last_size;
 	uint8_t data[PIECE];
 };
 
@@ -224,8 +238,8 @@ static bool take_fds(struct pump *p, struct msghdr *msg)
 	return complete;
 }
 
-/* Reads up to `want` bytes behind those that are there, all of them if `whole` and the source goes on. */
-static ssize_t read_more(struct pump *p, size_t have, size_t want, bool whole)
+/* Reads up to `want` bytes behind those that are there, at least `least` of them if the source goes on. */
+static ssize_t read_more(struct pump *p, size_t have, size_t least, size_t want)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
@@ -233,7 +247,7 @@ static ssize_t read_more(struct pump *p, size_t have, size_t want, bool whole)
 	} control;
 	size_t got = 0;
 
-	while (got < want) {
+	while (got < least) {
 		struct iovec iov = {p->data + have + got, want - got};
 		struct msghdr msg = {.msg_iov = &iov,
 				     .msg_iovlen = 1,
@@ -248,36 +262,42 @@ static ssize_t read_more(struct pump *p, size_t have, size_t want, bool whole)
 		if (msg.msg_controllen > 0 && !take_fds(p, &msg))
 			return -EMFILE;
 		got += (size_t)n;
-		if (n == 0 || !whole)
+		if (n == 0)
 			break;
 	}
 	return (ssize_t)got;
 }
 
-/* Sends so many bytes, with the first of them the descriptors, which are closed here. */
-static int send_all(struct pump *p, size_t len)
+/* As send(), with the descriptors. */
+static ssize_t send_with_fds(struct pump *p, struct iovec iov)
 {
 	union {
 		char room[CMSG_SPACE(sizeof(int) * FDS_MAX)];
 		struct cmsghdr align;
 	} control;
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.room,
+			     .msg_controllen = CMSG_SPACE(p->nfds * sizeof(int))};
+
+	memset(control.room, 0, msg.msg_controllen);
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	control.align.cmsg_len = CMSG_LEN(p->nfds * sizeof(int));
+	memcpy(CMSG_DATA(&control.align), p->fds, p->nfds * sizeof(int));
+	return sendmsg(p->target, &msg, MSG_NOSIGNAL);
+}
+
+/* Sends so many bytes, with the first of them the descriptors, which are closed here. */
+static int send_all(struct pump *p, size_t len)
+{
 	size_t sent = 0;
 
 	while (sent < len) {
-		struct iovec iov = {p->data + sent, len - sent};
-		struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-		ssize_t n;
+		uint8_t *from = p->data + sent;
+		ssize_t n = p->nfds > 0 ? send_with_fds(p, (struct iovec){from, len - sent})
+					: send(p->target, from, len - sent, MSG_NOSIGNAL);
 
-		if (p->nfds > 0) {
-			msg.msg_control = control.room;
-			msg.msg_controllen = CMSG_SPACE(p->nfds * sizeof(int));
-			memset(control.room, 0, msg.msg_controllen);
-			control.align.cmsg_level = SOL_SOCKET;
-			control.align.cmsg_type = SCM_RIGHTS;
-			control.align.cmsg_len = CMSG_LEN(p->nfds * sizeof(int));
-			memcpy(CMSG_DATA(&control.align), p->fds, p->nfds * sizeof(int));
-		}
-		n = sendmsg(p->target, &msg, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -324,7 +344,7 @@ static int pass_rest(struct pump *p, uint64_t left, bool endless)
 {
 	while (left > 0 || endless) {
 		size_t want = endless || left > PIECE ? PIECE : (size_t)left;
-		ssize_t n = read_more(p, 0, want, !endless);
+		ssize_t n = read_more(p, 0, endless ? 1 : want, want);
 		int rc;
 
 		if (n <= 0)
@@ -337,36 +357,65 @@ static int pass_rest(struct pump *p, uint64_t left, bool endless)
 	return GOES_ON;
 }
 
+/* How much to read where a message begins. */
+static size_t guess(const struct pump *p)
+{
+	return p->alike >= GUESS_AFTER && p->last_size <= GUESS_MAX ? p->last_size : HEADER_SIZE;
+}
+
+/* So many bytes, all that there are of a message for now; then `over` bytes of the next one are in front. */
+static int pass_first(struct pump *p, size_t len, uint32_t size, size_t over)
+{
+	size_t held = over > 0 ? p->nfds : 0;
+	int rc = GOES_ON;
+
+	p->alike = size == p->last_size && p->nfds == 0 ? p->alike + 1 : 0;
+	p->last_size = size;
+	p->nfds -= held;
+	if (p->look != Py_None && p->nfds > 0)
+		rc = ask(p, len);
+	if (rc == GOES_ON) {
+		note_message(p, len, size);
+		rc = send_all(p, len);
+	}
+	if (over > 0) {
+		p->nfds = held;
+		memmove(p->data, p->data + len, over);
+	}
+	p->ahead = over;
+	return rc;
+}
+
 /* One message. What is none goes on, too; where the next one begins then nobody knows. */
 static int pass_message(struct pump *p)
 {
-	ssize_t len = read_more(p, 0, HEADER_SIZE, true), more = 0;
+	size_t len = p->ahead, want = guess(p), first;
 	uint32_t size = 0;
-	size_t first;
+	ssize_t n = 0;
 	int rc;
 
-	if (len <= 0)
-		return len < 0 ? (int)len : ENDED;
-	if ((size_t)len == HEADER_SIZE)
+	if (len < HEADER_SIZE)
+		n = read_more(p, len, HEADER_SIZE - len, want - len);
+	if (n < 0)
+		return (int)n;
+	len += (size_t)n;
+	if (len == 0)
+		return ENDED;
+	if (len >= HEADER_SIZE)
 		memcpy(&size, p->data + 4, sizeof(size));
-	first = size < PIECE ? size : PIECE;
-	if (size > HEADER_SIZE)
-		more = read_more(p, HEADER_SIZE, first - HEADER_SIZE, true);
-	if (more < 0)
-		return (int)more;
-	len += more;
-	if (p->look != Py_None && p->nfds > 0) {
-		rc = ask(p, (size_t)len);
-		if (rc != GOES_ON)
-			return rc;
+	if (size < HEADER_SIZE) {
+		rc = pass_first(p, len, (uint32_t)len, 0);
+		return rc == GOES_ON ? (len < HEADER_SIZE ? ENDED : pass_rest(p, 0, true)) : rc;
 	}
-	note_message(p, (size_t)len, size < HEADER_SIZE ? (uint32_t)len : size);
-	rc = send_all(p, (size_t)len);
+	first = size < PIECE ? size : PIECE;
+	n = len < first ? read_more(p, len, first - len, first - len) : 0;
+	if (n < 0)
+		return (int)n;
+	len += (size_t)n;
+	rc = len > first ? pass_first(p, first, size, len - first) : pass_first(p, len, size, 0);
 	if (rc != GOES_ON)
 		return rc;
-	if (size < HEADER_SIZE)
-		return (size_t)len == HEADER_SIZE ? pass_rest(p, 0, true) : ENDED;
-	return (size_t)len == first ? pass_rest(p, size - first, false) : ENDED;
+	return len < first ? ENDED : pass_rest(p, size - first, false);
 }
 
 PyObject *relay_pump(int source, int target, PyObject *notes, unsigned sender, bool twin,
@@ -386,7 +435,8 @@ PyObject *relay_pump(int source, int target, PyObject *notes, unsigned sender, b
 	p->notes = n;
 	p->note = (struct note){.sender = sender, .twin = twin, .connection = connection};
 	p->look = look;
-	p->nfds = 0;
+	p->nfds = p->ahead = 0;
+	p->alike = p->last_size = 0;
 	p->python = PyEval_SaveThread();
 	do
 		rc = pass_message(p);
