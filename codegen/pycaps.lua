@@ -17,7 +17,8 @@ class Capability:
     """A key of VERSION; object is the name of the JSON object it lies in, or empty. Types are bool, u32,
     u64 and object. combine: what holds of the values of two sides; limit: the field of Limits that becomes, or
     its lowest bit if lowest_bit. A feature is answered only if it was asked for, and holds only if both sides
-    say it. Of a reply that grows too long those with drop 1 leave first, those with 0 never."""
+    say it. Of a reply that grows too long those with drop 1 leave first, those with 0 never.
+    ours: what this library says of it unless its user says something else, None where that is nothing a user can say."""
 
     object: str
     name: str
@@ -32,6 +33,7 @@ class Capability:
     feature: bool
     in_request: bool
     in_reply: bool
+    ours: object
     drop: int
     doc: str
 
@@ -218,11 +220,21 @@ M.class_of = class_of
 
 local value = pyname.value
 
+-- A bool of which nothing is said is what it is by default.
+local function ours(c)
+	if c.kept or not c.ours then
+		return nil
+	elseif c.ours.value == nil and c.type == "bool" then
+		return c.default
+	end
+	return c.ours.value
+end
+
 local function row(c, object)
 	local out = { quote(c.object or ""), quote(c.name), quote(object and "object" or c.type) }
 	for _, v in ipairs { { c.default }, { c.min }, { c.max }, { c.multiple_of }, { c.combine and quote(c.combine) },
 			     { c.limit and quote(c.limit.name) }, { c.as == "lowest_bit" }, { c.feature }, { c.in_request }, { c.in_reply },
-			     { c.drop } } do
+			     { ours(c) }, { c.drop } } do
 		out[#out + 1] = value(v[1])
 	end
 	return ("Capability(%s,\n    %s),"):format(table.concat(out, ", "), quote(c.doc))

@@ -87,6 +87,18 @@ local function measured(part)
 	end
 end
 
+-- Numbers are numbers, and parts are parts: those that may be one kind only are made of dicts.
+local function hold(build, t)
+	local type, name = tails[t.kind].py_type(t), pyname.quote(t.name)
+	if t.scalar then
+		build:line('self._hold_numbers(%s, "%s", self.%s)', name, pyname.format[t.scalar], t.name)
+	elseif t.element or t.items and #t.items > 0 then
+		local several = type:match("^list%[(.*)%]$")
+		build:line("self.%s = self.%s(%s, self.%s, %s)", t.name, several and "_hold_parts" or "_hold_part", name, t.name,
+			   ((several or type):gsub(" | ", ", ")))
+	end
+end
+
 local function codec(out, part)
 	local t = part.tail
 	local kind, methods = tails[t.kind], {}
@@ -96,6 +108,7 @@ local function codec(out, part)
 		read:line("%s = %s", l.name, read.expression(l.value))
 	end
 	kind.py_read(read, t, part)
+	hold(build, t)
 	local bytes, argsz = kind.py_build(build, t, part), not t.whole and measured(part)
 	if argsz then
 		build:line("tail = %s", bytes)

@@ -136,7 +136,8 @@ class Part:
 
     unpack() and pack() are of the fields alone. parse() checks and reads the whole. build() writes it,
     and before sets the fields that follow from the rest: counts, offsets, types of links, lengths, and
-    the flag that says that something follows. So parse() gives what was built.
+    the flag that says that something follows. So parse() gives what was built. Elements of an array may be
+    dicts of their fields.
     """
 
     FORMAT = "="
@@ -150,8 +151,10 @@ class Part:
         fields = dataclasses.fields(self)[: len(self.FORMAT) - 1]
         try:
             return struct.pack(self.FORMAT, *(getattr(self, field.name) for field in fields))
-        except struct.error as error:
-            raise ValueError(f"{self}: {error}") from None
+        except struct.error:
+            for form, field in zip(self.FORMAT[1:], fields):
+                self._hold_numbers(field.name, form, [getattr(self, field.name)])
+            raise
 
     @classmethod
     def parse(cls, data, *, outer=None, nfds=0, limits=Limits(), policy=Policies()):
@@ -169,6 +172,37 @@ class Part:
         part = cls.unpack(v.payload, at)
         part._read(v, at + cls.SIZE, outer)
         return part
+
+    def _hold_numbers(self, name, form, values):
+        """ValueError tells which field holds no number of this form."""
+        for value in values:
+            try:
+                struct.pack("=" + form, value)
+            except struct.error:
+                most = 256 ** struct.calcsize("=" + form) - 1
+                raise ValueError(
+                    f"{type(self).__name__}.{name} is a whole number from 0 to {most}, not {value!r}"
+                ) from None
+
+    def _hold_parts(self, name, values, *classes):
+        """These, which may be dicts of fields if they are of one class; TypeError tells the field if they are none."""
+        if isinstance(values, dict) or not hasattr(values or (), "__iter__"):
+            raise TypeError(f"{type(self).__name__}.{name} is a list, not {values!r}")
+        return [self._hold_part(name, value, *classes) for value in values or ()]
+
+    def _hold_part(self, name, value, *classes):
+        kinds = [one for one in classes if issubclass(one, Part)]
+        if isinstance(value, dict) and len(kinds) == 1:
+            unknown = value.keys() - {field.name for field in dataclasses.fields(kinds[0])}
+            if not unknown:
+                return kinds[0](**value)
+            raise TypeError(f"{type(self).__name__}.{name}: {kinds[0].__name__} has no {unknown.pop()}")
+        if isinstance(value, (Part, *classes)):
+            return value
+        if bytes in classes and not isinstance(value, (dict, int, str)):
+            return bytes(value)
+        names = " or ".join(one.__name__ for one in classes)
+        raise TypeError(f"{type(self).__name__}.{name} is of {names}, not {value!r}")
 
     def _read(self, v, start, outer):
         """Sets what follows the fields from a payload that was checked."""
@@ -232,6 +266,7 @@ class Message:
     fence: bool
     gate: str | None
     keeps: str | None
+    requires: str | None
     post: bool
     request: type
     reply: type
@@ -363,11 +398,12 @@ local function policies(model, vars)
 	end
 end
 
-local function message(m)
+local function message(model, m)
+	local requires = model.caps[m.requires]
 	local command, value = "Command." .. m.name:upper(), pyname.boolean
-	return ("%s: Message(\n    %s, %s, %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
+	return ("%s: Message(\n    %s, %s, %s, %s, %s,\n    %s, %s, %s,\n    %s, %s,\n    %s, %s,\n    %s),"):format(command, command,
 		quote(m.from), quote(m.status), value(m.fence), m.gate and quote(m.gate) or "None",
-		m.keeps and quote(m.keeps) or "None", value(m.post),
+		m.keeps and quote(m.keeps) or "None", requires and quote(requires.path) or "None", value(m.post),
 		pyname.part(m.request), pyname.part(m.reply), pyname.check(m.request), pyname.check(m.reply), pyname.strings(m.doc, "        "))
 end
 
@@ -398,7 +434,7 @@ return function(model)
 	for _, m in ipairs(model.messages) do
 		check_part(vars.checks, m.request)
 		check_part(vars.checks, m.reply)
-		table.insert(vars.messages, message(m))
+		table.insert(vars.messages, message(model, m))
 	end
 	for _, kind in ipairs(tails.kinds) do
 		table.insert(vars.helpers, tails[kind].py_helper and tails[kind].py_helper .. "\n")

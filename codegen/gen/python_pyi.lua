@@ -103,6 +103,7 @@ class Capability:
     feature: bool
     in_request: bool
     in_reply: bool
+    ours: bool | int | None
     drop: int
     doc: str
     @property
@@ -134,6 +135,7 @@ class Message:
     fence: bool
     gate: str | None
     keeps: str | None
+    requires: str | None
     post: bool
     request: type[Payload]
     reply: type[Payload]

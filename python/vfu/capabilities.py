@@ -27,6 +27,13 @@ def check_capability(name, value):
     return int(value)
 
 
+def limits_of(agreed):
+    """{name: value} of the limits that what was agreed sets."""
+    keys = [key for key in known_capabilities().values() if key.limit]
+    values = [(key, agreed[key.path]) for key in keys]
+    return {key.limit: value & -value if key.lowest_bit else value for key, value in values}
+
+
 class Agreed(collections.abc.Mapping):
     """What was agreed of VERSION's capabilities, by name, in the connection that there is when it is asked."""
 

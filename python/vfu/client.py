@@ -14,7 +14,7 @@ from typing import NamedTuple
 import libvfu as c
 
 from . import commands, pci, protocol
-from .capabilities import Agreed
+from .capabilities import Agreed, limits_of
 from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
@@ -528,8 +528,9 @@ class Client:
 
     @property
     def limits(self):
-        """What was agreed when connecting: major, minor, max_data_xfer_size..."""
-        return read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
+        """What was agreed when connecting: major, minor, and each limit of the protocol by its name there."""
+        out = read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
+        return out | limits_of(self.agreed)
 
     @property
     def agreed(self):
@@ -554,7 +555,8 @@ class Client:
 
         command: its name, as "get_irq_info", with its fields; an object of vfu.protocol; or a number, and then, if
         the protocol does not know it, data=bytes; the answer to that is a vfu.Raw. Messages that are about what the
-        library keeps, as dma_map, have methods of their own and are refused here.
+        library keeps, as dma_map, have methods of their own and are refused here. What lies in a list may be dicts of
+        its fields, where the list holds one kind; counts and offsets are set from what follows, and so need not be given.
 
         fds: descriptors to send, numbers or files, which stay yours. Those of the answer are in its attribute fds,
         which closes those that are not taken. timeout: seconds, 0: for ever; that of the Client if not given.

@@ -43,8 +43,10 @@ class Device:
     on_get_irq_info, or one with a number that the protocol lacks, as on_4242. request is an object of
     vfu.protocol, or a vfu.Raw; request.fds holds descriptors that came along, and closes those that are not taken.
     It returns what the answer is: an object of vfu.protocol, a dict of its fields, bytes, or None if the answer has
-    none; or that and a list of descriptors (numbers, or files), which stay the method's. NotImplemented has the
-    library answer as it would without the method.
+    none (counts and offsets are set from what follows; what lies in lists may be dicts too, where they hold one kind);
+    or that and a list of descriptors (numbers, or files), which stay the method's. NotImplemented has the
+    library answer as it would without the method. If the message requires a capability of VERSION, the Server must say
+    it, and the client: capabilities={"NAME": True} of both.
 
     feature_get_NAME(self, data) and feature_set_NAME(self, data) serve a feature, by name or number. data is what
     the client sent; what is answered is an object of vfu.protocol or bytes, or, of a setter, None for what was set.
@@ -62,7 +64,7 @@ class Device:
     class_code = 0
     revision = 0
     config_size = 256
-    capabilities = ()  # (id, bytes after the next pointer)
+    capabilities = ()  # PCI's: (id, bytes after the next pointer); those of VERSION are the Server's
     irqs = Irqs()
     event_loop = None  # True: handlers need an asyncio loop, though none is a coroutine
     max_spawned = 1024  # coroutines of spawn() at once; with more it fails with ENOBUFS
@@ -93,7 +95,7 @@ class Device:
             region._install(handle)
         for part in self._parts:
             part._install(handle)
-        for identity, data in self.capabilities:
+        for identity, data in self._pci_capabilities():
             c.vfu_device_add_capability(handle, identity, data)
         cls.irqs._install(handle, regions)
         commands.install(self, [*filter(None, self._HOOKS), "on_disconnect"])
@@ -240,6 +242,13 @@ class Device:
         self._start(coroutine, self._tasks, lambda task: answer(deferred, task))
 
     # ---- inside ----
+
+    def _pci_capabilities(self):
+        said = self.capabilities
+        pairs = [] if isinstance(said, dict) else list(said)
+        if isinstance(said, dict) or not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in pairs):
+            raise TypeError("capabilities are PCI's, (id, bytes) pairs; those of VERSION are the Server's")
+        return pairs
 
     def _check_numbers(self):
         sizes = {"class_code": 24, "revision": 8}

@@ -9,7 +9,8 @@ import threading
 
 import libvfu as c
 
-from .capabilities import Agreed, check_capability
+from . import protocol
+from .capabilities import Agreed, check_capability, known_capabilities
 from .device import cancel_all, check_device
 from .errors import Error, logger
 
@@ -53,6 +54,19 @@ def policy_complaint(field, choice):
     return f"policy {field} is {' or '.join(POLICIES[field].choices)}, not {choice!r}"
 
 
+def tell_unsaid(device, said):
+    """Which methods no client can reach, for want of a capability that the server does not say."""
+    known = known_capabilities()
+    for number, method in device._served.items():
+        message = protocol.MESSAGES.get(number)
+        name = message.requires if message else None
+        if name and known[name].ours is not None and not said.get(name, known[name].ours):
+            logger.warning(
+                "%s needs %s, which this server does not say: capabilities={%r: True}, or vfu serve --capability %s=true",
+                method.__qualname__, name, name, name,
+            )
+
+
 def own_fd(fd):
     """A descriptor that the library may keep, of a number or of something that has one."""
     return fd if isinstance(fd, int) else os.dup(fd.fileno())
@@ -86,6 +100,7 @@ class Server:
         c.server_set_hooks(self._h, device._handle)
         try:
             configure("server", self._h, profile, policy, options, capabilities)
+            tell_unsaid(device, {**(options or {}), **(capabilities or {})})
             if fd is None:
                 c.vfu_server_listen(self._h, os.fspath(socket_path))
             else:

@@ -3,6 +3,7 @@
 """Commands and features that a device's methods serve, and a client that sends them."""
 
 import asyncio
+import dataclasses
 import errno
 import logging
 import os
@@ -147,6 +148,79 @@ def test_not_agreed():
         protocol.RegionWriteMultiRequest.parse(before.build())
     wide = protocol.Limits.widest()
     assert protocol.RegionWriteMultiRequest.parse(before.build(), limits=wide) == before
+
+
+# ---- what a method or a caller may leave out or get wrong ----
+
+
+def test_dicts_in_lists():
+    """A dict of fields stands for an element where the list holds one kind; counts follow from what there is."""
+    entry = protocol.WriteMultiEntry(offset=1, region=2, count=4, data=3)
+    made = protocol.RegionWriteMultiRequest(wr_cnt=9, writes=[entry, dict(vars(entry))])
+    plain = protocol.RegionWriteMultiRequest(writes=[entry, entry])
+    assert made.build() == plain.build() and made == plain and made.wr_cnt == 2
+    areas = protocol.SparseMmap(areas=[{"offset": 0, "size": 4096}])
+    reply = protocol.GetRegionInfoReply(size=8192, caps=[areas])
+    read = protocol.GetRegionInfoReply.parse(reply.build(), request=protocol.GetRegionInfoRequest())
+    assert read.caps[0].areas == [protocol.SparseMmapArea(0, 4096)]
+
+
+@pytest.mark.parametrize("part, text", [
+    (protocol.RegionWriteMultiRequest(writes=[{"offst": 1}]), "RegionWriteMultiRequest.writes: WriteMultiEntry has no offst"),
+    (protocol.RegionWriteMultiRequest(writes=[5]), "RegionWriteMultiRequest.writes is of WriteMultiEntry, not 5"),
+    (protocol.RegionWriteMultiRequest(writes=5), "RegionWriteMultiRequest.writes is a list, not 5"),
+    (protocol.RegionWriteMultiRequest(writes={"offset": 1}), "RegionWriteMultiRequest.writes is a list"),
+    (protocol.GetRegionInfoReply(caps=[{"type": 1}]), "GetRegionInfoReply.caps is of SparseMmap or .* UnknownLink, not"),
+    (protocol.GetRegionIoFdsReply(sub_regions=[{"offset": 1}]), "GetRegionIoFdsReply.sub_regions is of IoFd or"),
+    (protocol.DeviceFeatureRequest(data={"state": 1}), "DeviceFeatureRequest.data is of .* or bytes, not"),
+    (protocol.GetIrqInfoRequest(index="one"), "GetIrqInfoRequest.index is a whole number from 0 to 4294967295, not 'one'"),
+    (protocol.RegionWriteMultiRequest(writes=[{"count": -1}]), "WriteMultiEntry.count is a whole number from 0 to 4294967295"),
+    (protocol.FeatureLoggingBitmap(bitmap=[1, None]), "FeatureLoggingBitmap.bitmap is a whole number from 0 to 18446744073709551615"),
+])
+def test_what_is_no_field(part, text):
+    with pytest.raises((TypeError, ValueError), match=text):
+        part.build()
+
+
+def test_a_number_that_is_none_is_named(connect):
+    with pytest.raises(ValueError, match="GetIrqInfoRequest.index is a whole number"):
+        connect(vfu.Device()).call("get_irq_info", index="one")
+
+
+def test_a_method_whose_capability_the_server_does_not_say(tmp_path, caplog, monkeypatch):
+    message = protocol.MESSAGES[protocol.Command.GET_IRQ_INFO]
+    needing = {**protocol.MESSAGES, message.command: dataclasses.replace(message, requires="write_multiple")}
+    monkeypatch.setattr(protocol, "MESSAGES", needing)
+
+    def warnings(**options):
+        caplog.clear()
+        vfu.Server(Plain(), tmp_path / "socket", **options).close()
+        return [record.getMessage() for record in caplog.records]
+
+    assert warnings() == []  # the library says it
+    assert warnings(capabilities={"write_multiple": True}) == []
+    (told,) = warnings(capabilities={"write_multiple": False})
+    assert told.startswith("Plain.on_get_irq_info needs write_multiple, which this server does not say")
+    assert "--capability write_multiple=true" in told
+    assert warnings(options={"write_multiple": 0}) == [told]
+    assert [key.path for key in protocol.CAPABILITIES if key.type == "bool" and key.ours is None] == [
+        "twin_socket.supported", "sparse_mmap_fds"
+    ]  # which the library keeps
+
+
+@pytest.mark.parametrize("said", [{"write_multiple": True}, {"ab": 1}, ["ab"], [(1, b"", 2)]])
+def test_capabilities_of_the_class_are_of_pci(said):
+    odd = type("Odd", (vfu.Device,), {"capabilities": said})
+    with pytest.raises(TypeError, match="capabilities are PCI's, .id, bytes. pairs; those of VERSION are the Server's"):
+        odd()
+
+
+def test_limits_have_the_names_of_the_protocol(connect):
+    dev = connect(vfu.Device(), server_options={"capabilities": {"pgsizes": 0x201000}})
+    limits = dev.limits
+    assert {field.name for field in dataclasses.fields(protocol.Limits)} <= set(limits)
+    assert (limits["pgsizes"], limits["pgsize"]) == (0x201000, 4096)
+    assert (limits["write_multiple"], limits["sparse_mmap_fds"]) == (True, dev.agreed["sparse_mmap_fds"])
 
 
 def test_wrong_answers(connect, caplog):
