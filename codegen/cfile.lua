@@ -40,7 +40,7 @@ function M.tests(out, rules, e, depth)
 		local other = r.errno ~= "EINVAL"
 		out[#out + 1] = text.c_statement(tabs, "if (", E.c(E.all(guard, r.broken), e), other and ") {" or ")")
 		out[#out + 1] = text.c_statement(tabs .. "\t", other and "bad(" or "return bad(", ('v, "%s%s", "%s", %s, %s'):format(
-			e.prefix and e.prefix .. "." or "", r.who, r.text, offset(r, e), E.c(r.value, e)), ");")
+			e.prefix and e.prefix .. "." or "", r.who, r.said, offset(r, e), E.c(r.value, e)), ");")
 		out[#out + 1] = other and ("%s\treturn -%s;\n%s}"):format(tabs, r.errno, tabs) or nil
 	end
 end

@@ -191,10 +191,12 @@ kind "json" {
 	{ "optional", "bool", "it may be left out" },
 	{ "schema", "one capabilities", "what it says" },
 }
+local max_of_array = { "max", "room",
+	"most bytes, or a limit that counts bytes; mandatory in a payload, unless `count` is a number, or a field with a `max`" }
 kind "array" {
 	unique = "name", items = "variant",
 	about = "entries of one size. With `stride` they tell it themselves, and their type in the field `by`",
-	doc, since_own, requires, max, whole,
+	doc, since_own, requires, max_of_array, whole,
 	{ "count!", "expression", "how many" },
 	{ "of", "word", "a struct, or `\"u64\"` and the like" },
 	{ "more", "bool", "bytes may follow" },
@@ -251,16 +253,16 @@ kind "capability" {
 	  .. "`\"min\"`: the smaller; `\"and\"`: true if both are; `\"echo\"`: the client's, which the server repeats" },
 	{ "limit", "word", "the limit that it sets" },
 	{ "as", "one lowest_bit", "the limit is not the value but its lowest bit that is set" },
-	{ "ours", "record ours", "what this library says of it" },
+	{ "ours", "record ours", "what this library says of it; without, nothing until its user says it" },
 	{ "kept", "bool", "the library sees to it: its user cannot say it" },
 	{ "feature", "bool", "answered only if proposed" },
 	{ "in_request!", "bool", "the client may send it" },
 	{ "in_reply!", "bool", "the server may" },
-	{ "drop!", "integer 0", "what leaves a reply that grows too long, once all that states a default has: 1 first, 0 never" },
+	{ "drop!", "integer 0", "what leaves a reply that grows too long, once all that states a default has: 1 first, equal ones together, 0 never; a new one: above all others" },
 }
 kind "ours" {
 	inner = true, about = "of a capability",
-	{ "value", "value", "what we say if our user does not; nothing, if not given" },
+	{ "value", "value", "what we say if our user does not; nothing, if not given: off until they say it" },
 	{ "min", "integer", "the least our user can say" },
 	{ "max", "integer", "the most, and the most that its limit becomes whatever the peer says" },
 }

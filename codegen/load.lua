@@ -287,6 +287,40 @@ local function run(spec, path, shown)
 	end
 end
 
+-- What holds structures has a header of its own.
+local function has_structures(spec, shown)
+	for _, kind in ipairs { "message", "struct", "flags", "enum" } do
+		for _, node in ipairs(spec[kind]) do
+			if node.file == shown then
+				return true
+			end
+		end
+	end
+end
+
+-- A new file must be named twice: in `files`, to be read, and for make.
+local function check_files(spec, dir, label)
+	local list = io.popen("ls '" .. dir:gsub("'", "'\\''") .. "'")
+	local known, headers = words.set(table.concat(spec.files, " ")), nil
+	for name in list:lines() do
+		if name:find("%.lua$") and not known[name] then
+			fault(label .. "/" .. name .. ":1", "stands in no `files` of %s, so that nobody reads it", spec.files[1])
+		end
+	end
+	list:close()
+	local makefile = io.open(dir .. "/local.mk", "r")
+	if makefile then
+		headers = words.set(makefile:read("a"):gsub("\\\n", " "):match("spec_wire *= *([^\n]*)"))
+		makefile:close()
+	end
+	for _, name in ipairs(headers and spec.files or {}) do
+		local shown = label .. "/" .. name
+		if not headers[name:match("^(.*)%.lua$")] and has_structures(spec, shown) then
+			fault(shown .. ":1", "has structures, and is not in spec_wire of %s/local.mk", label)
+		end
+	end
+end
+
 -- The raw spec behind `path`, a directory or its root file.  Shown names are "DIR/FILE", with DIR the
 -- last component only, so that outputs do not depend on where the tree lies.
 function M.spec(path)
@@ -313,6 +347,9 @@ function M.spec(path)
 		end
 		spec.files[#spec.files + 1] = name .. ".lua"
 		run(spec, dir .. "/" .. name .. ".lua", label .. "/" .. name .. ".lua")
+	end
+	if dir == path then
+		check_files(spec, dir, label)
 	end
 	return spec
 end

@@ -65,7 +65,7 @@ function Check:tests(rules, depth)
 						   guard and ", where " .. E.text(guard) or ""), depth)
 		self.body[#self.body + 1] = ("%sif %s:\n%s    v.bad(%s, %s, %s, %s%s)"):format(tabs,
 			self.expression(E.all(guard, r.broken)), tabs, pyname.quote((self.prefix and self.prefix .. "." or "") .. r.who),
-			pyname.quote(r.text), at, self.expression(r.value), r.errno ~= "EINVAL" and ", errno." .. r.errno or "")
+			pyname.quote(r.said), at, self.expression(r.value), r.errno ~= "EINVAL" and ", errno." .. r.errno or "")
 	end
 end
 

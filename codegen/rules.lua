@@ -384,7 +384,7 @@ rule {
 -- Of whole payloads -------------------------------------------------------------------------------
 
 rule {
-	-- x.size: bytes of the fixed part; x.room: the most behind it (an expression), or nil: any
+	-- x.size: bytes of the fixed part; x.room: the most behind it (an expression), or nil: any; x.entries: what that is
 	name = "length", where = "model", phase = 0,
 	broken = function(x)
 		if x.exact then
@@ -399,7 +399,7 @@ rule {
 			return ("is %d bytes and at most %s more"):format(x.size, x.room.limit.name)
 		end
 		return ("is at least %d bytes"):format(x.size) ..
-		       (x.room and (" and at most %d"):format(x.size + x.room.v) or "")
+		       (x.room and (" and at most %d%s"):format(x.size + x.room.v, x.entries) or "")
 	end,
 	bounds = function(x)
 		local out = {}
@@ -455,6 +455,8 @@ rule {
 function M.make(def, x)
 	x.name, x.phase = def.name, x.phase or def.phase
 	x.broken, x.text, x.bounds = def.broken(x), def.text(x), def.bounds and def.bounds(x) or {}
+	-- what a fault says; where a thing that must be agreed is there, its name says
+	x.said = x.text .. (x.when and def ~= M.agreed and ", where " .. E.text(x.when) or "")
 	x.mend, x.reserved = x.mend or def.mend, def.reserved and def.reserved(x)
 	x.who = x.who or x.field and x.field.name or "fds"
 	x.label = x.label or x.who

@@ -11,12 +11,13 @@
 --	            echo   the client's, which the server repeats
 --	limit     the limit that it sets, and so what checks compare with; `as`, if that is not the value itself
 --	ours      what this library says unless its user says something else (value), from min to max.  More than
---	          that max no limit becomes, whatever the peer says
+--	          that max no limit becomes, whatever the peer says.  Without a value it says nothing: the key is off
+--	          until the user of each side says it
 --	kept      not for the user to say
 --	feature   may be answered only if the other side proposed it
 --	signed    its default -1 means absent
---	drop      when a reply would grow too long (E17): what states a default goes in any case, then 1 first;
---	          0 never
+--	drop      when a reply would grow too long (E17): what states a default goes in any case, then 1 first,
+--	          equal ones together; 0 never.  A new feature: the highest so far and one, so that older ones go first
 
 capability "max_msg_fds" {
 	since = "0.0", type = "u32", default = 1, min = 0, max = 1024, combine = "own", limit = "max_msg_fds",

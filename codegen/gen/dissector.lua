@@ -50,7 +50,7 @@ end
 
 -- A number counts from the begin of the part, a function gives an offset in the payload.
 local function rule(r)
-	return record { { "who", r.who }, { "text", r.text }, { "at", r.at.op == "num" and r.at.v or fn(r.at) }, { "value", fn(r.value) },
+	return record { { "who", r.who }, { "text", r.said }, { "at", r.at.op == "num" and r.at.v or fn(r.at) }, { "value", fn(r.value) },
 			{ "broken", fn(E.all(r.under, r.when, r.broken)) } }
 end
 

@@ -30,7 +30,7 @@ end
 local function rule(r)
 	return object { { "rule", r.name }, { "when", tree(r.when) }, { "under", tree(r.under) }, { "broken", tree(r.broken) },
 			{ "field", r.who }, { "at", tree(r.at) }, { "value", tree(r.value) }, { "errno", r.errno },
-			{ "text", r.text }, { "spec", r.loc } }
+			{ "text", r.said }, { "spec", r.loc } }
 end
 
 local function rules(list)
@@ -126,9 +126,16 @@ local function ours(c)
 	return object { { "value", c.ours.value }, { "min", number and c.ours.min }, { "max", number and c.ours.max } }
 end
 
+-- -1 says that none is meant; false is one
+local function default(c)
+	if c.default ~= -1 then
+		return c.default
+	end
+end
+
 local function capability(c)
 	return entry(c, { { "object", c.object ~= "" and c.object or nil }, { "type", c.type },
-			  { "default", c.default ~= -1 and c.default or nil }, { "min", c.min }, { "max", c.max },
+			  { "default", default(c) }, { "min", c.min }, { "max", c.max },
 			  { "multiple_of", c.multiple_of }, { "combine", c.combine },
 			  { "limit", c.limit and c.limit.name }, { "as", c.as }, { "ours", ours(c) }, { "kept", set(c.kept) }, sent(c) })
 end

@@ -6,6 +6,7 @@
 
 local E = require "expr"
 local load = require "load"
+local names = require "model.names"
 local words = require "words"
 
 local fault, at, describe = load.fault, load.at, load.describe
@@ -97,7 +98,7 @@ local leaf = {
 	limit = function(scope, d, where)
 		local limit = scope.model.limits[d.name]
 		if not limit then
-			fault(where, "%s: there is no limit '%s'%s", describe(where), d.name, words.near(d.name, scope.model.limits))
+			names.lacks(scope.model.limits, "limit", d.name, where)
 		end
 		return E.limit(limit)
 	end,

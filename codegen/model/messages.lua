@@ -115,6 +115,11 @@ local function states(spec, model, node)
 	return out
 end
 
+-- What of the spec a rule comes from.
+local function gives(r)
+	return r.name ~= "agreed" and ("a rule of '%s'"):format(r.who) or r.version and "the version of its since" or "its requires"
+end
+
 local function message(spec, model, node)
 	local m = names.entry(node, { id = node.id, from = node.from, fence = node.fence or false,
 		gate = node.gate, keeps = node.keeps and text.oneline(node.keeps), post = node.post or false, errors = {}, cname = cname.command(node.name) })
@@ -131,7 +136,7 @@ local function message(spec, model, node)
 		for _, list in ipairs { part.before or {}, part.rules } do
 			for _, r in ipairs(list) do
 				if r.errno ~= "EINVAL" and not node.errors[r.errno] then
-					fault(r.loc, "%s: errors lacks %s, which a rule of '%s' gives", describe(node), r.errno, r.who)
+					fault(r.loc, "%s: errors lacks %s, which %s gives", describe(node), r.errno, gives(r))
 				end
 			end
 		end

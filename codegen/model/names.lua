@@ -45,11 +45,19 @@ function M.entry(node, more, parent)
 	return e
 end
 
+-- Where a new one of these belongs, if it has but one place.
+local place = { limit = ": `limits` stand in protocol.lua" }
+
+function M.lacks(list, what, name, where)
+	local near = words.near(name, list)
+	fault(where, "%s: there is no %s '%s'%s", describe(where), what, tostring(name), near ~= "" and near or place[what] or "")
+end
+
 -- list[name], which a key of a node names.
 function M.named(list, what, node, key)
 	local name = node[key]
 	if name ~= nil and not list[name] then
-		fault(at(node, key), "%s: there is no %s '%s'%s", describe(node), what, tostring(name), words.near(name, list))
+		M.lacks(list, what, name, at(node, key))
 	end
 	return name and list[name]
 end

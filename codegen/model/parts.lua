@@ -81,13 +81,13 @@ end
 -- Variable parts ----------------------------------------------------------------------------------
 
 -- How long what follows the fields can get: the number of bytes, or the limit that counts them.
-local function room(model, node, key)
-	local max, most = node[key], model.most.bytes
+local function room(model, node, key, known)
+	local max, most = node[key] or known, model.most.bytes
 	if math.type(max) == "integer" then
 		return max
 	elseif not (E.is_raw(max) and most and E.data(max).op == "limit" and E.data(max).name == most.name) then
-		fault(at(node, key), "%s: %s must be a number of bytes%s", describe(node), key,
-		      most and " or limit." .. most.name or "")
+		fault(at(node, key), "%s: %s must be a number of bytes%s%s", describe(node), key, most and " or limit." .. most.name or "",
+		      node.kind == "array" and ", unless count has a max" or "")
 	end
 	return most
 end
@@ -114,6 +114,7 @@ local function length_rule(part)
 	end
 	return rules.make(rules.length, { who = "payload", label = "the payload", size = part.size, value = E.len, loc = part.loc,
 		exact = not part.tail and not part.longer,
+		entries = part.tail and part.tail.most == most and part.tail.words or "",
 		room = type(most) == "table" and E.limit(most) or most and E.num(most) })
 end
 
@@ -124,7 +125,7 @@ local function longest(model, node, item, part)
 		return v
 	end
 	if item then
-		local max = add(room(model, item, "max"))
+		local max = add(room(model, item, "max", part.tail.most))
 		part.tail.max = max
 	end
 	if node.longer then

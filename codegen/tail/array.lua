@@ -16,11 +16,34 @@ local text = require "text"
 local M = {}
 local n = E.name "n"
 
+-- The most entries, where the spec says that in one number.
+local function stated(count)
+	local node = count.op == "field" and count.field.node
+	local max = node and not (node.under or {}).max and node.max or count.op == "num" and count.v
+	return math.type(max) == "integer" and max or nil
+end
+
+-- Bytes of that, which `max` need not say again.
+local function room(t, item)
+	local most, max = stated(t.count), item.max
+	t.most = most and most * t.element_size
+	t.words = most and (", with %d entries in %s"):format(most, item.name)
+	if math.type(max) ~= "integer" or t.more then
+		return
+	elseif most and max ~= t.most then
+		load.fault(load.at(item, "max"), "%s: max is %d bytes, but %d entries of %d bytes are %d: leave it out", load.describe(item), max,
+			   most, t.element_size, t.most)
+	elseif max % t.element_size ~= 0 then
+		load.fault(load.at(item, "max"), "%s: max is %d bytes, no multiple of the %d of an entry", load.describe(item), max, t.element_size)
+	end
+end
+
 function M.build(item, scope)
 	local t = { more = item.more or false, count = X.number(scope, item, "count"), scalar = cname.size[item.of] and item.of }
 	t.locals = { { name = "n", value = t.count } }
 	if t.scalar then
 		t.element_size = cname.size[item.of]
+		room(t, item)
 		return t
 	end
 	t.element = X.struct_named(scope, item.of, load.at(item, "of"))
@@ -28,6 +51,7 @@ function M.build(item, scope)
 	if t.element.tail then
 		load.fault(load.at(item, "of"), "%s: entries of struct '%s' have no fixed size", load.describe(item), item.of)
 	end
+	room(t, item)
 	if item.disjoint then
 		local where = load.at(item, "disjoint")
 		t.disjoint = { X.find_field(t.element.fields, item.disjoint[1], where, " in the entries"),

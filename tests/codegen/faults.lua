@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- Every file in bad/ is a spec with one fault; its third line is the message it must give.  Together
--- they reach every line of the generator that reports one.
+-- Every file in bad/ is a spec with one fault; its third line is the message it must give.  Those of several
+-- files are directories bad/NAME_dir.  Together they reach every line of the generator that reports one.
 
 local lib = dofile((os.getenv("abs_srcdir") or ".") .. "/tests/codegen/lib.lua")
 
@@ -30,10 +30,15 @@ local function fault_of(path)
 	return ok and "no fault" or type(err) == "table" and err.fault or tostring(err)
 end
 
-for _, name in ipairs(lib.list(lib.here .. "/bad", ".lua")) do
+local specs = lib.list(lib.here .. "/bad", ".lua")
+for _, name in ipairs(lib.list(lib.here .. "/bad", "_dir")) do
+	specs[#specs + 1] = name .. "/protocol.lua"
+end
+
+for _, name in ipairs(specs) do
 	local path = lib.here .. "/bad/" .. name
 	local expected = lib.read(path):match("^[^\n]*\n[^\n]*\n%-%- ([^\n]*)\n")
-	local got = fault_of(path):gsub("cannot open " .. lib.here:gsub("%p", "%%%0") .. "/", "cannot open ")
+	local got = fault_of(path:match("^(.*_dir)/") or path):gsub("cannot open " .. lib.here:gsub("%p", "%%%0") .. "/", "cannot open ")
 	if arg[1] == "update" and got ~= expected and got:find("^bad/") then
 		lib.write(path, (lib.read(path):gsub("^([^\n]*\n[^\n]*\n%-%- )[^\n]*", function(head) return head .. got end)))
 		print(name .. "\n\t" .. tostring(expected) .. "\n\t" .. got)

@@ -7,7 +7,7 @@ message "m" {
 	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
-		array "l" { of = "m_request", count = 1, max = 9, doc = "d" },
+		array "l" { of = "m_request", count = 1, doc = "d" },
 	},
 	reply = none,
 }

@@ -156,8 +156,8 @@ message "needs" {
 message "entries" {
 	id = 6, from = "client", since = "1",
 	doc = "Entries of a later revision.",
-	request = { u32 "n" { doc = "how many" }, u32 "note" { since = "2", min = 3, doc = "anything" },
-		array "list" { of = "deep", count = field.n, max = 4096, doc = "entries" } },
+	request = { u32 "n" { max = 40, doc = "how many" }, u32 "note" { since = "2", min = 3, doc = "anything" },
+		array "list" { of = "deep", count = field.n, doc = "entries" } },
 	reply = none,
 	errors = {},
 }
