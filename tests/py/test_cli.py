@@ -146,6 +146,31 @@ def test_serve_complains(tmp_path):
     assert "vfu serve:" in complaint(COUNTER, "--fd=99")
 
 
+def test_serve_passes_arguments_on(tmp_path):
+    file = tmp_path / "dev.py"
+    file.write_text(
+        "import vfu\nclass Dev(vfu.Device):\n"
+        "  def __init__(self, count: int, *, period=0.5, loud=False, name: 'str' = '', size: int = 4):\n"
+        "    super().__init__()\n    print(repr((count, period, loud, name, size)), flush=True)\n    raise KeyError\n"
+    )
+    sock = f"--socket-path={tmp_path / 's'}"
+
+    def said(*args):
+        result = run("serve", file, *args, sock)
+        assert result.returncode != 0 and "Traceback" not in result.stderr
+        return result.stdout + result.stderr
+
+    assert "(3, 0.25, True, 'a=b', 16)\n" in said("count=3", "period=0.25", "loud=on", "name=a=b", "size=0x10")
+    assert "(-1, 2.0, False, '', 4)\n" in said("count=-1", "period=2", "loud=off", "name=")
+    assert "Dev has no argument perod; it has: count, period, loud, name, size" in said("perod=1")
+    assert "Dev: count must be an integer, not 'x'" in said("count=x")
+    assert "Dev: period must be a number, not ''" in said("count=1", "period=")
+    assert "Dev: loud must be on or off, not '2'" in said("count=1", "loud=2")
+    assert "missing 1 required positional argument: 'count'" in said()
+    assert "'3' is not NAME=VALUE" in said("3")
+    assert "Counter has no argument x; it has: none" in run("serve", COUNTER, "x=1", sock).stderr
+
+
 def test_print_capabilities():
     for args in (["--print-capabilities"], ["serve", "--print-capabilities"]):
         said = json.loads(run(*args).stdout)

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+import typing
 
 import vfu
 
@@ -48,9 +49,19 @@ def pair(text):
     return name, value
 
 
+def argument(text):
+    """A device's, of which the value may be empty."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
 def add_to(commands):
     parser = commands.add_parser("serve", help="serve a device", description=__doc__.partition("\n")[0])
     parser.add_argument("file", metavar="FILE.py[:CLASS]", help="where the vfu.Device subclass is")
+    parser.add_argument("arguments", metavar="NAME=VALUE", type=argument, nargs="*",
+                        help="arguments of the class: numbers, on and off, or text, as its __init__ says")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--socket-path", metavar="PATH", help="listen here")
     where.add_argument("--fd", type=int, metavar="N", help="serve this inherited socket, listening or connected")
@@ -118,11 +129,41 @@ def find_class(text):
     return next(iter(classes.values()))
 
 
-def make(cls):
+def make(cls, arguments=()):
+    given = dict(keyword_arguments(cls, arguments))
     try:
-        return cls()
+        return cls(**given)
     except Exception as error:
         raise CommandError(f"{cls.__name__} cannot be made: {reason(error, inspect.getfile(cls))}") from error
+
+
+SWITCH = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
+# What a text is to become: how, and what is said of one that cannot.
+KINDS = {
+    bool: (lambda text: SWITCH[text.lower()], "on or off"),
+    int: (lambda text: int(text, 0), "an integer"),
+    float: (float, "a number"),
+    str: (str, "text"),
+}
+
+
+def keyword_arguments(cls, arguments):
+    """Those of the command line, as the class wants them: by its annotations, or its defaults' types; else text."""
+    known = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+    try:
+        annotated = typing.get_type_hints(cls.__init__)
+    except Exception:  # of names that are for checkers only
+        annotated = {}
+    names = [name for name, value in known.items() if value.kind not in (value.VAR_POSITIONAL, value.VAR_KEYWORD)]
+    for name, text in arguments:
+        if name not in names:
+            raise CommandError(f"{cls.__name__} has no argument {name}; it has: {', '.join(names) or 'none'}")
+        kind = annotated.get(name, type(known[name].default))
+        convert, wanted = KINDS.get(kind, KINDS[str])
+        try:
+            yield name, convert(text)
+        except (ValueError, KeyError):
+            raise CommandError(f"{cls.__name__}: {name} must be {wanted}, not {text!r}") from None
 
 
 def number(text):
@@ -152,7 +193,7 @@ class Ending:
 
 def run(options):
     ending = Ending()
-    device = make(find_class(options.file))
+    device = make(find_class(options.file), options.arguments)
     policy = dict(options.policy)
     limits = {name: number(value) for name, value in options.option}
     capabilities = {name: number_or_bool(value) for name, value in options.capability}

@@ -126,7 +126,7 @@ def run(
     """Boots a guest and has it do its task; returns when it has powered off.
 
     stdout, stderr: called with bytes as they come, else they are in the outcome; console: too, with what the kernel
-    says; qemu: with QEMU's own lines.
+    says; qemu: with lines of QEMU's own, unless the guest does not start.
     timeout: in seconds, of the whole; watch: told five times a second whether the guest has started; False ends it.
     Raises TimedOut, and GuestError for a guest that does not come up, or ends before its script."""
     made_of = kit or Kit.of(Cache())
@@ -137,7 +137,7 @@ def run(
         "stdout": stdout or reports.stdout.extend,
         "stderr": stderr or reports.stderr.extend,
         "control": boot.Lines(reports.control),
-        "qemu": boot.Lines(qemu or said.append),
+        "qemu": boot.Lines(lambda line: qemu(line) if qemu and reports.started else said.append(line)),
     }
     with tempfile.TemporaryDirectory(prefix="vfu-guest.") as name:
         initrd = Path(name) / "initrd"
@@ -147,6 +147,9 @@ def run(
             lambda channels: machine.command(made_of.qemu, made_of.kernel, initrd, channels),
             sinks, terminal=task.shell, timeout=timeout, watch=lambda: watch(reports.started),
         )
+    if qemu and reports.started:
+        for line in said:
+            qemu(line)
     if reports.driver is not None:
         raise _no_driver(reports, made_of.kernel)
     return _outcome(status, reports, said, timeout)
