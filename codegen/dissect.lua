@@ -630,10 +630,10 @@ end
 local function learn(m, pinfo)
 	local here = connections[m.connection]
 	if not here then
-		here = { waiting = {}, limits = { [0] = T.limits, T.limits } }
+		here = { waiting = {} }
 		connections[m.connection] = here
 	end
-	local frame = { limits = here.limits[1 - m.sender], time = pinfo.rel_ts, notes = {}, here = here }
+	local frame = { limits = here.limits and here.limits[1 - m.sender] or T.unseen, time = pinfo.rel_ts, notes = {}, here = here }
 	local asker = m.is_reply and 1 - m.sender or m.sender
 	local key = ("%d %d %s"):format(m.socket, asker, tostring(m.values.id))
 	local queue = here.waiting[key] or {}
@@ -655,6 +655,15 @@ local function learn(m, pinfo)
 	frames[pinfo.number] = frame
 	frame.is_new = true
 	return frame
+end
+
+-- What it would break had nothing been agreed, of which no VERSION told.
+local function note_agreed(m, c, part)
+	c.limits, c.v = T.limits, {}
+	local other = verdict(c, part)
+	if other and (not m.fault or m.fault.text ~= other.text) then
+		m.notes[#m.notes + 1] = ("is taken as if all were agreed, for no VERSION was seen; else %s %s"):format(other.who, other.text)
+	end
 end
 
 -- The payload: into the tree, and what is wrong with it.
@@ -680,9 +689,14 @@ local function payload(m, frame, tvb, tree)
 	end
 	frame.said, frame.why = c.said, why
 	if c.said and m.is_reply and request and request.said and not m.fault and frame.is_new then
-		local limits = frame.here.limits
-		limits = { [0] = agree(request.said, request.said, c.said, c.p.minor), agree(c.said, request.said, c.said, c.p.minor) }
-		frame.here.limits = limits
+		local minor = c.p.minor
+		frame.here.limits = { [0] = agree(request.said, request.said, c.said, minor), agree(c.said, request.said, c.said, minor) }
+	end
+	if frame.is_new then
+		frame.is_alone = not frame.here.limits
+	end
+	if frame.is_alone then
+		note_agreed(m, c, part)
 	end
 end
 

@@ -191,6 +191,10 @@ return function(model)
 		{ "limits", record(text.map(model.limits, function(l)
 			return { l.name, l.type == "bool" and (l.default or false) or L.number(l.default) }
 		end)) },
+		-- where VERSION was not seen: whatever must be agreed was, and numbers are those of who says nothing
+		{ "unseen", record(text.map(model.limits, function(l)
+			return { l.name, l.type == "bool" or L.number(l == model.most.minor and l.max or l.default) }
+		end)) },
 		{ "minor", model.most.minor and model.most.minor.name }, { "profiles", profiles(model) }, { "fields", fields.list },
 	}
 	return text.fill(dissect, { tables = L.encode(tables) })
