@@ -119,6 +119,21 @@ int vfui_caps_get(const struct vfui_caps *agreed, const char *name, uint64_t *va
 	return 0;
 }
 
+const char *vfui_caps_unsaid(const struct vfui_caps *own, const char *rule)
+{
+	char needs[128]; /* as the rule `agreed` of codegen/rules.lua begins */
+
+	for (unsigned i = 0; rule != NULL && i < VFUI_CAPS; i++) {
+		int n = snprintf(needs, sizeof(needs), "needs %s, which was not agreed",
+				 vfui_caps_table[i].name);
+
+		if (n > 0 && strncmp(rule, needs, (size_t)n) == 0)
+			return own->value[i] != 0 ? "the peer did not say it"
+						  : "this side did not say it";
+	}
+	return NULL;
+}
+
 /* ---- what is answered ---- */
 
 uint64_t vfui_caps_proposed(const struct vfui_caps *request)

@@ -25,6 +25,9 @@ int vfui_caps_choose(struct vfui_caps *own, const char *name, uint64_t value, bo
 int vfui_caps_get(const struct vfui_caps *agreed, const char *name, uint64_t *value,
 		  struct vfu_err *err);
 
+/* Which side did not say what this rule of a check needs; NULL: it needs nothing that must be agreed. */
+const char *vfui_caps_unsaid(const struct vfui_caps *own, const char *rule);
+
 /* Keys of a reply that this request lets it have: all but features that were not proposed. */
 uint64_t vfui_caps_proposed(const struct vfui_caps *request);
 /* What a server with own answers; keys with said of it were said by either. */

@@ -5,6 +5,7 @@
  * conn-state.c - what a connection is made of: waking those who wait for it, and looking at it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -156,6 +157,21 @@ void vfui_conn_count_violation(struct vfui_conn *conn)
 	vfui_os_unlock(&conn->lock);
 }
 
+/* Says what is wrong, and whose word is missing for what was not agreed. */
+VFUI_APART static int tell(struct vfui_conn *conn, int code, const struct vfui_fault *fault,
+			   struct vfu_err *err)
+{
+	const char *unsaid = vfui_caps_unsaid(&conn->options.set.own, fault->rule);
+
+	vfui_err_fault(err, code, fault);
+	if (err != NULL && unsaid != NULL) {
+		size_t len = strlen(err->text);
+
+		snprintf(err->text + len, sizeof(err->text) - len, ": %s", unsaid);
+	}
+	return code;
+}
+
 static int check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfui_fault *fault)
 {
 	return msg->info->check_request(msg->payload, msg->len, msg->nfds, &conn->mine,
@@ -169,7 +185,7 @@ VFUI_APART static int check_and_tell(struct vfui_conn *conn, const struct vfui_m
 	struct vfui_fault fault = {0};
 	int r = check(conn, msg, &fault);
 
-	return vfui_err_fault(err, r, &fault);
+	return tell(conn, r, &fault, err);
 }
 
 int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct vfu_err *err)
@@ -184,7 +200,7 @@ static int check_own(struct vfui_conn *conn, const struct vfui_message *info, co
 	int r = info->check_request(payload, len, nfds, &conn->peers, &conn->options.policy, NULL,
 				    &fault);
 
-	return r < 0 ? vfui_err_fault(err, r, &fault) : 0;
+	return r < 0 ? tell(conn, r, &fault, err) : 0;
 }
 
 int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,

@@ -45,7 +45,8 @@ def meet(path, is_later, client, server):
                 dev.call("set_mood", flags=3, volume=7)
                 assert device.moods == 2
             else:
-                refused("needs loud_moods, which was not agreed", dev.call, "set_mood", flags=3)
+                unsaid = "the peer" if client else "this side"
+                refused(f"needs loud_moods, which was not agreed: {unsaid} did not say it", dev.call, "set_mood", flags=3)
                 refused("is at most 0", dev.call, "set_mood", volume=7)
 
 

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 import vfu_protocol as protocol
-from vfu.decode import Decoder, hexdump, load, split, text
+from vfu.decode import Decoder, describe, hexdump, load, split, text
 from vfu.decode.decoder import Connection
 from wire_cases import payloads_of, vectors
 
@@ -235,6 +235,45 @@ def test_every_name():
     assert (status, err) == (0, "") and len(out.splitlines()) > 500
     status, out, _ = explain("--json", *names)
     assert status == 0 and {json.loads(line)["name"] for line in out.splitlines()} == set(names)
+
+
+@pytest.mark.parametrize("word, text", [
+    ("dma_map.flags", "dma_map.flags: u32 at 4 of the request"),
+    ("dma_map.flags", "- flags has at most one of mmap and file_io"),
+    ("dma_map.flags.mmap", "0x4 mmap"),
+    ("write_multi_entry.count", "- count is at most 8"),
+    ("region_write_multi.command", "- command needs write_multiple, which was not agreed"),
+    ("region_write_multi.writes", "the writes"),
+    ("region_read.payload", "- payload is exactly 16 bytes"),
+    ("file_io", "file_io: 0x8 of flags dma_map"),
+    ("pre_copy", "pre_copy: 6 of device_state"),
+    ("device_state.pre_copy", "pre_copy: 6 of device_state"),
+    ("migration.pgsize", "Capability pgsize"),
+    ("15", "region_write_multi: command 15 of the client"),
+    ("15", "ENOTBLK (15)"),
+])
+def test_names_inside_others(word, text):
+    """What errors print, and what users must give; a number is of a message and of an errno."""
+    for options in [], ["--json"]:
+        status, out, err = explain(*options, word)
+        assert (status, err) == (0, "")
+        assert options or text in out
+
+
+def test_every_field_an_error_names():
+    """Each of the generated cases that is refused."""
+    model = load()
+    broken = {(base[0], case[7][0]) for base in vectors.BASES for case in base[7] if case[7]}
+    called = {name for _, entry in describe._inside(model) for name in entry["called"]}
+    parts = {message["name"] for message in model.tree["messages"]}
+    lost = [f"{name}.{field}" for name, field in broken if name in parts and "." not in field and f"{name}.{field}" not in called]
+    assert not lost
+
+
+def test_what_is_unknown_does_not_end_the_run():
+    status, out, err = explain("dma_mpa", "dma_map.flgs", "max_msg_fds")
+    assert status == 1 and "Limit max_msg_fds" in out and len(err.splitlines()) == 1
+    assert "'dma_mpa'; is it dma_map" in err and "'dma_map.flgs'; is it dma_map.flags" in err
 
 
 def test_an_unknown_name():

@@ -47,10 +47,12 @@ def test_client_drives_the_device(tmp_path):
 def test_messages_of_ones_own(connect, capsys):
     names, (serving, calling) = {}, MESSAGES.split("\nprint")
     exec(DEVICE + serving, names)
-    names["dev"] = dev = connect(names["Answering"](), irqs=False)
+    device = names["Answering"]()
+    names["dev"] = dev = connect(device, irqs=False)
     dev.dma.alloc(4096, iova=0x8000_0000)[:5] = b"hello"
     exec("print" + calling, names)
     assert capsys.readouterr().out == "4 b'hello'\n"
+    assert device.logged == [(0x8000_0000, 4096)]
 
 
 def test_tests_of_a_device(tmp_path):

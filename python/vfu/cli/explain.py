@@ -17,7 +17,8 @@ from .style import BOLD, RED, paint
 EPILOG = """\
 WHAT is one of
   a name       of a message, structure, flag set, enumeration, limit, capability or policy: dma_map, irq_set;
-               an erratum: E17
+               a field or flag as errors name it: dma_map.flags, dma_map.flags.mmap; what lies in one alone: pre_copy,
+               migration.pgsize; a message's number: 15; an erratum: E17
   an errno     ENOSPC or 28: which messages answer so, and why
   hexadecimal  of messages, header first, as digits or as a dump of xxd, hexdump -C, tcpdump or Wireshark: their
                fields, and the rule that they break. Of several messages each reply is matched with its request,
@@ -78,21 +79,23 @@ def errno_of(word):
 
 
 def explain_name(model, word, as_json):
+    """Prints it; returns what to say if nothing is known of it."""
     number = errno_of(word)
     found = list(describe.find(model, word))
     if number is None and not found:
         near = describe.like(model, word)
-        raise CommandError(f"nothing is called {word!r}{'; is it ' + ' or '.join(near) + '?' if near else ''}")
+        return f"nothing is called {word!r}{'; is it ' + ' or '.join(near) + '?' if near else ''}"
     if as_json:
         for kind, entry in found:
             print(json.dumps({"kind": kind} | entry))
         if number is not None:
             lines = describe.error_page(model, number)
             print(json.dumps({"kind": "errno", "number": number, "name": errno.errorcode.get(number), "doc": lines}))
-        return
+        return None
     pages = [describe.page(model, kind, entry) for kind, entry in found]
     for lines in pages + ([describe.error_page(model, number)] if number is not None else []):
         print(paint(lines[0], BOLD), *lines[1:], sep="\n")
+    return None
 
 
 def first_sender(model, data, order):
@@ -144,6 +147,7 @@ def run(options):
     model, data = load(), bytes_of(options.what)
     if data is not None:
         return explain_bytes(model, data, options)
-    for word in options.what:
-        explain_name(model, word, options.json)
+    unknown = [text for text in (explain_name(model, word, options.json) for word in options.what) if text]
+    if unknown:
+        raise CommandError(", ".join(unknown))
     return 0

@@ -35,19 +35,67 @@ def find(model: Model, name: str) -> Iterator[tuple[str, Entry]]:
     plain = name.lower().removeprefix("vfio_user_").replace("-", "_")
     if plain == "header":
         yield "header", model.tree["header"] | {"name": "header"}
-    for kind in KINDS:
-        yield from ((kind, entry) for entry in model.tree[kind] if entry["name"] == plain)
-    yield from (("errata", entry) for entry in model.tree["errata"] if plain == f"e{entry['number']}")
+    known = [(kind, entry) for kind in KINDS for entry in model.tree[kind] if plain in _names_of(kind, entry)]
+    known += [("errata", entry) for entry in model.tree["errata"] if plain == f"e{entry['number']}"]
+    yield from known or ((kind, entry) for kind, entry in _inside(model) if plain in entry["called"])
+
+
+def _names_of(kind: str, entry: Entry) -> list[str]:
+    """Its name, the number of a message, and a capability's name with that of the object it lies in."""
+    number = [str(entry["id"])] if kind == "messages" else []
+    return [entry["name"], *number, *([f"{entry['object']}.{entry['name']}"] if "object" in entry else [])]
+
+
+def _inside(model: Model) -> Iterator[tuple[str, Entry]]:
+    """Fields as errors name them, members of flag sets, values of enumerations, each with what it is called."""
+    parts = [(s["name"], [("", s)]) for s in model.tree["structs"]]
+    parts += [(m["name"], [("request", m["request"]), ("reply", m["reply"])]) for m in model.tree["messages"]]
+    for name, sides in parts:
+        for side, part in sides:
+            for field in [*part["fields"], *_others(part)]:
+                yield "fields", _field(model, name, side, part, field)
+    for entry in model.tree["flags"]:
+        for m in entry["members"]:
+            yield "members", m | {"of": entry["name"], "called": [m["name"], f"{entry['name']}.{m['name']}"]}
+    for entry in model.tree["enums"]:
+        for v in entry["values"]:
+            yield "values", v | {"of": entry["name"], "called": [v["name"], f"{entry['name']}.{v['name']}"]}
+
+
+def _rules(part: Entry) -> list[Entry]:
+    return [rule for when in ("before", "rules", "after") for rule in part.get(when, [])]
+
+
+def _others(part: Entry) -> Iterator[Entry]:
+    """What errors name besides: what follows the fields, and the message as a whole."""
+    tail = part.get("tail")
+    follows = {tail["name"]: tail["doc"]} if tail else {}
+    for item in tail.get("items", []) if tail else []:
+        follows |= {item["name"]: item["doc"], item["struct"]: item["doc"]}
+    docs = {"command": "the message itself", "payload": "all that follows the header"} | follows
+    fields = [field["name"] for field in part["fields"]]
+    named = [*follows, *(rule["field"].partition(".")[0] for rule in _rules(part))]
+    yield from ({"name": name, "doc": docs.get(name, "")} for name in dict.fromkeys(named) if name not in fields)
+
+
+def _field(model: Model, name: str, side: str, part: Entry, field: Entry) -> Entry:
+    """A field with the rules that speak of it: of itself, of one of its flags."""
+    own = [rule for rule in _rules(part) if rule["field"].partition(".")[0] == field["name"]]
+    members = model.flags[field["flags"]]["members"] if "flags" in field else []
+    full = f"{name}.{field['name']}"
+    return field | {"name": full, "side": side, "called": [full, *(f"{full}.{m['name']}" for m in members)],
+                    "rules": [english.rule(rule, part, model.flags) for rule in own]}
 
 
 def names(model: Model) -> list[str]:
-    """All of them, but for errata."""
+    """All of them, but for errata, and what lies inside others."""
     return sorted({entry["name"] for kind in KINDS for entry in model.tree[kind]})
 
 
 def like(model: Model, name: str) -> list[str]:
     """Names that may have been meant."""
-    return difflib.get_close_matches(name.lower(), names(model), 3)
+    known = [*names(model), *(called for _, entry in _inside(model) for called in entry["called"])]
+    return difflib.get_close_matches(name.lower(), dict.fromkeys(known), 3)
 
 
 def _members(model: Model, field: Entry) -> Iterator[str]:
@@ -74,7 +122,7 @@ def _part(model: Model, title: str, part: Entry) -> Iterator[str]:
         yield from _row(f"  or {other['size']} bytes, {other['name']}", other["doc"])
     if fds:
         yield from _row("  descriptors", fds.get("doc", ""))
-    rules = part.get("before", []) + part.get("rules", []) + part.get("after", [])
+    rules = _rules(part)
     if rules:
         yield "  Rules:"
     for rule in rules:
@@ -104,8 +152,25 @@ def _range(entry: Entry) -> str:
     return f"{entry['type']}, default {entry.get('default', 'none')}{limits}"
 
 
+def _inner_page(model: Model, kind: str, entry: Entry) -> Iterator[str]:
+    """Of a field, a flag or a value."""
+    if kind == "fields":
+        place = [f"{entry['type']} at {entry['offset']}"] if "type" in entry else []
+        words = [*place, *([f"of the {entry['side']}"] if entry["side"] else [])]
+        yield from _wrap(f"{entry['name']}: {' '.join(words)}{': ' if words else ''}{entry['doc']}", 0)
+        yield from _members(model, entry)
+        for rule in entry["rules"]:
+            yield from _wrap("- " + rule, 4)
+        return
+    number = f"{entry['mask']:#x} of flags {entry['of']}" if kind == "members" else f"{entry['value']} of {entry['of']}"
+    yield f"{entry['name']}: {number}"
+    yield from _wrap(entry["doc"])
+
+
 def page(model: Model, kind: str, entry: Entry) -> list[str]:
     """All there is to say, in lines."""
+    if kind in ("fields", "members", "values"):
+        return list(_inner_page(model, kind, entry))
     if kind == "messages":
         return list(_message(model, entry))
     if kind in ("structs", "header"):

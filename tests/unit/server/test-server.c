@@ -523,15 +523,30 @@ START_TEST(write_multi)
 }
 END_TEST
 
-START_TEST(write_multi_must_be_agreed)
+/* The error tells whose word is missing. */
+static void write_multi_refused(const char *said, const char *unsaid)
 {
 	const struct multi in = {1, {{0, 1, 4, 1}}};
 
 	rig_attach(&rig);
-	rig_version(&rig, "{\"capabilities\":{}}");
+	rig_version(&rig, said);
 	ck_assert_uint_eq(rig_call(&rig, 15, &in, 8 + 24), ENOSYS);
 	ck_assert_ptr_nonnull(strstr(rig.last, "region_write_multi.command"));
 	ck_assert_ptr_nonnull(strstr(rig.last, "needs write_multiple, which was not agreed"));
+	ck_assert_ptr_nonnull(strstr(rig.last, unsaid));
+}
+
+START_TEST(write_multi_must_be_agreed)
+{
+	write_multi_refused("{\"capabilities\":{}}", "agreed: the peer did not say it");
+}
+END_TEST
+
+START_TEST(write_multi_must_be_said)
+{
+	ck_assert_int_eq(vfu_server_set_capability(rig.srv, "write_multiple", 0), 0);
+	write_multi_refused("{\"capabilities\":{\"write_multiple\":true}}",
+			    "agreed: this side did not say it");
 }
 END_TEST
 
@@ -959,6 +974,7 @@ static void add_greetings(Suite *suite)
 			    sizeof(not_version) / sizeof(not_version[0]));
 	tcase_add_test(tcase, reply_is_not_version_either);
 	tcase_add_test(tcase, write_multi_must_be_agreed);
+	tcase_add_test(tcase, write_multi_must_be_said);
 	tcase_add_test(tcase, unserved_commands_by_policy);
 	tcase_add_test(tcase, unsupported_features_by_policy);
 	suite_add_tcase(suite, tcase);
