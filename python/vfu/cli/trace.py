@@ -105,10 +105,12 @@ class Show:
             print(paint(f"    ! {complaint}", RED))
 
     def _event(self, r, decoder):
-        self._write(r)
-        word = "opened" if r.kind == pcapng.OPENED else "closed"
         if r.kind == pcapng.CLOSED and not r.twin and r.sender == 0:
             decoder.closed(r.connection)
+        if self.wanted:
+            return
+        self._write(r)
+        word = "opened" if r.kind == pcapng.OPENED else "closed"
         if self.prints and self.options.json:
             print(json.dumps({"event": word, "time": r.time / 1e9, "connection": r.connection,
                               "socket": "twin" if r.twin else "main", "from": SIDES[r.sender]}))
