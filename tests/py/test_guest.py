@@ -355,6 +355,15 @@ def test_outcome(tmp_path, monkeypatch):
         guest.run(guest.Machine([]), guest.Task(b""), bad)
 
 
+def test_a_shell_ended_by_qemu(tmp_path, monkeypatch):
+    monkeypatch.setattr(boot, "kept_terminal", lambda wanted: contextlib.nullcontext())
+    quits = kit(tmp_path, monkeypatch, SAYS + "echo init >/proc/self/fd/$set3")
+    assert guest.run(guest.Machine([]), guest.Task(shell=True), quits).status == 0
+    dies = kit(tmp_path, monkeypatch, SAYS + "echo init >/proc/self/fd/$set3; exit 1")
+    with pytest.raises(guest.GuestError, match="with status 1 before its script was done"):
+        guest.run(guest.Machine([]), guest.Task(shell=True), dies)
+
+
 def test_long_socket_paths(tmp_path, monkeypatch):
     seen = []
     real = guest.Machine.command

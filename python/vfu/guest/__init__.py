@@ -101,9 +101,13 @@ class _Reports:
         word, _, rest = line.partition(" ")
         self.started = True
         if word == "end":
-            self.status = int(rest)
+            self.end(int(rest))
         elif word == "driver":
             self.driver = rest
+
+    def end(self, status: int) -> None:
+        if self.status is None:
+            self.status = status
 
     def console_end(self) -> str:
         """The console's last lines, to be told with a fault."""
@@ -152,6 +156,8 @@ def run(
             qemu(line)
     if reports.driver is not None:
         raise _no_driver(reports, made_of.kernel)
+    if task.shell and reports.started and status == 0:
+        reports.end(0)  # by Ctrl-A X, which is a way to end a shell
     return _outcome(status, reports, said, timeout)
 
 
