@@ -221,6 +221,22 @@ def test_a_message():
     assert "command 2 of the client" in out and "size is at least 1" in out and "overlaps a live range" in out
 
 
+def test_where_a_rule_holds():
+    """Its condition is in the sentence of the fault, and once in that of the message."""
+    status, out, _ = explain("dma_unmap")
+    assert "- size is at least 1, where all is clear\n" in out
+    assert "- address equals 0, where all is set\n" in out
+    bad = HEADER.pack(1, 3, 40, 0, 0) + struct.pack("=IIQQ", 24, 0, 0x1000, 0)
+    assert Decoder().message(bad).fault.rule == "is at least 1, where all is clear"
+    with pytest.raises(protocol.Fault, match="size .*is at least 1, where all is clear"):
+        protocol.DmaUnmapRequest.parse(bad[16:])
+
+
+def test_a_false_default():
+    status, out, _ = explain("write_multiple")
+    assert status == 0 and "bool, default False" in out and "none" not in out
+
+
 @pytest.mark.parametrize("word", ["ENOSPC", "28", "enospc"])
 def test_an_errno(word):
     status, out, _ = explain(word)

@@ -46,7 +46,6 @@ def words(e: Any, part: Entry, flags: dict[str, Entry]) -> str:
 
 
 def rule(r: Entry, part: Entry, flags: dict[str, Entry]) -> str:
-    """A sentence that begins with the field."""
-    conditions = [words(r[key], part, flags) for key in ("when", "under") if key in r]
-    where = f", where {' and '.join(conditions)}" if conditions else ""
-    return f"{r['field']} {r['text']}{where}"
+    """A sentence that begins with the field. Its text says when the rule holds, but not under which policy."""
+    link = " and " if ", where " in r["text"] else ", where "
+    return f"{r['field']} {r['text']}" + (link + words(r["under"], part, flags) if "under" in r else "")
