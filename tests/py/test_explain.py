@@ -176,6 +176,16 @@ def test_notes():
     ]
 
 
+def test_the_other_byte_order():
+    """Its fields are read; the generated checks are for this machine's order, which is said."""
+    sign, order = ("<", "little") if sys.byteorder == "big" else (">", "big")
+    data = struct.pack(sign + "HHIII", 2, 2, 48, 0, 0) + struct.pack(sign + "IIQQQ", 32, 3, 0, 0x1000, 0x2000)
+    m = Decoder(order=sign).message(data)
+    assert m.name == "dma_map" and m.fields["address"] == 0x1000 and len(m.notes) == 1
+    status, out, _ = explain(f"--order={order}", data.hex())
+    assert status == 0 and "address: 0x1000" in out and "the other byte order" in out
+
+
 # ---- pasted bytes ----
 
 DUMPS = {

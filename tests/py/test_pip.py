@@ -64,6 +64,7 @@ def test_pip_install(venv, tmp_path):
     for path in said["modules"] + said["libraries"]:
         assert Path(path).is_relative_to(venv), said
     assert run(venv / "bin" / "vfu", "--version").split() == ["vfu", said["versions"][0]]
+    assert run(venv / "bin" / "vfu", "explain", "dma_map").startswith("dma_map: command 2")
 
     pip(venv, "uninstall", "-y", "libvfu")
     assert left_of(venv) == set()

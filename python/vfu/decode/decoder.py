@@ -156,7 +156,9 @@ class Decoder:
             scope.fields["request"] = m.request.fields
         m.items += Reader(self.model, m.payload, scope, self.order).side(self.model.sides[m.header.command, m.is_reply])
         m.fields = scope.fields.get("self", {})
-        if m.fault is None and m.is_whole and self._is_native():
+        if not self._is_native():
+            m.notes.append("comes from a machine of the other byte order: its rules were not looked at")
+        elif m.fault is None and m.is_whole:
             self._check(here, m, takes)
 
     def _is_native(self) -> bool:
