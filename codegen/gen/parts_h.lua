@@ -128,6 +128,7 @@ struct vfu_wire_builder {
 	uint8_t *buf;
 	size_t room;
 	size_t len;	/* of all, also of what had no room */
+	size_t written; /* of what had */
 	size_t measure; /* where the payload says how long it is, in a u32; SIZE_MAX: nowhere */
 	size_t part;	/* the structure to which pieces are added */
 	size_t last;	/* the last link of a list; 0: none */
@@ -142,7 +143,7 @@ static inline void vfu_wire_builder_change(struct vfu_wire_builder *b, size_t at
 	uint32_t u32;
 	uint64_t u64;
 
-	if (at > b->room || b->room - at < size)
+	if (at > b->written || b->written - at < size)
 		return;
 	place = b->buf + at;
 	switch (size) {
@@ -171,7 +172,7 @@ static inline void vfu_wire_builder_begin(struct vfu_wire_builder *b, void *buf,
 {
 	b->buf = (uint8_t *)buf;
 	b->room = room;
-	b->len = b->part = b->last = 0;
+	b->len = b->written = b->part = b->last = 0;
 	b->measure = measure;
 }
 
@@ -181,14 +182,15 @@ static inline size_t vfu_wire_builder_append(struct vfu_wire_builder *b, const v
 	size_t at = b->len;
 	uint32_t said = 0;
 
-	if (size > 0 && at <= b->room && b->room - at >= size) {
+	if (size > 0 && at == b->written && b->room - at >= size) {
 		if (data)
 			memcpy(b->buf + at, data, size);
 		else
 			memset(b->buf + at, 0, size);
+		b->written = at + size;
 	}
 	b->len = size > SIZE_MAX - at ? SIZE_MAX : at + size;
-	if (b->measure <= b->room && b->room - b->measure >= sizeof(said)) {
+	if (b->measure <= b->written && b->written - b->measure >= sizeof(said)) {
 		memcpy(&said, b->buf + b->measure, sizeof(said));
 		if (said < b->len)
 			vfu_wire_builder_change(b, b->measure, sizeof(said), 0, b->len);
