@@ -2,17 +2,22 @@
 # Copyright (c) 2026 the libvfu authors
 """vfu explain: what a name of the protocol, an errno or a pasted message means."""
 
+from __future__ import annotations
+
 import argparse
 import errno
 import json
 import re
 import sys
+from typing import Any, Literal
 
 import vfu_protocol
 
-from ..decode import Decoder, describe, hexdump, load, split, text
+from ..decode import Decoder, Model, describe, hexdump, load, split, text
 from .error import CommandError
 from .style import BOLD, RED, paint
+
+ByteOrder = Literal["little", "big"]
 
 EPILOG = """\
 WHAT is one of
@@ -35,7 +40,7 @@ examples:
   xxd dump.bin | vfu explain --nfds=1 -"""
 
 
-def pair(word):
+def pair(word: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
     policy = vfu_protocol.POLICIES.get(name)
     if not equals or policy is None or value not in policy.choices:
@@ -44,7 +49,7 @@ def pair(word):
     return name, value
 
 
-def add_decoding(parser):
+def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Options of all commands that decode."""
     profiles = sorted({name for policy in vfu_protocol.POLICIES.values() for name in policy.profiles})
     parser.add_argument("--profile", choices=profiles, default="default", help="whose rules hold (default)")
@@ -52,12 +57,12 @@ def add_decoding(parser):
     parser.add_argument("--json", action="store_true", help="print JSON: an object a line")
 
 
-def policies(options):
+def policies(options: argparse.Namespace) -> dict[str, str]:
     chosen = {name: policy.profiles[options.profile] for name, policy in vfu_protocol.POLICIES.items()}
     return chosen | dict(options.policy)
 
 
-def add_to(commands):
+def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "explain", help="explain a message, an errno or pasted bytes", description=__doc__.partition(": ")[2].capitalize(),
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -71,14 +76,14 @@ def add_to(commands):
     parser.set_defaults(function=run)
 
 
-def errno_of(word):
+def errno_of(word: str) -> int | None:
     """The number that this word names, or None."""
     if re.fullmatch(r"[0-9]{1,4}", word) and 0 < int(word) < 4096:
         return int(word)
     return getattr(errno, word.upper(), None) if word.upper() in errno.errorcode.values() else None
 
 
-def explain_name(model, word, as_json):
+def explain_name(model: Model, word: str, as_json: bool) -> str | None:
     """Prints it; returns what to say if nothing is known of it."""
     number = errno_of(word)
     found = list(describe.find(model, word))
@@ -98,7 +103,7 @@ def explain_name(model, word, as_json):
     return None
 
 
-def first_sender(model, data, order):
+def first_sender(model: Model, data: bytes, order: ByteOrder) -> int:
     """Who may send this: 0 the client, 1 the server."""
     command, flags = (int.from_bytes(data[at : at + size], order) for at, size in ((2, 2), (8, 4)))
     message = model.messages.get(command)
@@ -106,9 +111,9 @@ def first_sender(model, data, order):
     return int(of_server != (flags & 15 == 1))
 
 
-def explain_bytes(model, data, options):
+def explain_bytes(model: Model, data: bytes, options: argparse.Namespace) -> int:
     """Prints each message; 3 if one breaks a rule."""
-    order = sys.byteorder if options.order == "native" else options.order
+    order: ByteOrder = sys.byteorder if options.order == "native" else options.order
     sign = {"little": "<", "big": ">"}[order]
     decoder, status = Decoder(policies(options), model, sign), 0
     for i, one in enumerate(split(data, sign)):
@@ -132,7 +137,7 @@ def explain_bytes(model, data, options):
     return status
 
 
-def bytes_of(words):
+def bytes_of(words: list[str]) -> bytes | None:
     """What is pasted, or None if this is a name."""
     joined = sys.stdin.read() if words == ["-"] else "\n".join(words)
     if words == ["-"] or re.match(r"\s*(0x)?([0-9a-fA-F]{2}[\s:,]*){8}", joined):
@@ -143,7 +148,7 @@ def bytes_of(words):
     return None
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     model, data = load(), bytes_of(options.what)
     if data is not None:
         return explain_bytes(model, data, options)

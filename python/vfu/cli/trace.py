@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """vfu trace: relays a connection between client and server, and shows the messages."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import json
@@ -9,10 +11,11 @@ import os
 import resource
 import signal
 import sys
+from typing import Any, BinaryIO, NoReturn
 
-from ..decode import Decoder, load, text
+from ..decode import Decoder, Message, load, text
 from ..decode.decoder import SIDES
-from ..trace import Filter, Recorder, Relay, pcapng, read
+from ..trace import Filter, Record, Recorder, Relay, pcapng, read
 from .error import CommandError
 from .explain import add_decoding, policies
 from .style import DIM, RED, paint
@@ -42,7 +45,7 @@ exit status: 0 when it was told to end (SIGINT, SIGTERM) or the client of --one-
 work; 2 for wrong usage; with --read 3 if a message breaks a rule"""
 
 
-def add_to(commands):
+def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "trace", help="show what goes between client and server", description=__doc__.partition(": ")[2].capitalize(),
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -62,18 +65,19 @@ def add_to(commands):
 class Show:
     """Prints records, those that the filter wants."""
 
-    def __init__(self, options, out=None):
-        self.options, self.start, self.broken = options, None, False
+    def __init__(self, options: argparse.Namespace, out: BinaryIO | None = None):
+        self.options, self.broken = options, False
+        self.start = 0  # the time of the first record
         self.prints = options.print or not options.write
         self.file = out
-        self.decoders = {}
+        self.decoders: dict[str, Decoder] = {}
         try:
             self.wanted = Filter(options.filter, load()) if options.filter else None
         except ValueError as error:
             raise CommandError(f"--filter: {error}") from None
 
-    def record(self, r):
-        self.start = r.time if self.start is None else self.start
+    def record(self, r: Record) -> None:
+        self.start = self.start or r.time
         if r.order not in self.decoders:
             self.decoders[r.order] = Decoder(policies(self.options), order=r.order)
         decoder = self.decoders[r.order]
@@ -89,11 +93,11 @@ class Show:
         if self.prints:
             self._message(m)
 
-    def _write(self, r):
+    def _write(self, r: Record) -> None:
         if self.file:
             self.file.write(pcapng.packet(r))
 
-    def _message(self, m):
+    def _message(self, m: Message) -> None:
         if self.options.json:
             print(json.dumps(text.as_dict(m)))
             return
@@ -104,7 +108,7 @@ class Show:
         for complaint in text.complaints(m):
             print(paint(f"    ! {complaint}", RED))
 
-    def _event(self, r, decoder):
+    def _event(self, r: Record, decoder: Decoder) -> None:
         if r.kind == pcapng.CLOSED and not r.twin and r.sender == 0:
             decoder.closed(r.connection)
         if self.wanted:
@@ -119,7 +123,7 @@ class Show:
             print(paint(line, DIM))
 
 
-def output(name):
+def output(name: str) -> int:
     """A descriptor to write pcapng to; - is standard output."""
     try:
         return os.dup(1) if name == "-" else os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
@@ -127,7 +131,7 @@ def output(name):
         raise CommandError(f"{name}: {error.strerror}") from None
 
 
-def output_file(options):
+def output_file(options: argparse.Namespace) -> BinaryIO | None:
     """A file that begins as pcapng does, or None."""
     if not options.write:
         return None
@@ -137,7 +141,7 @@ def output_file(options):
     return file
 
 
-def show_file(options):
+def show_file(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         try:
             file = sys.stdin.buffer if options.read == "-" else stack.enter_context(open(options.read, "rb"))
@@ -154,7 +158,7 @@ def show_file(options):
     return 3 if show.broken else 0
 
 
-def follow(fd, show):
+def follow(fd: int, show: Show) -> NoReturn:
     """Shows what comes through a pipe, in a process of its own; ends when there is no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -177,7 +181,7 @@ def follow(fd, show):
     os._exit(status)
 
 
-def fork_reader(options):
+def fork_reader(options: argparse.Namespace) -> tuple[int, int]:
     """(end of the pipe to write to, process that shows what comes out)"""
     show = Show(options, output_file(options))
     reading, writing = os.pipe()
@@ -194,11 +198,11 @@ class Ending(Exception):
     """SIGINT or SIGTERM."""
 
 
-def end(*_):
+def end(*_: object) -> NoReturn:
     raise Ending
 
 
-def relay(options, fd):
+def relay(options: argparse.Namespace, fd: int) -> int:
     """Until it is told to end. Returns how many messages could not be noted."""
     recorder = Recorder(fd, options.snaplen)
     try:
@@ -223,7 +227,7 @@ def relay(options, fd):
     return recorder.lost
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     if bool(options.read) == bool(options.listen or options.server) or bool(options.listen) != bool(options.server):
         options.usage("give LISTEN and SERVER, or --read FILE")
     options.snaplen = max(64, min(options.snaplen, PIECE))
