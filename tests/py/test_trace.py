@@ -415,3 +415,13 @@ def test_nobody_wants_to_see_more(traced):
 def test_wrong_usage(words, status):
     run = subprocess.run([*VFU, "trace", *words], capture_output=True, text=True, timeout=TIMEOUT)
     assert run.returncode == status and run.stderr.splitlines()[-1].startswith("vfu trace: ")
+
+
+def test_two_at_one_place(rig):
+    with pytest.raises(OSError, match=f"{rig.path}: "):
+        Relay(rig.path, "nowhere", rig.recorder)
+    rig.server.accept()[0].close()  # it was asked whether it is there
+    client, server = rig.connect()  # the first one is still there
+    client.sendall(RESET)
+    assert receive(server, 16)[0] == RESET
+    assert not os.path.exists(rig.path + "~")

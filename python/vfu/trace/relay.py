@@ -184,14 +184,21 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 def _listen(path: str) -> socket.socket:
-    """A socket at this path; one that nobody listens at any more is replaced."""
+    """A socket at this path, which is there when it can be connected to, not before. One that nobody listens at
+    any more is replaced."""
     with contextlib.suppress(OSError):
         if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):
             os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX)
+    listener, first = socket.socket(socket.AF_UNIX), f"{path}~"
     try:
-        listener.bind(path)
-        listener.listen()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(first)  # of one that was killed
+        listener.bind(first)
+        try:
+            listener.listen()
+            os.link(first, path)
+        finally:
+            os.unlink(first)
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"{path}: {os.strerror(error.errno or 0)}") from None
