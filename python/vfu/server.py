@@ -149,7 +149,8 @@ class Server:
         finally:
             self._loop.remove_reader(fd)
             self._set_timer(-1)
-            self.device._loop = self.device.dma._kick = self._loop = self._done = None
+            with self._lock:  # stop() has let go of the loop before it is closed
+                self.device._loop = self.device.dma._kick = self._loop = self._done = None
             self.device._cancel()
             await cancel_all(self.device._tasks | self.device._background)
 
@@ -176,15 +177,11 @@ class Server:
     def stop(self):
         """Makes run() and serve_async() return. From any thread."""
         self._stopping = True
-        loop = self._loop
         with self._lock:
             if self._h is not None:
                 c.vfu_server_stop(self._h)
-        if loop is not None:
-            try:
-                loop.call_soon_threadsafe(self._kick)
-            except RuntimeError:  # the loop was closed meanwhile
-                pass
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._kick)
 
     def close(self):
         """Ends the connection and frees the server. The device can be served again. Not inside a handler.

@@ -333,8 +333,13 @@ def test_completion():
     pytest.importorskip("argcomplete")
     line = "vfu explain dma_m"
     environment = os.environ | {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": " "}
-    command = f"exec {sys.executable} -m vfu 8>&1 9>/dev/null >/dev/null"
-    run = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60)
+    program = """if True:
+        import os, sys
+        null = os.open(os.devnull, os.O_WRONLY)
+        for old, new in (1, 8), (null, 9), (null, 1):
+            os.dup2(old, new)
+        os.execv(sys.executable, [sys.executable, "-m", "vfu"])"""
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     assert run.stdout.split() == ["dma_map"]
 
 

@@ -355,6 +355,7 @@ def test_outcome(tmp_path, monkeypatch):
         guest.run(guest.Machine([]), guest.Task(b""), bad)
 
 
+@pytest.mark.usefixtures("plain_shell")
 def test_a_shell_ended_by_qemu(tmp_path, monkeypatch):
     monkeypatch.setattr(boot, "kept_terminal", lambda wanted: contextlib.nullcontext())
     quits = kit(tmp_path, monkeypatch, SAYS + "echo init >/proc/self/fd/$set3")
