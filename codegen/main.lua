@@ -4,8 +4,9 @@
 -- usage: lua codegen/main.lua OUTPUT SPECDIR
 --
 -- Writes one generated file to standard output.  OUTPUT is a name of outputs.lua (wire_h, lock ...), with a
--- part of it where there are several files (wire_h/dma), or `check`, which only looks for faults.  SPECDIR holds protocol.lua; a path that ends in .lua is taken
--- for the root file itself.  Faults go to standard error as file:line: sentence, with exit status 1.
+-- part of it where there are several files (wire_h/dma), or `check`, which only looks for faults.  SPECDIR holds
+-- protocol.lua; a path that ends in .lua is taken for the root file itself.  Faults go to standard error as
+-- file:line: sentence, with exit status 1.
 
 package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua"
 

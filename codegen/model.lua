@@ -8,7 +8,7 @@
 --	model/names.lua        numbers and words           spec node -> entry with doc, since, loc
 --	model/expressions.lua  field.count + 1             raw node  -> { op = "add", ... }
 --	model/rules.lua        min = 1                     key       -> rule with broken, text, bounds
---	model/agreed.lua       requires = cap.x    key       -> rules of what needs it
+--	model/agreed.lua       requires = cap.x            key       -> rules of what needs it
 --	model/parts.lua        fields, and tail/*.lua      { ... }   -> part with offsets
 --	model/messages.lua     messages and structures
 

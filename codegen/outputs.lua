@@ -23,7 +23,7 @@ local M = {
 	{ name = "dissector", file = "doc/gen/vfio-user.lua", doc = "the dissector for Wireshark" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },
 	{ name = "tests_parts", file = "tests/gen/check-parts.c", doc = "copies of payloads, to test parts.h" },
-	{ name = "tests_py", file = "tests/gen/vectors.py", doc = "the same in Python" },
+	{ name = "tests_py", file = "tests/gen/vectors.py", doc = "the cases of the boundary tests in Python" },
 	{ name = "corpus", file = "tests/gen/corpus.tar", doc = "what a fuzzer of the checks begins with", binary = true },
 	{ name = "lock", file = "spec/wire.lock", doc = "what a peer sees, a line each; committed" },
 	{ name = "keys_md", file = "spec/README.md", doc = "the tables of words and keys, a section of it; committed" },

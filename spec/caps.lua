@@ -13,7 +13,7 @@
 --	ours      what this library says unless its user says something else (value), from min to max.  More than
 --	          that max no limit becomes, whatever the peer says.  Without a value it says nothing: the key is off
 --	          until the user of each side says it
---	kept      not for the user to say
+--	kept      not for the user to say, but for the library, once it can do what is meant: as yet none of them
 --	feature   may be answered only if the other side proposed it
 --	signed    its default -1 means absent
 --	drop      when a reply would grow too long (E17): what states a default goes in any case, then 1 first,
