@@ -136,7 +136,7 @@ int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err)
 	return ret;
 }
 
-struct vfui_call vfui_client_call(struct vfu_err *err)
+struct vfui_call vfui_client_new_call(struct vfu_err *err)
 {
 	err->code = 0;
 	return (struct vfui_call){.timeout_ms = -1, .err = err};

@@ -21,7 +21,7 @@ int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err);
 int vfui_client_keep(struct vfu_client *cl, int code, struct vfu_err *err);
 int vfui_client_fail(struct vfu_client *cl, int code, const char *text);
 /* A call with nothing but fixed parts, its errors going to *err. */
-struct vfui_call vfui_client_call(struct vfu_err *err);
+struct vfui_call vfui_client_new_call(struct vfu_err *err);
 /* The connection, which stays until vfui_client_end; NULL if there is none. */
 struct vfui_conn *vfui_client_hold(struct vfu_client *cl);
 /* Closes the connection and ends the caller's call; calls of other threads end by themselves. */

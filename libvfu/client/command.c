@@ -70,7 +70,7 @@ static int post(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_
 
 static int ask(struct vfui_conn *conn, struct vfu_call *call, struct vfu_err *err)
 {
-	struct vfui_call inner = vfui_client_call(err);
+	struct vfui_call inner = vfui_client_new_call(err);
 	int ret;
 
 	inner.fds = call->fds;

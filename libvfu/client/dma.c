@@ -66,7 +66,7 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 {
 	struct vfu_wire_dma_map_request in = map_request(iova, size, flags, fd, fd_offset);
 	struct vfu_err err;
-	struct vfui_call call = vfui_client_call(&err);
+	struct vfui_call call = vfui_client_new_call(&err);
 	struct vfui_client_range *r;
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
@@ -122,7 +122,7 @@ int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 	struct vfu_wire_dma_unmap_reply out;
 	struct unmap unmap = {.cl = cl, .first = iova, .last = iova + (size - 1)};
 	struct vfu_err err;
-	struct vfui_call call = vfui_client_call(&err);
+	struct vfui_call call = vfui_client_new_call(&err);
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 

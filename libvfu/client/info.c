@@ -91,7 +91,7 @@ int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_in
 int vfu_client_reset(struct vfu_client *cl)
 {
 	struct vfu_err err;
-	struct vfui_call call = vfui_client_call(&err);
+	struct vfui_call call = vfui_client_new_call(&err);
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
@@ -128,7 +128,7 @@ static void take_fds(struct answer *a, struct vfui_call *call)
 
 static int ask_once(struct vfui_conn *conn, unsigned index, struct answer *a, struct vfu_err *err)
 {
-	struct vfui_call call = vfui_client_call(err);
+	struct vfui_call call = vfui_client_new_call(err);
 	const struct vfu_wire_get_region_info_request in = {.argsz = (uint32_t)a->room,
 							    .index = index};
 	int ret;
@@ -348,7 +348,7 @@ int vfu_client_feature(struct vfu_client *cl, uint32_t flags, void *data, size_t
 	struct vfu_wire_device_feature_request in = {.flags = flags};
 	struct vfu_wire_device_feature_reply out;
 	struct vfu_err err;
-	struct vfui_call call = vfui_client_call(&err);
+	struct vfui_call call = vfui_client_new_call(&err);
 	size_t input = feature_input(&in, *len);
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);

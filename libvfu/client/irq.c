@@ -19,7 +19,7 @@ static int set_irqs(struct vfui_conn *conn, uint32_t flags, unsigned index, unsi
 					       .index = index,
 					       .start = start,
 					       .count = count};
-	struct vfui_call call = vfui_client_call(err);
+	struct vfui_call call = vfui_client_new_call(err);
 
 	if (fds) {
 		call.fds = fds;

@@ -23,7 +23,7 @@ enum { COMMAND = 4, BUS_MASTER = 4 };
 static int access_command(struct vfui_conn *conn, bool is_write, uint8_t command[2],
 			  struct vfu_err *err)
 {
-	struct vfui_call call = vfui_client_call(err);
+	struct vfui_call call = vfui_client_new_call(err);
 	struct vfu_wire_region_read_request in = {COMMAND, VFU_REGION_CONFIG, 2};
 	struct vfu_wire_region_write_request out = {COMMAND, VFU_REGION_CONFIG, 2};
 	struct vfu_wire_region_read_reply read;
@@ -45,7 +45,7 @@ static int turn_on(struct vfui_conn *conn, struct vfu_err *err)
 {
 	struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
 	struct vfu_wire_get_info_reply info;
-	struct vfui_call call = vfui_client_call(err);
+	struct vfui_call call = vfui_client_new_call(err);
 	uint8_t command[2] = {0};
 	int ret = vfui_call_get_info(conn, &call, &in, &info);
 

@@ -51,7 +51,7 @@ int vfu_client_region_read(struct vfu_client *cl, unsigned index, uint64_t offse
 	if (!conn)
 		return ret;
 	for (size_t done = 0; done < len && !ret;) {
-		struct vfui_call call = vfui_client_call(&err);
+		struct vfui_call call = vfui_client_new_call(&err);
 		size_t n = vfui_min(len - done, piece_max(conn));
 
 		ret = read_piece(conn, &call, index, offset + done, (uint8_t *)buf + done,
@@ -67,7 +67,7 @@ static int write_all(struct vfui_conn *conn, unsigned index, uint64_t offset, co
 	int ret = 0;
 
 	for (size_t done = 0; done < len && !ret;) {
-		struct vfui_call call = vfui_client_call(err);
+		struct vfui_call call = vfui_client_new_call(err);
 		size_t n = vfui_min(len - done, piece_max(conn));
 
 		ret = write_piece(conn, &call, index, offset + done, (const uint8_t *)buf + done,

@@ -5,20 +5,12 @@
  * Drill: the feature rate, with a layout that only spec/ knows, read, set and asked for.
  */
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <vfu.h>
 #include <vfu/wire.h>
 
-#define CHECK(what)                                                                                \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                 \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
+#include "check.h"
 
 enum { RATE = VFU_WIRE_FEATURE_INDEX_RATE };
 

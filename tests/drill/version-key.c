@@ -6,23 +6,14 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <vfu.h>
 
+
 #define ABSENT 0xffffffffu
 #define NOT_SAID UINT64_MAX
-
-#define CHECK(what)                                                                                \
-	do {                                                                                       \
-		if (!(what)) {                                                                     \
-			fprintf(stderr, "%s:%d: not %s\n", __FILE__, __LINE__, #what);             \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
 
 struct words {
 	uint64_t most, ordered;
