@@ -11,6 +11,7 @@
 
 #include <vfu.h>
 
+#include "check.h"
 
 #define ABSENT 0xffffffffu
 #define NOT_SAID UINT64_MAX
