@@ -173,17 +173,23 @@ DATA, IER, IIR, FCR, LCR, MCR, LSR, MSR, SCR = 0, 1, 2, 2, 3, 4, 5, 6, 7
 
 
 @pytest.fixture
-def uart(connect):
-    """The port's registers as a driver has them that has opened it; .device is the device."""
+def port():
+    """The device; named before connect, so that its pty is closed when nobody serves it any more."""
     device = serial.Uart16550A()
-    dev = connect(device)
-    bar = dev.regions.bar0
-    bar.device, bar.line = device, dev.irqs.intx
-    bar.write8(FCR, 0x07 | 0x80)  # FIFOs on and clear, trigger level 8
-    bar.write8(MCR, 0x0B)
-    yield bar
+    yield device
     os.close(device.master)
     os.close(device.slave)
+
+
+@pytest.fixture
+def uart(port, connect):
+    """The port's registers as a driver has them that has opened it; .device is the device."""
+    dev = connect(port)
+    bar = dev.regions.bar0
+    bar.device, bar.line = port, dev.irqs.intx
+    bar.write8(FCR, 0x07 | 0x80)  # FIFOs on and clear, trigger level 8
+    bar.write8(MCR, 0x0B)
+    return bar
 
 
 def interrupted(bar):
@@ -305,18 +311,15 @@ def test_uart_registers(uart):
     assert uart.read8(IIR) & 0xC0 == 0x00
 
 
-def test_uart_reset(connect):
-    device = serial.Uart16550A()
-    dev = connect(device)
+def test_uart_reset(port, connect):
+    dev = connect(port)
     uart = dev.regions.bar0
     uart.write8(MCR, 0x0B)
     uart.write8(IER, 0x02)
-    os.write(device.slave, b"lost")
+    os.write(port.slave, b"lost")
     until(lambda: uart.read8(LSR) & 0x01)
     dev.reset()
     assert [uart.read8(i) for i in range(8)] == [0, 0, 0x01, 0, 0, 0x60, 0xB0, 0]
-    os.close(device.master)
-    os.close(device.slave)
 
 
 # ---- gpio ----
