@@ -6,14 +6,11 @@
  * requires a capability.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include <vfu.h>
 #include <vfu/wire.h>
 
-#include "check.h"
+#include "drill.h"
 
 static unsigned moods; /* that arrived */
 
@@ -22,12 +19,6 @@ static int set_mood(void *user, struct vfu_request *req)
 	(void)user, (void)req;
 	moods++;
 	return 0;
-}
-
-static void *run(void *srv)
-{
-	CHECK(vfu_server_run(srv) == 0);
-	return NULL;
 }
 
 /* NULL: it arrives; else what the client says of it, which it does not send. */
@@ -54,38 +45,30 @@ static void say(struct vfu_client *cl, uint32_t flags, uint32_t volume, int rc, 
 
 static void meet(bool is_later, bool client_loud, bool server_loud)
 {
-	struct vfu_device *dev = vfu_device_new();
-	struct vfu_server *srv = vfu_server_new(dev);
-	struct vfu_client *cl = vfu_client_new();
+	struct drill drill;
 	struct vfu_client_limits limits;
 	const char *loud =
 		client_loud && server_loud
 			? NULL
 			: "set_mood.flags.loud: value 3 breaks the rule: needs loud_moods, which was not agreed";
-	pthread_t thread;
-	int fds[2];
 
-	CHECK(vfu_device_set_command(dev, VFU_WIRE_CMD_SET_MOOD, set_mood, NULL) == 0);
-	CHECK(vfu_server_set_policy(srv, "minor", is_later ? "min" : "zero") == 0);
-	CHECK(vfu_client_set_capability(cl, "loud_moods", client_loud) == 0);
-	CHECK(vfu_server_set_capability(srv, "loud_moods", server_loud) == 0);
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-	CHECK(vfu_server_attach(srv, fds[0]) == 0);
-	CHECK(pthread_create(&thread, NULL, run, srv) == 0);
-	CHECK(vfu_client_attach(cl, fds[1]) == 0);
-	CHECK(vfu_client_limits(cl, &limits) == 0 && limits.minor == is_later);
+	drill_init(&drill);
+	CHECK(vfu_device_set_command(drill.dev, VFU_WIRE_CMD_SET_MOOD, set_mood, NULL) == 0);
+	CHECK(vfu_server_set_policy(drill.srv, "minor", is_later ? "min" : "zero") == 0);
+	CHECK(vfu_client_set_capability(drill.cl, "loud_moods", client_loud) == 0);
+	CHECK(vfu_server_set_capability(drill.srv, "loud_moods", server_loud) == 0);
+	drill_connect(&drill);
+	CHECK(vfu_client_limits(drill.cl, &limits) == 0 && limits.minor == is_later);
 	if (is_later) {
-		say(cl, VFU_WIRE_MOOD_GOOD, 0, 0, NULL);
-		say(cl, VFU_WIRE_MOOD_GOOD | VFU_WIRE_MOOD_LOUD, 0, loud ? -EINVAL : 0, loud);
-		say(cl, 0, 9, loud ? -EINVAL : 0, loud ? "set_mood.volume" : NULL);
+		say(drill.cl, VFU_WIRE_MOOD_GOOD, 0, 0, NULL);
+		say(drill.cl, VFU_WIRE_MOOD_GOOD | VFU_WIRE_MOOD_LOUD, 0, loud ? -EINVAL : 0, loud);
+		say(drill.cl, 0, 9, loud ? -EINVAL : 0, loud ? "set_mood.volume" : NULL);
 	} else {
-		say(cl, VFU_WIRE_MOOD_GOOD, 0, -ENOSYS,
+		say(drill.cl, VFU_WIRE_MOOD_GOOD, 0, -ENOSYS,
 		    "set_mood.command: value 60 breaks the rule: is of 0.1, later than the minor version agreed");
 	}
-	vfu_client_free(cl);
-	pthread_join(thread, NULL);
-	vfu_server_free(srv);
-	CHECK(vfu_device_free(dev) == 0);
+	drill_part(&drill);
+	drill_fini(&drill);
 }
 
 int main(void)

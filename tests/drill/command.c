@@ -5,15 +5,12 @@
  * Drill: get_counters, a message that only spec/ knows, served by a thread and sent, built and read with what
  * was generated of it.
  */
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
-#include <vfu.h>
 
 #include <vfu/parts.h>
 
-#include "check.h"
+#include "drill.h"
 
 static int gates;
 
@@ -49,12 +46,6 @@ static int get_counters(void *user, struct vfu_request *req)
 	if (fd >= 0)
 		close(fd);
 	return rc;
-}
-
-static void *serve(void *srv)
-{
-	CHECK(vfu_server_run(srv) == 0);
-	return NULL;
 }
 
 /* What the call gave; field: which one the client says is wrong. */
@@ -101,22 +92,15 @@ static void drive(struct vfu_client *cl)
 int main(void)
 {
 	const struct vfu_device_hooks hooks = {.size = sizeof(hooks), .gate = gate};
-	struct vfu_device *dev = vfu_device_new();
-	struct vfu_server *srv = vfu_server_new(dev);
-	struct vfu_client *cl = vfu_client_new();
-	pthread_t thread;
-	int pair[2];
+	struct drill drill;
 
-	CHECK(vfu_device_set_hooks(dev, &hooks, NULL) == 0);
-	CHECK(vfu_device_set_command(dev, VFU_WIRE_CMD_GET_COUNTERS, get_counters, NULL) == 0);
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	CHECK(vfu_server_attach(srv, pair[0]) == 0);
-	CHECK(pthread_create(&thread, NULL, serve, srv) == 0);
-	CHECK(vfu_client_attach(cl, pair[1]) == 0);
-	drive(cl);
-	vfu_client_free(cl);
-	pthread_join(thread, NULL);
-	vfu_server_free(srv);
-	CHECK(vfu_device_free(dev) == 0);
+	drill_init(&drill);
+	CHECK(vfu_device_set_hooks(drill.dev, &hooks, NULL) == 0);
+	CHECK(vfu_device_set_command(drill.dev, VFU_WIRE_CMD_GET_COUNTERS, get_counters, NULL) ==
+	      0);
+	drill_connect(&drill);
+	drive(drill.cl);
+	drill_part(&drill);
+	drill_fini(&drill);
 	return 0;
 }

@@ -4,13 +4,10 @@
  *
  * Drill: the feature rate, with a layout that only spec/ knows, read, set and asked for.
  */
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <vfu.h>
 #include <vfu/wire.h>
 
-#include "check.h"
+#include "drill.h"
 
 enum { RATE = VFU_WIRE_FEATURE_INDEX_RATE };
 
@@ -30,12 +27,6 @@ static int set(void *user, struct vfu_request *req)
 		return -EINVAL;
 	memcpy(user, in, len);
 	return 0;
-}
-
-static void *serve(void *srv)
-{
-	CHECK(vfu_server_run(srv) == 0);
-	return NULL;
 }
 
 static int call(struct vfu_client *cl, uint32_t flags, const struct vfu_wire_feature_rate *data,
@@ -88,21 +79,13 @@ static void drive(struct vfu_client *cl)
 int main(void)
 {
 	const struct vfu_feature feature = {.size = sizeof(feature), .get = get, .set = set};
-	struct vfu_device *dev = vfu_device_new();
-	struct vfu_server *srv = vfu_server_new(dev);
-	struct vfu_client *cl = vfu_client_new();
-	pthread_t thread;
-	int pair[2];
+	struct drill drill;
 
-	CHECK(vfu_device_set_feature(dev, RATE, &feature, &rate) == 0);
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	CHECK(vfu_server_attach(srv, pair[0]) == 0);
-	CHECK(pthread_create(&thread, NULL, serve, srv) == 0);
-	CHECK(vfu_client_attach(cl, pair[1]) == 0);
-	drive(cl);
-	vfu_client_free(cl);
-	pthread_join(thread, NULL);
-	vfu_server_free(srv);
-	CHECK(vfu_device_free(dev) == 0);
+	drill_init(&drill);
+	CHECK(vfu_device_set_feature(drill.dev, RATE, &feature, &rate) == 0);
+	drill_connect(&drill);
+	drive(drill.cl);
+	drill_part(&drill);
+	drill_fini(&drill);
 	return 0;
 }

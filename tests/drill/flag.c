@@ -6,14 +6,11 @@
  * rules does not.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include <vfu.h>
 #include <vfu/wire.h>
 
-#include "check.h"
+#include "drill.h"
 
 #define COLD VFU_WIRE_DMA_MAP_COLD
 
@@ -29,12 +26,6 @@ static void on_unmapping(void *user, const struct vfu_dma_range *range)
 {
 	(void)user;
 	unmapped = range->flags;
-}
-
-static void *run(void *srv)
-{
-	CHECK(vfu_server_run(srv) == 0);
-	return NULL;
 }
 
 static void refuse(struct vfu_client *cl, int rc, const char *rule)
@@ -69,21 +60,13 @@ int main(void)
 {
 	const struct vfu_device_hooks hooks = {
 		.size = sizeof(hooks), .dma_mapped = on_mapped, .dma_unmapping = on_unmapping};
-	struct vfu_device *dev = vfu_device_new();
-	struct vfu_server *srv = vfu_server_new(dev);
-	struct vfu_client *cl = vfu_client_new();
-	pthread_t thread;
-	int fds[2];
+	struct drill drill;
 
-	CHECK(vfu_device_set_hooks(dev, &hooks, NULL) == 0);
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-	CHECK(vfu_server_attach(srv, fds[0]) == 0);
-	CHECK(pthread_create(&thread, NULL, run, srv) == 0);
-	CHECK(vfu_client_attach(cl, fds[1]) == 0);
-	use(cl, dev);
-	vfu_client_free(cl);
-	pthread_join(thread, NULL);
-	vfu_server_free(srv);
-	CHECK(vfu_device_free(dev) == 0);
+	drill_init(&drill);
+	CHECK(vfu_device_set_hooks(drill.dev, &hooks, NULL) == 0);
+	drill_connect(&drill);
+	use(drill.cl, drill.dev);
+	drill_part(&drill);
+	drill_fini(&drill);
 	return 0;
 }

@@ -3,7 +3,7 @@
 
 # Each is a NAME.patch, a NAME.c and a NAME.py; see README.md.
 drills = agreed command feature flag region-capability version-key
-EXTRA_DIST += tests/drill/check-drill tests/drill/check.h tests/drill/README.md \
+EXTRA_DIST += tests/drill/check-drill tests/drill/drill.h tests/drill/README.md \
 	$(drills:%=tests/drill/%.patch) $(drills:%=tests/drill/%.c) $(drills:%=tests/drill/%.py)
 
 # Not part of "check": the library is built once for each drill.

@@ -6,23 +6,13 @@
  * client reads it, both with what was generated of it.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
-
-#include <vfu.h>
 
 #include <vfu/parts.h>
 
-#include "check.h"
+#include "drill.h"
 
 #define SIZE 65536
-
-static void *run(void *srv)
-{
-	CHECK(vfu_server_run(srv) == 0);
-	return NULL;
-}
 
 /* One of two zones, the second so long. */
 static int add(struct vfu_device *dev, unsigned region, uint32_t degrees, uint64_t size)
@@ -99,21 +89,13 @@ static void use(struct vfu_client *cl)
 
 int main(void)
 {
-	struct vfu_device *dev = vfu_device_new();
-	struct vfu_server *srv = vfu_server_new(dev);
-	struct vfu_client *cl = vfu_client_new();
-	pthread_t thread;
-	int fds[2];
+	struct drill drill;
 
-	fill(dev);
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-	CHECK(vfu_server_attach(srv, fds[0]) == 0);
-	CHECK(pthread_create(&thread, NULL, run, srv) == 0);
-	CHECK(vfu_client_attach(cl, fds[1]) == 0);
-	use(cl);
-	vfu_client_free(cl);
-	pthread_join(thread, NULL);
-	vfu_server_free(srv);
-	CHECK(vfu_device_free(dev) == 0);
+	drill_init(&drill);
+	fill(drill.dev);
+	drill_connect(&drill);
+	use(drill.cl);
+	drill_part(&drill);
+	drill_fini(&drill);
 	return 0;
 }

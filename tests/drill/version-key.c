@@ -5,13 +5,9 @@
  * Drill: two keys of VERSION that only spec/ knows: a number that limits a field, and a bool.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#include <vfu.h>
-
-#include "check.h"
+#include "drill.h"
 
 #define ABSENT 0xffffffffu
 #define NOT_SAID UINT64_MAX
@@ -26,12 +22,6 @@ static void connected(void *srv)
 {
 	CHECK(vfu_server_agreed(srv, "max_read", &held_most) == 0);
 	CHECK(vfu_server_agreed(srv, "reads_in_order", &held_ordered) == 0);
-}
-
-static void *run(void *srv)
-{
-	CHECK(vfu_server_run(srv) == 0);
-	return NULL;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -65,36 +55,28 @@ static void meet(const struct words *client, const struct words *server)
 {
 	const struct vfu_region bar = {
 		.size = 4096, .flags = VFU_REGION_READ | VFU_REGION_WRITE, .fd = -1};
-	struct vfu_device *dev = vfu_device_new();
-	struct vfu_server *srv = vfu_server_new(dev);
-	struct vfu_client *cl = vfu_client_new();
+	struct drill drill;
 	struct vfu_device_hooks hooks = {.size = sizeof(hooks), .connected = connected};
 	uint64_t most = least(client->most, server->most);
 	uint64_t ordered = client->ordered == 1 && server->ordered == 1;
-	pthread_t thread;
-	int fds[2];
 
-	CHECK(vfu_device_set_region(dev, VFU_REGION_BAR0, &bar) == 0);
-	CHECK(vfu_device_set_hooks(dev, &hooks, srv) == 0);
+	drill_init(&drill);
+	CHECK(vfu_device_set_region(drill.dev, VFU_REGION_BAR0, &bar) == 0);
+	CHECK(vfu_device_set_hooks(drill.dev, &hooks, drill.srv) == 0);
 	if (server->most != NOT_SAID)
-		CHECK(vfu_server_set_capability(srv, "max_read", server->most) == 0);
+		CHECK(vfu_server_set_capability(drill.srv, "max_read", server->most) == 0);
 	if (server->ordered != NOT_SAID)
-		CHECK(vfu_server_set_capability(srv, "reads_in_order", server->ordered) == 0);
+		CHECK(vfu_server_set_capability(drill.srv, "reads_in_order", server->ordered) == 0);
 	if (client->most != NOT_SAID)
-		CHECK(vfu_client_set_capability(cl, "max_read", client->most) == 0);
+		CHECK(vfu_client_set_capability(drill.cl, "max_read", client->most) == 0);
 	if (client->ordered != NOT_SAID)
-		CHECK(vfu_client_set_capability(cl, "reads_in_order", client->ordered) == 0);
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-	CHECK(vfu_server_attach(srv, fds[0]) == 0);
-	CHECK(pthread_create(&thread, NULL, run, srv) == 0);
-	CHECK(vfu_client_attach(cl, fds[1]) == 0);
-	use(cl, most, ordered);
-	vfu_client_free(cl);
-	pthread_join(thread, NULL);
+		CHECK(vfu_client_set_capability(drill.cl, "reads_in_order", client->ordered) == 0);
+	drill_connect(&drill);
+	use(drill.cl, most, ordered);
+	drill_part(&drill);
 	CHECK(held_most == most && held_ordered == ordered);
-	CHECK(vfu_server_agreed(srv, "max_read", &most) == -ENOTCONN);
-	vfu_server_free(srv);
-	CHECK(vfu_device_free(dev) == 0);
+	CHECK(vfu_server_agreed(drill.srv, "max_read", &most) == -ENOTCONN);
+	drill_fini(&drill);
 }
 
 /* What is out of range is refused by name and rule, and changes nothing. */
