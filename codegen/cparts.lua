@@ -249,14 +249,7 @@ end
 local function measured(part)
 	local t = part.tail
 	local whole = t.whole and t.whole.op == "field" and t.whole.of == "in" and t.whole.field
-	if whole then
-		return whole, true
-	end
-	for _, f in ipairs(part.fields) do
-		if f.measures then
-			return f
-		end
-	end
+	return whole or part.argsz, whole
 end
 
 -- Begins a payload.

@@ -79,14 +79,6 @@ local function method(out, head, lines)
 	out[#out + 1] = ("\n    def %s:\n    %s"):format(head, (table.concat(lines, "\n"):gsub("\n", "\n    ")))
 end
 
-local function measured(part)
-	for _, f in ipairs(part.fields) do
-		if f.measures then
-			return f
-		end
-	end
-end
-
 -- Numbers are numbers, and parts are parts: those that may be one kind only are made of dicts.
 local function hold(build, t)
 	local type, name = tails[t.kind].py_type(t), pyname.quote(t.name)
@@ -109,7 +101,7 @@ local function codec(out, part)
 	end
 	kind.py_read(read, t, part)
 	hold(build, t)
-	local bytes, argsz = kind.py_build(build, t, part), not t.whole and measured(part)
+	local bytes, argsz = kind.py_build(build, t, part), not t.whole and part.argsz
 	if argsz then
 		build:line("tail = %s", bytes)
 		build:line("self.%s = max(self.%s, self.SIZE + len(tail))", argsz.name, argsz.name)

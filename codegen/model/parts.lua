@@ -155,6 +155,9 @@ function M.build(node, scope, checks)
 	local part = { loc = names.loc(node), alts = {}, room = 0, name = node.name, before = {}, after = {} }
 	part.fields, part.size = M.layout(model, node.items)
 	scope.fields, scope.size = part.fields, part.size
+	for _, f in ipairs(part.fields) do
+		part.argsz = part.argsz or f.measures and f
+	end
 	local item = tail_item(node)
 	if item then
 		part.tail = tails.build(item, scope, part, node)
