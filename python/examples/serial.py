@@ -110,6 +110,10 @@ class Uart16550A(vfu.Device):
             self.loop.remove_writer(self.master)
         self.loop = None
 
+    def on_close(self) -> None:
+        os.close(self.master)
+        os.close(self.slave)
+
     # ---- receiving: from the pseudo terminal to the FIFO to the driver ----
 
     def look_for_bytes(self) -> None:

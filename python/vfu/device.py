@@ -98,7 +98,7 @@ class Device:
         for identity, data in self._pci_capabilities():
             c.vfu_device_add_capability(handle, identity, data)
         cls.irqs._install(handle, regions)
-        commands.install(self, [*filter(None, self._HOOKS), "on_disconnect"])
+        commands.install(self, [*filter(None, self._HOOKS), "on_disconnect", "on_close"])
         c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
         self.irqs = DeviceIrqs(handle, cls.irqs)
         self.dma = DeviceDma(handle)
@@ -114,6 +114,12 @@ class Device:
 
     def on_disconnect(self):
         """The client has gone."""
+
+    def on_close(self):
+        """The server that served the device has been closed: close files, end threads. Once for each server.
+
+        Called after on_disconnect(), by the thread that closes the server; not in a child after fork().
+        """
 
     def on_dma_map(self, range):
         """A range of memory has come."""
@@ -152,15 +158,20 @@ class Device:
         """
         c.vfu_device_set_state(self._handle, commands.number_of(state, protocol.DeviceState, "state"))
 
-    def spawn(self, coroutine):
+    def spawn(self, coroutine, *, until_reset=False):
         """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task.
 
+        until_reset: a reset, or the end of the connection, cancels it too, as it does the coroutines of handlers.
         Handlers that call it may be called at any rate: no more than max_spawned run.
         """
         if len(self._background) >= self.max_spawned:
             coroutine.close()
             raise make_error(errno.ENOBUFS, text=f"{self.max_spawned} coroutines of spawn() run already")
-        return self._start(coroutine, self._background, outcome)
+        task = self._start(coroutine, self._background, outcome)
+        if until_reset:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return task
 
     # ---- called by the library ----
 
@@ -199,6 +210,12 @@ class Device:
         self._cancel()
         report_missed()
         return self.on_disconnect()
+
+    def _closed(self):
+        try:
+            self.on_close()
+        except Exception as error:
+            report(self.on_close, error)
 
     def _command(self, number, request):
         return commands.serve_command(self, number, request, outcome)

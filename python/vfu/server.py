@@ -86,6 +86,7 @@ class Server:
         if (socket_path is None) == (fd is None):
             raise ValueError("give either socket_path or fd")
         self._h = None
+        self._is_made = False
         self.device = device
         self._loop = self._done = self._timer = self._thread = None
         self._stopping = False
@@ -105,6 +106,7 @@ class Server:
                 c.vfu_server_listen(self._h, os.fspath(socket_path))
             else:
                 c.vfu_server_listen_inherited(self._h, own_fd(fd))
+            self._is_made = True
         except BaseException:
             self.close()
             raise
@@ -205,9 +207,12 @@ class Server:
         with self._lock:
             handle, self._h = self._h, None
         # A traceback that somebody keeps must not keep the server.
-        if handle is not None:
-            handle.__swig_destroy__(handle)
-            c.device_reraise(self.device._handle)
+        if handle is None:
+            return
+        handle.__swig_destroy__(handle)
+        if self._is_made and self._pid == os.getpid():
+            self.device._closed()
+        c.device_reraise(self.device._handle)
 
     def disconnect(self):
         """Ends the present connection. From any thread."""

@@ -310,6 +310,45 @@ def test_spawn(connect):
     assert bar0.read32(0) >= 3
 
 
+def test_spawn_until_reset(connect):
+    """A reset and the end of a connection end these, and no others; both count as spawned."""
+
+    class Spawning(vfu.Device):
+        bar0 = vfu.Bar(size=16)
+        event_loop = True
+        max_spawned = 3
+
+        def on_connect(self):
+            self.ended = []
+            self.tasks = [self.spawn(self.forever(until_reset), until_reset=until_reset)
+                          for until_reset in (True, False)]
+
+        async def forever(self, until_reset):
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                self.ended.append(until_reset)
+
+        @bar0.reg32(0).on_write
+        def more(self, value):
+            self.spawn(self.forever(True), until_reset=True)
+
+    device = Spawning()
+    dev = connect(device)
+    dev.regions.bar0.write32(0, 1)
+    with pytest.raises(vfu.Error) as caught:
+        dev.regions.bar0.write32(0, 1)
+    assert caught.value.errno == errno.ENOBUFS
+    dev.reset()
+    until(lambda: device.ended == [True, True])
+    assert not device._tasks and len(device._background) == 1
+    dev.regions.bar0.write32(0, 1)
+    assert len(device._tasks) == 1
+    dev.close()
+    until(lambda: not device._tasks)
+    assert device.ended == [True, True, True] and len(device._background) == 1
+
+
 def test_gate_waits(connect):
     order = []
 

@@ -293,3 +293,38 @@ def test_serve_ends_with_control_c(tmp_path, kind, wait, busy):
         finally:
             server.kill()
     assert (out, err, server.returncode) == ("goes on\n", "", 0)
+
+
+def test_on_close_once_for_each_server(tmp_path, caplog):
+    """After everything else; not for a server that could not be made, nor in a child."""
+
+    class Closing(vfu.Device):
+        def __init__(self):
+            super().__init__()
+            self.events = []
+
+        def on_disconnect(self):
+            self.events.append("disconnect")
+
+        def on_close(self):
+            self.events.append("close")
+            raise KeyError("logged")
+
+    device = Closing()
+    with pytest.raises(vfu.Error):
+        vfu.Server(device, tmp_path / "none" / "s")
+    assert device.events == []
+    for _ in range(2):
+        server = vfu.Server(device, tmp_path / "s").start()
+        client = vfu.Client(tmp_path / "s")
+        child = os.fork()
+        if not child:
+            server.close()
+            os._exit(len(device.events))
+        assert os.waitpid(child, 0)[1] == 0
+        server.close()
+        server.close()
+        client.close()
+        assert device.events == ["disconnect", "close"]
+        device.events.clear()
+    assert "Closing.on_close: KeyError: 'logged'" in caplog.text

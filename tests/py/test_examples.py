@@ -173,17 +173,9 @@ DATA, IER, IIR, FCR, LCR, MCR, LSR, MSR, SCR = 0, 1, 2, 2, 3, 4, 5, 6, 7
 
 
 @pytest.fixture
-def port():
-    """The device; named before connect, so that its pty is closed when nobody serves it any more."""
-    device = serial.Uart16550A()
-    yield device
-    os.close(device.master)
-    os.close(device.slave)
-
-
-@pytest.fixture
-def uart(port, connect):
+def uart(connect):
     """The port's registers as a driver has them that has opened it; .device is the device."""
+    port = serial.Uart16550A()
     dev = connect(port)
     bar = dev.regions.bar0
     bar.device, bar.line = port, dev.irqs.intx
@@ -311,7 +303,8 @@ def test_uart_registers(uart):
     assert uart.read8(IIR) & 0xC0 == 0x00
 
 
-def test_uart_reset(port, connect):
+def test_uart_reset(connect):
+    port = serial.Uart16550A()
     dev = connect(port)
     uart = dev.regions.bar0
     uart.write8(MCR, 0x0B)
