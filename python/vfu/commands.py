@@ -13,6 +13,7 @@ The library holds both to the generated checks. So here only the layout matters:
 import dataclasses
 import difflib
 import errno
+import functools
 import inspect
 import os
 
@@ -21,14 +22,14 @@ import libvfu as c
 from . import protocol
 from .errors import report
 
-# What is done with a feature.
-GET, SET, PROBE = protocol.FeatureFlags.GET, protocol.FeatureFlags.SET, protocol.FeatureFlags.PROBE
-
 # Room for an answer, where a request says how much there is and the caller does not.
 ROOM = 65536
 
 
-_LIMITS = protocol.Limits.widest()
+@functools.cache
+def _limits():
+    """vfu.protocol is read when a message is first made or read, not when vfu is imported."""
+    return protocol.Limits.widest()
 
 
 class Descriptors(list):
@@ -87,7 +88,7 @@ def parse(number, data, fds, *, request=None):
     """The object for a payload that the library has checked; request: of a reply."""
     if _message(number) is None:
         return Raw(number, data, fds)
-    part = protocol.parse(number, data, reply=request is not None, nfds=len(fds), limits=_LIMITS, request=request)
+    part = protocol.parse(number, data, reply=request is not None, nfds=len(fds), limits=_limits(), request=request)
     part.fds = fds
     return part
 
@@ -201,15 +202,15 @@ def serve_command(device, number, request, outcome):
 
 
 def serve_feature(device, method, feature, request, outcome):
-    """The method sees what comes behind the fixed part, and its answer goes there."""
-    head = protocol.DeviceFeatureRequest(ROOM, feature | method).pack()
-    argument = protocol.parse(protocol.Command.DEVICE_FEATURE, head + request.payload(), limits=_LIMITS).data
+    """The method, "GET" or "SET", sees what comes behind the fixed part, and its answer goes there."""
+    head = protocol.DeviceFeatureRequest(ROOM, feature | protocol.FeatureFlags[method]).pack()
+    argument = protocol.parse(protocol.Command.DEVICE_FEATURE, head + request.payload(), limits=_limits()).data
     handler = device._features[feature, method]
-    return _serve(device, request, handler, argument, _Got if method == GET else _Set, outcome)
+    return _serve(device, request, handler, argument, _Got if method == "GET" else _Set, outcome)
 
 
 @dataclasses.dataclass(init=False)
-class _Set(protocol.Part):
+class _Set:
     """What a feature's setter returns: a part of the protocol, bytes, or None for what was set."""
 
     def __init__(self, **fields):
@@ -223,8 +224,8 @@ class _Got(_Set):
     data: object
 
 
-_PREFIXES = {"feature_get_": GET, "feature_set_": SET}
-_METHODS = {int(GET): 1, int(SET): 2}
+_PREFIXES = {"feature_get_": "GET", "feature_set_": "SET"}
+_METHODS = {"GET": 1, "SET": 2}
 
 
 def _methods(cls, prefix):
@@ -235,26 +236,25 @@ def install(device, hooks):
     """Finds the methods that serve commands and features, and tells the library. Misspelt ones are refused."""
     cls, handle = type(device), device._handle
     device._served, device._features = {}, {}
-    known = [*hooks, *("on_" + name for name in _names(protocol.Command))]
     for name in _methods(cls, "on_"):
-        if name in hooks:
-            continue
-        word = name.removeprefix("on_")
-        if not word.isdecimal() and name not in known:
-            raise TypeError(f"{cls.__name__}.{name}: no message and no hook has that name{suggest(name, known)}")
-        _install_command(device, name, number_of(word, protocol.Command, "message"))
+        if name not in hooks:
+            _install_command(device, name, hooks)
     for prefix, method in _PREFIXES.items():
         for name in _methods(cls, prefix):
             try:
                 feature = number_of(name.removeprefix(prefix), protocol.FeatureIndex, "feature", prefix)
             except ValueError as error:
                 raise TypeError(f"{cls.__name__}.{name}: {error}") from None
-            device._features[feature, int(method)] = getattr(device, name)
+            device._features[feature, method] = getattr(device, name)
     for feature in {feature for feature, _ in device._features}:
         c.device_set_feature(handle, feature, sum(_METHODS[m] for f, m in device._features if f == feature))
 
 
-def _install_command(device, name, number):
+def _install_command(device, name, hooks):
+    word, known = name.removeprefix("on_"), [*hooks, *("on_" + name for name in _names(protocol.Command))]
+    if not word.isdecimal() and name not in known:
+        raise TypeError(f"{type(device).__name__}.{name}: no message and no hook has that name{suggest(name, known)}")
+    number = number_of(word, protocol.Command, "message")
     try:
         c.device_set_command(device._handle, number)
     except OSError as error:
@@ -279,15 +279,16 @@ def call_feature(handle, feature, method, data, room):
 
 
 def get_feature(handle, feature, data, room):
-    return call_feature(handle, feature, GET, data, room)
+    return call_feature(handle, feature, protocol.FeatureFlags.GET, data, room)
 
 
 def set_feature(handle, feature, data):
-    return call_feature(handle, feature, SET, data, 0)
+    return call_feature(handle, feature, protocol.FeatureFlags.SET, data, 0)
 
 
 def probe_feature(handle, feature, get, set):
-    flags = PROBE | (GET if get else 0) | (SET if set else 0)
+    methods = protocol.FeatureFlags
+    flags = methods.PROBE | (methods.GET if get else 0) | (methods.SET if set else 0)
     try:
         call_feature(handle, feature, flags, b"", 0)
     except OSError as error:

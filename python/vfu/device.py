@@ -221,10 +221,10 @@ class Device:
         return commands.serve_command(self, number, request, outcome)
 
     def _get_feature(self, feature, request):
-        return commands.serve_feature(self, commands.GET, feature, request, outcome)
+        return commands.serve_feature(self, "GET", feature, request, outcome)
 
     def _set_feature(self, feature, request):
-        return commands.serve_feature(self, commands.SET, feature, request, outcome)
+        return commands.serve_feature(self, "SET", feature, request, outcome)
 
     def _check_wait(self):
         """Asked now and then while a handler waits for DMA. It is cancelled as coroutines are."""

@@ -11,8 +11,7 @@ import re
 import sys
 from typing import Any, Literal
 
-import vfu_protocol
-
+from .. import protocol
 from ..decode import Decoder, Model, describe, hexdump, load, split, text
 from .error import CommandError
 from .style import BOLD, RED, paint
@@ -42,23 +41,34 @@ examples:
 
 def pair(word: str) -> tuple[str, str]:
     name, equals, value = word.partition("=")
-    policy = vfu_protocol.POLICIES.get(name)
+    policy = protocol.POLICIES.get(name)
     if not equals or policy is None or value not in policy.choices:
         known = f"; {name} is one of {', '.join(policy.choices)}" if policy else ""
         raise argparse.ArgumentTypeError(f"{word!r} is not POLICY=CHOICE{known}")
     return name, value
 
 
+def profiles() -> list[str]:
+    return sorted({name for policy in protocol.POLICIES.values() for name in policy.profiles})
+
+
+def profile(word: str) -> str:
+    if word not in profiles():
+        raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(profiles())}")
+    return word
+
+
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Options of all commands that decode."""
-    profiles = sorted({name for policy in vfu_protocol.POLICIES.values() for name in policy.profiles})
-    parser.add_argument("--profile", choices=profiles, default="default", help="whose rules hold (default)")
+    choice = parser.add_argument("--profile", type=profile, default="default", metavar="PROFILE",
+                                 help="whose rules hold: default, strict, libvfio-user")
+    choice.completer = lambda **_: profiles()
     parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE", help="one of these choices")
     parser.add_argument("--json", action="store_true", help="print JSON: an object a line")
 
 
 def policies(options: argparse.Namespace) -> dict[str, str]:
-    chosen = {name: policy.profiles[options.profile] for name, policy in vfu_protocol.POLICIES.items()}
+    chosen = {name: policy.profiles[options.profile] for name, policy in protocol.POLICIES.items()}
     return chosen | dict(options.policy)
 
 

@@ -9,8 +9,7 @@ import dataclasses
 import struct
 from collections.abc import Callable, Iterator
 
-import vfu_protocol as protocol
-
+from .. import protocol
 from . import limits
 from .expressions import Scope
 from .items import Item
@@ -41,7 +40,7 @@ class Message:
     items: list[Item] = dataclasses.field(default_factory=list)
     fault: protocol.Fault | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
-    header: protocol.Header = dataclasses.field(default_factory=protocol.Header)
+    header: protocol.Header = dataclasses.field(default_factory=lambda: protocol.Header())
     name: str = ""
     request: Message | None = None
     elapsed: float | None = None

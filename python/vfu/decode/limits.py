@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 
-import vfu_protocol as protocol
+from .. import protocol
 
 
 def unseen() -> protocol.Limits:

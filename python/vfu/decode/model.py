@@ -10,8 +10,6 @@ import pathlib
 import struct
 from typing import Any
 
-import vfu_protocol
-
 Entry = dict[str, Any]
 FORMATS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
 
@@ -108,8 +106,11 @@ def _numbers(entry: Entry) -> Entry:
 def path() -> pathlib.Path:
     """Beside this package where it is installed, else where the build makes it."""
     installed = pathlib.Path(__file__).resolve().parent.parent / "vfio-user.json"
-    made = pathlib.Path(vfu_protocol.__file__).resolve().parents[2] / "doc" / "gen" / "vfio-user.json"
-    return installed if installed.exists() else made
+    if installed.exists():
+        return installed
+    import vfu_protocol  # where the build puts it; who reads the model needs it soon anyway
+
+    return pathlib.Path(vfu_protocol.__file__).resolve().parents[2] / "doc" / "gen" / "vfio-user.json"
 
 
 @functools.cache

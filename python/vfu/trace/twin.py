@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 import socket
-import struct
 
-import vfu_protocol as protocol
-
-_HEADER = struct.Struct(protocol.Header.FORMAT)
+from .. import protocol
 
 
 def end_of(data: bytes, nfds: int) -> int | None:
     """Which descriptor of this message is the client's end of a twin socket, if it is the reply that has one."""
-    _, command, _, flags, _ = _HEADER.unpack_from(data)
-    if command != protocol.Command.VERSION or flags & 0x2F != 1 or not nfds:
+    head = protocol.Header.unpack(data)
+    if not nfds or head.command != protocol.Command.VERSION or head.flags & 0x2F != 1:
         return None
     try:
-        caps = protocol.Capabilities.parse(data[_HEADER.size + protocol.VersionReply.SIZE :], reply=True)
+        caps = protocol.Capabilities.parse(data[head.SIZE + protocol.VersionReply.SIZE :], reply=True)
     except protocol.Fault:
         return None
     twin = caps.twin_socket
