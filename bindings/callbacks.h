@@ -120,6 +120,8 @@ PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d);
  * without any, after 1,024 rounds, or when a callback left an exception. False: nothing left to serve.
  */
 PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d);
+/* Raises what was wrong with the connection that ended last, if something was. */
+PyObject *server_check_ended(struct vfu_server *srv);
 
 /* Makes waits of the device's callbacks run Python's signal handlers, and ask the device's _check_wait(). */
 PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);

@@ -73,6 +73,18 @@ PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d)
 	Py_RETURN_TRUE;
 }
 
+PyObject *server_check_ended(struct vfu_server *srv)
+{
+	struct vfu_err err;
+	int rc = vfu_server_ended(srv, &err);
+
+	if (rc < 0) {
+		vfupy_raise(rc, &err);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
 /* ---- client ---- */
 
 static int64_t now_ms(void)

@@ -229,6 +229,7 @@ struct vfu_client {};
 %ignore vfu_dma_unpin;
 %ignore vfu_dma_ranges;
 %ignore vfu_server_free;
+%ignore vfu_server_ended;
 %ignore vfu_server_pollfds;
 %ignore vfu_server_run;
 %ignore vfu_server_set_interruptible;

@@ -70,6 +70,8 @@ enum vfu_option {
 	VFU_OPT_BUS_MASTER,     /* client: turn bus mastering on before DMA and message interrupts
 				   are used first, 0 or 1 (1); 0 for who passes a guest's
 				   configuration space on */
+	VFU_OPT_ONE_CLIENT, /* server: takes no other client once it has agreed on a version with one,
+				   and so has nobody left when that one has gone, 0 or 1 (0) */
 	VFU_OPTIONS
 };
 
@@ -507,6 +509,9 @@ int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
 /* What was agreed with the present client, see above. Any thread; no vfu_server_err. */
 int vfu_server_agreed(struct vfu_server *srv, const char *name, uint64_t *value);
+/* How the last connection ended: 0 if one of the sides closed it, or there has been none; else a negative
+ * errno for what was wrong with it, and err (may be NULL) says more. Owner. */
+int vfu_server_ended(struct vfu_server *srv, struct vfu_err *err);
 /* Any thread. */
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);
 

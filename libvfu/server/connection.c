@@ -126,7 +126,6 @@ static void finish(void *ctx, int status)
 
 void vfui_server_end(struct vfu_server *srv)
 {
-	bool is_usual;
 	int rc;
 
 	if (!srv->conn)
@@ -134,8 +133,10 @@ void vfui_server_end(struct vfu_server *srv)
 	if (srv->state != VFUI_SERVER_ENDING) {
 		srv->state = VFUI_SERVER_ENDING;
 		rc = vfui_conn_status(srv->conn, &srv->err);
-		is_usual = rc == -ENOTCONN || rc == -ECONNABORTED;
-		vfui_log(&srv->dev->log, is_usual ? VFU_LOG_INFO : VFU_LOG_WARN,
+		srv->ended = srv->err;
+		if (rc == -ENOTCONN || rc == -ECONNABORTED)
+			srv->ended.code = 0;
+		vfui_log(&srv->dev->log, srv->ended.code ? VFU_LOG_WARN : VFU_LOG_INFO,
 			 "connection ended: %s", srv->err.text);
 		vfui_session_end(srv->session);
 		vfui_server_drop_held(srv);
@@ -159,6 +160,17 @@ void vfui_server_end_now(struct vfu_server *srv)
 		vfui_device_gate_cancel(srv->dev);
 	}
 	srv->is_processing = false;
+}
+
+int vfu_server_ended(struct vfu_server *srv, struct vfu_err *err)
+{
+	int rc = vfui_server_check(srv);
+
+	if (rc < 0)
+		return vfui_err_set(err, rc, NULL, 0, "this process is a child of the server's");
+	if (err)
+		*err = srv->ended;
+	return srv->ended.code;
 }
 
 int vfu_server_conn_fd(struct vfu_server *srv)

@@ -82,6 +82,7 @@ static void agree(struct vfu_server *srv, struct vfui_msg *msg)
 	keep_agreed(srv, &agreed);
 	srv->state = VFUI_SERVER_UP;
 	srv->was_up = true;
+	srv->is_done = srv->options.values[VFU_OPT_ONE_CLIENT] && srv->listen_fd >= 0;
 	vfui_log(&srv->dev->log, VFU_LOG_INFO, "version 0.%u agreed", minor);
 	if (srv->dev->hooks.connected)
 		srv->dev->hooks.connected(srv->dev->hooks_user);

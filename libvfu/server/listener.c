@@ -89,12 +89,24 @@ static int accept_client(struct vfu_server *srv)
 	return fd;
 }
 
+/* The one client has come. */
+static void end_listening(struct vfu_server *srv)
+{
+	srv->is_done = false;
+	vfui_server_stop_listening(srv);
+	vfui_server_sync_epoll(srv, true); /* before the number may be another's */
+	vfui_os_close(srv->listen_fd);
+	srv->listen_fd = -1;
+}
+
 void vfui_server_look(struct vfu_server *srv)
 {
 	unsigned i;
 	int fd;
 
 	srv->unlooked = 0;
+	if (srv->is_done)
+		end_listening(srv);
 	if (srv->listen_fd < 0 || vfui_os_now() < srv->rest_until)
 		return;
 	for (i = 0; i < LOOK_MAX && srv->state != VFUI_SERVER_ENDING; i++) {

@@ -75,12 +75,14 @@ struct vfu_server {
 	unsigned unlooked;   /* requests since the last look at it */
 	uint64_t rest_until; /* no client could be taken: when to try again; 0: it can */
 	uint64_t looked_at;
+	bool is_done; /* VFU_OPT_ONE_CLIENT, and that client has come: the listener is to be closed */
 
 	/* the connection */
 	enum vfui_server_state state;
 	pthread_mutex_t conn_lock; /* the owner changes conn with it, others need it to use conn */
 	bool was_up;
-	uint64_t greet_by; /* when VERSION must have come */
+	struct vfu_err ended; /* how the last one did; code 0: as it should */
+	uint64_t greet_by;    /* when VERSION must have come */
 	struct vfui_conn *conn;
 	bool is_agreed; /* what stands in agreed, under the same lock */
 	struct vfui_caps agreed;

@@ -78,6 +78,7 @@ class Server:
     policy: {field: choice}, see the errata in doc/gen/protocol.rst; unless it says otherwise bus_master is
     enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h; capabilities: what it says in
     VERSION, {"max_msg_fds": 8, "migration.pgsize": ...}.
+    options={"one_client": 1}: run() returns when the first client has gone; see fault.
     """
 
     def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None,
@@ -224,6 +225,15 @@ class Server:
         """Counters: requests_in, bytes_out, drops..."""
         with self._lock:
             return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
+
+    @property
+    def fault(self):
+        """What was wrong with the connection that ended last, an Error; None: one of the sides closed it."""
+        try:
+            c.server_check_ended(self._h)
+        except Error as error:
+            return error
+        return None
 
     @property
     def agreed(self):

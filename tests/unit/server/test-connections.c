@@ -198,6 +198,59 @@ START_TEST(inherited_connection)
 }
 END_TEST
 
+/* VFU_OPT_ONE_CLIENT: who comes and says nothing is none; the next has the device, and is the last. */
+START_TEST(one_client)
+{
+	struct vfu_err err;
+	int first, second;
+
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_ONE_CLIENT, 1), 0);
+	listen_here();
+	ck_assert_int_ge(vfu_server_fd(rig.srv), 0);
+	close(raw_connect(path));
+	rig_pump(&rig);
+	first = raw_connect(path);
+	second = raw_connect(path);
+	greet_pumped(first);
+	ck_assert_int_eq(vfu_server_listen_fd(rig.srv), -1);
+	ck_assert_int_ne(access(path, F_OK), 0);
+	ck_assert_int_eq(raw_recv(second, rig.msg, 0), 0);
+	ck_assert_int_eq(vfu_server_ended(rig.srv, NULL), 0);
+	if (_i)
+		raw_send_bytes(first, "no message, but as long", 23);
+	close(first);
+	close(second);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	ck_assert_int_eq(vfu_server_ended(rig.srv, &err), _i ? -EPROTO : 0);
+	ck_assert_int_eq(err.code, _i ? -EPROTO : 0);
+	ck_assert_int_eq(vfu_server_process(rig.srv, 0), -ENOTCONN);
+}
+END_TEST
+
+/* The others wait at a listener that was inherited, for whoever has it next. */
+START_TEST(one_client_of_an_inherited_listener)
+{
+	int fd = listener(), first, second;
+
+	ck_assert_int_eq(vfu_server_set(rig.srv, VFU_OPT_ONE_CLIENT, 1), 0);
+	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, dup(fd)), 0);
+	ck_assert_int_ge(vfu_server_fd(rig.srv), 0);
+	first = raw_connect(path);
+	rig_pump(&rig);
+	greet_pumped(first);
+	second = raw_connect(path);
+	rig_pump(&rig);
+	close(first);
+	ck_assert_int_eq(vfu_server_run(rig.srv), 0);
+	ck_assert_int_eq(raw_recv(second, rig.msg, 0), -1);
+	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, fd), 0);
+	rig_pump(&rig);
+	greet_pumped(second);
+	close(second);
+	unlink(path);
+}
+END_TEST
+
 /* ---- the loop ---- */
 
 static void *run(void *arg)
@@ -631,6 +684,7 @@ static bool is_all_refused(void)
 	       vfu_server_run(rig.srv) == -EOWNERDEAD &&
 	       vfu_server_pollfds(rig.srv, NULL, 0) == -EOWNERDEAD &&
 	       vfu_server_listen(rig.srv, path) == -EOWNERDEAD &&
+	       vfu_server_ended(rig.srv, NULL) == -EOWNERDEAD &&
 	       vfu_server_set(rig.srv, VFU_OPT_TIMEOUT_MS, 1) == -EOWNERDEAD &&
 	       vfu_device_set_region(rig.dev, 0, &region) == -EOWNERDEAD &&
 	       vfu_device_set_msi(rig.dev, 1) == -EOWNERDEAD &&
@@ -897,6 +951,8 @@ int main(void)
 	ADD(stale_socket_is_replaced);
 	ADD(inherited);
 	ADD(inherited_connection);
+	tcase_add_loop_test(tcase, one_client, 0, 2);
+	ADD(one_client_of_an_inherited_listener);
 	ADD(run_serves_and_stops);
 	ADD(disconnected_by_another_thread);
 	ADD(run_refuses_a_second_client_under_load);
