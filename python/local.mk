@@ -25,15 +25,20 @@ vfu_package = \
 vfu_cli = \
 	python/vfu/cli/__init__.py \
 	python/vfu/cli/access.py \
+	python/vfu/cli/connection.py \
+	python/vfu/cli/dump.py \
 	python/vfu/cli/error.py \
 	python/vfu/cli/explain.py \
 	python/vfu/cli/guest.py \
 	python/vfu/cli/in_guest.py \
 	python/vfu/cli/info.py \
+	python/vfu/cli/names.py \
 	python/vfu/cli/progress.py \
 	python/vfu/cli/serve.py \
+	python/vfu/cli/status.py \
 	python/vfu/cli/style.py \
-	python/vfu/cli/trace.py
+	python/vfu/cli/trace.py \
+	python/vfu/cli/wait.py
 vfu_decode = \
 	python/vfu/decode/__init__.py \
 	python/vfu/decode/decoder.py \

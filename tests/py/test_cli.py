@@ -197,24 +197,6 @@ def test_info(backend):
         assert text in result.stdout, result.stdout
 
 
-def test_read_and_write(backend):
-    _, path = backend(COUNTER)
-    assert run("write", path, "bar0", 0, "0x1234").returncode == 0
-    assert run("read", path, "bar0", 0).stdout == "0x00001234\n"
-    assert run("read", path, "0", 1, 1).stdout == "0x12\n"
-    assert run("read", path, "config", 0, 16).stdout.startswith("00000000: 34 12 01 00")
-    assert run("write", path, "bar0", 0, "0x55", "--width=1").returncode == 0
-    assert run("read", path, "bar0", 0, 2).stdout == "0x1255\n"
-    for args in (("read", path, "bar7", 0), ("write", path, "bar0", 0, 256, "--width=1"),
-                 ("read", path, "bar0", 4096), ("read", "/nowhere", "bar0", 0)):
-        result = run(*args)
-        assert result.returncode == 1 and result.stderr.startswith(f"vfu {args[0]}: "), result
-        assert "Errno" not in result.stderr, result
-    for args in ((-4,), (1 << 64,), ("x",), (0, -1)):
-        result = run("read", path, "bar0", *args)
-        assert result.returncode == 2 and "is no number from 0" in result.stderr, result
-
-
 def test_nobody_reads_the_output(backend):
     _, path = backend(COUNTER)
     ours, theirs = os.pipe()

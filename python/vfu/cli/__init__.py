@@ -9,8 +9,9 @@ import sys
 
 import vfu
 
-from . import access, explain, guest, info, serve, trace
-from .error import CommandError
+from . import access, dump, explain, guest, info, serve, status, trace, wait
+from .error import CommandError, TimeIsUp, UsageError
+from .style import RED, paint
 
 
 def parser():
@@ -19,8 +20,11 @@ def parser():
     # What management tools ask of every backend.
     top.add_argument("--print-capabilities", action=serve.PrintCapabilities, nargs=0)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, info, access, explain, guest, trace):
+    for module in (serve, info, access, dump, wait, explain, guest, trace):
         module.add_to(commands)
+    for name, command in commands.choices.items():
+        command.formatter_class = argparse.RawDescriptionHelpFormatter
+        command.epilog = "\n\n".join(filter(None, [command.epilog and command.epilog.strip(), status.section(name)]))
     return top
 
 
@@ -32,10 +36,23 @@ def complete(top):
         argcomplete.autocomplete(top)
 
 
-def main(arguments=None):
-    top = parser()
-    complete(top)
-    options = top.parse_args(arguments)
+def sentence(error):
+    """What an exception says, without its number."""
+    if isinstance(error, vfu.Error) or not isinstance(error, OSError):
+        return getattr(error, "strerror", None) or str(error)
+    return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
+
+
+def complain(command, error):
+    """Says what is wrong. Returns the status that it ends the command with."""
+    print(paint(f"vfu {command}: ", RED, sys.stderr) + sentence(error), file=sys.stderr)
+    if isinstance(error, UsageError):
+        return status.USAGE
+    return status.TIMEOUT if isinstance(error, (TimeIsUp, TimeoutError)) else status.FAILED
+
+
+def run(options):
+    """The command, and what its end means."""
     logging.basicConfig(
         format="vfu: %(levelname)s: %(message)s",
         # What goes wrong in a command that is over at once is its one line.
@@ -43,15 +60,23 @@ def main(arguments=None):
         stream=sys.stderr,
     )
     try:
-        status = options.function(options) or 0
+        result = options.function(options) or status.DONE
         sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # whoever reads what we print has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        return result
+    except BrokenPipeError as error:
+        if isinstance(error, vfu.Error):  # a server's
+            return complain(options.command, error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever reads what we print has seen enough
+        return status.FAILED
     except (CommandError, OSError) as error:
-        text = error.strerror if isinstance(error, vfu.Error) else error
-        print(f"vfu {options.command}: {text}", file=sys.stderr)
-        return 1
+        return complain(options.command, error)
+
+
+def main(arguments=None):
+    """The command vfu: returns its exit status, which status.py has the table of."""
+    try:
+        top = parser()
+        complete(top)
+        return run(top.parse_args(arguments))
     except KeyboardInterrupt:
-        return 130
+        return status.INTERRUPTED

@@ -1,66 +1,93 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""vfu read, vfu write: single accesses to a region of a served device."""
+"""vfu read, vfu write: registers of a served device, by name or by place."""
+
+from __future__ import annotations
 
 import argparse
+import json
+from typing import Any
 
-import vfu
-from vfu.client import REGION_NAMES
+from .connection import add_device, add_socket, complete_assignments, complete_places, connect
+from .error import UsageError
+from .names import Names, Place, number
 
-from .error import CommandError
+PLACES = """\
+A PLACE is
+  ticks            a register, by its name in the device's class, which --device says
+  bar0+0x10:32     a region (bar0 to bar5, rom, config, vga, region9...), an offset, and how many bits: 8, 16, 32 or
+                   64, of an offset that is a multiple of so many; 32 if not said
+  config.command   a field of configuration space, by its name there: vendor_id, device_id, status...
+
+"""
+
+READ = PLACES + """\
+They are read in this order, each with one access (of configuration space those that a CPU makes). One is printed as a
+number, several with their names. Reading may do something in a device, as it would for its driver.
+
+examples:
+  vfu read /tmp/counter.sock bar0+0x08
+  vfu read /tmp/counter.sock --device counter.py ticks done total
+  vfu read /tmp/counter.sock config.vendor_id config.device_id bar0+2:16 --json"""
+
+WRITE = PLACES + """\
+They are written in this order, each with one access.
+
+examples:
+  vfu write /tmp/counter.sock bar0+0x00:32=0x1234
+  vfu write /tmp/counter.sock --device counter.py ticks=7 done=0
+  vfu write /tmp/counter.sock config.command=0x6"""
 
 
-def number(text):
-    try:
-        value = int(text, 0)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 1 << 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 2**64 - 1")
-    return value
-
-
-def add_to(commands):
-    read = commands.add_parser("read", help="read a register", description="Reads from a region and prints it.")
-    write = commands.add_parser("write", help="write a register", description="Writes a number to a region.")
-    for parser in (read, write):
-        parser.add_argument("socket", metavar="SOCKET", help="where the device is served")
-        parser.add_argument("region", metavar="REGION", help="bar0 to bar5, rom, config, or an index")
-        parser.add_argument("offset", metavar="OFFSET", type=number)
-    read.add_argument("length", metavar="LENGTH", type=number, nargs="?", default=4,
-                      help="bytes (4); 1, 2, 4 and 8 are printed as a number")
-    write.add_argument("value", metavar="VALUE", type=number)
-    write.add_argument("--width", type=int, choices=(1, 2, 4, 8), default=4, help="bytes (4)")
+def add_to(commands: Any) -> None:
+    """Both commands."""
+    read = commands.add_parser("read", help="read registers", description="Reads registers of a served device.", epilog=READ)
+    add_socket(read)
+    read.add_argument("places", metavar="PLACE", nargs="+", help="what to read").completer = complete_places
+    add_device(read)
+    read.add_argument("--json", action="store_true", help="print a JSON object: numbers by their PLACE")
     read.set_defaults(function=run_read)
+    write = commands.add_parser(
+        "write", help="write registers", description="Writes registers of a served device.", epilog=WRITE)
+    add_socket(write)
+    values = write.add_argument("values", metavar="PLACE=VALUE", nargs="+", help="what to write, and where")
+    values.completer = complete_assignments
+    add_device(write)
     write.set_defaults(function=run_write)
 
 
-def connect(options):
-    return vfu.Client(options.socket, irqs=False, bus_master=False)
-
-
-def find(dev, name):
-    try:
-        return dev.regions[REGION_NAMES.index(name) if name in REGION_NAMES else int(name)]
-    except (ValueError, IndexError):
-        raise CommandError(f"there is no region {name}") from None
-
-
-def run_read(options):
+def run_read(options: argparse.Namespace) -> None:
+    """Prints what is there."""
+    names = Names.of_file(options.device)
+    places = [place for word in options.places for place in names.find(word)]
     with connect(options) as dev:
-        region = find(dev, options.region)
-        if options.offset + options.length > region.size:
-            raise CommandError(f"{region.name} has {region.size} bytes")
-        data = region.read(options.offset, options.length)
-    if len(data) in (1, 2, 4, 8):
-        print(f"{int.from_bytes(data, 'little'):#0{2 + 2 * len(data)}x}")
+        found = [(place, place.read(dev)) for place in places]
+    if options.json:
+        print(json.dumps({place.name: value for place, value in found}))
+    elif len(found) == 1:
+        print(found[0][0].text(found[0][1]))
     else:
-        for at in range(0, len(data), 16):
-            print(f"{options.offset + at:08x}: {data[at:at + 16].hex(' ')}")
+        width = max(len(place.name) for place in places)
+        for place, value in found:
+            print(f"{place.name:<{width}} {place.text(value)}")
 
 
-def run_write(options):
-    if not 0 <= options.value < 1 << 8 * options.width:
-        raise CommandError(f"{options.value:#x} does not fit {options.width} bytes")
+def assignment(names: Names, word: str) -> tuple[Place, int]:
+    """PLACE=VALUE, of which the value fits."""
+    name, equals, text = word.rpartition("=")
+    if not equals:
+        raise UsageError(f"{word!r} is not PLACE=VALUE")
+    place, value = names.one(name), number(text)
+    place.check(value)
+    return place, value
+
+
+def run_write(options: argparse.Namespace) -> None:
+    """Writes in order, once all is known to be right."""
+    names = Names.of_file(options.device)
+    values = [assignment(names, word) for word in options.values]
     with connect(options) as dev:
-        find(dev, options.region).write(options.offset, options.value.to_bytes(options.width, "little"))
+        for place, _ in values:
+            place.region_of(dev)
+        for place, value in values:
+            place.write(dev, value)

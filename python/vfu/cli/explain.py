@@ -30,8 +30,6 @@ WHAT is one of
                Without one all is taken as agreed, and numbers as their defaults.
   -            the same from standard input
 
-exit status: 0, 1 if nothing is known of WHAT, 2 for wrong usage, 3 if a message breaks a rule
-
 examples:
   vfu explain region_write
   vfu explain EEXIST
@@ -75,7 +73,7 @@ def policies(options: argparse.Namespace) -> dict[str, str]:
 def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "explain", help="explain a message, an errno or pasted bytes", description=__doc__.partition(": ")[2].capitalize(),
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+        epilog=EPILOG)
     what = parser.add_argument("what", metavar="WHAT", nargs="+", help="a name, an errno, hexadecimal or -")
     what.completer = lambda **_: [*describe.names(load()), *errno.errorcode.values()]
     parser.add_argument("--from", dest="sender", choices=("client", "server"),

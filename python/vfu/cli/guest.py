@@ -15,10 +15,6 @@ QEMU, if PATH has none of version 11.1 or newer, the kernel and the programs are
 that this machine's apt uses, some 160 MB, and kept in --cache; nothing is installed and nothing needs root. Elsewhere
 give --qemu and --kernel, and have busybox on PATH.
 
-exit status:
-  that of the script, else of the shell; 2 bad use; 124 after --timeout; 125 no guest, or it ended too early, or a
-  device's server did; 130 after Ctrl-C
-
 examples:
   vfu guest mydevice.py --shell
   vfu guest timer.py period=0.1 /tmp/other.sock --run test.sh
@@ -58,7 +54,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser = commands.add_parser(
         "guest", help="boot a Linux guest with devices", epilog=EPILOG,
         description="Boots a Linux guest in QEMU with vfio-user devices attached, and runs a script or a shell in it.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("devices", metavar="DEVICE", nargs="+",
                         help="FILE.py[:CLASS], which is served as `vfu serve` does, with NAME=VALUE for its arguments "

@@ -1,38 +1,69 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""vfu info: what a served device is, much as lspci -v says it."""
+"""vfu info: what a served device is, much as lspci -v says it.
+
+    client --describe()--> a dict, which is what --json prints --text()--> lines
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
 
 import vfu
 from vfu import pci
 from vfu.client import IRQ_NAMES
 
-REGION_FLAGS = ((1, "read"), (2, "write"), (4, "mappable"))
-IRQ_FLAGS = ((1, "eventfd"), (2, "maskable"), (4, "automasked"), (8, "fixed size"))
+from .connection import add_device, add_socket, connect
+from .names import Names
+
+REGION_FLAGS = {0: "read", 1: "write", 2: "mappable"}
+IRQ_FLAGS = {0: "eventfd", 1: "maskable", 2: "automasked", 3: "fixed size"}
+Facts = dict[str, Any]
+
+EPILOG = """\
+With --device its registers are listed, by the names that `vfu read` takes; they are not read.
+
+examples:
+  vfu info /tmp/counter.sock
+  vfu info /tmp/counter.sock --device counter.py
+  vfu info /tmp/counter.sock --json"""
 
 
-def add_to(commands):
-    parser = commands.add_parser("info", help="show a device", description="Shows a served device.")
-    parser.add_argument("socket", metavar="SOCKET", help="where it is served")
-    parser.add_argument("-x", "--hex", action="store_true", help="dump configuration space too")
+def add_to(commands: Any) -> None:
+    """The command."""
+    parser = commands.add_parser("info", help="show a device", description="Shows a served device.", epilog=EPILOG)
+    add_socket(parser)
+    add_device(parser)
+    parser.add_argument("-x", "--hex", action="store_true", help="configuration space too")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.set_defaults(function=run)
 
 
-def words(value, names):
-    return ", ".join(name for bit, name in names if value & bit) or "none"
+def bits(value: int, names: dict[int, str]) -> list[str]:
+    """The names of those that are set."""
+    return [name for bit, name in names.items() if value >> bit & 1]
 
 
-def bits(value, names):
-    return ", ".join(name for bit, name in names.items() if value >> bit & 1) or "none"
+def words(names: list[str]) -> str:
+    """In a sentence."""
+    return ", ".join(names) or "none"
 
 
-def size_text(size):
+def size_text(size: int) -> str:
+    """4 KiB."""
     for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
         if size >= 1 << shift and size % (1 << shift) == 0:
             return f"{size >> shift} {unit}"
     return f"{size} bytes"
 
 
-def bar_text(config, index):
+# ---- what there is ----
+
+
+def bar_kind(config: bytes, index: int) -> str:
     """What kind of BAR the header says it is."""
     value = int.from_bytes(config[0x10 + 4 * index : 0x14 + 4 * index], "little")
     if value & 1:
@@ -40,69 +71,118 @@ def bar_text(config, index):
     return "memory, " + ("64-bit" if value >> 1 & 3 == 2 else "32-bit") + (", prefetchable" if value & 8 else "")
 
 
-def capability_text(cap):
-    def at(offset, size):
+def capability_facts(cap: pci.Capability) -> Facts:
+    """What is known of it."""
+
+    def at(offset: int, size: int) -> int:
         return int.from_bytes(cap.data[offset : offset + size], "little")
 
+    control = at(2, 2)
     if cap.id == 0x11:
-        control, table, pba = at(2, 2), at(4, 4), at(8, 4)
-        return (f"{(control & 0x7FF) + 1} vectors, {'on' if control >> 15 else 'off'}, "
-                f"table in BAR {table & 7} at {table & ~7:#x}, pending bits in BAR {pba & 7} at {pba & ~7:#x}")
+        table, pba = at(4, 4), at(8, 4)
+        return {"vectors": (control & 0x7FF) + 1, "on": bool(control >> 15), "table_bar": table & 7,
+                "table_offset": table & ~7, "pending_bar": pba & 7, "pending_offset": pba & ~7}
     if cap.id == 0x05:
-        control = at(2, 2)
-        return f"{1 << (control >> 1 & 7)} vectors, {'on' if control & 1 else 'off'}"
-    return ""
+        return {"vectors": 1 << (control >> 1 & 7), "on": bool(control & 1)}
+    return {}
 
 
-def show_header(config):
-    c = pci.header(config)
+def describe_pci(config: bytes) -> Facts:
+    """What configuration space says."""
+    capabilities = [{"id": cap.id, "offset": cap.offset, "name": cap.name} | capability_facts(cap)
+                    for cap in pci.capabilities(config)]
+    return pci.header(config) | {"capabilities": capabilities}
+
+
+def describe_region(region: Any, config: bytes) -> Facts:
+    """One that has a size."""
+    return {
+        "index": region.index, "name": region.name, "size": region.size, "flags": bits(region.flags, REGION_FLAGS),
+        "kind": bar_kind(config, region.index) if region.index < 6 and config else None,
+        "mappable": [{"offset": offset, "size": size} for offset, size in region.areas],
+    }
+
+
+def describe_irq(irq: Any) -> Facts:
+    """One that has vectors."""
+    name = IRQ_NAMES[irq.index] if irq.index < len(IRQ_NAMES) else f"irq{irq.index}"
+    return {"index": irq.index, "name": name, "count": irq.count, "flags": bits(irq.flags, IRQ_FLAGS)}
+
+
+def describe(dev: vfu.Client, names: Names, all_config: bool) -> Facts:
+    """All that the device and its class say."""
+    config = dev.config.read(0, dev.config.size if all_config else 256) if dev.info.pci else b""
+    regions = [dev.regions[index] for index in range(len(dev.regions))]
+    facts = {
+        "pci": describe_pci(config) if config else None,
+        "regions": [describe_region(region, config) for region in regions if region.size],
+        "irqs": [describe_irq(dev.irqs[i]) for i in range(len(dev.irqs)) if dev.irqs[i].count],
+        "protocol": dev.limits, "reset": dev.info.reset,
+    }
+    if names.cls:
+        facts["registers"] = [{"name": place.name, "region": place.region, "offset": place.offset, "bits": 8 * place.width}
+                              for place in names.places()]
+    if all_config:
+        facts["config"] = config.hex()
+    return facts
+
+
+# ---- what is said of it ----
+
+
+def capability_line(cap: Facts) -> str:
+    """One of PCI's."""
+    text = ""
+    if "vectors" in cap:
+        text = f": {cap['vectors']} vectors, {'on' if cap['on'] else 'off'}"
+    if "table_bar" in cap:
+        text += (f", table in BAR {cap['table_bar']} at {cap['table_offset']:#x}, "
+                 f"pending bits in BAR {cap['pending_bar']} at {cap['pending_offset']:#x}")
+    return f"  Capability {cap['offset']:#04x}: {cap['name']}{text}"
+
+
+def pci_lines(c: Facts) -> Iterator[str]:
+    """The header and the capabilities."""
     kind = pci.CLASSES.get(c["class_code"] >> 16, "Class")
-    print(f"{kind} [{c['class_code']:06x}]: {c['vendor_id']:04x}:{c['device_id']:04x} (rev {c['revision']:02x})")
+    yield f"{kind} [{c['class_code']:06x}]: {c['vendor_id']:04x}:{c['device_id']:04x} (rev {c['revision']:02x})"
     if c["subsystem_vendor_id"] or c["subsystem_id"]:
-        print(f"  Subsystem: {c['subsystem_vendor_id']:04x}:{c['subsystem_id']:04x}")
-    print(f"  Command: {bits(c['command'], pci.COMMAND_BITS)}   Status: {bits(c['status'], pci.STATUS_BITS)}")
+        yield f"  Subsystem: {c['subsystem_vendor_id']:04x}:{c['subsystem_id']:04x}"
+    command, status = bits(c["command"], pci.COMMAND_BITS), bits(c["status"], pci.STATUS_BITS)
+    yield f"  Command: {words(command)}   Status: {words(status)}"
     if c["interrupt_pin"]:
-        print(f"  Interrupt pin: {'?ABCD'[c['interrupt_pin']] if c['interrupt_pin'] <= 4 else '?'}")
-    for cap in pci.capabilities(config):
-        text = capability_text(cap)
-        print(f"  Capability {cap.offset:#04x}: {cap.name}{': ' if text else ''}{text}")
+        yield f"  Interrupt pin: {'?ABCD'[c['interrupt_pin']] if c['interrupt_pin'] <= 4 else '?'}"
+    yield from map(capability_line, c["capabilities"])
 
 
-def show_regions(dev, config):
-    for index in range(len(dev.regions)):
-        region = dev.regions[index]
-        if not region.size:
-            continue
-        kind = f", {bar_text(config, index)}" if index < 6 and config else ""
-        print(f"  Region {index} {region.name}: {size_text(region.size)}{kind}, {words(region.flags, REGION_FLAGS)}")
-        for offset, size in region.areas:
-            print(f"    mappable: {offset:#x} to {offset + size:#x}")
+def region_lines(region: Facts, registers: list[Facts]) -> Iterator[str]:
+    """A region, and what is known to be in it."""
+    kind = f", {region['kind']}" if region["kind"] else ""
+    yield f"  Region {region['index']} {region['name']}: {size_text(region['size'])}{kind}, {words(region['flags'])}"
+    for area in region["mappable"]:
+        yield f"    mappable: {area['offset']:#x} to {area['offset'] + area['size']:#x}"
+    for register in registers:
+        if register["region"] == region["name"]:
+            yield f"    {register['offset']:#06x} {register['name']}: {register['bits']} bits"
 
 
-def show_irqs(dev):
-    for irq in dev.irqs:
-        if irq.count:
-            name = IRQ_NAMES[irq.index] if irq.index < len(IRQ_NAMES) else "?"
-            print(f"  Interrupt {irq.index} {name}: {irq.count}, {words(irq.flags, IRQ_FLAGS)}")
-
-
-def dump(config):
+def text(facts: Facts) -> Iterator[str]:
+    """Lines."""
+    yield from pci_lines(facts["pci"]) if facts["pci"] else ["A device that is not PCI"]
+    for region in facts["regions"]:
+        yield from region_lines(region, facts.get("registers", []))
+    for irq in facts["irqs"]:
+        yield f"  Interrupt {irq['index']} {irq['name']}: {irq['count']}, {words(irq['flags'])}"
+    limits = facts["protocol"]
+    yield (f"  Protocol {limits['major']}.{limits['minor']}, messages of up to {size_text(limits['max_data_xfer_size'])} "
+           f"and {limits['max_msg_fds']} descriptors, reset: {'yes' if facts['reset'] else 'no'}")
+    config = bytes.fromhex(facts.get("config", ""))
     for offset in range(0, len(config), 16):
-        print(f"{offset:03x}: {config[offset:offset + 16].hex(' ')}")
+        yield f"{offset:03x}: {config[offset:offset + 16].hex(' ')}"
 
 
-def run(options):
-    with vfu.Client(options.socket, irqs=False, bus_master=False) as dev:
-        config = dev.config.read(0, dev.config.size if options.hex else 256) if dev.info.pci else b""
-        if config:
-            show_header(config)
-        else:
-            print("A device that is not PCI")
-        show_regions(dev, config)
-        show_irqs(dev)
-        limits = dev.limits
-        print(f"  Protocol {limits['major']}.{limits['minor']}, messages of up to "
-              f"{size_text(limits['max_data_xfer_size'])} and {limits['max_msg_fds']} descriptors, "
-              f"reset: {'yes' if dev.info.reset else 'no'}")
-        if options.hex:
-            dump(config)
+def run(options: argparse.Namespace) -> None:
+    """Prints it."""
+    names = Names.of_file(options.device)
+    with connect(options) as dev:
+        facts = describe(dev, names, options.hex)
+    print(json.dumps(facts) if options.json else "\n".join(text(facts)))

@@ -2,9 +2,14 @@
 # Copyright (c) 2026 the libvfu authors
 """What takes long, shown on stderr: bars on a terminal, by tqdm where that is installed; else one line a step."""
 
+import contextlib
 import shutil
 import sys
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
+
+AFTER = 1.0  # seconds: what is over by then needs no bar
 
 
 class Progress:
@@ -36,6 +41,20 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
         self._step = self._bar = None
+
+
+@contextlib.contextmanager
+def bar(command: str, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
+    """A Progress for what may be over at once: on a terminal alone, after a while, and not while quiet."""
+    start, progress = time.monotonic(), Progress(command)
+    quiet = quiet or not sys.stderr.isatty()
+
+    def step(name: str, done: float) -> None:
+        if not quiet and time.monotonic() - start >= AFTER:
+            progress(name, done)
+
+    with contextlib.closing(progress):
+        yield step
 
 
 def open_bar(step: str) -> Any:

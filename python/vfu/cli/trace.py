@@ -18,9 +18,11 @@ from ..decode.decoder import SIDES
 from ..trace import Filter, Record, Recorder, Relay, pcapng, read
 from .error import CommandError
 from .explain import add_decoding, policies
+from .progress import bar
 from .style import DIM, RED, paint
 
 PIECE = 256 << 10  # the most that is kept of a message
+TICK = 256  # records between two looks at the progress bar
 
 EPILOG = """\
 The client connects to LISTEN, the server listens at SERVER:
@@ -39,16 +41,13 @@ descriptors, length and elapsed (seconds to the reply) are numbers:
 
   --filter 'dma_map or set_irqs.data_eventfd == true'
   --filter 'region_write and region == config and offset >= 0x10'
-  --filter 'broken or failed or elapsed > 0.001'
-
-exit status: 0 when it was told to end (SIGINT, SIGTERM) or the client of --one-client has gone; 1 if it cannot
-work; 2 for wrong usage; with --read 3 if a message breaks a rule"""
+  --filter 'broken or failed or elapsed > 0.001'"""
 
 
 def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "trace", help="show what goes between client and server", description=__doc__.partition(": ")[2].capitalize(),
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+        epilog=EPILOG)
     parser.add_argument("listen", metavar="LISTEN", nargs="?", help="where the client connects: a path, made here")
     parser.add_argument("server", metavar="SERVER", nargs="?", help="where the server listens")
     parser.add_argument("-r", "--read", metavar="FILE", help="show a file that -w wrote, instead")
@@ -149,8 +148,13 @@ def show_file(options: argparse.Namespace) -> int:
             if out:
                 stack.enter_context(out)
             show = Show(options, out)
-            for record in read(file):
+            silent = options.read == "-" or (show.prints and sys.stdout.isatty())
+            tick = stack.enter_context(bar("trace", quiet=silent))
+            size = 0 if options.read == "-" else os.path.getsize(options.read)
+            for number, record in enumerate(read(file)):
                 show.record(record)
+                if number % TICK == 0 and size:
+                    tick(f"reading {os.path.basename(options.read)}", file.tell() / size)
         except (OSError, ValueError) as error:
             if isinstance(error, BrokenPipeError):
                 raise

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""What the commands that use a served device have in common: SOCKET, --timeout, --device; names that are completed."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import vfu
+from vfu.client import IRQ_NAMES, REGION_NAMES
+
+from .names import Names
+
+LONGEST = 1_000_000  # seconds
+
+
+def seconds(text: str) -> float:
+    """A time to wait."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 < value <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds up to {LONGEST:,}")
+    return value
+
+
+def add_socket(
+    parser: argparse.ArgumentParser, timeout: float | None = 5.0, about: str = "wait so long for each answer (5)"
+) -> None:
+    """Which device, and how long its server may take."""
+    parser.add_argument("socket", metavar="SOCKET", help="where the device is served")
+    parser.add_argument("--timeout", metavar="SECONDS", type=seconds, default=timeout, help=about)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where its registers have names."""
+    parser.add_argument("-d", "--device", metavar="FILE.py[:CLASS]", help="its class, which names its registers")
+
+
+def connect(options: argparse.Namespace) -> vfu.Client:
+    """A client that changes nothing of the device by being there."""
+    return vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout)
+
+
+def complete_places(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """For argcomplete: registers, fields of configuration space, and regions to go on from."""
+    try:
+        names = Names.of_file(parsed_args.device)
+    except Exception:  # of somebody's file
+        names = Names()
+    return [*names.words(), *(f"{name}+0x" for name in REGION_NAMES)]
+
+
+def complete_assignments(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """The same, for what stands before a value."""
+    return [word if word.endswith("+0x") else f"{word}=" for word in complete_places(parsed_args)]
+
+
+def complete_events(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """What wait takes."""
+    return [*IRQ_NAMES, *complete_assignments(parsed_args)]
+
+
+def complete_regions(**_: Any) -> tuple[str, ...]:
+    """What dump takes."""
+    return REGION_NAMES

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""vfu dump: a region of a served device, or a part of one, as a hex dump or as bytes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import vfu
+
+from ..decode import hexdump
+from .connection import add_socket, complete_regions, connect
+from .error import CommandError
+from .names import Span
+from .progress import bar
+
+PIECE = 64 << 10  # bytes
+
+EPILOG = """\
+A RANGE is a region (bar0 to bar5, rom, config, vga, region9...), from an offset if one is said, to its end if no
+length is said: bar0, bar0+0x800, bar0+0x100,64. A line that is the same as the one before is shown as *, as hexdump -C
+does. Reading may do something in a device, as it would for its driver.
+
+Servers may refuse accesses of a size that no CPU makes; then say --width. Configuration space is read in accesses of 32
+bits at most anyway.
+
+examples:
+  vfu dump /tmp/counter.sock config
+  vfu dump /tmp/counter.sock bar0+0x800,64 --width 32
+  vfu dump /tmp/counter.sock bar0 --raw -o bar0.bin"""
+
+
+def add_to(commands: Any) -> None:
+    """The command."""
+    parser = commands.add_parser(
+        "dump", help="dump a region", description="Shows what is in a region of a served device.", epilog=EPILOG)
+    add_socket(parser)
+    parser.add_argument("range", metavar="RANGE", help="what to read").completer = complete_regions
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file")
+    parser.add_argument("--raw", action="store_true", help="the bytes themselves, no hex dump")
+    parser.add_argument("--width", metavar="BITS", type=int, choices=(8, 16, 32, 64),
+                        help="read with accesses of 8, 16, 32 or 64 bits, rather than as much as fits a message")
+    parser.set_defaults(function=run)
+
+
+def pieces(region: Any, places: range, width: int | None) -> Iterator[bytes]:
+    """What is there, some at a time."""
+    step = width // 8 if width else PIECE
+    for at in range(places.start, places.stop, PIECE):
+        end = min(at + PIECE, places.stop)
+        yield b"".join(region.read(one, min(step, end - one)) for one in range(at, end, step))
+
+
+def show(region: Any, places: range, options: argparse.Namespace, out: BinaryIO) -> None:
+    """Writes it as it comes."""
+    lines = hexdump.Dump(places.start)
+    with bar("dump", quiet=out.isatty()) as progress:
+        done = 0
+        for data in pieces(region, places, options.width):
+            out.write(data if options.raw else lines.feed(data).encode())
+            done += len(data)
+            progress(f"reading {region.name}", done / len(places))
+    if not options.raw:
+        out.write(lines.end().encode())
+
+
+def check(options: argparse.Namespace, places: range) -> None:
+    """Of accesses of one width all must be whole."""
+    step = (options.width or 8) // 8
+    if places.start % step or len(places) % step:
+        raise CommandError(f"{options.range}: {places.start:#x} and {len(places)} bytes are no multiples of {step}")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Reads, and writes it out."""
+    span = Span.parse(options.range)
+    with contextlib.ExitStack() as stack:
+        dev = stack.enter_context(connect(options))
+        region, places = span.of(dev)
+        check(options, places)
+        out = stack.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer
+        try:
+            show(region, places, options, out)
+        except (vfu.Disconnected, vfu.Timeout):
+            raise
+        except vfu.Error as error:
+            hint = "" if options.width else "; are accesses of another size than 8 to 64 bits refused? --width 32 makes such"
+            raise CommandError(f"{error.strerror}{hint}") from None

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""With what status each command ends: one table, which the help texts and the manual pages show.
+
+tests/py/test_exit_status.py holds the commands to it.
+"""
+
+from __future__ import annotations
+
+DONE, FAILED, USAGE, BROKEN, TIMEOUT, NO_GUEST, INTERRUPTED = 0, 1, 2, 3, 124, 125, 130
+
+ALL = {
+    DONE: "it is done",
+    FAILED: "it failed; standard error says why in one line",
+    USAGE: "wrong usage: arguments that mean nothing",
+    TIMEOUT: "time is up: a server did not answer within --timeout",
+    INTERRUPTED: "Ctrl-C",
+}
+_UNTIMED = {status: text for status, text in ALL.items() if status != TIMEOUT}
+_ENDED = {status: text for status, text in _UNTIMED.items() if status != INTERRUPTED}
+_BROKEN = {BROKEN: "a message breaks a rule of the protocol"}
+
+# Of those commands that are not as ALL says.
+OF: dict[str, dict[int, str]] = {
+    "serve": _ENDED | {DONE: "it was told to end (SIGTERM, SIGINT), or its only connection has ended"},
+    "wait": ALL | {DONE: "it came", TIMEOUT: "time is up: it did not come within --timeout, or the server did not answer"},
+    "explain": _UNTIMED | {FAILED: "nothing is known of WHAT"} | _BROKEN,
+    "trace": _ENDED | {
+        DONE: "it was told to end (SIGTERM, SIGINT), the client of --one-client has gone, or all of --read was shown",
+        BROKEN: "with --read: a message breaks a rule of the protocol",
+    },
+    "guest": {
+        DONE: "this and all others that are not named here: what the script ended with, else the shell",
+        FAILED: "wrong arguments that stand alone look right; also the script's", USAGE: ALL[USAGE],
+        TIMEOUT: "time is up: --timeout", NO_GUEST: "no guest, or it ended too early, or a device's server did",
+        INTERRUPTED: ALL[INTERRUPTED],
+    },
+}
+
+
+def of(command: str) -> dict[int, str]:
+    """What each status of a command means, in order."""
+    return dict(sorted(OF.get(command, ALL).items()))
+
+
+def section(command: str) -> str:
+    """That, for its help."""
+    return "exit status:\n" + "\n".join(f"  {status:<5}{text}" for status, text in of(command).items())
