@@ -3,6 +3,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Sets outputs of a served IDIO-16 card, as the gpioset of libgpiod does of a kernel's.
 
+    vfu serve gpio.py --socket-path=/tmp/gpio.sock &
     python3 gpioset.py /tmp/gpio.sock 3=1 7=0
 
 They stay so when it ends, for a device's state outlives its connections; see gpioget.py.

@@ -24,7 +24,7 @@ py_tests = \
 	tests/py/test_examples.py \
 	tests/py/test_trace.py \
 	tests/py/test_dissector.py \
-	tests/py/test_readme.py \
+	tests/py/test_blocks.py \
 	tests/py/test_properties.py \
 	tests/py/test_storm.py \
 	tests/py/test_testing.py \
@@ -57,4 +57,4 @@ tests/py/test_captures.log: tests/py/replay-server$(EXEEXT)
 tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
 EXTRA_DIST += tests/data/captures
-EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)
+EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/blocks.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+import blocks
 import vfu_protocol as protocol
 from test_explain import CAPTURES, HEADER, captured, raw
 from vfu.decode import Decoder, text
@@ -189,6 +190,17 @@ def test_recorded(tmp_path):
 def test_generated(tmp_path):
     count, faults = compare(made(), tmp_path)
     assert count > (3000 if FULL else 150) and faults > (1000 if FULL else 50)
+
+
+@needs_tshark
+def test_filters_of_the_page(tmp_path):
+    """Each is a filter, with names that the dissector has."""
+    filters = next(block for block in blocks.find("doc/wireshark.md") if block.owner == "Filters").text.splitlines()
+    assert len(filters) == 3
+    (tmp_path / "empty.pcapng").write_bytes(pcapng.head(1 << 18))
+    for text in filters:
+        command = [TSHARK, "-X", f"lua_script:{SCRIPT}", "-r", tmp_path / "empty.pcapng", "-Y", text]
+        subprocess.run(command, check=True, timeout=120, env=os.environ | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
 
 
 @needs_tshark

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Every block of commands or code that a reader may copy: found, and run as the reader would.
+
+    README.md, doc/*.md...: ```fences```, indented ----+                     +-> shell:  a Session, command by command
+    examples, the package: indented in docstrings -----+--> find() -> Block -+-> python: its kind, test_blocks.py
+    heads of examples in C and shell ------------------+                     +-> figure: looked at only
+
+A Session is a reader: with windows in which servers go on while the next command is tried, a directory, exported
+variables. It works in a copy of the tree made of links, and what a document puts in /tmp is in the test's directory.
+
+test_blocks.py runs all that needs no guest; tests/qemu/command.py what does, with the same Session.
+"""
+
+import ast
+import dataclasses
+import os
+import pty
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import textwrap
+import time
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("abs_builddir") or os.getcwd())
+
+# Only hanging counts.
+SECONDS = 120
+
+# A block is shell if its first word is one of these.
+PROGRAMS = (
+    "./quickstart ./run autoreconf cc cd dpkg-buildpackage export lua make pip python3 qemu-system-x86_64 sudo apt-get sh "
+    "vfu wireshark tshark systemctl systemd-socket-activate git"
+).split()
+
+# What a document leaves to its reader to fill in.
+PLACEHOLDERS = {"SOCKET": "/tmp/counter.sock", "OUTPUT": "wire_h", "SPECDIR": "spec", "FILE": "made"}
+
+
+@dataclasses.dataclass
+class Block:
+    file: str  # relative to the source tree
+    line: int
+    owner: str  # the heading, or the class or function
+    kind: str  # "shell", "python", "figure", or what its fence says
+    text: str
+
+    @property
+    def where(self):
+        return f"{self.file}:{self.line} ({self.owner})"
+
+    @property
+    def commands(self):
+        """Its lines, each with those that it goes on in, without comments."""
+        lines = re.sub(r"\\\n\s*", "", self.text).splitlines()
+        return [bare for line in lines if (bare := re.sub(r"(^|\s+)#.*", "", line).strip())]
+
+    @property
+    def prints(self):
+        """{command: what its comment says that it prints}"""
+        return dict(re.findall(r"^(.*?)\s+# prints: (.*)$", self.text, re.M))
+
+
+# ---- finding ----
+
+
+def documents():
+    """The files that are looked into, relative to the tree. A tarball's tree has builds in it."""
+    for place in ("doc", "spec", "codegen", "libvfu", "python", "tests"):
+        for path in sorted((TOP / place).rglob("*")):
+            name = str(path.relative_to(TOP))
+            if path.suffix == ".md" or (path.suffix == ".py" and place == "python"):
+                yield name
+            if re.match(r"(doc|python)/examples/.*\.(c|sh)$", name):
+                yield name
+    yield from ("README.md", "HACKING.md")
+
+
+def find(name):
+    """The blocks of a file, in order."""
+    text = (TOP / name).read_text()
+    if name.endswith(".md"):
+        return list(_in_markdown(name, text))
+    if name.endswith(".py"):
+        return list(_in_docstrings(name, text))
+    return list(_indented(name, _comment(text), 1, "head"))
+
+
+def _in_markdown(name, text):
+    owner, prose, start = "", [], 1
+    fence = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if fence:
+            if line.startswith("```"):
+                yield Block(name, fence[1], owner, fence[0] or "figure", "".join(fence[2]))
+                fence, prose, start = None, [], number + 1
+            else:
+                fence[2].append(line + "\n")
+            continue
+        if line.startswith(("```", "#")):
+            yield from _indented(name, prose, start, owner)
+            prose, start = [], number + 1
+            if line.startswith("#"):
+                owner = line.lstrip("# ")
+            else:
+                fence = line[3:].strip(), number + 1, []
+            continue
+        prose.append(line)
+        for command in re.findall(r"`(\./run [^`]+)`", line):
+            yield Block(name, number, owner, "shell", command + "\n")
+    yield from _indented(name, prose, start, owner)
+
+
+def _in_docstrings(name, text):
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, kinds) and (said := ast.get_docstring(node)):
+            yield from _indented(name, said.splitlines(), node.body[0].lineno, getattr(node, "name", "module"))
+
+
+def _comment(text):
+    """The first comment of a file in C or shell, without its marks."""
+    lines = re.search(r"\A(#.*\n)+|/\*[\s\S]*?\*/", text)[0].splitlines()
+    return [re.sub(r"^( \* ?|/\* ?|# ?)", "", line) for line in lines]
+
+
+def _indented(name, lines, start, owner):
+    """What stands four columns in, behind an empty line."""
+    lines = [line.expandtabs() for line in lines] + [""]
+    block, at = [], 0
+    for number, line in enumerate([*lines, "end"]):
+        if block and (line.startswith("    ") or not line.strip()):
+            block.append(line)
+        elif block:
+            yield from _split(Block(name, start + at, owner, "", textwrap.dedent("\n".join(block)).strip("\n") + "\n"))
+            block = []
+        elif line.startswith("    ") and not (number and lines[number - 1].strip()):
+            block, at = [line], number
+
+
+def _split(block):
+    """The block with its kind; or if it is none as a whole, its paragraphs: a figure may stand above code."""
+    paragraphs = re.split(r"\n(?=\n)", block.text)
+    if _kind(block.text) != "figure" or {_kind(text) for text in paragraphs} == {"figure"}:
+        paragraphs = [block.text]
+    for text in paragraphs:
+        line = block.line + text.startswith("\n")
+        yield dataclasses.replace(block, line=line, kind=_kind(text), text=text.lstrip("\n"))
+        block.line += text.count("\n") + 1
+
+
+def _kind(text):
+    first = text.split()[0]
+    if first in PROGRAMS or text.startswith("$ "):
+        return "shell"
+    if first == ">>>":
+        return "session"
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return "figure"
+    code = (ast.Call, ast.Import, ast.ImportFrom, ast.Assign, ast.FunctionDef, ast.ClassDef)
+    return "python" if any(isinstance(node, code) for node in ast.walk(tree)) else "figure"
+
+
+# ---- running ----
+
+
+class Failed(AssertionError):
+    pass
+
+
+class Session:
+    """A reader of one document, in tmp. guest: what to put behind `vfu guest` to have it run; without, it is not."""
+
+    def __init__(self, tmp, file="README.md"):
+        self.tmp, self.state, self._lasting = Path(tmp), [], {}
+        self.top = self.tmp / "tree"
+        self._make_tree()
+        self.directory = self.top / ("python/examples" if file.startswith("python/examples/") else "")
+        self.owner = None
+        names = ("LD_PRELOAD", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "COLUMNS")
+        self.env = {name: value for name, value in os.environ.items() if name not in names}
+        self.env.update(HOME=str(self.tmp / "home"), PATH=f"{self.tmp / 'bin'}:{os.environ['PATH']}", TERM="dumb")
+
+    def _make_tree(self):
+        """The tree as links, so that nothing is written into it; and the build's commands as if installed."""
+        for name in ("tree/build", "home", "bin", "tmp"):
+            (self.tmp / name).mkdir(parents=True)
+        for path in TOP.iterdir():
+            if path.name not in ("build", ".git"):
+                (self.top / path.name).symlink_to(path)
+        (self.top / "build" / "run").symlink_to(BUILD / "run")
+        (self.top / "build" / "x.py").write_text("import vfu\n")
+        for name in ("vfu", "python3"):
+            self._make_command(name, f"{BUILD}/run {name}")
+        # A program with a sanitized library has to be sanitized itself.
+        sanitizers = re.findall(r"-fsanitize=\S+", (BUILD / "config.status").read_text())
+        self._make_command("cc", " ".join([os.environ.get("CC") or str(shutil.which("cc")), *sorted(set(sanitizers))]))
+
+    def _make_command(self, name, command):
+        path = self.tmp / "bin" / name
+        path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        path.chmod(0o755)
+
+    def local(self, text):
+        """The text with this session's places."""
+        for name, value in PLACEHOLDERS.items():
+            text = re.sub(rf"\b{name}\b", value, text)
+        text = re.sub(r"(?<![\w/])/tmp/", f"{self.tmp}/tmp/", text)
+        return re.sub(r"^make (-C build )?(?=.*\binstall\b)", f"make -C {BUILD} ", text)
+
+    def open(self, block):
+        """A new section is read in a new window: in the tree, or where ./run is."""
+        if block.owner != self.owner:
+            self.owner, self.state = block.owner, ["cd build"] * block.text.startswith("./run ")
+
+    def run(self, command, prints=None):
+        """One line of a block. What goes on until it is stopped is used meanwhile, and stopped at the end."""
+        command = self.local(command.removesuffix("&").strip())
+        if re.match(r"(cd|export) ", command):
+            self.state.append(command)
+            command = "true"
+        for path in re.findall(r"[^\s=]+/tmp/(?:counter|dev)\.sock", command):
+            self._serve(Path(path), command)
+        for part in _parts(command):
+            listens = _listens_on(part)
+            if listens:
+                self._start(part, listens)
+            else:
+                self._stop(*[path for path in self._lasting if path.name.startswith("traced")])
+                said = self._finish(part, self._popen(part))
+                if prints is not None and said.strip() != prints:
+                    raise Failed(f"{part}: printed {said!r} instead of {prints!r}")
+
+    def python(self, text, directory):
+        """A program, and what it prints."""
+        (directory / "program.py").write_text(self.local(text))
+        return self._finish("the program", self._popen(f"python3 {directory / 'program.py'}"))
+
+    def in_guest(self, command, arguments):
+        """vfu guest, on a terminal, on which the shell is left at once."""
+        ours, theirs = pty.openpty()
+        try:
+            os.write(ours, b"exit\n")
+            process = self._popen(f"{self.local(command)} {arguments}", stdin=theirs)
+            self._finish(command, process)
+        finally:
+            os.close(ours)
+            os.close(theirs)
+
+    def close(self):
+        self._stop(*self._lasting)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def _popen(self, command, **options):
+        script = " && ".join([*self.state, f"{{ {command}\n}}"])
+        options = {"stdin": subprocess.DEVNULL, **options}
+        return subprocess.Popen(
+            ["sh", "-euc", script], cwd=self.directory, env=self.env, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
+        )
+
+    def _finish(self, command, process, wanted=(0,)):
+        try:
+            said, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise Failed(f"{command}: does not end") from None
+        if process.returncode not in wanted:
+            raise Failed(f"{command}: exit status {process.returncode}\n{said}")
+        return said
+
+    def _serve(self, path, command):
+        """The device that documents speak of, if they do not say how it is served."""
+        if path not in self._lasting and _listens_on(command) != path:
+            self._start(f"vfu serve {TOP}/python/examples/counter.py --socket-path={path}", path)
+
+    def _start(self, command, listens):
+        """In a window of its own, in place of what had the same socket."""
+        self._stop(listens)
+        self._lasting[listens] = command, self._popen(f"exec {command}")
+        deadline = time.monotonic() + SECONDS
+        while not listens.exists():
+            process = self._lasting[listens][1]
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                said, _ = process.communicate()
+                del self._lasting[listens]
+                raise Failed(f"{command}: does not listen on {listens}\n{said}")
+            time.sleep(0.01)
+        self._finish(f"vfu info, of {command}", self._popen(f"vfu info {listens}"))
+
+    def _stop(self, *paths):
+        """As Ctrl-C in their windows."""
+        for path in reversed(paths):
+            if path in self._lasting:
+                command, process = self._lasting.pop(path)
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGINT)
+                self._finish(command, process, wanted=(0, 130))
+
+
+def needs_guest(block):
+    """Whether it is run by check-qemu: commands line by line, others whole."""
+    return re.search(r"\bvfu guest |\bvfu_guest\b|\bvfu\.guest\.run\(", block.text) is not None
+
+
+def _parts(command):
+    """What stands between semicolons that are the shell's."""
+    words = shlex.shlex(command, posix=False, punctuation_chars=";")
+    words.whitespace_split, words.commenters = True, ""
+    parts = [[]]
+    for word in words:
+        if word == ";":
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return [" ".join(part) for part in parts if part]
+
+
+def _listens_on(command):
+    """The socket of a command that serves; else None."""
+    found = re.search(r"\bvfu serve .*--socket-path=(\S+)|\bvfu trace (/\S+) /", command)
+    return Path(found[1] or found[2]) if found else None

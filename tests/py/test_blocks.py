@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""What documents and docstrings show is what works: each of their blocks is run, or is named here with the reason why not.
+
+A new block of commands is run by blocks.py as it stands. One in Python is run by what it is: tests, a client, a piece of
+a device or of a program; names that it does not explain are those of NAMES. What cannot be run here goes to EXEMPT.
+"""
+
+import contextlib
+import doctest
+import io
+import re
+import subprocess
+import sys
+import textwrap
+
+import blocks
+import pytest
+
+import vfu
+import vfu.testing
+
+DOCUMENTS = [name for name in blocks.documents() if blocks.find(name)]
+
+# (file, beginning of a command or of another block's first line, who sees to it instead[, a command in its place])
+EXEMPT = [
+    # What installs packages, builds or boots.
+    ("README.md", "./quickstart ", "stages test and bare of .ci/run"),
+    ("HACKING.md", "autoreconf -fi && ", "stage test of .ci/run", "cd build"),
+    ("", "vfu guest ", "make check-qemu: tests/qemu/command.py"),
+    ("", "./run vfu guest ", "make check-qemu: tests/qemu/command.py"),
+    ("codegen/README.md", "lua codegen/main.lua ", "each GEN line of make; a tarball may be built without Lua"),
+    ("python/vfu/guest/__init__.py", "import vfu.guest", "make check-qemu: tests/qemu/command.py"),
+    # What needs other programs than a build does.
+    ("doc/wireshark.md", "wireshark ", "it has windows; test_dissector.py has tshark read such files"),
+    ("doc/wireshark.md", "vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark ", "windows, too"),
+    ("doc/wireshark.md", "vfio_user.region_write.region == 7 ", "test_dissector.py: test_filters_of_the_page"),
+    ("python/examples/drivers/edu.py", "qemu-system-x86_64 ", "a QEMU that is built so; distributions' are not"),
+    # Fragments that stand for something else.
+    ("doc/examples/client.c", "client SOCKET", "doc/examples/run-examples.sh"),
+    ("doc/examples/device.c", "device SOCKET", "doc/examples/run-examples.sh"),
+    ("spec/README.md", 'link "sparse_mmap_fds" ', "what it lacks is …; tests/codegen/ok has the like, golden.lua runs it"),
+    ("spec/README.md", "-- protocol.lua, in limits ", "tests/drill/feature.patch adds such a message, check-drill runs it"),
+    ("codegen/README.md", 'u64 "size" ', "tests/codegen/outputs.lua compares what is quoted"),
+    ("codegen/README.md", "{ kind = ", "a node, printed by nobody"),
+    ("codegen/README.md", "broken = E.eq(", "a rule of codegen/rules.lua, shortened"),
+    ("codegen/README.md", "/* spec/dma.lua:33", "tests/codegen/outputs.lua"),
+    ("codegen/README.md", "# spec/dma.lua:33", "tests/codegen/outputs.lua"),
+    ("codegen/README.md", "rule dma_map.request", "tests/codegen/outputs.lua"),
+    ("codegen/README.md", "- ``size`` is", "tests/codegen/outputs.lua"),
+    ("codegen/README.md", '("spec/dma.lua:33', "tests/codegen/outputs.lua"),
+    # Drawings.
+    ("codegen/README.md", "spec/*.lua --load--> ", "a drawing"),
+    ("libvfu/server/README.md", "state <- handlers ", "a drawing"),
+    ("HACKING.md", "   ", "a drawing"),
+]
+
+# Docstrings may have drawings and tables without a word here, as long as no line begins as a command or code does.
+COMMAND = re.compile(r"^(\$ |\./run |vfu [a-z]|python3 |make |import |from \w+ import |>>>)(?!.*-->)", re.M)
+
+# The device that blocks speak of without showing it, and other names of which a reader knows what they are.
+MY_DEVICE = """
+import vfu
+
+
+class MyDevice(vfu.Device):
+    vendor_id, device_id = 0x1234, 0x0042
+    bar0 = vfu.Bar(4096)
+    irqs = vfu.Irqs(intx=1, msix=4)
+    scratch = bar0.reg32(0)
+
+    def __init__(self, period: float = 1.0):
+        super().__init__()
+        self.period = period
+"""
+
+
+def exemption(block, line):
+    """The entry of EXEMPT for a command or a first line."""
+    return next((entry for entry in EXEMPT if entry[0] in ("", block.file) and line.startswith(entry[1])), None)
+
+
+# ---- how each kind is run: functions of (block, session, what the document has shown) ----
+
+
+def run_shell(block, session, shown):
+    session.open(block)
+    for command in block.commands:
+        found = exemption(block, command)
+        if not found:
+            session.run(command, block.prints.get(command))
+        elif len(found) > 3:
+            session.run(found[3])
+
+
+def run_tests(block, session, shown):
+    """With devices of before as counter.py or mydevice.py; what needs a guest tests/qemu boots."""
+    directory = session.tmp / f"tests-{block.line}"
+    directory.mkdir()
+    (directory / "counter.py").write_text((blocks.TOP / "python" / "examples" / "counter.py").read_text())
+    (directory / "mydevice.py").write_text(MY_DEVICE)
+    prelude = "" if "import" in block.text else 'from mydevice import MyDevice\npytest_plugins = ["vfu.pytest_plugin"]\n'
+    (directory / "test_it.py").write_text(prelude + block.text)
+    here = re.findall(r"^def (test_\w+)\((?!.*vfu_guest)", block.text, re.M)
+    assert here, "only in a guest"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"test_it.py::{name}" for name in here)],
+        cwd=directory, capture_output=True, text=True, timeout=blocks.SECONDS,
+    )
+    assert f"{len(here)} passed" in done.stdout, done.stdout
+
+
+def run_client(block, session, shown):
+    said = session.python(block.text, session.tmp)
+    for wanted in re.findall(r"print\(.*\)  # (.*)$", block.text, re.M):
+        assert wanted in said.splitlines(), said
+
+
+def run_fragment(block, session, shown):
+    """A piece of a program, or of a class; all names of the document are there."""
+    names = {"vfu": vfu}
+    exec(MY_DEVICE, names)
+    with vfu.testing.plug(names["MyDevice"]()) as dev:
+        names.update(dev=dev, **shown)
+        text = block.text
+        if "(self" in text and "class " not in text:
+            text = "class Fragment(vfu.Device):\n    bar0 = vfu.Bar(4096)\n" + textwrap.indent(text, "    ")
+        exec(compile(text, block.where, "exec"), names)
+    for device in new_devices(names, block.text):
+        with vfu.testing.plug(device()):
+            pass
+    shown.update({name: value for name, value in names.items() if isinstance(value, type)})
+
+
+def new_devices(names, text):
+    defined = [names[name] for name in re.findall(r"^class (\w+)", text, re.M)] + [names.get("Fragment")]
+    return [thing for thing in defined if thing and issubclass(thing, vfu.Device)]
+
+
+def run_session(block, session, shown):
+    """What a prompt shows."""
+    with vfu.testing.plug(vfu.Device()) as dev:
+        test = doctest.DocTestParser().get_doctest(block.text, {"vfu": vfu, "dev": dev}, block.where, block.file, block.line)
+        said = []
+        doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+def run_device_of_the_example(block, session, shown):
+    example = (blocks.TOP / "python" / "examples" / "counter.py").read_text()
+    assert example.endswith('"""\n\n' + block.text)
+    run_fragment(block, session, shown)
+
+
+def run_messages(block, session, shown):
+    """A device, and a client's calls."""
+    names = {"vfu": vfu, **shown}
+    serving, calling = block.text.split("\nprint")
+    exec(serving, names)
+    device, printed = names["Answering"](), io.StringIO()
+    with vfu.testing.plug(device) as names["dev"], contextlib.redirect_stdout(printed):
+        names["dev"].dma.alloc(4096, iova=0x8000_0000)[:5] = b"hello"
+        exec("print" + calling, names)
+    assert printed.getvalue() == "4 b'hello'\n"
+    assert device.logged == [(0x8000_0000, 4096)]
+
+
+SPECIAL = {
+    ("README.md", "A device"): run_device_of_the_example,
+    ("README.md", "A message of your own"): run_messages,
+}
+
+
+def how(block):
+    """The function that runs it; None: nothing does."""
+    if (block.file, block.owner) in SPECIAL and block.kind == "python":
+        return SPECIAL[block.file, block.owner]
+    if block.kind == "python":
+        if re.search(r"^def test_", block.text, re.M):
+            return run_tests
+        return run_client if "vfu.Client(" in block.text and "class " not in block.text else run_fragment
+    return {"shell": run_shell, "sh": run_shell, "session": run_session}.get(block.kind)
+
+
+def run_block(block, session, shown):
+    run = how(block)
+    if block.kind != "shell" and exemption(block, block.text):
+        return
+    if run:
+        run(block, session, shown)
+        return
+    assert not block.file.endswith(".md"), "neither commands nor Python: is run by nobody, and not in EXEMPT"
+    assert not COMMAND.search(block.text), "taken for a drawing, but one line is a command or code"
+
+
+# ---- the tests ----
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_blocks(name, tmp_path):
+    shown = {}
+    with blocks.Session(tmp_path, name) as session:
+        for block in blocks.find(name):
+            try:
+                run_block(block, session, shown)
+            except Exception as error:
+                raise AssertionError(f"{block.where}: {error}\n{block.text}") from error
+
+
+def test_exemptions_are_needed():
+    """Each is of a block that is there still."""
+    lines = {(block.file, line) for name in DOCUMENTS for block in blocks.find(name) for line in [*block.commands, block.text]}
+    unused = [entry for entry in EXEMPT if not any(entry[0] in ("", file) and line.startswith(entry[1]) for file, line in lines)]
+    assert unused == []
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("    vfu explain no_such_message\n", "exit status 1"),
+    ("    vfu serve no-such-file.py --socket-path=/tmp/x\n", "does not listen"),
+    ("```python\ndev.regions.no_such_region\n```\n", "no_such_region"),
+    ("```python\ndef test_it(vfu_plug):\n    assert False\n```\n", "1 failed"),
+    ("```\nno-such-program\n```\n", "run by nobody"),
+    ("    a picture --> of something\n", "run by nobody"),
+    ("    python3 -c 'print(1)'      # prints: 2\n", "instead of '2'"),
+])
+def test_what_does_not_work_fails(text, complaint, tmp_path, monkeypatch):
+    (tmp_path / "new.md").write_text("# Title\n\n" + text)
+    monkeypatch.setattr(blocks, "TOP", tmp_path)
+    (block,) = blocks.find("new.md")
+    monkeypatch.undo()
+    with blocks.Session(tmp_path) as session, pytest.raises((AssertionError, AttributeError), match=complaint):
+        run_block(block, session, {})
+
+
+def test_drawing_that_hides_a_command():
+    block = blocks.Block("python/vfu/new.py", 1, "module", "figure", "what --> is done:\nvfu info SOCKET\n")
+    with pytest.raises(AssertionError, match="taken for a drawing"):
+        run_block(block, None, {})
