@@ -20,7 +20,7 @@ bindings/gen/libvfu.py: bindings/gen/vfu_wrap.c
 	@test -f $@ || { rm -f bindings/gen/vfu_wrap.c && \
 	  $(MAKE) $(AM_MAKEFLAGS) bindings/gen/vfu_wrap.c; }
 
-EXTRA_DIST += bindings/vfu.i $(bindings_gen)
+EXTRA_DIST += bindings/vfu.i bindings/libvfu.pyi $(bindings_gen)
 MAINTAINERCLEANFILES += $(bindings_gen)
 
 bindings_sources = bindings/callbacks.h bindings/callbacks.c bindings/errors.c bindings/buffers.c \

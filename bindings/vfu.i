@@ -132,7 +132,7 @@ struct vfu_client {};
 }
 %apply (const void *buf, size_t len) { (const void *data, size_t len) };
 
-/* Data from the library: pass a length to get bytes, or a buffer to fill. */
+/* Data from the library: pass a length to get bytes, or a buffer to fill, which returns its length. */
 %typemap(in) (void *buf, size_t len) (Py_buffer view = {0}, PyObject *bytes = NULL) {
 	if (PyIndex_Check($input)) {
 		Py_ssize_t len = PyNumber_AsSsize_t($input, PyExc_OverflowError);
@@ -153,8 +153,7 @@ struct vfu_client {};
 	}
 }
 %typemap(argout) (void *buf, size_t len) {
-	if (bytes$argnum)
-		Py_SETREF($result, Py_NewRef(bytes$argnum));
+	Py_SETREF($result, bytes$argnum ? Py_NewRef(bytes$argnum) : PyLong_FromSize_t($2));
 }
 %typemap(freearg) (void *buf, size_t len) {
 	if (view$argnum.obj)
@@ -265,4 +264,5 @@ struct vfu_client {};
 
 %pythoncode %{
 DeviceHandle = _libvfu.DeviceHandle
+Memory = _libvfu.Memory
 %}

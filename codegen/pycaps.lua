@@ -294,4 +294,21 @@ function M.text(model)
 	return text.fill(M.template, vars)
 end
 
+-- All names that the module offers, quoted: __all__ of it and of its types.
+function M.exported(model)
+	local names = {}
+	for _, e in ipairs(model.enums) do
+		names[#names + 1] = pyname.class(e.name)
+	end
+	for _, s in ipairs(model.flags) do
+		names[#names + 1] = pyname.flags(s.name)
+	end
+	pyname.each_class(model, function(part) names[#names + 1] = pyname.part(part) end)
+	for _, object in ipairs(model.cap_objects) do
+		names[#names + 1] = M.class_of(object)
+	end
+	table.move(pyname.fixed, 1, #pyname.fixed, #names + 1, names)
+	return text.map(names, function(name) return quote(name) .. "," end)
+end
+
 return M

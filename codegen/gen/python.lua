@@ -312,19 +312,17 @@ local function enumeration(name, base, doc, members)
 	return table.concat(out, "\n") .. "\n\n"
 end
 
-local function enums(model, out, names)
+local function enums(model, out)
 	for _, e in ipairs(model.enums) do
 		local members = text.map(e.values, function(v)
 			return { name = v.name, text = tostring(v.value), doc = not e.made and v.doc or nil }
 		end)
-		names[#names + 1] = pyname.class(e.name)
 		out[#out + 1] = enumeration(pyname.class(e.name), "IntEnum", e.doc, members)
 	end
 	for _, s in ipairs(model.flags) do
 		local members = text.map(s.members, function(m)
 			return { name = pyname.member(m), text = m.wide and ("0x%x"):format(m.mask) or "1 << " .. m.shift, doc = m.doc }
 		end)
-		names[#names + 1] = pyname.flags(s.name)
 		out[#out + 1] = enumeration(pyname.flags(s.name), "IntFlag", s.doc, members)
 	end
 end
@@ -408,19 +406,10 @@ local function message(model, m)
 end
 
 return function(model)
-	local vars = { names = {}, enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, capabilities = pycaps.text(model),
+	local vars = { names = pycaps.exported(model), enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, capabilities = pycaps.text(model),
 		       checks = {}, helpers = {}, check_table = {}, profiles = text.either("default", model.profiles), messages = {}, limits_doc = "What both ends agreed on, or this one takes." }
-	local names = {}
-	enums(model, vars.enums, names)
-	pyname.each_class(model, function(part, doc)
-		names[#names + 1] = pyname.part(part)
-		table.insert(vars.classes, pyclass.class(part, doc))
-	end)
-	for _, object in ipairs(model.cap_objects) do
-		names[#names + 1] = pycaps.class_of(object)
-	end
-	table.move(pyname.fixed, 1, #pyname.fixed, #names + 1, names)
-	vars.names = text.map(names, function(name) return quote(name) .. "," end)
+	enums(model, vars.enums)
+	pyname.each_class(model, function(part, doc) table.insert(vars.classes, pyclass.class(part, doc)) end)
 	limits(model, vars.limits)
 	vars.widest = vars.limits.widest
 	policies(model, vars)

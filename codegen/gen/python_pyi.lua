@@ -16,6 +16,10 @@ from typing import Any, ClassVar, Literal
 
 from typing_extensions import Self
 
+__all__ = [
+    ${names}
+]
+
 ${enums}
 
 class Fault(ValueError):
@@ -143,7 +147,7 @@ class Message:
     check_reply: Callable[[Any], type[Payload] | None]
     doc: str
 
-MESSAGES: Mapping[Command, Message]
+MESSAGES: Mapping[int, Message]
 
 def check_header(header: Header, policy: Policies = ...) -> None: ...
 def check(
@@ -180,7 +184,7 @@ local function keys(model, object)
 end
 
 return function(model)
-	local vars = { profiles = '"default", "' .. table.concat(model.profiles, '", "') .. '"', enums = {}, classes = {}, objects = {} }
+	local vars = { names = pycaps.exported(model), profiles = '"default", "' .. table.concat(model.profiles, '", "') .. '"', enums = {}, classes = {}, objects = {} }
 	for _, e in ipairs(model.enums) do
 		table.insert(vars.enums, class(pyname.class(e.name), "enum.IntEnum", text.map(e.values, function(v)
 			return ("%s = %d"):format(v.name:upper(), v.value)

@@ -2,18 +2,24 @@
 # Copyright (c) 2026 the libvfu authors
 """Capabilities of VERSION by name: what a side says, and what was agreed."""
 
-import collections.abc
+from __future__ import annotations
+
 import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import protocol
 
 
-def known_capabilities():
+def known_capabilities() -> dict[str, protocol.Capability]:
     """{name: key} of VERSION. The generated module is large, so it is read only when needed."""
     from .protocol import CAPABILITIES
 
     return {key.path: key for key in CAPABILITIES if key.type != "object"}
 
 
-def check_capability(name, value):
+def check_capability(name: str, value: int | bool) -> int:
     """The value as the library takes it, if it is of the right type."""
     known = known_capabilities()
     if name not in known:
@@ -27,32 +33,31 @@ def check_capability(name, value):
     return int(value)
 
 
-def limits_of(agreed):
+def limits_of(agreed: Mapping[str, Any]) -> dict[str, Any]:
     """{name: value} of the limits that what was agreed sets."""
-    keys = [key for key in known_capabilities().values() if key.limit]
-    values = [(key, agreed[key.path]) for key in keys]
-    return {key.limit: value & -value if key.lowest_bit else value for key, value in values}
+    values = [(key, agreed[key.path]) for key in known_capabilities().values()]
+    return {key.limit: value & -value if key.lowest_bit else value for key, value in values if key.limit}
 
 
-class Agreed(collections.abc.Mapping):
+class Agreed(Mapping[str, Any]):
     """What was agreed of VERSION's capabilities, by name, in the connection that there is when it is asked."""
 
-    def __init__(self, ask):
+    def __init__(self, ask: Callable[[str], int]) -> None:
         self._ask = ask
         self._known = known_capabilities()
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> int | bool | None:
         key = self._known[name]
         value = self._ask(name)
         if key.type == "bool":
             return bool(value)
         return None if key.default == -1 and value == 2**64 - 1 else value
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self._known)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._known)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return repr(dict(self))

@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """Clients: use a device that someone serves."""
 
+from __future__ import annotations
+
 import errno
 import functools
 import math
@@ -9,7 +11,9 @@ import mmap
 import os
 import threading
 import weakref
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as AnyMapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, overload
 
 import libvfu as c
 
@@ -18,6 +22,10 @@ from .capabilities import Agreed, limits_of
 from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath, WriteableBuffer
+    from typing_extensions import Self
 
 REGION_NAMES = ("bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "config", "vga")
 IRQ_NAMES = ("intx", "msi", "msix", "err", "req")
@@ -38,7 +46,15 @@ class DeviceInfo(NamedTuple):
 class Region:
     """A region of the device. readN and writeN move little-endian numbers of N bits."""
 
-    def __init__(self, handle, index, name=None):
+    index: int
+    name: str
+    size: int
+    flags: int
+    areas: list[tuple[int, int]]
+    type: int
+    subtype: int
+
+    def __init__(self, handle: c.vfu_client, index: int, name: str | None = None) -> None:
         self._h, self.index = handle, index
         self.name = name or f"region{index}"
         info = c.client_region_info(handle, index)
@@ -46,37 +62,54 @@ class Region:
         self._file = (fd, offset)
         self._close = weakref.finalize(self, os.close, fd) if fd >= 0 else None
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<{self.name}: {self.size:#x} bytes>"
 
-    readable = property(lambda self: bool(self.flags & c.VFU_REGION_READ))
-    writable = property(lambda self: bool(self.flags & c.VFU_REGION_WRITE))
-    mappable = property(lambda self: bool(self.flags & c.VFU_REGION_MMAP) and self._file[0] >= 0)
+    @property
+    def readable(self) -> bool:
+        """Whether the client may read it."""
+        return bool(self.flags & c.VFU_REGION_READ)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the client may write it."""
+        return bool(self.flags & c.VFU_REGION_WRITE)
+
+    @property
+    def mappable(self) -> bool:
+        """Whether map() works: the device gave a file, and says that all or areas of it may be mapped."""
+        return bool(self.flags & c.VFU_REGION_MMAP) and self._file[0] >= 0
 
     @functools.cached_property
-    def info(self):
+    def info(self) -> protocol.GetRegionInfoReply:
         """All the device says of the region, as protocol.GetRegionInfoReply."""
-        return protocol.GetRegionInfoReply.parse(
+        reply = protocol.GetRegionInfoReply.parse(
             self._reply,
             request=protocol.GetRegionInfoRequest(index=self.index),
             nfds=1 if self._file[0] >= 0 else 0,
             limits=protocol.Limits.widest(),  # the library has checked it
         )
+        assert isinstance(reply, protocol.GetRegionInfoReply)  # which has no layouts of its own
+        return reply
 
     @property
-    def capabilities(self):
+    def capabilities(self) -> Sequence[protocol.Part | protocol.UnknownLink]:
         """Those of info: objects of vfu.protocol, UnknownLink where the protocol's table lacks one."""
         return self.info.caps
 
-    def read(self, offset, size):
-        """Reads size bytes, or fills a buffer given instead."""
+    @overload
+    def read(self, offset: int, size: int) -> bytes: ...
+    @overload
+    def read(self, offset: int, size: WriteableBuffer) -> int: ...
+    def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
+        """Reads size bytes, or fills a buffer that is given instead, and then returns its length in bytes."""
         try:
             return c.vfu_client_region_read(self._h, self.index, offset, size)
         except OSError as error:
             error.strerror = f"{self.name} at {offset:#x}: {error.strerror}"
             raise
 
-    def write(self, offset, data, post=False):
+    def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
         """Writes. post: without waiting for an answer; failures then stay unknown."""
         put = c.vfu_client_region_post if post else c.vfu_client_region_write
         try:
@@ -85,31 +118,31 @@ class Region:
             error.strerror = f"{self.name} at {offset:#x}: {error.strerror}"
             raise
 
-    def read8(self, offset):
+    def read8(self, offset: int) -> int:
         return self.read(offset, 1)[0]
 
-    def read16(self, offset):
+    def read16(self, offset: int) -> int:
         return int.from_bytes(self.read(offset, 2), "little")
 
-    def read32(self, offset):
+    def read32(self, offset: int) -> int:
         return int.from_bytes(self.read(offset, 4), "little")
 
-    def read64(self, offset):
+    def read64(self, offset: int) -> int:
         return int.from_bytes(self.read(offset, 8), "little")
 
-    def write8(self, offset, value, post=False):
+    def write8(self, offset: int, value: int, post: bool = False) -> None:
         self.write(offset, value.to_bytes(1, "little"), post)
 
-    def write16(self, offset, value, post=False):
+    def write16(self, offset: int, value: int, post: bool = False) -> None:
         self.write(offset, value.to_bytes(2, "little"), post)
 
-    def write32(self, offset, value, post=False):
+    def write32(self, offset: int, value: int, post: bool = False) -> None:
         self.write(offset, value.to_bytes(4, "little"), post)
 
-    def write64(self, offset, value, post=False):
+    def write64(self, offset: int, value: int, post: bool = False) -> None:
         self.write(offset, value.to_bytes(8, "little"), post)
 
-    def map(self, area=0):
+    def map(self, area: int = 0) -> Mapping:
         """Maps the region, or one of its areas. Returns an mmap (a Mapping), which outlives the connection."""
         if not self.mappable:
             raise ValueError(f"{self.name} cannot be mapped")
@@ -119,7 +152,7 @@ class Region:
         return Mapping(fd, size, prot=protection, offset=base + offset)
 
 
-def _cpu_accesses(offset, size):
+def _cpu_accesses(offset: int, size: int) -> Iterator[tuple[int, int]]:
     """(offset, width) of the accesses of 1, 2 or 4 aligned bytes that a CPU makes instead of one of any size."""
     end = offset + size
     while offset < end:
@@ -134,25 +167,46 @@ class Config(Region):
     Accesses of any size are made of those that a CPU makes: servers need not know others.
     """
 
-    def read(self, offset, size):
-        is_size = hasattr(size, "__index__")
-        into = memoryview(bytearray(size) if is_size else size).cast("B")
+    vendor_id: int
+    device_id: int
+    command: int
+    status: int
+    revision: int
+    class_code: int
+    cache_line_size: int
+    latency_timer: int
+    header_type: int
+    subsystem_vendor_id: int
+    subsystem_id: int
+    rom_address: int
+    interrupt_line: int
+    interrupt_pin: int
+
+    @overload
+    def read(self, offset: int, size: int) -> bytes: ...
+    @overload
+    def read(self, offset: int, size: WriteableBuffer) -> int: ...
+    def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
+        """As Region.read(), in accesses of 1, 2 and 4 bytes."""
+        is_size = isinstance(size, SupportsIndex)
+        into = memoryview(bytearray(size) if isinstance(size, SupportsIndex) else size).cast("B")
         for at, width in _cpu_accesses(offset, len(into)):
             super().read(at, into[at - offset : at - offset + width])
-        return bytes(into) if is_size else None
+        return bytes(into) if is_size else len(into)
 
-    def write(self, offset, data, post=False):
+    def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
+        """As Region.write(), in accesses of 1, 2 and 4 bytes."""
         data = memoryview(data).cast("B")
         for at, width in _cpu_accesses(offset, len(data)):
             super().write(at, data[at - offset : at - offset + width], post)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> int:
         if name not in pci.FIELDS:
             raise AttributeError(name)
         offset, width = pci.FIELDS[name]
         return int.from_bytes(self.read(offset, width), "little")
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name in pci.FIELDS:
             offset, width = pci.FIELDS[name]
             self.write(offset, value.to_bytes(width, "little"))
@@ -160,17 +214,17 @@ class Config(Region):
             object.__setattr__(self, name, value)
 
     @property
-    def bus_master(self):
+    def bus_master(self) -> bool:
         """Whether the device may reach memory and send messages."""
         return bool(self.command & pci.COMMAND_BUS_MASTER)
 
     @bus_master.setter
-    def bus_master(self, on):
+    def bus_master(self, on: bool) -> None:
         command = self.command & ~pci.COMMAND_BUS_MASTER
         self.command = command | (pci.COMMAND_BUS_MASTER if on else 0)
 
     @property
-    def capabilities(self):
+    def capabilities(self) -> list[pci.Capability]:  # type: ignore[override]  # what PCI calls so
         """The PCI capabilities; those that GET_REGION_INFO tells of are info.caps."""
         return pci.capabilities(self.read(0, min(self.size, 256)))
 
@@ -178,13 +232,24 @@ class Config(Region):
 class Regions:
     """The regions, by name (bar0 to bar5, rom, config, vga) or index. Asked for once each."""
 
-    def __init__(self, handle, count):
-        self._h, self._count, self._known = handle, count, {}
+    bar0: Region
+    bar1: Region
+    bar2: Region
+    bar3: Region
+    bar4: Region
+    bar5: Region
+    rom: Region
+    config: Config
+    vga: Region
 
-    def __len__(self):
+    def __init__(self, handle: c.vfu_client, count: int) -> None:
+        self._h, self._count = handle, count
+        self._known: dict[int, Region] = {}
+
+    def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Region:
         if not 0 <= index < self._count:
             raise IndexError(f"the device has {self._count} regions")
         if index not in self._known:
@@ -193,35 +258,37 @@ class Regions:
             self._known[index] = kind(self._h, index, name)
         return self._known[index]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Region:
         if name not in REGION_NAMES:
             raise AttributeError(name)
         return self[REGION_NAMES.index(name)]
 
-    def _close(self):
+    def _close(self) -> None:
         for region in self._known.values():
             if region._close:
                 region._close()
 
 
-class Vector:
+class ClientVector:
     """One interrupt vector."""
 
-    def __init__(self, arming, index, vector):
+    def __init__(self, arming: _Arming, index: int, vector: int) -> None:
         self._arming, self._h, self.index, self.vector = arming, arming.handle, index, vector
-        self._fd = self._close = self._turn = None
+        self._fd: int | None = None
+        self._close: Callable[[], Any] | None = None
+        self._turn: int | None = None
         # A message, which a device sends only while bus mastering is on.
         self._is_message = index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
         self._has_complained = False
 
     @property
-    def fd(self):
+    def fd(self) -> int:
         """The eventfd that the device signals, the same for good: for event loops. Asking for it arms the vector."""
         if self._turn != self._arming.turn(self.index):
             self._arming.arm([self])
-        return self._fd
+        return self._eventfd()
 
-    def wait(self, timeout=None):
+    def wait(self, timeout: float | None = None) -> int:
         """Waits until the device raises it; serves the device's DMA meanwhile. How often it was raised, 0: timeout."""
         milliseconds = -1 if timeout is None else _milliseconds(max(0, timeout))
         fd = self.fd
@@ -232,24 +299,24 @@ class Vector:
             self._has_complained = _complain(self._h)
         return count
 
-    def trigger(self):
+    def trigger(self) -> None:
         """Makes the device raise it."""
         c.vfu_client_irq_trigger(self._h, self.index, self.vector, 1)
 
-    def mask(self):
+    def mask(self) -> None:
         c.vfu_client_irq_mask(self._h, self.index, self.vector, 1)
 
-    def unmask(self):
+    def unmask(self) -> None:
         c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
 
-    def _eventfd(self):
+    def _eventfd(self) -> int:
         if self._fd is None:
             self._fd = c.eventfd_new()
             self._close = weakref.finalize(self, os.close, self._fd)
         return self._fd
 
 
-def _complain(handle):
+def _complain(handle: c.vfu_client) -> bool:
     """A message did not come: says so if it could not."""
     try:
         command = c.vfu_client_region_read(handle, c.VFU_REGION_CONFIG, pci.FIELDS["command"][0], 2)
@@ -264,16 +331,16 @@ def _complain(handle):
 class _Arming:
     """Which eventfds the device has: those of one interrupt at a time, for there are servers with one table for all."""
 
-    def __init__(self, handle, one_at_a_time):
+    def __init__(self, handle: c.vfu_client, one_at_a_time: bool) -> None:
         self.handle, self._one_at_a_time = handle, one_at_a_time
-        self._armed = set()  # indices
-        self._turns = {}  # index: how often its eventfds were taken away
+        self._armed: set[int] = set()  # indices
+        self._turns: dict[int, int] = {}  # index: how often its eventfds were taken away
         self._lock = threading.RLock()
 
-    def turn(self, index):
+    def turn(self, index: int) -> int:
         return self._turns.get(index, 0)
 
-    def arm(self, vectors):
+    def arm(self, vectors: Sequence[ClientVector]) -> None:
         """Gives the device the eventfds of neighbouring vectors of one index."""
         index = vectors[0].index
         with self._lock:
@@ -286,45 +353,53 @@ class _Arming:
             for vector in vectors:
                 vector._turn = self.turn(index)
 
-    def take_away(self, index):
+    def take_away(self, index: int) -> None:
         with self._lock:
             c.vfu_client_irq_disable(self.handle, index)
             self._armed.discard(index)
             self._turns[index] = self.turn(index) + 1
 
 
-def _irq_name(index):
+def _irq_name(index: int) -> str:
     return IRQ_NAMES[index] if index < len(IRQ_NAMES) else f"irq{index}"
 
 
-class Irq(Vector):
+class ClientIrq(ClientVector):
     """An interrupt of the device and its vectors: irq[i]. Itself it stands for vector 0."""
 
-    def __init__(self, arming, index):
+    count: int
+    flags: int
+
+    def __init__(self, arming: _Arming, index: int) -> None:
         super().__init__(arming, index, 0)
         info = c.vfu_irq_info()
         c.vfu_client_irq_info(self._h, index, info)
         self.count, self.flags = info.count, info.flags
-        self._vectors = {}  # those that were used
+        self._vectors: dict[int, ClientVector] = {}  # those that were used
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, vector):
+    @overload
+    def __getitem__(self, vector: int) -> ClientVector: ...
+    @overload
+    def __getitem__(self, vector: slice) -> list[ClientVector]: ...
+    def __getitem__(self, vector: int | slice) -> ClientVector | list[ClientVector]:
         if isinstance(vector, slice):
             return [self[i] for i in range(*vector.indices(self.count))]
         if not -self.count <= vector < self.count:
             raise IndexError(f"{_irq_name(self.index)} has {self.count} vectors")
         vector %= self.count
         if vector not in self._vectors:
-            self._vectors.setdefault(vector, Vector(self._arming, self.index, vector))  # another thread may be first
+            self._vectors.setdefault(vector, ClientVector(self._arming, self.index, vector))  # another thread may be first
         return self._vectors[vector]
 
     @property
-    def fd(self):
+    def fd(self) -> int:
+        """That of vector 0."""
         return self[0].fd
 
-    def enable(self):
+    def enable(self) -> None:
         """Gives the device the eventfds of the first vectors now; the others follow when they are used.
 
         Those of another interrupt are taken away first, unless the Client has irqs="all".
@@ -333,24 +408,31 @@ class Irq(Vector):
             raise IndexError(f"{_irq_name(self.index)} has no vectors")
         self._arming.arm(self[:_EAGER_VECTORS])
 
-    def disable(self):
+    def disable(self) -> None:
         """Takes all eventfds away from the device; a vector that is used again gets its own back."""
         self._arming.take_away(self.index)
 
-    def _close_all(self):
+    def _close_all(self) -> None:
         for vector in self._vectors.values():
             if vector._close:
                 vector._close()
                 vector._fd = vector._close = vector._turn = None
 
 
-class Irqs:
+class ClientIrqs:
     """The interrupts, by name (intx, msi, msix, err, req) or index. Asked for once each."""
 
     _PREFERRED = (c.VFU_IRQ_MSIX, c.VFU_IRQ_MSI, c.VFU_IRQ_INTX)
 
-    def __init__(self, handle, count, arm):
-        self._count, self._known = count, {}
+    intx: ClientIrq
+    msi: ClientIrq
+    msix: ClientIrq
+    err: ClientIrq
+    req: ClientIrq
+
+    def __init__(self, handle: c.vfu_client, count: int, arm: bool | Literal["all"]) -> None:
+        self._count = count
+        self._known: dict[int, ClientIrq] = {}
         self._arming = _Arming(handle, one_at_a_time=arm != "all")
         wanted = range(count) if arm == "all" else self._PREFERRED if arm else ()
         for irq in (self[index] for index in wanted if index < count):
@@ -359,22 +441,22 @@ class Irqs:
                 if arm != "all":
                     break
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> ClientIrq:
         if not 0 <= index < self._count:
             raise IndexError(f"the device has {self._count} interrupts")
         if index not in self._known:
-            self._known.setdefault(index, Irq(self._arming, index))  # another thread may be first
+            self._known.setdefault(index, ClientIrq(self._arming, index))  # another thread may be first
         return self._known[index]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> ClientIrq:
         if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
             raise AttributeError(name)
         return self[IRQ_NAMES.index(name)]
 
-    def _close(self):
+    def _close(self) -> None:
         for irq in self._known.values():
             irq._close_all()
 
@@ -382,8 +464,8 @@ class Irqs:
 class Buffer(Mapping):
     """Memory for DMA: an mmap that knows its address for the device (iova) and whether the device maps it."""
 
-    iova = None
-    shared = False
+    iova: int = None  # type: ignore[assignment]  # dma.map() says it
+    shared: bool = False
 
 
 class ClientDma:
@@ -391,11 +473,21 @@ class ClientDma:
 
     _FIRST = 0x1000_0000
 
-    def __init__(self, client):
-        self._h = client._h
-        self._maps = self._h.maps = {}  # iova: (size, hold, buffer); calls under way in other threads keep the handle
+    def __init__(self, handle: c.vfu_client) -> None:
+        self._h = handle
+        # iova: (size, hold, buffer); calls under way in other threads keep the handle
+        self._maps: dict[int, tuple[int, object, object]] = {}
+        handle.maps = self._maps
 
-    def alloc(self, size, iova=None, shared=True, read=True, write=True, flags=0):
+    def alloc(
+        self,
+        size: int,
+        iova: int | None = None,
+        shared: bool = True,
+        read: bool = True,
+        write: bool = True,
+        flags: int = 0,
+    ) -> Buffer:
         """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
 
         read and write: what the device may do. iova: its address, by default a free one. size is
@@ -413,7 +505,16 @@ class ClientDma:
                 os.close(fd)
         return buffer
 
-    def map(self, buffer, iova, fd=-1, fd_offset=0, read=True, write=True, flags=0):
+    def map(
+        self,
+        buffer: ReadableBuffer,
+        iova: int,
+        fd: int = -1,
+        fd_offset: int = 0,
+        read: bool = True,
+        write: bool = True,
+        flags: int = 0,
+    ) -> None:
         """Maps any buffer. fd: the file behind it, which the device then maps too. flags: as in alloc()."""
         flags |= (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
         hold = c.hold_buffer(buffer)
@@ -422,18 +523,15 @@ class ClientDma:
         if isinstance(buffer, Buffer):
             buffer.iova, buffer.shared = iova, fd >= 0
 
-    def unmap(self, what):
+    def unmap(self, what: ReadableBuffer | int) -> None:
         """Takes memory away from the device: a buffer, or the address it was mapped at."""
-        if isinstance(what, int):
-            iova = what
-        else:
-            iova = next((iova for iova, entry in self._maps.items() if entry[2] is what), None)
-        if iova not in self._maps:
+        found = (at for at, entry in self._maps.items() if at == what or entry[2] is what)
+        if (iova := next(found, None)) is None:
             raise ValueError("not mapped")
         c.vfu_client_dma_unmap(self._h, iova, self._maps[iova][0])
         del self._maps[iova]
 
-    def _free(self, size):
+    def _free(self, size: int) -> int:
         at = self._FIRST
         for iova in sorted(self._maps):
             if iova >= at + size:
@@ -442,7 +540,7 @@ class ClientDma:
         return at
 
 
-def _serve(handle):
+def _serve(handle: c.vfu_client) -> None:
     """The background thread: while the connection is up."""
     while True:
         try:
@@ -452,14 +550,14 @@ def _serve(handle):
                 return
 
 
-def _is_up(handle):
+def _is_up(handle: c.vfu_client) -> bool:
     try:
         return c.vfu_client_status(handle) == 0
     except OSError:
         return False
 
 
-def _milliseconds(seconds):
+def _milliseconds(seconds: float) -> int:
     """Rounded up: a little is not nothing, which may mean for ever."""
     if not 0 <= seconds <= 1_000_000:
         raise ValueError(f"a timeout of {seconds!r} seconds: 0 to 1,000,000 it may be")
@@ -480,44 +578,63 @@ class Client:
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
     """
 
-    def __init__(self, path=None, *, fd=None, background=False, timeout=5.0, irqs=True, bus_master=True,
-                 profile=None, policy=None, options=None, capabilities=None):
+    info: DeviceInfo
+    regions: Regions
+    irqs: ClientIrqs
+    dma: ClientDma
+
+    def __init__(
+        self,
+        path: StrPath | None = None,
+        *,
+        fd: FileDescriptorLike | None = None,
+        background: bool = False,
+        timeout: float | None = 5.0,
+        irqs: bool | Literal["all"] = True,
+        bus_master: bool = True,
+        profile: str | None = None,
+        policy: AnyMapping[str, str] | None = None,
+        options: AnyMapping[str, int] | None = None,
+        capabilities: AnyMapping[str, int | bool] | None = None,
+    ) -> None:
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
-        self._h = self._ending = self._thread = None
+        self._h: c.vfu_client | None = None
+        self._ending: c.vfu_client | None = None
+        self._thread: threading.Thread | None = None
         c.vfu_sigbus_guard()
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
         settings = {"timeout_ms": _milliseconds(timeout or 0), "bus_master": int(bus_master), **(options or {})}
         configure("client", handle, profile, policy, settings, capabilities)
-        if fd is None:
+        if path is not None:
             try:
                 c.vfu_client_connect(handle, os.fspath(path))
             except Disconnected as error:
                 error.strerror += " (a server has one client at a time)"
                 raise
-        else:
+        elif fd is not None:
             c.vfu_client_attach(handle, own_fd(fd))
         self._h = handle
         try:
-            self._set_up(background, irqs)
+            self._set_up(handle, background, irqs)
         except BaseException:
             self.close()
             raise
 
-    def _set_up(self, background, irqs):
+    def _set_up(self, handle: c.vfu_client, background: bool, irqs: bool | Literal["all"]) -> None:
         raw = c.vfu_device_info()
-        c.vfu_client_device_info(self._h, raw)
+        c.vfu_client_device_info(handle, raw)
         self.info = DeviceInfo(raw.num_regions, raw.num_irqs, raw.pci, raw.reset)
-        self.regions = Regions(self._h, self.info.regions)
-        self.irqs = Irqs(self._h, self.info.irqs, irqs)
-        self.dma = ClientDma(self)
+        self.regions = Regions(handle, self.info.regions)
+        self.irqs = ClientIrqs(handle, self.info.irqs, irqs)
+        self.dma = ClientDma(handle)
         if background:
-            self._thread = threading.Thread(target=_serve, args=(self._h,), name="vfu-client", daemon=True)
+            self._thread = threading.Thread(target=_serve, args=(handle,), name="vfu-client", daemon=True)
             self._thread.start()
 
     @property
-    def config(self):
+    def config(self) -> Config:
         """Configuration space. Error: the device has none that PCI knows."""
         if len(self.regions) <= c.VFU_REGION_CONFIG:
             raise make_error(errno.EPROTO, text=f"the device has {len(self.regions)} regions, no configuration space")
@@ -527,30 +644,40 @@ class Client:
         return config
 
     @property
-    def limits(self):
+    def limits(self) -> dict[str, Any]:
         """What was agreed when connecting: major, minor, and each limit of the protocol by its name there."""
         out = read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
         return out | limits_of(self.agreed)
 
     @property
-    def agreed(self):
+    def agreed(self) -> Agreed:
         """What was agreed of each capability of VERSION: agreed["pgsizes"], agreed["migration.pgsize"]..."""
         return Agreed(functools.partial(c.vfu_client_agreed, self._h))
 
     @property
-    def stats(self):
+    def stats(self) -> dict[str, int]:
         """Counters: requests_out, bytes_in, late_replies..."""
         return read_fields(c.vfu_stats, c.vfu_client_stats, self._h)
 
     @property
-    def connected(self):
+    def connected(self) -> bool:
+        """Whether the connection is up; what is found out when it is used, or its end was seen. Any thread."""
         return self._h is not None and _is_up(self._h)
 
-    def reset(self):
+    def reset(self) -> None:
         """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait()."""
         c.vfu_client_reset(self._h)
 
-    def call(self, command, /, *, fds=(), timeout=None, post=False, **fields):
+    def call(
+        self,
+        command: str | int | protocol.Payload,
+        /,
+        *,
+        fds: Iterable[FileDescriptorLike] = (),
+        timeout: float | None = None,
+        post: bool = False,
+        **fields: Any,
+    ) -> Any:
         """Sends a message and returns its answer, an object of vfu.protocol.
 
         command: its name, as "get_irq_info", with its fields; an object of vfu.protocol; or a number, and then, if
@@ -567,30 +694,32 @@ class Client:
         milliseconds = 0 if timeout is None else _milliseconds(timeout) or -1
         return commands.call(self._h, command, fds, milliseconds, post, fields)
 
-    def feature_get(self, feature, data=b"", room=commands.ROOM):
+    def feature_get(
+        self, feature: str | int, data: protocol.Part | ReadableBuffer = b"", room: int = commands.ROOM
+    ) -> Any:
         """What a feature says, by name ("migration") or number: an object of vfu.protocol if it knows it, else bytes.
 
         data: what goes with the question, an object likewise or bytes. room: most bytes of the answer.
         """
         return commands.get_feature(self._h, feature, data, room)
 
-    def feature_set(self, feature, data):
+    def feature_set(self, feature: str | int, data: protocol.Part | ReadableBuffer) -> Any:
         """Sets a feature. Returns what the device says to that: what was set, if it does not differ."""
         return commands.set_feature(self._h, feature, data)
 
-    def feature_probe(self, feature, *, get=False, set=False):
+    def feature_probe(self, feature: str | int, *, get: bool = False, set: bool = False) -> bool:
         """Whether the device has a feature, and with get and set those methods of it."""
         return commands.probe_feature(self._h, feature, get, set)
 
-    def feature(self, flags, data=b""):
+    def feature(self, flags: int, data: ReadableBuffer = b"") -> bytes:
         """DEVICE_FEATURE: flags as in linux/vfio.h. Returns the data of the reply."""
         return c.vfu_client_feature(self._h, flags, data)
 
-    def serve(self, timeout=None):
+    def serve(self, timeout: float | None = None) -> int:
         """Serves the device's DMA for so many seconds. Returns how many requests there were."""
         return c.vfu_client_serve(self._h, -1 if timeout is None else _milliseconds(timeout))
 
-    def close(self):
+    def close(self) -> None:
         """Ends the connection. Should a signal handler raise meanwhile, close it again for the rest."""
         if self._h is not None:
             self._ending, self._h = self._h, None
@@ -605,12 +734,12 @@ class Client:
             self.regions._close()
             self.irqs._close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_h", None) is not None or getattr(self, "_ending", None) is not None:
             self.close()

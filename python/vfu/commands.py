@@ -10,36 +10,53 @@
 The library holds both to the generated checks. So here only the layout matters: limits are wide open.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import errno
 import functools
 import inspect
 import os
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
 from . import protocol
 from .errors import report
 
+if TYPE_CHECKING:
+    import asyncio
+    import enum
+    from collections.abc import Coroutine
+
+    from _typeshed import FileDescriptorLike, ReadableBuffer
+
+    from .device import Device
+
+    Outcome = Callable[[asyncio.Task[Any]], int]
+    Kind = type[protocol.Part] | type["Raw"] | type["_Set"]
+
 # Room for an answer, where a request says how much there is and the caller does not.
 ROOM = 65536
 
 
 @functools.cache
-def _limits():
+def _limits() -> protocol.Limits:
     """vfu.protocol is read when a message is first made or read, not when vfu is imported."""
     return protocol.Limits.widest()
 
 
-class Descriptors(list):
+class Descriptors(list[int]):
     """File descriptors that came with a message. Those that nobody takes are closed with it."""
 
-    def take(self, index=0):
+    def take(self, index: int = 0) -> int:
         """A descriptor that is the caller's from now on."""
         return self.pop(index)
 
-    def close(self):
+    def close(self) -> None:
+        """Closes those that were not taken."""
         while self:
             os.close(self.pop())
 
@@ -54,20 +71,21 @@ class Raw:
     data: bytes = b""
     fds: Descriptors = dataclasses.field(default_factory=Descriptors)
 
-    def build(self):
+    def build(self) -> bytes:
+        """What follows the header."""
         return bytes(self.data)
 
 
-def suggest(name, known):
+def suggest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     return f", did you mean {near[0]}?" if near else ""
 
 
-def _names(members):
+def _names(members: Iterable[enum.Enum]) -> list[str]:
     return [member.name.lower() for member in members]
 
 
-def number_of(what, members, kind, prefix=""):
+def number_of(what: str | int, members: type[enum.IntEnum], kind: str, prefix: str = "") -> int:
     """A number from a number, or a name of an enumeration; ValueError says which is near."""
     if isinstance(what, int):
         return int(what)
@@ -79,16 +97,16 @@ def number_of(what, members, kind, prefix=""):
     return int(members[what.upper()])
 
 
-def _message(number):
+def _message(number: int) -> protocol.Message | None:
     """What is known of a command, or None."""
     return protocol.MESSAGES.get(number)
 
 
-def parse(number, data, fds, *, request=None):
+def parse(number: int, data: bytes, fds: Descriptors, *, request: Any = None) -> Any:
     """The object for a payload that the library has checked; request: of a reply."""
     if _message(number) is None:
         return Raw(number, data, fds)
-    part = protocol.parse(number, data, reply=request is not None, nfds=len(fds), limits=_limits(), request=request)
+    part: Any = protocol.parse(number, data, reply=request is not None, nfds=len(fds), limits=_limits(), request=request)
     part.fds = fds
     return part
 
@@ -96,7 +114,7 @@ def parse(number, data, fds, *, request=None):
 # ---- sending ----
 
 
-def _request(what, fields):
+def _request(what: str | int | protocol.Payload, fields: dict[str, Any]) -> tuple[int, protocol.Payload | Raw]:
     """The number of a command, and the object to send: a part of the protocol as it is, or one made of fields."""
     if isinstance(what, protocol.Payload):
         if fields or what.REPLY:
@@ -116,27 +134,34 @@ def _request(what, fields):
     return number, message.request(**fields)
 
 
-def descriptors(fds):
+def descriptors(fds: Iterable[FileDescriptorLike]) -> list[int]:
     """Numbers of what has one, as files do: they stay the caller's."""
     return [fd if isinstance(fd, int) else fd.fileno() for fd in fds]
 
 
-def call(handle, what, fds, milliseconds, post, fields):
+def call(
+    handle: c.vfu_client | None,
+    what: str | int | protocol.Payload,
+    fds: Iterable[FileDescriptorLike],
+    milliseconds: int,
+    post: bool,
+    fields: dict[str, Any],
+) -> Any:
     """What Client.call does."""
     number, request = _request(what, fields)
     answer = c.client_call(handle, number, request.build(), descriptors(fds), milliseconds, post)
     if answer is None:
         return None
-    data, fds = answer
-    return parse(number, data, Descriptors(fds), request=request)
+    data, came = answer
+    return parse(number, data, Descriptors(came), request=request)
 
 
 # ---- serving ----
 
 
-def _build(result, cls, name):
+def _build(result: Any, cls: Kind, name: str) -> tuple[ReadableBuffer, list[int]]:
     """Bytes and descriptors of what a handler returned."""
-    fds = ()
+    fds: Iterable[FileDescriptorLike] = ()
     if isinstance(result, tuple):
         result, fds = result
     if isinstance(result, dict):
@@ -150,7 +175,7 @@ def _build(result, cls, name):
     return result, descriptors(fds)
 
 
-def _answer(request, task, outcome, cls, name):
+def _answer(request: c.Request, task: asyncio.Task[Any], outcome: Outcome, cls: Kind, name: str) -> None:
     """Answers with a coroutine's result."""
     if code := outcome(task):
         request.fail(code)
@@ -166,7 +191,9 @@ def _answer(request, task, outcome, cls, name):
         report(task.get_coro(), error)
 
 
-def _answer_later(device, request, coroutine, outcome, cls, name):
+def _answer_later(
+    device: Device, request: c.Request, coroutine: Coroutine[Any, Any, Any], outcome: Outcome, cls: Kind, name: str
+) -> None:
     try:
         request.defer()
     except BaseException:
@@ -179,7 +206,9 @@ def _answer_later(device, request, coroutine, outcome, cls, name):
         raise
 
 
-def _serve(device, request, handler, argument, cls, outcome):
+def _serve(
+    device: Device, request: c.Request, handler: Callable[[Any], Any], argument: Any, cls: Kind, outcome: Outcome
+) -> object:
     """Runs a handler; its coroutine answers when it ends. Returns the errno of what failed and was logged, or what passes it on."""
     name = handler.__qualname__
     try:
@@ -195,25 +224,25 @@ def _serve(device, request, handler, argument, cls, outcome):
     return None
 
 
-def serve_command(device, number, request, outcome):
+def serve_command(device: Device, number: int, request: c.Request, outcome: Outcome) -> object:
     message = _message(number)
     argument = parse(number, request.payload(), Descriptors(request.take_fds()))
     return _serve(device, request, device._served[number], argument, message.reply if message else Raw, outcome)
 
 
-def serve_feature(device, method, feature, request, outcome):
+def serve_feature(device: Device, method: str, feature: int, request: c.Request, outcome: Outcome) -> object:
     """The method, "GET" or "SET", sees what comes behind the fixed part, and its answer goes there."""
     head = protocol.DeviceFeatureRequest(ROOM, feature | protocol.FeatureFlags[method]).pack()
-    argument = protocol.parse(protocol.Command.DEVICE_FEATURE, head + request.payload(), limits=_limits()).data
+    whole: Any = protocol.parse(protocol.Command.DEVICE_FEATURE, head + request.payload(), limits=_limits())
     handler = device._features[feature, method]
-    return _serve(device, request, handler, argument, _Got if method == "GET" else _Set, outcome)
+    return _serve(device, request, handler, whole.data, _Got if method == "GET" else _Set, outcome)
 
 
 @dataclasses.dataclass(init=False)
 class _Set:
     """What a feature's setter returns: a part of the protocol, bytes, or None for what was set."""
 
-    def __init__(self, **fields):
+    def __init__(self, **fields: Any) -> None:
         raise TypeError("a dict will not do here: which part it stands for is not known")
 
 
@@ -228,11 +257,11 @@ _PREFIXES = {"feature_get_": "GET", "feature_set_": "SET"}
 _METHODS = {"GET": 1, "SET": 2}
 
 
-def _methods(cls, prefix):
+def _methods(cls: type, prefix: str) -> list[str]:
     return [name for name in dir(cls) if name.startswith(prefix) and callable(getattr(cls, name))]
 
 
-def install(device, hooks):
+def install(device: Device, hooks: Collection[str]) -> None:
     """Finds the methods that serve commands and features, and tells the library. Misspelt ones are refused."""
     cls, handle = type(device), device._handle
     device._served, device._features = {}, {}
@@ -250,7 +279,7 @@ def install(device, hooks):
         c.device_set_feature(handle, feature, sum(_METHODS[m] for f, m in device._features if f == feature))
 
 
-def _install_command(device, name, hooks):
+def _install_command(device: Device, name: str, hooks: Collection[str]) -> None:
     word, known = name.removeprefix("on_"), [*hooks, *("on_" + name for name in _names(protocol.Command))]
     if not word.isdecimal() and name not in known:
         raise TypeError(f"{type(device).__name__}.{name}: no message and no hook has that name{suggest(name, known)}")
@@ -265,28 +294,29 @@ def _install_command(device, name, hooks):
 # ---- features ----
 
 
-def feature_number(feature):
+def feature_number(feature: str | int) -> int:
     return number_of(feature, protocol.FeatureIndex, "feature")
 
 
-def call_feature(handle, feature, method, data, room):
+def call_feature(handle: c.vfu_client | None, feature: str | int, method: int, data: Any, room: int) -> Any:
     """A GET or SET: the data of the answer."""
     request = protocol.DeviceFeatureRequest(flags=feature_number(feature) | method, data=data)
     request.argsz = request.SIZE + room
     number = int(request.COMMAND)
-    answer, fds = c.client_call(handle, number, request.build(), [], 0, False)
-    return parse(number, answer, Descriptors(fds), request=request).data
+    answer = c.client_call(handle, number, request.build(), [], 0, False)
+    assert answer is not None  # it was not posted
+    return parse(number, answer[0], Descriptors(answer[1]), request=request).data
 
 
-def get_feature(handle, feature, data, room):
+def get_feature(handle: c.vfu_client | None, feature: str | int, data: Any, room: int) -> Any:
     return call_feature(handle, feature, protocol.FeatureFlags.GET, data, room)
 
 
-def set_feature(handle, feature, data):
+def set_feature(handle: c.vfu_client | None, feature: str | int, data: Any) -> Any:
     return call_feature(handle, feature, protocol.FeatureFlags.SET, data, 0)
 
 
-def probe_feature(handle, feature, get, set):
+def probe_feature(handle: c.vfu_client | None, feature: str | int, get: bool, set: bool) -> bool:
     methods = protocol.FeatureFlags
     flags = methods.PROBE | (methods.GET if get else 0) | (methods.SET if set else 0)
     try:

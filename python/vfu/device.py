@@ -2,21 +2,31 @@
 # Copyright (c) 2026 the libvfu authors
 """Devices: subclass Device, declare regions, registers and interrupts, serve it."""
 
+from __future__ import annotations
+
 import asyncio
 import collections
 import contextlib
 import enum
 import errno
 import inspect
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
 from . import commands, protocol
 from .capabilities import Agreed
-from .dma import DeviceDma, dma_range
+from .dma import DeviceDma, DmaRange, dma_range
 from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
 from .regions import Range, Register, collect
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    Coro = Coroutine[Any, Any, Any]
+    Task = asyncio.Task[Any]
 
 
 class Gate(enum.IntEnum):
@@ -57,32 +67,37 @@ class Device:
     A handler that raises gives the client an error: the errno of an OSError, else EIO; and it is logged.
     """
 
-    vendor_id = 0
-    device_id = 0
-    subsystem_vendor_id = 0
-    subsystem_id = 0
-    class_code = 0
-    revision = 0
-    config_size = 256
-    capabilities = ()  # PCI's: (id, bytes after the next pointer); those of VERSION are the Server's
+    vendor_id: int = 0
+    device_id: int = 0
+    subsystem_vendor_id: int = 0
+    subsystem_id: int = 0
+    class_code: int = 0
+    revision: int = 0
+    config_size: int = 256
+    capabilities: Sequence[tuple[int, bytes]] = ()  # PCI's: (id, bytes after the next pointer); those of VERSION are the Server's
     irqs = Irqs()
-    event_loop = None  # True: handlers need an asyncio loop, though none is a coroutine
-    max_spawned = 1024  # coroutines of spawn() at once; with more it fails with ENOBUFS
-    max_writers = 1024  # coroutines of writes at once; writes that come then wait, and are answered when theirs begins
+    dma: DeviceDma
+    event_loop: bool | None = None  # True: handlers need an asyncio loop, though none is a coroutine
+    max_spawned: int = 1024  # coroutines of spawn() at once; with more it fails with ENOBUFS
+    max_writers: int = 1024  # coroutines of writes at once; writes that come then wait, and are answered when theirs begins
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
 
-    def __init__(self):
+    def __init__(self) -> None:
         cls = type(self)
         regions, self._parts = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
-        self._loop = None
-        self._is_ending = None  # the server's answer, while one runs
-        self._agreed = None  # what it has agreed with its client, the same
-        self._tasks = set()  # of handlers
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_ending: Callable[[], bool] | None = None  # the server's answer, while one runs
+        self._agreed: Callable[[str], int] | None = None  # what it has agreed with its client, the same
+        self._tasks: set[Task] = set()  # of handlers
         self._writers = 0  # those of writes
-        self._waiting = collections.deque()  # (coroutine, what answers its write): writes beyond max_writers
-        self._background = set()  # of spawn()
+        # (coroutine, what answers its write): writes beyond max_writers
+        self._waiting: collections.deque[tuple[Coro, c.Deferred]] = collections.deque()
+        self._background: set[Task] = set()  # of spawn()
+        # What commands.install() finds: methods by command, by feature and GET or SET.
+        self._served: dict[int, Callable[[Any], Any]] = {}
+        self._features: dict[tuple[int, str], Callable[[Any], Any]] = {}
         self._handle = handle = c.DeviceHandle(self)
         c.device_set_log_level(handle, log_level())
         self._check_numbers()
@@ -100,65 +115,65 @@ class Device:
         cls.irqs._install(handle, regions)
         commands.install(self, [*filter(None, self._HOOKS), "on_disconnect", "on_close"])
         c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
-        self.irqs = DeviceIrqs(handle, cls.irqs)
+        self.__dict__["irqs"] = DeviceIrqs(handle, cls.irqs)
         self.dma = DeviceDma(handle)
         self._clear_registers()
 
     # ---- for subclasses ----
 
-    def reset(self):
+    def reset(self) -> None:
         """The client reset the device. Registers have their reset values again and coroutines are cancelled."""
 
-    def on_connect(self):
+    def on_connect(self) -> Any:
         """A client has connected."""
 
-    def on_disconnect(self):
+    def on_disconnect(self) -> None:
         """The client has gone."""
 
-    def on_close(self):
+    def on_close(self) -> None:
         """The server that served the device has been closed: close files, end threads. Once for each server.
 
         Called after on_disconnect(), by the thread that closes the server; not in a child after fork().
         """
 
-    def on_dma_map(self, range):
+    def on_dma_map(self, range: DmaRange) -> None:
         """A range of memory has come."""
 
-    def on_dma_unmap(self, range):
+    def on_dma_unmap(self, range: DmaRange) -> None:
         """A range of memory is about to go."""
 
-    def on_config_write(self, offset, size):
+    def on_config_write(self, offset: int, size: int) -> None:
         """The client has written to configuration space."""
 
-    def on_gate(self, what):
+    def on_gate(self, what: Gate) -> Any:
         """Asked before what changes memory or state (a Gate). Raise to refuse; a coroutine makes the client wait.
 
         When the server ends it disconnects without waiting: a coroutine is not run then.
         """
 
     @property
-    def agreed(self):
+    def agreed(self) -> Agreed:
         """What was agreed with the client, by name: self.agreed["max_data_xfer_size"]. Disconnected: there is none."""
         if self._agreed is None:
             raise make_error(errno.ENOTCONN)
         return Agreed(self._agreed)
 
-    def config_read(self, offset, size):
+    def config_read(self, offset: int, size: int) -> bytes:
         """Configuration space as the device sees it."""
         return c.vfu_device_config_read(self._handle, offset, size)
 
-    def config_write(self, offset, data):
+    def config_write(self, offset: int, data: ReadableBuffer) -> None:
         """Writes read-only bits too, without side effects."""
         c.vfu_device_config_write(self._handle, offset, data)
 
-    def set_state(self, state):
+    def set_state(self, state: protocol.DeviceState | str) -> None:
         """Says which state of migration the device has reached: a protocol.DeviceState, or its name.
 
         Messages that are lawful in some states alone are refused in others. At first, and after a reset, it runs.
         """
         c.vfu_device_set_state(self._handle, commands.number_of(state, protocol.DeviceState, "state"))
 
-    def spawn(self, coroutine, *, until_reset=False):
+    def spawn(self, coroutine: Coro, *, until_reset: bool = False) -> Task:
         """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task.
 
         until_reset: a reset, or the end of the connection, cancels it too, as it does the coroutines of handlers.
@@ -177,7 +192,7 @@ class Device:
 
     # What these return goes back to the library, which knows what to make of a coroutine that has no place here.
 
-    def _gate(self, what):
+    def _gate(self, what: int) -> bool:
         result = self.on_gate(Gate(what))
         if not inspect.iscoroutine(result):
             return False
@@ -187,55 +202,55 @@ class Device:
         self._start(result, self._background, self._decide)
         return True
 
-    def _decide(self, task):
+    def _decide(self, task: Task) -> None:
         with contextlib.suppress(OSError):  # nobody asks any more
             c.vfu_device_gate_done(self._handle, -outcome(task))
 
-    def _reset(self):
+    def _reset(self) -> None:
         self._cancel()
         self._clear_registers()
         return self.reset()
 
-    def _dma_mapped(self, *args):
-        return self.on_dma_map(dma_range(*args))
+    def _dma_mapped(self, iova: int, size: int, flags: int, mapped: bool) -> None:
+        return self.on_dma_map(dma_range(iova, size, flags, mapped))
 
-    def _dma_unmapping(self, *args):
-        return self.on_dma_unmap(dma_range(*args))
+    def _dma_unmapping(self, iova: int, size: int, flags: int, mapped: bool) -> None:
+        return self.on_dma_unmap(dma_range(iova, size, flags, mapped))
 
-    def _connected(self):
+    def _connected(self) -> None:
         if inspect.iscoroutine(result := self.on_connect()):
             self._spawn_handler(result)
 
-    def _disconnected(self):
+    def _disconnected(self) -> None:
         self._cancel()
         report_missed()
         return self.on_disconnect()
 
-    def _closed(self):
+    def _closed(self) -> None:
         try:
             self.on_close()
         except Exception as error:
             report(self.on_close, error)
 
-    def _command(self, number, request):
+    def _command(self, number: int, request: c.Request) -> object:
         return commands.serve_command(self, number, request, outcome)
 
-    def _get_feature(self, feature, request):
+    def _get_feature(self, feature: int, request: c.Request) -> object:
         return commands.serve_feature(self, "GET", feature, request, outcome)
 
-    def _set_feature(self, feature, request):
+    def _set_feature(self, feature: int, request: c.Request) -> object:
         return commands.serve_feature(self, "SET", feature, request, outcome)
 
-    def _check_wait(self):
+    def _check_wait(self) -> None:
         """Asked now and then while a handler waits for DMA. It is cancelled as coroutines are."""
         if self._is_ending is not None and self._is_ending():
             raise asyncio.CancelledError
 
-    def _spawn_handler(self, coroutine):
+    def _spawn_handler(self, coroutine: Coro) -> None:
         """Runs on what a handler began; a reset or the end of the connection cancels it."""
         self._start(coroutine, self._tasks, outcome)
 
-    def _spawn_writer(self, coroutine):
+    def _spawn_writer(self, coroutine: Coro) -> bool:
         """The coroutine of a write runs on, but not any number: False: _spawn_later wants it."""
         if self._waiting or self._writers >= self.max_writers:
             return False
@@ -243,10 +258,10 @@ class Device:
         self._writers += 1
         return True
 
-    def _spawn_later(self, coroutine, deferred):
+    def _spawn_later(self, coroutine: Coro, deferred: c.Deferred) -> None:
         self._waiting.append((coroutine, deferred))
 
-    def _writer_ended(self, task):
+    def _writer_ended(self, task: Task) -> None:
         self._writers -= 1
         outcome(task)
         while self._waiting and self._writers < self.max_writers:
@@ -255,30 +270,30 @@ class Device:
             self._start(coroutine, self._tasks, self._writer_ended)
             self._writers += 1
 
-    def _answer_later(self, coroutine, deferred):
+    def _answer_later(self, coroutine: Coro, deferred: c.Deferred) -> None:
         self._start(coroutine, self._tasks, lambda task: answer(deferred, task))
 
     # ---- inside ----
 
-    def _pci_capabilities(self):
-        said = self.capabilities
+    def _pci_capabilities(self) -> list[tuple[int, bytes]]:
+        said: Any = self.capabilities
         pairs = [] if isinstance(said, dict) else list(said)
         if isinstance(said, dict) or not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in pairs):
             raise TypeError("capabilities are PCI's, (id, bytes) pairs; those of VERSION are the Server's")
         return pairs
 
-    def _check_numbers(self):
+    def _check_numbers(self) -> None:
         sizes = {"class_code": 24, "revision": 8}
         for name in ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", *sizes):
             value, bits = getattr(self, name), sizes.get(name, 16)
             if not isinstance(value, int) or not 0 <= value < 1 << bits:
                 raise ValueError(f"{name} is a number of {bits} bits, not {value!r}")
 
-    def _wants(self, name):
+    def _wants(self, name: str | None) -> bool:
         # Registers and tasks are ours to look after, so reset and disconnect are always wanted.
         return name is None or getattr(type(self), name) is not getattr(Device, name)
 
-    def _needs_loop(self):
+    def _needs_loop(self) -> bool:
         if self.event_loop is not None:
             return self.event_loop
         functions = [getattr(self, name) for name in ("on_connect", "on_gate")]
@@ -287,12 +302,12 @@ class Device:
             functions += [part.function] if isinstance(part, Range) else [part.read, part.write]
         return any(inspect.iscoroutinefunction(function) for function in functions)
 
-    def _clear_registers(self):
+    def _clear_registers(self) -> None:
         for part in self._parts:
             if isinstance(part, Register):
                 part.__set__(self, part.reset)
 
-    def _cancel(self):
+    def _cancel(self) -> None:
         while self._waiting:
             coroutine, deferred = self._waiting.popleft()
             coroutine.close()
@@ -300,7 +315,7 @@ class Device:
         for task in list(self._tasks):
             task.cancel()
 
-    def _start(self, coroutine, tasks, ended):
+    def _start(self, coroutine: Coro, tasks: set[Task], ended: Callable[[Task], object]) -> Task:
         """Makes the coroutine itself a task: cancelled before it begins, one around it would leave it behind."""
         if self._loop is None:
             coroutine.close()
@@ -312,7 +327,7 @@ class Device:
         return task
 
 
-def outcome(task):
+def outcome(task: Task) -> int:
     """What has become of a handler's coroutine: 0 or an errno. Failures are logged."""
     if task.cancelled():
         return errno.ECANCELED
@@ -326,7 +341,7 @@ def outcome(task):
     return report(task.get_coro(), error)
 
 
-def answer(deferred, task):
+def answer(deferred: c.Deferred, task: Task) -> None:
     """Answers a read with a coroutine's result."""
     if code := outcome(task):
         deferred.fail(code)
@@ -337,7 +352,7 @@ def answer(deferred, task):
         deferred.fail(report(task.get_coro(), error))
 
 
-def check_device(device):
+def check_device(device: object) -> None:
     """What a server needs; gives a useful message to those who forgot something."""
     if isinstance(device, type):
         raise TypeError(f"serve an instance: {device.__name__}()")
@@ -347,7 +362,7 @@ def check_device(device):
         raise TypeError(f"{type(device).__name__}.__init__() must call super().__init__() first")
 
 
-async def cancel_all(tasks):
+async def cancel_all(tasks: set[Task]) -> None:
     """Cancels tasks until they have ended: what they wait for when cancelled may never come, for nobody serves."""
     while tasks:
         for task in tasks:

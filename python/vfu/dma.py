@@ -2,17 +2,25 @@
 # Copyright (c) 2026 the libvfu authors
 """A device's access to the client's memory."""
 
+from __future__ import annotations
+
 import asyncio
 import collections
 import contextlib
 import errno
 import threading
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import libvfu as c
 
 from .errors import make_error
 from .pci import COMMAND_BUS_MASTER
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+PinnedMemory = c.Memory
 
 
 class DmaRange(NamedTuple):
@@ -29,16 +37,16 @@ class DmaRange(NamedTuple):
     flags: int = 0
 
 
-def dma_range(iova, size, flags, mapped):
+def dma_range(iova: int, size: int, flags: int, mapped: bool) -> DmaRange:
     return DmaRange(iova, size, bool(flags & c.VFU_DMA_READ), bool(flags & c.VFU_DMA_WRITE), bool(mapped), flags)
 
 
-def _explain(error, what, iova, handle):
+def _explain(error: OSError, what: str, iova: int, handle: c.DeviceHandle) -> None:
     """Says of a failed copy where it was, and why if that is known."""
     why = {
         errno.EFAULT: "not all of it is mapped, or its file was cut",
         errno.EACCES: "the client does not allow it",
-    }.get(error.errno)
+    }.get(error.errno or 0)
     if error.errno == errno.EIO and not c.vfu_device_config_read(handle, 4, 1)[0] & COMMAND_BUS_MASTER:
         why = "the client has bus mastering off"
     error.strerror = f"DMA {what} at {iova:#x}: {why or error.strerror}"
@@ -47,7 +55,7 @@ def _explain(error, what, iova, handle):
 _FULL = object()
 
 
-def _try(start, *args):
+def _try(start: Callable[..., Any], *args: Any) -> Any:
     """Starts a copy; _FULL: there is no room for it."""
     try:
         return start(*args)
@@ -60,13 +68,13 @@ def _try(start, *args):
 class _Copy:
     """A copy that await dma.read() or write() has under way."""
 
-    def __init__(self, ended):
+    def __init__(self, ended: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._ended = ended
-        self.future = self._loop.create_future()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
 
-    def done(self, status, result):
+    def done(self, status: int, result: Any) -> None:
         """It has ended. On whatever thread."""
         if threading.get_ident() == self._thread:
             self._settle(status, result)
@@ -74,7 +82,7 @@ class _Copy:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and who waited with it
                 self._loop.call_soon_threadsafe(self._settle, status, result)
 
-    def _settle(self, status, result):
+    def _settle(self, status: int, result: Any) -> None:
         self._ended()
         if self.future.done():
             return
@@ -88,20 +96,26 @@ class _Copy:
 class DeviceDma:
     """self.dma of a device. Copies of any length, over mapped and message ranges alike."""
 
-    def __init__(self, handle):
+    def __init__(self, handle: c.DeviceHandle) -> None:
         self._handle = handle
-        self._kick = None  # makes the server's event loop look for what it has to send
-        self._waiting = collections.deque()  # an event for each that waits for room, in order
+        self._kick: Callable[[], None] | None = None  # makes the server's event loop look for what it has to send
+        # An event for each that waits for room, in order.
+        self._waiting: collections.deque[asyncio.Event] = collections.deque()
 
-    async def read(self, iova, size):
+    @overload
+    async def read(self, iova: int, size: int) -> bytes: ...
+    @overload
+    async def read(self, iova: int, size: WriteableBuffer) -> bool: ...
+    async def read(self, iova: int, size: int | WriteableBuffer) -> bytes | bool:
         """Reads size bytes, or fills a buffer that is given instead."""
         try:
-            return await self._copy(c.dma_read, iova, size)
+            result: bytes | bool = await self._copy(c.dma_read, iova, size)
+            return result
         except OSError as error:
             _explain(error, "read", iova, self._handle)
             raise
 
-    async def write(self, iova, data):
+    async def write(self, iova: int, data: ReadableBuffer) -> None:
         """Writes data. It must not change until then."""
         try:
             await self._copy(c.dma_write, iova, data)
@@ -109,7 +123,7 @@ class DeviceDma:
             _explain(error, "write", iova, self._handle)
             raise
 
-    async def _copy(self, start, iova, data):
+    async def _copy(self, start: Callable[..., Any], iova: int, data: object) -> Any:
         """Starts a copy and waits for it.
 
         What is done at once, well or not, lets the event loop run too: else a coroutine that polls
@@ -128,7 +142,9 @@ class DeviceDma:
             self._kick()
         return await copy.future
 
-    async def _begin(self, start, iova, data, done):
+    async def _begin(
+        self, start: Callable[..., Any], iova: int, data: object, done: Callable[[int, Any], None]
+    ) -> Any:
         """Starts it when its turn comes: as many may be queued as options["queue_bytes"] has room for."""
         result = _FULL if self._waiting else _try(start, self._handle, iova, data, done)
         if result is not _FULL:
@@ -145,7 +161,7 @@ class DeviceDma:
             self._waiting.remove(turn)
             self._wake()
 
-    async def _pause(self, turn):
+    async def _pause(self, turn: asyncio.Event) -> None:
         """Until it is this one's turn and a copy of ours has ended; or for a while, for others may fill the queue."""
         turn.clear()
         timer = asyncio.get_running_loop().call_later(0.05, turn.set) if self._waiting[0] is turn else None
@@ -155,11 +171,11 @@ class DeviceDma:
             if timer:
                 timer.cancel()
 
-    def _wake(self):
+    def _wake(self) -> None:
         if self._waiting:
             self._waiting[0].set()
 
-    def read_sync(self, iova, size):
+    def read_sync(self, iova: int, size: int) -> bytes:
         """The same, waiting; in a handler other requests of the client are served meanwhile."""
         try:
             return c.vfu_dma_read(self._handle, iova, size)
@@ -167,7 +183,7 @@ class DeviceDma:
             _explain(error, "read", iova, self._handle)
             raise
 
-    def write_sync(self, iova, data):
+    def write_sync(self, iova: int, data: ReadableBuffer) -> None:
         """The same, waiting; in a handler other requests of the client are served meanwhile."""
         try:
             c.vfu_dma_write(self._handle, iova, data)
@@ -175,11 +191,11 @@ class DeviceDma:
             _explain(error, "write", iova, self._handle)
             raise
 
-    def map(self, iova, size, write=True):
+    def map(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
         """Pins a mapped range and returns it as a buffer; release() it, or the client's unmap waits."""
         return c.dma_pin(self._handle, iova, size, c.VFU_DMA_READ | (c.VFU_DMA_WRITE if write else 0))
 
     @property
-    def ranges(self):
+    def ranges(self) -> list[DmaRange]:
         """All ranges, in ascending order."""
         return [dma_range(*item) for item in c.dma_ranges(self._handle)]

@@ -2,10 +2,13 @@
 # Copyright (c) 2026 the libvfu authors
 """Exceptions, and what becomes of exceptions in callbacks."""
 
+from __future__ import annotations
+
 import errno
 import logging
 import os
 import time
+from typing import Any
 
 import libvfu as c
 
@@ -22,8 +25,8 @@ _LEVELS = {
 class Error(OSError):
     """A call failed. field names the wire field at fault, if one was ("dma_map.size")."""
 
-    field = None
-    offset = 0
+    field: str | None = None
+    offset: int = 0
 
 
 class Timeout(Error, TimeoutError):
@@ -59,7 +62,7 @@ _CLASSES = {
 }
 
 
-def make_error(code, field="", offset=0, text=""):
+def make_error(code: int, field: str = "", offset: int = 0, text: str = "") -> Error:
     """The exception for a positive errno."""
     error = _CLASSES.get(code, Error)(code, text or os.strerror(code))
     if field:
@@ -71,16 +74,16 @@ def make_error(code, field="", offset=0, text=""):
 # one exception) a few are logged in a while, the first with its traceback; the others are counted, and the next of
 # that kind tells how many there were, or the end of a connection after that while.
 _KINDS, _BURST, _WHILE = 32, 10, 10.0
-_reports = {}
+_reports: dict[Any, _Kind] = {}
 _now = time.monotonic
 
 
 class _Kind:
-    def __init__(self):
+    def __init__(self) -> None:
         self.since, self.logged, self.missed, self.text = _now(), 0, 0, ""
 
 
-def _kind_of(name, exc):
+def _kind_of(name: str, exc: BaseException) -> _Kind:
     """The entry for such failures, made new when its while is over; the oldest makes room."""
     trace = exc.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -96,7 +99,7 @@ def _kind_of(name, exc):
     return kind
 
 
-def report(where, exc):
+def report(where: object, exc: BaseException) -> int:
     """Logs an exception that a callback let go. Returns the errno for the client."""
     name = getattr(where, "__qualname__", None) or repr(where)
     kind = _kind_of(name, exc)
@@ -111,7 +114,7 @@ def report(where, exc):
     return code if isinstance(code, int) and 0 < code < 4096 else errno.EIO
 
 
-def report_missed():
+def report_missed() -> None:
     """Tells of failures that were counted only, once their while is over."""
     for kind in list(_reports.values()):
         if kind.missed and _now() - kind.since >= _WHILE:
@@ -119,11 +122,11 @@ def report_missed():
             kind.missed = 0
 
 
-def _log(level, text):
+def _log(level: int, text: str) -> None:
     logger.log(_LEVELS.get(level, logging.ERROR), "%s", text)
 
 
-def log_level():
+def log_level() -> int:
     """The library's log level that fits the logger's."""
     wanted = logger.getEffectiveLevel()
     return max((ours for ours, level in _LEVELS.items() if level >= wanted), default=c.VFU_LOG_ERROR)

@@ -2,9 +2,18 @@
 # Copyright (c) 2026 the libvfu authors
 """Interrupts of a device."""
 
+from __future__ import annotations
+
 import errno
+from typing import TYPE_CHECKING, overload
 
 import libvfu as c
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .device import Device
+    from .regions import Region
 
 
 class Irqs:
@@ -14,7 +23,15 @@ class Irqs:
     pending bits then are at the offsets given.
     """
 
-    def __init__(self, intx=0, msi=0, msix=0, msix_bar=None, msix_table=0, msix_pba=None):
+    def __init__(
+        self,
+        intx: int = 0,
+        msi: int = 0,
+        msix: int = 0,
+        msix_bar: int | None = None,
+        msix_table: int = 0,
+        msix_pba: int | None = None,
+    ) -> None:
         numbers = {"intx": intx, "msi": msi, "msix": msix, "msix_table": msix_table, "msix_pba": msix_pba or 0}
         for name, value in numbers.items():
             if not 0 <= value < 1 << 32:
@@ -26,7 +43,17 @@ class Irqs:
         table_size = 1 << max(msix * 16 - 1, 0).bit_length()
         self.msix_pba = max(0x800, msix_table + table_size) if msix_pba is None else msix_pba
 
-    def _install(self, handle, regions):
+    @overload
+    def __get__(self, device: None, owner: type | None = None) -> Irqs: ...
+    @overload
+    def __get__(self, device: Device, owner: type | None = None) -> DeviceIrqs: ...
+    def __get__(self, device: Device | None, owner: type | None = None) -> Irqs | DeviceIrqs:
+        # What a device has of its own comes first: see Device.__init__.
+        if device is None:
+            return self
+        raise AttributeError(f"{type(device).__name__}.__init__() must call super().__init__() first")
+
+    def _install(self, handle: c.DeviceHandle, regions: Mapping[int, Region]) -> None:
         c.vfu_device_set_intx(handle, self.intx)
         if self.msi:
             c.vfu_device_set_msi(handle, self.msi)
@@ -34,7 +61,7 @@ class Irqs:
             bar = self._table_bar(handle, regions) if self.msix_bar is None else self.msix_bar
             c.vfu_device_set_msix(handle, self.msix, bar, self.msix_table, self.msix_pba)
 
-    def _table_bar(self, handle, regions):
+    def _table_bar(self, handle: c.DeviceHandle, regions: Mapping[int, Region]) -> int:
         taken = set(regions) | {i + 1 for i, region in regions.items() if getattr(region, "is64", False)}
         free = [i for i in range(6) if i not in taken]
         if not free:
@@ -50,10 +77,10 @@ class Vector:
 
     __slots__ = ("_handle", "_index", "_vector")
 
-    def __init__(self, handle, index, vector):
+    def __init__(self, handle: c.DeviceHandle, index: int, vector: int) -> None:
         self._handle, self._index, self._vector = handle, index, vector
 
-    def trigger(self, after_dma=True):
+    def trigger(self, after_dma: bool = True) -> bool:
         """Raises it, once the DMA that was started before has arrived. False: the client does not listen."""
         raise_it = c.vfu_irq_raise_after if after_dma else c.vfu_irq_raise
         try:
@@ -70,11 +97,11 @@ class Line(Vector):
 
     __slots__ = ()
 
-    def raise_(self, after_dma=True):
+    def raise_(self, after_dma: bool = True) -> bool:
         """Asserts the line. False: the client does not listen."""
         return self.trigger(after_dma)
 
-    def lower(self):
+    def lower(self) -> None:
         """Deasserts it."""
         c.vfu_irq_lower(self._handle)
 
@@ -82,10 +109,14 @@ class Line(Vector):
 class DeviceIrqs:
     """self.irqs of a device: intx, msi[i], msix[i]."""
 
-    def __init__(self, handle, spec):
-        def vectors(index, count):
+    intx: Line
+    msi: Sequence[Vector]
+    msix: Sequence[Vector]
+
+    def __init__(self, handle: c.DeviceHandle, spec: Irqs) -> None:
+        def vectors(index: int, count: int) -> Sequence[Vector]:
             return tuple(Vector(handle, index, i) for i in range(count))
 
-        self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else None
+        self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else None  # type: ignore[assignment]  # None: it has no pin
         self.msi = vectors(c.VFU_IRQ_MSI, spec.msi)
         self.msix = vectors(c.VFU_IRQ_MSIX, spec.msix)

@@ -2,14 +2,18 @@
 # Copyright (c) 2026 the libvfu authors
 """Memory that the other end has too, and what becomes of it if that end cuts the file behind it."""
 
+from __future__ import annotations
+
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
+from typing import Any
 
 import libvfu as c
 
 
-def memfd(name, size):
+def memfd(name: str, size: int) -> int:
     """A file in memory that stays as long as it is: the other end can neither cut nor grow it."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -29,24 +33,24 @@ class Mapping(mmap.mmap):
     faulthandler.enable(), would come first: enable it before.)
     """
 
-    _watch = None
+    _watch: c.Watch | None = None
     _was_lost = False
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._watch = c.watch_buffer(self)
 
     @property
-    def lost(self):
+    def lost(self) -> bool:
         """Part of the memory was gone when it was touched; all of it has read as zeros since."""
         return self._was_lost or (self._watch is not None and c.watch_is_lost(self._watch))
 
-    def close(self):
+    def close(self) -> None:
         self._change(super().close)
 
-    def resize(self, size):
+    def resize(self, size: int) -> None:
         self._change(super().resize, size)
 
-    def _change(self, change, *args):
+    def _change(self, change: Callable[..., None], *args: int) -> None:
         # Not watched any more before the memory goes: others may get its addresses.
         self._was_lost, self._watch = self.lost, None
         try:

@@ -72,18 +72,19 @@ class Capability(NamedTuple):
     data: bytes
 
     @property
-    def name(self):
+    def name(self) -> str:
         return CAPABILITIES.get(self.id, f"capability {self.id:#04x}")
 
 
-def header(config):
+def header(config: bytes) -> dict[str, int]:
     """The header's fields, by name, of configuration space (bytes)."""
     return {name: int.from_bytes(config[at : at + width], "little") for name, (at, width) in FIELDS.items()}
 
 
-def capabilities(config):
+def capabilities(config: bytes) -> list[Capability]:
     """The capability list of configuration space (bytes), tolerant of broken lists."""
-    found, seen = [], set()
+    found: list[tuple[int, int]] = []
+    seen: set[int] = set()
     at = config[0x34] & ~3 if config[0x06] & STATUS_CAPABILITIES else 0
     while 0x40 <= at <= 0xFC and at not in seen and at + 2 <= len(config):
         seen.add(at)

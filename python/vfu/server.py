@@ -2,24 +2,39 @@
 # Copyright (c) 2026 the libvfu authors
 """Servers: give a device to a client, one at a time."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
 from . import protocol
 from .capabilities import Agreed, check_capability, known_capabilities
-from .device import cancel_all, check_device
+from .device import Device, cancel_all, check_device
 from .errors import Error, logger
 
-OPTIONS = {
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike, StrPath
+    from typing_extensions import Self
+
+OPTIONS: dict[str, int] = {
     name[len("VFU_OPT_") :].lower(): getattr(c, name) for name in dir(c) if name.startswith("VFU_OPT_")
 }
 
 
-def configure(of, handle, profile, policy, options, capabilities):
+def configure(
+    of: str,
+    handle: c.vfu_client | c.vfu_server,
+    profile: str | None,
+    policy: Mapping[str, str] | None,
+    options: Mapping[str, int] | None,
+    capabilities: Mapping[str, int | bool] | None,
+) -> None:
     """Applies what clients and servers have in common; of is "client" or "server"."""
     set_option, set_policy, set_profile, set_capability = (
         getattr(c, f"vfu_{of}_{name}") for name in ("set", "set_policy", "set_profile", "set_capability")
@@ -45,7 +60,7 @@ def configure(of, handle, profile, policy, options, capabilities):
             raise ValueError(getattr(error, "strerror", f"capability {name} can not be {value!r}")) from error
 
 
-def policy_complaint(field, choice):
+def policy_complaint(field: str, choice: str) -> str:
     """What there is instead. The generated module is large, so it is read only when needed."""
     from .protocol import POLICIES
 
@@ -54,7 +69,7 @@ def policy_complaint(field, choice):
     return f"policy {field} is {' or '.join(POLICIES[field].choices)}, not {choice!r}"
 
 
-def tell_unsaid(device, said):
+def tell_unsaid(device: Device, said: Mapping[str, Any]) -> None:
     """Which methods no client can reach, for want of a capability that the server does not say."""
     known = known_capabilities()
     for number, method in device._served.items():
@@ -67,7 +82,7 @@ def tell_unsaid(device, said):
             )
 
 
-def own_fd(fd):
+def own_fd(fd: FileDescriptorLike) -> int:
     """A descriptor that the library may keep, of a number or of something that has one."""
     return fd if isinstance(fd, int) else os.dup(fd.fileno())
 
@@ -81,18 +96,32 @@ class Server:
     options={"one_client": 1}: run() returns when the first client has gone; see fault.
     """
 
-    def __init__(self, device, socket_path=None, *, fd=None, profile=None, policy=None, options=None,
-                 capabilities=None):
+    device: Device
+
+    def __init__(
+        self,
+        device: Device,
+        socket_path: StrPath | None = None,
+        *,
+        fd: FileDescriptorLike | None = None,
+        profile: str | None = None,
+        policy: Mapping[str, str] | None = None,
+        options: Mapping[str, int] | None = None,
+        capabilities: Mapping[str, int | bool] | None = None,
+    ) -> None:
         check_device(device)
         if (socket_path is None) == (fd is None):
             raise ValueError("give either socket_path or fd")
-        self._h = None
+        self._h: c.vfu_server | None = None
         self._is_made = False
         self.device = device
-        self._loop = self._done = self._timer = self._thread = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._timer: asyncio.Handle | None = None
+        self._thread: threading.Thread | None = None
         self._stopping = False
         self._lock = threading.RLock()  # stop() may come from a signal handler
-        self._runner = None  # the thread that runs it
+        self._runner: int | None = None  # the thread that runs it
         self._pid = os.getpid()
         self._idle = threading.Event()
         self._idle.set()
@@ -103,9 +132,9 @@ class Server:
         try:
             configure("server", self._h, profile, policy, options, capabilities)
             tell_unsaid(device, {**(options or {}), **(capabilities or {})})
-            if fd is None:
+            if socket_path is not None:
                 c.vfu_server_listen(self._h, os.fspath(socket_path))
-            else:
+            elif fd is not None:
                 c.vfu_server_listen_inherited(self._h, own_fd(fd))
             self._is_made = True
         except BaseException:
@@ -114,7 +143,7 @@ class Server:
 
     # ---- running ----
 
-    def run(self, event_loop=None):
+    def run(self, event_loop: bool | None = None) -> None:
         """Serves until stop(), or until the only connection has ended.
 
         A device with coroutines runs in an asyncio event loop; one without is served in C, which is
@@ -133,31 +162,31 @@ class Server:
                 if not self._stopping:
                     raise
 
-    async def serve_async(self):
+    async def serve_async(self) -> None:
         """The same inside a running event loop."""
-        with self._running():
-            await self._serve()
+        with self._running() as handle:
+            await self._serve(handle)
 
-    async def _serve(self):
-        self._loop = asyncio.get_running_loop()
-        self._done = self._loop.create_future()
-        self.device._loop = self._loop
+    async def _serve(self, handle: c.vfu_server) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        done = self._done = loop.create_future()
+        self.device._loop = loop
         self.device.dma._kick = self._kick
         # One descriptor for all: the sockets' own numbers may be reused behind the loop's back.
-        fd = c.vfu_server_fd(self._h)
-        self._loop.add_reader(fd, self._process)
+        fd = c.vfu_server_fd(handle)
+        loop.add_reader(fd, self._process)
         try:
             self._process()
-            await self._done
+            await done
         finally:
-            self._loop.remove_reader(fd)
+            loop.remove_reader(fd)
             self._set_timer(-1)
             with self._lock:  # stop() has let go of the loop before it is closed
                 self.device._loop = self.device.dma._kick = self._loop = self._done = None
             self.device._cancel()
             await cancel_all(self.device._tasks | self.device._background)
 
-    def start(self):
+    def start(self) -> Self:
         """Runs it in a thread until close().
 
         If something ends that thread (sys.exit() in a handler) it is logged, and the server is closed:
@@ -169,7 +198,7 @@ class Server:
         self._thread.start()
         return self
 
-    def _run_alone(self):
+    def _run_alone(self) -> None:
         try:
             self.run()
         except BaseException as error:
@@ -177,7 +206,7 @@ class Server:
             if self._runner is None:
                 self._free()
 
-    def stop(self):
+    def stop(self) -> None:
         """Makes run() and serve_async() return. From any thread."""
         self._stopping = True
         with self._lock:
@@ -186,7 +215,7 @@ class Server:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._kick)
 
-    def close(self):
+    def close(self) -> None:
         """Ends the connection and frees the server. The device can be served again. Not inside a handler.
 
         In a child after fork() it lets go of the server, which the parent serves on.
@@ -204,7 +233,7 @@ class Server:
         self._idle.wait()
         self._free()
 
-    def _free(self):
+    def _free(self) -> None:
         with self._lock:
             handle, self._h = self._h, None
         # A traceback that somebody keeps must not keep the server.
@@ -215,19 +244,19 @@ class Server:
             self.device._closed()
         c.device_reraise(self.device._handle)
 
-    def disconnect(self):
+    def disconnect(self) -> None:
         """Ends the present connection. From any thread."""
         with self._lock:
             c.vfu_server_disconnect(self._h)
 
     @property
-    def stats(self):
+    def stats(self) -> dict[str, int]:
         """Counters: requests_in, bytes_out, drops..."""
         with self._lock:
             return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
 
     @property
-    def fault(self):
+    def fault(self) -> Error | None:
         """What was wrong with the connection that ended last, an Error; None: one of the sides closed it."""
         try:
             c.server_check_ended(self._h)
@@ -236,26 +265,26 @@ class Server:
         return None
 
     @property
-    def agreed(self):
+    def agreed(self) -> Agreed:
         """What was agreed with the present client: agreed["max_data_xfer_size"]... Disconnected: there is none."""
         return Agreed(self._agreed)
 
-    def _agreed(self, name):
+    def _agreed(self, name: str) -> int:
         with self._lock:
             return c.vfu_server_agreed(self._h, name)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_h", None) is not None:
             self.close()
 
     @contextlib.contextmanager
-    def _running(self):
+    def _running(self) -> Iterator[c.vfu_server]:
         if self._h is None:
             raise ValueError("closed")
         if self._runner is not None:
@@ -264,26 +293,26 @@ class Server:
         self._idle.clear()
         self.device._is_ending, self.device._agreed = self._is_ending, self._agreed
         try:
-            yield
+            yield self._h
         finally:
             self.device._is_ending = self.device._agreed = None
             self._runner = None
             self._stopping = False
             self._idle.set()
 
-    def _is_ending(self):
+    def _is_ending(self) -> bool:
         return self._stopping or (self._done is not None and self._done.cancelled())
 
     # ---- event loop ----
 
-    def _kick(self):
+    def _kick(self) -> None:
         if self._loop is not None:
             self._loop.call_soon(self._process)
 
-    def _process(self):
-        if self._loop is None or self._done.done():
+    def _process(self) -> None:
+        if self._done is None or self._done.done():
             return
-        error = None
+        error: BaseException | None = None
         try:
             timeout = c.server_step(self._h, self.device._handle)
         except (KeyboardInterrupt, SystemExit):
@@ -300,17 +329,19 @@ class Server:
         else:
             self._set_timer(timeout)
 
-    def _set_timer(self, timeout):
+    def _set_timer(self, timeout: int) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
+        if self._loop is None:
+            return
         if timeout == 0:
             self._timer = self._loop.call_soon(self._process)
         elif timeout > 0:
             self._timer = self._loop.call_later(timeout / 1000, self._process)
 
 
-def read_fields(kind, function, handle):
+def read_fields(kind: Callable[[], Any], function: Callable[[Any, Any], object], handle: object) -> dict[str, Any]:
     """What a function puts into a structure, as a dictionary."""
     raw = kind()
     function(handle, raw)
@@ -318,7 +349,7 @@ def read_fields(kind, function, handle):
     return {name: getattr(raw, name) for name in names}
 
 
-def serve(device, path, **kwargs):
+def serve(device: Device, path: StrPath, **kwargs: Any) -> None:
     """Serves a device at a socket path until Ctrl-C."""
     with contextlib.suppress(KeyboardInterrupt), Server(device, path, **kwargs) as server:
         server.run()
