@@ -7,6 +7,8 @@ import dataclasses
 import errno
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -384,3 +386,21 @@ def test_probe(connect):
     assert dev.feature_probe(301) and dev.feature_probe(301, set=True)
     assert not dev.feature_probe(301, get=True)
     assert not dev.feature_probe(5)
+
+
+def test_read_when_needed():
+    """Who imports vfu, makes a device or starts the command does not wait for the generated module; who uses it does."""
+    script = """
+import sys, vfu, vfu.protocol, vfu.cli
+class Plain(vfu.Device):
+    bar0 = vfu.Bar(4096)
+    def on_connect(self): pass
+Plain()
+vfu.cli.parser()
+assert "vfu_protocol" not in sys.modules
+from vfu.protocol import Command
+assert Command is sys.modules["vfu_protocol"].Command and "Fault" in dir(vfu.protocol)
+assert not hasattr(vfu.protocol, "nonsense") and not hasattr(vfu.protocol, "_View")
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, "")
