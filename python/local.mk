@@ -105,6 +105,18 @@ python/bin/python3: Makefile
 	chmod +x $@.tmp && mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
 CLEANFILES += python/bin/vfu python/bin/python3
 
+# Made with vfu.1. tests/py/test_help.py says what is missing here.
+command_pages = \
+	python/packaging/vfu-dump.1 \
+	python/packaging/vfu-explain.1 \
+	python/packaging/vfu-guest.1 \
+	python/packaging/vfu-info.1 \
+	python/packaging/vfu-read.1 \
+	python/packaging/vfu-serve.1 \
+	python/packaging/vfu-trace.1 \
+	python/packaging/vfu-wait.1 \
+	python/packaging/vfu-write.1
+
 if HAVE_PYTHON
 vfupackagedir = $(pythondir)/vfu
 vfupackage_DATA = $(vfu_package)
@@ -129,13 +141,13 @@ distinfodir = $(pythondir)/libvfu-$(PACKAGE_VERSION).dist-info
 distinfo_DATA = python/packaging/METADATA
 backendsdir = $(datadir)/qemu/vfio-user
 backends_DATA = python/packaging/50-vfu-serve.json
-man1_MANS = python/packaging/vfu.1
+man1_MANS = python/packaging/vfu.1 $(command_pages)
 bashcompletiondir = $(datadir)/bash-completion/completions
 endif
 
 EXTRA_DIST += pyproject.toml python/packaging/vfu.bash python/packaging/backend.py python/packaging/manpage.py python/packaging/METADATA.in \
 	python/packaging/50-vfu-serve.json.in
-CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu.1
+CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu*.1
 
 python/packaging/METADATA: python/packaging/METADATA.in README.md Makefile
 	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
@@ -156,11 +168,14 @@ uninstall-local:
 	rm -f "$(DESTDIR)$(bashcompletiondir)/vfu"
 endif
 
-# What the commands say of themselves.
+# What the commands say of themselves. vfu.1 is written last: when it is there, all are.
 python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
-	$(AM_V_GEN)$(MKDIR_P) python/packaging && \
-	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py > $@.tmp && \
-	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+	$(AM_V_GEN)rm -rf python/packaging/pages && $(MKDIR_P) python/packaging/pages && \
+	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
+	mv python/packaging/pages/vfu-*.1 python/packaging && mv python/packaging/pages/vfu.1 $@ && \
+	rmdir python/packaging/pages
+$(command_pages): python/packaging/vfu.1
+	@test -f $@ || { echo "$@: vfu has no such command" >&2; exit 1; }
 
 # A tarball is what pip calls a source distribution.
 dist-hook: python-dist

@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""Prints the manual page vfu(1), made of what the commands' own parsers say: `./run python3 manpage.py`."""
+"""Writes the manual pages, made of what the commands' own parsers say: `./run python3 manpage.py DIRECTORY`.
+
+    parser() --> vfu.1              all commands, and the table of exit statuses
+        of each command --> vfu-COMMAND.1   NAME, SYNOPSIS, DESCRIPTION, OPTIONS, what follows those, EXAMPLES, EXIT STATUS
+
+What follows the options is the epilog of a parser: paragraphs, and blocks that are indented or begin with a line of
+words and a colon, which stay as they are.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
+import sys
+from pathlib import Path
 from typing import Iterator
 
 import vfu
-from vfu.cli import parser
-
-ENDING = """\
-.SH EXIT STATUS
-0 if all went well, 1 if it did not, which standard error explains in one line, 2 for wrong arguments,
-130 after Ctrl-C.
-.SH SEE ALSO
-The Python package: \\fBpydoc3 vfu\\fR. The protocol: \\fIprotocol.rst\\fR of the C library's documentation.
-"""
+from vfu.cli import commands_of, parser, status
 
 
 def text(words: str) -> str:
     """Words as troff takes them literally."""
-    escaped = words.replace("\\", "\\e").replace("-", "\\-")
-    return re.sub(r"^([.'])", r"\\&\1", escaped, flags=re.M)
+    escaped = words.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga").replace("^", "\\(ha")
+    return re.sub(r"^\.", r"\\&.", escaped.replace("~", "\\(ti"), flags=re.M)
 
 
 def argument(action: argparse.Action) -> str:
@@ -39,38 +40,106 @@ def argument(action: argparse.Action) -> str:
 
 
 def arguments(one: argparse.ArgumentParser) -> Iterator[str]:
-    for action in one._actions:
-        hidden = isinstance(action, (argparse._SubParsersAction, argparse._HelpAction))
-        if not hidden and action.help is not argparse.SUPPRESS:
-            about = one._get_formatter()._expand_help(action) if action.help else ""
-            yield f".TP\n{argument(action)}\n{text(about)}\n"
+    """What it takes, group by group."""
+    for group in one._action_groups:
+        own = group.title not in ("positional arguments", "options", "optional arguments")
+        entries = [
+            f".TP\n{argument(action)}\n{text(one._get_formatter()._expand_help(action) if action.help else '')}\n"
+            for action in group._group_actions
+            if not isinstance(action, (argparse._SubParsersAction, argparse._HelpAction)) and action.help != argparse.SUPPRESS
+        ]
+        if entries and own:
+            yield f".SS {text((group.title or '').capitalize())}\n"
+        yield from entries
 
 
-def commands(one: argparse.ArgumentParser) -> Iterator[str]:
-    """A section for each command, and for the commands of a command."""
-    for action in one._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield f".SS {text(command.prog)}\n{text(command.description or '')}\n"
-                yield from arguments(command)
-                if command.epilog:
-                    yield f".PP\n.nf\n{text(command.epilog)}\n.fi\n"
-                yield from commands(command)
+def blocks(epilog: str) -> Iterator[tuple[str, str]]:
+    """(heading or "", lines) of what stands between empty lines."""
+    for block in re.split(r"\n\s*\n", epilog.strip("\n")):
+        head, _, rest = block.partition("\n")
+        yield (head[:-1], rest) if re.fullmatch(r"[a-z ]+:", head) and rest else ("", block)
 
 
-def page() -> str:
-    top = parser()
-    about = (top.description or "").rstrip(".")
+def literal(lines: str) -> str:
+    """As it is."""
+    return f".PP\n.nf\n{text(lines)}\n.fi\n"
+
+
+def prose(block: str) -> str:
+    """A paragraph, up to where lines are indented."""
+    lines = block.split("\n")
+    indented = next((number for number, line in enumerate(lines) if line.startswith(" ")), len(lines))
+    head, rest = "\n".join(lines[:indented]), "\n".join(lines[indented:])
+    return (f".PP\n{text(head)}\n" if head else "") + (literal(rest) if rest else "")
+
+
+def usage(one: argparse.ArgumentParser) -> str:
+    """In one line, which man breaks where it must."""
+    words = one.format_usage().removeprefix("usage: ").split()
+    return f".SH SYNOPSIS\n\\fB{text(' '.join(words[:2]))}\\fR {text(' '.join(words[2:]))}\n"
+
+
+def title(name: str, about: str) -> str:
+    """What a page begins with."""
     return "".join([
         '.\\" SPDX-License-Identifier: BSD-3-Clause\n',
-        f'.TH VFU 1 "" "libvfu {vfu.__version__}" "User Commands"\n',
-        f".SH NAME\nvfu \\- {text(about[0].lower() + about[1:])}\n",
-        ".SH SYNOPSIS\n\\fBvfu\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n",
-        ".SH DESCRIPTION\nWhat each command does \\fBvfu\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR says too.\n",
-        ".SH OPTIONS\n", *arguments(top),
-        ".SH COMMANDS\n", *commands(top),
-        ENDING,
+        f'.TH {text(name.upper())} 1 "" "libvfu {vfu.__version__}" "User Commands"\n.nh\n.ad l\n',
+        f".SH NAME\n{text(name)} \\- {text(about[0].lower() + about[1:].rstrip('.'))}\n",
     ])
 
 
-print(page(), end="")
+def statuses(found: dict[int, str]) -> str:
+    """The section on them."""
+    entries = "".join(f".TP\n.B {code}\n{text(meaning[0].upper() + meaning[1:])}.\n" for code, meaning in found.items())
+    return f".SH EXIT STATUS\n{entries}"
+
+
+def command_page(name: str, one: argparse.ArgumentParser) -> str:
+    """vfu-NAME(1)."""
+    parts = [title(f"vfu-{name}", one.description or ""), usage(one)]
+    parts += [f".SH DESCRIPTION\n{text(one.description or '')}\n", ".SH OPTIONS\n", *arguments(one)]
+    found = [(head, body) for head, body in blocks(one.epilog or "") if head not in ("exit status", "examples")]
+    if found:
+        parts.append(".SH NOTES\n")
+        parts += [f".SS {text(head.capitalize())}\n{literal(body)}" if head else prose(body) for head, body in found]
+    parts += [f".SH EXAMPLES\n{literal(body)}" for head, body in blocks(one.epilog or "") if head == "examples"]
+    parts += [statuses(status.of(name)), ".SH SEE ALSO\n.BR vfu (1)\n"]
+    return "".join(parts)
+
+
+def all_statuses(names: list[str]) -> dict[int, str]:
+    """What each means, and where it means something else."""
+    found: dict[int, str] = {}
+    for code in sorted({code for name in names for code in status.of(name)}):
+        common = status.ALL.get(code)
+        own = [f"{name}: {status.of(name)[code]}" for name in names if status.of(name).get(code, common) != common]
+        found[code] = "; ".join(([common] if common else []) + own)
+    return found
+
+
+def main_page(top: argparse.ArgumentParser) -> str:
+    """vfu(1)."""
+    found = commands_of(top)
+    about = {name: (one.description or "").rstrip(".") for name, one in found.items()}
+    return "".join([
+        title("vfu", top.description or ""),
+        ".SH SYNOPSIS\n\\fBvfu\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n",
+        ".SH DESCRIPTION\nWhat each command does, its page says, and \\fBvfu\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR.\n",
+        ".SH COMMANDS\n", *(f".TP\n.BR vfu\\-{name} (1)\n{text(about[name])}.\n" for name in found),
+        ".SH OPTIONS\n", *arguments(top),
+        statuses(all_statuses(list(found))),
+        ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nIf it is set to anything, there are no colours; else there are on a terminal.\n",
+        ".SH SEE ALSO\n", ",\n".join(f".BR vfu\\-{name} (1)" for name in found).replace(" (1),", " (1),"), "\n.PP\n",
+        "The Python package: \\fBpydoc3 vfu\\fR. The protocol: \\fIprotocol.rst\\fR of the C library's documentation.\n",
+    ])
+
+
+def write(directory: Path) -> None:
+    """All pages."""
+    top = parser()
+    pages = {f"vfu-{name}": command_page(name, one) for name, one in commands_of(top).items()}
+    for name, page in ({"vfu": main_page(top)} | pages).items():
+        (directory / f"{name}.1").write_text(page)
+
+
+write(Path(sys.argv[1]))

@@ -4,6 +4,10 @@
 
 import sys
 
-from .cli import main
+try:
+    from .cli import main
 
-sys.exit(main())
+    status = main()
+except KeyboardInterrupt:  # before the command could see to it
+    status = 130
+sys.exit(status)

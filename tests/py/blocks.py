@@ -225,7 +225,7 @@ class Session:
         if re.match(r"(cd|export) ", command):
             self.state.append(command)
             command = "true"
-        for path in re.findall(r"[^\s=]+/tmp/(?:counter|dev)\.sock", command):
+        for path in re.findall(r"[^\s=]+/tmp/(?:counter|dev|edu)\.sock", command):
             self._serve(Path(path), command)
         for part in _parts(command):
             listens = _listens_on(part)
@@ -284,7 +284,8 @@ class Session:
     def _serve(self, path, command):
         """The device that documents speak of, if they do not say how it is served."""
         if path not in self._lasting and _listens_on(command) != path:
-            self._start(f"vfu serve {TOP}/python/examples/counter.py --socket-path={path}", path)
+            example = "counter" if path.stem == "dev" else path.stem
+            self._start(f"vfu serve {TOP}/python/examples/{example}.py --socket-path={path}", path)
 
     def _start(self, command, listens):
         """In a window of its own, in place of what had the same socket."""

@@ -14,6 +14,8 @@ py_tests = \
 	tests/py/test_irqs.py \
 	tests/py/test_endings.py \
 	tests/py/test_errors.py \
+	tests/py/test_exit_status.py \
+	tests/py/test_help.py \
 	tests/py/test_guest.py \
 	tests/py/test_odd_servers.py \
 	tests/py/test_lifetime.py \

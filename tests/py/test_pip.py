@@ -94,13 +94,3 @@ def test_description():
     }
     assert said["type"] == "vfio-user"
     assert os.path.isabs(said["binary"]) and os.path.basename(said["binary"]) == "vfu"
-
-
-def test_manual():
-    """The manual page has each command, and what its options mean."""
-    page = (BUILD / "python" / "packaging" / "vfu.1").read_text()
-    listed = run(BUILD / "run", sys.executable, "-m", "vfu", "--help").partition("COMMAND\n")[2]
-    commands = re.findall(r"^    (\w+)  ", listed.partition("\n\n")[0], re.M)
-    assert "serve" in commands
-    assert set(re.findall(r"^\.SS vfu (\w+)", page, re.M)) == set(commands)
-    assert re.search(r"^\.TP\n\\fB\\-\\-socket\\-path\\fR \\fIPATH\\fR\nlisten here$", page, re.M)

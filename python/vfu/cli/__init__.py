@@ -28,6 +28,11 @@ def parser():
     return top
 
 
+def commands_of(top):
+    """{name: its parser}"""
+    return next(action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction))
+
+
 def complete(top):
     """Answers bash when it asks, where argcomplete is installed; else does nothing."""
     if "_ARGCOMPLETE" in os.environ:

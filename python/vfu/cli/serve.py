@@ -42,6 +42,12 @@ class PrintCapabilities(argparse.Action):
         parser.exit()
 
 
+EPILOG = """\
+examples:
+  vfu serve counter.py --socket-path=/tmp/counter.sock
+  vfu serve counter.py:Counter --socket-path=/tmp/counter.sock --log-level=debug --policy=bus_master=ignore"""
+
+
 def pair(text):
     name, equals, value = text.partition("=")
     if not (name and equals and value):
@@ -58,7 +64,7 @@ def argument(text):
 
 
 def add_to(commands):
-    parser = commands.add_parser("serve", help="serve a device", description=__doc__.partition("\n")[0])
+    parser = commands.add_parser("serve", help="serve a device", description=__doc__.partition("\n")[0], epilog=EPILOG)
     parser.add_argument("file", metavar="FILE.py[:CLASS]", help="where the vfu.Device subclass is")
     parser.add_argument("arguments", metavar="NAME=VALUE", type=argument, nargs="*",
                         help="arguments of the class: numbers, on and off, or text, as its __init__ says")

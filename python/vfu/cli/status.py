@@ -31,7 +31,7 @@ OF: dict[str, dict[int, str]] = {
     },
     "guest": {
         DONE: "this and all others that are not named here: what the script ended with, else the shell",
-        FAILED: "wrong arguments that stand alone look right; also the script's", USAGE: ALL[USAGE],
+        FAILED: "a file or socket is not there, or an argument is of no use; standard error says so", USAGE: ALL[USAGE],
         TIMEOUT: "time is up: --timeout", NO_GUEST: "no guest, or it ended too early, or a device's server did",
         INTERRUPTED: ALL[INTERRUPTED],
     },

@@ -25,23 +25,22 @@ PIECE = 256 << 10  # the most that is kept of a message
 TICK = 256  # records between two looks at the progress bar
 
 EPILOG = """\
-The client connects to LISTEN, the server listens at SERVER:
-
-  vfu serve my.py --socket-path=/tmp/dev.sock &
-  vfu trace /tmp/traced.sock /tmp/dev.sock          # and the client uses /tmp/traced.sock
-
-Messages go on with their descriptors as they come, also on a twin socket. Showing them may lag behind, and holds up
-nothing. -w writes a file for Wireshark and --read, without decoding; with "-" it goes to standard output:
-
-  vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark -k -i -
+The client connects to LISTEN, the server listens at SERVER. Messages go on with their descriptors as they come, also on
+a twin socket. Showing them may lag behind, and holds up nothing. -w writes a file for Wireshark and --read, without
+decoding; with "-" it goes to standard output, as for `| wireshark -k -i -`.
 
 A filter names messages (dma_map), fields and their values, and words: request, reply, failed (error replies),
 broken (breaks a rule), odd (all else that is wrong), client and server (who sent it), twin; connection,
 descriptors, length and elapsed (seconds to the reply) are numbers:
-
   --filter 'dma_map or set_irqs.data_eventfd == true'
   --filter 'region_write and region == config and offset >= 0x10'
-  --filter 'broken or failed or elapsed > 0.001'"""
+  --filter 'broken or failed or elapsed > 0.001'
+
+examples:
+  vfu trace /tmp/traced.sock /tmp/counter.sock     # and the client uses /tmp/traced.sock
+  vfu trace /tmp/traced.sock /tmp/counter.sock --filter 'region_write or failed' --json
+  vfu trace /tmp/traced.sock /tmp/counter.sock -w trace.pcapng --one-client
+  vfu trace --read trace.pcapng --filter 'elapsed > 0.001' --verbose"""
 
 
 def add_to(commands: Any) -> None:

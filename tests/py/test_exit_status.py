@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Each command ends with the statuses that vfu.cli.status has, which its help and the manual pages show."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import vfu
+from vfu.cli import commands_of, parser, status
+from vfu.trace import Record, pcapng
+
+VFU = [sys.executable, "-m", "vfu"]
+EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "python", "examples")
+COUNTER = os.path.join(EXAMPLES, "counter.py")
+COMMANDS = {name: status.of(name) for name in commands_of(parser())}
+BROKEN = "0100020014000000000000000000000000000000"  # a DMA_MAP that lacks almost all
+# status, then the command and its arguments; SERVED and HUNG are sockets, CAPTURE and FINE files.
+ENDS = [
+    (0, "info", "SERVED"), (1, "info", "NOWHERE"), (2, "info"), (124, "info", "HUNG", "--timeout=0.05"),
+    (0, "read", "SERVED", "bar0+0"), (1, "read", "SERVED", "bar5+0"), (2, "read", "SERVED", "x"),
+    (124, "read", "HUNG", "bar0+0", "--timeout=0.05"),
+    (0, "write", "SERVED", "bar0+0=1"), (1, "write", "NOWHERE", "bar0+0=1"), (2, "write", "SERVED", "bar0+0"),
+    (124, "write", "HUNG", "bar0+0=1", "--timeout=0.05"),
+    (0, "dump", "SERVED", "bar0"), (1, "dump", "SERVED", "bar5"), (2, "dump", "SERVED", "x"),
+    (124, "dump", "HUNG", "bar0", "--timeout=0.05"),
+    (0, "wait", "SERVED", "config.vendor_id=0x1234"), (1, "wait", "SERVED", "err[9]"), (2, "wait", "SERVED", "x"),
+    (124, "wait", "SERVED", "intx", "--timeout=0.05"),
+    (0, "explain", "dma_map"), (1, "explain", "nothing_is_called_so"), (2, "explain"), (3, "explain", BROKEN),
+    (0, "trace", "--read", "FINE"), (1, "trace", "--read", "NOWHERE"), (2, "trace"), (3, "trace", "--read", "CAPTURE"),
+    (1, "serve", "NOWHERE", "--fd=0"), (2, "serve"),
+    (1, "guest", "NOWHERE", "--run", "-"), (2, "guest"),
+]
+# Those that wait for somebody else, and with what SIGINT ends them.
+ENDLESS = [
+    (0, "serve", COUNTER, "--socket-path=NEW"), (0, "trace", "NEW", "SERVED"), (130, "explain", "-"),
+    (130, "info", "HUNG", "--timeout=60"), (130, "read", "HUNG", "bar0+0", "--timeout=60"),
+    (130, "write", "HUNG", "bar0+0=1", "--timeout=60"), (130, "dump", "HUNG", "bar0", "--timeout=60"),
+    (130, "wait", "SERVED", "intx"), (130, "wait", "SERVED", "config.vendor_id=0"),
+]
+ELSEWHERE = {("guest", 0), ("guest", 124), ("guest", 125), ("guest", 130)}  # test_guest.py, and tests/qemu
+
+
+def write_capture(path, messages):
+    with open(path, "wb") as file:
+        file.write(pcapng.head(4096))
+        for data in messages:
+            file.write(pcapng.packet(Record(pcapng.MESSAGE, 1, 0, False, 1, 0, data, len(data))))
+
+
+@pytest.fixture
+def places(tmp_path, serve):
+    """What the words of ENDS stand for."""
+
+    class Plain(vfu.Device):
+        vendor_id = 0x1234
+        bar0 = vfu.Bar(4096)
+        irqs = vfu.Irqs(intx=1)
+
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(tmp_path / "hung"))
+        hung.listen()
+        write_capture(tmp_path / "capture", [bytes.fromhex(BROKEN)])
+        write_capture(tmp_path / "fine", [])
+        yield {"SERVED": serve(Plain()), "HUNG": tmp_path / "hung", "NOWHERE": tmp_path / "nowhere",
+               "CAPTURE": tmp_path / "capture", "FINE": tmp_path / "fine", "NEW": tmp_path / "new"}
+
+
+def command(places, words):
+    return [*VFU, *(re.sub("[A-Z]{3,}", lambda word: str(places.get(word[0], word[0])), word) for word in words)]
+
+
+def test_all_of_them_are_tried():
+    documented = {(name, code) for name, codes in COMMANDS.items() for code in codes}
+    tried = {(words[0], code) for code, *words in ENDS + ENDLESS}
+    assert documented - tried - ELSEWHERE == set() and tried - documented == set()
+
+
+@pytest.mark.parametrize("code, words", [(code, words) for code, *words in ENDS])
+def test_ends_with(places, code, words):
+    end = subprocess.run(command(places, words), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert end.returncode == code and "Traceback" not in end.stderr, end
+    assert bool(end.stderr) == (code not in (0, 3)), end.stderr
+
+
+def is_idle(process):
+    """It waits: its main thread sleeps, and used no time for a while."""
+    with open(f"/proc/{process.pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return fields[0] == "S", sum(map(int, fields[11:13]))
+
+
+@pytest.mark.parametrize("code, words", [(code, words) for code, *words in ENDLESS])
+def test_ctrl_c(places, code, words):
+    process = subprocess.Popen(command(places, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        before, deadline = None, time.monotonic() + 30
+        while before is None or before != is_idle(process) or not before[0]:
+            before = is_idle(process)
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(30), process.stderr.read()) == (code, b"")
+    finally:
+        process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
+
+
+def test_help_shows_them():
+    for name, one in commands_of(parser()).items():
+        shown = re.findall(r"^  (\d+) ", one.format_help().partition("\nexit status:\n")[2], re.M)
+        assert shown == [str(code) for code in COMMANDS[name]], name
