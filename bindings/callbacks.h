@@ -26,6 +26,7 @@ struct vfupy_device {
 	struct served *served;       /* commands and features, newest first */
 	uint64_t sizes[VFU_REGIONS]; /* of the regions */
 	unsigned views;              /* objects of Python that refer to memory of regions */
+	struct vfu_server *serving;  /* what server_serve has under way */
 	PyObject *
 		raised; /* KeyboardInterrupt and the like, caught in a callback, to be raised later */
 };
@@ -116,8 +117,8 @@ PyObject *dma_ranges(struct vfupy_device *d);
  */
 PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d);
 /*
- * Serves without Python for a while: returns when something other than requests came up, after 250 ms
- * without any, after 1,024 rounds, or when a callback left an exception. False: nothing left to serve.
+ * Serves in C until vfu_server_stop (True), nothing is left to serve (False), or a signal handler or a
+ * callback has raised what is no Exception.
  */
 PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d);
 /* Raises what was wrong with the connection that ended last, if something was. */

@@ -13,27 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 250, ROUNDS = 1024, TURNS = 64, MAX_POLLFDS = 8 };
+enum { TICK_MS = 250, TURNS = 64, MAX_POLLFDS = 8 };
 
 /* ---- server ---- */
-
-/* One wait and what came of it: requests handled, 0 for anything else, or negative errno. */
-static int serve_once(struct vfu_server *srv)
-{
-	struct pollfd pfds[MAX_POLLFDS];
-	int n = vfu_server_pollfds(srv, pfds, MAX_POLLFDS);
-	int timeout = vfu_server_timeout(srv);
-
-	if (n < 0)
-		return n;
-	if (n == 0)
-		return -ENOTCONN;
-	if (timeout < 0 || timeout > TICK_MS)
-		timeout = TICK_MS;
-	if (poll(pfds, (nfds_t)n, timeout) < 0)
-		return errno == EINTR ? 0 : -errno;
-	return vfu_server_process(srv, 0);
-}
 
 PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d)
 {
@@ -54,23 +36,27 @@ PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d)
 	return PyLong_FromLong(timeout);
 }
 
+/*
+ * vfu_server_run sleeps in the receive itself: one request costs no poll. What ends it is the hook of
+ * server_set_hooks, asked when a signal comes and now and then, and vfupy_failed.
+ */
 PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d)
 {
-	int rc = 1;
+	struct pollfd pfds[MAX_POLLFDS];
+	int rc;
 
+	d->serving = srv;
 	Py_BEGIN_ALLOW_THREADS
-	for (int i = 0; i < ROUNDS && rc > 0 && !d->raised; i++)
-		rc = serve_once(srv);
+	rc = vfu_server_run(srv);
+	if (rc == 0)
+		rc = vfu_server_pollfds(srv, pfds, MAX_POLLFDS);
 	Py_END_ALLOW_THREADS
+	d->serving = NULL;
 	if (d->raised)
 		return device_reraise(d);
-	if (rc == -ENOTCONN)
-		Py_RETURN_FALSE;
-	if (rc < 0 && rc != -EINTR) {
+	if (rc < 0)
 		vfupy_raise_server(srv, rc);
-		return NULL;
-	}
-	Py_RETURN_TRUE;
+	return PyErr_Occurred() ? NULL : PyBool_FromLong(rc);
 }
 
 PyObject *server_check_ended(struct vfu_server *srv)

@@ -107,6 +107,8 @@ int vfupy_failed(struct vfupy_device *d, PyObject *where)
 	Py_XDECREF(trace);
 	if (!PyErr_GivenExceptionMatches(exc, PyExc_Exception)) {
 		Py_XSETREF(d->raised, exc);
+		if (d->serving)
+			vfu_server_stop(d->serving);
 		return PyErr_GivenExceptionMatches(exc, PyExc_SystemExit) ? -EIO : -ECANCELED;
 	}
 	code = report_error ? PyObject_CallFunctionObjArgs(report_error, where, exc, NULL) : NULL;
