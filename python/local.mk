@@ -5,7 +5,6 @@
 
 vfu_package = \
 	python/vfu/__init__.py \
-	python/vfu/__init__.pyi \
 	python/vfu/__main__.py \
 	python/vfu/capabilities.py \
 	python/vfu/client.py \
@@ -129,6 +128,9 @@ vfutrace_DATA = $(vfu_trace)
 # What the decoder reads, beside it.
 vfumodeldir = $(pythondir)/vfu
 vfumodel_DATA = doc/gen/vfio-user.json
+# Checkers of types look for those of a package inside it alone.
+vfutypesdir = $(pythondir)/vfu
+vfutypes_DATA = python/packaging/protocol.pyi
 vfuguestdir = $(pythondir)/vfu/guest
 vfuguest_DATA = $(vfu_guest)
 vfuguestbindir = $(vfuguestdir)/bin
@@ -147,7 +149,10 @@ endif
 
 EXTRA_DIST += pyproject.toml python/packaging/vfu.bash python/packaging/backend.py python/packaging/manpage.py python/packaging/METADATA.in \
 	python/packaging/50-vfu-serve.json.in
-CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu*.1
+CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu*.1 python/packaging/protocol.pyi
+
+python/packaging/protocol.pyi: python/gen/vfu_protocol.pyi
+	$(AM_V_GEN)$(MKDIR_P) python/packaging && cp $< $@
 
 python/packaging/METADATA: python/packaging/METADATA.in README.md Makefile
 	$(AM_V_GEN)$(MKDIR_P) python/packaging && \

@@ -1,42 +1,114 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""vfio-user devices and clients.
+"""PCI devices in a process of their own, and clients that use them, over a socket: the protocol vfio-user.
 
-A device is a class: see Device, Bar, Irqs, and serve() or Server. A Client uses a device.
+A device is a class, which `vfu serve counter.py --socket-path=/tmp/counter.sock` gives to a client, as does serve():
+
+    import vfu
+
+    class Counter(vfu.Device):
+        vendor_id, device_id, class_code = 0x1234, 0x0001, 0xFF0000
+        bar0 = vfu.Bar(size=4096)
+        irqs = vfu.Irqs(msix=1)
+        done = bar0.reg32(0x00, readonly=True)        # storage, a number here: self.done
+
+        @bar0.reg32(0x04).on_write                    # called for each write of the client
+        async def kick(self, address):
+            await self.dma.write(address, b"hello")   # the client's memory
+            self.done += 1
+            self.irqs.msix[0].trigger()
+
+    if __name__ == "__main__":
+        vfu.serve(Counter(), "/tmp/counter.sock")
+
+A client is a virtual machine, `vfu guest counter.py --shell`, or a script:
+
+    import vfu
+
+    with vfu.Client("/tmp/counter.sock") as dev:
+        print(dev.info, hex(dev.config.vendor_id))
+        bar0, ram = dev.regions.bar0, dev.dma.alloc(4096)
+        bar0.write32(0x04, ram.iova)                  # where the device reaches it
+        dev.irqs.msix[0].wait(timeout=10)             # seconds
+        print(bar0.read32(0x00), bytes(ram[:5]))
+
+Where to look, each with help():
+
+    vfu.Device        what a class declares, what its methods may be, self.dma and self.irqs
+    vfu.Bar, vfu.Register   regions and registers: storage, handlers, what is a read and what a write
+    vfu.Server        serving: threads, asyncio, policies, options, capabilities
+    vfu.Client        regions, configuration space, interrupts, memory for DMA; messages of any kind with call()
+    vfu.Error         what fails: the errno, and which field of a message broke which rule
+    vfu.protocol      the protocol as data: messages, structures, flags, enumerations, checks
+    vfu.testing, vfu.pytest_plugin   tests of devices, in this process or another, or in a Linux guest
+    vfu --help        the command: serve, info, read, write, trace, explain, guest...
+
+Sizes and offsets are in bytes, times in seconds, unless it is said otherwise. What fails is an OSError of Python, all
+of them vfu.Error or a subclass; wrong arguments are ValueError and TypeError. What is logged goes to logging's "vfu".
 """
 
 import libvfu as _c
 
-from .client import Buffer, Client
+from .capabilities import Agreed
+from .client import (
+    Buffer,
+    Client,
+    ClientDma,
+    ClientIrq,
+    ClientIrqs,
+    ClientVector,
+    Config,
+    DeviceInfo,
+    Region,
+    Regions,
+)
 from .commands import Descriptors, Raw
 from .device import Device, Gate
-from .dma import DmaRange
+from .dma import DeviceDma, DmaRange, PinnedMemory
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
-from .irqs import Irqs
+from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping
-from .regions import Bar, Rom
+from .pci import Capability
+from .regions import Bar, Memory, Register, Rom
 from .server import Server, serve
 
-__version__ = _c.vfu_version()
+__version__: str = _c.vfu_version()
 
 __all__ = [
+    "Agreed",
     "Bar",
     "Buffer",
+    "Capability",
     "Client",
+    "ClientDma",
+    "ClientIrq",
+    "ClientIrqs",
+    "ClientVector",
+    "Config",
     "Denied",
     "Descriptors",
     "Device",
+    "DeviceDma",
+    "DeviceInfo",
+    "DeviceIrqs",
     "Disconnected",
     "DmaRange",
     "Error",
     "Gate",
     "Irqs",
+    "Line",
     "Mapping",
+    "Memory",
     "NotFound",
+    "PinnedMemory",
     "Raw",
     "Refused",
+    "Region",
+    "Register",
+    "Regions",
     "Rom",
     "Server",
     "Timeout",
+    "Vector",
     "serve",
 ]
