@@ -29,6 +29,9 @@ class Fault(ValueError):
     rule: str
     offset: int
     value: Any
+    def __init__(
+        self, message: str, field: str, rule: str, offset: int, value: Any, number: int = ...
+    ) -> None: ...
 
 @dataclass
 class Limits:

@@ -36,7 +36,7 @@ def use(dev):
         ram = dev.dma.alloc(4096, iova=0x8000_0000, shared=shared)
         bar0.write32(0x04, ram.iova)
         fired = dev.irqs.msix[0].wait(timeout=5)
-        print(f"DMA write: {kind}: memory says {bytes(ram[:5])}, {fired} interrupt(s), done = {bar0.read32(0x08)}")
+        print(f"DMA write: {kind}: memory says {bytes(ram[:5])!r}, {fired} interrupt(s), done = {bar0.read32(0x08)}")
 
         ram[:64] = bytes(range(64))
         bar0.write32(0x0C, ram.iova)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """PCI devices in a process of their own, and clients that use them, over a socket: the protocol vfio-user.
 
-A device is a class, which `vfu serve counter.py --socket-path=/tmp/counter.sock` gives to a client, as does serve():
+A device is a class:
 
     import vfu
 
@@ -10,7 +10,7 @@ A device is a class, which `vfu serve counter.py --socket-path=/tmp/counter.sock
         vendor_id, device_id, class_code = 0x1234, 0x0001, 0xFF0000
         bar0 = vfu.Bar(size=4096)
         irqs = vfu.Irqs(msix=1)
-        done = bar0.reg32(0x00, readonly=True)        # storage, a number here: self.done
+        done = bar0.reg32(0x08, readonly=True)        # storage, a number here: self.done
 
         @bar0.reg32(0x04).on_write                    # called for each write of the client
         async def kick(self, address):
@@ -18,10 +18,11 @@ A device is a class, which `vfu serve counter.py --socket-path=/tmp/counter.sock
             self.done += 1
             self.irqs.msix[0].trigger()
 
-    if __name__ == "__main__":
-        vfu.serve(Counter(), "/tmp/counter.sock")
+It is given to a client by vfu.serve(Counter(), "/tmp/counter.sock"), or by the command:
 
-A client is a virtual machine, `vfu guest counter.py --shell`, or a script:
+    vfu serve python/examples/counter.py --socket-path=/tmp/counter.sock
+
+The client is a virtual machine, `vfu guest counter.py --shell` boots one, or a script:
 
     import vfu
 
@@ -30,7 +31,7 @@ A client is a virtual machine, `vfu guest counter.py --shell`, or a script:
         bar0, ram = dev.regions.bar0, dev.dma.alloc(4096)
         bar0.write32(0x04, ram.iova)                  # where the device reaches it
         dev.irqs.msix[0].wait(timeout=10)             # seconds
-        print(bar0.read32(0x00), bytes(ram[:5]))
+        print(bar0.read32(0x08), bytes(ram[:5]))
 
 Where to look, each with help():
 

@@ -200,11 +200,13 @@ class Config(Region):
         for at, width in _cpu_accesses(offset, len(data)):
             super().write(at, data[at - offset : at - offset + width], post)
 
-    def __getattr__(self, name: str) -> int:
-        if name not in pci.FIELDS:
-            raise AttributeError(name)
-        offset, width = pci.FIELDS[name]
-        return int.from_bytes(self.read(offset, width), "little")
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in pci.FIELDS:
+                raise AttributeError(name)
+            offset, width = pci.FIELDS[name]
+            return int.from_bytes(self.read(offset, width), "little")
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in pci.FIELDS:
@@ -258,10 +260,12 @@ class Regions:
             self._known[index] = kind(self._h, index, name)
         return self._known[index]
 
-    def __getattr__(self, name: str) -> Region:
-        if name not in REGION_NAMES:
-            raise AttributeError(name)
-        return self[REGION_NAMES.index(name)]
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in REGION_NAMES:
+                raise AttributeError(name)
+            return self[REGION_NAMES.index(name)]
 
     def _close(self) -> None:
         for region in self._known.values():
@@ -451,10 +455,12 @@ class ClientIrqs:
             self._known.setdefault(index, ClientIrq(self._arming, index))  # another thread may be first
         return self._known[index]
 
-    def __getattr__(self, name: str) -> ClientIrq:
-        if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
-            raise AttributeError(name)
-        return self[IRQ_NAMES.index(name)]
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
+                raise AttributeError(name)
+            return self[IRQ_NAMES.index(name)]
 
     def _close(self) -> None:
         for irq in self._known.values():

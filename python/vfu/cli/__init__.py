@@ -2,10 +2,13 @@
 # Copyright (c) 2026 the libvfu authors
 """The command vfu."""
 
+from __future__ import annotations
+
 import argparse
 import logging
 import os
 import sys
+from collections.abc import Sequence
 
 import vfu
 
@@ -14,7 +17,7 @@ from .error import CommandError, TimeIsUp, UsageError
 from .style import RED, paint
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="vfu", description="Serve and inspect vfio-user devices.")
     top.add_argument("--version", action="version", version=f"vfu {vfu.__version__}")
     # What management tools ask of every backend.
@@ -28,12 +31,12 @@ def parser():
     return top
 
 
-def commands_of(top):
+def commands_of(top: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
     """{name: its parser}"""
-    return next(action.choices for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    return next(dict(action.choices) for action in top._actions if isinstance(action, argparse._SubParsersAction))
 
 
-def complete(top):
+def complete(top: argparse.ArgumentParser) -> None:
     """Answers bash when it asks, where argcomplete is installed; else does nothing."""
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete  # of Debian's python3-argcomplete; bash asks only if that is there
@@ -41,14 +44,14 @@ def complete(top):
         argcomplete.autocomplete(top)
 
 
-def sentence(error):
+def sentence(error: BaseException) -> str:
     """What an exception says, without its number."""
     if isinstance(error, vfu.Error) or not isinstance(error, OSError):
         return getattr(error, "strerror", None) or str(error)
     return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
 
 
-def complain(command, error):
+def complain(command: str, error: BaseException) -> int:
     """Says what is wrong. Returns the status that it ends the command with."""
     print(paint(f"vfu {command}: ", RED, sys.stderr) + sentence(error), file=sys.stderr)
     if isinstance(error, UsageError):
@@ -56,7 +59,7 @@ def complain(command, error):
     return status.TIMEOUT if isinstance(error, (TimeIsUp, TimeoutError)) else status.FAILED
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """The command, and what its end means."""
     logging.basicConfig(
         format="vfu: %(levelname)s: %(message)s",
@@ -65,7 +68,7 @@ def run(options):
         stream=sys.stderr,
     )
     try:
-        result = options.function(options) or status.DONE
+        result: int = options.function(options) or status.DONE
         sys.stdout.flush()
         return result
     except BrokenPipeError as error:
@@ -77,7 +80,7 @@ def run(options):
         return complain(options.command, error)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """The command vfu: returns its exit status, which status.py has the table of."""
     try:
         top = parser()

@@ -58,7 +58,7 @@ def profile(word: str) -> str:
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Options of all commands that decode."""
-    choice = parser.add_argument("--profile", type=profile, default="default", metavar="PROFILE",
+    choice: Any = parser.add_argument("--profile", type=profile, default="default", metavar="PROFILE",
                                  help="whose rules hold: default, strict, libvfio-user")
     choice.completer = lambda **_: profiles()
     parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE", help="one of these choices")

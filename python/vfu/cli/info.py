@@ -113,7 +113,7 @@ def describe(dev: vfu.Client, names: Names, all_config: bool) -> Facts:
     """All that the device and its class say."""
     config = dev.config.read(0, dev.config.size if all_config else 256) if dev.info.pci else b""
     regions = [dev.regions[index] for index in range(len(dev.regions))]
-    facts = {
+    facts: Facts = {
         "pci": describe_pci(config) if config else None,
         "regions": [describe_region(region, config) for region in regions if region.size],
         "irqs": [describe_irq(dev.irqs[i]) for i in range(len(dev.irqs)) if dev.irqs[i].count],

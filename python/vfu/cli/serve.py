@@ -5,6 +5,8 @@
 Follows the conventions for backends: stays in the foreground, --socket-path or --fd, SIGTERM ends it with status 0.
 """
 
+from __future__ import annotations
+
 import argparse
 import importlib.util
 import inspect
@@ -13,7 +15,9 @@ import os
 import signal
 import sys
 import traceback
+import types
 import typing
+from collections.abc import Callable, Iterable, Iterator
 
 import vfu
 
@@ -24,7 +28,7 @@ from .error import CommandError
 CONVENTIONS = {"--help", "--socket-path", "--fd", "--print-capabilities"}
 
 
-def features():
+def features() -> list[str]:
     """The options of vfu serve that not every backend has."""
     parser = add_to(argparse.ArgumentParser().add_subparsers())
     options = {action.option_strings[-1] for action in parser._actions if action.option_strings}
@@ -34,10 +38,10 @@ def features():
 class PrintCapabilities(argparse.Action):
     """--print-capabilities: for management tools."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, help="print what this program can do, as JSON, and end", **kwargs)
+    def __init__(self, option_strings: list[str], dest: str, **kwargs: typing.Any) -> None:
+        super().__init__(option_strings, dest, help="print what this program can do, as JSON, and end", **kwargs)
 
-    def __call__(self, parser, *_):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         print(json.dumps({"type": "vfio-user", "features": features()}))
         parser.exit()
 
@@ -48,14 +52,14 @@ examples:
   vfu serve counter.py:Counter --socket-path=/tmp/counter.sock --log-level=debug --policy=bus_master=ignore"""
 
 
-def pair(text):
+def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 
-def argument(text):
+def argument(text: str) -> tuple[str, str]:
     """A device's, of which the value may be empty."""
     name, equals, value = text.partition("=")
     if not (equals and name.isidentifier()):
@@ -63,8 +67,10 @@ def argument(text):
     return name, value
 
 
-def add_to(commands):
-    parser = commands.add_parser("serve", help="serve a device", description=__doc__.partition("\n")[0], epilog=EPILOG)
+def add_to(commands: typing.Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "serve", help="serve a device", description=str(__doc__).partition("\n")[0], epilog=EPILOG
+    )
     parser.add_argument("file", metavar="FILE.py[:CLASS]", help="where the vfu.Device subclass is")
     parser.add_argument("arguments", metavar="NAME=VALUE", type=argument, nargs="*",
                         help="arguments of the class: numbers, on and off, or text, as its __init__ says")
@@ -85,7 +91,7 @@ def add_to(commands):
     return parser
 
 
-def reason(error, path):
+def reason(error: BaseException, path: str) -> str:
     """What was raised, and by which line of the file."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     # Up to Python 3.11 what __set_name__() raises comes wrapped.
@@ -93,16 +99,16 @@ def reason(error, path):
         error = error.__cause__
     place = f" ({os.path.basename(path)}, line {lines[-1]})" if lines else ""
     text = error.strerror if isinstance(error, vfu.Error) else f"{type(error).__name__}: {error}"
-    return text + place
+    return f"{text}{place}"
 
 
-def load(path):
+def load(path: str) -> types.ModuleType:
     """The module in a file."""
     if not os.path.isfile(path):
         raise CommandError(f"there is no file {path}")
     name = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None:
+    if spec is None or spec.loader is None:
         raise CommandError(f"{path} is no Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
@@ -110,15 +116,15 @@ def load(path):
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise CommandError(f"{path} cannot be loaded: {reason(error, spec.origin)}") from error
+        raise CommandError(f"{path} cannot be loaded: {reason(error, spec.origin or path)}") from error
     return module
 
 
-def find_class(text):
+def find_class(text: str) -> type[vfu.Device]:
     """The device class that FILE.py or FILE.py:CLASS means."""
     path, colon, name = text.rpartition(":")
     if not colon:
-        path, name = text, None
+        path = text
     module = load(path)
     classes = {
         key: value
@@ -126,7 +132,7 @@ def find_class(text):
         if inspect.isclass(value) and issubclass(value, vfu.Device) and value.__module__ == module.__name__
     }
     names = ", ".join(sorted(classes)) or "none"
-    if name is not None:
+    if colon:
         if name not in classes:
             raise CommandError(f"{path} has no device class {name}; it has: {names}")
         return classes[name]
@@ -135,7 +141,7 @@ def find_class(text):
     return next(iter(classes.values()))
 
 
-def make(cls, arguments=()):
+def make(cls: type[vfu.Device], arguments: Iterable[tuple[str, str]] = ()) -> vfu.Device:
     given = dict(keyword_arguments(cls, arguments))
     try:
         return cls(**given)
@@ -145,7 +151,7 @@ def make(cls, arguments=()):
 
 SWITCH = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
 # What a text is to become: how, and what is said of one that cannot.
-KINDS = {
+KINDS: dict[object, tuple[Callable[[str], object], str]] = {
     bool: (lambda text: SWITCH[text.lower()], "on or off"),
     int: (lambda text: int(text, 0), "an integer"),
     float: (float, "a number"),
@@ -153,7 +159,9 @@ KINDS = {
 }
 
 
-def keyword_arguments(cls, arguments):
+def keyword_arguments(
+    cls: type[vfu.Device], arguments: Iterable[tuple[str, str]]
+) -> Iterator[tuple[str, typing.Any]]:
     """Those of the command line, as the class wants them: by its annotations, or its defaults' types; else text."""
     known = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
     try:
@@ -172,32 +180,32 @@ def keyword_arguments(cls, arguments):
             raise CommandError(f"{cls.__name__}: {name} must be {wanted}, not {text!r}") from None
 
 
-def number(text):
+def number(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
         raise CommandError(f"{text!r} is not a number") from None
 
 
-def number_or_bool(text):
+def number_or_bool(text: str) -> int | bool:
     return {"true": True, "false": False}[text] if text in ("true", "false") else number(text)
 
 
 class Ending:
     """SIGTERM and SIGINT end the command with status 0, from its very start."""
 
-    def __init__(self):
-        self.server = None
+    def __init__(self) -> None:
+        self.server: vfu.Server | None = None
         for number_ in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number_, self.end)
 
-    def end(self, *_):
+    def end(self, *_: object) -> None:
         if self.server is None:
             sys.exit(0)
         self.server.stop()
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     ending = Ending()
     device = make(find_class(options.file), options.arguments)
     policy = dict(options.policy)
@@ -205,10 +213,10 @@ def run(options):
     capabilities = {name: number_or_bool(value) for name, value in options.capability}
     if options.log_level == "debug":
         limits.setdefault("trace", 1)
-    where = {"fd": options.fd} if options.socket_path is None else {"socket_path": options.socket_path}
     try:
         server = vfu.Server(
-            device, profile=options.profile, policy=policy, options=limits, capabilities=capabilities, **where
+            device, options.socket_path, fd=options.fd, profile=options.profile, policy=policy, options=limits,
+            capabilities=capabilities,
         )
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from error

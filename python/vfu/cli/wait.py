@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 import time
@@ -58,7 +59,8 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(function=run)
 
 
-class Interrupt(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Interrupt:
     """A vector."""
 
     index: int
