@@ -6,7 +6,10 @@ import contextlib
 import errno
 import json
 import os
+import pty
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -230,3 +233,43 @@ def test_a_server_that_ends_in_between(run, tmp_path, arguments):
         status, out, err = run(command, path, *rest)
     lines = [line for line in err.splitlines() if line.startswith("vfu ")]
     assert (status, out) == (1, "") and len(lines) == 1 and lines[0].startswith(f"vfu {command}: "), err
+
+
+# ---- on a terminal ----
+
+
+def test_a_bar_while_it_takes_long(run, monkeypatch, tmp_path):
+    file = tmp_path / "out"
+    assert run("dump", SOCKET, "bar2", "--raw", "-o", file)[2] == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert run("dump", SOCKET, "bar2", "--raw", "-o", file)[2] == ""  # it was over before
+    monkeypatch.setattr("vfu.cli.progress.AFTER", 0)
+    err = run("dump", SOCKET, "bar2", "--raw", "-o", file)[2]
+    assert "reading bar2" in err and "100%" in err and err.endswith("\n")
+    assert "reading bar2" in run("dump", SOCKET, "bar2")[2]  # to a pipe or a file
+
+
+@pytest.mark.parametrize("variables, begins", [({"TERM": "xterm"}, "\33[31mvfu read: \33[0m"),
+                                               ({"TERM": "xterm", "NO_COLOR": "1"}, "vfu read: "),
+                                               ({"TERM": "dumb"}, "vfu read: ")])
+def test_colours(variables, begins):
+    ours, theirs = pty.openpty()
+    try:
+        env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | variables
+        subprocess.run([sys.executable, "-m", "vfu", "read", "/nowhere", "bar0+0"], stderr=theirs, env=env, timeout=60)
+        assert os.read(ours, 4096).decode().startswith(begins + "cannot connect")
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_info_for_programs(run):
+    status, out, _ = run("info", SOCKET, FILE, "--json", "--hex")
+    said = json.loads(out)
+    assert status == 0 and (said["pci"]["vendor_id"], said["pci"]["device_id"]) == (0x1234, 0x42)
+    assert [(one["name"], one["size"], one["flags"]) for one in said["regions"]][:2] == [
+        ("bar0", 4096, ["read", "write"]), ("bar1", 4096, ["read", "write"])]
+    assert {"name": "small", "region": "bar0", "offset": 4, "bits": 8} in said["registers"]
+    assert {"index": 2, "name": "msix", "count": 2, "flags": ["eventfd"]} in said["irqs"]
+    assert said["config"].startswith("34124200") and said["protocol"]["max_msg_fds"] == 16
+    assert "    0x0004 small: 8 bits\n" in run("info", SOCKET, FILE)[1]

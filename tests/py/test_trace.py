@@ -18,6 +18,7 @@ import time
 import pytest
 
 import vfu
+from vfu.cli import main
 from vfu.decode import Decoder, load
 from vfu.trace import Filter, Recorder, Relay, pcapng, read
 
@@ -425,3 +426,14 @@ def test_two_at_one_place(rig):
     client.sendall(RESET)
     assert receive(server, 16)[0] == RESET
     assert not os.path.exists(rig.path + "~")
+
+
+def test_a_bar_while_a_file_is_read(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "large.pcapng"
+    one = pcapng.packet(pcapng.Record(pcapng.MESSAGE, 1, 0, False, 1, 0, RESET, 16))
+    file.write_bytes(pcapng.head(1000) + one * 30_000)  # which is read in more than one piece
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr("vfu.cli.progress.AFTER", 0)
+    assert main(["trace", "--read", str(file), "--filter", "version"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "" and "reading large.pcapng" in shown.err and "100%" in shown.err

@@ -8,7 +8,7 @@ import argparse
 import json
 from typing import Any
 
-from .connection import add_device, add_socket, complete_assignments, complete_places, connect
+from .connection import add_device, add_socket, complete_assignments, complete_places, completed, connect
 from .error import UsageError
 from .names import Names, Place, number
 
@@ -43,7 +43,7 @@ def add_to(commands: Any) -> None:
     """Both commands."""
     read = commands.add_parser("read", help="read registers", description="Reads registers of a served device.", epilog=READ)
     add_socket(read)
-    read.add_argument("places", metavar="PLACE", nargs="+", help="what to read").completer = complete_places
+    completed(read.add_argument("places", metavar="PLACE", nargs="+", help="what to read"), complete_places)
     add_device(read)
     read.add_argument("--json", action="store_true", help="print a JSON object: numbers by their PLACE")
     read.set_defaults(function=run_read)
@@ -51,7 +51,7 @@ def add_to(commands: Any) -> None:
         "write", help="write registers", description="Writes registers of a served device.", epilog=WRITE)
     add_socket(write)
     values = write.add_argument("values", metavar="PLACE=VALUE", nargs="+", help="what to write, and where")
-    values.completer = complete_assignments
+    completed(values, complete_assignments)
     add_device(write)
     write.set_defaults(function=run_write)
 

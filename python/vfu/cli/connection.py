@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import vfu
@@ -24,6 +25,11 @@ def seconds(text: str) -> float:
     if not 0 < value <= LONGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds up to {LONGEST:,}")
     return value
+
+
+def completed(action: argparse.Action, by: Callable[..., Iterable[str]]) -> None:
+    """Tells argcomplete who knows what can stand there."""
+    setattr(action, "completer", by)
 
 
 def add_socket(

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import vfu
 
 from ..decode import hexdump
-from .connection import add_socket, complete_regions, connect
+from .connection import add_socket, complete_regions, completed, connect
 from .error import CommandError
 from .names import Span
 from .progress import bar
@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "dump", help="dump a region", description="Shows what is in a region of a served device.", epilog=EPILOG)
     add_socket(parser)
-    parser.add_argument("range", metavar="RANGE", help="what to read").completer = complete_regions
+    completed(parser.add_argument("range", metavar="RANGE", help="what to read"), complete_regions)
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file")
     parser.add_argument("--raw", action="store_true", help="the bytes themselves, no hex dump")
     parser.add_argument("--width", metavar="BITS", type=int, choices=(8, 16, 32, 64),

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from .. import protocol
 from ..decode import Decoder, Model, describe, hexdump, load, split, text
+from .connection import completed
 from .error import CommandError
 from .style import BOLD, RED, paint
 
@@ -60,7 +61,7 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Options of all commands that decode."""
     choice: Any = parser.add_argument("--profile", type=profile, default="default", metavar="PROFILE",
                                  help="whose rules hold: default, strict, libvfio-user")
-    choice.completer = lambda **_: profiles()
+    completed(choice, lambda **_: profiles())
     parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE", help="one of these choices")
     parser.add_argument("--json", action="store_true", help="print JSON: an object a line")
 
@@ -75,7 +76,7 @@ def add_to(commands: Any) -> None:
         "explain", help="explain a message, an errno or pasted bytes", description=__doc__.partition(": ")[2].capitalize(),
         epilog=EPILOG)
     what = parser.add_argument("what", metavar="WHAT", nargs="+", help="a name, an errno, hexadecimal or -")
-    what.completer = lambda **_: [*describe.names(load()), *errno.errorcode.values()]
+    completed(what, lambda **_: [*describe.names(load()), *errno.errorcode.values()])
     parser.add_argument("--from", dest="sender", choices=("client", "server"),
                         help="who sent the first message; by default whoever may")
     parser.add_argument("--nfds", type=int, default=0, metavar="N", help="descriptors that came with each message (0)")

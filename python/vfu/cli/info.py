@@ -18,6 +18,7 @@ from vfu.client import IRQ_NAMES
 
 from .connection import add_device, add_socket, connect
 from .names import Names
+from .style import BOLD, paint
 
 REGION_FLAGS = {0: "read", 1: "write", 2: "mappable"}
 IRQ_FLAGS = {0: "eventfd", 1: "maskable", 2: "automasked", 3: "fixed size"}
@@ -144,7 +145,7 @@ def capability_line(cap: Facts) -> str:
 def pci_lines(c: Facts) -> Iterator[str]:
     """The header and the capabilities."""
     kind = pci.CLASSES.get(c["class_code"] >> 16, "Class")
-    yield f"{kind} [{c['class_code']:06x}]: {c['vendor_id']:04x}:{c['device_id']:04x} (rev {c['revision']:02x})"
+    yield paint(f"{kind} [{c['class_code']:06x}]: {c['vendor_id']:04x}:{c['device_id']:04x} (rev {c['revision']:02x})", BOLD)
     if c["subsystem_vendor_id"] or c["subsystem_id"]:
         yield f"  Subsystem: {c['subsystem_vendor_id']:04x}:{c['subsystem_id']:04x}"
     command, status = bits(c["command"], pci.COMMAND_BITS), bits(c["status"], pci.STATUS_BITS)

@@ -18,7 +18,7 @@ import vfu
 from vfu.client import IRQ_NAMES
 
 from .access import assignment
-from .connection import add_device, add_socket, complete_assignments, complete_events, seconds
+from .connection import add_device, add_socket, complete_assignments, complete_events, completed, seconds
 from .error import CommandError, TimeIsUp, UsageError
 from .names import Names, Place, number
 
@@ -49,10 +49,11 @@ def add_to(commands: Any) -> None:
         "wait", help="wait for an interrupt or a register",
         description="Waits until a served device interrupts, or one of its registers has a value.", epilog=EPILOG)
     add_socket(parser, timeout=None, about="give up after so long (never)")
-    parser.add_argument("event", metavar="EVENT", help="what to wait for").completer = complete_events
+    completed(parser.add_argument("event", metavar="EVENT", help="what to wait for"), complete_events)
     add_device(parser)
-    parser.add_argument("-w", "--write", metavar="PLACE=VALUE", action="append", default=[],
-                        help="write this first; repeatable").completer = complete_assignments
+    first = parser.add_argument("-w", "--write", metavar="PLACE=VALUE", action="append", default=[],
+                                help="write this first; repeatable")
+    completed(first, complete_assignments)
     parser.add_argument("--interval", metavar="SECONDS", type=seconds, default=0.01,
                         help="pause between two reads of a register (0.01)")
     parser.add_argument("--json", action="store_true", help="print a JSON object: event, and count or value")
@@ -63,15 +64,15 @@ def add_to(commands: Any) -> None:
 class Interrupt:
     """A vector."""
 
-    index: int
+    irq: int
     vector: int
 
     def wait(self, dev: vfu.Client, stimulate: Any, options: argparse.Namespace) -> dict[str, int]:
         """How often it was raised since it was armed."""
-        if self.index >= len(dev.irqs) or self.vector >= dev.irqs[self.index].count:
-            count = dev.irqs[self.index].count if self.index < len(dev.irqs) else 0
+        if self.irq >= len(dev.irqs) or self.vector >= dev.irqs[self.irq].count:
+            count = dev.irqs[self.irq].count if self.irq < len(dev.irqs) else 0
             raise CommandError(f"there is no interrupt {options.event}: the device has {count} such vectors")
-        vector = dev.irqs[self.index][self.vector]
+        vector = dev.irqs[self.irq][self.vector]
         count = vector.wait(timeout=0)  # which arms it
         stimulate(dev)
         return {"count": count or vector.wait(options.timeout)}
