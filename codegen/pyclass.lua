@@ -22,10 +22,9 @@ local text = require "text"
 
 local M = {}
 
--- Body of a method.  In it `self` is the part, `outer` the payload around a structure.
+-- Body of a method.  In it `self` is the part, `p` its numbers, `outer` the payload around a structure.
 local function body(part)
 	local f = pyfile.check({}, "start", part.message and "self" or "outer")
-	f.env["in"] = "self."
 	function f.read(struct, at)
 		return ("%s._at(v, %s, %s)"):format(pyname.part(struct), at, f.outer)
 	end
@@ -37,7 +36,7 @@ local Body = getmetatable(body {})
 -- A field that follows from the tail; other expressions do not tell a field.
 function Body:derive(e, value)
 	if e.op == "field" and e.of == "in" then
-		self:line("self.%s = %s", e.field.name, value)
+		self:line("p.%s = %s", e.field.name, value)
 	end
 end
 
@@ -45,7 +44,7 @@ end
 function Body:raise(when)
 	local bits = when.op == "ne" and when.a
 	if bits and bits.op == "band" and bits.a.op == "field" and bits.a.of == "in" then
-		self:line("self.%s |= 0x%x", bits.a.field.name, bits.b.v)
+		self:line("p.%s |= 0x%x", bits.a.field.name, bits.b.v)
 	end
 end
 
@@ -76,6 +75,9 @@ function Body:choice(head, items)
 end
 
 local function method(out, head, lines)
+	if table.concat(lines, "\n"):find("%f[%w_]p%.") then
+		table.insert(lines, 1, "    p = _numbers(self.__dict__)")
+	end
 	out[#out + 1] = ("\n    def %s:\n    %s"):format(head, (table.concat(lines, "\n"):gsub("\n", "\n    ")))
 end
 
@@ -115,10 +117,17 @@ local function codec(out, part)
 	method(out, "_tail(self)", build.body)
 end
 
--- Of the fields and the tail: calls visit(name, type, default, doc).
+-- What a field's numbers mean, a class, or nil.
+local function kind(field)
+	return field.flags and pyname.flags(field.flags.name) or field.enum and pyname.class(field.enum.name)
+end
+
+-- Of the fields and the tail: calls visit(name, type, default, doc, kind).
 function M.each_field(part, visit)
 	for _, f in ipairs(part.fields) do
-		visit(f.name, "int", f.measures and tostring(part.size) or "0", f.doc)
+		local k = kind(f)
+		visit(f.name, f.enum and k .. " | int" or k or "int", k and ("_Named(%s)"):format(k) or f.measures and tostring(part.size) or "0",
+		      f.doc, k)
 	end
 	local t = part.tail
 	if t then
@@ -127,13 +136,26 @@ function M.each_field(part, visit)
 	end
 end
 
+-- The doc, and a line for each of these { name, doc }.
+function M.docstring(doc, names)
+	local out, width = { text.wrap(doc, 100, '    """', "    ") }, 0
+	for _, n in ipairs(names) do
+		width = math.max(width, #n[1] + 2)
+	end
+	for i, n in ipairs(names) do
+		out[#out + 1] = (i == 1 and "\n" or "") .. text.wrap(n[2], 100, "    " .. n[1] .. (" "):rep(width - #n[1]), (" "):rep(4 + width))
+	end
+	return table.concat(out, "\n") .. (#names > 0 and '\n    """' or '"""')
+end
+
 function M.class(part, doc)
-	local out = { "@dataclasses.dataclass", ("class %s(%s):"):format(pyname.part(part), part.message and "Payload" or "Part"),
-		      text.wrap('"""' .. doc .. '"""', 100, "    "), "" }
+	local fields, names = {}, {}
 	M.each_field(part, function(name, type, default, about)
-		out[#out + 1] = text.wrap("# " .. about, 100, "    ", "    # ")
-		out[#out + 1] = ("    %s: %s = %s"):format(name, type, default)
+		names[#names + 1] = { name, about }
+		fields[#fields + 1] = ("    %s: %s = %s"):format(name, type, default)
 	end)
+	local out = { "@dataclasses.dataclass", ("class %s(%s):"):format(pyname.part(part), part.message and "Payload" or "Part"),
+		      M.docstring(doc, names), "", table.unpack(fields) }
 	out[#out + 1] = out[#out] ~= "" and "" or nil
 	if part.message then
 		out[#out + 1] = ("    COMMAND = Command.%s"):format(part.message.name:upper())

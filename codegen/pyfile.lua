@@ -94,7 +94,7 @@ function Check:alternative(alt)
 	self:line("if %s:", self.expression(alt.condition))
 	if #alt.rules > 0 then
 		self:define(("%s(v)"):format(pyname.check(alt)), function(g)
-			g:line("p = %s.unpack(v.payload)", pyname.part(alt))
+			g:line("p = %s._fixed(v.payload)", pyname.part(alt))
 			g:tests(alt.rules)
 		end)
 		self:line("    %s(v)", pyname.check(alt))

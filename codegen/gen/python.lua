@@ -17,11 +17,11 @@ local template = pyname.banner:format("python") .. [[
 """The vfio-user protocol: numbers, layouts and checks of its messages.
 
 Each side of a message is a class, as is each structure in it. What follows the fields is one of them:
-bytes, or a list of other parts.
+bytes, or a list of other parts. help(vfu.protocol) has more of it.
 
     >>> reply = GetRegionInfoReply(size=8192, caps=[SparseMmap(areas=[SparseMmapArea(0, 4096)])])
     >>> parse(Command.GET_REGION_INFO, reply.build(), reply=True, request=GetRegionInfoRequest())
-    GetRegionInfoReply(argsz=64, flags=8, index=0, cap_offset=32, size=8192, offset=0, caps=[...])
+    GetRegionInfoReply(argsz=64, flags=RegionInfoFlags.CAPS, index=RegionIndex.BAR0, cap_offset=32, size=8192, ...)
 
 parse() takes what the C library takes, and raises Fault with what it says of the rest; check() looks at
 the same and makes nothing. Nothing but Python's standard library is needed.
@@ -39,7 +39,51 @@ __all__ = [
     ${names}
 ]
 
+_REMEMBERED = 1024  # combinations of flags that a class makes a member for and keeps it
+
+
+class _Flags(enum.IntFlag):
+    """Bits. Those without a name are kept. repr() is what makes them again."""
+
+    @classmethod
+    def _missing_(cls, value):
+        member = super()._missing_(value)
+        while len(cls._value2member_map_) > _REMEMBERED:  # a peer can think of many
+            cls._value2member_map_.popitem()
+        return member
+
+    def _words(self):
+        """Bits that are set, and what they are called."""
+        for bit in type(self).__members__.values():
+            if bit.bit_count() == 1 and int(bit) & int(self):
+                yield int(bit), f"{type(self).__name__}.{bit.name}"
+        for mask, shift, kind in _WIDE.get(type(self), ()):
+            value = kind._value2member_map_.get((int(self) & mask) >> shift)
+            if value:
+                yield mask, f"{value!r} << {shift}" if shift else repr(value)
+
+    def __repr__(self):
+        known = dict(self._words())
+        rest = int(self) & ~sum(known)
+        if not known:
+            return f"{type(self).__name__}({rest:#x})"
+        return "|".join([*known.values(), hex(rest)] if rest else known.values())
+
+
+class _Value(enum.IntEnum):
+    """One of several values. repr() is what makes it again."""
+
+    def __repr__(self):
+        return f"{type(self).__name__}.{self.name}"
+
+
 ${enums}
+
+# Of flags of several bits: mask, the lowest one's number, and what they mean together.
+_WIDE = {
+    ${wide}
+}
+
 
 class Fault(ValueError):
     """A payload breaks a rule: message.field, at this offset, has this value."""
@@ -92,6 +136,16 @@ POLICIES = {
 }
 
 
+class _Numbers:
+    """The fields of a part as bare numbers: what checks compute with. Its __dict__ may be that of a part."""
+
+
+def _numbers(fields):
+    out = _Numbers()
+    out.__dict__ = fields
+    return out
+
+
 class _View:
     """What a check looks at."""
 
@@ -108,7 +162,7 @@ class _View:
     def request(self):
         if self._request is None:
             raise TypeError(f"to check a reply of {self.message} its request must be given")
-        return self._request
+        return _numbers(self._request.__dict__)
 
     def bad(self, field, rule, offset, value, number=errno.EINVAL):
         raise Fault(self.message, field, rule, offset, value, number)
@@ -116,7 +170,7 @@ class _View:
     def part(self, cls, at, name):
         if self.len - at < cls.SIZE:
             self.bad(name, f"is at least {cls.SIZE} bytes", at, self.len)
-        return cls.unpack(self.payload, at)
+        return cls._fixed(self.payload, at)
 
 
 def _div_up(a, b):
@@ -131,6 +185,26 @@ def _list():
     return dataclasses.field(default_factory=list)
 
 
+class _Named:
+    """A field whose numbers have names. It holds a number, and gives a member of kind if that has one."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, part, owner=None):
+        value = 0 if part is None else part.__dict__[self.name]
+        try:
+            return self.kind(value)
+        except (ValueError, TypeError):
+            return value
+
+    def __set__(self, part, value):
+        part.__dict__[self.name] = value
+
+
 class Part:
     """Fields in host byte order, and what follows them.
 
@@ -143,17 +217,29 @@ class Part:
     FORMAT = "="
     SIZE = 0
 
+    def __init_subclass__(cls):
+        cls._names = tuple(cls.__annotations__)[: len(cls.FORMAT) - 1]
+        cls._struct = struct.Struct(cls.FORMAT)
+
     @classmethod
     def unpack(cls, data, offset=0):
-        return cls(*struct.unpack_from(cls.FORMAT, data, offset))
+        """From the first SIZE bytes at offset; struct.error if there are fewer. No rule is looked at."""
+        return cls(*cls._struct.unpack_from(data, offset))
+
+    @classmethod
+    def _fixed(cls, data, offset=0):
+        out = _Numbers()
+        out.__dict__ = dict(zip(cls._names, cls._struct.unpack_from(data, offset)))
+        return out
 
     def pack(self):
-        fields = dataclasses.fields(self)[: len(self.FORMAT) - 1]
+        """SIZE bytes. ValueError names a field whose value does not fit."""
+        values = [self.__dict__[name] for name in self._names]
         try:
-            return struct.pack(self.FORMAT, *(getattr(self, field.name) for field in fields))
+            return self._struct.pack(*values)
         except struct.error:
-            for form, field in zip(self.FORMAT[1:], fields):
-                self._hold_numbers(field.name, form, [getattr(self, field.name)])
+            for name, form, value in zip(self._names, self.FORMAT[1:], values):
+                self._hold_numbers(name, form, [value])
             raise
 
     @classmethod
@@ -164,12 +250,14 @@ class Part:
         return cls._at(v, 0, outer)
 
     def build(self):
+        """The bytes of all. TypeError or ValueError names what cannot be sent so."""
         tail = self._tail()
         return self.pack() + tail
 
     @classmethod
     def _at(cls, v, at, outer):
-        part = cls.unpack(v.payload, at)
+        part = cls.__new__(cls)
+        part.__dict__ = dict(zip(cls._names, cls._struct.unpack_from(v.payload, at)))
         part._read(v, at + cls.SIZE, outer)
         return part
 
@@ -302,14 +390,21 @@ def parse(command, payload, *, reply=False, nfds=0, limits=Limits(), policy=Poli
 -- Enumerations --------------------------------------------------------------------------------------
 
 local function enumeration(name, base, doc, members)
-	local out = { ("class %s(enum.%s):"):format(name, base), '    """' .. doc .. '"""', "" }
+	local out = { ("class %s(%s):"):format(name, base), pyclass.docstring(doc, text.map(members, function(m)
+		return m.doc and { m.name:upper(), m.doc }
+	end)), "" }
 	for _, m in ipairs(members) do
 		out[#out + 1] = ("    %s = %s"):format(m.name:upper(), m.text)
-		if m.doc then
-			out[#out] = text.wrap(("# %s"):format(m.doc), 100, "    ", "    # ") .. "\n" .. out[#out]
-		end
 	end
 	return table.concat(out, "\n") .. "\n\n"
+end
+
+-- Members of several bits that have names.
+local function wide(set)
+	local out = text.map(set.members, function(m)
+		return m.wide and m.enum and ("(0x%x, %d, %s)"):format(m.mask, m.shift, pyname.class(m.enum.name)) or nil
+	end)
+	return #out > 0 and ("%s: (%s,),"):format(pyname.flags(set.name), table.concat(out, ", ")) or nil
 end
 
 local function enums(model, out)
@@ -317,13 +412,13 @@ local function enums(model, out)
 		local members = text.map(e.values, function(v)
 			return { name = v.name, text = tostring(v.value), doc = not e.made and v.doc or nil }
 		end)
-		out[#out + 1] = enumeration(pyname.class(e.name), "IntEnum", e.doc, members)
+		out[#out + 1] = enumeration(pyname.class(e.name), "_Value", e.doc, members)
 	end
 	for _, s in ipairs(model.flags) do
 		local members = text.map(s.members, function(m)
 			return { name = pyname.member(m), text = m.wide and ("0x%x"):format(m.mask) or "1 << " .. m.shift, doc = m.doc }
 		end)
-		out[#out + 1] = enumeration(pyname.flags(s.name), "IntFlag", s.doc, members)
+		out[#out + 1] = enumeration(pyname.flags(s.name), "_Flags", s.doc, members)
 	end
 end
 
@@ -361,7 +456,7 @@ local function check_part(out, part)
 	end
 	f:tests(part.before)
 	if part.size > 0 then
-		f:line("p = %s.unpack(v.payload)", pyname.part(part))
+		f:line("p = %s._fixed(v.payload)", pyname.part(part))
 	end
 	f:tests(part.rules)
 	check_tail(f, part)
@@ -409,6 +504,7 @@ return function(model)
 	local vars = { names = pycaps.exported(model), enums = {}, classes = {}, limits = {}, policies = {}, policy_table = {}, capabilities = pycaps.text(model),
 		       checks = {}, helpers = {}, check_table = {}, profiles = text.either("default", model.profiles), messages = {}, limits_doc = "What both ends agreed on, or this one takes." }
 	enums(model, vars.enums)
+	vars.wide = text.map(model.flags, wide)
 	pyname.each_class(model, function(part, doc) table.insert(vars.classes, pyclass.class(part, doc)) end)
 	limits(model, vars.limits)
 	vars.widest = vars.limits.widest

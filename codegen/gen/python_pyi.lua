@@ -12,7 +12,7 @@ local template = pyname.banner:format("python_pyi") .. [[
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from typing_extensions import Self
 
@@ -55,6 +55,11 @@ class Policy:
 POLICIES: Mapping[str, Policy]
 
 _Bytes = bytes | bytearray | memoryview
+_Value = TypeVar("_Value", bound=int)
+
+class _Named(Generic[_Value]):
+    def __get__(self, part: object, owner: type | None = ...) -> _Value: ...
+    def __set__(self, part: object, value: int) -> None: ...
 
 class Part:
     FORMAT: ClassVar[str]
@@ -199,10 +204,17 @@ return function(model)
 		end)))
 	end
 	pyname.each_class(model, function(part)
-		local fields = {}
-		pyclass.each_field(part, function(name, type) fields[#fields + 1] = ("%s: %s = ..."):format(name, type) end)
+		local fields, given, named = {}, {}, nil
+		pyclass.each_field(part, function(name, type, _, _, kind)
+			fields[#fields + 1] = ("%s: %s = ..."):format(name, kind and ("_Named[%s]"):format(type) or type)
+			given[#given + 1] = ("%s: %s = ..."):format(name, kind and "int" or type)
+			named = named or kind
+		end)
+		if named then -- a number does for one of them
+			fields[#fields + 1] = ("def __init__(self, %s) -> None: ..."):format(table.concat(given, ", "))
+		end
 		fields[1] = fields[1] or "..."
-		table.insert(vars.classes, "@dataclass\n" .. class(pyname.part(part), part.message and "Payload" or "Part", fields))
+		table.insert(vars.classes, (named and "@dataclass(init=False)\n" or "@dataclass\n") .. class(pyname.part(part), part.message and "Payload" or "Part", fields))
 	end)
 	vars.caps = keys(model, "")
 	for _, o in ipairs(model.cap_objects) do

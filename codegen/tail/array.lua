@@ -161,7 +161,7 @@ def _check_disjoint(v, name, before, at, new, size):
 ]]
 
 local py_disjoint = [[
-entry = ${class}.unpack(v.payload, start + i * ${size})
+entry = ${class}._fixed(v.payload, start + i * ${size})
 _check_disjoint(v, "${name}", before, start + i * ${size}, entry.${start}, entry.${length})
 ]]
 

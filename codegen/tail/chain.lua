@@ -135,11 +135,11 @@ local py_loop = [[
 v.seen, start, at = 0, ${start}, ${at}
 while True:
     ${test}
-    head = ${head}.unpack(v.payload, at)
+    head = ${head}._fixed(v.payload, at)
     _check_${owner}_link(v, at, head, p)
     if head.${next} == 0:
         return
-    start, at = at + head.SIZE, head.${next}
+    start, at = at + ${size}, head.${next}
 ]]
 
 function M.py(f, t, part)
@@ -152,7 +152,7 @@ function M.py(f, t, part)
 		f:line("if not (%s):", f.expression(condition))
 		f:line("    return")
 	end
-	f:line("%s", text.fill(py_loop, { owner = owner, start = part.size, at = f.expression(t.at), head = f.class(t.head),
+	f:line("%s", text.fill(py_loop, { owner = owner, start = part.size, at = f.expression(t.at), head = f.class(t.head), size = t.head.size,
 		next = t.next.name, test = f.test(t.rule) }))
 end
 
@@ -246,10 +246,13 @@ M.py_helper = [[
 def _read_links(v, at, head_class, following, class_of, outer):
     links = []
     while True:
-        head = head_class.unpack(v.payload, at)
+        head = head_class._fixed(v.payload, at)
         end = getattr(head, following)
         cls = class_of(head)
-        links.append(cls._at(v, at, outer) if cls else UnknownLink(head, v.payload[at + head.SIZE : end or v.len]))
+        if cls:
+            links.append(cls._at(v, at, outer))
+        else:
+            links.append(UnknownLink(head_class.unpack(v.payload, at), v.payload[at + head_class.SIZE : end or v.len]))
         if not end:
             return links
         at = end

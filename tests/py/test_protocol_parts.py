@@ -5,9 +5,13 @@
 That parse() and build() agree on every generated payload is in test_protocol.py.
 """
 
+import copy
+import dataclasses
 import doctest
 import errno
 import itertools
+import json
+import pickle
 import random
 import subprocess
 import sys
@@ -83,6 +87,57 @@ def test_the_module_stands_alone():
 def test_the_example():
     done = doctest.testmod(protocol, optionflags=doctest.ELLIPSIS)
     assert done.attempted >= 2 and done.failed == 0
+
+
+# Numbers with names -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "part, shown",
+    [
+        (GetRegionInfoReply(flags=3), "flags=RegionInfoFlags.READ|RegionInfoFlags.WRITE, index=RegionIndex.BAR0"),
+        (GetRegionInfoReply(flags=0x101, index=9), "flags=RegionInfoFlags.READ|0x100, index=9"),
+        (GetRegionInfoReply(flags=0), "flags=RegionInfoFlags(0x0)"),
+        (GetRegionInfoReply(flags=1 << 31), "flags=RegionInfoFlags(0x80000000)"),
+        (DeviceFeatureRequest(flags=0x10001), "flags=FeatureFlags.GET|FeatureIndex.MIGRATION"),
+        (DeviceFeatureRequest(flags=0x1FFFF), "flags=FeatureFlags.GET|0xffff"),
+        (Header(command=2, flags=0x11), "command=Command.DMA_MAP, size=0, flags=HeaderFlags.NO_REPLY|HeaderType.REPLY"),
+        (Header(command=4711), "command=4711"),
+        (FeatureDeviceState(device_state=2), "device_state=DeviceState.RUNNING"),
+    ],
+)
+def test_fields_show_names(part, shown):
+    assert shown in repr(part)
+    same = eval(repr(part), vars(protocol))
+    assert same == part == type(part).unpack(part.pack())
+    assert same.pack() == part.pack()
+
+
+def test_fields_are_numbers_and_members():
+    reply = GetRegionInfoReply(flags=3)
+    assert reply.flags == 3 and RegionInfoFlags.WRITE in reply.flags and isinstance(reply.flags, RegionInfoFlags)
+    reply.flags |= 1 << 20
+    assert reply.flags & 1 << 20 and GetRegionInfoReply.unpack(reply.pack()).flags == 0x100003
+    assert isinstance(GetRegionInfoReply(index=7).index, protocol.RegionIndex)
+    assert type(GetRegionInfoReply(index=70).index) is int
+    assert GetRegionInfoReply.unpack(b"\xff" * 32).flags == 0xFFFFFFFF
+    assert json.dumps(dataclasses.asdict(GetRegionInfoRequest(flags=3))).startswith('{"argsz": 32, "flags": 3, ')
+    assert copy.deepcopy(reply) == pickle.loads(pickle.dumps(reply)) == dataclasses.replace(reply) == reply
+    assert vars(GetRegionInfoReply(index=7))["index"] == 7
+
+
+@pytest.mark.parametrize("value", ["READ", None, -1, 1 << 32, 1.5])
+def test_what_a_field_cannot_hold(value):
+    part = GetRegionInfoReply(flags=value)
+    repr(part)
+    with pytest.raises(ValueError, match="GetRegionInfoReply.flags is a whole number from 0 to 4294967295, not"):
+        part.build()
+
+
+def test_what_a_peer_thinks_of_is_not_remembered_for_ever():
+    for value in range(1 << 14):
+        repr(DeviceFeatureRequest(flags=value << 3))
+    assert len(FeatureFlags._value2member_map_) <= 1024
 
 
 # Lists ---------------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ class Message:
     fault: protocol.Fault | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
     header: protocol.Header = dataclasses.field(default_factory=lambda: protocol.Header())
+    command: int = 0  # as in the header, which makes members of enumerations of them
+    flags: int = 0
     name: str = ""
     request: Message | None = None
     elapsed: float | None = None
@@ -48,11 +50,11 @@ class Message:
 
     @property
     def is_reply(self) -> bool:
-        return self.header.flags & 15 == REPLY
+        return self.flags & 15 == REPLY
 
     @property
     def is_error(self) -> bool:
-        return self.is_reply and bool(self.header.flags & ERROR)
+        return self.is_reply and bool(self.flags & ERROR)
 
     @property
     def payload(self) -> bytes:
@@ -107,6 +109,7 @@ class Decoder:
             m.notes.append("is shorter than a header")
             return m
         m.header = protocol.Header(**values)
+        m.command, m.flags = values["command"], values["flags"]
         self._pair(here, m)
         self._look(here, m)
         return m
@@ -118,25 +121,25 @@ class Decoder:
     def _pair(self, here: Connection, m: Message) -> None:
         """Finds what a reply answers; remembers a request that will be answered."""
         if not m.is_reply:
-            if not m.header.flags & NO_REPLY:
+            if not m.flags & NO_REPLY:
                 here.waiting.setdefault((m.twin, m.sender, m.header.id), collections.deque()).append(m)
             return
         queue = here.waiting.get((m.twin, 1 - m.sender, m.header.id))
         if queue:
             m.request = queue.popleft()
             m.elapsed = m.time - m.request.time
-            if m.request.header.command != m.header.command:
-                m.notes.append(f"answers {m.request.name or m.request.header.command} with another command's number")
+            if m.request.command != m.command:
+                m.notes.append(f"answers {m.request.name or m.request.command} with another command's number")
         else:
             m.notes.append("answers no request that was seen")
 
     def _look(self, here: Connection, m: Message) -> None:
         """Name, payload, faults."""
-        entry = self.model.messages.get(m.header.command)
+        entry = self.model.messages.get(m.command)
         m.name = entry["name"] if entry else ""
         m.fault = self._header_fault(m)
         if entry is None:
-            m.notes.append(f"command {m.header.command} is unknown")
+            m.notes.append(f"command {m.command} is unknown")
         elif m.header.size != m.length:
             m.notes.append(f"size says {m.header.size}, but there are {m.length} bytes")
         else:
@@ -153,7 +156,7 @@ class Decoder:
         scope = Scope(m.length - HEADER_SIZE, m.nfds, vars(takes), self.policies)
         if m.request:
             scope.fields["request"] = m.request.fields
-        m.items += Reader(self.model, m.payload, scope, self.order).side(self.model.sides[m.header.command, m.is_reply])
+        m.items += Reader(self.model, m.payload, scope, self.order).side(self.model.sides[m.command, m.is_reply])
         m.fields = scope.fields.get("self", {})
         if not self._is_native():
             m.notes.append("comes from a machine of the other byte order: its rules were not looked at")
@@ -172,14 +175,14 @@ class Decoder:
 
     def _check(self, here: Connection, m: Message, takes: protocol.Limits) -> None:
         """By the generated checks; a reply without its request only up to the first rule that needs that."""
-        entry = protocol.MESSAGES[protocol.Command(m.header.command)]
+        entry = protocol.MESSAGES[m.command]
         if m.is_reply and m.request and len(m.request.payload) < entry.request.SIZE:
             return
         request = entry.request.unpack(m.request.payload) if m.is_reply and m.request else None
 
         def look(takes: protocol.Limits) -> protocol.Payload | None:
             how = protocol.parse if m.name == "version" else protocol.check
-            return how(m.header.command, m.payload, reply=m.is_reply, nfds=m.nfds, limits=takes, policy=self.policy,
+            return how(m.command, m.payload, reply=m.is_reply, nfds=m.nfds, limits=takes, policy=self.policy,
                        request=request)
 
         try:

@@ -49,13 +49,13 @@ def _shown(value: object) -> str:
 
 def line(m: Message, start: float = 0.0) -> str:
     """A message in one line; start is the time to count from."""
-    name = m.name or f"command {m.header.command}"
+    name = m.name or f"command {m.command}"
     words = [f"{m.time - start:.6f}", f"{m.connection}{'t' if m.twin else ''}", SIDES[m.sender], name, kind(m), f"#{m.header.id}"]
     if m.elapsed is not None:
         words.append(f"{m.elapsed * 1e6:.0f}us")
     if m.nfds:
         words.append(f"fds={m.nfds}")
-    if m.header.flags & 0x10 and not m.is_reply:
+    if m.flags & 0x10 and not m.is_reply:
         words.append("no_reply")
     words += [brief(item) for item in m.items if item.at >= 16]
     if not m.is_whole:
@@ -102,7 +102,7 @@ def as_dict(m: Message) -> dict[str, Any]:
     out: dict[str, Any] = {
         "number": m.number, "time": m.time, "connection": m.connection, "socket": "twin" if m.twin else "main",
         "from": SIDES[m.sender], "message": m.name or None, "kind": "error" if m.is_error else kind(m), "id": m.header.id,
-        "command": m.header.command, "descriptors": m.nfds, "length": m.length, "captured": len(m.data),
+        "command": m.command, "descriptors": m.nfds, "length": m.length, "captured": len(m.data),
         "fields": [_item(item) for item in m.items],
     }
     if m.is_error:
