@@ -256,6 +256,62 @@ int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
  */
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user);
+
+enum { VFU_REGISTER_VIEW = 1 };
+
+/*
+ * A register of a plain memory region whose bits are not all for the client to write, or that a function is to know
+ * of. Numbers are little-endian, bit 0 is the first byte's lowest. Without a function the library serves it alone.
+ *
+ *	client writes 0xffffffff to {.offset = 8, .width = 4, .write = 0xff00, .w1c = 0x7}:
+ *	bits 8..15 are ones then, bits 0..2 zeros, the others are what they were
+ *
+ * An access to some of its bytes does to their bits what one to all of it does; one to more is split. No other access
+ * is seen half done: it is one atomic operation on the memory (8 bytes where a pointer has as many). What a client
+ * does to memory that it has mapped is not seen, and masks do not hold there.
+ *
+ * A view (VFU_REGISTER_VIEW) has no memory of its own: it reads and writes the value at target, by its own masks:
+ * {.target = 8, .w1s = ~0u} sets bits of the register at 8, {.target = 8, .w1c = ~0u} clears them.
+ */
+struct vfu_register {
+	size_t size;     /* sizeof(struct vfu_register) */
+	uint64_t offset; /* in the region, a multiple of width */
+	uint32_t width;  /* 1, 2, 4 or 8 bytes */
+	uint32_t flags;  /* VFU_REGISTER_* */
+	uint64_t target; /* of a view: offset of its value, a multiple of width */
+	uint32_t count; /* an array of as many, 0: one; the values of a view have the same stride */
+	uint64_t stride; /* bytes from one to the next, a multiple of width; 0: width */
+
+	/* Bits; no bit may be in two of the first three. Those in none keep what they are. */
+	uint64_t write;  /* take what the client writes */
+	uint64_t w1c;    /* are cleared where it writes ones */
+	uint64_t w1s;    /* are set where it writes ones */
+	uint64_t hidden; /* it reads as zeros */
+	uint64_t rc;     /* are cleared when it reads them */
+
+	/*
+	 * Functions, or NULL. An access that they see is inside one register of an array, number
+	 * (access->offset - offset) / stride. on_read and on_write serve it instead of the above.
+	 * on_written is called after a write has had its effect, with what the client wrote: the
+	 * result is the write's, and it may be answered later.
+	 */
+	vfu_access_fn *on_read, *on_write, *on_written;
+	void *user;
+};
+
+/*
+ * Adds it, or all of an array; copied. vfu_device_set_handler with fn NULL takes it away again, so does setting the
+ * region. -EEXIST: it overlaps a handler's range or another register that was added. Owner.
+ */
+int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct vfu_register *reg);
+/*
+ * Gives the bits in mask of a little-endian number of 1, 2, 4 or 8 bytes in a plain region's memory the value that
+ * they have in value, for the device: no masks and functions matter. Atomic, as the client's accesses to registers
+ * are: of bits that it clears at the same time none comes back. -EINVAL: no such place. Any thread, while the region
+ * is not replaced.
+ */
+int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t offset,
+			       unsigned width, uint64_t mask, uint64_t value);
 /* Memory of a plain region, NULL if it has none or there was none left. Valid until the region is
  * replaced. */
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "device/handle.h"
+#include "device/register.h"
 #include "base/os.h"
 #include "desc.h"
 #include "wire-migration.h"
@@ -468,6 +469,22 @@ int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offs
 		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
 	return vfui_region_set_handler(&dev->regions, index, offset, size, fn, user, &dev->err);
+}
+
+int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct vfu_register *reg)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_register_add(&dev->regions, index, reg, &dev->err);
+}
+
+int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t offset,
+			       unsigned width, uint64_t mask, uint64_t value)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	return vfui_register_update(&dev->regions, index, offset, width, mask, value);
 }
 
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index)

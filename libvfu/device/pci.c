@@ -14,6 +14,7 @@
 #include "base/util.h"
 #include "device/dma.h"
 #include "device/irq.h"
+#include "device/masks.h"
 #include "device/region.h"
 #include "policy.h"
 
@@ -190,10 +191,9 @@ static int client_write(struct vfui_pci *pci, struct vfu_request *req,
 
 	for (uint32_t i = 0; i < access->count; i++) {
 		size_t at = (size_t)access->offset + i;
-		uint8_t *byte = &pci->config[at], mask = pci->write_mask[at];
+		struct vfui_masks bits = {pci->write_mask[at], pci->w1c_mask[at], 0};
 
-		*byte = (uint8_t)((*byte & ~mask) | (data[i] & mask));
-		*byte &= (uint8_t) ~(data[i] & pci->w1c_mask[at]);
+		pci->config[at] = (uint8_t)vfui_masks_apply(bits, pci->config[at], data[i]);
 	}
 	apply(pci);
 	if (pci->hooks.written)

@@ -14,7 +14,7 @@
  * several of them is served in parts from left to right, and each is looked up anew, for the callback
  * before it may have changed the region. Its parts may be answered later; device/request.c puts them
  * together again. Registers of aligned 4 and 8 bytes are read and written as one, since the client
- * may have mapped the memory.
+ * may have mapped the memory. Registers with masks are handlers too, of ours (device/register.h).
  */
 #include "device/region.h"
 
@@ -26,6 +26,7 @@
 #include "base/err.h"
 #include "base/os.h"
 #include "base/sigbus.h"
+#include "device/masks.h"
 #include "device/request.h"
 
 void vfui_regions_init(struct vfui_regions *regions)
@@ -35,12 +36,20 @@ void vfui_regions_init(struct vfui_regions *regions)
 		regions->region[i].def.fd = -1;
 }
 
+static void release(struct vfui_handler *handler)
+{
+	if (handler->is_owned)
+		vfui_os_free(handler->user);
+}
+
 static void region_fini(struct vfui_region *region)
 {
 	vfu_watch_free(region->watch);
 	if (region->memory)
 		vfui_os_munmap(region->memory, region->memory_len);
 	vfui_os_free((void *)region->def.areas);
+	for (unsigned i = 0; i < region->nhandlers; i++)
+		release(&region->handlers[i]);
 	vfui_os_free(region->handlers);
 	vfui_region_caps_fini(&region->caps);
 	vfui_os_close(region->def.fd);
@@ -218,9 +227,12 @@ static int open_file(struct vfui_region *region, struct vfu_err *err)
 	/* The device may write what the client only reads; unless the file itself is read-only. */
 	region->memory = vfui_os_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, def->fd,
 				      def->fd_offset, &rc);
-	if (!region->memory && (rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE))
+	if (!region->memory && (rc == -EACCES || rc == -EPERM) &&
+	    !(def->flags & VFU_REGION_WRITE)) {
 		region->memory =
 			vfui_os_mmap(size, PROT_READ, MAP_SHARED, def->fd, def->fd_offset, &rc);
+		region->is_readonly = true;
+	}
 	if (!region->memory)
 		return vfui_err_set(err, rc, "region.fd", 0, "the file can not be mapped: %s",
 				    strerror(-rc));
@@ -318,6 +330,8 @@ static void drop_handlers(struct vfui_region *region, unsigned from, unsigned to
 {
 	if (from == to)
 		return;
+	for (unsigned i = from; i < to; i++)
+		release(&region->handlers[i]);
 	memmove(region->handlers + from, region->handlers + to,
 		(region->nhandlers - to) * sizeof(*region->handlers));
 	region->nhandlers -= to - from;
@@ -340,7 +354,7 @@ static int add_handler(struct vfui_region *region, unsigned at, const struct vfu
 int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err)
 {
-	struct vfui_handler handler = {offset, offset + size - 1, fn, user};
+	struct vfui_handler handler = {offset, offset + size - 1, fn, user, false};
 	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
 	unsigned from, to;
 
@@ -364,47 +378,21 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 	    region->handlers[from].last != handler.last)
 		return vfui_err_set(err, -EEXIST, "handler.offset", 0,
 				    "overlaps another handler's range");
+	release(&region->handlers[from]);
 	region->handlers[from] = handler;
 	return 0;
 }
 
+int vfui_region_add_handler(struct vfui_region *region, const struct vfui_handler *handler)
+{
+	unsigned at = find_handler(region, handler->first);
+
+	if (at < region->nhandlers && region->handlers[at].first <= handler->last)
+		return -EEXIST;
+	return add_handler(region, at, handler);
+}
+
 /* ---- access ------------------------------------------------------------------------------------ */
-
-/*
- * Memory that the client may have mapped: an aligned access of a register's width must not be seen
- * in halves. The data of a message may be unaligned, the register is what counts.
- */
-static void read_memory(void *to, const uint8_t *at, size_t len)
-{
-	uint32_t word;
-	uint64_t quad;
-
-	if (len == 4 && !((uintptr_t)at & 3)) {
-		word = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
-		memcpy(to, &word, sizeof(word));
-	} else if (len == 8 && !((uintptr_t)at & 7) && sizeof(void *) == 8) {
-		quad = __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
-		memcpy(to, &quad, sizeof(quad));
-	} else {
-		memcpy(to, at, len);
-	}
-}
-
-static void write_memory(uint8_t *at, const void *from, size_t len)
-{
-	uint32_t word;
-	uint64_t quad;
-
-	if (len == 4 && !((uintptr_t)at & 3)) {
-		memcpy(&word, from, sizeof(word));
-		__atomic_store_n((uint32_t *)(void *)at, word, __ATOMIC_RELAXED);
-	} else if (len == 8 && !((uintptr_t)at & 7) && sizeof(void *) == 8) {
-		memcpy(&quad, from, sizeof(quad));
-		__atomic_store_n((uint64_t *)(void *)at, quad, __ATOMIC_RELAXED);
-	} else {
-		memcpy(at, from, len);
-	}
-}
 
 /* The part of a region that has no handler. */
 static int access_base(struct vfui_region *region, struct vfu_request *req,
@@ -418,9 +406,9 @@ static int access_base(struct vfui_region *region, struct vfu_request *req,
 		return -ENOMEM;
 	at = region->memory + access->offset;
 	if (access->is_write)
-		write_memory(at, access->data, access->count);
+		vfui_memory_write(at, access->data, access->count);
 	else
-		read_memory(access->data, at, access->count);
+		vfui_memory_read(access->data, at, access->count);
 	return vfui_watch_is_lost(region->watch) ? -EFAULT : 0;
 }
 

@@ -19,12 +19,14 @@ struct vfui_handler {
 	uint64_t first, last;
 	vfu_access_fn *fn;
 	void *user;
+	bool is_owned; /* user is freed with it */
 };
 
 struct vfui_region {
 	struct vfu_region def; /* its areas are our copy, its fd is ours */
 	uint8_t *memory;       /* a mapping of the file or of memory of ours; NULL: none */
 	size_t memory_len;
+	bool is_readonly;              /* not even the device may write the memory */
 	struct vfu_watch *watch;       /* of a mapping of the file */
 	struct vfui_handler *handlers; /* ascending */
 	unsigned nhandlers;
@@ -44,6 +46,8 @@ int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct v
 int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err);
 void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
+/* One more, inside of the region; -EEXIST: it overlaps one that is there. What it owns goes along only with 0. */
+int vfui_region_add_handler(struct vfui_region *region, const struct vfui_handler *handler);
 
 /*
  * Serves one access of the client: bounds and permission (-EINVAL, -EACCES), then handlers, callback or memory.
