@@ -3,7 +3,8 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * callbacks.c - callbacks of a device: the library calls in, Python methods run, their results go back.
- * Accesses of 1 to 8 bytes reach Python as ints, by vectorcall; storage registers never leave C.
+ * Accesses of 1 to 8 bytes reach Python as ints, by vectorcall; registers without functions
+ * never leave the library.
  */
 #include "callbacks.h"
 
@@ -11,14 +12,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What serves a range of a region. A register has read and write (either may be NULL: memory), a range has access. */
+/* What serves a range of a region. A register has read and write (either may be NULL), a range has access. */
 struct handler {
 	struct handler *next;
 	struct vfupy_device *device;
 	PyObject *read, *write, *access;
-	uint64_t offset;
-	unsigned region, width;
-	bool readonly, raw;
+	PyObject *index;         /* in an array, else NULL */
+	uint64_t offset, target; /* of a register: where its value lies */
+	unsigned region, width, how;
+	bool raw;
+	uint8_t seen;     /* of REGISTER_WHOLE: bytes written since write was called, and */
+	uint64_t pending; /* what was */
 };
 
 /* A request that a coroutine answers. */
@@ -97,9 +101,35 @@ static int put_result(const struct handler *h, const struct vfu_access *a, PyObj
 	return 0;
 }
 
-static void *memory_at(const struct handler *h, uint64_t offset)
+/* A register of memory that the client, or the library, may write meanwhile: as one where it is aligned. */
+static uint64_t load(const uint8_t *at, unsigned width)
 {
-	return (uint8_t *)vfu_device_region_memory(h->device->dev, h->region) + offset;
+	uint8_t bytes[8];
+	uint16_t half;
+	uint32_t word;
+	uint64_t quad;
+
+	if (width == 2 && !((uintptr_t)at & 1)) {
+		half = __atomic_load_n((const uint16_t *)(const void *)at, __ATOMIC_RELAXED);
+		memcpy(bytes, &half, sizeof(half));
+	} else if (width == 4 && !((uintptr_t)at & 3)) {
+		word = __atomic_load_n((const uint32_t *)(const void *)at, __ATOMIC_RELAXED);
+		memcpy(bytes, &word, sizeof(word));
+	} else if (width == 8 && !((uintptr_t)at & 7) && sizeof(void *) == 8) {
+		quad = __atomic_load_n((const uint64_t *)(const void *)at, __ATOMIC_RELAXED);
+		memcpy(bytes, &quad, sizeof(quad));
+	} else {
+		memcpy(bytes, at, width);
+	}
+	return get_le(bytes, width);
+}
+
+/* What a register holds; without memory that is nothing. */
+static uint64_t held(const struct handler *h)
+{
+	const uint8_t *memory = vfu_device_region_memory(h->device->dev, h->region);
+
+	return memory ? load(memory + h->target, h->width) : 0;
 }
 
 /* ---- coroutines ---- */
@@ -220,9 +250,10 @@ static void deferred_dealloc(PyObject *object)
 
 static int read_register(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
-	PyObject *args[2] = {NULL, h->device->self};
-	PyObject *result =
-		PyObject_Vectorcall(h->read, args + 1, 1 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	PyObject *args[3] = {NULL, h->device->self, h->index};
+	size_t nargs = h->index ? 2 : 1;
+	PyObject *result = PyObject_Vectorcall(h->read, args + 1,
+					       nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 	int rc = -1;
 
 	if (!result)
@@ -233,6 +264,16 @@ static int read_register(struct handler *h, struct vfu_request *req, const struc
 		rc = put_result(h, a, result);
 	Py_DECREF(result);
 	return rc;
+}
+
+/* What was made by a function with yield in it has done nothing yet, and never will. */
+static int no_generator(PyObject *result)
+{
+	if (!PyGen_CheckExact(result) && !PyAsyncGen_CheckExact(result))
+		return 0;
+	PyErr_SetString(PyExc_TypeError,
+			"a handler that yields never runs: use a coroutine, without yield");
+	return -1;
 }
 
 /* Calls a handler of writes and throws its result away, or lets it run on if it is a coroutine. */
@@ -247,50 +288,76 @@ static int call_writer(struct handler *h, struct vfu_request *req, PyObject *fn,
 		return -1;
 	if (PyCoro_CheckExact(result))
 		rc = spawn(h, req, result);
+	else if (result != Py_None)
+		rc = no_generator(result);
 	Py_DECREF(result);
 	return rc;
 }
 
-/* A write of a part of the register is made whole with what the memory holds. */
-static int write_register(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
+/*
+ * The value that a write is about; false: bytes of it are missing yet. A write of a part of the register is made
+ * whole with what the memory holds, or with the parts before it.
+ */
+static bool written_value(struct handler *h, const struct vfu_access *a, uint64_t *value)
 {
-	uint64_t value = get_le(a->data, a->count);
-	PyObject *args[3] = {NULL, h->device->self, NULL};
+	unsigned skip = (unsigned)(a->offset - h->offset);
+	uint64_t hole = mask_of(a->count) << skip * 8, base;
+
+	if (h->how & REGISTER_WHOLE) {
+		h->pending = (h->pending & ~hole) | get_le(a->data, a->count) << skip * 8;
+		h->seen |= (uint8_t)(((1u << a->count) - 1) << skip);
+		if (h->seen != (1u << h->width) - 1)
+			return false;
+		h->seen = 0;
+	}
+	base = h->how & REGISTER_KEEPS || a->count != h->width ? held(h) : 0;
+	if (h->how & REGISTER_KEEPS)
+		*value = base;
+	else if (h->how & REGISTER_WHOLE)
+		*value = h->pending;
+	else
+		*value = (base & ~hole) | get_le(a->data, a->count) << skip * 8;
+	return true;
+}
+
+static int write_register(struct handler *h, struct vfu_request *req, uint64_t value)
+{
+	PyObject *number = PyLong_FromUnsignedLongLong(value);
+	PyObject *args[4] = {NULL, h->device->self, h->index ? h->index : number, number};
 	int rc;
 
-	if (a->count != h->width) {
-		unsigned shift = (unsigned)(a->offset - h->offset) * 8;
-		uint64_t hole = mask_of(a->count) << shift;
-
-		value = (get_le(memory_at(h, h->offset), h->width) & ~hole) | value << shift;
-	}
-	args[2] = PyLong_FromUnsignedLongLong(value);
-	if (!args[2])
+	if (!number)
 		return -1;
-	rc = call_writer(h, req, h->write, args + 1, 2);
-	Py_DECREF(args[2]);
+	rc = call_writer(h, req, h->write, args + 1, h->index ? 3 : 2);
+	Py_DECREF(number);
 	return rc;
 }
 
-static int on_register(void *user, struct vfu_request *req, const struct vfu_access *a)
+static int on_read(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	struct handler *h = user;
+	PyGILState_STATE gil = PyGILState_Ensure();
+	int rc = read_register(h, req, a);
+
+	if (rc < 0)
+		rc = failed(h, req, h->read);
+	PyGILState_Release(gil);
+	return rc;
+}
+
+static int on_write(void *user, struct vfu_request *req, const struct vfu_access *a)
 {
 	struct handler *h = user;
 	PyGILState_STATE gil;
+	uint64_t value;
 	int rc;
 
-	if (!a->is_write && !h->read) {
-		memcpy(a->data, memory_at(h, a->offset), a->count);
+	if (!written_value(h, a, &value))
 		return 0;
-	}
-	if (a->is_write && !h->write) {
-		if (!h->readonly)
-			memcpy(memory_at(h, a->offset), a->data, a->count);
-		return 0;
-	}
 	gil = PyGILState_Ensure();
-	rc = a->is_write ? write_register(h, req, a) : read_register(h, req, a);
+	rc = write_register(h, req, value);
 	if (rc < 0)
-		rc = failed(h, req, a->is_write ? h->write : h->read);
+		rc = failed(h, req, h->write);
 	PyGILState_Release(gil);
 	return rc;
 }
@@ -323,6 +390,8 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 				 : answer_later(h, req, name_answer, result);
 	else if (!a->is_write && !h->raw)
 		rc = put_result(h, a, result);
+	else if (result != Py_None)
+		rc = no_generator(result);
 	Py_DECREF(result);
 	return rc;
 }
@@ -386,53 +455,83 @@ static int on_range(void *user, struct vfu_request *req, const struct vfu_access
 	return rc;
 }
 
-static PyObject *add_handler(struct vfupy_device *d, const struct handler *model, uint64_t size)
+/* A copy of model for the library, NULL with an exception. It lives as long as the device. */
+static struct handler *new_handler(struct vfupy_device *d, const struct handler *model)
 {
 	struct handler *h = PyMem_Malloc(sizeof(*h));
-	int rc;
 
-	if (!h)
-		return PyErr_NoMemory();
-	*h = *model;
-	h->device = d;
-	rc = vfu_device_set_handler(d->dev, h->region, h->offset, size,
-				    h->access ? on_range : on_register, h);
-	if (rc) {
-		PyMem_Free(h);
-		vfupy_raise_device(d->dev, rc);
+	if (!h) {
+		PyErr_NoMemory();
 		return NULL;
 	}
+	*h = *model;
+	h->device = d;
 	Py_XINCREF(h->read);
 	Py_XINCREF(h->write);
 	Py_XINCREF(h->access);
 	h->next = d->handlers;
 	d->handlers = h;
-	Py_RETURN_NONE;
+	return h;
 }
 
-PyObject *device_add_register(struct vfupy_device *d, unsigned region, uint64_t offset,
-			      unsigned width, bool readonly, PyObject *read, PyObject *write)
+static int add_element(struct vfupy_device *d, const struct handler *model, struct vfu_register reg,
+		       unsigned i)
+{
+	struct handler *h = new_handler(d, model);
+
+	if (!h)
+		return -1;
+	if (h->how & REGISTER_INDEXED && !(h->index = PyLong_FromUnsignedLong(i)))
+		return -1;
+	h->offset = reg.offset += i * reg.stride;
+	h->target = reg.target += i * reg.stride;
+	reg.count = 1;
+	reg.on_read = h->read ? on_read : NULL;
+	reg.on_write = h->write && !(h->how & REGISTER_KEEPS) ? on_write : NULL;
+	reg.on_written = h->write && h->how & REGISTER_KEEPS ? on_write : NULL;
+	reg.user = h;
+	return vfu_device_add_register(d->dev, h->region, &reg);
+}
+
+PyObject *device_add_register(struct vfupy_device *d, unsigned region, struct vfu_register *reg,
+			      unsigned how, PyObject *read, PyObject *write)
 {
 	struct handler h = {
 		.region = region,
-		.offset = offset,
-		.width = width,
-		.readonly = readonly,
+		.width = reg->width,
+		.how = how,
 		.read = Py_IsNone(read) ? NULL : read,
 		.write = Py_IsNone(write) ? NULL : write,
 	};
+	int rc = 0;
 
-	if (!h.read && !h.write && !readonly)
-		Py_RETURN_NONE; /* plain memory */
-	return add_handler(d, &h, width);
+	reg->size = sizeof(*reg);
+	if (!(reg->flags & VFU_REGISTER_VIEW))
+		reg->target = reg->offset;
+	if (!h.read && !h.write)
+		rc = vfu_device_add_register(d->dev, region, reg);
+	for (unsigned i = 0; (h.read || h.write) && i < reg->count && !rc; i++)
+		rc = add_element(d, &h, *reg, i);
+	if (rc && !PyErr_Occurred())
+		vfupy_raise_device(d->dev, rc);
+	if (rc)
+		return NULL;
+	Py_RETURN_NONE;
 }
 
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
 			   bool raw, PyObject *access)
 {
-	struct handler h = {.region = region, .offset = offset, .raw = raw, .access = access};
+	struct handler model = {.region = region, .offset = offset, .raw = raw, .access = access};
+	struct handler *h = new_handler(d, &model);
+	int rc = h ? vfu_device_set_handler(d->dev, region, offset, size, on_range, h) : -ENOMEM;
 
-	return add_handler(d, &h, size);
+	if (rc) {
+		if (h)
+			vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
 }
 
 /* ---- registers as Python attributes ---- */
@@ -456,7 +555,7 @@ PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, 
 {
 	const uint8_t *at = register_at(d, region, offset, width);
 
-	return at ? PyLong_FromUnsignedLongLong(get_le(at, width)) : NULL;
+	return at ? PyLong_FromUnsignedLongLong(load(at, width)) : NULL;
 }
 
 PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,
@@ -467,7 +566,8 @@ PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset,
 
 	if (!at || as_value(object, &value))
 		return NULL;
-	put_le(at, value, width);
+	if (vfu_device_update_register(d->dev, region, offset, width, UINT64_MAX, value))
+		put_le(at, value, width); /* of no register's place, or lost */
 	Py_RETURN_NONE;
 }
 
@@ -582,10 +682,16 @@ static int on_gate(void *user, enum vfu_gate what)
 	return rc;
 }
 
+/* Registers that were half written are not any more. */
 static int on_reset(void *user)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
-	int rc = call_method(user, "_reset", "()");
+	struct vfupy_device *d = user;
+	int rc;
+
+	for (struct handler *h = d->handlers; h; h = h->next)
+		h->seen = 0;
+	rc = call_method(d, "_reset", "()");
 
 	PyGILState_Release(gil);
 	return rc;
@@ -695,6 +801,7 @@ static void device_dealloc(PyObject *object)
 		Py_XDECREF(h->read);
 		Py_XDECREF(h->write);
 		Py_XDECREF(h->access);
+		Py_XDECREF(h->index);
 		PyMem_Free(h);
 	}
 	vfupy_served_free(d);

@@ -76,9 +76,19 @@ PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t siz
 /* data: what follows id, version and next. */
 PyObject *device_add_region_capability(struct vfupy_device *d, unsigned index, uint16_t id,
 				       uint16_t version, PyObject *data);
-/* read(device) -> int, write(device, value), or None: the memory of the region. */
-PyObject *device_add_register(struct vfupy_device *d, unsigned region, uint64_t offset,
-			      unsigned width, bool readonly, PyObject *read, PyObject *write);
+/*
+ * A register, or all of an array. read(device) -> int and write(device, value), or None: what reg says. Those of an
+ * array (indexed) get the index before the value. how: REGISTER_* below.
+ */
+PyObject *device_add_register(struct vfupy_device *d, unsigned region, struct vfu_register *reg,
+			      unsigned how, PyObject *read, PyObject *write);
+enum {
+	REGISTER_INDEXED = 1,
+	REGISTER_KEEPS =
+		2, /* write is called when the masks have had their effect, with what is held then */
+	REGISTER_WHOLE =
+		4, /* write is called once all bytes were written, in any number of accesses */
+};
 /* access(device, offset, size, value or None to read). raw: value is a memoryview, also to be filled. */
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
 			   bool raw, PyObject *access);

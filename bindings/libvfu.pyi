@@ -56,6 +56,21 @@ class vfu_irq_info:
     count: int
     flags: int
 
+class vfu_register:
+    """Of vfu.h, without the functions."""
+
+    offset: int
+    width: int
+    flags: int
+    target: int
+    count: int
+    stride: int
+    write: int
+    w1c: int
+    w1s: int
+    hidden: int
+    rc: int
+
 class vfu_limits: ...
 class vfu_stats: ...
 
@@ -84,6 +99,10 @@ VFU_REGION_CONFIG: int
 VFU_REGION_MMAP: int
 VFU_REGION_READ: int
 VFU_REGION_ROM: int
+VFU_REGISTER_VIEW: int
+REGISTER_INDEXED: int
+REGISTER_KEEPS: int
+REGISTER_WHOLE: int
 VFU_REGION_WRITE: int
 
 # The process.
@@ -113,6 +132,9 @@ def vfu_device_set_state(dev: DeviceHandle, state: int) -> int: ...
 def vfu_device_gate_done(dev: DeviceHandle, status: int) -> int: ...
 def vfu_irq_raise(dev: DeviceHandle, index: int, vector: int) -> int: ...
 def vfu_irq_raise_after(dev: DeviceHandle, index: int, vector: int) -> int: ...
+def vfu_device_update_register(
+    dev: DeviceHandle, index: int, offset: int, width: int, mask: int, value: int
+) -> int: ...
 def vfu_irq_lower(dev: DeviceHandle) -> int: ...
 def vfu_dma_read(dev: DeviceHandle, iova: int, size: int) -> bytes: ...
 def vfu_dma_write(dev: DeviceHandle, iova: int, data: ReadableBuffer) -> int: ...
@@ -123,11 +145,10 @@ def device_add_region_capability(dev: DeviceHandle, index: int, id: int, version
 def device_add_register(
     dev: DeviceHandle,
     region: int,
-    offset: int,
-    width: int,
-    readonly: bool,
-    read: Callable[[Any], Any] | None,
-    write: Callable[[Any, int], Any] | None,
+    reg: vfu_register,
+    how: int,
+    read: Callable[..., Any] | None,
+    write: Callable[..., Any] | None,
 ) -> None: ...
 def device_add_range(
     dev: DeviceHandle, region: int, offset: int, size: int, raw: bool, access: Callable[..., Any]

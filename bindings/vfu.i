@@ -47,7 +47,7 @@
 
 /* What any thread may call leaves no detail with the device. */
 %typemap(out) int vfu_sigbus_guard, int vfu_irq_raise, int vfu_irq_raise_after, int vfu_irq_lower, int vfu_dma_read, int vfu_dma_write,
-	int vfu_device_gate_done, int vfu_server_agreed {
+	int vfu_device_gate_done, int vfu_device_update_register, int vfu_server_agreed {
 	if ($1 < 0) {
 		vfupy_raise($1, NULL);
 		SWIG_fail;
@@ -206,6 +206,12 @@ struct vfu_client {};
 %ignore vfu_region_info_capability;
 %ignore vfu_device_set_handler;
 %ignore vfu_device_region_memory;
+%ignore vfu_device_add_register;
+%ignore vfu_register::size;
+%ignore vfu_register::on_read;
+%ignore vfu_register::on_write;
+%ignore vfu_register::on_written;
+%ignore vfu_register::user;
 %ignore vfu_device_set_hooks;
 %ignore vfu_request_defer;
 %ignore vfu_request_access;

@@ -9,6 +9,7 @@ vfu_package = \
 	python/vfu/capabilities.py \
 	python/vfu/client.py \
 	python/vfu/commands.py \
+	python/vfu/declared.py \
 	python/vfu/device.py \
 	python/vfu/dma.py \
 	python/vfu/errors.py \
@@ -19,6 +20,7 @@ vfu_package = \
 	python/vfu/py.typed \
 	python/vfu/pytest_plugin.py \
 	python/vfu/regions.py \
+	python/vfu/registers.py \
 	python/vfu/server.py \
 	python/vfu/testing.py
 vfu_cli = \

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import libvfu as c
 
 from . import protocol
+from .declared import refuse_generator
 from .errors import report
 
 if TYPE_CHECKING:
@@ -253,6 +254,7 @@ class _Got(_Set):
     data: object
 
 
+_DECORATORS = ("on_access", "on_read", "on_write")  # of vfu.Bar and its registers
 _PREFIXES = {"feature_get_": "GET", "feature_set_": "SET"}
 _METHODS = {"GET": 1, "SET": 2}
 
@@ -267,9 +269,11 @@ def install(device: Device, hooks: Collection[str]) -> None:
     device._served, device._features = {}, {}
     for name in _methods(cls, "on_"):
         if name not in hooks:
+            refuse_generator(getattr(cls, name))
             _install_command(device, name, hooks)
     for prefix, method in _PREFIXES.items():
         for name in _methods(cls, prefix):
+            refuse_generator(getattr(cls, name))
             try:
                 feature = number_of(name.removeprefix(prefix), protocol.FeatureIndex, "feature", prefix)
             except ValueError as error:
@@ -282,7 +286,10 @@ def install(device: Device, hooks: Collection[str]) -> None:
 def _install_command(device: Device, name: str, hooks: Collection[str]) -> None:
     word, known = name.removeprefix("on_"), [*hooks, *("on_" + name for name in _names(protocol.Command))]
     if not word.isdecimal() and name not in known:
-        raise TypeError(f"{type(device).__name__}.{name}: no message and no hook has that name{suggest(name, known)}")
+        near = suggest(name, [*known, *_DECORATORS])
+        if any(one in near for one in _DECORATORS):
+            near += " That is no method of a device but a decorator of its registers and ranges: @bar0.on_access"
+        raise TypeError(f"{type(device).__name__}.{name}: no message and no hook has that name{near}")
     number = number_of(word, protocol.Command, "message")
     try:
         c.device_set_command(device._handle, number)

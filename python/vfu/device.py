@@ -17,10 +17,12 @@ import libvfu as c
 
 from . import commands, protocol
 from .capabilities import Agreed
+from .declared import refuse_generator, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
 from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
-from .regions import Range, Register, collect
+from .regions import MemoryPart, Region, collect
+from .registers import Bits, Range, Register
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -84,9 +86,17 @@ class Device:
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
 
+    # What a subclass may have to say, for those who nearly say it.
+    _SAID = (
+        *("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "class_code", "revision", "config_size"),
+        *("capabilities", "irqs", "event_loop", "max_spawned", "max_writers", "rom", *(f"bar{i}" for i in range(6))),
+        *("reset", "on_disconnect", *filter(None, _HOOKS)),
+    )
+
     def __init__(self) -> None:
         cls = type(self)
-        regions, self._parts = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
+        self._check_names()
+        regions, self._parts, self._write_sides = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_ending: Callable[[], bool] | None = None  # the server's answer, while one runs
         self._agreed: Callable[[str], int] | None = None  # what it has agreed with its client, the same
@@ -282,6 +292,13 @@ class Device:
             raise TypeError("capabilities are PCI's, (id, bytes) pairs; those of VERSION are the Server's")
         return pairs
 
+    def _check_names(self) -> None:
+        cls = type(self)
+        for name in (*filter(None, self._HOOKS), "on_disconnect", "reset"):
+            refuse_generator(getattr(cls, name))
+        declared = (Register, Range, MemoryPart, Bits, Region, Irqs)
+        refuse_misspelt(cls, Device, self._SAID, declared)
+
     def _check_numbers(self) -> None:
         sizes = {"class_code": 24, "revision": 8}
         for name in ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", *sizes):
@@ -298,14 +315,12 @@ class Device:
             return self.event_loop
         functions = [getattr(self, name) for name in ("on_connect", "on_gate")]
         functions += [*self._served.values(), *self._features.values()]
-        for part in self._parts:
-            functions += [part.function] if isinstance(part, Range) else [part.read, part.write]
+        functions += [function for part in self._parts for function in part.functions]
         return any(inspect.iscoroutinefunction(function) for function in functions)
 
     def _clear_registers(self) -> None:
         for part in self._parts:
-            if isinstance(part, Register):
-                part.__set__(self, part.reset)
+            part._clear(self)
 
     def _cancel(self) -> None:
         while self._waiting:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import libvfu as c
 
@@ -52,6 +52,18 @@ class Irqs:
         if device is None:
             return self
         raise AttributeError(f"{type(device).__name__}.__init__() must call super().__init__() first")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if name != "irqs":
+            raise TypeError(f"{owner.__name__}.{name}: a device's interrupts are called irqs")
+
+    @property
+    def places(self) -> list[tuple[int, int, int]]:
+        """(region, start, end) of what of a BAR of the device's is MSI-X's."""
+        if not self.msix or self.msix_bar is None:
+            return []
+        sizes = (self.msix_table, self.msix * 16), (self.msix_pba, (self.msix + 63) // 64 * 8)
+        return [(self.msix_bar, start, start + size) for start, size in sizes]
 
     def _install(self, handle: c.DeviceHandle, regions: Mapping[int, Region]) -> None:
         c.vfu_device_set_intx(handle, self.intx)
@@ -106,6 +118,56 @@ class Line(Vector):
         c.vfu_irq_lower(self._handle)
 
 
+def _declare(name: str) -> str:
+    return f"the device's class declares no {name}: say irqs = vfu.Irqs({name}=1) there"
+
+
+class NoLine(Line):
+    """INTx of a device that declared none: false, and using it says what to declare."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        pass
+
+    def __bool__(self) -> bool:
+        return False
+
+    def trigger(self, after_dma: bool = True) -> bool:
+        raise AttributeError(_declare("intx"))
+
+    def lower(self) -> None:
+        self.trigger()
+
+
+class Vectors(tuple[Vector, ...]):
+    """The vectors of one kind, by index."""
+
+    __slots__ = ()
+    name = ""
+
+    @overload
+    def __getitem__(self, key: SupportsIndex) -> Vector: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Vector, ...]: ...
+    def __getitem__(self, key: SupportsIndex | slice) -> Vector | tuple[Vector, ...]:
+        try:
+            return super().__getitem__(key)
+        except IndexError:
+            has = f"it has {self.name}={len(self)}" if self else _declare(self.name)
+            raise IndexError(f"there is no {self.name}[{key}]: {has}") from None
+
+
+class MsiVectors(Vectors):
+    __slots__ = ()
+    name = "msi"
+
+
+class MsixVectors(Vectors):
+    __slots__ = ()
+    name = "msix"
+
+
 class DeviceIrqs:
     """self.irqs of a device: intx, msi[i], msix[i]."""
 
@@ -114,9 +176,6 @@ class DeviceIrqs:
     msix: Sequence[Vector]
 
     def __init__(self, handle: c.DeviceHandle, spec: Irqs) -> None:
-        def vectors(index: int, count: int) -> Sequence[Vector]:
-            return tuple(Vector(handle, index, i) for i in range(count))
-
-        self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else None  # type: ignore[assignment]  # None: it has no pin
-        self.msi = vectors(c.VFU_IRQ_MSI, spec.msi)
-        self.msix = vectors(c.VFU_IRQ_MSIX, spec.msix)
+        self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else NoLine()
+        self.msi = MsiVectors(Vector(handle, c.VFU_IRQ_MSI, i) for i in range(spec.msi))
+        self.msix = MsixVectors(Vector(handle, c.VFU_IRQ_MSIX, i) for i in range(spec.msix))

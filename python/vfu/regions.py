@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""Regions and registers of a device, as its class declares them."""
+"""Regions of a device, as its class declares them; what lies in them is in vfu.registers."""
 
 import copy
 import os
@@ -9,106 +9,73 @@ import re
 import libvfu as c
 
 from . import protocol
+from .declared import meant
 from .memory import memfd
+from .registers import Bits, Range, Register
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class Register:
-    """A register: 1, 2, 4 or 8 bytes of a region, little-endian. On a device it reads and writes like a number.
-
-    reset is its value at first and after a reset. readonly: the client's writes do nothing, the device's do.
-    Without handlers it is memory, and the client's accesses never reach Python. A write handler
-    replaces the store (store the value yourself if you want it read back), a read handler the load.
-    Either may be a coroutine: a write is then answered at once, a read when the coroutine returns.
-    For both, name the register:
-
-        value = bar0.reg32(0)
-
-        @value.on_read
-        def get(self): ...
-
-        @value.on_write
-        def set(self, number): ...
-    """
-
-    def __init__(self, region, offset, width, reset=0, readonly=False):
-        if offset % width or offset + width > region.size:
-            raise ValueError(f"no {width}-byte register at {offset:#x} in a region of {region.size:#x} bytes")
-        if not 0 <= reset < 1 << 8 * width:
-            raise ValueError(f"a reset value of {reset:#x} does not fit a {width}-byte register")
-        self.region, self.offset, self.width = region, offset, width
-        self.reset, self.readonly = reset, readonly
-        self.size = width
-        self.read = self.write = None
-        self._declared = False  # the class it belongs to is complete
-
-    def __set_name__(self, owner, name):
-        self._declared = True
-
-    def _with(self, **handler):
-        # As with properties, a subclass that adds a handler leaves its parent's register alone.
-        register = copy.copy(self) if self._declared else self
-        register.__dict__.update(handler)
-        return register
-
-    def on_write(self, function):
-        """Decorator: function(self, value) is called for each write of the client."""
-        return self._with(write=function)
-
-    def on_read(self, function):
-        """Decorator: function(self) returns what the client reads, cut to the register's width."""
-        return self._with(read=function)
-
-    def __get__(self, device, owner=None):
-        if device is None:
-            return self
-        return c.device_load(device._handle, self.region.index, self.offset, self.width)
-
-    def __set__(self, device, value):
-        c.device_store(device._handle, self.region.index, self.offset, self.width, value)
-
-    def _install(self, handle):
-        c.device_add_register(
-            handle, self.region.index, self.offset, self.width, self.readonly, self.read, self.write
-        )
-
-
-class Range:
-    """A part of a region whose accesses all go to one function. See Bar.on_access."""
-
-    def __init__(self, region, offset, size, function, raw):
-        self.region, self.offset, self.size = region, offset, size
-        self.function, self.raw = function, raw
-
-    def __get__(self, device, owner=None):
-        return self if device is None else self.function.__get__(device, owner)
-
-    def _install(self, handle):
-        c.device_add_range(handle, self.region.index, self.offset, self.size, self.raw, self.function)
 
 
 class Memory:
     """Memory of a region of a device, for the device itself: no handlers run. Slices are bytes."""
 
-    def __init__(self, buffer):
-        self.buffer = buffer
+    def __init__(self, buffer, offset=0, size=None):
+        self.buffer, self._span = buffer, slice(offset, None if size is None else offset + size)
 
     def __len__(self):
-        return len(self.buffer)
+        with self.view() as view:
+            return len(view)
 
     def __getitem__(self, key):
-        with memoryview(self.buffer) as view:
+        with self.view() as view:
             part = view[key]
             return bytes(part) if isinstance(part, memoryview) else part
 
     def __setitem__(self, key, value):
-        with memoryview(self.buffer) as view:
+        with self.view() as view:
             view[key] = value
 
     def view(self):
         """A writable memoryview."""
-        return memoryview(self.buffer)
+        with memoryview(self.buffer) as view:
+            return view[self._span]
+
+
+class MemoryPart:
+    """A part of a region that is memory, for the client too. See Bar.memory."""
+
+    name = None
+    functions = ()
+
+    def __init__(self, region, offset, size, readonly, writeonly):
+        if readonly and writeonly:
+            raise ValueError("memory is readonly or writeonly, not both")
+        if offset < 0 or size < 1 or offset + size > region.size:
+            raise ValueError(f"{offset:#x} + {size:#x} leaves the region of {region.size:#x} bytes")
+        self.region, self.offset, self.size = region, offset, size
+        self.readonly, self.writeonly = readonly, writeonly
+
+    @property
+    def places(self):
+        return [(self.offset, self.size)]
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, device, owner=None):
+        if device is None:
+            return self
+        return Memory(c.device_memory(device._handle, self.region.index), self.offset, self.size)
+
+    def _install(self, handle):
+        if self.readonly or self.writeonly:
+            masks = c.vfu_register()
+            masks.offset, masks.width, masks.count = self.offset, 1, self.size
+            masks.write, masks.hidden = (0xFF, 0xFF) if self.writeonly else (0, 0)
+            c.device_add_register(handle, self.region.index, masks, 0, None, None)
+
+    def _clear(self, device):
+        pass
 
 
 class Region:
@@ -137,30 +104,42 @@ class Region:
     def __set_name__(self, owner, name):
         match = re.fullmatch(r"bar([0-5])|rom", name)
         if not match:
-            raise TypeError(f"{owner.__name__}.{name}: a region is called bar0 to bar5, or rom")
+            near = meant(name, ("rom", *(f"bar{i}" for i in range(6))))
+            hint = f", did you mean {near}?" if near else ""
+            raise TypeError(f"{owner.__name__}.{name}: a region is called bar0 to bar5, or rom{hint}")
+        self.name = name
         self.index = int(match[1]) if match[1] else c.VFU_REGION_ROM
 
     def __get__(self, device, owner=None):
         return self if device is None else Memory(c.device_memory(device._handle, self.index))
 
-    def reg8(self, offset, *, reset=0, readonly=False):
-        """A register of 1 bytes. reset: its value after a reset; readonly: the client's writes do nothing.
+    def reg8(self, offset, **what):
+        """A register of 1 byte.
 
-        It is storage, until its decorators on_read and on_write give it handlers: see vfu.regions.Register.
+        reset: its value after a reset; readonly, writable, w1c, rc, writeonly: what the client does to its bits;
+        count, stride: an array. It is storage, until its decorators on_read and on_write give it handlers. All of
+        it: vfu.registers.Register.
         """
-        return Register(self, offset, 1, reset, readonly)
+        return Register(self, offset, 1, **what)
 
-    def reg16(self, offset, *, reset=0, readonly=False):
+    def reg16(self, offset, **what):
         """A register of 2 bytes, as reg8()."""
-        return Register(self, offset, 2, reset, readonly)
+        return Register(self, offset, 2, **what)
 
-    def reg32(self, offset, *, reset=0, readonly=False):
+    def reg32(self, offset, **what):
         """A register of 4 bytes, as reg8()."""
-        return Register(self, offset, 4, reset, readonly)
+        return Register(self, offset, 4, **what)
 
-    def reg64(self, offset, *, reset=0, readonly=False):
+    def reg64(self, offset, **what):
         """A register of 8 bytes, as reg8()."""
-        return Register(self, offset, 8, reset, readonly)
+        return Register(self, offset, 8, **what)
+
+    def memory(self, offset, size, *, readonly=False, writeonly=False):
+        """A part that is memory, by a name: history = bar0.memory(0x200, 64), then self.history[0:4] = b"...."
+
+        readonly: the client's writes do nothing; writeonly: it reads zeros. A reset leaves it alone.
+        """
+        return MemoryPart(self, offset, size, readonly, writeonly)
 
     def on_access(self, offset=0, size=None, raw=False):
         """Decorator: function(self, offset, size, value) serves all accesses to a range, by default to the region.
@@ -189,6 +168,11 @@ class Region:
 
 class Bar(Region):
     """A base address register and the memory behind it. size is a power of two.
+
+    Registers: reg8() to reg64(), on_access() for a function that serves a range, memory() for a part of it by name.
+    What none of them claims is memory: it holds zeros at first, and then what the client or the device wrote; a reset
+    leaves it alone. The client may access any number of bytes anywhere, aligned or not: an access to some bytes of a
+    register is one to these, one over several registers is served in parts, in ascending order, and answered once.
 
     mmap: True lets the client map all of it, a list of (offset, size) parts of it. What the client
     does to mapped memory is not seen by handlers.
@@ -220,28 +204,67 @@ class Rom(Region):
         Memory(c.device_memory(handle, self.index))[: len(self.contents)] = self.contents
 
 
-def collect(cls, taken):
-    """The regions by index, and the registers and ranges by place, of a device class; subclasses win.
+def _sides(parts):
+    """What a read-only and a write-only register make that share a place, None: they are no such two."""
+    sides = {(one.readonly, one.writeonly): one for one in parts if isinstance(one, Register)}
+    read, write = sides.get((True, False)), sides.get((False, True))
+    if len(parts) != 2 or not read or not write or read.write or not write.write or read.places != write.places:
+        return None
+    both = copy.copy(read)
+    both.write, both.whole = write.write, write.whole
+    return both
 
-    taken: says of a name whether it is the base class's own.
+
+def _declared(base, taken):
+    """The parts that one class declares, by place."""
+    places = {}
+    for name, value in vars(base).items():
+        if isinstance(value, (Register, Range, MemoryPart, Bits)) and taken(name):
+            raise ValueError(f"{base.__name__}.{name}: devices have a {name} of their own, use another name")
+        if isinstance(value, (Register, Range, MemoryPart)):
+            parts = places.setdefault((value.region.index, value.offset), [])
+            parts += [value] * (value not in parts)
+    return places
+
+
+def _merge(name, old, new):
+    """What a class says of a place instead of what its parents said, or besides: the other side of a register."""
+    if len(new) == 1:
+        return [*(one for one in old if _sides([one, *new])), *new]
+    if _sides(new):
+        return new
+    raise ValueError(
+        f"{name}: {new[0].name} and {new[1].name} are two declarations for {new[0].offset:#x} of one region; declare "
+        "one register and use its on_read and on_write for both handlers, or a readonly one and a writeonly one "
+        "with on_write, alike otherwise"
+    )
+
+
+def _refuse_overlaps(cls, regions, parts):
+    spans = [(part.region.index, start, start + size, part.name) for part in parts for start, size in part.places]
+    spans += [(*span, "the MSI-X table or its pending bits") for span in cls.irqs.places]
+    spans.sort(key=lambda span: span[:3])
+    for (region, start, end, name), (other, start2, end2, name2) in zip(spans, spans[1:]):
+        if region == other and start2 < end:
+            raise ValueError(
+                f"{cls.__name__}: {name} ({start:#x} to {end - 1:#x}) and {name2} ({start2:#x} to {end2 - 1:#x}) of "
+                f"{regions[region].name} overlap: a byte is part of one register or range"
+            )
+
+
+def collect(cls, taken):
+    """The regions by index, the registers and ranges, and the places that have two sides, of a device class.
+
+    Subclasses win. taken: says of a name whether it is the base class's own.
     """
-    regions, parts = {}, {}
+    regions, places = {}, {}
     for base in reversed(cls.__mro__):
-        names = {}
-        for name, value in vars(base).items():
-            if isinstance(value, Region):
-                regions[value.index] = value
-            elif isinstance(value, (Register, Range)):
-                place = value.region.index, value.offset
-                if taken(name):
-                    raise ValueError(f"{cls.__name__}.{name}: devices have a {name} of their own, use another name")
-                if place in names and parts[place] is not value:
-                    raise ValueError(
-                        f"{cls.__name__}: {names[place]} and {name} are two declarations for {value.offset:#x} of "
-                        "one region; declare one register and use its on_read and on_write for both handlers"
-                    )
-                names[place], parts[place] = name, value
-    for part in parts.values():
+        regions |= {value.index: value for value in vars(base).values() if isinstance(value, Region)}
+        for place, parts in _declared(base, taken).items():
+            places[place] = _merge(cls.__name__, places.get(place, []), parts)
+    parts = [_sides(parts) or parts[0] for parts in places.values()]
+    for part in parts:
         if part.offset + part.size > regions[part.region.index].size:
             raise ValueError(f"{cls.__name__}: its region {part.region.index} ends before what is at {part.offset:#x}")
-    return regions, list(parts.values())
+    _refuse_overlaps(cls, regions, parts)
+    return regions, parts, {place for place, parts in places.items() if len(parts) == 2}

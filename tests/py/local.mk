@@ -6,6 +6,7 @@ py_tests = \
 	tests/py/test_access.py \
 	tests/py/test_region_capabilities.py \
 	tests/py/test_registers.py \
+	tests/py/test_register_kinds.py \
 	tests/py/test_async.py \
 	tests/py/test_bounds.py \
 	tests/py/test_buffers.py \

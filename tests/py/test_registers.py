@@ -311,5 +311,5 @@ def test_bad_declarations():
         a = bar0.reg32(0, readonly=True)
         b = bar0.reg16(2, readonly=True)
 
-    with pytest.raises(vfu.Error):
+    with pytest.raises(ValueError, match="overlap"):
         Overlapping()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""What a device's class must not declare, each refused with a sentence: nearly right names, handlers that yield."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def refuse_generator(function: Callable[..., Any]) -> None:
+    """TypeError for a function with yield in it: calling it runs nothing, and nobody would go on with it."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        name = getattr(function, "__qualname__", repr(function))
+        raise TypeError(f"{name} yields, so it would never run: a handler is a function, or a coroutine without yield")
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Which name somebody meant who wrote another."""
+    known = list(known)
+    same = [one for one in known if _plain(one) == _plain(name)]
+    return next(iter(same or difflib.get_close_matches(name, known, 1, cutoff=0.85)), None)
+
+
+def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple[type, ...]) -> None:
+    """TypeError for an attribute of a subclass of base that is one of names but for its spelling.
+
+    What is a value is held against values, a method against methods; declared: kinds of values that are what they
+    look like under any name. Methods on_NAME are looked at where messages are (vfu.commands).
+    """
+    methods = {name for name in names if callable(getattr(base, name, None))}
+    for parent in cls.__mro__:
+        if not issubclass(parent, base) or parent is base:
+            continue
+        for name, value in vars(parent).items():
+            if name.startswith(("_", "on_")) or hasattr(base, name) or name in names or isinstance(value, declared):
+                continue
+            near = meant(name, methods if callable(value) else set(names) - methods)
+            if near:
+                raise TypeError(f"{parent.__name__}.{name} means nothing to a device, did you mean {near}?")

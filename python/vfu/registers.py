@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Registers of a device, as its class declares them: by the methods of vfu.Bar.
+
+                       client writes ones     client reads
+    plain              all bits are written   the value
+    readonly           nothing                the value
+    writable=0xff      bits 0..7 are written  the value
+    w1c=0x7            bits 0..2 are cleared  the value
+    rc=True            nothing                the value, and all bits are cleared
+    writeonly          all bits are written   zeros
+    r.set_view(o)      r's bits are set       r's value
+    r.clear_view(o)    r's bits are cleared   r's value
+
+None of these needs Python while it is served: the library has the masks (struct vfu_register of vfu.h). They are about
+what the client's messages do. The device itself reads and writes the value, all of it; and a client that may map the
+memory (mmap of the Bar) reads and writes it there as it likes, without masks and handlers.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, overload
+
+import libvfu as c
+
+from .declared import refuse_generator
+
+if TYPE_CHECKING:
+    from .device import Device
+    from .regions import Region
+
+Handler = Callable[..., Any]
+
+
+class Elements:
+    """An array of registers, or of their bits, of a device: numbers by index. len() is the array's count."""
+
+    __slots__ = ("_count", "_device", "_of")
+
+    def __init__(self, device: Device, of: Register | Bits, count: int) -> None:
+        self._device, self._of, self._count = device, of, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        return (self._of._load(self._device, index) for index in range(self._count))
+
+    def __getitem__(self, index: int) -> int:
+        return self._of._load(self._device, range(self._count)[index])
+
+    def __setitem__(self, index: int, value: int) -> None:
+        self._of._store(self._device, range(self._count)[index], value)
+
+    def __repr__(self) -> str:
+        return f"<{self._of.name}: {list(self)}>"
+
+
+class Register:
+    """A register: 1, 2, 4 or 8 bytes of a region, little-endian. On a device it reads and writes like a number.
+
+    reset is its value at first and after a reset. Without handlers it is memory, and the client's accesses never
+    reach Python; what they do to its bits the arguments say, by masks, for which True means all bits:
+
+    readonly   the client's writes do nothing, the device's do
+    writable   bits that the client writes; the others keep what they are
+    w1c        bits that the client clears by writing ones to them, and leaves alone by writing zeros
+    rc         bits that are cleared when the client has read them
+    writeonly  the client reads zeros
+    count      an array of as many, one every stride bytes (the width, if not said): self.table[3]
+
+    With w1c or rc and without writable all other bits are read-only.
+
+    A write handler, function(self, value), is called for each write of the client. Of a plain or readonly register it
+    replaces the store: value is what the client wrote, and store it yourself if you want it read back. A register with
+    writable, w1c, rc or writeonly, and a view, keeps itself: the handler is called when the write has had
+    its effect, and value is what the register then holds, after a 1 to a w1c bit one with that bit cleared. A
+    read handler, function(self), replaces the load. Of an array both get the index first: function(self, index, value).
+    Either may be a coroutine: a write is then answered at once, a read when the coroutine returns. For both, name
+    the register:
+
+        value = bar0.reg32(0)
+
+        @value.on_read
+        def get(self): ...
+
+        @value.on_write
+        def set(self, number): ...
+
+    A client that writes to some of a register's bytes only has its handler called with a whole value all the same:
+    the missing bytes are those that the memory holds. So a register of 8 bytes that a driver writes as two halves
+    calls it twice, unless it is declared with on_write(whole=True): then once, when every byte was written.
+
+    A read-only and a write-only register may share an offset, as the two sides of one: the second has a write
+    handler, and no value of its own.
+    """
+
+    def __init__(
+        self,
+        region: Region,
+        offset: int,
+        width: int,
+        reset: int = 0,
+        readonly: bool = False,
+        writable: int | None = None,
+        w1c: int = 0,
+        rc: int = 0,
+        writeonly: bool = False,
+        count: int | None = None,
+        stride: int | None = None,
+    ) -> None:
+        self.region, self.offset, self.width = region, offset, width
+        self.count, self.stride = count, width if stride is None else stride
+        self.name: str | None = None
+        self.read: Handler | None = None
+        self.write: Handler | None = None
+        self.whole = False
+        self._check_place()
+        self.reset, self.readonly, self.writeonly = self._bits("reset", reset), readonly, writeonly
+        self.w1c, self.rc = self._bits("w1c", w1c), self._bits("rc", rc)
+        self.w1s, self.target = 0, offset
+        if writable is None:
+            writable = not (readonly or self.w1c or self.rc)
+        elif readonly:
+            raise ValueError("a readonly register has no writable bits")
+        else:
+            self.keeps = True
+        self.writable = self._bits("writable", writable)
+        if self.writable & self.w1c:
+            raise ValueError(f"bits {self.writable & self.w1c:#x} are either writable or w1c")
+        if readonly and (self.w1c or writeonly) or writeonly and self.rc:
+            raise ValueError("a register is one of readonly, writeonly, and w1c or rc")
+        self.keeps = self.keeps or bool(self.w1c or self.rc or writeonly)
+
+    keeps = False  # its write handler is called after the store
+    is_view = False
+
+    def _check_place(self) -> None:
+        offset, width, count = self.offset, self.width, self.count
+        if count is not None and count < 1:
+            raise ValueError(f"an array of {count} registers")
+        if self.stride < width or self.stride % width:
+            raise ValueError(f"a stride of {self.stride} bytes is no multiple of the register's {width}")
+        if offset < 0 or offset % width or offset + self.size > self.region.size:
+            what = f"no {width}-byte register" if count is None else f"no room for {count} {width}-byte registers"
+            raise ValueError(f"{what} at {offset:#x} in a region of {self.region.size:#x} bytes")
+
+    def _bits(self, name: str, value: int) -> int:
+        every = (1 << 8 * self.width) - 1
+        if value is True and name != "reset":
+            return every
+        if not 0 <= value <= every:
+            what = "a reset value of" if name == "reset" else name + "="
+            raise ValueError(f"{what} {value:#x} does not fit a {self.width}-byte register".replace("= ", "="))
+        return int(value)
+
+    @property
+    def size(self) -> int:
+        """Bytes from its start to its end, in an array to that of the last."""
+        return ((self.count or 1) - 1) * self.stride + self.width
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Offset and size of all that is its."""
+        return [(self.offset + i * self.stride, self.width) for i in range(self.count or 1)]
+
+    @property
+    def functions(self) -> list[Handler]:
+        return [function for function in (self.read, self.write) if function]
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name  # of several, which its decorators add, the first
+
+    def __repr__(self) -> str:
+        array = "" if self.count is None else f"[{self.count}]"
+        return f"<register {self.name or ''}{array} of {self.width} bytes at {self.offset:#x}>"
+
+    def _with(self, **handler: Any) -> Register:
+        # As with properties, a subclass that adds a handler leaves its parent's register alone.
+        register = copy.copy(self) if self.name else self
+        register.__dict__.update(handler)
+        register.name = None
+        return register
+
+    @overload
+    def on_write(self, function: Handler, *, whole: bool = False) -> Register: ...
+    @overload
+    def on_write(self, *, whole: bool = False) -> Callable[[Handler], Register]: ...
+    def on_write(self, function: Handler | None = None, *, whole: bool = False) -> Any:
+        """Decorator: function(self, value), of an array function(self, index, value), is called for writes of the client.
+
+        For each, unless whole: then when all bytes of the register were written since the last time, in any number
+        of accesses and any order. Parts that were not completed are forgotten at a reset.
+        """
+        if function is None:
+            return lambda function: self.on_write(function, whole=whole)
+        refuse_generator(function)
+        return self._with(write=function, whole=whole)
+
+    def on_read(self, function: Handler) -> Register:
+        """Decorator: function(self), of an array function(self, index), returns what the client reads, cut to the width."""
+        refuse_generator(function)
+        if self.writeonly or self.rc:
+            raise TypeError("what the client reads of a writeonly or rc register is not a function's to say")
+        return self._with(read=function)
+
+    def set_view(self, offset: int, bits: int = True) -> View:
+        """A register at another offset where a client that writes ones sets bits of this one; it reads this one's value."""
+        return View(self, offset, "w1s", bits)
+
+    def clear_view(self, offset: int, bits: int = True) -> View:
+        """The same as set_view(), and the ones clear bits."""
+        return View(self, offset, "w1c", bits)
+
+    def bit(self, position: int) -> Bits:
+        """One bit, by a name of its own: alarm = status.bit(0), then self.alarm = 1."""
+        return Bits(self, position, 1)
+
+    def bits(self, position: int, width: int) -> Bits:
+        """The same of width bits, from position on: a number."""
+        return Bits(self, position, width)
+
+    # ---- its value, for the device ----
+
+    @overload
+    def __get__(self, device: None, owner: type | None = None) -> Register: ...
+    @overload
+    def __get__(self, device: Device, owner: type | None = None) -> int: ...
+    def __get__(self, device: Device | None, owner: type | None = None) -> Any:
+        if device is None:
+            return self
+        return self._load(device) if self.count is None else Elements(device, self, self.count)
+
+    def __set__(self, device: Device, value: int) -> None:
+        if self.count is not None:
+            raise AttributeError(f"{self.name} is an array of registers: set {self.name}[index]")
+        self._store(device, 0, value)
+
+    def _load(self, device: Device, index: int = 0) -> int:
+        self._check_side(device)
+        place = self.target + index * self.stride
+        value: int = c.device_load(device._handle, self.region.index, place, self.width)
+        return value
+
+    def _store(self, device: Device, index: int, value: int) -> None:
+        self._check_side(device)
+        c.device_store(device._handle, self.region.index, self.target + index * self.stride, self.width, value)
+
+    def _check_side(self, device: Device) -> None:
+        if self.writeonly and (self.region.index, self.offset) in device._write_sides:
+            raise AttributeError(f"{self.name} has no value: the memory is that of the register to read at its offset")
+
+    def _clear(self, device: Device) -> None:
+        for index in range(self.count or 1):
+            self._store(device, index, self.reset)
+
+    # ---- for the library ----
+
+    def _install(self, handle: Any) -> None:
+        every = (1 << 8 * self.width) - 1
+        if not self.functions and self.writable == every and not (self.keeps and (self.rc or self.writeonly)):
+            return  # plain memory
+        masks = c.vfu_register()
+        masks.offset, masks.width, masks.stride, masks.count = self.offset, self.width, self.stride, self.count or 1
+        masks.flags, masks.target = (c.VFU_REGISTER_VIEW if self.is_view else 0), self.target
+        masks.write, masks.w1c, masks.w1s, masks.rc = self.writable, self.w1c, self.w1s, self.rc
+        masks.hidden = every if self.writeonly else 0
+        how = c.REGISTER_INDEXED if self.count is not None else 0
+        how |= (c.REGISTER_KEEPS if self.keeps else 0) | (c.REGISTER_WHOLE if self.whole else 0)
+        c.device_add_register(handle, self.region.index, masks, how, self.read, self.write)
+
+
+class View(Register):
+    """Where the client sets or clears bits of another register, of. It has no value of its own."""
+
+    keeps = is_view = True
+
+    def __init__(self, of: Register, offset: int, how: str, bits: int) -> None:
+        self.of = of.of if isinstance(of, View) else of
+        super().__init__(of.region, offset, of.width, writable=0, count=of.count, stride=of.stride)
+        setattr(self, how, self._bits("bits", bits))
+        self.target = self.of.offset
+
+    def _store(self, device: Device, index: int, value: int) -> None:
+        raise AttributeError(f"{self.name} is a view of {self.of.name}: set that")
+
+    def _clear(self, device: Device) -> None:
+        pass
+
+
+class Bits:
+    """Bits of a register by a name of their own: a number, of an array of registers a number by index.
+
+    Setting them leaves the others alone, also those that the client or a thread changes at the same time.
+    """
+
+    def __init__(self, register: Register, position: int, width: int) -> None:
+        if position < 0 or width < 1 or position + width > register.width * 8:
+            raise ValueError(f"bits {position}..{position + width - 1} are not in a register of {register.width * 8}")
+        self.register, self.position, self.width = register, position, width
+        self.name: str | None = None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<bits {self.position}..{self.position + self.width - 1} of {self.register!r}>"
+
+    @overload
+    def __get__(self, device: None, owner: type | None = None) -> Bits: ...
+    @overload
+    def __get__(self, device: Device, owner: type | None = None) -> int: ...
+    def __get__(self, device: Device | None, owner: type | None = None) -> Any:
+        if device is None:
+            return self
+        count = self.register.count
+        return self._load(device) if count is None else Elements(device, self, count)
+
+    def __set__(self, device: Device, value: int) -> None:
+        if self.register.count is not None:
+            raise AttributeError(f"{self.name} is an array: set {self.name}[index]")
+        self._store(device, 0, value)
+
+    def _load(self, device: Device, index: int = 0) -> int:
+        return self.register._load(device, index) >> self.position & (1 << self.width) - 1
+
+    def _store(self, device: Device, index: int, value: int) -> None:
+        register, most = self.register, (1 << self.width) - 1
+        if not 0 <= value <= most:
+            raise ValueError(f"{self.name} has {self.width} bits: 0 to {most}, not {value}")
+        register._check_side(device)
+        place = register.target + index * register.stride
+        c.vfu_device_update_register(
+            device._handle, register.region.index, place, register.width, most << self.position, value << self.position
+        )
+
+
+class Range:
+    """A part of a region whose accesses all go to one function. See Bar.on_access."""
+
+    name: str | None = None
+
+    def __init__(self, region: Region, offset: int, size: int, function: Handler, raw: bool) -> None:
+        refuse_generator(function)
+        self.region, self.offset, self.size = region, offset, size
+        self.function, self.raw = function, raw
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        return [(self.offset, self.size)]
+
+    @property
+    def functions(self) -> list[Handler]:
+        return [self.function]
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, device: Device | None, owner: type | None = None) -> Any:
+        return self if device is None else self.function.__get__(device, owner)
+
+    def _install(self, handle: Any) -> None:
+        c.device_add_range(handle, self.region.index, self.offset, self.size, self.raw, self.function)
+
+    def _clear(self, device: Device) -> None:
+        pass
