@@ -27,6 +27,11 @@ def text(words: str) -> str:
     return re.sub(r"^\.", r"\\&.", escaped.replace("~", "\\(ti"), flags=re.M)
 
 
+def sentence(words: str) -> str:
+    """With a large letter, and the others as they are."""
+    return words[:1].upper() + words[1:]
+
+
 def argument(action: argparse.Action) -> str:
     """--name VALUE in bold and italics."""
     if action.choices:
@@ -49,7 +54,7 @@ def arguments(one: argparse.ArgumentParser) -> Iterator[str]:
             if not isinstance(action, (argparse._SubParsersAction, argparse._HelpAction)) and action.help != argparse.SUPPRESS
         ]
         if entries and own:
-            yield f".SS {text((group.title or '').capitalize())}\n"
+            yield f".SS {text(sentence(group.title or ''))}\n"
         yield from entries
 
 
@@ -65,12 +70,24 @@ def literal(lines: str) -> str:
     return f".PP\n.nf\n{text(lines)}\n.fi\n"
 
 
+def listed(lines: str) -> str:
+    """Words and what they mean, in two columns; else as it is."""
+    columns = re.compile(r"  (\S+(?: \S+)*)  +(\S.*)")
+    if not columns.match(lines):
+        return literal(lines)
+    out = ".PP\n"
+    for line in lines.split("\n"):
+        entry = columns.fullmatch(line)
+        out += f".TP\n\\fB{text(entry[1])}\\fR\n{text(entry[2])}\n" if entry else text(line.strip()) + "\n"
+    return out
+
+
 def prose(block: str) -> str:
     """A paragraph, up to where lines are indented."""
     lines = block.split("\n")
     indented = next((number for number, line in enumerate(lines) if line.startswith(" ")), len(lines))
     head, rest = "\n".join(lines[:indented]), "\n".join(lines[indented:])
-    return (f".PP\n{text(head)}\n" if head else "") + (literal(rest) if rest else "")
+    return (f".PP\n{text(head)}\n" if head else "") + (listed(rest) if rest else "")
 
 
 def usage(one: argparse.ArgumentParser) -> str:
@@ -88,10 +105,10 @@ def title(name: str, about: str) -> str:
     ])
 
 
-def statuses(found: dict[int, str]) -> str:
-    """The section on them."""
-    entries = "".join(f".TP\n.B {code}\n{text(meaning[0].upper() + meaning[1:])}.\n" for code, meaning in found.items())
-    return f".SH EXIT STATUS\n{entries}"
+def statuses(found: dict[int, list[str]]) -> str:
+    """The section on them, each meaning in a line of its own."""
+    entries = (f".TP\n.B {code}\n" + "\n.br\n".join(meanings) for code, meanings in found.items())
+    return ".SH EXIT STATUS\n" + "\n".join(entries) + "\n"
 
 
 def command_page(name: str, one: argparse.ArgumentParser) -> str:
@@ -103,17 +120,19 @@ def command_page(name: str, one: argparse.ArgumentParser) -> str:
         parts.append(".SH NOTES\n")
         parts += [f".SS {text(head.capitalize())}\n{literal(body)}" if head else prose(body) for head, body in found]
     parts += [f".SH EXAMPLES\n{literal(body)}" for head, body in blocks(one.epilog or "") if head == "examples"]
-    parts += [statuses(status.of(name)), ".SH SEE ALSO\n.BR vfu (1)\n"]
+    parts.append(statuses({code: [text(sentence(meaning)) + "."] for code, meaning in status.of(name).items()}))
+    parts.append(".SH SEE ALSO\n.BR vfu (1)\n")
     return "".join(parts)
 
 
-def all_statuses(names: list[str]) -> dict[int, str]:
-    """What each means, and where it means something else."""
-    found: dict[int, str] = {}
+def all_statuses(names: list[str]) -> dict[int, list[str]]:
+    """What each means, and of which commands it means something else."""
+    found: dict[int, list[str]] = {}
     for code in sorted({code for name in names for code in status.of(name)}):
         common = status.ALL.get(code)
-        own = [f"{name}: {status.of(name)[code]}" for name in names if status.of(name).get(code, common) != common]
-        found[code] = "; ".join(([common] if common else []) + own)
+        own = [f"\\fB{name}\\fR: {text(status.of(name)[code])}" for name in names
+               if status.of(name).get(code, common) != common]
+        found[code] = ([text(sentence(common))] if common else []) + own
     return found
 
 
