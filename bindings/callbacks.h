@@ -36,6 +36,7 @@ int vfupy_init(PyObject *module);
 int vfupy_init_callbacks(PyObject *module);
 int vfupy_init_buffers(PyObject *module);
 int vfupy_init_commands(PyObject *module);
+int vfupy_init_port(void);
 /* The numbers in a list, to be freed with PyMem_Free; NULL with an exception. */
 int *vfupy_parse_fds(PyObject *fds, unsigned *n);
 /* What the device serves, before it goes. */
@@ -141,6 +142,8 @@ PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);
 PyObject *client_set_hooks(struct vfu_client *cl, int level);
 /* (size, offset, flags, fd, [(offset, size)...], type, subtype); the fd is the caller's. */
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);
+/* Numbers in a region, with errors that begin with name. owner: of cl, which lives as long. */
+PyObject *client_port(struct vfu_client *cl, PyObject *owner, unsigned index, const char *name);
 /* Sends a message: (payload, descriptors) of its answer, which are the caller's; None if it is posted. */
 PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload, PyObject *fds,
 		      int timeout_ms, bool post);

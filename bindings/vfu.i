@@ -109,6 +109,17 @@ struct vfu_client {};
 	}
 }
 
+/* A client, and the Python object that keeps it. */
+%typemap(in) (struct vfu_client *cl, PyObject *owner) {
+	int is_client = SWIG_ConvertPtr($input, (void **)&$1, $1_descriptor, 0);
+
+	if (!SWIG_IsOK(is_client) || !$1) {
+		PyErr_SetString(PyExc_TypeError, "a vfu_client is wanted");
+		SWIG_fail;
+	}
+	$2 = $input;
+}
+
 /* The name of a socket is one of a file: str as os.fsdecode gives it, bytes, or a path. */
 %typemap(in) const char *address (PyObject *name = NULL) {
 	if (!PyUnicode_FSConverter($input, &name))

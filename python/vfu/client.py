@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Mapping as AnyMapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, SupportsIndex, overload
 
 import libvfu as c
 
@@ -43,6 +43,13 @@ class DeviceInfo(NamedTuple):
     reset: bool
 
 
+class _Port(Protocol):
+    """Numbers in a region: in C, but for those of configuration space."""
+
+    def get(self, offset: int, width: int, /) -> int: ...
+    def put(self, offset: int, width: int, value: int, post: bool, /) -> None: ...
+
+
 class Region:
     """A region of the device. readN and writeN move little-endian numbers of N bits."""
 
@@ -57,6 +64,7 @@ class Region:
     def __init__(self, handle: c.vfu_client, index: int, name: str | None = None) -> None:
         self._h, self.index = handle, index
         self.name = name or f"region{index}"
+        self._port: _Port = c.client_port(handle, index, self.name)
         info = c.client_region_info(handle, index)
         self.size, offset, self.flags, fd, self.areas, self.type, self.subtype, self._reply = info
         self._file = (fd, offset)
@@ -119,28 +127,28 @@ class Region:
             raise
 
     def read8(self, offset: int) -> int:
-        return self.read(offset, 1)[0]
+        return self._port.get(offset, 1)
 
     def read16(self, offset: int) -> int:
-        return int.from_bytes(self.read(offset, 2), "little")
+        return self._port.get(offset, 2)
 
     def read32(self, offset: int) -> int:
-        return int.from_bytes(self.read(offset, 4), "little")
+        return self._port.get(offset, 4)
 
     def read64(self, offset: int) -> int:
-        return int.from_bytes(self.read(offset, 8), "little")
+        return self._port.get(offset, 8)
 
     def write8(self, offset: int, value: int, post: bool = False) -> None:
-        self.write(offset, value.to_bytes(1, "little"), post)
+        self._port.put(offset, 1, value, post)
 
     def write16(self, offset: int, value: int, post: bool = False) -> None:
-        self.write(offset, value.to_bytes(2, "little"), post)
+        self._port.put(offset, 2, value, post)
 
     def write32(self, offset: int, value: int, post: bool = False) -> None:
-        self.write(offset, value.to_bytes(4, "little"), post)
+        self._port.put(offset, 4, value, post)
 
     def write64(self, offset: int, value: int, post: bool = False) -> None:
-        self.write(offset, value.to_bytes(8, "little"), post)
+        self._port.put(offset, 8, value, post)
 
     def map(self, area: int = 0) -> Mapping:
         """Maps the region, or one of its areas. Returns an mmap (a Mapping), which outlives the connection."""
@@ -156,9 +164,25 @@ def _cpu_accesses(offset: int, size: int) -> Iterator[tuple[int, int]]:
     """(offset, width) of the accesses of 1, 2 or 4 aligned bytes that a CPU makes instead of one of any size."""
     end = offset + size
     while offset < end:
-        width = next(w for w in (4, 2, 1) if offset % w == 0 and offset + w <= end)
+        width = next((w for w in (4, 2) if offset % w == 0 and offset + w <= end), 1)
         yield offset, width
         offset += width
+
+
+class _CpuPort:
+    """Numbers in the accesses that a CPU makes."""
+
+    def __init__(self, port: _Port) -> None:
+        self._port = port
+
+    def get(self, offset: int, width: int, /) -> int:
+        pieces = _cpu_accesses(offset, width)
+        return sum(self._port.get(at, piece) << 8 * (at - offset) for at, piece in pieces)
+
+    def put(self, offset: int, width: int, value: int, post: bool, /) -> None:
+        data = value.to_bytes(width, "little")
+        for at, piece in _cpu_accesses(offset, width):
+            self._port.put(at, piece, int.from_bytes(data[at - offset :][:piece], "little"), post)
 
 
 class Config(Region):
@@ -181,6 +205,10 @@ class Config(Region):
     rom_address: int
     interrupt_line: int
     interrupt_pin: int
+
+    def __init__(self, handle: c.vfu_client, index: int, name: str | None = None) -> None:
+        super().__init__(handle, index, name)
+        self._port = _CpuPort(self._port)
 
     @overload
     def read(self, offset: int, size: int) -> bytes: ...

@@ -164,15 +164,16 @@ static double measure_server(const struct options *o, const struct row *row)
 
 static void run_row(const struct options *o, const struct row *row, double *bare, double *ratio)
 {
+	double target = o->target > 0 ? o->target : row->target;
+
 	for (unsigned i = 0; i < o->rounds; i++) {
 		bare[i] = measure_bare(row, options_ops(o, row), o->mode);
 		ratio[i] = measure_server(o, row) / bare[i];
 	}
 	printf("%-32s %10.0f %9.2f", row->title, median(bare, o->rounds), median(ratio, o->rounds));
 	printf(" %7.2f..%.2f", ratio[0], ratio[o->rounds - 1]);
-	if (o->mode <= MODE_CPUTIME && row->target > 0)
-		printf(" %9.2f%s", row->target,
-		       median(ratio, o->rounds) > row->target ? "  over" : "");
+	if (o->mode <= MODE_CPUTIME && target > 0)
+		printf(" %9.2f%s", target, median(ratio, o->rounds) > target ? "  over" : "");
 	printf("\n");
 	fflush(stdout);
 }

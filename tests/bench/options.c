@@ -21,6 +21,7 @@ static const char usage[] =
 	"  --rows=NAME,...     which rows (default: all)\n"
 	"  --rounds=N          rounds of which the median is taken (5)\n"
 	"  --percent=N         length of a round, of what is usual (100)\n"
+	"  --target=N          load only: most that a row may cost (default: the row's own)\n"
 	"  --check             load only: the data must come back as written, time nothing\n"
 	"  --count=N           load only: do N operations, time nothing (for counting calls)\n";
 
@@ -55,6 +56,7 @@ void options_parse(struct options *o, int argc, char **argv)
 					      {"rounds", required_argument, NULL, 'n'},
 					      {"percent", required_argument, NULL, 'p'},
 					      {"count", required_argument, NULL, 'c'},
+					      {"target", required_argument, NULL, 't'},
 					      {"check", no_argument, NULL, 'k'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
@@ -80,6 +82,9 @@ void options_parse(struct options *o, int argc, char **argv)
 			break;
 		case 'c':
 			o->count = number(optarg);
+			break;
+		case 't':
+			o->target = strtod(optarg, NULL);
 			break;
 		case 'k':
 			o->check = true;

@@ -13,6 +13,7 @@ struct options {
 	const char *socket_path, *row_names;
 	enum mode mode;
 	unsigned rounds, percent, count;
+	double target; /* 0: that of each row */
 	bool check;
 };
 

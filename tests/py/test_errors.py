@@ -277,3 +277,25 @@ def test_register_with_the_name_of_a_method():
 def test_reset_value_that_does_not_fit():
     with pytest.raises(ValueError, match="does not fit"):
         vfu.Bar(size=4096).reg8(0, reset=256)
+
+
+@pytest.mark.parametrize("name", ["bar0", "config"])
+def test_numbers_that_no_register_holds(connect, name):
+    """None of them is sent, and each says what it is."""
+    region = getattr(connect(Device()).regions, name)
+    for width in (8, 16, 32, 64):
+        write, read = getattr(region, f"write{width}"), getattr(region, f"read{width}")
+        with pytest.raises(OverflowError):
+            write(0x10, 1 << width)
+        with pytest.raises(OverflowError):
+            write(0x10, -1)
+        with pytest.raises(OverflowError):
+            read(-1)
+        with pytest.raises((TypeError, AttributeError)):
+            write(0x10, 1.5)
+        with pytest.raises(TypeError):
+            read(1.5)
+        with pytest.raises(vfu.Error, match=f"{name} at 0x"):
+            read(1 << 40)
+        with pytest.raises(vfu.Error, match=f"{name} at 0x"):
+            write(1 << 40, 0)
