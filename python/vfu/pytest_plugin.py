@@ -10,7 +10,7 @@
         dev = vfu_served("mydevice.py", "period=0.1") # the same of a process; see vfu.testing.served
 
     def test_in_a_guest(vfu_guest):
-        outcome = vfu_guest(MyDevice(), "lspci -ks $DEV0", drivers=["vfio-pci"])
+        outcome = vfu_guest(MyDevice(), "lspci -ks $DEV0", drivers=["vfio-pci"], iommu=True)
         assert outcome.status == 0 and b"driver in use: vfio-pci" in outcome.stdout
 
     def test_what_i_do_myself(vfu_no_leaks): ...

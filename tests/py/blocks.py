@@ -9,14 +9,16 @@
 A Session is a reader: with windows in which servers go on while the next command is tried, a directory, exported
 variables. It works in a copy of the tree made of links, and what a document puts in /tmp is in the test's directory.
 
-test_blocks.py runs all that needs no guest; tests/qemu/command.py what does, with the same Session.
+test_blocks.py runs all that needs no guest, tests/qemu/command.py what does, with the same Session.
 """
 
 import ast
+import contextlib
 import dataclasses
 import os
 import pty
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -39,6 +41,23 @@ PROGRAMS = (
 
 # What a document leaves to its reader to fill in.
 PLACEHOLDERS = {"SOCKET": "/tmp/counter.sock", "OUTPUT": "wire_h", "SPECDIR": "spec", "FILE": "made"}
+
+
+# The device that blocks speak of without showing it.
+MY_DEVICE = """
+import vfu
+
+
+class MyDevice(vfu.Device):
+    vendor_id, device_id = 0x1234, 0x0042
+    bar0 = vfu.Bar(4096)
+    irqs = vfu.Irqs(intx=1, msix=4)
+    scratch = bar0.reg32(0)
+
+    def __init__(self, period: float = 1.0):
+        super().__init__()
+        self.period = period
+"""
 
 
 @dataclasses.dataclass
@@ -175,9 +194,10 @@ class Failed(AssertionError):
 
 
 class Session:
-    """A reader of one document, in tmp. guest: what to put behind `vfu guest` to have it run; without, it is not."""
+    """A reader of one document, in tmp."""
 
-    def __init__(self, tmp, file="README.md"):
+    def __init__(self, tmp, file="README.md", cache=None):
+        """cache: the directory of `vfu guest`, if it is wanted."""
         self.tmp, self.state, self._lasting = Path(tmp), [], {}
         self.top = self.tmp / "tree"
         self._make_tree()
@@ -186,6 +206,9 @@ class Session:
         names = ("LD_PRELOAD", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "COLUMNS")
         self.env = {name: value for name, value in os.environ.items() if name not in names}
         self.env.update(HOME=str(self.tmp / "home"), PATH=f"{self.tmp / 'bin'}:{os.environ['PATH']}", TERM="dumb")
+        if cache:
+            (self.tmp / "home" / "vfu-guest").symlink_to(cache)
+            self.env.update(XDG_CACHE_HOME=str(self.tmp / "home"))
 
     def _make_tree(self):
         """The tree as links, so that nothing is written into it; and the build's commands as if installed."""
@@ -196,6 +219,7 @@ class Session:
                 (self.top / path.name).symlink_to(path)
         (self.top / "build" / "run").symlink_to(BUILD / "run")
         (self.top / "build" / "x.py").write_text("import vfu\n")
+        (self.top / "build" / "test.sh").write_text("lspci -s $DEV0\n")
         for name in ("vfu", "python3"):
             self._make_command(name, f"{BUILD}/run {name}")
         # A program with a sanitized library has to be sanitized itself.
@@ -225,8 +249,7 @@ class Session:
         if re.match(r"(cd|export) ", command):
             self.state.append(command)
             command = "true"
-        for path in re.findall(r"[^\s=]+/tmp/(?:counter|dev|edu)\.sock", command):
-            self._serve(Path(path), command)
+        self._serve_what_is_named(command)
         for part in _parts(command):
             listens = _listens_on(part)
             if listens:
@@ -237,21 +260,45 @@ class Session:
                 if prints is not None and said.strip() != prints:
                     raise Failed(f"{part}: printed {said!r} instead of {prints!r}")
 
-    def python(self, text, directory):
+    def python(self, text):
         """A program, and what it prints."""
-        (directory / "program.py").write_text(self.local(text))
-        return self._finish("the program", self._popen(f"python3 {directory / 'program.py'}"))
+        text = self.local(text)
+        self._serve_what_is_named(text)
+        (self.tmp / "program.py").write_text(text)
+        return self._finish("the program", self._popen(f"python3 {self.tmp}/program.py"))
 
-    def in_guest(self, command, arguments):
-        """vfu guest, on a terminal, on which the shell is left at once."""
+    def tests(self, block, in_guest):
+        """Tests of counter.py, or of MyDevice; those in a guest, or the others."""
+        directory = self.tmp / f"tests-{block.line}"
+        directory.mkdir()
+        shutil.copy(TOP / "python" / "examples" / "counter.py", directory)
+        (directory / "mydevice.py").write_text(MY_DEVICE)
+        prelude = 'from mydevice import MyDevice\npytest_plugins = ["vfu.pytest_plugin"]\n'
+        (directory / "test_it.py").write_text(("" if "import" in block.text else prelude) + block.text)
+        names = [
+            f"test_it.py::{name}" for name, fixtures in re.findall(r"^def (test_\w+)\((.*)\)", block.text, re.M)
+            if ("vfu_guest" in fixtures) == in_guest
+        ]
+        self.state = [f"cd {directory}"]
+        said = self._finish("tests", self._popen(f"python3 -m pytest -q -p no:cacheprovider --basetemp=tmp {' '.join(names)}"))
+        if f"{len(names)} passed" not in said:
+            raise Failed(said)
+
+    def in_guest(self, command):
+        """vfu guest on a terminal of its own, where the shell is left at once."""
         ours, theirs = pty.openpty()
-        try:
-            os.write(ours, b"exit\n")
-            process = self._popen(f"{self.local(command)} {arguments}", stdin=theirs)
-            self._finish(command, process)
-        finally:
-            os.close(ours)
-            os.close(theirs)
+        process = self._popen(self.local(command), stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        said, left, deadline = b"", 0, time.monotonic() + SECONDS
+        with contextlib.suppress(OSError):  # the other end is closed
+            while time.monotonic() < deadline:
+                if select.select([ours], [], [], 1.0)[0]:
+                    said += os.read(ours, 4096)
+                    if b"guest# " in said and not left:
+                        left = os.write(ours, b"exit\n")
+        os.close(ours)
+        if self._end(process) != 0:
+            raise Failed(f"{command}: exit status {process.returncode}\n{said.decode(errors='replace')}")
 
     def close(self):
         self._stop(*self._lasting)
@@ -264,11 +311,22 @@ class Session:
 
     def _popen(self, command, **options):
         script = " && ".join([*self.state, f"{{ {command}\n}}"])
-        options = {"stdin": subprocess.DEVNULL, **options}
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
         return subprocess.Popen(
-            ["sh", "-euc", script], cwd=self.directory, env=self.env, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options,
+            ["sh", "-euc", script], cwd=self.directory, env=self.env, text=True, start_new_session=True, **options
         )
+
+    def _end(self, process):
+        """Its exit status; it is given some time."""
+        try:
+            return process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)  # which leaves nothing behind
+        try:
+            return process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return process.wait()
 
     def _finish(self, command, process, wanted=(0,)):
         try:
@@ -281,11 +339,12 @@ class Session:
             raise Failed(f"{command}: exit status {process.returncode}\n{said}")
         return said
 
-    def _serve(self, path, command):
+    def _serve_what_is_named(self, text):
         """The device that documents speak of, if they do not say how it is served."""
-        if path not in self._lasting and _listens_on(command) != path:
-            example = "counter" if path.stem == "dev" else path.stem
-            self._start(f"vfu serve {TOP}/python/examples/{example}.py --socket-path={path}", path)
+        for name, stem in re.findall(r"(/[^\s\"']+/tmp/(counter|dev|edu)\.sock)", text):
+            path, example = Path(name), "counter" if stem == "dev" else stem
+            if path not in self._lasting and _listens_on(text) != path:
+                self._start(f"vfu serve {TOP}/python/examples/{example}.py --socket-path={path}", path)
 
     def _start(self, command, listens):
         """In a window of its own, in place of what had the same socket."""

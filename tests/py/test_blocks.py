@@ -3,15 +3,13 @@
 """What documents and docstrings show is what works: each of their blocks is run, or is named here with the reason why not.
 
 A new block of commands is run by blocks.py as it stands. One in Python is run by what it is: tests, a client, a piece of
-a device or of a program; names that it does not explain are those of NAMES. What cannot be run here goes to EXEMPT.
+a device or of a program; vfu, dev and MyDevice are there for it. What cannot be run here goes to EXEMPT.
 """
 
 import contextlib
 import doctest
 import io
 import re
-import subprocess
-import sys
 import textwrap
 
 import blocks
@@ -58,23 +56,6 @@ EXEMPT = [
 # Docstrings may have drawings and tables without a word here, as long as no line begins as a command or code does.
 COMMAND = re.compile(r"^(\$ |\./run |vfu [a-z]|python3 |make |import |from \w+ import |>>>)(?!.*-->)", re.M)
 
-# The device that blocks speak of without showing it, and other names of which a reader knows what they are.
-MY_DEVICE = """
-import vfu
-
-
-class MyDevice(vfu.Device):
-    vendor_id, device_id = 0x1234, 0x0042
-    bar0 = vfu.Bar(4096)
-    irqs = vfu.Irqs(intx=1, msix=4)
-    scratch = bar0.reg32(0)
-
-    def __init__(self, period: float = 1.0):
-        super().__init__()
-        self.period = period
-"""
-
-
 def exemption(block, line):
     """The entry of EXEMPT for a command or a first line."""
     return next((entry for entry in EXEMPT if entry[0] in ("", block.file) and line.startswith(entry[1])), None)
@@ -94,24 +75,11 @@ def run_shell(block, session, shown):
 
 
 def run_tests(block, session, shown):
-    """With devices of before as counter.py or mydevice.py; what needs a guest tests/qemu boots."""
-    directory = session.tmp / f"tests-{block.line}"
-    directory.mkdir()
-    (directory / "counter.py").write_text((blocks.TOP / "python" / "examples" / "counter.py").read_text())
-    (directory / "mydevice.py").write_text(MY_DEVICE)
-    prelude = "" if "import" in block.text else 'from mydevice import MyDevice\npytest_plugins = ["vfu.pytest_plugin"]\n'
-    (directory / "test_it.py").write_text(prelude + block.text)
-    here = re.findall(r"^def (test_\w+)\((?!.*vfu_guest)", block.text, re.M)
-    assert here, "only in a guest"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *(f"test_it.py::{name}" for name in here)],
-        cwd=directory, capture_output=True, text=True, timeout=blocks.SECONDS,
-    )
-    assert f"{len(here)} passed" in done.stdout, done.stdout
+    session.tests(block, in_guest=False)
 
 
 def run_client(block, session, shown):
-    said = session.python(block.text, session.tmp)
+    said = session.python(block.text)
     for wanted in re.findall(r"print\(.*\)  # (.*)$", block.text, re.M):
         assert wanted in said.splitlines(), said
 
@@ -119,7 +87,7 @@ def run_client(block, session, shown):
 def run_fragment(block, session, shown):
     """A piece of a program, or of a class; all names of the document are there."""
     names = {"vfu": vfu}
-    exec(MY_DEVICE, names)
+    exec(blocks.MY_DEVICE, names)
     with vfu.testing.plug(names["MyDevice"]()) as dev:
         names.update(dev=dev, **shown)
         text = block.text

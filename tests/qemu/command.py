@@ -3,11 +3,10 @@
 """The command vfu guest, of which check-qemu makes sure: its channels, its shell, and that nothing is left of it."""
 
 import fcntl
+import importlib.util
 import os
 import pty
-import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,9 @@ import time
 from pathlib import Path
 
 from vfu import guest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "py"))
+import blocks  # noqa: E402
 
 # Only hanging counts.
 SECONDS = 120
@@ -41,7 +43,7 @@ class Checks:
         self._report, self._examples, self._cache = report, examples, cache
 
     def all(self):
-        for check in self.script, self.shell, self.ctrl_c, self.dead_server, self.readme:
+        for check in self.script, self.shell, self.ctrl_c, self.dead_server, self.documents:
             with tempfile.TemporaryDirectory(prefix="check-command.") as name:
                 self._temporary = Path(name)
                 self._name = check.__name__.replace("_", " ")
@@ -117,33 +119,30 @@ class Checks:
         self._is("exit status", done.returncode, 125)
         file.unlink()
 
-    def readme(self):
-        """Its tests of a device, with the fixture of a guest."""
-        try:
-            import pytest  # noqa: F401
-        except ImportError:
-            self._report.line(True, "vfu guest", "readme: SKIPPED, no pytest")
-            return
-        text = (self._examples.parent.parent / "README.md").read_text()
-        (block,) = [block for block in re.findall(r"```python\n(.*?)```", text, re.S) if "vfu_guest" in block]
-        if self._cache:
-            kit = f"guest.Kit.of(guest.Cache(Path({self._cache!r})))"
-            block += f"""
-import pytest
-from pathlib import Path
-from vfu import guest
-@pytest.fixture(scope="session")
-def vfu_guest_kit(): return {kit}
-"""
-        with tempfile.TemporaryDirectory(dir=self._temporary) as name:
-            shutil.copy(self._examples / "counter.py", name)
-            Path(name, "test_counter.py").write_text(block)
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={name}/tmp"], cwd=name,
-                env=self._environment(), capture_output=True, text=True, timeout=SECONDS,
-            )
-        self._is("exit status", done.returncode, 0)
-        self._is("passed", [line for line in done.stdout.split(" in ") if "3 passed" in line] != [], True)
+    def documents(self):
+        """What README.md, the examples and the package show of guests; test_blocks.py runs the rest of it."""
+        cache = Path(self._cache or guest.cache.default_directory()).resolve()
+        for block in (block for name in blocks.documents() for block in blocks.find(name) if blocks.needs_guest(block)):
+            with (
+                tempfile.TemporaryDirectory(dir=self._temporary) as name,
+                blocks.Session(name, block.file, cache) as session,
+            ):
+                session.env["TMPDIR"] = str(self._temporary)
+                session.open(block)
+                try:
+                    said = self._run_block(block, session) or "works"
+                except blocks.Failed as failed:
+                    said = str(failed)
+            self._is(block.where, said, "works")
+
+    def _run_block(self, block, session):
+        if block.kind == "shell":
+            for command in (command for command in block.commands if "vfu guest " in command):
+                session.in_guest(command)
+        elif "def test_" not in block.text:
+            session.python(block.text)
+        elif importlib.util.find_spec("pytest"):
+            session.tests(block, in_guest=True)
 
     # ---- how ----
 
