@@ -70,7 +70,8 @@ from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping
 from .pci import Capability
-from .regions import Bar, Memory, Register, Rom
+from .regions import Bar, Memory, Rom
+from .registers import Register
 from .server import Server, serve
 
 __version__: str = _c.vfu_version()

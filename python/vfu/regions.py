@@ -2,16 +2,29 @@
 # Copyright (c) 2026 the libvfu authors
 """Regions of a device, as its class declares them; what lies in them is in vfu.registers."""
 
+from __future__ import annotations
+
 import copy
 import os
 import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
 
 import libvfu as c
 
 from . import protocol
 from .declared import meant
 from .memory import memfd
-from .registers import Bits, Range, Register
+from .registers import Bits, Handler, Range, Register
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+    from typing_extensions import Self
+
+    from .device import Device
+
+    Capability = protocol.Part | protocol.UnknownLink
+    Access = TypeVar("Access", bound=Callable[..., Any])
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -19,23 +32,32 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Memory:
     """Memory of a region of a device, for the device itself: no handlers run. Slices are bytes."""
 
-    def __init__(self, buffer, offset=0, size=None):
+    def __init__(self, buffer: c.Memory, offset: int = 0, size: int | None = None) -> None:
+        self.buffer: Any  # what has one, a type that older checkers cannot say
         self.buffer, self._span = buffer, slice(offset, None if size is None else offset + size)
 
-    def __len__(self):
+    def __len__(self) -> int:
         with self.view() as view:
             return len(view)
 
-    def __getitem__(self, key):
+    @overload
+    def __getitem__(self, key: int) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> bytes: ...
+    def __getitem__(self, key: int | slice) -> int | bytes:
         with self.view() as view:
             part = view[key]
             return bytes(part) if isinstance(part, memoryview) else part
 
-    def __setitem__(self, key, value):
+    @overload
+    def __setitem__(self, key: int, value: int) -> None: ...
+    @overload
+    def __setitem__(self, key: slice, value: ReadableBuffer) -> None: ...
+    def __setitem__(self, key: Any, value: Any) -> None:
         with self.view() as view:
             view[key] = value
 
-    def view(self):
+    def view(self) -> memoryview:
         """A writable memoryview."""
         with memoryview(self.buffer) as view:
             return view[self._span]
@@ -44,10 +66,10 @@ class Memory:
 class MemoryPart:
     """A part of a region that is memory, for the client too. See Bar.memory."""
 
-    name = None
-    functions = ()
+    name: str | None = None
+    functions: Sequence[Handler] = ()
 
-    def __init__(self, region, offset, size, readonly, writeonly):
+    def __init__(self, region: Region, offset: int, size: int, readonly: bool, writeonly: bool) -> None:
         if readonly and writeonly:
             raise ValueError("memory is readonly or writeonly, not both")
         if offset < 0 or size < 1 or offset + size > region.size:
@@ -56,26 +78,33 @@ class MemoryPart:
         self.readonly, self.writeonly = readonly, writeonly
 
     @property
-    def places(self):
+    def places(self) -> list[tuple[int, int]]:
         return [(self.offset, self.size)]
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, device, owner=None):
+    @overload
+    def __get__(self, device: None, owner: type | None = None) -> MemoryPart: ...
+    @overload
+    def __get__(self, device: Device, owner: type | None = None) -> Memory: ...
+    def __get__(self, device: Device | None, owner: type | None = None) -> MemoryPart | Memory:
         if device is None:
             return self
         return Memory(c.device_memory(device._handle, self.region.index), self.offset, self.size)
 
-    def _install(self, handle):
+    def _install(self, handle: c.DeviceHandle) -> None:
         if self.readonly or self.writeonly:
             masks = c.vfu_register()
             masks.offset, masks.width, masks.count = self.offset, 1, self.size
             masks.write, masks.hidden = (0xFF, 0xFF) if self.writeonly else (0, 0)
             c.device_add_register(handle, self.region.index, masks, 0, None, None)
 
-    def _clear(self, device):
+    def _clear(self, device: Device) -> None:
         pass
+
+
+Part = Union[Register, Range, MemoryPart]
 
 
 class Region:
@@ -88,9 +117,13 @@ class Region:
     bar_flags = 0
     flags = c.VFU_REGION_READ | c.VFU_REGION_WRITE
 
-    def __init__(self, size, mmap=False, capabilities=()):
+    name: str
+    index = -1  # which, once it has a name
+
+    def __init__(
+        self, size: int, mmap: bool | Sequence[tuple[int, int]] = False, capabilities: Iterable[Capability] = ()
+    ) -> None:
         self.size, self.mmap, self.capabilities = size, mmap, tuple(capabilities)
-        self.index = None
         if mmap and (size % _PAGE or any(n % _PAGE for area in self.areas for n in area)):
             raise ValueError(f"what the client may map must be whole pages of {_PAGE} bytes")
         for offset, length in self.areas:
@@ -98,10 +131,10 @@ class Region:
                 raise ValueError(f"area {offset:#x} + {length:#x} leaves the region of {size:#x} bytes")
 
     @property
-    def areas(self):
-        return [tuple(area) for area in self.mmap] if isinstance(self.mmap, (list, tuple)) else []
+    def areas(self) -> list[tuple[int, int]]:
+        return [(offset, size) for offset, size in self.mmap] if isinstance(self.mmap, (list, tuple)) else []
 
-    def __set_name__(self, owner, name):
+    def __set_name__(self, owner: type, name: str) -> None:
         match = re.fullmatch(r"bar([0-5])|rom", name)
         if not match:
             near = meant(name, ("rom", *(f"bar{i}" for i in range(6))))
@@ -110,38 +143,58 @@ class Region:
         self.name = name
         self.index = int(match[1]) if match[1] else c.VFU_REGION_ROM
 
-    def __get__(self, device, owner=None):
+    @overload
+    def __get__(self, device: None, owner: type | None = None) -> Self: ...
+    @overload
+    def __get__(self, device: Device, owner: type | None = None) -> Memory: ...
+    def __get__(self, device: Device | None, owner: type | None = None) -> Self | Memory:
         return self if device is None else Memory(c.device_memory(device._handle, self.index))
 
-    def reg8(self, offset, **what):
+    def reg8(
+        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
+    ) -> Register:
         """A register of 1 byte.
 
         reset: its value after a reset; readonly, writable, w1c, rc, writeonly: what the client does to its bits;
         count, stride: an array. It is storage, until its decorators on_read and on_write give it handlers. All of
         it: vfu.registers.Register.
         """
-        return Register(self, offset, 1, **what)
+        return Register(self, offset, 1, reset, readonly, writable, w1c, rc, writeonly, count, stride)
 
-    def reg16(self, offset, **what):
+    def reg16(
+        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
+    ) -> Register:
         """A register of 2 bytes, as reg8()."""
-        return Register(self, offset, 2, **what)
+        return Register(self, offset, 2, reset, readonly, writable, w1c, rc, writeonly, count, stride)
 
-    def reg32(self, offset, **what):
+    def reg32(
+        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
+    ) -> Register:
         """A register of 4 bytes, as reg8()."""
-        return Register(self, offset, 4, **what)
+        return Register(self, offset, 4, reset, readonly, writable, w1c, rc, writeonly, count, stride)
 
-    def reg64(self, offset, **what):
+    def reg64(
+        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
+    ) -> Register:
         """A register of 8 bytes, as reg8()."""
-        return Register(self, offset, 8, **what)
+        return Register(self, offset, 8, reset, readonly, writable, w1c, rc, writeonly, count, stride)
 
-    def memory(self, offset, size, *, readonly=False, writeonly=False):
+    def memory(self, offset: int, size: int, *, readonly: bool = False, writeonly: bool = False) -> MemoryPart:
         """A part that is memory, by a name: history = bar0.memory(0x200, 64), then self.history[0:4] = b"...."
 
         readonly: the client's writes do nothing; writeonly: it reads zeros. A reset leaves it alone.
         """
         return MemoryPart(self, offset, size, readonly, writeonly)
 
-    def on_access(self, offset=0, size=None, raw=False):
+    @overload
+    def on_access(self, offset: Access) -> Access: ...
+    @overload
+    def on_access(self, offset: int = 0, size: int | None = None, raw: bool = False) -> Callable[[Access], Access]: ...
+    def on_access(self, offset: Any = 0, size: int | None = None, raw: bool = False) -> Any:
         """Decorator: function(self, offset, size, value) serves all accesses to a range, by default to the region.
 
         value is None for a read, which returns an int, or bytes of that size (of more than 8, always
@@ -154,14 +207,15 @@ class Region:
         whole = self.size - offset if size is None else size
         return lambda function: Range(self, offset, whole, function, raw)
 
-    def _install(self, handle):
+    def _install(self, handle: c.DeviceHandle) -> None:
         flags, fd = self.flags, -1
         if self.mmap:
             flags |= c.VFU_REGION_MMAP
             fd = memfd(f"vfu-region{self.index}", self.size)
         c.device_set_region(handle, self.index, self.size, flags, self.bar_flags, fd, self.areas)
         for capability in self.capabilities:
-            link = protocol.GetRegionInfoReply(caps=[capability]).build()[protocol.GetRegionInfoReply.SIZE :]
+            caps: list[Any] = [capability]  # what fits, the answer knows
+            link = protocol.GetRegionInfoReply(caps=caps).build()[protocol.GetRegionInfoReply.SIZE :]
             head = protocol.RegionCapHeader.unpack(link)
             c.device_add_region_capability(handle, self.index, head.id, head.version, link[head.SIZE :])
 
@@ -178,7 +232,15 @@ class Bar(Region):
     does to mapped memory is not seen by handlers.
     """
 
-    def __init__(self, size, io=False, prefetch=False, is64=False, mmap=False, capabilities=()):
+    def __init__(
+        self,
+        size: int,
+        io: bool = False,
+        prefetch: bool = False,
+        is64: bool = False,
+        mmap: bool | Sequence[tuple[int, int]] = False,
+        capabilities: Iterable[Capability] = (),
+    ) -> None:
         super().__init__(size, mmap, capabilities)
         least = 4 if io else 16
         if not least <= size < 1 << 64 or size & (size - 1):
@@ -194,17 +256,19 @@ class Rom(Region):
 
     flags = c.VFU_REGION_READ
 
-    def __init__(self, contents, size=None, capabilities=()):
-        least = max(len(contents), 2048)
-        super().__init__(size or 1 << (least - 1).bit_length(), capabilities=capabilities)
+    def __init__(
+        self, contents: ReadableBuffer, size: int | None = None, capabilities: Iterable[Capability] = ()
+    ) -> None:
         self.contents = bytes(contents)
+        least = max(len(self.contents), 2048)
+        super().__init__(size or 1 << (least - 1).bit_length(), capabilities=capabilities)
 
-    def _install(self, handle):
+    def _install(self, handle: c.DeviceHandle) -> None:
         super()._install(handle)
         Memory(c.device_memory(handle, self.index))[: len(self.contents)] = self.contents
 
 
-def _sides(parts):
+def _sides(parts: Sequence[Part]) -> Register | None:
     """What a read-only and a write-only register make that share a place, None: they are no such two."""
     sides = {(one.readonly, one.writeonly): one for one in parts if isinstance(one, Register)}
     read, write = sides.get((True, False)), sides.get((False, True))
@@ -215,9 +279,9 @@ def _sides(parts):
     return both
 
 
-def _declared(base, taken):
+def _declared(base: type, taken: Callable[[str], bool]) -> dict[tuple[int, int], list[Part]]:
     """The parts that one class declares, by place."""
-    places = {}
+    places: dict[tuple[int, int], list[Part]] = {}
     for name, value in vars(base).items():
         if isinstance(value, (Register, Range, MemoryPart, Bits)) and taken(name):
             raise ValueError(f"{base.__name__}.{name}: devices have a {name} of their own, use another name")
@@ -227,7 +291,7 @@ def _declared(base, taken):
     return places
 
 
-def _merge(name, old, new):
+def _merge(name: str, old: list[Part], new: list[Part]) -> list[Part]:
     """What a class says of a place instead of what its parents said, or besides: the other side of a register."""
     if len(new) == 1:
         return [*(one for one in old if _sides([one, *new])), *new]
@@ -240,8 +304,8 @@ def _merge(name, old, new):
     )
 
 
-def _refuse_overlaps(cls, regions, parts):
-    spans = [(part.region.index, start, start + size, part.name) for part in parts for start, size in part.places]
+def _refuse_overlaps(cls: type[Device], regions: dict[int, Region], parts: Iterable[Part]) -> None:
+    spans = [(part.region.index, start, start + size, str(part.name)) for part in parts for start, size in part.places]
     spans += [(*span, "the MSI-X table or its pending bits") for span in cls.irqs.places]
     spans.sort(key=lambda span: span[:3])
     for (region, start, end, name), (other, start2, end2, name2) in zip(spans, spans[1:]):
@@ -252,12 +316,15 @@ def _refuse_overlaps(cls, regions, parts):
             )
 
 
-def collect(cls, taken):
+def collect(
+    cls: type[Device], taken: Callable[[str], bool]
+) -> tuple[dict[int, Region], list[Part], set[tuple[int, int]]]:
     """The regions by index, the registers and ranges, and the places that have two sides, of a device class.
 
     Subclasses win. taken: says of a name whether it is the base class's own.
     """
-    regions, places = {}, {}
+    regions: dict[int, Region] = {}
+    places: dict[tuple[int, int], list[Part]] = {}
     for base in reversed(cls.__mro__):
         regions |= {value.index: value for value in vars(base).values() if isinstance(value, Region)}
         for place, parts in _declared(base, taken).items():

@@ -278,7 +278,7 @@ class View(Register):
     keeps = is_view = True
 
     def __init__(self, of: Register, offset: int, how: str, bits: int) -> None:
-        self.of = of.of if isinstance(of, View) else of
+        self.of: Any = of.of if isinstance(of, View) else of
         super().__init__(of.region, offset, of.width, writable=0, count=of.count, stride=of.stride)
         setattr(self, how, self._bits("bits", bits))
         self.target = self.of.offset

@@ -8,6 +8,8 @@ import pytest
 
 import vfu
 import vfu.testing
+from vfu.cli.error import UsageError
+from vfu.cli.names import Names
 
 
 class Kinds(vfu.Device):
@@ -193,6 +195,16 @@ def test_arrays(kinds):
     assert list(device.marks)[:4] == [0xFFFF, 0xFF0F, 0xFF00, 0xFFFF]
     bar.write16(0x324, 0x00FF)
     assert list(device.marks)[:4] == [0xFFFF, 0xFF0F, 0xFFFF, 0xFFFF]
+
+
+def test_names_on_the_command_line():
+    names = Names(Kinds)
+    place = names.one("table[3]")
+    assert (place.region, place.offset, place.width) == ("bar0", 0x218, 4)
+    assert [one.name for one in names.places()][:2] == ["status", "control"] and len(names.places()) == 41
+    with pytest.raises(UsageError, match=r"it has: status, control, .*, table\[\], marks\[\], mark_sets\[\]"):
+        names.one("table")
+    assert "acknowledged" not in Names(Handlers).registers
 
 
 def test_reset():

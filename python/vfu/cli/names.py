@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Words for places in a device: what read, write, wait, dump and the shell take.
 
-    ticks             a register, by its name in the device's class (--device FILE.py)
+    ticks, table[3]   a register, by its name in the device's class (--device FILE.py)
     config.command    a field of configuration space's header
     bar0+0x10:32      a region, an offset, and how many bits: 8, 16, 32 or 64; 32 if not said
     bar0+0x100,64     a region, an offset, and how many bytes: a Span, for dump; also bar0+0x100 and bar0,
@@ -24,7 +24,7 @@ from typing import Any
 import vfu
 from vfu import pci
 from vfu.client import REGION_NAMES
-from vfu.regions import Register
+from vfu.registers import Register
 
 from .error import CommandError, UsageError
 
@@ -126,7 +126,7 @@ class Names:
 
     def __init__(self, cls: type[vfu.Device] | None = None):
         self.cls = cls
-        self.registers = dict(sorted(_registers(cls), key=_by_place)) if cls else {}
+        self.registers = {place.name: place for place in _registers(cls)} if cls else {}
 
     @classmethod
     def of_file(cls, file: str | None) -> "Names":
@@ -143,8 +143,7 @@ class Names:
         if word.startswith("config.") and word[7:] in pci.FIELDS:
             return [Place(word, "config", *pci.FIELDS[word[7:]])]
         if word in self.registers:
-            register = self.registers[word]
-            return [Place(word, REGION_NAMES[register.region.index], register.offset, register.width)]
+            return [self.registers[word]]
         raise UsageError(self._unknown(word))
 
     def one(self, word: str) -> Place:
@@ -164,20 +163,24 @@ class Names:
 
     def _unknown(self, word: str) -> str:
         if self.cls:
-            known = ", ".join(self.registers) or "none"
+            known = ", ".join(dict.fromkeys(re.sub(r"\[\d+\]", "[]", name) for name in self.registers)) or "none"
             return f"{self.cls.__name__} has no register {word!r}, it has: {known}; else say {GRAMMAR}"
         return f"{word!r} is no place: say {GRAMMAR}; names of registers need --device FILE.py"
 
 
-def _registers(cls: type[vfu.Device]) -> Iterator[tuple[str, Register]]:
+def _registers(cls: type[vfu.Device]) -> list[Place]:
+    """In the order in which they lie; of an array each one. Of a register's names the first: the others are its handlers'."""
+    found: dict[str, Register] = {}
     for base in reversed(cls.__mro__):
-        for name, value in vars(base).items():
-            if isinstance(value, Register):
-                yield name, value
+        found |= {name: value for name, value in vars(base).items() if isinstance(value, Register) and value.name == name}
+    places = [place for name, register in found.items() for place in _places(name, register)]
+    return sorted(places, key=lambda place: (REGION_NAMES.index(place.region), place.offset))
 
 
-def _by_place(item: tuple[str, Register]) -> tuple[int, int]:
-    return item[1].region.index, item[1].offset
+def _places(name: str, register: Register) -> Iterator[Place]:
+    for index, (offset, width) in enumerate(register.places):
+        of_array = name if register.count is None else f"{name}[{index}]"
+        yield Place(of_array, REGION_NAMES[register.region.index], offset, width)
 
 
 def _raw(word: str, match: re.Match[str]) -> Place:
