@@ -359,14 +359,17 @@ class Session:
                 del self._lasting[listens]
                 raise Failed(f"{command}: does not listen on {listens}\n{said}")
             time.sleep(0.01)
-        self._finish(f"vfu info, of {command}", self._popen(f"vfu info {listens}"))
+        if "--one-client" not in command:
+            self._finish(f"vfu info, of {command}", self._popen(f"vfu info {listens}"))
 
     def _stop(self, *paths):
-        """As Ctrl-C in their windows."""
+        """As Ctrl-C in their windows; what ends with its client gets one."""
         for path in reversed(paths):
             if path in self._lasting:
                 command, process = self._lasting.pop(path)
-                if process.poll() is None:
+                if "--one-client" in command:
+                    self._popen(f"vfu info {path}").communicate()  # fails if there was one
+                elif process.poll() is None:
                     os.killpg(process.pid, signal.SIGINT)
                 self._finish(command, process, wanted=(0, 130))
 
