@@ -42,14 +42,13 @@ PyObject *server_step(struct vfu_server *srv, struct vfupy_device *d)
  */
 PyObject *server_serve(struct vfu_server *srv, struct vfupy_device *d)
 {
-	struct pollfd pfds[MAX_POLLFDS];
 	int rc;
 
 	d->serving = srv;
 	Py_BEGIN_ALLOW_THREADS
 	rc = vfu_server_run(srv);
 	if (rc == 0)
-		rc = vfu_server_pollfds(srv, pfds, MAX_POLLFDS);
+		rc = vfu_server_listen_fd(srv) >= 0 || vfu_server_conn_fd(srv) >= 0;
 	Py_END_ALLOW_THREADS
 	d->serving = NULL;
 	if (d->raised)

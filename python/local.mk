@@ -26,6 +26,8 @@ vfu_package = \
 vfu_cli = \
 	python/vfu/cli/__init__.py \
 	python/vfu/cli/access.py \
+	python/vfu/cli/activation.py \
+	python/vfu/cli/background.py \
 	python/vfu/cli/connection.py \
 	python/vfu/cli/dump.py \
 	python/vfu/cli/error.py \
@@ -87,7 +89,9 @@ vfu_examples = \
 	python/examples/gpioget.py \
 	python/examples/gpioset.py \
 	python/examples/guest/edu.sh \
-	python/examples/serial.py
+	python/examples/serial.py \
+	python/examples/systemd/vfu@.service \
+	python/examples/systemd/vfu@.socket
 
 EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
 	python/vfu-command.in

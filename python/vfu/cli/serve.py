@@ -3,6 +3,7 @@
 """vfu serve: gives a device class of a file to clients.
 
 Follows the conventions for backends: stays in the foreground, --socket-path or --fd, SIGTERM ends it with status 0.
+What a service manager says is in activation.py, what becomes of the process in background.py.
 """
 
 from __future__ import annotations
@@ -21,8 +22,23 @@ from collections.abc import Callable, Iterable, Iterator
 
 import vfu
 
-from .error import CommandError
+from . import activation, background, status
+from .error import CommandError, UsageError
 
+EPILOG = """\
+signals:
+  SIGTERM, SIGINT (Ctrl-C) and SIGHUP end the connection and the command, with status 0; SIGHUP not under nohup.
+  A socket file goes that the command has made; one of a socket that was passed on stays.
+
+systemd:
+  A socket unit's socket is taken if neither --socket-path nor --fd is given; of several --fd=NAME takes one, by its
+  FileDescriptorName=. With Accept=yes a service is one connection. Type=notify is told READY=1 and STOPPING=1.
+
+examples:
+  vfu serve counter.py --socket-path=/tmp/counter.sock
+  vfu serve counter.py:Counter --socket-path=/tmp/counter.sock --log-level=debug --policy=bus_master=ignore
+  vfu serve counter.py --socket-path=/tmp/counter.sock --detach --pid-file=/tmp/counter.pid --log-file=/tmp/counter.log
+  kill $(cat /tmp/counter.pid)"""
 
 # What the conventions ask of every backend; what a program has besides are its features.
 CONVENTIONS = {"--help", "--socket-path", "--fd", "--print-capabilities"}
@@ -46,12 +62,6 @@ class PrintCapabilities(argparse.Action):
         parser.exit()
 
 
-EPILOG = """\
-examples:
-  vfu serve counter.py --socket-path=/tmp/counter.sock
-  vfu serve counter.py:Counter --socket-path=/tmp/counter.sock --log-level=debug --policy=bus_master=ignore"""
-
-
 def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
@@ -69,14 +79,18 @@ def argument(text: str) -> tuple[str, str]:
 
 def add_to(commands: typing.Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
-        "serve", help="serve a device", description=str(__doc__).partition("\n")[0], epilog=EPILOG
+        "serve", help="serve a device", description="Serves a device class of a Python file.", epilog=EPILOG
     )
     parser.add_argument("file", metavar="FILE.py[:CLASS]", help="where the vfu.Device subclass is")
     parser.add_argument("arguments", metavar="NAME=VALUE", type=argument, nargs="*",
                         help="arguments of the class: numbers, on and off, or text, as its __init__ says")
-    where = parser.add_mutually_exclusive_group(required=True)
+    where = parser.add_mutually_exclusive_group()
     where.add_argument("--socket-path", metavar="PATH", help="listen here")
-    where.add_argument("--fd", type=int, metavar="N", help="serve this inherited socket, listening or connected")
+    where.add_argument("--fd", metavar="N", help="serve this inherited socket, listening or connected; or its name, if "
+                       "it is of a service manager")
+    parser.add_argument("--one-client", action="store_true",
+                        help="let nobody else connect when a client has, and end when it has gone; who connects and "
+                        "goes without VERSION is none")
     parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE",
                         help="behaviour where the protocol leaves a choice; bus_master=enforce is the default")
     parser.add_argument("--profile", help="a set of such choices: default, strict, libvfio-user")
@@ -86,6 +100,7 @@ def add_to(commands: typing.Any) -> argparse.ArgumentParser:
                         help="what it says in VERSION: max_msg_fds=8, write_multiple=false, ...")
     parser.add_argument("--log-level", choices=["error", "warning", "info", "debug"], default="warning",
                         help="debug shows each message with its fields")
+    background.add_to(parser)
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
     parser.set_defaults(function=run)
     return parser
@@ -192,34 +207,65 @@ def number_or_bool(text: str) -> int | bool:
 
 
 class Ending:
-    """SIGTERM and SIGINT end the command with status 0, from its very start."""
+    """Signals that end the command with status 0, from its very start."""
 
     def __init__(self) -> None:
         self.server: vfu.Server | None = None
-        for number_ in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number_, self.end)
+        self.has_come = False
+        for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number_ != signal.SIGHUP or signal.getsignal(number_) != signal.SIG_IGN:  # as nohup has it
+                signal.signal(number_, self.end)
 
     def end(self, *_: object) -> None:
+        self.has_come = True
         if self.server is None:
             sys.exit(0)
         self.server.stop()
 
 
-def run(options: argparse.Namespace) -> None:
-    ending = Ending()
+def find_place(options: argparse.Namespace, manager: activation.Manager) -> tuple[str | None, int | None]:
+    """At which path to listen, or which descriptor to serve."""
+    if options.socket_path is not None:
+        if manager.sockets:
+            raise CommandError("the service manager passes sockets, which --socket-path leaves unused")
+        return options.socket_path, None
+    if options.fd is not None and options.fd.isdecimal():
+        fd = int(options.fd)
+    elif options.fd is not None or manager.sockets:
+        fd = activation.choose(manager.sockets, options.fd)
+    else:
+        raise UsageError(f"give --socket-path or --fd{f' ({manager.unused})' if manager.unused else ''}")
+    activation.check_socket(fd)
+    return None, fd
+
+
+def run(options: argparse.Namespace) -> int:
+    manager = activation.take_environment()
+    place = find_place(options, manager)
+    with background.Process(options) as process:
+        ending = Ending()
+        with make_server(options, *place) as server:
+            ending.server = server
+            process.is_ready()
+            manager.tell("READY=1", f"MAINPID={os.getpid()}")
+            server.run()
+            manager.tell("STOPPING=1")
+            return status.BROKEN if server.fault and not ending.has_come else status.DONE
+
+
+def make_server(options: argparse.Namespace, socket_path: str | None, fd: int | None) -> vfu.Server:
     device = make(find_class(options.file), options.arguments)
     policy = dict(options.policy)
     limits = {name: number(value) for name, value in options.option}
     capabilities = {name: number_or_bool(value) for name, value in options.capability}
     if options.log_level == "debug":
         limits.setdefault("trace", 1)
+    if options.one_client:
+        limits["one_client"] = 1
     try:
-        server = vfu.Server(
-            device, options.socket_path, fd=options.fd, profile=options.profile, policy=policy, options=limits,
+        return vfu.Server(
+            device, socket_path, fd=fd, profile=options.profile, policy=policy, options=limits,
             capabilities=capabilities,
         )
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from error
-    with server:
-        ending.server = server
-        server.run()

@@ -22,7 +22,10 @@ _BROKEN = {BROKEN: "a message breaks a rule of the protocol"}
 
 # Of those commands that are not as ALL says.
 OF: dict[str, dict[int, str]] = {
-    "serve": _ENDED | {DONE: "it was told to end (SIGTERM, SIGINT), or its only connection has ended"},
+    "serve": _ENDED | {
+        DONE: "it was told to end (SIGTERM, SIGINT, SIGHUP), or its only client has closed the connection",
+        BROKEN: "the connection of the only client ended otherwise: it broke the protocol, or said nothing in time",
+    },
     "wait": ALL | {DONE: "it came", TIMEOUT: "time is up: it did not come within --timeout, or the server did not answer"},
     "explain": _UNTIMED | {FAILED: "nothing is known of WHAT"} | _BROKEN,
     "trace": _ENDED | {
