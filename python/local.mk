@@ -36,6 +36,7 @@ vfu_cli = \
 	python/vfu/cli/in_guest.py \
 	python/vfu/cli/info.py \
 	python/vfu/cli/names.py \
+	python/vfu/cli/parts.py \
 	python/vfu/cli/progress.py \
 	python/vfu/cli/serve.py \
 	python/vfu/cli/status.py \

@@ -30,6 +30,14 @@ class Toy(vfu.Device):
     small = bar0.reg8(0x04, reset=0x5A)
     large = bar0.reg64(0x08)
 
+    status = bar0.reg32(0x20, w1c=0x7, writable=0xF0, reset=0xF5)
+    alarm = status.bit(0)
+    level = status.bits(4, width=4)
+    events = bar0.reg16(0x24, rc=True, reset=3)
+    table = bar0.reg16(0x40, count=3, stride=8, reset=5)
+    table_top = table.bit(15)
+    log = bar0.memory(0x100, 20)
+
     @bar0.reg32(0x10).on_write
     def kick(self, vector):
         self.ticks += 1
@@ -62,7 +70,15 @@ WRONG = [
     (2, "'0x20000000000000000' is no number from 0 to 2**64 - 1", "read", SOCKET, "bar0+0x20000000000000000"),
     (2, "'ticks' is no place: say REGION+OFFSET[:BITS], as bar0+0x10:32, or config.FIELD, as config.command; names of "
         "registers need --device FILE.py", "read", SOCKET, "ticks"),
-    (2, "Toy has no register 'tics', it has: ticks, small, large, kick, broken; else", "read", SOCKET, FILE, "tics"),
+    (2, "Toy has no register 'tics', it has: ticks, small, large, kick, broken, status, alarm, level, events, table, "
+        "table_top; else say REGION+OFFSET", "read", SOCKET, FILE, "tics"),
+    (2, "Toy has no register 'log'", "read", SOCKET, FILE, "log"),
+    (2, "Toy has no register 'x*'", "read", SOCKET, FILE, "x*"),
+    (2, "there is no table[3]: it has 3 elements, from 0 on", "read", SOCKET, FILE, "table[3]"),
+    (2, "ticks is no array, so there is no ticks[0]", "read", SOCKET, FILE, "ticks[0]"),
+    (2, "table has 3 elements: say which, as table[0]", "write", SOCKET, FILE, "table=1"),
+    (2, "0x10 does not fit the 4 bits of level", "write", SOCKET, FILE, "level=16"),
+    (2, "'nolog' is no part of a region", "dump", SOCKET, FILE, "nolog"),
     (2, "0x100 does not fit the 8 bits of bar0+4:8", "write", SOCKET, "bar0+4:8=256"),
     (2, "0x100 does not fit the 8 bits of small", "write", SOCKET, FILE, "ticks=1", "small=0x100"),
     (2, "'-1' is no number from 0", "write", SOCKET, "bar0+0=-1"),
@@ -124,6 +140,24 @@ def test_reads_by_name_and_place(run):
     assert run("read", SOCKET, "bar0+4:8")[1] == "0x01\n"
 
 
+def test_fields_and_arrays(run):
+    assert run("read", SOCKET, FILE, "level", "table", "table_top[1]")[1].splitlines() == [
+        "level        0xf", "table[0]     0x0005", "table[1]     0x0005", "table[2]     0x0005", "table_top[1] 0x0"]
+    assert run("write", SOCKET, FILE, "level=3", "table_top[1]=1")[0] == 0
+    assert run("read", SOCKET, FILE, "status", "table[1]")[1].split()[1::2] == ["0x00000035", "0x8005"]
+    assert run("write", SOCKET, FILE, "alarm=1")[0] == 0  # which clears it, and leaves the others that ones clear
+    assert run("read", SOCKET, FILE, "status")[1] == "0x00000034\n"
+    assert run("wait", SOCKET, FILE, "alarm=0", "--timeout", 60)[:2] == (0, "0x0\n")
+
+
+def test_reads_all_whose_reading_does_nothing(run):
+    names = [line.split()[0] for line in run("read", SOCKET, FILE, "*")[1].splitlines()]
+    assert names == ["ticks", "small", "large", "kick", "status", "alarm", "level", "table[0]", "table[1]", "table[2]",
+                     "table_top[0]", "table_top[1]", "table_top[2]"]
+    assert [line.split()[0] for line in run("read", SOCKET, FILE, "t*s", "l*")[1].splitlines()] == ["ticks", "large", "level"]
+    assert run("read", SOCKET, FILE, "events", "bar0+0x24:16")[1].split()[1::2] == ["0x0003", "0x0000"]
+
+
 def test_dumps(run, tmp_path):
     assert run("write", SOCKET, "bar0+0x100=0x41424344")[0] == 0
     status, out, _ = run("dump", SOCKET, "bar0+0x100,36")
@@ -135,6 +169,8 @@ def test_dumps(run, tmp_path):
     assert run("dump", SOCKET, "bar2")[1].splitlines()[1:] == ["*", "00100000"]
     assert run("dump", SOCKET, "config,4", "--raw")[1] == "\x34\x12\x42\0"
     assert run("dump", SOCKET, "bar0+0x800,16", "--width", "32", "--raw")[1] == "\x11\0\0\0" * 4
+    assert run("dump", SOCKET, FILE, "log")[1].splitlines()[-1] == "00000114"
+    assert len(run("dump", SOCKET, FILE, "table", "--raw")[1]) == 18
     file = tmp_path / "out"
     assert run("dump", SOCKET, "bar2", "--raw", "-o", file) == (0, "", "")
     assert file.read_bytes() == bytes(1 << 20)
@@ -269,7 +305,16 @@ def test_info_for_programs(run):
     assert status == 0 and (said["pci"]["vendor_id"], said["pci"]["device_id"]) == (0x1234, 0x42)
     assert [(one["name"], one["size"], one["flags"]) for one in said["regions"]][:2] == [
         ("bar0", 4096, ["read", "write"]), ("bar1", 4096, ["read", "write"])]
-    assert {"name": "small", "region": "bar0", "offset": 4, "bits": 8} in said["registers"]
+    assert {"name": "small", "region": "bar0", "offset": 4, "kind": "register", "bits": 8, "access": [], "fields": []
+            } in said["parts"]
+    assert {"name": "status", "region": "bar0", "offset": 0x20, "kind": "register", "bits": 32,
+            "access": ["w1c 0x7", "writable 0xf0"], "fields": [{"name": "alarm", "position": 0, "bits": 1},
+                                                               {"name": "level", "position": 4, "bits": 4}]} in said["parts"]
     assert {"index": 2, "name": "msix", "count": 2, "flags": ["eventfd"]} in said["irqs"]
     assert said["config"].startswith("34124200") and said["protocol"]["max_msg_fds"] == 16
-    assert "    0x0004 small: 8 bits\n" in run("info", SOCKET, FILE)[1]
+    text = run("info", SOCKET, FILE)[1]
+    for lines in ("    0x0004 small: 8 bits\n", "    0x0020 status: 32 bits, w1c 0x7, writable 0xf0\n           [0] alarm\n"
+                  "           [7:4] level\n", "    0x0024 events: 16 bits, rc 0xffff\n", "    0x0100 log: 20 bytes of memory\n",
+                  "    0x0040 table[3]: 16 bits, every 8 bytes\n           [15] table_top\n",
+                  "    0x0800 narrow: 16 bytes, served by a function\n"):
+        assert lines in text, text

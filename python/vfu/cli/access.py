@@ -14,7 +14,10 @@ from .names import Names, Place, number
 
 PLACES = """\
 A PLACE is
-  ticks            a register, by its name in the device's class, which --device says
+  ticks            a register or a bit field, by its name in the device's class, which --device says
+  table[3]         one of an array of them; without [N] all, to be read
+  dma_*            all that are called so, to be read, but for those whose reading does something: that are read by
+                   a function, cleared when they are read, or to be written only
   bar0+0x10:32     a region (bar0 to bar5, rom, config, vga, region9...), an offset, and how many bits: 8, 16, 32 or
                    64, of an offset that is a multiple of so many; 32 if not said
   config.command   a field of configuration space, by its name there: vendor_id, device_id, status...
@@ -28,10 +31,12 @@ number, several with their names. Reading may do something in a device, as it wo
 examples:
   vfu read /tmp/counter.sock bar0+0x08
   vfu read /tmp/counter.sock --device counter.py ticks done total
+  vfu read /tmp/edu.sock --device edu.py 'dma_*' status
   vfu read /tmp/counter.sock config.vendor_id config.device_id bar0+2:16 --json"""
 
 WRITE = PLACES + """\
-They are written in this order, each with one access.
+They are written in this order, each with one access. Of a bit field's register the other bits that can be written are
+read before, and written as they are.
 
 examples:
   vfu write /tmp/counter.sock bar0+0x00:32=0x1234

@@ -50,13 +50,16 @@ def connect(options: argparse.Namespace) -> vfu.Client:
     return vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout)
 
 
+def _names(options: argparse.Namespace) -> Names:
+    try:
+        return Names.of_file(options.device)
+    except Exception:  # of somebody's file
+        return Names()
+
+
 def complete_places(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """For argcomplete: registers, fields of configuration space, and regions to go on from."""
-    try:
-        names = Names.of_file(parsed_args.device)
-    except Exception:  # of somebody's file
-        names = Names()
-    return [*names.words(), *(f"{name}+0x" for name in REGION_NAMES)]
+    return [*_names(parsed_args).words(), *(f"{name}+0x" for name in REGION_NAMES)]
 
 
 def complete_assignments(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
@@ -69,6 +72,6 @@ def complete_events(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     return [*IRQ_NAMES, *complete_assignments(parsed_args)]
 
 
-def complete_regions(**_: Any) -> tuple[str, ...]:
+def complete_regions(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """What dump takes."""
-    return REGION_NAMES
+    return [*_names(parsed_args).parts, *REGION_NAMES]

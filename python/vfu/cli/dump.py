@@ -13,17 +13,18 @@ from typing import Any, BinaryIO
 import vfu
 
 from ..decode import hexdump
-from .connection import add_socket, complete_regions, completed, connect
+from .connection import add_device, add_socket, complete_regions, completed, connect
 from .error import CommandError
-from .names import Span
+from .names import Names
 from .progress import bar
 
 PIECE = 64 << 10  # bytes
 
 EPILOG = """\
 A RANGE is a region (bar0 to bar5, rom, config, vga, region9...), from an offset if one is said, to its end if no
-length is said: bar0, bar0+0x800, bar0+0x100,64. A line that is the same as the one before is shown as *, as hexdump -C
-does. Reading may do something in a device, as it would for its driver.
+length is said: bar0, bar0+0x800, bar0+0x100,64; or what has a name in the device's class, with --device. A line that is
+the same as the one before is shown as *, as hexdump -C does. Reading may do something in a device, as it would for its
+driver.
 
 Servers may refuse accesses of a size that no CPU makes; then say --width. Configuration space is read in accesses of 32
 bits at most anyway.
@@ -40,6 +41,7 @@ def add_to(commands: Any) -> None:
         "dump", help="dump a region", description="Shows what is in a region of a served device.", epilog=EPILOG)
     add_socket(parser)
     completed(parser.add_argument("range", metavar="RANGE", help="what to read"), complete_regions)
+    add_device(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file")
     parser.add_argument("--raw", action="store_true", help="the bytes themselves, no hex dump")
     parser.add_argument("--width", metavar="BITS", type=int, choices=(8, 16, 32, 64),
@@ -77,7 +79,7 @@ def check(options: argparse.Namespace, places: range) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Reads, and writes it out."""
-    span = Span.parse(options.range)
+    span = Names.of_file(options.device).span(options.range)
     with contextlib.ExitStack() as stack:
         dev = stack.enter_context(connect(options))
         region, places = span.of(dev)

@@ -16,6 +16,7 @@ import vfu
 from vfu import pci
 from vfu.client import IRQ_NAMES
 
+from . import parts
 from .connection import add_device, add_socket, connect
 from .names import Names
 from .style import BOLD, paint
@@ -121,8 +122,7 @@ def describe(dev: vfu.Client, names: Names, all_config: bool) -> Facts:
         "protocol": dev.limits, "reset": dev.info.reset,
     }
     if names.cls:
-        facts["registers"] = [{"name": place.name, "region": place.region, "offset": place.offset, "bits": 8 * place.width}
-                              for place in names.places()]
+        facts["parts"] = parts.describe(names)
     if all_config:
         facts["config"] = config.hex()
     return facts
@@ -155,22 +155,22 @@ def pci_lines(c: Facts) -> Iterator[str]:
     yield from map(capability_line, c["capabilities"])
 
 
-def region_lines(region: Facts, registers: list[Facts]) -> Iterator[str]:
+def region_lines(region: Facts, inside: list[Facts]) -> Iterator[str]:
     """A region, and what is known to be in it."""
     kind = f", {region['kind']}" if region["kind"] else ""
     yield f"  Region {region['index']} {region['name']}: {size_text(region['size'])}{kind}, {words(region['flags'])}"
     for area in region["mappable"]:
         yield f"    mappable: {area['offset']:#x} to {area['offset'] + area['size']:#x}"
-    for register in registers:
-        if register["region"] == region["name"]:
-            yield f"    {register['offset']:#06x} {register['name']}: {register['bits']} bits"
+    for part in inside:
+        if part["region"] == region["name"]:
+            yield from (f"    {line}" for line in parts.lines(part))
 
 
 def text(facts: Facts) -> Iterator[str]:
     """Lines."""
     yield from pci_lines(facts["pci"]) if facts["pci"] else ["A device that is not PCI"]
     for region in facts["regions"]:
-        yield from region_lines(region, facts.get("registers", []))
+        yield from region_lines(region, facts.get("parts", []))
     for irq in facts["irqs"]:
         yield f"  Interrupt {irq['index']} {irq['name']}: {irq['count']}, {words(irq['flags'])}"
     limits = facts["protocol"]

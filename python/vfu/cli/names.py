@@ -2,13 +2,16 @@
 # Copyright (c) 2026 the libvfu authors
 """Words for places in a device: what read, write, wait, dump and the shell take.
 
-    ticks, table[3]   a register, by its name in the device's class (--device FILE.py)
+    ticks             a register or a bit field, by its name in the device's class (--device FILE.py)
+    table[3]          one of an array of them; without [N] all, to be read
+    dma_*             all that are called so, to be read, if reading them does nothing
     config.command    a field of configuration space's header
     bar0+0x10:32      a region, an offset, and how many bits: 8, 16, 32 or 64; 32 if not said
     bar0+0x100,64     a region, an offset, and how many bytes: a Span, for dump; also bar0+0x100 and bar0,
-                      to the region's end
+                      to the region's end, and whatever has a name in the class
 
     word --Names.find()--> Places --Place.read(dev), Place.write(dev, value)--> numbers
+         --Names.span()--> Span   --Span.of(dev)--> a region and which of its bytes
 
 What a word means is known without a device; whether a device has it is looked at when it is used. What is wrong
 with a word is a UsageError, what the device lacks a CommandError.
@@ -16,15 +19,17 @@ with a word is a UsageError, what the device lacks a CommandError.
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import vfu
 from vfu import pci
 from vfu.client import REGION_NAMES
-from vfu.registers import Register
+from vfu.regions import MemoryPart
+from vfu.registers import Bits, Range, Register
 
 from .error import CommandError, UsageError
 
@@ -32,6 +37,7 @@ GRAMMAR = "REGION+OFFSET[:BITS], as bar0+0x10:32, or config.FIELD, as config.com
 _REGION = rf"(?P<region>{'|'.join(REGION_NAMES)}|region\d+)"
 _NUMBER = r"(?:0[xX][0-9a-fA-F_]+|[0-9_]+)"
 _PLACE = re.compile(rf"{_REGION}\+(?P<offset>{_NUMBER})(?::(?P<bits>{_NUMBER}))?")
+_NAME = re.compile(r"(?P<name>[^\W\d]\w*)(?:\[(?P<index>\d+)\])?")
 _SPAN = re.compile(rf"{_REGION}(?:\+(?P<offset>{_NUMBER}))?(?:,(?P<length>{_NUMBER}))?")
 
 
@@ -55,37 +61,47 @@ def find_region(dev: vfu.Client, name: str) -> Any:
     return dev.regions[index]
 
 
+Part = Register | Bits | MemoryPart | Range  # what has a name in a class
+
+
 @dataclass(frozen=True)
 class Place:
-    """A register, or as many bytes of a region as a register has."""
+    """A register, a field of one, or as many bytes of a region as a register has."""
 
     name: str
     region: str
     offset: int
     width: int  # bytes
+    lowest: int = 0  # bit of a field
+    bits: int = 0  # of a field; 0: all there are
+    keep: int = 0  # of a field: the register's other bits, which are written as they were read
 
     @property
     def mask(self) -> int:
         """All that it can be."""
-        return (1 << 8 * self.width) - 1
+        return (1 << (self.bits or 8 * self.width)) - 1
 
     def text(self, value: int) -> str:
         """As many digits as it has."""
-        return f"{value:#0{2 + 2 * self.width}x}"
+        return f"{value:#0{2 + (self.mask.bit_length() + 3) // 4}x}"
 
     def check(self, value: int) -> None:
         """UsageError: the value does not fit."""
         if value & ~self.mask:
-            raise UsageError(f"{value:#x} does not fit the {8 * self.width} bits of {self.name}")
+            raise UsageError(f"{value:#x} does not fit the {self.mask.bit_length()} bits of {self.name}")
+
+    def _load(self, dev: vfu.Client) -> int:
+        return int.from_bytes(self.region_of(dev).read(self.offset, self.width), "little")
 
     def read(self, dev: vfu.Client) -> int:
         """What is there."""
-        return int.from_bytes(self.region_of(dev).read(self.offset, self.width), "little")
+        return self._load(dev) >> self.lowest & self.mask
 
     def write(self, dev: vfu.Client, value: int) -> None:
         """Sets it, or raises what check() does."""
         self.check(value)
-        self.region_of(dev).write(self.offset, value.to_bytes(self.width, "little"))
+        others = self._load(dev) & self.keep if self.keep else 0
+        self.region_of(dev).write(self.offset, (value << self.lowest | others).to_bytes(self.width, "little"))
 
     def region_of(self, dev: vfu.Client) -> Any:
         """The device's region that it is in. CommandError: it is not."""
@@ -122,18 +138,26 @@ class Span:
 
 
 class Names:
-    """The registers of a device class, if there is one, and all that has a name in any device."""
+    """What has a name in a device class, if there is one, and in any device."""
 
     def __init__(self, cls: type[vfu.Device] | None = None):
         self.cls = cls
-        self.registers = {place.name: place for place in _registers(cls)} if cls else {}
+        found = {name: inspect.getattr_static(cls, name) for name in dir(cls)} if cls else {}
+        parts = {name: part for name, part in found.items() if isinstance(part, (Register, Bits, MemoryPart, Range))}
+        self.parts: dict[str, Part] = dict(sorted(parts.items(), key=lambda item: place_of(item[1])))
 
     @classmethod
-    def of_file(cls, file: str | None) -> "Names":
+    def of_file(cls, file: str | None) -> Names:
         """FILE.py or FILE.py:CLASS; None: no registers."""
         from .serve import find_class
 
         return cls(find_class(file) if file is not None else None)
+
+    @property
+    def registers(self) -> dict[str, Register | Bits]:
+        """Registers and fields. Each once: what has a handler may have its name too."""
+        return {name: part for name, part in self.parts.items()
+                if isinstance(part, (Register, Bits)) and part.name in (None, name)}
 
     def find(self, word: str) -> list[Place]:
         """What a word means. UsageError: nothing."""
@@ -142,45 +166,81 @@ class Names:
             return [_raw(word, match)]
         if word.startswith("config.") and word[7:] in pci.FIELDS:
             return [Place(word, "config", *pci.FIELDS[word[7:]])]
-        if word in self.registers:
-            return [self.registers[word]]
-        raise UsageError(self._unknown(word))
+        if "*" in word:
+            return self._matching(word)
+        match = _NAME.fullmatch(word)
+        part = self.parts.get(match["name"]) if match else None
+        if match is None or not isinstance(part, (Register, Bits)):
+            raise UsageError(self._unknown(word))
+        return _places(match["name"], part, match["index"])
 
     def one(self, word: str) -> Place:
         """What a word means that means one place only."""
         places = self.find(word)
         if len(places) != 1:
-            raise UsageError(f"{word} means {len(places)} places, as {places[0].name}; say which")
+            raise UsageError(f"{word} has {len(places)} elements: say which, as {places[0].name}")
         return places[0]
 
-    def places(self) -> list[Place]:
-        """All registers."""
-        return [place for name in self.registers for place in self.find(name)]
+    def span(self, word: str) -> Span:
+        """What a word means whose bytes are wanted. UsageError: nothing."""
+        part = self.parts.get(word)
+        if part is None:
+            return Span.parse(word)
+        part = part.register if isinstance(part, Bits) else part
+        return Span(REGION_NAMES[part.region.index or 0], part.offset, part.size)
 
     def words(self) -> list[str]:
         """All that can be said without an offset."""
         return [*self.registers, *(f"config.{name}" for name in pci.FIELDS)]
 
+    def _matching(self, pattern: str) -> list[Place]:
+        """Those that tell the same again when they were read."""
+        places = [place for name, part in self.registers.items() if fnmatchcase(name, pattern) and not _acts_when_read(part)
+                  for place in _places(name, part, None)]
+        if not places:
+            raise UsageError(self._unknown(pattern))
+        return places
+
     def _unknown(self, word: str) -> str:
         if self.cls:
-            known = ", ".join(dict.fromkeys(re.sub(r"\[\d+\]", "[]", name) for name in self.registers)) or "none"
+            known = ", ".join(self.registers) or "none"
             return f"{self.cls.__name__} has no register {word!r}, it has: {known}; else say {GRAMMAR}"
         return f"{word!r} is no place: say {GRAMMAR}; names of registers need --device FILE.py"
 
 
-def _registers(cls: type[vfu.Device]) -> list[Place]:
-    """In the order in which they lie; of an array each one. Of a register's names the first: the others are its handlers'."""
-    found: dict[str, Register] = {}
-    for base in reversed(cls.__mro__):
-        found |= {name: value for name, value in vars(base).items() if isinstance(value, Register) and value.name == name}
-    places = [place for name, register in found.items() for place in _places(name, register)]
-    return sorted(places, key=lambda place: (REGION_NAMES.index(place.region), place.offset))
+def place_of(part: Part) -> tuple[int, int, int]:
+    """Where it is, for an order: region, offset, bit; a register before its fields."""
+    register = part.register if isinstance(part, Bits) else part
+    return register.region.index or 0, register.offset, part.position if isinstance(part, Bits) else -1
 
 
-def _places(name: str, register: Register) -> Iterator[Place]:
-    for index, (offset, width) in enumerate(register.places):
-        of_array = name if register.count is None else f"{name}[{index}]"
-        yield Place(of_array, REGION_NAMES[register.region.index], offset, width)
+def _acts_when_read(part: Register | Bits) -> bool:
+    register = part.register if isinstance(part, Bits) else part
+    return bool(register.rc or register.read or register.writeonly)
+
+
+def _places(name: str, part: Register | Bits, index: str | None) -> list[Place]:
+    """Those of an array, or the one that it is."""
+    register = part.register if isinstance(part, Bits) else part
+    if register.count is None:
+        if index is not None:
+            raise UsageError(f"{name} is no array, so there is no {name}[{index}]")
+        return [_place(name, part, register, 0)]
+    if index is None:
+        return [_place(f"{name}[{i}]", part, register, i) for i in range(register.count)]
+    if int(index) >= register.count:
+        raise UsageError(f"there is no {name}[{index}]: it has {register.count} elements, from 0 on")
+    return [_place(f"{name}[{int(index)}]", part, register, int(index))]
+
+
+def _place(name: str, part: Register | Bits, register: Register, index: int) -> Place:
+    offset, region = register.offset + index * register.stride, REGION_NAMES[register.region.index or 0]
+    if not isinstance(part, Bits):
+        return Place(name, region, offset, register.width)
+    field = (1 << part.width) - 1 << part.position
+    # What else ones do than to be stored is not done for the field's sake.
+    keep = 0 if register.writeonly else register.writable & ~field
+    return Place(name, region, offset, register.width, part.position, part.width, keep)
 
 
 def _raw(word: str, match: re.Match[str]) -> Place:
