@@ -42,7 +42,13 @@ struct vfu_err {
 	char text[192];  /* one sentence, for people */
 };
 
-enum vfu_log_level { VFU_LOG_ERROR, VFU_LOG_WARN, VFU_LOG_INFO, VFU_LOG_DEBUG };
+enum vfu_log_level {
+	VFU_LOG_ERROR,
+	VFU_LOG_WARN,
+	VFU_LOG_INFO,
+	VFU_LOG_DEBUG, /* messages with their fields, where VFU_OPT_TRACE asks for them */
+	VFU_LOG_TRACE  /* and their bytes */
+};
 
 /* Receives log lines (no newline). Runs on whichever thread logs. Handles are silent until one is
  * set. */
@@ -66,7 +72,8 @@ enum vfu_option {
 	VFU_OPT_POSTED, /* client: region writes may be posted with vfu_client_region_post, 0 or 1
 			   (1) */
 	VFU_OPT_WRITE_MULTIPLE, /* propose or accept REGION_WRITE_MULTI, 0 or 1 (1) */
-	VFU_OPT_TRACE,          /* log each message with its fields at VFU_LOG_DEBUG, 0 or 1 (0) */
+	VFU_OPT_TRACE,          /* 1: log each message with its fields at VFU_LOG_DEBUG; 2: and its
+				   first 256 bytes at VFU_LOG_TRACE, as hexadecimal; 0..2 (0) */
 	VFU_OPT_BUS_MASTER,     /* client: turn bus mastering on before DMA and message interrupts
 				   are used first, 0 or 1 (1); 0 for who passes a guest's
 				   configuration space on */

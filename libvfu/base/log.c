@@ -70,7 +70,7 @@ static bool admit(struct vfui_log_limit *limit, enum vfu_log_level level, const 
 static void pass_on(const struct vfui_log *log, enum vfu_log_level level, const char *text,
 		    uint64_t missed)
 {
-	char longer[320];
+	char longer[576];
 
 	if (missed) {
 		snprintf(longer, sizeof(longer), "%s (and %llu more like that)", text,
@@ -83,7 +83,7 @@ static void pass_on(const struct vfui_log *log, enum vfu_log_level level, const 
 void vfui_log(const struct vfui_log *log, enum vfu_log_level level, const char *fmt, ...)
 {
 	uint64_t missed = 0;
-	char text[256];
+	char text[512];
 	va_list args;
 
 	if (log->fn == NULL)
@@ -91,7 +91,7 @@ void vfui_log(const struct vfui_log *log, enum vfu_log_level level, const char *
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	if (level == VFU_LOG_DEBUG || !log->limit || admit(log->limit, level, fmt, text, &missed))
+	if (level >= VFU_LOG_DEBUG || !log->limit || admit(log->limit, level, fmt, text, &missed))
 		pass_on(log, level, text, missed);
 }
 

@@ -49,7 +49,8 @@ struct vfui_log {
 int vfui_log_limit_init(struct vfui_log_limit *limit);
 void vfui_log_limit_fini(struct vfui_log_limit *limit);
 
-/* Any thread. fmt: a literal. Lines at VFU_LOG_DEBUG, which people ask for, are never too many. */
+/* Any thread. fmt: a literal. Lines at VFU_LOG_DEBUG and beyond,
+ * which people ask for, are never too many. */
 void vfui_log(const struct vfui_log *log, enum vfu_log_level level, const char *fmt, ...)
 	VFUI_PRINTF(3, 4);
 /*

@@ -129,13 +129,13 @@ void vfui_client_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 
 	if (ret) {
 		vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "the device's %s is refused: %s: %s",
-			 msg->info->name, err.field, err.text);
+			 vfui_msg_label(&msg->hdr).text, err.field, err.text);
 		vfui_conn_reply(conn, &msg->hdr, ret, NULL, 0, NULL, 0);
 		return;
 	}
 	ret = serve(cl, conn, msg);
 	if (ret)
 		vfui_log(vfui_conn_log(conn), VFU_LOG_INFO, "the device's %s failed: %s",
-			 msg->info->name, strerror(-ret));
+			 vfui_msg_label(&msg->hdr).text, strerror(-ret));
 	atomic_fetch_add(&cl->served, 1);
 }

@@ -30,8 +30,8 @@ static int check(struct vfui_conn *conn, const struct vfui_msg *msg, const void 
 
 static int refuse(struct vfui_conn *conn, const struct vfui_msg *msg, int rc, struct vfu_err *err)
 {
-	vfui_log(vfui_conn_log(conn), VFU_LOG_ERROR, "%s %u: the device's answer is wrong: %s",
-		 msg->info->name, msg->hdr.id, err->text);
+	vfui_log(vfui_conn_log(conn), VFU_LOG_ERROR, "%s: the device's answer is wrong: %s",
+		 vfui_msg_label(&msg->hdr).text, err->text);
 	vfui_conn_reply(conn, &msg->hdr, -EIO, NULL, 0, NULL, 0);
 	return rc;
 }

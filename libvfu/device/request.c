@@ -194,7 +194,7 @@ static void note_failure(struct vfui_conn *conn, const struct vfu_request *req, 
 	if (is_posted)
 		vfui_conn_count_drop(conn);
 	vfui_log(vfui_conn_log(conn), is_quiet ? VFU_LOG_DEBUG : VFU_LOG_WARN,
-		 "%s %u, answered later, failed%s: %s", req->info->name, req->hdr.id,
+		 "%s, answered later, failed%s: %s", vfui_msg_label(&req->hdr).text,
 		 is_posted ? " without reply" : "", strerror(-status));
 }
 
@@ -211,8 +211,8 @@ static int abandon_whole(struct vfu_request *req)
 /* What the client asked for has no room where it wants it: its fault, not the device's. */
 static int say_too_long(struct vfui_conn *conn, const struct vfu_request *req, size_t len)
 {
-	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s %u: argsz has room for %u of %zu bytes",
-		 req->kept->info->name, req->kept->hdr.id, req->room, len);
+	vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "%s: argsz has room for %u of %zu bytes",
+		 vfui_msg_label(&req->kept->hdr).text, req->room, len);
 	return vfui_conn_reply(conn, &req->kept->hdr, -EINVAL, NULL, 0, NULL, 0);
 }
 

@@ -406,7 +406,7 @@ void vfui_server_fail(struct vfu_server *srv, const struct vfui_msg *msg, int st
 
 	if (is_posted)
 		vfui_conn_count_drop(srv->conn);
-	vfui_log(&srv->dev->log, level, "%s %u%s failed: %s%s%s", msg->info->name, msg->hdr.id,
+	vfui_log(&srv->dev->log, level, "%s%s failed: %s%s%s", vfui_msg_label(&msg->hdr).text,
 		 is_posted ? " without reply" : "", strerror(-status), err->code ? ": " : "",
 		 err->code ? err->text : "");
 	vfui_conn_reply(srv->conn, &msg->hdr, status, NULL, 0, NULL, 0);

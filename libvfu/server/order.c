@@ -162,7 +162,7 @@ static int mend_result(struct vfu_server *srv, const struct vfui_request *req, i
 {
 	if (rc > 0 && rc != VFU_LATER) {
 		vfui_log(&srv->dev->log, VFU_LOG_ERROR, "%s: callback returned %d",
-			 req->msg->info->name, rc);
+			 vfui_msg_label(&req->msg->hdr).text, rc);
 		rc = -EIO;
 	}
 	if (req->base.is_deferred || req->is_again)
@@ -170,7 +170,7 @@ static int mend_result(struct vfu_server *srv, const struct vfui_request *req, i
 	if (rc != VFU_LATER)
 		return rc;
 	vfui_log(&srv->dev->log, VFU_LOG_ERROR, "%s: callback said later without vfu_request_defer",
-		 req->msg->info->name);
+		 vfui_msg_label(&req->msg->hdr).text);
 	return -EIO;
 }
 

@@ -182,8 +182,8 @@ VFUI_APART static int why_odd(struct vfui_conn *conn, const struct vfui_msg *msg
 		return 0;
 	if (policy->no_reply == VFUI_NO_REPLY_REFUSE)
 		return -EINVAL;
-	vfui_log(&conn->options.log, VFU_LOG_WARN, "%s %u: %s; it is done, and not answered",
-		 msg->info->name, msg->hdr.id, odd_post);
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "%s: %s; it is done, and not answered",
+		 vfui_msg_label(&msg->hdr).text, odd_post);
 	return 0;
 }
 
@@ -205,9 +205,9 @@ VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg
 {
 	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
 		return;
-	vfui_log(&conn->options.log, VFU_LOG_WARN, "command %u (flags 0x%x) refused: %s%s%s",
-		 msg->hdr.command, msg->hdr.flags, strerror(-error), is_odd_post(msg) ? "; " : "",
-		 is_odd_post(msg) ? odd_post : "");
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "%s (flags 0x%x) refused: %s%s%s",
+		 vfui_msg_label(&msg->hdr).text, msg->hdr.flags, strerror(-error),
+		 is_odd_post(msg) ? "; " : "", is_odd_post(msg) ? odd_post : "");
 	vfui_conn_count_drop(conn);
 	vfui_conn_reply(conn, &msg->hdr, error, NULL, 0, NULL, 0);
 }
@@ -268,8 +268,8 @@ static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 {
 	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
 		return 1;
-	vfui_log(&conn->options.log, VFU_LOG_WARN, "reply %u to command %u, which was not sent",
-		 msg->hdr.id, msg->hdr.command);
+	vfui_log(&conn->options.log, VFU_LOG_WARN, "reply to %s, which was not sent",
+		 vfui_msg_label(&msg->hdr).text);
 	vfui_conn_count_drop(conn);
 	if (msg->hdr.id != VFUI_PEND_POSTED && ++conn->strays > STRAYS_MAX)
 		return vfui_conn_violation(conn, "too many replies that nobody asked for");
@@ -348,6 +348,14 @@ static int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hd
 	return 0;
 }
 
+VFUI_APART static void trace_got(struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	struct iovec payload = {(void *)(uintptr_t)msg->payload, msg->len};
+
+	vfui_trace(&conn->options.log, conn->options.set.values[VFU_OPT_TRACE] > 1, "got",
+		   &msg->hdr, &payload, 1, msg->nfds);
+}
+
 int vfui_conn_handle_one(struct vfui_conn *conn)
 {
 	int r = atomic_load_explicit(&conn->status, memory_order_relaxed);
@@ -365,8 +373,7 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 	if (!vfui_in_take(&conn->in, &m))
 		return 0;
 	if (conn->options.set.values[VFU_OPT_TRACE] != 0)
-		vfui_trace(&conn->options.log, "got", &m.msg.hdr, m.msg.payload, m.msg.len,
-			   m.msg.nfds);
+		trace_got(conn, &m.msg);
 	r = 1;
 	if (is_reply(&m.msg.hdr))
 		r = handle_reply(conn, &m.msg);

@@ -154,8 +154,8 @@ static void trace_sent(struct vfui_conn *conn, const struct vfu_wire_header *hdr
 		       const struct iovec *iov, unsigned niov, unsigned nfds)
 {
 	if (conn->options.set.values[VFU_OPT_TRACE] != 0)
-		vfui_trace(&conn->options.log, "sent", hdr, niov > 0 ? iov[0].iov_base : NULL,
-			   niov > 0 ? iov[0].iov_len : 0, nfds);
+		vfui_trace(&conn->options.log, conn->options.set.values[VFU_OPT_TRACE] > 1, "sent",
+			   hdr, iov, niov, nfds);
 }
 
 static uint32_t message_size(const struct iovec *iov, unsigned niov)

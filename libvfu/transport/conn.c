@@ -33,7 +33,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_BUSY_POLL_US] = {0, 1000, 0},
 	[VFU_OPT_POSTED] = {0, 1, 1},
 	[VFU_OPT_WRITE_MULTIPLE] = {.capability = "write_multiple"},
-	[VFU_OPT_TRACE] = {0, 1, 0},
+	[VFU_OPT_TRACE] = {0, 2, 0},
 	[VFU_OPT_BUS_MASTER] = {0, 1, 1},
 	[VFU_OPT_ONE_CLIENT] = {0, 1, 0},
 };

@@ -42,6 +42,16 @@ const struct vfui_message vfui_message_unknown = {
 	.check_reply = check_unknown,
 };
 
+struct vfui_label vfui_msg_label(const struct vfu_wire_header *hdr)
+{
+	const struct vfui_message *info = vfui_message(hdr->command);
+	struct vfui_label label;
+
+	snprintf(label.text, sizeof(label.text), "%s(%u) id=%u", info ? info->name : "unknown",
+		 hdr->command, hdr->id);
+	return label;
+}
+
 int vfui_message_is_free(unsigned command, const char *call, struct vfu_err *err)
 {
 	const struct vfui_message *info = vfui_message(command);

@@ -34,6 +34,12 @@ extern const struct vfui_message vfui_message_unknown;
  */
 int vfui_message_is_free(unsigned command, const char *call, struct vfu_err *err);
 
+/* How lines of the log name a message: "dma_map(2) id=7". Use it as vfui_msg_label(&hdr).text. */
+struct vfui_label {
+	char text[64];
+};
+struct vfui_label vfui_msg_label(const struct vfu_wire_header *hdr);
+
 /* Takes descriptor i, which is the caller's from now on; -1 if there is none. */
 int vfui_msg_take_fd(struct vfui_msg *msg, unsigned i);
 /* Closes descriptors that nobody took. */

@@ -11,7 +11,11 @@
 
 #include "checks.h"
 #include "desc.h"
+#include "transport/msg.h"
 #include "transport/trace.h"
+
+/* So many bytes of a message are shown, so many in a line. */
+enum { SHOWN = 256, ROW = 16 };
 
 /* A line that is cut where it is full. */
 struct line {
@@ -98,30 +102,85 @@ static void add_field(struct line *line, const struct vfui_desc_field *field, ui
 	add(line, "%" PRIu64, value);
 }
 
-void vfui_trace(const struct vfui_log *log, const char *what, const struct vfu_wire_header *hdr,
-		const void *payload, size_t len, unsigned nfds)
+static void trace_fields(const struct vfui_log *log, const char *what,
+			 const struct vfu_wire_header *hdr, const struct iovec *first,
+			 unsigned nfds)
 {
 	bool is_reply = (hdr->flags & VFU_WIRE_HEADER_TYPE_MASK) == VFU_WIRE_HEADER_TYPE_REPLY;
 	const struct vfui_message *info = vfui_message(hdr->command);
 	const struct vfui_desc *desc = vfui_desc_message(hdr->command, is_reply);
 	struct line line = {.len = 0};
 
-	add(&line, "%s %s", what, info != NULL ? info->name : "unknown");
-	if (info == NULL)
-		add(&line, "(%u)", hdr->command);
-	add(&line, " %s %u, %u bytes", is_reply ? "reply" : "command", hdr->id, hdr->size);
+	add(&line, "%s %s(%u) %s id=%u, %u bytes", what, info != NULL ? info->name : "unknown",
+	    hdr->command, is_reply ? "reply" : "command", hdr->id, hdr->size);
 	if (nfds > 0)
 		add(&line, ", %u fds", nfds);
 	if ((hdr->flags & VFU_WIRE_HEADER_NO_REPLY) != 0)
 		add(&line, ", no reply");
 	if ((hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
 		add(&line, ", error %u (%s)", hdr->error, strerror((int)hdr->error));
-	else if (desc != NULL && len >= desc->size && desc->nfields > 0) {
+	else if (desc != NULL && first->iov_len >= desc->size && desc->nfields > 0) {
 		add(&line, ":");
 		for (unsigned i = 0; i < desc->nfields; i++)
 			add_field(&line, &desc->fields[i],
-				  load((const uint8_t *)payload + desc->fields[i].offset,
+				  load((const uint8_t *)first->iov_base + desc->fields[i].offset,
 				       desc->fields[i].size));
 	}
 	vfui_log(log, VFU_LOG_DEBUG, "%s", line.text);
+}
+
+/* Copies what these hold to out, at most so many bytes; returns how many. */
+static size_t gather(uint8_t *out, size_t most, const struct iovec *iov, unsigned niov)
+{
+	size_t len = 0;
+
+	for (unsigned i = 0; i < niov; i++) {
+		size_t n = vfui_min(iov[i].iov_len, most - len);
+
+		if (n > 0)
+			memcpy(out + len, iov[i].iov_base, n);
+		len += n;
+	}
+	return len;
+}
+
+static void trace_row(const struct vfui_log *log, const char *label, size_t at, const uint8_t *data,
+		      size_t len)
+{
+	struct line line = {.len = 0};
+
+	add(&line, "%s %04zx:", label, at);
+	for (size_t i = 0; i < len; i++)
+		add(&line, " %02x", data[i]);
+	add(&line, "%*s |", (int)(3 * (ROW - len)), "");
+	for (size_t i = 0; i < len; i++)
+		add(&line, "%c", data[i] >= ' ' && data[i] <= '~' ? data[i] : '.');
+	vfui_log(log, VFU_LOG_TRACE, "%s|", line.text);
+}
+
+static void trace_bytes(const struct vfui_log *log, const struct vfu_wire_header *hdr,
+			const struct iovec *iov, unsigned niov)
+{
+	struct vfui_label label = vfui_msg_label(hdr);
+	size_t len = sizeof(*hdr);
+	uint8_t data[SHOWN];
+
+	memcpy(data, hdr, sizeof(*hdr));
+	len += gather(data + len, sizeof(data) - len, iov, niov);
+	for (size_t at = 0; at < len; at += ROW)
+		trace_row(log, label.text, at, data + at, vfui_min(len - at, (size_t)ROW));
+	if (len < hdr->size)
+		vfui_log(log, VFU_LOG_TRACE, "%s %04zx: and %zu more bytes", label.text, len,
+			 hdr->size - len);
+}
+
+void vfui_trace(const struct vfui_log *log, bool with_bytes, const char *what,
+		const struct vfu_wire_header *hdr, const struct iovec *iov, unsigned niov,
+		unsigned nfds)
+{
+	static const struct iovec none;
+
+	trace_fields(log, what, hdr, niov > 0 ? iov : &none, nfds);
+	if (with_bytes)
+		trace_bytes(log, hdr, iov, niov);
 }

@@ -36,6 +36,7 @@ fault_tests = \
 	tests/unit/transport/test-waits \
 	tests/unit/transport/test-sending \
 	tests/unit/transport/test-json \
+	tests/unit/transport/test-trace \
 	tests/unit/transport/test-negotiate \
 	tests/unit/client/test-client \
 	tests/unit/client/test-connect \
@@ -66,6 +67,7 @@ tests_unit_transport_test_sending_LDADD = $(fault_libs)
 tests_unit_transport_test_waits_SOURCES = tests/unit/transport/test-waits.c $(end_rig)
 tests_unit_transport_test_waits_LDADD = $(fault_libs)
 tests_unit_transport_test_json_LDADD = $(fault_libs)
+tests_unit_transport_test_trace_LDADD = $(fault_libs)
 tests_unit_transport_test_negotiate_LDADD = $(fault_libs)
 tests_unit_transport_test_storm_LDADD = $(fault_libs)
 tests_unit_device_test_device_SOURCES = tests/unit/device/test-device.c tests/lib/raw.c tests/lib/raw.h
