@@ -1,47 +1,116 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""Every wait ends with what a signal handler raises, such as KeyboardInterrupt, however long it would last."""
+"""Ctrl-C ends every call that waits, at once and once for all; what waited can be used on, or closed.
 
+Each case runs in a child of its own, whose main thread it is that waits. It is the child that says when:
+
+    test              child                      what it waits for
+     | --- fork ------> |
+     |                  | with plug(device) ---> a thread serves the device; its handler waits for `go`
+     | <-- "ready" ---- | with interrupted():
+     | --- SIGINT ----> |     dev.reset()        never comes
+     |                  | KeyboardInterrupt
+     |                  | go; used once more; closed; no descriptor and no thread is left
+     | <-- status ----- |
+
+One signal must do, also when it comes before the call sleeps. A handler that does not raise is run, and the call
+goes on: there it is the signal that sets `go`. The child gives up by itself after a minute, and shows where it stood.
+"""
+
+import asyncio
 import contextlib
+import faulthandler
+import gc
+import os
 import signal
 import socket
+import struct
+import tempfile
 import threading
 import time
+import traceback
 
 import pytest
 
 import vfu
+from vfu.testing import leaves_nothing, plug, served
 
 
-class Enough(BaseException):
-    """What the handlers of these tests raise: no Exception, as KeyboardInterrupt is none."""
+@pytest.fixture(scope="module", autouse=True)
+def little_to_do():
+    """In each child: what pytest has loaded need not be looked through by the collector."""
+    assert vfu.protocol.MESSAGES  # loaded now, not in each child
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
-@contextlib.contextmanager
-def interrupted():
-    """A signal comes in a moment; the body must end with what its handler raises."""
+# ---- the child ----
 
-    def handler(*_):
-        raise Enough
 
-    old = signal.signal(signal.SIGALRM, handler)
+class Child:
+    """What the cases know of their parent."""
+
+    def __init__(self, pipe):
+        self._pipe = pipe
+
+    def ready(self):
+        """It is time for the signal."""
+        os.write(self._pipe, b"!")
+
+    @contextlib.contextmanager
+    def interrupted(self, ready=True):
+        with pytest.raises(KeyboardInterrupt):
+            if ready:
+                self.ready()
+            yield
+
+    @contextlib.contextmanager
+    def answered(self, handler):
+        """The signal's handler does not raise, but lets the body end."""
+        calls = []
+        signal.signal(signal.SIGINT, lambda *_: calls.append(handler()))
+        self.ready()
+        yield
+        assert calls
+
+
+def run_child(pipe, case, args):
+    faulthandler.dump_traceback_later(60, exit=True, file=2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        # Again and again: the first may come before the body waits.
-        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-        with pytest.raises(Enough):
-            try:
-                yield
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+        with leaves_nothing():
+            case(Child(pipe), *args)
+        return 0
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
+        return 1
+
+
+def control_c(case, *args):
+    """Runs case(child, ...) in a child, and sends it one SIGINT when it is ready."""
+    ready, pipe = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os._exit(run_child(pipe, case, args))
+    os.close(pipe)
+    try:
+        if os.read(ready, 1):
+            time.sleep(0.02)  # most times it sleeps by then
+            os.kill(child, signal.SIGINT)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the child's stderr says why"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, old)
+        os.close(ready)
+
+
+# ---- clients ----
 
 
 class Device(vfu.Device):
     """Everything that can keep a client waiting does so until go is set."""
 
     bar0 = vfu.Bar(size=4096)
+    bar1 = vfu.Bar(size=4096)
     irqs = vfu.Irqs(intx=1, msix=2)
     address = bar0.reg64(0x10)
 
@@ -63,91 +132,361 @@ class Device(vfu.Device):
     def copy(self, value):
         self.dma.read_sync(self.address, 64)
 
-    def on_gate(self, what):
-        self.go.wait(60)
+    def feature_get_77(self, data):
+        return b"77"
+
+    def feature_set_77(self, data):
+        return None
+
+    def on_4242(self, request):
+        return b"4242"
 
 
+# What waits for an answer.
 CALLS = {
-    "read": lambda dev: dev.regions.bar0.read32(0),
-    "write": lambda dev: dev.regions.bar0.write32(4, 1),
-    "post": lambda dev: [dev.regions.bar0.write(0x100, bytes(2048), post=True) for _ in range(1 << 20)],
-    "reset": lambda dev: dev.reset(),
-    "map": lambda dev: dev.dma.alloc(4096),
-    "unmap": lambda dev: dev.dma.unmap(0x10000),
-    "feature": lambda dev: dev.feature(0x10000 | 1),
-    "irq": lambda dev: dev.irqs.msix[0].wait(),
-    "irq with timeout": lambda dev: dev.irqs.msix[0].wait(timeout=1000),
+    "read": lambda dev: dev.regions.bar0.read(0, 4),
+    "read32": lambda dev: dev.regions.bar0.read32(0),
+    "read64": lambda dev: dev.regions.bar0.read64(0x20),
+    "read much": lambda dev: dev.regions.bar0.read(0x200, bytearray(1024)),
+    "write": lambda dev: dev.regions.bar0.write(4, bytes(4)),
+    "write32": lambda dev: dev.regions.bar0.write32(4, 1),
+    "post": lambda dev: [dev.regions.bar0.write(0x100, bytes(2048), post=True) for _ in range(1 << 14)],
+    "read config": lambda dev: dev.config.vendor_id,
+    "write config": lambda dev: setattr(dev.config, "bus_master", True),
+    "region": lambda dev: dev.regions.bar1,
+    "irq": lambda dev: dev.irqs[3],
     "arm": lambda dev: dev.irqs.intx.fd,
+    "enable": lambda dev: dev.irqs.msix.enable(),
+    "disable": lambda dev: dev.irqs.msix.disable(),
     "trigger": lambda dev: dev.irqs.msix[0].trigger(),
+    "mask": lambda dev: dev.irqs.intx.mask(),
+    "unmask": lambda dev: dev.irqs.intx.unmask(),
+    "wait": lambda dev: dev.irqs.msix[0].wait(),
+    "wait(None)": lambda dev: dev.irqs.msix[0].wait(None),
+    "wait with timeout": lambda dev: dev.irqs.msix[1].wait(timeout=1000),
+    "alloc": lambda dev: dev.dma.alloc(4096),
+    "map": lambda dev: dev.dma.map(bytearray(4096), 0x20000),
+    "unmap": lambda dev: dev.dma.unmap(0x10000),
+    "reset": lambda dev: dev.reset(),
+    "call": lambda dev: dev.call(4242, data=b""),
+    "call by name": lambda dev: dev.call("get_irq_info", index=0),
+    "feature": lambda dev: dev.feature(0x50000 | 77),
+    "feature_get": lambda dev: dev.feature_get(77),
+    "feature_set": lambda dev: dev.feature_set(77, b"77"),
+    "feature_probe": lambda dev: dev.feature_probe(77, get=True),
+}
+
+# What nothing but time ends.
+IDLE = {
     "serve": lambda dev: dev.serve(),
+    "serve with timeout": lambda dev: dev.serve(1000),
 }
 
 
+@contextlib.contextmanager
+def busy(background):
+    """A client, and its device which says nothing from here on."""
+    device = Device()
+    with plug(device, options={"timeout_ms": 0}, timeout=0, background=background) as dev:
+        assert dev.regions.bar0.size == 4096 and dev.config.size and dev.irqs.intx.count == 1
+        dev.dma.alloc(4096, iova=0x10000)
+        dev.irqs.intx.disable()
+        dev.irqs.msix.enable()
+        device.go.clear()
+        dev.regions.bar0.write32(4, 1, post=True)
+        yield device, dev
+        device.go.set()
+        assert dev.regions.bar0.read32(0) == 1
+
+
+def interrupted_call(child, call, background):
+    with busy(background) as (device, dev):
+        with child.interrupted():
+            call(dev)
+
+
+@pytest.mark.parametrize("call", CALLS | IDLE)
+def test_calls_of_a_client(call):
+    control_c(interrupted_call, (CALLS | IDLE)[call], False)
+
+
+@pytest.mark.parametrize("call", ["read32", "write", "post", "wait(None)", "map", "unmap", "reset", "call", "feature", "serve"])
+def test_calls_beside_a_thread_that_reads(call):
+    """No signal wakes these: they look for one now and then."""
+    control_c(interrupted_call, (CALLS | IDLE)[call], True)
+
+
+def answered_call(child, call):
+    with busy(False) as (device, dev):
+
+        def answer():
+            device.go.set()
+            for vector in device.irqs.msix:
+                vector.trigger()
+
+        with child.answered(answer):
+            call(dev)
+
+
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("background", [False, True])
-def test_calls_of_a_client(serve, call, background):
-    device = Device()
-    dev = vfu.Client(serve(device), timeout=0, background=background)
-    dev.irqs.intx.disable()
-    dev.dma.alloc(4096, iova=0x10000)
-    device.go.clear()
-    if call not in ("read", "write"):
-        dev.regions.bar0.write32(4, 1, post=True)  # the server is busy from here on
-    with interrupted():
-        while True:
-            CALLS[call](dev)
-    device.go.set()
-    dev.close()
+def test_handlers_that_do_not_raise(call):
+    """They run, and the call goes on until it has its answer."""
+    control_c(answered_call, CALLS[call])
 
 
-@pytest.mark.parametrize("listens", [True, False])
-def test_connecting(tmp_path, listens):
-    """To one that says nothing, and to one that does not even accept."""
-    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as stack:
-        listener.bind(str(tmp_path / "sock"))
-        listener.listen(0)
-        while not listens:
-            other = stack.enter_context(socket.socket(socket.AF_UNIX))
-            other.setblocking(False)
-            try:
-                other.connect(str(tmp_path / "sock"))
-            except BlockingIOError:
-                break
-        with interrupted():
-            vfu.Client(tmp_path / "sock", timeout=0)
+# ---- connecting and closing ----
 
 
-@pytest.mark.parametrize("event_loop", [False, True])
-@pytest.mark.parametrize("busy", [False, True])
-def test_a_server(tmp_path, event_loop, busy):
-    """Idle, or in a handler that waits for DMA which the client does not serve."""
-    device = Device()
-    with vfu.Server(device, tmp_path / "sock", options={"timeout_ms": 0}) as server:
-        done, served = threading.Event(), threading.Event()
-
-        def client():
-            with vfu.Client(tmp_path / "sock") as dev:
-                ram = dev.dma.alloc(4096, iova=0x10000, shared=False)
-                dev.regions.bar0.write64(0x10, 0x10000)
-                if busy:
-                    dev.regions.bar0.write32(8, 1, post=True)
-                served.set()
-                done.wait()
-                del ram
-
-        thread = threading.Thread(target=client)
-        thread.start()
+def deaf(path, stack):
+    """A socket that takes no more connections."""
+    while True:
+        other = stack.enter_context(socket.socket(socket.AF_UNIX))
+        other.setblocking(False)
         try:
-            with interrupted():
-                while True:  # the first signals may come before all is set up
-                    try:
-                        server.run(event_loop)
-                    except Enough:
-                        if served.is_set():
-                            raise
-        finally:
-            done.set()
+            other.connect(path)
+        except BlockingIOError:
+            return
+
+
+def agree(listener):
+    """The server's half of VERSION; then it says nothing."""
+    peer = listener.accept()[0]
+    identity = struct.unpack("<H", peer.recv(4096)[:2])[0]
+    body = struct.pack("<HH", 0, 0) + b'{"capabilities":{}}\0'
+    peer.sendall(struct.pack("<HHIII", identity, 1, 16 + len(body), 1, 0) + body)
+    return peer
+
+
+def connecting(child, how):
+    with contextlib.ExitStack() as stack:
+        path = f"{stack.enter_context(tempfile.TemporaryDirectory())}/sock"
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        if how == "deaf":
+            deaf(path, stack)
+        if how == "mute":
+            peers = []
+            thread = threading.Thread(target=lambda: peers.append(agree(listener)))
+            thread.start()
+        with child.interrupted():
+            vfu.Client(path, timeout=0)
+        if how == "mute":
             thread.join()
+            peers.pop().close()
+
+
+@pytest.mark.parametrize("how", ["silent", "deaf", "mute"])
+def test_connecting(how):
+    """To one that says nothing, one that does not even accept, and one that stops after VERSION."""
+    control_c(connecting, how)
+
+
+def attaching(child):
+    ours, theirs = socket.socketpair()
+    with ours, theirs, child.interrupted():
+        vfu.Client(fd=ours, timeout=0)
+
+
+def test_attaching():
+    control_c(attaching)
+
+
+def closing(child):
+    """Close again for the rest."""
+    device = Device()
+    with tempfile.TemporaryDirectory() as where:
+        server = vfu.Server(device, f"{where}/sock").start()
+        with vfu.Client(f"{where}/sock") as dev:
+            device.go.clear()
+            dev.regions.bar0.write32(4, 1, post=True)
+            with child.interrupted():
+                server.close()
+            device.go.set()
+        server.close()
+
+
+def test_closing_a_server_whose_handler_does_not_end():
+    control_c(closing)
+
+
+class Asleep(vfu.Device):
+    """For a process of its own."""
+
+    bar0 = vfu.Bar(size=16)
+
+    @bar0.reg32(0).on_read
+    async def read(self):
+        await asyncio.sleep(60)
+
+    plain = bar0.reg32(4)
+
+
+def in_a_process(child):
+    with served(Asleep, timeout=0) as dev:
+        with child.interrupted():
+            dev.regions.bar0.read32(0)
+        assert dev.regions.bar0.read32(4) == 0
+
+
+def test_a_device_in_another_process():
+    control_c(in_a_process)
+
+
+# ---- servers ----
+
+
+class Sleeper(vfu.Device):
+    """One of its methods, and no other, sleeps: in Python, or in a wait for memory that the client does not serve."""
+
+    bar0 = vfu.Bar(size=4096)
+    where = None
+
+    def at(self, place):
+        if place == self.where:
+            self.ready()
+            time.sleep(60)
+        return 7
+
+    @bar0.reg32(0).on_read
+    def read(self):
+        return self.at("read")
+
+    @bar0.reg32(4).on_write
+    def write(self, value):
+        self.at("write")
+
+    @bar0.on_access(0x100, 0x100)
+    def access(self, offset, size, value):
+        return self.at("access")
+
+    @bar0.reg32(8).on_write
+    def copy(self, value):
+        if self.where == "dma read":
+            self.ready()
+            self.dma.read_sync(0x10000, 4)
+        if self.where == "dma write":
+            self.ready()
+            self.dma.write_sync(0x10000, bytes(4))
+
+    def feature_get_77(self, data):
+        return bytes(self.at("feature_get"))
+
+    def feature_set_77(self, data):
+        self.at("feature_set")
+
+    def on_4242(self, request):
+        return bytes(self.at("command"))
+
+    def on_gate(self, what):
+        self.at(what.name)
+
+    def on_connect(self):
+        self.at("connect")
+
+    def on_disconnect(self):
+        self.at("disconnect")
+
+    def on_dma_map(self, range):
+        self.at("map")
+
+    def on_dma_unmap(self, range):
+        self.at("unmap")
+
+    def on_config_write(self, offset, size):
+        self.at("config")
+
+    def reset(self):
+        self.at("reset")
+
+
+class AsyncSleeper(Sleeper):
+    event_loop = True
+
+    async def at_later(self, place):
+        if place == self.where:
+            self.ready()
+            await asyncio.sleep(60)
+        return 7
+
+    @Sleeper.bar0.reg32(0).on_read
+    async def read(self):
+        return await self.at_later("read")
+
+    @Sleeper.bar0.reg32(4).on_write
+    async def write(self, value):
+        await self.at_later("write")
+
+    async def on_4242(self, request):
+        return bytes(await self.at_later("command"))
+
+    async def on_gate(self, what):
+        await self.at_later(what.name)
+
+
+def use(device, path):
+    """Comes to all methods; one of them sleeps until the server ends."""
+    with contextlib.suppress(vfu.Error), vfu.Client(path, timeout=0) as dev:
+        bar0 = dev.regions.bar0
+        dev.dma.alloc(4096, iova=0x10000, shared=False)
+        bar0.write32(4, 1)
+        bar0.read32(0)
+        bar0.read32(0x100)
+        bar0.write32(8, 1, post=True)
+        if device.where in (None, "dma read", "dma write"):
+            if device.where is None:
+                device.ready()
+            device.ended.wait()  # serves no memory
+            return
+        dev.feature_get(77)
+        dev.feature_set(77, b"7")
+        dev.call(4242, data=b"")
+        dev.config.bus_master = False
+        dev.dma.unmap(0x10000)
+        dev.reset()
+
+
+RUNS = {
+    "run": lambda server: server.run(),
+    "run in a loop": lambda server: server.run(event_loop=True),
+    "asyncio.run": lambda server: asyncio.run(server.serve_async()),
+}
+
+
+def interrupted_server(child, kind, where, run):
+    device = kind()
+    device.where, device.ready, device.ended = where, child.ready, threading.Event()
+    with tempfile.TemporaryDirectory() as directory:
+        with vfu.Server(device, f"{directory}/sock", options={"timeout_ms": 0}) as server:
+            client = threading.Thread(target=use, args=(device, f"{directory}/sock"))
+            client.start()
+            with child.interrupted(ready=False):
+                run(server)
+            device.where = "nowhere"
+            device.ended.set()
+        client.join()
+    with plug(device) as dev:
+        assert dev.regions.bar0.read32(0) == 7
+
+
+# Where asyncio.run() is at work it is asyncio that gets the signal, and ends what awaits; a handler that sleeps without
+# awaiting goes on until a second one.
+PLACES = ["read", "write", "access", "feature_get", "feature_set", "command", "connect", "disconnect", "map", "unmap",
+          "config", "reset", "DMA_MAP", "DMA_UNMAP", "RESET", "DISCONNECT"]  # fmt: skip
+SERVERS = [
+    *[(Sleeper, place, "run") for place in [None, "dma read", "dma write", *PLACES]],
+    *[(Sleeper, place, run) for run in ("run in a loop", "asyncio.run") for place in (None, "dma read", "dma write")],
+    *[(AsyncSleeper, place, "asyncio.run") for place in (None, "read", "write", "command", "DMA_MAP", "RESET")],
+]
+
+
+@pytest.mark.parametrize("kind, where, run", SERVERS)
+def test_a_server(kind, where, run):
+    """Idle, or in a handler: it is no failure of the handler, but ends the server."""
+    control_c(interrupted_server, kind, where, RUNS[run])
+
+
+# ---- other ends of waits ----
 
 
 @pytest.mark.parametrize("how", ["stop", "close"])
@@ -163,18 +502,6 @@ def test_a_handler_that_waits_ends_with_its_server(tmp_path, how):
             server._thread.join()
             server.start()
         server.close()
-
-
-def test_closing_a_server_whose_handler_does_not_end(tmp_path):
-    device = Device()
-    server = vfu.Server(device, tmp_path / "sock").start()
-    with vfu.Client(tmp_path / "sock") as dev:
-        device.go.clear()
-        dev.regions.bar0.write32(4, 1, post=True)
-        with interrupted():
-            server.close()
-        device.go.set()
-    server.close()
 
 
 def test_interrupts_while_others_close(serve):
