@@ -14,7 +14,7 @@ import time
 import pytest
 
 import vfu
-from vfu.cli import commands_of, parser, status
+from vfu.cli import commands_of, main, parser, status
 from vfu.trace import Record, pcapng
 
 VFU = [sys.executable, "-m", "vfu"]
@@ -35,7 +35,7 @@ ENDS = [
     (124, "wait", "SERVED", "intx", "--timeout=0.05"),
     (0, "explain", "dma_map"), (1, "explain", "nothing_is_called_so"), (2, "explain"), (3, "explain", BROKEN),
     (0, "trace", "--read", "FINE"), (1, "trace", "--read", "NOWHERE"), (2, "trace"), (3, "trace", "--read", "CAPTURE"),
-    (1, "serve", "NOWHERE", "--fd=0"), (2, "serve"),
+    (1, "serve", "NOWHERE", "--socket-path=NEW"), (2, "serve"),
     (1, "guest", "NOWHERE", "--run", "-"), (2, "guest"),
 ]
 # Those that wait for somebody else, and with what SIGINT ends them.
@@ -74,8 +74,8 @@ def places(tmp_path, serve):
                "CAPTURE": tmp_path / "capture", "FINE": tmp_path / "fine", "NEW": tmp_path / "new"}
 
 
-def command(places, words):
-    return [*VFU, *(re.sub("[A-Z]{3,}", lambda word: str(places.get(word[0], word[0])), word) for word in words)]
+def filled(places, words):
+    return [re.sub("[A-Z]{3,}", lambda word: str(places.get(word[0], word[0])), word) for word in words]
 
 
 def test_all_of_them_are_tried():
@@ -85,10 +85,14 @@ def test_all_of_them_are_tried():
 
 
 @pytest.mark.parametrize("code, words", [(code, words) for code, *words in ENDS])
-def test_ends_with(places, code, words):
-    end = subprocess.run(command(places, words), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
-    assert end.returncode == code and "Traceback" not in end.stderr, end
-    assert bool(end.stderr) == (code not in (0, 3)), end.stderr
+def test_ends_with(places, code, words, capfd):
+    try:
+        end = main(filled(places, words))
+    except SystemExit as error:
+        end = error.code
+    err = capfd.readouterr().err
+    assert end == code and "Traceback" not in err, err
+    assert bool(err) == (code not in (0, 3)), err
 
 
 def is_idle(process):
@@ -100,13 +104,13 @@ def is_idle(process):
 
 @pytest.mark.parametrize("code, words", [(code, words) for code, *words in ENDLESS])
 def test_ctrl_c(places, code, words):
-    process = subprocess.Popen(command(places, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(VFU + filled(places, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         before, deadline = None, time.monotonic() + 30
         while before is None or before != is_idle(process) or not before[0]:
             before = is_idle(process)
             assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.3)
+            time.sleep(0.15)
         process.send_signal(signal.SIGINT)
         assert (process.wait(30), process.stderr.read()) == (code, b"")
     finally:
