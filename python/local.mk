@@ -35,6 +35,7 @@ vfu_cli = \
 	python/vfu/cli/guest.py \
 	python/vfu/cli/in_guest.py \
 	python/vfu/cli/info.py \
+	python/vfu/cli/log.py \
 	python/vfu/cli/names.py \
 	python/vfu/cli/parts.py \
 	python/vfu/cli/progress.py \

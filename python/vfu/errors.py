@@ -14,11 +14,17 @@ import libvfu as c
 
 logger = logging.getLogger("vfu")
 
+# Below logging.DEBUG, at which messages are shown with their fields: with their first bytes, too.
+TRACE = 5
+if logging.getLevelName(TRACE) == f"Level {TRACE}":
+    logging.addLevelName(TRACE, "TRACE")
+
 _LEVELS = {
     c.VFU_LOG_ERROR: logging.ERROR,
     c.VFU_LOG_WARN: logging.WARNING,
     c.VFU_LOG_INFO: logging.INFO,
     c.VFU_LOG_DEBUG: logging.DEBUG,
+    c.VFU_LOG_TRACE: TRACE,
 }
 
 
@@ -130,6 +136,11 @@ def log_level() -> int:
     """The library's log level that fits the logger's."""
     wanted = logger.getEffectiveLevel()
     return max((ours for ours, level in _LEVELS.items() if level >= wanted), default=c.VFU_LOG_ERROR)
+
+
+def trace_option() -> int:
+    """What of messages the library is to log for whoever wants to see so much."""
+    return {c.VFU_LOG_DEBUG: 1, c.VFU_LOG_TRACE: 2}.get(log_level(), 0)
 
 
 c.set_globals(make_error, report, _log)

@@ -16,7 +16,7 @@ import libvfu as c
 from . import protocol
 from .capabilities import Agreed, check_capability, known_capabilities
 from .device import Device, cancel_all, check_device
-from .errors import Error, logger
+from .errors import Error, logger, trace_option
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike, StrPath
@@ -46,7 +46,7 @@ def configure(
             set_policy(handle, field, choice)
         except Error as error:
             raise ValueError(policy_complaint(field, choice)) from error
-    for name, value in (options or {}).items():
+    for name, value in {"trace": trace_option(), **(options or {})}.items():
         if name not in OPTIONS:
             raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
         try:
@@ -93,6 +93,8 @@ class Server:
     policy: {field: choice}, see the errata in doc/gen/protocol.rst; unless it says otherwise bus_master is
     enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h; capabilities: what it says in
     VERSION, {"max_msg_fds": 8, "migration.pgsize": ...}.
+    The logger "vfu" at level DEBUG when the server is made shows each message with its fields, at TRACE, 5, with its first
+    256 bytes, too; options={"trace": 0} does not.
     options={"one_client": 1}: run() returns when the first client has gone; see fault.
     """
 

@@ -14,6 +14,7 @@ import time
 import pytest
 
 import vfu
+from vfu.cli import commands_of, parser
 
 EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "python", "examples")
 COUNTER = os.path.join(EXAMPLES, "counter.py")
@@ -68,30 +69,56 @@ def test_serve_inherited_descriptor():
         assert process.wait(30) == 0
 
 
-def test_serve_shows_messages(tmp_path):
-    path = tmp_path / "dev.sock"
-    with open(tmp_path / "log", "w+") as log:
-        process = subprocess.Popen(
-            [*VFU, "serve", COUNTER, f"--socket-path={path}", "--log-level=debug"], stderr=log
-        )
+def shown_by(use, path, *words):
+    """What a server that is told these words says on standard error, while use(path) runs."""
+    with open(f"{path}.log", "w+") as log:
+        process = subprocess.Popen([*VFU, "serve", COUNTER, f"--socket-path={path}", *words], stderr=log)
         deadline = time.monotonic() + 30
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
-        with vfu.Client(path, irqs=False) as dev:
-            assert dev.regions.bar0.read32(0) == 0
-            with pytest.raises(vfu.Error):
-                dev.regions.bar0.read32(0x1000)
+        use(path)
         process.terminate()
         assert process.wait(30) == 0
         log.seek(0)
-        text = log.read()
+        return log.read()
+
+
+def read_and_fail(path):
+    with vfu.Client(path, irqs=False) as dev:
+        assert dev.regions.bar0.read32(0) == 0
+        with pytest.raises(vfu.Error):
+            dev.regions.bar0.read32(0x1000)
+
+
+def test_serve_shows_messages(tmp_path):
+    text = shown_by(read_and_fail, tmp_path / "dev.sock", "--log-level=debug")
     for line in (
-        "got region_read command .*, 32 bytes: offset=0x?0 region=bar0 count=4",
-        "sent region_read reply .*, 36 bytes: offset=0x?0 region=bar0 count=4",
-        "sent region_read reply .*, 16 bytes, error 22",
-        "got get_info command .*argsz=16",
+        r"got region_read\(9\) command id=\d+, 32 bytes: offset=0x?0 region=bar0 count=4",
+        r"sent region_read\(9\) reply id=\d+, 36 bytes: offset=0x?0 region=bar0 count=4",
+        r"sent region_read\(9\) reply id=\d+, 16 bytes, error 22",
+        r"region_read\(9\) id=\d+ failed",
+        r"got get_info\(4\) command .*argsz=16",
     ):
         assert re.search(line, text), f"{line} not in {text}"
+    assert "TRACE" not in text
+
+
+def test_serve_shows_bytes(tmp_path):
+    text = shown_by(read_and_fail, tmp_path / "dev.sock", "--log-level=trace")
+    assert re.search(r"TRACE: region_read\(9\) id=\d+ 0000: .. .. 09 00 20 00 00 00 00 00 00 00 00 00 00 00 \|", text), text
+    assert re.search(r"DEBUG: got region_read\(9\)", text)
+    assert "got" not in shown_by(read_and_fail, tmp_path / "dev.sock", "--log-level=debug", "--option=trace=0")
+
+
+def test_all_commands_have_a_log_level(backend):
+    for name, command in commands_of(parser()).items():
+        (option,) = [action for action in command._actions if "--log-level" in action.option_strings]
+        assert {"none", "debug", "trace"} <= set(option.choices), name
+    _, path = backend(COUNTER)
+    said = {level: run("info", path, f"--log-level={level}") for level in ("none", "debug", "trace")}
+    assert said["none"].stderr == "" and said["debug"].stdout == said["none"].stdout
+    assert "DEBUG: sent get_info(4) command id=" in said["debug"].stderr and "TRACE" not in said["debug"].stderr
+    assert "TRACE: get_info(4) id=" in said["trace"].stderr
 
 
 def test_serve_enforces_bus_mastering(backend):

@@ -19,7 +19,7 @@ import pytest
 
 from vfu import guest
 from vfu.cli import guest as guest_arguments
-from vfu.cli import in_guest
+from vfu.cli import in_guest, parser
 from vfu.cli.progress import Progress
 from vfu.guest import boot, cache, initramfs, kernel, modules, packages, programs, task
 from vfu.guest.cache import Cache, Kernel, Tools
@@ -414,9 +414,7 @@ def test_devices_and_their_arguments(tmp_path, monkeypatch):
     (tmp_path / "x=y.py").write_text("")
     words = ["a.py", "period=0.1", "name=", "/tmp/s", "x=y.py"]
     assert in_guest.grouped(words) == [("a.py", ["period=0.1", "name="]), ("/tmp/s", []), ("x=y.py", [])]
-    top = argparse.ArgumentParser()
-    guest_arguments.add_to(top.add_subparsers())
-    options = top.parse_args(["guest", "a.py", "--policy=a=b", "--policy=c=d", "--log-level", "debug"])
+    options = parser().parse_args(["guest", "a.py", "--policy=a=b", "--policy=c=d", "--log-level", "debug"])
     assert in_guest.serving_options(options) == ["--policy=a=b", "--policy=c=d", "--log-level=debug"]
 
 
@@ -424,7 +422,7 @@ def test_servers_that_end_at_once(tmp_path, monkeypatch, capfd):
     """Before the guest has started it is ended; after, it may go on."""
     (tmp_path / "bad.py").write_text("x =")
     serving = {f"serve_{name}": [] for name in guest_arguments.SERVING}
-    options = argparse.Namespace(devices=[str(tmp_path / "bad.py")], **serving)
+    options = argparse.Namespace(devices=[str(tmp_path / "bad.py")], log_level="warning", **serving)
     with contextlib.ExitStack() as stack:
         devices = in_guest.Devices(options, stack)
         devices.servers[0].process.wait(60)

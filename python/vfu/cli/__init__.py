@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 import vfu
 
-from . import access, dump, explain, guest, info, serve, status, trace, wait
+from . import access, dump, explain, guest, info, log, serve, status, trace, wait
 from .error import CommandError, TimeIsUp, UsageError
 from .style import RED, paint
 
@@ -26,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     for module in (serve, info, access, dump, wait, explain, guest, trace):
         module.add_to(commands)
     for name, command in commands.choices.items():
+        log.add_to(command)
         command.formatter_class = argparse.RawDescriptionHelpFormatter
         command.epilog = "\n\n".join(filter(None, [command.epilog and command.epilog.strip(), status.section(name)]))
     return top
@@ -61,12 +61,7 @@ def complain(command: str, error: BaseException) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """The command, and what its end means."""
-    logging.basicConfig(
-        format="vfu: %(levelname)s: %(message)s",
-        # What goes wrong in a command that is over at once is its one line.
-        level=getattr(options, "log_level", "critical").upper(),
-        stream=sys.stderr,
-    )
+    log.begin(options)
     try:
         result: int = options.function(options) or status.DONE
         sys.stdout.flush()

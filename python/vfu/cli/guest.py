@@ -22,10 +22,7 @@ examples:
   vfu guest /tmp/dev.sock --iommu --driver vfio-pci --run test.sh --file my-test:bin/my-test
 """
 # Options of vfu serve that are passed on.
-SERVING = {
-    "policy": "FIELD=CHOICE", "profile": "NAME", "option": "NAME=NUMBER", "capability": "NAME=VALUE",
-    "log-level": "LEVEL",
-}
+SERVING = {"policy": "FIELD=CHOICE", "profile": "NAME", "option": "NAME=NUMBER", "capability": "NAME=VALUE"}
 
 
 def guest_file(text: str) -> tuple[str, Path]:
@@ -75,7 +72,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     for name, metavar in SERVING.items():
         serving.add_argument(f"--{name}", dest=f"serve_{name}", metavar=metavar, action="append", default=[])
     add_machine_options(parser.add_argument_group("the machine"))
-    parser.set_defaults(function=run)
+    parser.set_defaults(function=run, log_level="warning")
 
 
 def run(options: argparse.Namespace) -> int:

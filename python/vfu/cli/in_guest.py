@@ -80,7 +80,8 @@ def grouped(words: list[str]) -> list[tuple[str, list[str]]]:
 
 def serving_options(options: argparse.Namespace) -> list[str]:
     """What is passed on to vfu serve."""
-    return [f"--{name}={value}" for name in SERVING for value in getattr(options, f"serve_{name}")]
+    passed = [f"--{name}={value}" for name in SERVING for value in getattr(options, f"serve_{name}")]
+    return [*passed, f"--log-level={options.log_level}"]
 
 
 class Devices:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import vfu
 
-from . import activation, background, status
+from . import activation, background, log, status
 from .error import CommandError, UsageError
 
 EPILOG = """\
@@ -47,6 +47,7 @@ CONVENTIONS = {"--help", "--socket-path", "--fd", "--print-capabilities"}
 def features() -> list[str]:
     """The options of vfu serve that not every backend has."""
     parser = add_to(argparse.ArgumentParser().add_subparsers())
+    log.add_to(parser)
     options = {action.option_strings[-1] for action in parser._actions if action.option_strings}
     return sorted(option.removeprefix("--") for option in options - CONVENTIONS)
 
@@ -98,11 +99,9 @@ def add_to(commands: typing.Any) -> argparse.ArgumentParser:
                         help="a limit: timeout_ms, queue_bytes, ...")
     parser.add_argument("--capability", type=pair, action="append", default=[], metavar="NAME=VALUE",
                         help="what it says in VERSION: max_msg_fds=8, write_multiple=false, ...")
-    parser.add_argument("--log-level", choices=["error", "warning", "info", "debug"], default="warning",
-                        help="debug shows each message with its fields")
     background.add_to(parser)
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
-    parser.set_defaults(function=run)
+    parser.set_defaults(function=run, log_level="warning")
     return parser
 
 
@@ -258,8 +257,6 @@ def make_server(options: argparse.Namespace, socket_path: str | None, fd: int | 
     policy = dict(options.policy)
     limits = {name: number(value) for name, value in options.option}
     capabilities = {name: number_or_bool(value) for name, value in options.capability}
-    if options.log_level == "debug":
-        limits.setdefault("trace", 1)
     if options.one_client:
         limits["one_client"] = 1
     try:
