@@ -58,57 +58,59 @@ static void put_le(uint8_t *at, uint64_t value, unsigned len)
 		*at++ = (uint8_t)value;
 }
 
-static uint64_t load(const uint8_t *at, unsigned width)
-{
-	uint8_t bytes[8];
+union word {
+	uint8_t bytes[8], byte;
+	uint16_t half;
+	uint32_t word;
+	uint64_t quad;
+};
 
-	vfui_memory_read(bytes, at, width);
-	return get_le(bytes, width);
-}
-
-/* Puts new where old is; false: it is not any more. Aligned. */
-static bool exchange(void *at, unsigned width, const uint8_t *old, const uint8_t *new)
+static union word load(const void *at, unsigned width)
 {
-	uint64_t was8, now8;
-	uint32_t was4, now4;
-	uint16_t was2, now2;
-	uint8_t was = *old, now = *new;
+	union word now = {.quad = 0};
 
 	if (width == 1)
-		return __atomic_compare_exchange_n((uint8_t *)at, &was, now, false,
-						   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	if (width == 2) {
-		memcpy(&was2, old, 2);
-		memcpy(&now2, new, 2);
-		return __atomic_compare_exchange_n((uint16_t *)at, &was2, now2, false,
-						   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	}
-	if (width == 4) {
-		memcpy(&was4, old, 4);
-		memcpy(&now4, new, 4);
-		return __atomic_compare_exchange_n((uint32_t *)at, &was4, now4, false,
-						   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	}
-	memcpy(&was8, old, 8);
-	memcpy(&now8, new, 8);
+		now.byte = __atomic_load_n((const uint8_t *)at, __ATOMIC_ACQUIRE);
+	else if (width == 2)
+		now.half = __atomic_load_n((const uint16_t *)at, __ATOMIC_ACQUIRE);
+	else if (width == 4)
+		now.word = __atomic_load_n((const uint32_t *)at, __ATOMIC_ACQUIRE);
+	else if (sizeof(void *) == 8)
+		now.quad = __atomic_load_n((const uint64_t *)at, __ATOMIC_ACQUIRE);
+	else
+		memcpy(&now, at, sizeof(now));
+	return now;
+}
+
+/* Puts new where old is. False: something else is there, which old is then. */
+static bool exchange(void *at, unsigned width, union word *old, const union word *new)
+{
+	if (width == 1)
+		return __atomic_compare_exchange_n((uint8_t *)at, &old->byte, new->byte, false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	if (width == 2)
+		return __atomic_compare_exchange_n((uint16_t *)at, &old->half, new->half, false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	if (width == 4)
+		return __atomic_compare_exchange_n((uint32_t *)at, &old->word, new->word, false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 	if (sizeof(void *) == 8)
-		return __atomic_compare_exchange_n((uint64_t *)at, &was8, now8, false,
-						   __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	memcpy(at, &now8, 8);
+		return __atomic_compare_exchange_n((uint64_t *)at, &old->quad, new->quad, false,
+						   __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	memcpy(at, new, sizeof(*new));
 	return true;
 }
 
 /* What a write of data does to a register by masks; what it held before. */
 static uint64_t update(uint8_t *at, unsigned width, struct vfui_masks masks, uint64_t data)
 {
-	uint8_t old[8], new[8];
+	union word old = load(at, width), new = {.quad = 0};
 	uint64_t value;
 
 	do {
-		vfui_memory_read(old, at, width);
-		value = get_le(old, width);
-		put_le(new, vfui_masks_apply(masks, value, data), width);
-	} while (!exchange(at, width, old, new));
+		value = get_le(old.bytes, width);
+		put_le(new.bytes, vfui_masks_apply(masks, value, data), width);
+	} while (!exchange(at, width, &old, &new));
 	return value;
 }
 
@@ -133,9 +135,11 @@ static void read_part(const struct vfu_register *reg, uint8_t *at, unsigned skip
 		      uint8_t *data)
 {
 	struct vfui_masks clear = {.w1c = reg->rc & ones(len) << skip * 8};
-	uint64_t value =
-		clear.w1c ? update(at, reg->width, clear, clear.w1c) : load(at, reg->width);
+	union word now = load(at, reg->width);
+	uint64_t value = get_le(now.bytes, reg->width);
 
+	if (clear.w1c)
+		value = update(at, reg->width, clear, clear.w1c);
 	put_le(data, (value & ~reg->hidden) >> skip * 8, len);
 }
 
@@ -164,20 +168,23 @@ static void each_part(const struct vfu_register *reg, uint8_t *memory,
 	}
 }
 
-/* Where no mask matters it is memory, of any length; where all bits are read-only nothing. */
+/* Several registers whose masks do not matter are memory, of any length. */
 static void access_memory(const struct vfu_register *reg, uint8_t *memory,
 			  const struct vfu_access *access)
 {
 	uint8_t *at = memory + reg->target + (access->offset - reg->offset);
 	uint64_t all = ones(reg->width);
+	bool several = access->count > reg->width;
 
-	if (!access->is_write && !reg->rc && !reg->hidden)
+	if (access->is_write && !(reg->write | reg->w1c | reg->w1s))
+		return;
+	if (several && access->is_write && reg->write == all)
+		vfui_memory_write(at, access->data, access->count);
+	else if (several && !access->is_write && !reg->rc && !reg->hidden)
 		vfui_memory_read(access->data, at, access->count);
 	else if (!access->is_write && !reg->rc && reg->hidden == all)
 		memset(access->data, 0, access->count);
-	else if (access->is_write && reg->write == all)
-		vfui_memory_write(at, access->data, access->count);
-	else if (!access->is_write || reg->write | reg->w1c | reg->w1s)
+	else
 		each_part(reg, memory, access);
 }
 

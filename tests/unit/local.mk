@@ -25,6 +25,7 @@ fault_tests = \
 	tests/unit/device/test-irq \
 	tests/unit/device/test-pci \
 	tests/unit/device/test-region \
+	tests/unit/device/test-register \
 	tests/unit/base/test-list \
 	tests/unit/base/test-buf \
 	tests/unit/base/test-log \
@@ -53,6 +54,7 @@ tests_unit_device_test_dma_LDADD = $(fault_libs)
 tests_unit_device_test_irq_LDADD = $(fault_libs)
 tests_unit_device_test_pci_LDADD = $(fault_libs)
 tests_unit_device_test_region_LDADD = $(fault_libs)
+tests_unit_device_test_register_LDADD = $(fault_libs)
 tests_unit_base_test_list_LDADD = $(fault_libs)
 tests_unit_base_test_buf_LDADD = $(fault_libs)
 tests_unit_base_test_log_LDADD = $(fault_libs)

@@ -523,6 +523,35 @@ START_TEST(write_multi)
 }
 END_TEST
 
+/* Each write of a message has the effect that it has alone, and one request over two registers theirs. */
+START_TEST(write_multi_reaches_registers)
+{
+	struct vfu_register status = {.size = sizeof(status), .offset = 8, .width = 4, .w1c = 7};
+	struct vfu_register count = {.size = sizeof(count), .offset = 12, .width = 4, .rc = ~0u};
+	struct rig_many in = {
+		3, {{8, 1, 1, {1}}, {10, 1, 4, {0xff, 0xff, 0xff, 0xff}}, {8, 1, 8, {4}}}};
+	struct vfu_err err;
+	uint8_t *bar;
+
+	ck_assert_int_eq(vfu_device_add_register(rig.dev, 1, &status), 0);
+	ck_assert_int_eq(vfu_device_add_register(rig.dev, 1, &count), 0);
+	bar = vfu_device_region_memory(rig.dev, 1);
+	memset(bar + 8, 0xff, 8);
+	ck_assert_uint_eq(rig_call(&rig, 15, &in, 8 + 3 * 24), 0);
+	ck_assert_uint_eq(raw_u64(rig.msg, 0), 3);
+	ck_assert_uint_eq(bar[8], 0xfa);
+	ck_assert_uint_eq(bar[12], 0xff);
+	ck_assert_uint_eq(rig_read(&rig, 1, 11, 2), 0);
+	ck_assert(bar[11] == 0xff && bar[12] == 0 && bar[13] == 0xff);
+	ck_assert_int_eq(vfu_device_update_register(rig.dev, 1, 8, 4, 5, 1), 0);
+	ck_assert_uint_eq(bar[8], 0xfb);
+	ck_assert_int_eq(vfu_device_add_register(rig.dev, 1, &count), -EEXIST);
+	vfu_device_err(rig.dev, &err);
+	ck_assert_str_eq(err.field, "register.offset");
+	ck_assert_int_eq(vfu_device_add_register(rig.dev, 7, &count), -EINVAL);
+}
+END_TEST
+
 /* The error tells whose word is missing. */
 static void write_multi_refused(const char *said, const char *unsaid)
 {
@@ -942,6 +971,7 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, a_callback_may_err);
 	tcase_add_test(tcase, posted_writes_are_not_answered);
 	tcase_add_test(tcase, write_multi);
+	tcase_add_test(tcase, write_multi_reaches_registers);
 	tcase_add_test(tcase, interrupts);
 	tcase_add_test(tcase, interrupts_refused);
 	tcase_add_test(tcase, dma_ranges);
