@@ -22,6 +22,7 @@ vfu_package = \
 	python/vfu/regions.py \
 	python/vfu/registers.py \
 	python/vfu/server.py \
+	python/vfu/shown.py \
 	python/vfu/testing.py
 vfu_cli = \
 	python/vfu/cli/__init__.py \

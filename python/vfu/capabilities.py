@@ -8,6 +8,8 @@ import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .shown import shown
+
 if TYPE_CHECKING:
     from . import protocol
 
@@ -40,7 +42,12 @@ def limits_of(agreed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Agreed(Mapping[str, Any]):
-    """What was agreed of VERSION's capabilities, by name, in the connection that there is when it is asked."""
+    """What was agreed of VERSION's capabilities, {name: value}, in the connection that there is when it is asked.
+
+    Names are paths: "pgsizes", "migration.pgsize". Values are numbers (of bytes, where it is a size) or bools, None where
+    nothing was said and nothing is assumed; vfu.protocol.CAPABILITIES says of each what it means. KeyError: there is no
+    such capability. Disconnected: there is no connection.
+    """
 
     def __init__(self, ask: Callable[[str], int]) -> None:
         self._ask = ask
@@ -59,5 +66,9 @@ class Agreed(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._known)
 
+    @shown
     def __repr__(self) -> str:
-        return repr(dict(self))
+        try:
+            return repr(dict(self))
+        except OSError:
+            return "without a connection"

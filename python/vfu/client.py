@@ -22,6 +22,7 @@ from .capabilities import Agreed, limits_of
 from .errors import Disconnected, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
+from .shown import shown
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath, WriteableBuffer
@@ -35,7 +36,8 @@ _EAGER_VECTORS = 64
 
 
 class DeviceInfo(NamedTuple):
-    """What the device says about itself."""
+    """What the device says about itself: how many regions and irqs it has (indices, some of which may be empty), and
+    whether it is a PCI device (pci) and can be reset (reset)."""
 
     regions: int
     irqs: int
@@ -51,7 +53,17 @@ class _Port(Protocol):
 
 
 class Region:
-    """A region of the device. readN and writeN move little-endian numbers of N bits."""
+    """A region of the device, as dev.regions.bar0: the client's view of it.
+
+    index and name: which one (bar0 to bar5, rom, config, vga, and region9... of what PCI does not know).
+    size: in bytes, 0: there is none. flags: of protocol.RegionInfoFlags. type and subtype: what it is, of one that PCI
+    does not know. areas: [(offset, size)] of what may be mapped, if that is not all of it.
+
+    read() and write() move bytes of any length, which the library splits at max_data_xfer_size; readN and writeN move
+    little-endian numbers of N bits, in one message. All wait for the device's answer, at most the Client's timeout, and
+    serve its DMA meanwhile. Any thread may call them. What goes wrong is a vfu.Error: the device's errno, EINVAL for an
+    access outside of the region (E30), Timeout, Disconnected.
+    """
 
     index: int
     name: str
@@ -70,8 +82,11 @@ class Region:
         self._file = (fd, offset)
         self._close = weakref.finalize(self, os.close, fd) if fd >= 0 else None
 
+    @shown
     def __repr__(self) -> str:
-        return f"<{self.name}: {self.size:#x} bytes>"
+        able = {"read": self.readable, "write": self.writable, "map": self.mappable}
+        said = ", ".join(word for word, yes in able.items() if yes) or "no access"
+        return f"{self.name}: {self.size:#x} bytes, {said}" if self.size else f"{self.name}: none"
 
     @property
     def readable(self) -> bool:
@@ -90,7 +105,7 @@ class Region:
 
     @functools.cached_property
     def info(self) -> protocol.GetRegionInfoReply:
-        """All the device says of the region, as protocol.GetRegionInfoReply."""
+        """All the device says of the region, as protocol.GetRegionInfoReply; asked for once."""
         reply = protocol.GetRegionInfoReply.parse(
             self._reply,
             request=protocol.GetRegionInfoRequest(index=self.index),
@@ -110,7 +125,10 @@ class Region:
     @overload
     def read(self, offset: int, size: WriteableBuffer) -> int: ...
     def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
-        """Reads size bytes, or fills a buffer that is given instead, and then returns its length in bytes."""
+        """Reads size bytes, or fills a buffer that is given instead, and then returns its length in bytes.
+
+        offset: in bytes, of the region. vfu.Error: see the class.
+        """
         try:
             return c.vfu_client_region_read(self._h, self.index, offset, size)
         except OSError as error:
@@ -118,7 +136,10 @@ class Region:
             raise
 
     def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
-        """Writes. post: without waiting for an answer; failures then stay unknown."""
+        """Writes bytes to an offset of the region.
+
+        post: without waiting for an answer; whether the device took it then stays unknown (E27). Order is kept (E52).
+        """
         put = c.vfu_client_region_post if post else c.vfu_client_region_write
         try:
             put(self._h, self.index, offset, data)
@@ -130,28 +151,38 @@ class Region:
         return self._port.get(offset, 1)
 
     def read16(self, offset: int) -> int:
+        """The little-endian number in 2 bytes."""
         return self._port.get(offset, 2)
 
     def read32(self, offset: int) -> int:
+        """The little-endian number in 4 bytes."""
         return self._port.get(offset, 4)
 
     def read64(self, offset: int) -> int:
+        """The little-endian number in 8 bytes."""
         return self._port.get(offset, 8)
 
     def write8(self, offset: int, value: int, post: bool = False) -> None:
+        """Writes a number of 1 byte. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 1, value, post)
 
     def write16(self, offset: int, value: int, post: bool = False) -> None:
+        """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 2, value, post)
 
     def write32(self, offset: int, value: int, post: bool = False) -> None:
+        """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 4, value, post)
 
     def write64(self, offset: int, value: int, post: bool = False) -> None:
+        """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 8, value, post)
 
     def map(self, area: int = 0) -> Mapping:
-        """Maps the region, or one of its areas. Returns an mmap (a Mapping), which outlives the connection."""
+        """Maps the region, or one of its areas, by index. Returns an mmap (a Mapping), which outlives the connection.
+
+        The device does not see accesses to it, and its handlers do not run. ValueError: see mappable.
+        """
         if not self.mappable:
             raise ValueError(f"{self.name} cannot be mapped")
         fd, base = self._file
@@ -186,9 +217,13 @@ class _CpuPort:
 
 
 class Config(Region):
-    """Configuration space. The header's fields are attributes: vendor_id, command, class_code...
+    """Configuration space: a Region whose PCI header has attributes, each of which is a message.
 
-    Accesses of any size are made of those that a CPU makes: servers need not know others.
+    vendor_id, device_id, subsystem_vendor_id, subsystem_id, revision, class_code (24 bits: class, subclass, programming
+    interface), command, status, cache_line_size, latency_timer, header_type, rom_address, interrupt_line, interrupt_pin
+    are numbers that can be read, and set where the device lets them be: dev.config.command |= 1.
+
+    Accesses of any size are made of those that a CPU makes, 1, 2 or 4 aligned bytes: servers need not know others.
     """
 
     vendor_id: int
@@ -215,7 +250,7 @@ class Config(Region):
     @overload
     def read(self, offset: int, size: WriteableBuffer) -> int: ...
     def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
-        """As Region.read(), in accesses of 1, 2 and 4 bytes."""
+        """As Region.read(), in accesses of 1, 2 and 4 aligned bytes."""
         is_size = isinstance(size, SupportsIndex)
         into = memoryview(bytearray(size) if isinstance(size, SupportsIndex) else size).cast("B")
         for at, width in _cpu_accesses(offset, len(into)):
@@ -223,7 +258,7 @@ class Config(Region):
         return bytes(into) if is_size else len(into)
 
     def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
-        """As Region.write(), in accesses of 1, 2 and 4 bytes."""
+        """As Region.write(), in accesses of 1, 2 and 4 aligned bytes."""
         data = memoryview(data).cast("B")
         for at, width in _cpu_accesses(offset, len(data)):
             super().write(at, data[at - offset : at - offset + width], post)
@@ -245,7 +280,10 @@ class Config(Region):
 
     @property
     def bus_master(self) -> bool:
-        """Whether the device may reach memory and send messages."""
+        """Whether the device may reach memory and send messages: bit 2 of command (E63). Can be set.
+
+        The Client sets it by itself where that is needed, unless it has bus_master=False.
+        """
         return bool(self.command & pci.COMMAND_BUS_MASTER)
 
     @bus_master.setter
@@ -255,12 +293,16 @@ class Config(Region):
 
     @property
     def capabilities(self) -> list[pci.Capability]:  # type: ignore[override]  # what PCI calls so
-        """The PCI capabilities; those that GET_REGION_INFO tells of are info.caps."""
+        """The list of PCI capabilities, read anew each time; those that GET_REGION_INFO tells of are info.caps."""
         return pci.capabilities(self.read(0, min(self.size, 256)))
 
 
 class Regions:
-    """The regions, by name (bar0 to bar5, rom, config, vga) or index. Asked for once each."""
+    """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.
+
+    The device is asked about each once, when it is first used: vfu.Error if it does not answer. What it does not have
+    has size 0. IndexError, AttributeError: the device has fewer.
+    """
 
     bar0: Region
     bar1: Region
@@ -275,6 +317,11 @@ class Regions:
     def __init__(self, handle: c.vfu_client, count: int) -> None:
         self._h, self._count = handle, count
         self._known: dict[int, Region] = {}
+
+    @shown
+    def __repr__(self) -> str:
+        known = ", ".join(region.name for region in list(self._known.values()))
+        return f"{self._count}, asked for: {known or 'none'}"
 
     def __len__(self) -> int:
         return self._count
@@ -302,7 +349,10 @@ class Regions:
 
 
 class ClientVector:
-    """One interrupt vector."""
+    """One interrupt vector of the device, dev.irqs.msix[3]: waited for, or watched by an event loop. Any thread.
+
+    It has an eventfd, which the device gets when the vector is first used, and which is closed with the Client.
+    """
 
     def __init__(self, arming: _Arming, index: int, vector: int) -> None:
         self._arming, self._h, self.index, self.vector = arming, arming.handle, index, vector
@@ -313,15 +363,30 @@ class ClientVector:
         self._is_message = index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
         self._has_complained = False
 
+    @shown
+    def __repr__(self) -> str:
+        return f"{_irq_name(self.index)}[{self.vector}], {self._armed()}"
+
+    def _armed(self) -> str:
+        return "armed" if self._fd is not None and self._turn == self._arming.turn(self.index) else "not armed"
+
     @property
     def fd(self) -> int:
-        """The eventfd that the device signals, the same for good: for event loops. Asking for it arms the vector."""
+        """The eventfd that the device signals, the same for good: for event loops. Asking for it arms the vector.
+
+        It stays the Client's. Its count is taken by wait(timeout=0): a read of it may block, as the device can change
+        its flags.
+        """
         if self._turn != self._arming.turn(self.index):
             self._arming.arm([self])
         return self._eventfd()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits until the device raises it; serves the device's DMA meanwhile. How often it was raised, 0: timeout."""
+        """Waits until the device raises it, for timeout seconds at most (None: for ever), and serves its DMA meanwhile.
+
+        Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
+        gone, and will not.
+        """
         milliseconds = -1 if timeout is None else _milliseconds(max(0, timeout))
         fd = self.fd
         if self._is_message:
@@ -332,13 +397,15 @@ class ClientVector:
         return count
 
     def trigger(self) -> None:
-        """Makes the device raise it."""
+        """Asks the device to raise it, as a test does (SET_IRQS with DATA_NONE and ACTION_TRIGGER)."""
         c.vfu_client_irq_trigger(self._h, self.index, self.vector, 1)
 
     def mask(self) -> None:
+        """Has the device hold it back until unmask(). vfu.Error: it cannot, as the interrupt's flags say."""
         c.vfu_client_irq_mask(self._h, self.index, self.vector, 1)
 
     def unmask(self) -> None:
+        """Lets it come again; what was raised meanwhile comes now."""
         c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
 
     def _eventfd(self) -> int:
@@ -397,7 +464,11 @@ def _irq_name(index: int) -> str:
 
 
 class ClientIrq(ClientVector):
-    """An interrupt of the device and its vectors: irq[i]. Itself it stands for vector 0."""
+    """An interrupt of the device, dev.irqs.msix, and its vectors: irq[i], irq[a:b]. Itself it stands for vector 0.
+
+    count: how many vectors it has, which is its len() too; 0: the device has no such interrupt (E35).
+    flags: of protocol.IrqInfoFlags, whether it can be masked, resized...
+    """
 
     count: int
     flags: int
@@ -408,6 +479,11 @@ class ClientIrq(ClientVector):
         c.vfu_client_irq_info(self._h, index, info)
         self.count, self.flags = info.count, info.flags
         self._vectors: dict[int, ClientVector] = {}  # those that were used
+
+    @shown
+    def __repr__(self) -> str:
+        armed = sum(vector._armed() == "armed" for vector in list(self._vectors.values()))
+        return f"{_irq_name(self.index)}: {self.count} vectors, {armed} armed"
 
     def __len__(self) -> int:
         return self.count
@@ -428,13 +504,14 @@ class ClientIrq(ClientVector):
 
     @property
     def fd(self) -> int:
-        """That of vector 0."""
+        """The eventfd of vector 0."""
         return self[0].fd
 
     def enable(self) -> None:
-        """Gives the device the eventfds of the first vectors now; the others follow when they are used.
+        """Gives the device the eventfds of the first 64 vectors now; the others follow when they are used.
 
         Those of another interrupt are taken away first, unless the Client has irqs="all".
+        IndexError: it has no vectors.
         """
         if not self.count:
             raise IndexError(f"{_irq_name(self.index)} has no vectors")
@@ -452,7 +529,10 @@ class ClientIrq(ClientVector):
 
 
 class ClientIrqs:
-    """The interrupts, by name (intx, msi, msix, err, req) or index. Asked for once each."""
+    """dev.irqs: the interrupts of the device, by index or as intx, msi, msix, err, req.
+
+    The device is asked about each once, when it is first used. IndexError, AttributeError: the device has fewer.
+    """
 
     _PREFERRED = (c.VFU_IRQ_MSIX, c.VFU_IRQ_MSI, c.VFU_IRQ_INTX)
 
@@ -472,6 +552,11 @@ class ClientIrqs:
                 irq.enable()
                 if arm != "all":
                     break
+
+    @shown
+    def __repr__(self) -> str:
+        known = ", ".join(f"{_irq_name(irq.index)}[{irq.count}]" for irq in list(self._known.values()))
+        return f"{self._count}, asked for: {known or 'none'}"
 
     def __len__(self) -> int:
         return self._count
@@ -496,14 +581,28 @@ class ClientIrqs:
 
 
 class Buffer(Mapping):
-    """Memory for DMA: an mmap that knows its address for the device (iova) and whether the device maps it."""
+    """Memory for DMA, of dev.dma.alloc(): an mmap, so its slices are bytes, and memoryview() of it is its memory.
+
+    iova: its first address as the device sees it. shared: the device has its file, and may map it; else it reaches
+    the memory by messages, which the Client serves. It stays mapped for the device until dev.dma.unmap(buffer) or the
+    end of the connection, and usable here after that.
+    """
 
     iova: int = None  # type: ignore[assignment]  # dma.map() says it
     shared: bool = False
 
+    @shown
+    def __repr__(self) -> str:
+        where = f"at iova {self.iova:#x}" if self.iova is not None else "not mapped"
+        return f"{where}: {self._state()}, {'shared' if self.shared else 'by messages'}"
+
 
 class ClientDma:
-    """Memory that the device may reach."""
+    """dev.dma: the memory that the device may reach. Any thread.
+
+    What is there already, or overlaps with it, is refused with EEXIST (E8); more ranges than the device takes with
+    ENOSPC (E9). At first use the Client turns bus mastering on, unless it has bus_master=False (E63).
+    """
 
     _FIRST = 0x1000_0000
 
@@ -512,6 +611,11 @@ class ClientDma:
         # iova: (size, hold, buffer); calls under way in other threads keep the handle
         self._maps: dict[int, tuple[int, object, object]] = {}
         handle.maps = self._maps
+
+    @shown
+    def __repr__(self) -> str:
+        maps = list(self._maps.items())
+        return f"{len(maps)} ranges, {sum(entry[0] for _, entry in maps):#x} bytes"
 
     def alloc(
         self,
@@ -524,8 +628,9 @@ class ClientDma:
     ) -> Buffer:
         """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
 
-        read and write: what the device may do. iova: its address, by default a free one. size is
-        rounded up to whole pages. flags: more of protocol.DmaMapFlags.
+        size: in bytes, rounded up to whole pages. iova: its address, by default the lowest free one from 0x1000_0000.
+        read and write: what the device may do. flags: more of protocol.DmaMapFlags, whose rules are checked first.
+        vfu.Error: the device refuses; then nothing is mapped.
         """
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = -1
@@ -549,7 +654,12 @@ class ClientDma:
         write: bool = True,
         flags: int = 0,
     ) -> None:
-        """Maps any buffer. fd: the file behind it, which the device then maps too. flags: as in alloc()."""
+        """Maps any buffer, which stays in place until it is unmapped: bytearray, mmap, an array of numpy...
+
+        One that cannot be written, as bytes, needs write=False. iova and the buffer's size are multiples of the page size
+        that was agreed (limits["pgsize"]). fd: the file behind it, from fd_offset on, which the device then maps too; it
+        stays yours. All else as in alloc().
+        """
         flags |= (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
         hold = c.hold_buffer(buffer)
         entry = (memoryview(buffer).nbytes, hold, buffer)
@@ -558,7 +668,10 @@ class ClientDma:
             buffer.iova, buffer.shared = iova, fd >= 0
 
     def unmap(self, what: ReadableBuffer | int) -> None:
-        """Takes memory away from the device: a buffer, or the address it was mapped at."""
+        """Takes memory away from the device: a buffer that was mapped, or the iova of one. ValueError: it is not.
+
+        Returns when the device has let go of it. vfu.Error: it refuses, and the memory stays mapped.
+        """
         found = (at for at, entry in self._maps.items() if at == what or entry[2] is what)
         if (iova := next(found, None)) is None:
             raise ValueError("not mapped")
@@ -599,7 +712,10 @@ def _milliseconds(seconds: float) -> int:
 
 
 class Client:
-    """A connection to a device: at a path, or over a connected socket.
+    """A connection to a device: at a path, or over a connected socket (fd: a number, which is taken, or a socket,
+    which is not). Any thread may use it.
+
+    info: a DeviceInfo; regions, config, irqs, dma: what the device has, see Regions, Config, ClientIrqs, ClientDma.
 
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
     timeout: seconds to wait for each answer; 0 or None: for ever.
@@ -608,8 +724,12 @@ class Client:
     interrupts, and none is ever taken away. False: when they are used.
     bus_master: turn bus mastering on at the first use of DMA, MSI or MSI-X, as drivers do; a reset turns it
     off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
-    policy, options, capabilities: as a Server's.
+    profile, policy, options, capabilities: as a Server's.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
+
+    NotFound, Refused, Denied: there is no server at the path. Timeout: it does not answer. Disconnected: it has a
+    client already. Error with EPROTO: what it says breaks a rule of the protocol, which field and text name. After close()
+    methods raise ValueError or Disconnected, and in the child of a fork an Error with EOWNERDEAD.
     """
 
     info: DeviceInfo
@@ -633,6 +753,7 @@ class Client:
     ) -> None:
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
+        self._where = os.fspath(path) if path is not None else "of a socket"
         self._h: c.vfu_client | None = None
         self._ending: c.vfu_client | None = None
         self._thread: threading.Thread | None = None
@@ -656,6 +777,14 @@ class Client:
             self.close()
             raise
 
+    @shown
+    def __repr__(self) -> str:
+        if self._h is None:
+            return f"{self._where} closed"
+        if not _is_up(self._h):
+            return f"{self._where} disconnected"
+        return f"{self._where} connected: {self.info.regions} regions, {self.info.irqs} irqs"
+
     def _set_up(self, handle: c.vfu_client, background: bool, irqs: bool | Literal["all"]) -> None:
         raw = c.vfu_device_info()
         c.vfu_client_device_info(handle, raw)
@@ -669,7 +798,7 @@ class Client:
 
     @property
     def config(self) -> Config:
-        """Configuration space. Error: the device has none that PCI knows."""
+        """Configuration space, dev.regions.config. Error with EPROTO: the device has none of a size that PCI knows."""
         if len(self.regions) <= c.VFU_REGION_CONFIG:
             raise make_error(errno.EPROTO, text=f"the device has {len(self.regions)} regions, no configuration space")
         config = self.regions.config
@@ -679,27 +808,31 @@ class Client:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """What was agreed when connecting: major, minor, and each limit of the protocol by its name there."""
+        """What was agreed when connecting, {name: value}: major and minor of the version; max_data_xfer_size and pgsize
+        in bytes, max_msg_fds, max_dma_maps... as in protocol.Limits."""
         out = read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
         return out | limits_of(self.agreed)
 
     @property
     def agreed(self) -> Agreed:
-        """What was agreed of each capability of VERSION: agreed["pgsizes"], agreed["migration.pgsize"]..."""
+        """What was agreed of the capabilities of VERSION: agreed["pgsizes"], agreed["migration.pgsize"]..."""
         return Agreed(functools.partial(c.vfu_client_agreed, self._h))
 
     @property
     def stats(self) -> dict[str, int]:
-        """Counters: requests_out, bytes_in, late_replies..."""
+        """Counters since it was made, {name: number}: requests_out, bytes_in, late_replies... of vfu.h."""
         return read_fields(c.vfu_stats, c.vfu_client_stats, self._h)
 
     @property
     def connected(self) -> bool:
-        """Whether the connection is up; what is found out when it is used, or its end was seen. Any thread."""
+        """Whether the connection is up. That it has ended is noticed when it is used."""
         return self._h is not None and _is_up(self._h)
 
     def reset(self) -> None:
-        """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait()."""
+        """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait().
+
+        vfu.Error: the device refuses; info.reset says whether it can be reset at all.
+        """
         c.vfu_client_reset(self._h)
 
     def call(
@@ -731,30 +864,41 @@ class Client:
     def feature_get(
         self, feature: str | int, data: protocol.Part | ReadableBuffer = b"", room: int = commands.ROOM
     ) -> Any:
-        """What a feature says, by name ("migration") or number: an object of vfu.protocol if it knows it, else bytes.
+        """What a feature says, by name ("migration") or number: an object of vfu.protocol if that knows it, else bytes.
 
         data: what goes with the question, an object likewise or bytes. room: most bytes of the answer.
         """
         return commands.get_feature(self._h, feature, data, room)
 
     def feature_set(self, feature: str | int, data: protocol.Part | ReadableBuffer) -> Any:
-        """Sets a feature. Returns what the device says to that: what was set, if it does not differ."""
+        """Sets a feature, by name or number: data is an object of vfu.protocol, or bytes.
+
+        Returns what the device says to that: what was set, if it does not differ. ENOTTY or EINVAL: it has no such
+        feature (E45).
+        """
         return commands.set_feature(self._h, feature, data)
 
     def feature_probe(self, feature: str | int, *, get: bool = False, set: bool = False) -> bool:
-        """Whether the device has a feature, and with get and set those methods of it."""
+        """Whether the device has a feature, by name or number, and with get and set those methods of it (E45, E46)."""
         return commands.probe_feature(self._h, feature, get, set)
 
     def feature(self, flags: int, data: ReadableBuffer = b"") -> bytes:
-        """DEVICE_FEATURE: flags as in linux/vfio.h. Returns the data of the reply."""
+        """DEVICE_FEATURE as it is: flags as in linux/vfio.h (bits 0 to 15 the feature, 16 get, 17 set, 18 probe), and the
+        data behind them. Returns the data of the reply."""
         return c.vfu_client_feature(self._h, flags, data)
 
     def serve(self, timeout: float | None = None) -> int:
-        """Serves the device's DMA for so many seconds. Returns how many requests there were."""
+        """Serves the device's DMA for so many seconds (None: until the connection ends); how many requests there were.
+
+        For a device that uses memory while its client has nothing to ask, where there is no background thread.
+        """
         return c.vfu_client_serve(self._h, -1 if timeout is None else _milliseconds(timeout))
 
     def close(self) -> None:
-        """Ends the connection. Should a signal handler raise meanwhile, close it again for the rest."""
+        """Ends the connection. Can be called again; should a signal handler raise meanwhile, do so for the rest.
+
+        Eventfds of interrupts and files of regions are closed; memory that was mapped stays usable.
+        """
         if self._h is not None:
             self._ending, self._h = self._h, None
         if self._ending is None:

@@ -26,6 +26,7 @@ import libvfu as c
 from . import protocol
 from .declared import refuse_generator
 from .errors import report
+from .shown import shown
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,10 +51,14 @@ def _limits() -> protocol.Limits:
 
 
 class Descriptors(list[int]):
-    """File descriptors that came with a message. Those that nobody takes are closed with it."""
+    """File descriptors that came with a message: a list of numbers. Those that nobody takes are closed with it (E49)."""
+
+    @shown
+    def __repr__(self) -> str:
+        return super().__repr__()
 
     def take(self, index: int = 0) -> int:
-        """A descriptor that is the caller's from now on."""
+        """A descriptor that is the caller's from now on, by its place. IndexError: there is none."""
         return self.pop(index)
 
     def close(self) -> None:
@@ -66,14 +71,17 @@ class Descriptors(list[int]):
 
 @dataclasses.dataclass
 class Raw:
-    """A message that the protocol's table lacks."""
+    """A message that the protocol's table lacks: what on_4242() of a device is given, or what Client.call(4242) returns.
+
+    command: its number; data: what follows the header, bytes; fds: Descriptors that came with it.
+    """
 
     command: int
     data: bytes = b""
     fds: Descriptors = dataclasses.field(default_factory=Descriptors)
 
     def build(self) -> bytes:
-        """What follows the header."""
+        """What follows the header, as bytes."""
         return bytes(self.data)
 
 

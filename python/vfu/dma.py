@@ -16,6 +16,7 @@ import libvfu as c
 
 from .errors import make_error
 from .pci import COMMAND_BUS_MASTER
+from .shown import shown
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -24,8 +25,10 @@ PinnedMemory = c.Memory
 
 
 class DmaRange(NamedTuple):
-    """A range of the client's memory. mapped: the device reaches it directly, else by messages.
+    """A range of the client's memory, as the client has announced it (DMA_MAP).
 
+    iova and size: its first address and its length, in bytes. readable, writable: what the device may do.
+    mapped: the device reaches it directly, else by messages.
     flags: protocol.DmaMapFlags with which the client announced it, but those that say how to use its file.
     """
 
@@ -35,6 +38,11 @@ class DmaRange(NamedTuple):
     writable: bool
     mapped: bool
     flags: int = 0
+
+    @shown
+    def __repr__(self) -> str:
+        able = " ".join(word for word in ("readable", "writable", "mapped") if getattr(self, word))
+        return f"{self.iova:#x} + {self.size:#x} bytes: {able or 'no access'}"
 
 
 def dma_range(iova: int, size: int, flags: int, mapped: bool) -> DmaRange:
@@ -94,7 +102,14 @@ class _Copy:
 
 
 class DeviceDma:
-    """self.dma of a device. Copies of any length, over mapped and message ranges alike."""
+    """self.dma of a device: the client's memory. Copies of any length, over ranges that are mapped and others alike.
+
+    Addresses are the client's (IOVA), sizes in bytes. Coroutines await read() and write(); others use read_sync() and
+    write_sync(), from any thread where all is mapped, else in handlers. map() gives memory itself.
+
+    vfu.Error: EFAULT, not all of it is mapped; Denied, the client does not allow it; EIO, the client has bus mastering
+    off (E63); ECANCELED, the client took the memory away, or has gone; strerror says where.
+    """
 
     def __init__(self, handle: c.DeviceHandle) -> None:
         self._handle = handle
@@ -102,12 +117,20 @@ class DeviceDma:
         # An event for each that waits for room, in order.
         self._waiting: collections.deque[asyncio.Event] = collections.deque()
 
+    @shown
+    def __repr__(self) -> str:
+        ranges = self.ranges
+        return f"{len(ranges)} ranges, {sum(one.size for one in ranges):#x} bytes"
+
     @overload
     async def read(self, iova: int, size: int) -> bytes: ...
     @overload
     async def read(self, iova: int, size: WriteableBuffer) -> bool: ...
     async def read(self, iova: int, size: int | WriteableBuffer) -> bytes | bool:
-        """Reads size bytes, or fills a buffer that is given instead."""
+        """Reads size bytes, or fills a buffer that is given instead, which must stay until then, and returns True.
+
+        Any number may be under way; what messages cannot hold waits its turn (options["queue_bytes"]).
+        """
         try:
             result: bytes | bool = await self._copy(c.dma_read, iova, size)
             return result
@@ -116,7 +139,7 @@ class DeviceDma:
             raise
 
     async def write(self, iova: int, data: ReadableBuffer) -> None:
-        """Writes data. It must not change until then."""
+        """Writes bytes, which must not change until then. An interrupt that is triggered afterwards comes after them."""
         try:
             await self._copy(c.dma_write, iova, data)
         except OSError as error:
@@ -176,7 +199,7 @@ class DeviceDma:
             self._waiting[0].set()
 
     def read_sync(self, iova: int, size: int) -> bytes:
-        """The same, waiting; in a handler other requests of the client are served meanwhile."""
+        """read() for those who are no coroutine: it waits; in a handler other requests are served meanwhile (E60)."""
         try:
             return c.vfu_dma_read(self._handle, iova, size)
         except OSError as error:
@@ -184,7 +207,7 @@ class DeviceDma:
             raise
 
     def write_sync(self, iova: int, data: ReadableBuffer) -> None:
-        """The same, waiting; in a handler other requests of the client are served meanwhile."""
+        """write() for those who are no coroutine: it waits; in a handler other requests are served meanwhile (E60)."""
         try:
             c.vfu_dma_write(self._handle, iova, data)
         except OSError as error:
@@ -192,10 +215,14 @@ class DeviceDma:
             raise
 
     def map(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
-        """Pins a mapped range and returns it as a buffer; release() it, or the client's unmap waits."""
+        """Pins memory and returns it as a PinnedMemory, in which the device and the client see each other's writes.
+
+        All of it is in one mapped range. release() it, or the client waits when it takes the memory away.
+        write: it will be written to, for which the client must have allowed it.
+        """
         return c.dma_pin(self._handle, iova, size, c.VFU_DMA_READ | (c.VFU_DMA_WRITE if write else 0))
 
     @property
     def ranges(self) -> list[DmaRange]:
-        """All ranges, in ascending order."""
+        """All ranges, in ascending order. Any thread."""
         return [dma_range(*item) for item in c.dma_ranges(self._handle)]

@@ -29,30 +29,34 @@ _LEVELS = {
 
 
 class Error(OSError):
-    """A call failed. field names the wire field at fault, if one was ("dma_map.size")."""
+    """A call failed: an OSError, whose errno is the library's or, if the other end refused, that of its reply.
+
+    strerror says what went wrong, and where. field: the field of a message that broke a rule, if one did
+    ("dma_map.size"), else None; offset: where in the payload that is, in bytes. EPROTO: what the other end sent.
+    """
 
     field: str | None = None
     offset: int = 0
 
 
 class Timeout(Error, TimeoutError):
-    """The peer did not answer in time."""
+    """ETIMEDOUT: the other end did not answer in time; timeout of Client, timeout_ms in options."""
 
 
 class Disconnected(Error, ConnectionError):
-    """There is no connection, or it has ended."""
+    """ENOTCONN, ECONNRESET, EPIPE: there is no connection, or it has ended."""
 
 
 class NotFound(Error, FileNotFoundError):
-    """There is no such socket, or no such thing."""
+    """ENOENT: there is no such socket, or no such thing."""
 
 
 class Refused(Error, ConnectionRefusedError):
-    """The socket is there, but nobody listens."""
+    """ECONNREFUSED: the socket is there, but nobody listens."""
 
 
 class Denied(Error, PermissionError):
-    """The system, or the peer, does not allow it."""
+    """EACCES, EPERM: the system, or the other end, does not allow it."""
 
 
 # Errors that Python has classes for are of those too, so that scripts may know either.

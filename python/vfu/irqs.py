@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import libvfu as c
 
+from .shown import shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -16,11 +18,17 @@ if TYPE_CHECKING:
     from .regions import Region
 
 
-class Irqs:
-    """Which interrupts a device has: INTx pin (1 to 4), MSI vectors, MSI-X vectors.
+_NAMES = {c.VFU_IRQ_INTX: "intx", c.VFU_IRQ_MSI: "msi", c.VFU_IRQ_MSIX: "msix"}
 
-    The MSI-X table gets a BAR of its own, the first free one, unless msix_bar says which; table and
-    pending bits then are at the offsets given.
+
+class Irqs:
+    """Which interrupts a device has, as its class declares them: irqs = vfu.Irqs(intx=1, msix=4).
+
+    intx: the pin, 1 to 4 for INTA to INTD, 0: none. msi: how many vectors, a power of two up to 32. msix: the same, up
+    to 2048. The MSI-X table gets a BAR of its own, the first free one, unless msix_bar says which; then the table is at
+    the offset msix_table, the pending bits at msix_pba, in bytes. ValueError: such a number there cannot be.
+
+    Of an object of the class self.irqs is a DeviceIrqs, which raises them.
     """
 
     def __init__(
@@ -85,15 +93,23 @@ class Irqs:
 
 
 class Vector:
-    """One message-signalled interrupt of a device."""
+    """One interrupt vector of a device, self.irqs.msix[3]: a message to the client."""
 
     __slots__ = ("_handle", "_index", "_vector")
 
     def __init__(self, handle: c.DeviceHandle, index: int, vector: int) -> None:
         self._handle, self._index, self._vector = handle, index, vector
 
+    @shown
+    def __repr__(self) -> str:
+        return f"{_NAMES[self._index]}[{self._vector}]"
+
     def trigger(self, after_dma: bool = True) -> bool:
-        """Raises it, once the DMA that was started before has arrived. False: the client does not listen."""
+        """Raises it, once the DMA that was started before has arrived (after_dma=False: now). Any thread.
+
+        False: the client does not listen. True: it is delivered, or will be when it is no longer masked, and the client
+        has turned bus mastering on (E63, which is logged). Asked for twice before that it comes once.
+        """
         raise_it = c.vfu_irq_raise_after if after_dma else c.vfu_irq_raise
         try:
             raise_it(self._handle, self._index, self._vector)
@@ -105,16 +121,19 @@ class Vector:
 
 
 class Line(Vector):
-    """INTx: stays raised until lowered."""
+    """INTx, self.irqs.intx: a line, which stays raised until it is lowered. Any thread."""
 
     __slots__ = ()
 
     def raise_(self, after_dma: bool = True) -> bool:
-        """Asserts the line. False: the client does not listen."""
+        """Asserts the line, once the DMA that was started before has arrived (after_dma=False: now), as trigger().
+
+        False: the client does not listen.
+        """
         return self.trigger(after_dma)
 
     def lower(self) -> None:
-        """Deasserts it."""
+        """Deasserts the line; when it is unmasked it is not raised again."""
         c.vfu_irq_lower(self._handle)
 
 
@@ -169,7 +188,7 @@ class MsixVectors(Vectors):
 
 
 class DeviceIrqs:
-    """self.irqs of a device: intx, msi[i], msix[i]."""
+    """self.irqs of a device: intx, a Line (false if Irqs has none), and msi[i] and msix[i], sequences of Vector."""
 
     intx: Line
     msi: Sequence[Vector]
@@ -179,3 +198,7 @@ class DeviceIrqs:
         self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else NoLine()
         self.msi = MsiVectors(Vector(handle, c.VFU_IRQ_MSI, i) for i in range(spec.msi))
         self.msix = MsixVectors(Vector(handle, c.VFU_IRQ_MSIX, i) for i in range(spec.msix))
+
+    @shown
+    def __repr__(self) -> str:
+        return f"intx {'yes' if self.intx else 'no'}, msi {len(self.msi)}, msix {len(self.msix)}"

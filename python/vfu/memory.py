@@ -12,6 +12,8 @@ from typing import Any
 
 import libvfu as c
 
+from .shown import shown
+
 
 def memfd(name: str, size: int) -> int:
     """A file in memory that stays as long as it is: the other end can neither cut nor grow it."""
@@ -28,8 +30,11 @@ def memfd(name: str, size: int) -> int:
 class Mapping(mmap.mmap):
     """An mmap of a file that the other end has too.
 
-    Should that end cut the file, memory that is gone reads as zeros instead of ending the process with
-    SIGBUS, and lost is true. (A handler of SIGBUS set after the first Server or Client, as by
+    All that an mmap can do it does: slices are bytes, memoryview() of it is the memory itself. It stays usable when the
+    connection has ended.
+
+    Should the other end cut the file, memory that is gone reads as zeros instead of ending the process with SIGBUS, what
+    is written there is lost, and lost is true. (A handler of SIGBUS set after the first Server or Client, as by
     faulthandler.enable(), would come first: enable it before.)
     """
 
@@ -39,15 +44,24 @@ class Mapping(mmap.mmap):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._watch = c.watch_buffer(self)
 
+    @shown
+    def __repr__(self) -> str:
+        return self._state()
+
+    def _state(self) -> str:
+        return "closed" if self.closed else f"{len(self):#x} bytes{', lost' if self.lost else ''}"
+
     @property
     def lost(self) -> bool:
         """Part of the memory was gone when it was touched; all of it has read as zeros since."""
         return self._was_lost or (self._watch is not None and c.watch_is_lost(self._watch))
 
     def close(self) -> None:
+        """Unmaps the memory. BufferError: views of it are in use."""
         self._change(super().close)
 
     def resize(self, size: int) -> None:
+        """As that of an mmap, where the system can."""
         self._change(super().resize, size)
 
     def _change(self, change: Callable[..., None], *args: int) -> None:

@@ -4,6 +4,8 @@
 
 from typing import NamedTuple
 
+from .shown import shown
+
 # Fields of a type 0 header: offset, width.
 FIELDS = {
     "vendor_id": (0x00, 2),
@@ -65,14 +67,22 @@ CLASSES = {
 
 
 class Capability(NamedTuple):
-    """An entry of the capability list. data: from its id to the next capability, or to the end."""
+    """An entry of the list of PCI capabilities in configuration space.
+
+    id: its number, of PCI's; offset: where it is, in bytes; data: from its id to the next capability, or to the end.
+    """
 
     id: int
     offset: int
     data: bytes
 
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.name} at {self.offset:#x}: {self.data.hex(' ', 4)}"
+
     @property
     def name(self) -> str:
+        """What PCI calls it: "MSI-X", "Vendor Specific"..."""
         return CAPABILITIES.get(self.id, f"capability {self.id:#04x}")
 
 
