@@ -8,7 +8,7 @@ import copy
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union, overload
 
 import libvfu as c
 
@@ -16,12 +16,14 @@ from . import protocol
 from .declared import meant
 from .memory import memfd
 from .registers import Bits, Handler, Range, Register
+from .shown import shown
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from typing_extensions import Self
 
     from .device import Device
+    from .registers import RegisterArray
 
     Capability = protocol.Part | protocol.UnknownLink
     Access = TypeVar("Access", bound=Callable[..., Any])
@@ -30,11 +32,19 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Memory:
-    """Memory of a region of a device, for the device itself: no handlers run. Slices are bytes."""
+    """Memory of a region of a device, self.bar0, for the device itself: no handlers run.
+
+    self.bar0[3] is a number, self.bar0[0:4] bytes; both can be set, slices to as many bytes. Offsets are of the region,
+    or of the part that has a name; len() in bytes. buffer: the memory of all of the region. The client sees what is
+    written at once, in what it has mapped too. Any thread.
+    """
 
     def __init__(self, buffer: c.Memory, offset: int = 0, size: int | None = None) -> None:
-        self.buffer: Any  # what has one, a type that older checkers cannot say
         self.buffer, self._span = buffer, slice(offset, None if size is None else offset + size)
+
+    @shown
+    def __repr__(self) -> str:
+        return f"of {len(self):#x} bytes"
 
     def __len__(self) -> int:
         with self.view() as view:
@@ -58,8 +68,8 @@ class Memory:
             view[key] = value
 
     def view(self) -> memoryview:
-        """A writable memoryview."""
-        with memoryview(self.buffer) as view:
+        """A writable memoryview of it, for numpy and the like. The region cannot change while there is one: release it."""
+        with self.buffer.view() as view:
             return view[self._span]
 
 
@@ -77,8 +87,13 @@ class MemoryPart:
         self.region, self.offset, self.size = region, offset, size
         self.readonly, self.writeonly = readonly, writeonly
 
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.size:#x} bytes at {self.offset:#x}"
+
     @property
     def places(self) -> list[tuple[int, int]]:
+        """Offset and size of all that is its."""
         return [(self.offset, self.size)]
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -107,6 +122,43 @@ class MemoryPart:
 Part = Union[Register, Range, MemoryPart]
 
 
+class MakesRegister(Protocol):
+    """Types of reg8() to reg64()."""
+
+    @overload
+    def __call__(
+        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False,
+    ) -> Register: ...
+    @overload
+    def __call__(
+        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False, count: int, stride: int | None = None,
+    ) -> RegisterArray: ...
+
+
+def _register_of(width: int) -> MakesRegister:
+    """The method regN()."""
+
+    def make(
+        self: Region, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
+        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
+    ) -> Register:
+        return Register(self, offset, width, reset, readonly, writable, w1c, rc, writeonly, count, stride)
+
+    make.__name__ = f"reg{8 * width}"
+    make.__qualname__ = f"Region.{make.__name__}"
+    make.__doc__ = f"""A register of {width} byte{"s" * (width > 1)}, at an offset that is a multiple of that.
+
+        reset: its value after a reset; readonly, writable, w1c, rc, writeonly: what the client does to its bits (True: to
+        all); count, stride: an array. It is storage, until its decorators on_read and on_write give it handlers. All of
+        it: help(vfu.Register). ValueError: such a register there cannot be.
+        """
+    method: Any = make
+    made: MakesRegister = method
+    return made
+
+
 class Region:
     """A region of memory. The attribute's name says which: bar0 to bar5, or rom.
 
@@ -114,11 +166,11 @@ class Region:
     as CapType(type=1). SparseMmap is mmap's.
     """
 
-    bar_flags = 0
-    flags = c.VFU_REGION_READ | c.VFU_REGION_WRITE
+    bar_flags: int = 0
+    flags: int = c.VFU_REGION_READ | c.VFU_REGION_WRITE
 
-    name: str
-    index = -1  # which, once it has a name
+    name: str = ""
+    index: int = -1  # which, once it has a name
 
     def __init__(
         self, size: int, mmap: bool | Sequence[tuple[int, int]] = False, capabilities: Iterable[Capability] = ()
@@ -130,8 +182,13 @@ class Region:
             if offset < 0 or length <= 0 or offset + length > size:
                 raise ValueError(f"area {offset:#x} + {length:#x} leaves the region of {size:#x} bytes")
 
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.name or 'without a name'}: {self.size:#x} bytes"
+
     @property
     def areas(self) -> list[tuple[int, int]]:
+        """What the client may map, if it is not all: [(offset, size)]."""
         return [(offset, size) for offset, size in self.mmap] if isinstance(self.mmap, (list, tuple)) else []
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -150,38 +207,10 @@ class Region:
     def __get__(self, device: Device | None, owner: type | None = None) -> Self | Memory:
         return self if device is None else Memory(c.device_memory(device._handle, self.index))
 
-    def reg8(
-        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
-        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
-    ) -> Register:
-        """A register of 1 byte.
-
-        reset: its value after a reset; readonly, writable, w1c, rc, writeonly: what the client does to its bits;
-        count, stride: an array. It is storage, until its decorators on_read and on_write give it handlers. All of
-        it: vfu.registers.Register.
-        """
-        return Register(self, offset, 1, reset, readonly, writable, w1c, rc, writeonly, count, stride)
-
-    def reg16(
-        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
-        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
-    ) -> Register:
-        """A register of 2 bytes, as reg8()."""
-        return Register(self, offset, 2, reset, readonly, writable, w1c, rc, writeonly, count, stride)
-
-    def reg32(
-        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
-        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
-    ) -> Register:
-        """A register of 4 bytes, as reg8()."""
-        return Register(self, offset, 4, reset, readonly, writable, w1c, rc, writeonly, count, stride)
-
-    def reg64(
-        self, offset: int, *, reset: int = 0, readonly: bool = False, writable: int | None = None, w1c: int = 0,
-        rc: int = 0, writeonly: bool = False, count: int | None = None, stride: int | None = None,
-    ) -> Register:
-        """A register of 8 bytes, as reg8()."""
-        return Register(self, offset, 8, reset, readonly, writable, w1c, rc, writeonly, count, stride)
+    reg8 = _register_of(1)
+    reg16 = _register_of(2)
+    reg32 = _register_of(4)
+    reg64 = _register_of(8)
 
     def memory(self, offset: int, size: int, *, readonly: bool = False, writeonly: bool = False) -> MemoryPart:
         """A part that is memory, by a name: history = bar0.memory(0x200, 64), then self.history[0:4] = b"...."
@@ -259,9 +288,10 @@ class Rom(Region):
     def __init__(
         self, contents: ReadableBuffer, size: int | None = None, capabilities: Iterable[Capability] = ()
     ) -> None:
-        self.contents = bytes(contents)
-        least = max(len(self.contents), 2048)
+        contents = bytes(contents)
+        least = max(len(contents), 2048)
         super().__init__(size or 1 << (least - 1).bit_length(), capabilities=capabilities)
+        self.contents = contents
 
     def _install(self, handle: c.DeviceHandle) -> None:
         super()._install(handle)

@@ -28,6 +28,8 @@ import libvfu as c
 from .declared import refuse_generator
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .device import Device
     from .regions import Region
 
@@ -177,7 +179,7 @@ class Register:
         array = "" if self.count is None else f"[{self.count}]"
         return f"<register {self.name or ''}{array} of {self.width} bytes at {self.offset:#x}>"
 
-    def _with(self, **handler: Any) -> Register:
+    def _with(self, **handler: Any) -> Self:
         # As with properties, a subclass that adds a handler leaves its parent's register alone.
         register = copy.copy(self) if self.name else self
         register.__dict__.update(handler)
@@ -185,9 +187,9 @@ class Register:
         return register
 
     @overload
-    def on_write(self, function: Handler, *, whole: bool = False) -> Register: ...
+    def on_write(self, function: Handler, *, whole: bool = False) -> Self: ...
     @overload
-    def on_write(self, *, whole: bool = False) -> Callable[[Handler], Register]: ...
+    def on_write(self, *, whole: bool = False) -> Callable[[Handler], Self]: ...
     def on_write(self, function: Handler | None = None, *, whole: bool = False) -> Any:
         """Decorator: function(self, value), of an array function(self, index, value), is called for writes of the client.
 
@@ -199,7 +201,7 @@ class Register:
         refuse_generator(function)
         return self._with(write=function, whole=whole)
 
-    def on_read(self, function: Handler) -> Register:
+    def on_read(self, function: Handler) -> Self:
         """Decorator: function(self), of an array function(self, index), returns what the client reads, cut to the width."""
         refuse_generator(function)
         if self.writeonly or self.rc:
@@ -270,6 +272,18 @@ class Register:
         how = c.REGISTER_INDEXED if self.count is not None else 0
         how |= (c.REGISTER_KEEPS if self.keeps else 0) | (c.REGISTER_WHOLE if self.whole else 0)
         c.device_add_register(handle, self.region.index, masks, how, self.read, self.write)
+
+
+if TYPE_CHECKING:
+
+    class RegisterArray(Register):
+        """What a Register with count is for checkers of types."""
+
+        @overload  # type: ignore[override]
+        def __get__(self, device: None, owner: type | None = None) -> Self: ...
+        @overload
+        def __get__(self, device: Device, owner: type | None = None) -> Elements: ...
+        def __get__(self, device: Device | None, owner: type | None = None) -> Any: ...
 
 
 class View(Register):

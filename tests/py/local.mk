@@ -38,6 +38,7 @@ py_tests = \
 	tests/py/test_protocol.py \
 	tests/py/test_protocol_parts.py \
 	tests/py/test_model.py \
+	tests/py/test_types.py \
 	tests/py/test_version.py
 
 if HAVE_PYTEST
@@ -62,3 +63,4 @@ tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
 EXTRA_DIST += tests/data/captures
 EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/blocks.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)
+clean_local += tests/py/mypy-cache

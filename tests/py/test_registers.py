@@ -81,7 +81,7 @@ def test_regions(connect):
     assert dev.regions.config.size == 256
     assert dev.regions.rom.read(0, 6) == b"\x55\xaa rom"
     assert not dev.regions.rom.writable
-    assert repr(dev.regions.bar0) == "<bar0: 0x1000 bytes>"
+    assert repr(dev.regions.bar0) == "<vfu.Region bar0: 0x1000 bytes, read, write>"
     with pytest.raises(IndexError):
         dev.regions[99]
     with pytest.raises(AttributeError):
