@@ -19,6 +19,7 @@ py_tests = \
 	tests/py/test_help.py \
 	tests/py/test_guest.py \
 	tests/py/test_odd_servers.py \
+	tests/py/test_leaks.py \
 	tests/py/test_lifetime.py \
 	tests/py/test_names.py \
 	tests/py/test_cli.py \
@@ -49,6 +50,11 @@ endif
 
 # The generated cases.
 tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tests/py/test_explain.log tests/py/test_dissector.log: tests/gen/vectors.py
+
+# What a request leaves behind shows when there are many.
+.PHONY: check-leak
+check-leak:
+	VFU_LEAK_REQUESTS=1000000 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/py/test_leaks.py
 
 # What a wheel holds.
 if HAVE_PYTEST
