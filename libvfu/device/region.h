@@ -26,10 +26,10 @@ struct vfui_region {
 	struct vfu_region def; /* its areas are our copy, its fd is ours */
 	uint8_t *memory;       /* a mapping of the file or of memory of ours; NULL: none */
 	size_t memory_len;
-	bool is_readonly;              /* not even the device may write the memory */
 	struct vfu_watch *watch;       /* of a mapping of the file */
 	struct vfui_handler *handlers; /* ascending */
 	unsigned nhandlers;
+	bool is_readonly;             /* not even the device may write the memory */
 	struct vfui_region_caps caps; /* those the device has added */
 };
 

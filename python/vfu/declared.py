@@ -30,7 +30,7 @@ def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple
     """TypeError for an attribute of a subclass of base that is one of names but for its spelling.
 
     What is a value is held against values, a method against methods; declared: kinds of values that are what they
-    look like under any name. Methods on_NAME are looked at where messages are (vfu.commands).
+    look like under any name. A class that has the right name too may have a VENDOR_ID besides. Methods on_NAME are looked at where messages are (vfu.commands).
     """
     methods = {name for name in names if callable(getattr(base, name, None))}
     for parent in cls.__mro__:
@@ -40,5 +40,5 @@ def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple
             if name.startswith(("_", "on_")) or hasattr(base, name) or name in names or isinstance(value, declared):
                 continue
             near = meant(name, methods if callable(value) else set(names) - methods)
-            if near:
+            if near and getattr(cls, near, None) is getattr(base, near, None):  # it does not say that, too
                 raise TypeError(f"{parent.__name__}.{name} means nothing to a device, did you mean {near}?")

@@ -296,7 +296,7 @@ class Device:
         cls = type(self)
         for name in (*filter(None, self._HOOKS), "on_disconnect", "reset"):
             refuse_generator(getattr(cls, name))
-        declared = (Register, Range, MemoryPart, Bits, Region, Irqs)
+        declared = (Register, Range, MemoryPart, Bits, Region, Irqs, type)
         refuse_misspelt(cls, Device, self._SAID, declared)
 
     def _check_numbers(self) -> None:

@@ -233,26 +233,33 @@ class Register:
     def __get__(self, device: Device | None, owner: type | None = None) -> Any:
         if device is None:
             return self
-        return self._load(device) if self.count is None else Elements(device, self, self.count)
+        if self.count is not None:
+            return Elements(device, self, self.count)
+        if self.writeonly:
+            self._check_side(device)
+        return c.device_load(device._handle, self.region.index, self.target, self.width)
 
     def __set__(self, device: Device, value: int) -> None:
         if self.count is not None:
             raise AttributeError(f"{self.name} is an array of registers: set {self.name}[index]")
-        self._store(device, 0, value)
+        if self.writeonly or self.is_view:
+            self._check_set(device)
+        c.device_store(device._handle, self.region.index, self.target, self.width, value)
 
     def _load(self, device: Device, index: int = 0) -> int:
         self._check_side(device)
-        place = self.target + index * self.stride
-        value: int = c.device_load(device._handle, self.region.index, place, self.width)
-        return value
+        return c.device_load(device._handle, self.region.index, self.target + index * self.stride, self.width)
 
     def _store(self, device: Device, index: int, value: int) -> None:
-        self._check_side(device)
+        self._check_set(device)
         c.device_store(device._handle, self.region.index, self.target + index * self.stride, self.width, value)
 
     def _check_side(self, device: Device) -> None:
         if self.writeonly and (self.region.index, self.offset) in device._write_sides:
             raise AttributeError(f"{self.name} has no value: the memory is that of the register to read at its offset")
+
+    def _check_set(self, device: Device) -> None:
+        self._check_side(device)
 
     def _clear(self, device: Device) -> None:
         for index in range(self.count or 1):
@@ -297,7 +304,7 @@ class View(Register):
         setattr(self, how, self._bits("bits", bits))
         self.target = self.of.offset
 
-    def _store(self, device: Device, index: int, value: int) -> None:
+    def _check_set(self, device: Device) -> None:
         raise AttributeError(f"{self.name} is a view of {self.of.name}: set that")
 
     def _clear(self, device: Device) -> None:

@@ -460,6 +460,11 @@ def test_not_refused():
         device_ids = bar0.reg32(0)  # a register
         connected = status = region = False
         _vendorid = 1
+        VENDOR_ID = 0x1234  # besides the right one
+        vendor_id = VENDOR_ID
+
+        class Reset:
+            """A class of its own."""
 
         def revise(self): ...
 
