@@ -125,6 +125,8 @@ class Policies:
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
+    """What is done where the protocol's text leaves a choice: the number and the title of its erratum, the choices, of
+    which the first is the default, and {profile: choice}."""
     erratum: int
     title: str
     choices: tuple

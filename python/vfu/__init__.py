@@ -70,8 +70,8 @@ from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping
 from .pci import Capability
-from .regions import Bar, Memory, Rom
-from .registers import Register
+from .regions import Bar, Memory, MemoryPart, Rom
+from .registers import Bits, Elements, Register, View
 from .server import Server, serve
 
 __version__: str = _c.vfu_version()
@@ -79,6 +79,7 @@ __version__: str = _c.vfu_version()
 __all__ = [
     "Agreed",
     "Bar",
+    "Bits",
     "Buffer",
     "Capability",
     "Client",
@@ -95,12 +96,14 @@ __all__ = [
     "DeviceIrqs",
     "Disconnected",
     "DmaRange",
+    "Elements",
     "Error",
     "Gate",
     "Irqs",
     "Line",
     "Mapping",
     "Memory",
+    "MemoryPart",
     "NotFound",
     "PinnedMemory",
     "Raw",
@@ -112,5 +115,6 @@ __all__ = [
     "Server",
     "Timeout",
     "Vector",
+    "View",
     "serve",
 ]

@@ -148,6 +148,7 @@ class Region:
             raise
 
     def read8(self, offset: int) -> int:
+        """The number in 1 byte."""
         return self._port.get(offset, 1)
 
     def read16(self, offset: int) -> int:

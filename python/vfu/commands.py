@@ -69,7 +69,7 @@ class Descriptors(list[int]):
     __del__ = close
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Raw:
     """A message that the protocol's table lacks: what on_4242() of a device is given, or what Client.call(4242) returns.
 
@@ -79,6 +79,10 @@ class Raw:
     command: int
     data: bytes = b""
     fds: Descriptors = dataclasses.field(default_factory=Descriptors)
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.command}: {len(self.data)} bytes, {len(self.fds)} descriptors"
 
     def build(self) -> bytes:
         """What follows the header, as bytes."""

@@ -23,6 +23,7 @@ from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
 from .regions import MemoryPart, Region, collect
 from .registers import Bits, Range, Register
+from .shown import connected, shown
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 
 class Gate(enum.IntEnum):
-    """What a gate is asked about."""
+    """What on_gate() is asked about, before it is done: a client's DMA_MAP, DMA_UNMAP, RESET, DEVICE_FEATURE that sets
+    (FEATURE_SET), a function-level reset in configuration space (FLR), the end of the connection (DISCONNECT), or another
+    message that the protocol says so of (COMMAND)."""
 
     DMA_MAP = c.VFU_GATE_DMA_MAP
     DMA_UNMAP = c.VFU_GATE_DMA_UNMAP
@@ -44,12 +47,50 @@ class Gate(enum.IntEnum):
 
 
 class Device:
-    """A PCI device. Its state outlives connections.
+    """A PCI device: a class says what it has, an object of it is served, by a Server. Its state outlives connections.
 
-    Class attributes of a subclass say what it is: vendor_id, device_id, class_code, revision...; bar0 to
-    bar5 = vfu.Bar(...) and rom = vfu.Rom(...); irqs = vfu.Irqs(...); registers = bar0.reg32(offset).
-    Of an instance, self.REGISTER is a number; self.bar0[a:b] its memory; self.irqs.msix[i].trigger(),
-    self.irqs.intx.raise_() and lower() interrupt; self.dma reads and writes the client's memory.
+        class Thermometer(vfu.Device):
+            vendor_id, device_id, class_code = 0x1234, 0x0002, 0x118000
+            bar0 = vfu.Bar(size=4096)
+            irqs = vfu.Irqs(msix=1)
+
+            temperature = bar0.reg32(0x00, reset=20, readonly=True)     # storage, served without Python
+            alarm = bar0.reg32(0x04, w1c=1)                             # the client clears bits by writing ones
+
+            @bar0.reg32(0x08).on_write
+            async def send(self, address):                              # value written by the client
+                await self.dma.write(address, self.bar0[0:4])
+                self.irqs.msix[0].trigger()
+
+    What the class declares
+    -----------------------
+    vendor_id, device_id, subsystem_vendor_id, subsystem_id (16 bits each), class_code (24 bits: class, subclass,
+    programming interface), revision (8 bits): its identity, numbers.
+    config_size: of configuration space, 256 or 4096 bytes. capabilities: those of PCI in it, (id, bytes after the next
+    pointer) each; those of VERSION are the Server's.
+    bar0 to bar5 = vfu.Bar(...), rom = vfu.Rom(...): memory, see Bar.
+    registers = bar0.reg8(offset) to reg64(offset), memory(), on_access(): what lies in it, see Register. Without handlers
+    a register is storage that the client reads and writes without Python; its arguments say which bits, its decorators
+    on_read and on_write give it handlers.
+    irqs = vfu.Irqs(intx=1, msix=4): interrupts, see Irqs.
+    event_loop: True, if handlers need an asyncio loop though none is a coroutine. max_spawned: coroutines of spawn() at
+    once, 1024; with more it fails with ENOBUFS. max_writers: coroutines of writes at once, 1024; writes that come then
+    wait, and are answered when theirs begins.
+
+    What an object has
+    ------------------
+    self.REGISTER: a number to read and set; no handler runs, and the client's rights do not hold. self.bar0[a:b]: memory.
+    self.irqs.msix[i].trigger(), self.irqs.intx.raise_() and lower(): interrupts, see DeviceIrqs; from any thread.
+    self.dma: the client's memory, `await self.dma.read(iova, size)`, write(), read_sync(), map(), see DeviceDma.
+    __init__() may have arguments, which `vfu serve my.py period=0.1` gives, and calls super().__init__() first.
+
+    Methods that are called, if the class has them
+    ----------------------------------------------
+    Handlers of registers; reset(), on_connect(), on_disconnect(), on_close(), on_dma_map(), on_dma_unmap(),
+    on_config_write(), on_gate(), each described below. All by the thread that runs the server, one at a time, save that
+    a handler that waits in read_sync() and write_sync() has others served meanwhile (E60).
+    Coroutines run as tasks of the server's event loop: a write's is answered at once, a read's when it returns. A reset
+    and the end of the connection cancel them; spawn() starts others, which go on.
 
     A method on_NAME(self, request) serves a message of the protocol that the library leaves to devices, as
     on_get_irq_info, or one with a number that the protocol lacks, as on_4242. request is an object of
@@ -76,12 +117,12 @@ class Device:
     class_code: int = 0
     revision: int = 0
     config_size: int = 256
-    capabilities: Sequence[tuple[int, bytes]] = ()  # PCI's: (id, bytes after the next pointer); those of VERSION are the Server's
+    capabilities: Sequence[tuple[int, bytes]] = ()
     irqs = Irqs()
     dma: DeviceDma
-    event_loop: bool | None = None  # True: handlers need an asyncio loop, though none is a coroutine
-    max_spawned: int = 1024  # coroutines of spawn() at once; with more it fails with ENOBUFS
-    max_writers: int = 1024  # coroutines of writes at once; writes that come then wait, and are answered when theirs begins
+    event_loop: bool | None = None
+    max_spawned: int = 1024
+    max_writers: int = 1024
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
@@ -129,16 +170,33 @@ class Device:
         self.dma = DeviceDma(handle)
         self._clear_registers()
 
+    @shown
+    def __repr__(self) -> str:
+        said = f"{self.vendor_id:04x}:{self.device_id:04x}"
+        if not hasattr(self, "_handle"):
+            return f"{said}, super().__init__() was not called"
+        if self._agreed is None:
+            return f"{said}, not served"
+        return f"{said}, served, {connected(self._agreed)}"
+
     # ---- for subclasses ----
 
     def reset(self) -> None:
-        """The client reset the device. Registers have their reset values again and coroutines are cancelled."""
+        """The client has reset the device (RESET, or FLR): clear what the device keeps of its own.
+
+        Before it is called registers have their reset values again, and coroutines of handlers are cancelled. Memory that
+        is no register is left alone, and so are the client's memory and interrupts (E39).
+        """
 
     def on_connect(self) -> Any:
-        """A client has connected."""
+        """A client has connected; self.agreed says what was agreed. May be a coroutine, which the end of the connection
+        cancels: work in the background."""
 
     def on_disconnect(self) -> None:
-        """The client has gone."""
+        """The client has gone. Its memory is no longer there, and coroutines of handlers are cancelled.
+
+        Registers keep their values for the next one, unless the policy disconnect says reset (E47).
+        """
 
     def on_close(self) -> None:
         """The server that served the device has been closed: close files, end threads. Once for each server.
@@ -147,39 +205,45 @@ class Device:
         """
 
     def on_dma_map(self, range: DmaRange) -> None:
-        """A range of memory has come."""
+        """The client has announced memory, a DmaRange, which can be used from now on."""
 
     def on_dma_unmap(self, range: DmaRange) -> None:
-        """A range of memory is about to go."""
+        """Memory is about to go, a DmaRange: the last chance to use it. The client waits until what map() gave of it is
+        released."""
 
     def on_config_write(self, offset: int, size: int) -> None:
-        """The client has written to configuration space."""
+        """The client has written size bytes at an offset of configuration space, and config_read() has them.
+
+        What PCI defines, as BARs, command and MSI-X, the library does by itself.
+        """
 
     def on_gate(self, what: Gate) -> Any:
-        """Asked before what changes memory or state (a Gate). Raise to refuse; a coroutine makes the client wait.
+        """Asked before what changes memory or state, a Gate. Raise an OSError to refuse with its errno; a coroutine makes
+        the client wait until it ends, while nothing else of the client starts.
 
         When the server ends it disconnects without waiting: a coroutine is not run then.
         """
 
     @property
     def agreed(self) -> Agreed:
-        """What was agreed with the client, by name: self.agreed["max_data_xfer_size"]. Disconnected: there is none."""
+        """What was agreed with the client, an Agreed: self.agreed["max_data_xfer_size"]. Disconnected: there is none."""
         if self._agreed is None:
             raise make_error(errno.ENOTCONN)
         return Agreed(self._agreed)
 
     def config_read(self, offset: int, size: int) -> bytes:
-        """Configuration space as the device sees it."""
+        """size bytes of configuration space from an offset on, as the device sees it. EINVAL: they are not all in it."""
         return c.vfu_device_config_read(self._handle, offset, size)
 
     def config_write(self, offset: int, data: ReadableBuffer) -> None:
-        """Writes read-only bits too, without side effects."""
+        """Writes bytes to an offset of configuration space: read-only bits too, and without side effects."""
         c.vfu_device_config_write(self._handle, offset, data)
 
     def set_state(self, state: protocol.DeviceState | str) -> None:
         """Says which state of migration the device has reached: a protocol.DeviceState, or its name.
 
-        Messages that are lawful in some states alone are refused in others. At first, and after a reset, it runs.
+        Messages that are lawful in some states alone are refused in others. At first, and after a reset, it runs (E39).
+        Any thread. ValueError: there is no such state.
         """
         c.vfu_device_set_state(self._handle, commands.number_of(state, protocol.DeviceState, "state"))
 
@@ -187,7 +251,8 @@ class Device:
         """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task.
 
         until_reset: a reset, or the end of the connection, cancels it too, as it does the coroutines of handlers.
-        Handlers that call it may be called at any rate: no more than max_spawned run.
+        Handlers that call it may be called at any rate: no more than max_spawned run, then it fails with ENOBUFS.
+        What the coroutine raises is logged. RuntimeError: there is no event loop, see event_loop.
         """
         if len(self._background) >= self.max_spawned:
             coroutine.close()

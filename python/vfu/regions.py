@@ -68,13 +68,16 @@ class Memory:
             view[key] = value
 
     def view(self) -> memoryview:
-        """A writable memoryview of it, for numpy and the like. The region cannot change while there is one: release it."""
+        """A writable memoryview of it, for numpy and the like; release it, as the region cannot be replaced meanwhile."""
         with self.buffer.view() as view:
             return view[self._span]
 
 
 class MemoryPart:
-    """A part of a region that is memory, for the client too. See Bar.memory."""
+    """A part of a region that is memory, for the client too: see Bar.memory. On a device it is a Memory.
+
+    offset and size: in bytes, of the region; name: the attribute's; functions: handlers, of which it has none.
+    """
 
     name: str | None = None
     functions: Sequence[Handler] = ()
@@ -162,6 +165,7 @@ def _register_of(width: int) -> MakesRegister:
 class Region:
     """A region of memory. The attribute's name says which: bar0 to bar5, or rom.
 
+    size: in bytes. name and index: which it is. flags, bar_flags: of vfu.h, what the client may do, and what BAR it is.
     capabilities: what the client is told of it besides: objects of vfu.protocol that GetRegionInfoReply.caps takes,
     as CapType(type=1). SparseMmap is mmap's.
     """

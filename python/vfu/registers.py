@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, overload
 import libvfu as c
 
 from .declared import refuse_generator
+from .shown import shown
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -56,8 +57,9 @@ class Elements:
     def __setitem__(self, index: int, value: int) -> None:
         self._of._store(self._device, range(self._count)[index], value)
 
+    @shown
     def __repr__(self) -> str:
-        return f"<{self._of.name}: {list(self)}>"
+        return f"{self._of.name}: {list(self)}"
 
 
 class Register:
@@ -170,14 +172,16 @@ class Register:
 
     @property
     def functions(self) -> list[Handler]:
+        """Its handlers, those that there are."""
         return [function for function in (self.read, self.write) if function]
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # of several, which its decorators add, the first
 
+    @shown
     def __repr__(self) -> str:
         array = "" if self.count is None else f"[{self.count}]"
-        return f"<register {self.name or ''}{array} of {self.width} bytes at {self.offset:#x}>"
+        return f"{self.name or 'without a name'}{array}: {self.width} bytes at {self.offset:#x}"
 
     def _with(self, **handler: Any) -> Self:
         # As with properties, a subclass that adds a handler leaves its parent's register alone.
@@ -326,8 +330,9 @@ class Bits:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    @shown
     def __repr__(self) -> str:
-        return f"<bits {self.position}..{self.position + self.width - 1} of {self.register!r}>"
+        return f"{self.name}: {self.position}..{self.position + self.width - 1} of {self.register!r}"
 
     @overload
     def __get__(self, device: None, owner: type | None = None) -> Bits: ...
@@ -362,6 +367,10 @@ class Range:
     """A part of a region whose accesses all go to one function. See Bar.on_access."""
 
     name: str | None = None
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.size:#x} bytes at {self.offset:#x}"
 
     def __init__(self, region: Region, offset: int, size: int, function: Handler, raw: bool) -> None:
         refuse_generator(function)

@@ -17,6 +17,7 @@ from . import protocol
 from .capabilities import Agreed, check_capability, known_capabilities
 from .device import Device, cancel_all, check_device
 from .errors import Error, logger, trace_option
+from .shown import connected, shown
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike, StrPath
@@ -88,14 +89,21 @@ def own_fd(fd: FileDescriptorLike) -> int:
 
 
 class Server:
-    """Serves a device at a socket path, or on an inherited descriptor (listening or connected; taken over).
+    """Serves a device, to one client at a time: run() does until stop(), start() in a thread, serve_async() in asyncio.
 
-    policy: {field: choice}, see the errata in doc/gen/protocol.rst; unless it says otherwise bus_master is
-    enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h; capabilities: what it says in
+    device: an object of a class of vfu.Device; it can be served again, but by one server at a time.
+    socket_path: where clients connect; a socket file that nobody serves is replaced, and removed at the end.
+    fd: an inherited descriptor instead, listening or connected: a number, which is taken, or a socket, which is not.
+
+    profile: "strict", "default", "libvfio-user", a set of policies. policy: {field: choice}, see the errata in
+    doc/gen/protocol.rst; unless it says otherwise bus_master is enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h; capabilities: what it says in
     VERSION, {"max_msg_fds": 8, "migration.pgsize": ...}.
     The logger "vfu" at level DEBUG when the server is made shows each message with its fields, at TRACE, 5, with its first
     256 bytes, too; options={"trace": 0} does not.
     options={"one_client": 1}: run() returns when the first client has gone; see fault.
+
+    ValueError: there is no such policy, option or capability, or not with that value; Error with EADDRINUSE: the path is
+    served already. It ends with close(), a with statement, or the last reference to it.
     """
 
     device: Device
@@ -114,6 +122,7 @@ class Server:
         check_device(device)
         if (socket_path is None) == (fd is None):
             raise ValueError("give either socket_path or fd")
+        self._where = os.fspath(socket_path) if socket_path is not None else "on a socket"
         self._h: c.vfu_server | None = None
         self._is_made = False
         self.device = device
@@ -143,10 +152,18 @@ class Server:
             self.close()
             raise
 
+    @shown
+    def __repr__(self) -> str:
+        name = type(self.device).__name__
+        if self._h is None:
+            return f"{self._where} closed, of {name}"
+        doing = "serving" if self._runner is not None else "not running, of"
+        return f"{self._where} {doing} {name}, {connected(self._agreed)}"
+
     # ---- running ----
 
     def run(self, event_loop: bool | None = None) -> None:
-        """Serves until stop(), or until the only connection has ended.
+        """Serves until stop() or Ctrl-C, or, on a connected socket, until that connection has ended.
 
         A device with coroutines runs in an asyncio event loop; one without is served in C, which is
         faster. event_loop=True or False decides otherwise, here or as an attribute of the device.
@@ -165,7 +182,7 @@ class Server:
                     raise
 
     async def serve_async(self) -> None:
-        """The same inside a running event loop."""
+        """run() for a running event loop of asyncio, which serves until it is cancelled, or stop()."""
         with self._running() as handle:
             await self._serve(handle)
 
@@ -209,7 +226,7 @@ class Server:
                 self._free()
 
     def stop(self) -> None:
-        """Makes run() and serve_async() return. From any thread."""
+        """Makes run() and serve_async() return, soon. From any thread, and from signal handlers."""
         self._stopping = True
         with self._lock:
             if self._h is not None:
@@ -247,13 +264,13 @@ class Server:
         c.device_reraise(self.device._handle)
 
     def disconnect(self) -> None:
-        """Ends the present connection. From any thread."""
+        """Ends the present connection, if there is one, as if the client had gone. From any thread."""
         with self._lock:
             c.vfu_server_disconnect(self._h)
 
     @property
     def stats(self) -> dict[str, int]:
-        """Counters: requests_in, bytes_out, drops..."""
+        """Counters since it was made, {name: number}: requests_in, bytes_out, drops... of vfu.h. From any thread."""
         with self._lock:
             return read_fields(c.vfu_stats, c.vfu_server_stats, self._h)
 
@@ -268,7 +285,10 @@ class Server:
 
     @property
     def agreed(self) -> Agreed:
-        """What was agreed with the present client: agreed["max_data_xfer_size"]... Disconnected: there is none."""
+        """What was agreed with the present client, an Agreed: agreed["max_data_xfer_size"]...
+
+        Disconnected: there is none. From any thread.
+        """
         return Agreed(self._agreed)
 
     def _agreed(self, name: str) -> int:
@@ -352,6 +372,6 @@ def read_fields(kind: Callable[[], Any], function: Callable[[Any, Any], object],
 
 
 def serve(device: Device, path: StrPath, **kwargs: Any) -> None:
-    """Serves a device at a socket path until Ctrl-C."""
+    """Serves a device at a socket path until Ctrl-C. All else is a Server's."""
     with contextlib.suppress(KeyboardInterrupt), Server(device, path, **kwargs) as server:
         server.run()

@@ -22,3 +22,12 @@ def shown(describe: Callable[[Any], str]) -> Callable[[Any], str]:
             return f"<{name}, incomplete>"
 
     return show
+
+
+def connected(agreed: Callable[[str], int]) -> str:
+    """Of a server, which agreed() asks, any thread: whether there is a client."""
+    try:
+        agreed("max_msg_fds")
+    except OSError:
+        return "no client"
+    return "client connected"

@@ -1,112 +1,211 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""What the commands say of themselves: help, whose examples are run; manual pages; what bash completes."""
+"""help() is a manual: all that is public has prose, and the pages that people read first have what they look for.
+repr() tells the state of an object, and never raises."""
 
-import argparse
-import os
-import re
-import shlex
-import shutil
-import subprocess
-import sys
-import textwrap
+import asyncio
+import dataclasses
+import enum
+import inspect
+import mmap
+import pydoc
+import socket
+import threading
 
-import blocks
 import pytest
 
-from vfu.cli import commands_of, connection, parser
-from vfu.protocol import DmaMapRequest, Header
+import vfu
+import vfu.guest
+import vfu.pytest_plugin
+import vfu.testing
 
-EXAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "python", "examples")
-PAGES = os.path.join("python", "packaging")  # make check runs in the build directory
-COMMANDS = commands_of(parser())
+MODULES = [vfu, vfu.testing, vfu.pytest_plugin, vfu.guest, vfu.protocol]
 
-
-def examples(name):
-    """The commands of the examples in a command's help."""
-    section = COMMANDS[name].epilog.partition("examples:\n")[2].partition("\n\n")[0]
-    return blocks.Block("", 0, name, "shell", textwrap.dedent(section)).commands
+# Members of these have their own manual.
+FOREIGN = (int, list, tuple, OSError, mmap.mmap, enum.Enum)
 
 
-@pytest.fixture
-def reader(tmp_path):
-    """Who tries them, in a directory with the devices that they name."""
-    with blocks.Session(tmp_path / "reader") as session:
-        session.directory = tmp_path
-        for file in ("counter.py", "edu.py"):
-            shutil.copy(os.path.join(EXAMPLES, file), tmp_path)
-        message = Header(id=1, command=2, size=48).pack() + DmaMapRequest(argsz=32, flags=3, size=4096).pack()
-        (tmp_path / "dump.bin").write_bytes(message)
-        yield session
+def public(module):
+    names = getattr(module, "__all__", None) or [
+        name for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
+    ]
+    return {f"{module.__name__}.{name}": getattr(module, name) for name in names}
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
-def test_examples_of_the_help(reader, name):
-    lines = examples(name)
-    assert lines and any(line.startswith(f"vfu {name} ") for line in lines)
-    for line in lines:
-        if name == "guest":  # tests/qemu boots such
-            parser().parse_args(shlex.split(line.partition(" <<<")[0])[1:])
-        elif shutil.which("xxd") or not line.startswith("xxd "):
-            reader.run(line)
+ALL = {name: thing for module in MODULES for name, thing in public(module).items()}
+CLASSES = {name: thing for name, thing in ALL.items() if isinstance(thing, type)}
 
 
-def test_help_fits():
-    for name, command in COMMANDS.items():
-        assert command.description.endswith("."), name
-        assert [line for line in command.epilog.split("\n") if len(line) > 121] == [], name
+def own_members(cls):
+    """Public methods and properties that are not inherited from another's class."""
+    inherited = {name for base in cls.__mro__ for name in vars(base) if base in FOREIGN or base.__module__ != cls.__module__}
+    for name in dir(cls):
+        if not name.startswith("_") and (name not in inherited or name in vars(cls)):
+            member = inspect.getattr_static(cls, name)
+            yield name, getattr(member, "__func__", getattr(member, "func", member))
 
 
-# ---- manual pages ----
+def attributes(cls):
+    """Public data that is declared."""
+    return [name for base in cls.__mro__ for name in vars(base).get("__annotations__", ())
+            if not name.startswith("_") and base.__module__.startswith("vfu.")]
 
 
-def page(name):
-    with open(os.path.join(PAGES, f"{name}.1"), encoding="ascii") as file:
-        return file.read()
+def is_prose(text):
+    return bool(text) and len(text.split()) >= 2 and not text.startswith("Alias for field")
 
 
-def test_each_command_has_a_page():
-    pages = {name for name in os.listdir(PAGES) if name.endswith(".1")}
-    assert pages == {"vfu.1", *(f"vfu-{name}.1" for name in COMMANDS)}
-    for name, command in COMMANDS.items():
-        text = page(f"vfu-{name}")
-        assert f".BR vfu\\-{name} (1)" in page("vfu")
-        for line in examples(name):
-            assert line.split()[1] in text
-        for action in command._actions:
-            for option in action.option_strings if action.dest != "help" else ():
-                assert "\\fB" + option.replace("-", "\\-") in text, (name, option)
-        for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "EXIT STATUS", "SEE ALSO"):
-            assert f".SH {section}\n" in text, (name, section)
+@pytest.mark.parametrize("name", [name for name, thing in ALL.items() if callable(thing)])
+def test_prose(name):
+    thing = ALL[name]
+    text = vars(thing).get("__doc__") if isinstance(thing, type) else thing.__doc__
+    assert is_prose(text), f"{name} has no docstring"
+    # What dataclasses makes up.
+    assert not (dataclasses.is_dataclass(thing) and text.startswith(thing.__name__ + "("))
 
 
-def test_pages_are_well_formed():
-    if not shutil.which("man"):
-        pytest.skip("needs man (Debian: man-db)")
-    for name in ("vfu", *(f"vfu-{name}" for name in COMMANDS)):
-        command = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", os.path.join(PAGES, f"{name}.1")]
-        env = dict(os.environ, MANROFFSEQ="", MANWIDTH="80", LC_ALL="C.UTF-8")
-        end = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, timeout=60)
-        assert (end.returncode, end.stderr) == (0, ""), name
+@pytest.mark.parametrize("name", [name for name in CLASSES if not name.startswith("vfu.protocol.")])
+def test_prose_of_members(name):
+    """Methods and properties have docstrings; the class's says what its attributes are."""
+    cls = CLASSES[name]
+    for member, thing in own_members(cls):
+        if callable(thing) or isinstance(thing, property):
+            assert is_prose(thing.__doc__), f"{name}.{member} has no docstring"
+    text = " ".join(base.__doc__ or "" for base in cls.__mro__ if base.__module__.startswith("vfu."))
+    lacking = [one for one in attributes(cls) if one not in text.replace("(", " ").split() and f"{one}" not in words(text)]
+    assert not lacking, f"{name}'s docstring does not name {', '.join(lacking)}"
 
 
-# ---- completion ----
+def words(text):
+    return set(text.translate(str.maketrans({sign: " " for sign in ".,:;()[]{}`'\"=+|"})).split())
 
 
-def test_completes_names():
-    given = argparse.Namespace(device=os.path.join(EXAMPLES, "counter.py"))
-    assert {"ticks", "done", "config.command", "bar0+0x"} <= set(connection.complete_places(given))
-    assert {"ticks=", "config.command=", "bar0+0x"} <= set(connection.complete_assignments(given))
-    assert {"ticks=", "msix", "intx"} <= set(connection.complete_events(given))
-    for file in (None, "nowhere.py", __file__):
-        names = connection.complete_places(argparse.Namespace(device=file))
-        assert "config.command" in names and "ticks" not in names
+def page(thing):
+    return pydoc.plain(pydoc.render_doc(thing))
 
 
-def test_bash_is_answered():
-    pytest.importorskip("argcomplete", reason="needs argcomplete (Debian: python3-argcomplete)")
-    line = f"vfu read --device {EXAMPLES}/counter.py /tmp/x.sock ti"
-    env = dict(os.environ, _ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), _ARGCOMPLETE_IFS="\n")
-    end = subprocess.run(["bash", "-c", f"{shlex.quote(sys.executable)} -m vfu 8>&1 9>/dev/null"], env=env,
-                         stdout=subprocess.PIPE, text=True, timeout=60)
-    assert end.stdout.split() == ["ticks"]
+def test_page_of_a_device():
+    text = page(vfu.Device)
+    for wanted in ("self.dma", "self.irqs.msix[i].trigger()", "w1c", "reset(self)", "on_connect(self)", "on_gate(self",
+                   "spawn(self", "feature_get_NAME", "on_NAME", "max_spawned", "registers = bar0.reg8(offset)"):
+        assert wanted in text, wanted
+
+
+def test_page_of_registers():
+    text = page(vfu.Register) + page(vfu.Bar)
+    for wanted in ("w1c", "writeonly", "on_write(self", "on_read(self", "whole", "count", "reg32(self", "value is None"):
+        assert wanted in text, wanted
+
+
+def test_start_page():
+    """A device and a client of ten lines each, and where to go on: all of it names that exist."""
+    text = vfu.__doc__
+    assert "vfu.Device" in text and "vfu.Client" in text
+    for line in text.partition("Where to look")[2].splitlines():
+        for name in line.partition("   ")[0].strip().split(", "):
+            if name.startswith("vfu."):
+                thing, missing = vfu, object()
+                for part in name.split(".")[1:]:
+                    thing = getattr(thing, part, missing)
+                assert thing is not missing, name
+    # Between both examples nothing is longer than a screen.
+    assert max(len(line) for line in text.splitlines()) <= 120
+
+
+def test_types_of_the_package_can_be_imported():
+    """What annotations of the public classes name is there by that name."""
+    for name in ("Agreed", "Buffer", "Config", "Descriptors", "DeviceInfo", "Mapping", "Raw", "Region"):
+        assert name in vfu.__all__ and isinstance(getattr(vfu, name), type)
+
+
+# ---- repr() ----
+
+
+class Device(vfu.Device):
+    vendor_id, device_id = 0x1234, 0x00AB
+    bar0 = vfu.Bar(4096, mmap=True)
+    irqs = vfu.Irqs(intx=1, msix=4)
+    value = bar0.reg32(0)
+    table = bar0.reg16(0x10, count=2)
+    alarm = value.bit(0)
+    history = bar0.memory(0x100, 64)
+
+
+def test_repr_of_a_client(serve):
+    path = serve(Device())
+    dev = vfu.Client(path)
+    assert repr(dev.irqs) == "<vfu.ClientIrqs 5, asked for: msix[4]>"
+    assert repr(dev) == f"<vfu.Client {path} connected: 9 regions, 5 irqs>"
+    assert repr(dev.regions) == "<vfu.Regions 9, asked for: none>"
+    assert repr(dev.regions.bar0) == "<vfu.Region bar0: 0x1000 bytes, read, write, map>"
+    assert repr(dev.regions.bar2) == "<vfu.Region bar2: none>"
+    assert repr(dev.config) == "<vfu.Config config: 0x100 bytes, read, write>"
+    assert repr(dev.config.capabilities[0]).startswith("<vfu.Capability MSI-X at 0x40: ")
+    assert repr(dev.irqs.msix) == "<vfu.ClientIrq msix: 4 vectors, 4 armed>"
+    assert repr(dev.irqs.msix[3]) == "<vfu.ClientVector msix[3], armed>"
+    dev.irqs.intx.wait(timeout=0)
+    assert repr(dev.irqs.msix[3]) == "<vfu.ClientVector msix[3], not armed>"
+    ram = dev.dma.alloc(4096)
+    assert repr(ram) == "<vfu.Buffer at iova 0x10000000: 0x1000 bytes, shared>"
+    assert repr(dev.dma.alloc(100, shared=False)) == "<vfu.Buffer at iova 0x10001000: 0x1000 bytes, by messages>"
+    assert repr(dev.dma) == "<vfu.ClientDma 2 ranges, 0x2000 bytes>"
+    area = dev.regions.bar0.map()
+    assert repr(area) == "<vfu.Mapping 0x1000 bytes>"
+    area.close()
+    assert repr(area) == "<vfu.Mapping closed>"
+    assert repr(dev.agreed).startswith("<vfu.Agreed {")
+    dev.close()
+    assert repr(dev) == f"<vfu.Client {path} closed>"
+    assert repr(dev.agreed) == "<vfu.Agreed, incomplete>"
+
+
+def test_repr_of_a_device_and_its_server(tmp_path):
+    path, device = str(tmp_path / "sock"), Device()
+    assert repr(device) == "<Device 1234:00ab, not served>"
+    with vfu.Server(device, path) as server:
+        assert repr(server) == f"<vfu.Server {path} not running, of Device, no client>"
+        server.start()
+        with vfu.Client(path) as dev:
+            dev.dma.alloc(4096)
+            assert repr(server) == f"<vfu.Server {path} serving Device, client connected>"
+            assert repr(device) == "<Device 1234:00ab, served, client connected>"
+            assert repr(device.dma) == "<vfu.DeviceDma 1 ranges, 0x1000 bytes>"
+            assert repr(device.dma.ranges) == "[<vfu.DmaRange 0x10000000 + 0x1000 bytes: readable writable mapped>]"
+    assert repr(server) == f"<vfu.Server {path} closed, of Device>"
+    assert repr(device) == "<Device 1234:00ab, not served>"
+    assert repr(device.irqs) == "<vfu.DeviceIrqs intx yes, msi 0, msix 4>"
+    assert repr(device.irqs.msix[1]) == "<vfu.Vector msix[1]>"
+    assert repr(device.bar0) == "<vfu.Memory of 0x1000 bytes>"
+    assert repr(Device.bar0) == "<vfu.Bar bar0: 0x1000 bytes>"
+    assert repr(Device.value) == "<vfu.Register value: 4 bytes at 0x0>"
+    assert repr(vfu.Descriptors([])) == "<vfu.Descriptors []>"
+
+
+def test_repr_when_the_server_has_gone(serve, tmp_path):
+    server = vfu.Server(Device(), tmp_path / "sock").start()
+    dev = vfu.Client(tmp_path / "sock", irqs=False)
+    server.close()
+    with pytest.raises(vfu.Error):
+        dev.reset()
+    assert repr(dev).endswith(" disconnected>")
+    assert repr(dev.regions) == "<vfu.Regions 9, asked for: none>"
+    dev.close()
+
+
+def test_repr_of_what_was_not_made():
+    """As a debugger sees it in the traceback of a constructor."""
+    for name, cls in CLASSES.items():
+        if issubclass(cls, FOREIGN) or name.startswith(("vfu.protocol.", "vfu.guest.")) or cls is vfu.PinnedMemory:
+            continue
+        thing = cls.__new__(cls)
+        assert isinstance(repr(thing), str), name
+        vars(type(thing))  # and it goes without a word
+
+    class Forgetful(vfu.Device):
+        def __init__(self):
+            pass
+
+    assert repr(Forgetful()) == "<Forgetful 0000:0000, super().__init__() was not called>"
+    with pytest.raises(AttributeError, match=r"super\(\).__init__\(\)"):
+        Forgetful().irqs

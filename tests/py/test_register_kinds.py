@@ -115,7 +115,7 @@ def test_bits_by_name(kinds):
             device.level = value
     device.mark[2] = 0
     assert (device.marks[2], list(device.mark)) == (0xFFF7, [1, 1, 0, 1, 1, 1, 1, 1])
-    assert repr(Kinds.level) == "<bits 4..7 of <register control of 4 bytes at 0xc>>"
+    assert repr(Kinds.level) == "<vfu.Bits level: 4..7 of <vfu.Register control: 4 bytes at 0xc>>"
     with pytest.raises(AttributeError, match="mark is an array"):
         device.mark = 1
 

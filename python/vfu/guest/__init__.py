@@ -54,7 +54,7 @@ class TimedOut(GuestError):
 
 @dataclass
 class Kit:
-    """What a guest is made of."""
+    """What a guest is made of: the command of qemu and its first arguments, tools for the guest, and a kernel."""
 
     qemu: list[str]
     tools: Tools
@@ -73,7 +73,8 @@ class Kit:
 
 @dataclass
 class Outcome:
-    """status: the script's, or the shell's. What is passed on as it comes is not kept here."""
+    """What came of a guest. status: the script's, or the shell's; stdout, stderr: what it printed, bytes; console: what
+    the kernel said. What is passed on as it comes is not kept here."""
 
     status: int
     stdout: bytes

@@ -34,9 +34,9 @@ class Slot:
 
 @dataclass
 class Machine:
-    """share: the RAM is shared memory, which servers map; otherwise they reach it by messages.
+    """slots: where devices are plugged in. share: the RAM is shared memory, which servers map; otherwise they reach it by messages.
 
-    iommu: an Intel IOMMU; drivers of the kernel's run untranslated, as iommu=pt says, unless append says otherwise.
+    memory: its size, as QEMU takes it. iommu: an Intel IOMMU; drivers of the kernel's run untranslated, as iommu=pt says, unless append says otherwise.
     append: further arguments of the kernel; arguments: further ones of QEMU."""
 
     slots: Sequence[Slot]

@@ -30,7 +30,8 @@ OWN = ("bin/bind-driver", "bin/load-driver", "bin/mount-modules", "init")
 class Task:
     """script: a shell script's text, or a program linked statically. shell: one on the terminal, after that.
 
-    drivers: modules of the kernel's, or files .ko, to load first. files: {path in the guest: file here}."""
+    drivers: modules of the kernel's, or files .ko, to load first. files: {path in the guest: file here}. environment:
+    {variable: value} of the script and the shell."""
 
     script: bytes | None = None
     shell: bool = False
