@@ -41,10 +41,12 @@ vfu_cli = \
 	python/vfu/cli/parts.py \
 	python/vfu/cli/progress.py \
 	python/vfu/cli/serve.py \
+	python/vfu/cli/shell.py \
 	python/vfu/cli/status.py \
 	python/vfu/cli/style.py \
 	python/vfu/cli/trace.py \
-	python/vfu/cli/wait.py
+	python/vfu/cli/wait.py \
+	python/vfu/cli/workbench.py
 vfu_decode = \
 	python/vfu/decode/__init__.py \
 	python/vfu/decode/decoder.py \
@@ -121,6 +123,7 @@ command_pages = \
 	python/packaging/vfu-info.1 \
 	python/packaging/vfu-read.1 \
 	python/packaging/vfu-serve.1 \
+	python/packaging/vfu-shell.1 \
 	python/packaging/vfu-trace.1 \
 	python/packaging/vfu-wait.1 \
 	python/packaging/vfu-write.1

@@ -264,6 +264,9 @@ class Config(Region):
         for at, width in _cpu_accesses(offset, len(data)):
             super().write(at, data[at - offset : at - offset + width], post)
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *pci.FIELDS]
+
     if not TYPE_CHECKING:  # checkers know these by their names
 
         def __getattr__(self, name):
@@ -335,6 +338,9 @@ class Regions:
             name = REGION_NAMES[index] if index < len(REGION_NAMES) else None
             self._known[index] = kind(self._h, index, name)
         return self._known[index]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *REGION_NAMES[: self._count]]
 
     if not TYPE_CHECKING:  # checkers know these by their names
 
@@ -568,6 +574,9 @@ class ClientIrqs:
         if index not in self._known:
             self._known.setdefault(index, ClientIrq(self._arming, index))  # another thread may be first
         return self._known[index]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *IRQ_NAMES[: self._count]]
 
     if not TYPE_CHECKING:  # checkers know these by their names
 

@@ -31,6 +31,7 @@ py_tests = \
 	tests/py/test_dissector.py \
 	tests/py/test_blocks.py \
 	tests/py/test_serve.py \
+	tests/py/test_shell.py \
 	tests/py/test_properties.py \
 	tests/py/test_storm.py \
 	tests/py/test_testing.py \

@@ -33,6 +33,7 @@ ENDS = [
     (124, "dump", "HUNG", "bar0", "--timeout=0.05"),
     (0, "wait", "SERVED", "config.vendor_id=0x1234"), (1, "wait", "SERVED", "err[9]"), (2, "wait", "SERVED", "x"),
     (124, "wait", "SERVED", "intx", "--timeout=0.05"),
+    (0, "shell", "SERVED", "-c", "1"), (1, "shell", "SERVED", "-c", "bar0.read8(0x10000)"), (2, "shell"), (124, "shell", "HUNG", "--timeout=0.05"),
     (0, "explain", "dma_map"), (1, "explain", "nothing_is_called_so"), (2, "explain"), (3, "explain", BROKEN),
     (0, "trace", "--read", "FINE"), (1, "trace", "--read", "NOWHERE"), (2, "trace"), (3, "trace", "--read", "CAPTURE"),
     (1, "serve", "NOWHERE", "--socket-path=NEW"), (2, "serve"),
@@ -43,7 +44,7 @@ ENDLESS = [
     (0, "serve", COUNTER, "--socket-path=NEW"), (0, "trace", "NEW", "SERVED"), (130, "explain", "-"),
     (130, "info", "HUNG", "--timeout=60"), (130, "read", "HUNG", "bar0+0", "--timeout=60"),
     (130, "write", "HUNG", "bar0+0=1", "--timeout=60"), (130, "dump", "HUNG", "bar0", "--timeout=60"),
-    (130, "wait", "SERVED", "intx"), (130, "wait", "SERVED", "config.vendor_id=0"),
+    (130, "shell", "SERVED", "-c", "wait()"), (130, "wait", "SERVED", "intx"), (130, "wait", "SERVED", "config.vendor_id=0"),
 ]
 ELSEWHERE = {("guest", 0), ("guest", 124), ("guest", 125), ("guest", 130),  # test_guest.py, and tests/qemu
              ("serve", 3)}  # test_serve.py

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import vfu
 
-from . import access, dump, explain, guest, info, log, serve, status, trace, wait
+from . import access, dump, explain, guest, info, log, serve, shell, status, trace, wait
 from .error import CommandError, TimeIsUp, UsageError
 from .style import RED, paint
 
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     # What management tools ask of every backend.
     top.add_argument("--print-capabilities", action=serve.PrintCapabilities, nargs=0)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, info, access, dump, wait, explain, guest, trace):
+    for module in (serve, info, access, dump, wait, shell, explain, guest, trace):
         module.add_to(commands)
     for name, command in commands.choices.items():
         log.add_to(command)
