@@ -683,15 +683,19 @@ static int on_gate(void *user, enum vfu_gate what)
 }
 
 /* Registers that were half written are not any more. */
+static void forget_halves(struct vfupy_device *d)
+{
+	for (struct handler *h = d->handlers; h; h = h->next)
+		h->seen = 0;
+}
+
 static int on_reset(void *user)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
-	struct vfupy_device *d = user;
 	int rc;
 
-	for (struct handler *h = d->handlers; h; h = h->next)
-		h->seen = 0;
-	rc = call_method(d, "_reset", "()");
+	forget_halves(user);
+	rc = call_method(user, "_reset", "()");
 
 	PyGILState_Release(gil);
 	return rc;
@@ -728,6 +732,7 @@ static void on_disconnected(void *user)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
 
+	forget_halves(user);
 	call_method(user, "_disconnected", "()");
 	PyGILState_Release(gil);
 }

@@ -127,11 +127,12 @@ class Device:
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
 
+    _CALLED = ("reset", "on_disconnect", "on_close", *filter(None, _HOOKS))
     # What a subclass may have to say, for those who nearly say it.
     _SAID = (
         *("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "class_code", "revision", "config_size"),
         *("capabilities", "irqs", "event_loop", "max_spawned", "max_writers", "rom", *(f"bar{i}" for i in range(6))),
-        *("reset", "on_disconnect", *filter(None, _HOOKS)),
+        *_CALLED,
     )
 
     def __init__(self) -> None:
@@ -164,7 +165,7 @@ class Device:
         for identity, data in self._pci_capabilities():
             c.vfu_device_add_capability(handle, identity, data)
         cls.irqs._install(handle, regions)
-        commands.install(self, [*filter(None, self._HOOKS), "on_disconnect", "on_close"])
+        commands.install(self, self._CALLED)
         c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
         self.__dict__["irqs"] = DeviceIrqs(handle, cls.irqs)
         self.dma = DeviceDma(handle)
@@ -359,7 +360,7 @@ class Device:
 
     def _check_names(self) -> None:
         cls = type(self)
-        for name in (*filter(None, self._HOOKS), "on_disconnect", "reset"):
+        for name in self._CALLED:
             refuse_generator(getattr(cls, name))
         declared = (Register, Range, MemoryPart, Bits, Region, Irqs, type)
         refuse_misspelt(cls, Device, self._SAID, declared)

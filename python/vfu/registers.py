@@ -198,7 +198,7 @@ class Register:
         """Decorator: function(self, value), of an array function(self, index, value), is called for writes of the client.
 
         For each, unless whole: then when all bytes of the register were written since the last time, in any number
-        of accesses and any order. Parts that were not completed are forgotten at a reset.
+        of accesses and any order. Parts that were not completed are forgotten at a reset and when the client goes.
         """
         if function is None:
             return lambda function: self.on_write(function, whole=whole)

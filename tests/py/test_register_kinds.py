@@ -338,6 +338,15 @@ def test_a_reset_forgets_halves(handlers):
     assert device.seen == [("wide", 0x200000003)]
 
 
+def test_the_next_client_does_not_complete_halves(serve):
+    device = Handlers()
+    path = serve(device)
+    for offset in 0x10, 0x14:
+        with vfu.Client(path) as dev:
+            dev.regions.bar0.write32(offset, 1)
+    assert device.seen == []
+
+
 def test_halves_of_one_access(handlers):
     """An access that spans registers gives each its part."""
     device, bar = handlers
@@ -433,6 +442,8 @@ BAD = {
     "async def on_disconnect(self): yield": "on_disconnect yields",
     "async def on_gate(self, what): yield": "on_gate yields",
     "def on_get_irq_info(self, request): yield {}": "on_get_irq_info yields",
+    "def on_close(self): yield": "on_close yields",
+    "def onclose(self): pass": "did you mean on_close",
     "def on_4242(self, request): yield {}": "on_4242 yields",
     "def feature_get_logging_start(self, data): yield b''": "feature_get_logging_start yields",
 }
