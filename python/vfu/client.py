@@ -666,9 +666,9 @@ class ClientDma:
     ) -> None:
         """Maps any buffer, which stays in place until it is unmapped: bytearray, mmap, an array of numpy...
 
-        One that cannot be written, as bytes, needs write=False. iova and the buffer's size are multiples of the page size
-        that was agreed (limits["pgsize"]). fd: the file behind it, from fd_offset on, which the device then maps too; it
-        stays yours. All else as in alloc().
+        iova and the buffer's size are multiples of the page size that was agreed (limits["pgsize"]). fd: the file behind
+        it, from fd_offset on, which the device then maps too; it stays yours. All else as in alloc().
+        BufferError: the device is to write to what cannot be written, as bytes.
         """
         flags |= (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
         hold = c.hold_buffer(buffer)

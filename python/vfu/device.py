@@ -136,6 +136,10 @@ class Device:
     )
 
     def __init__(self) -> None:
+        """Makes the device of what its class declares; an __init__() of the class's own calls it before all else.
+
+        TypeError, ValueError: what is declared makes no device, and the text says why.
+        """
         cls = type(self)
         self._check_names()
         regions, self._parts, self._write_sides = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
@@ -186,7 +190,7 @@ class Device:
         """The client has reset the device (RESET, or FLR): clear what the device keeps of its own.
 
         Before it is called registers have their reset values again, and coroutines of handlers are cancelled. Memory that
-        is no register is left alone, and so are the client's memory and interrupts (E39).
+        is no register is left alone, the client's stays mapped, and as for migration the device runs (E39).
         """
 
     def on_connect(self) -> Any:

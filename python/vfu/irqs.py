@@ -51,6 +51,10 @@ class Irqs:
         table_size = 1 << max(msix * 16 - 1, 0).bit_length()
         self.msix_pba = max(0x800, msix_table + table_size) if msix_pba is None else msix_pba
 
+    @shown
+    def __repr__(self) -> str:
+        return f"intx {self.intx}, msi {self.msi}, msix {self.msix}"
+
     @overload
     def __get__(self, device: None, owner: type | None = None) -> Irqs: ...
     @overload

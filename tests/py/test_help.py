@@ -177,6 +177,7 @@ def test_repr_of_a_device_and_its_server(tmp_path):
     assert repr(device.irqs) == "<vfu.DeviceIrqs intx yes, msi 0, msix 4>"
     assert repr(device.irqs.msix[1]) == "<vfu.Vector msix[1]>"
     assert repr(device.bar0) == "<vfu.Memory of 0x1000 bytes>"
+    assert repr(Device.__dict__["irqs"]) == "<vfu.Irqs intx 1, msi 0, msix 4>"
     assert repr(Device.bar0) == "<vfu.Bar bar0: 0x1000 bytes>"
     assert repr(Device.value) == "<vfu.Register value: 4 bytes at 0x0>"
     assert repr(vfu.Descriptors([])) == "<vfu.Descriptors []>"

@@ -6,6 +6,7 @@ is installed with it says the truth."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import Distribution
@@ -53,6 +54,21 @@ def left_of(venv):
     return {path.relative_to(venv) for path in venv.rglob("*vfu*")}
 
 
+def check_types(venv, tmp_path):
+    """Checkers find the types of what is installed, those of the generated module too."""
+    if not shutil.which("mypy"):
+        return  # as test_types.py says
+    (tmp_path / "user.py").write_text(
+        "import vfu\nreveal_type(vfu.protocol.DeviceState.RUNNING)\n"
+        "def read(dev: vfu.Client) -> None:\n    reveal_type(dev.regions.bar0.info.flags)\n"
+        "class Toy(vfu.Device):\n    bar0 = vfu.Bar(4096)\n    scratch = bar0.reg32(0)\nreveal_type(Toy().scratch)\n"
+    )
+    said = run("mypy", "--strict", "--cache-dir", tmp_path / "cache", "--python-executable", venv / "bin" / "python",
+               tmp_path / "user.py")
+    shown = [line.partition("Revealed type is ")[2] for line in said.splitlines() if "Revealed" in line]
+    assert re.match(r".*DeviceState", shown[0]) and "Flags" in shown[1] and shown[2] == '"builtins.int"', said
+
+
 def test_pip_install(venv, tmp_path):
     """What this build made is packed and installed; nothing is compiled."""
     pip(venv, "install", "--config-settings", f"builddir={BUILD}", str(SOURCE))
@@ -65,6 +81,7 @@ def test_pip_install(venv, tmp_path):
         assert Path(path).is_relative_to(venv), said
     assert run(venv / "bin" / "vfu", "--version").split() == ["vfu", said["versions"][0]]
     assert run(venv / "bin" / "vfu", "explain", "dma_map").startswith("dma_map: command 2")
+    check_types(venv, tmp_path)
 
     pip(venv, "uninstall", "-y", "libvfu")
     assert left_of(venv) == set()

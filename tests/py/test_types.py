@@ -135,7 +135,7 @@ def mypy(tmp_path_factory):
 
 
 def test_package(mypy):
-    status, said = mypy("-p", "vfu")
+    status, said = mypy("-p", "vfu", "-m", "vfu_protocol")
     assert status == 0, said
 
 
