@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""Serves counter.py in a process of its own and uses it: registers, DMA, interrupts."""
+"""Serves counter.py in a process of its own and uses it: registers, DMA, interrupts; then shows what went by.
+
+    this program: vfu.Client --traced.sock-- vfu trace --counter.sock-- vfu serve counter.py
+                                                |
+                                                v demo.pcapng
+
+What it prints behind >>> and $ is what it runs.
+"""
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -10,55 +18,64 @@ import time
 
 import vfu
 
-COUNTER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "counter.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# A line, and what it is about.
+STEPS = (
+    ("dev.info", "what the server says of its device"),
+    ("bar0 = dev.regions.bar0", ""),
+    ("bar0.write32(0x00, 42)", "a register that is plain storage"),
+    ("bar0.read32(0x00)", ""),
+    ("ram = dev.dma.alloc(4096)", "memory for the device, which maps it"),
+    ("bar0.write32(0x04, ram.iova)", "has the device write there, and interrupt"),
+    ("dev.irqs.msix[0].wait(timeout=30)", "the interrupts that came"),
+    ("bytes(ram[:5])", ""),
+    ("far = dev.dma.alloc(4096, shared=False)", "memory that it cannot map: by messages"),
+    ("far[:64] = bytes(range(64))", ""),
+    ("bar0.write32(0x0C, far.iova)", "has the device read there, and interrupt"),
+    ("dev.irqs.msix[1].wait(timeout=30)", ""),
+    ("bar0.read32(0x10)", "the sum of what it has read"),
+    ("dev.reset()", ""),
+    ("bar0.read32(0x00)", "as new"),
+)
 
 
-def connect(path, server):
-    """Connects once the server listens."""
-    for _ in range(100):
-        try:
-            return vfu.Client(path)
-        except (FileNotFoundError, ConnectionRefusedError, vfu.Error):
-            if server.poll() is not None:
-                sys.exit("the server has ended")
-            time.sleep(0.05)
-    sys.exit("the server does not listen")
+def start(directory, *words):
+    """A process that serves a socket, once it does."""
+    print("$ vfu", shlex.join(words), "&", flush=True)
+    process = subprocess.Popen([sys.executable, "-m", "vfu", *words], cwd=directory)
+    socket = next(word for word in words if word.endswith(".sock")).removeprefix("--socket-path=")
+    while not os.path.exists(os.path.join(directory, socket)):
+        if process.poll() is not None:
+            sys.exit(f"vfu {words[0]} has ended")
+        time.sleep(0.01)
+    return process
 
 
 def use(dev):
-    print(f"connected: vendor {dev.config.vendor_id:#06x}, device {dev.config.device_id:#06x}, {dev.info}")
-    bar0 = dev.regions.bar0
-
-    bar0.write32(0x00, 42)
-    print(f"register:  wrote 42 to ticks, read back {bar0.read32(0x00)}")
-
-    for kind, shared in (("the device maps it", True), ("by messages", False)):
-        ram = dev.dma.alloc(4096, iova=0x8000_0000, shared=shared)
-        bar0.write32(0x04, ram.iova)
-        fired = dev.irqs.msix[0].wait(timeout=5)
-        print(f"DMA write: {kind}: memory says {bytes(ram[:5])!r}, {fired} interrupt(s), done = {bar0.read32(0x08)}")
-
-        ram[:64] = bytes(range(64))
-        bar0.write32(0x0C, ram.iova)
-        fired = dev.irqs.msix[1].wait(timeout=5)
-        print(f"DMA read:  {kind}: sum is {bar0.read32(0x10)} (expected {sum(range(64))}), {fired} interrupt(s)")
-        dev.dma.unmap(ram)
-
-    dev.reset()
-    print(f"reset:     ticks = {bar0.read32(0x00)}, done = {bar0.read32(0x08)}")
+    names = {"dev": dev}
+    for line, about in STEPS:
+        print(f">>> {line:41}# {about}" if about else f">>> {line}", flush=True)
+        exec(compile(line, "<demo>", "single"), names)
 
 
 def main():
     with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "counter.sock")
-        command = [sys.executable, "-m", "vfu", "serve", COUNTER, f"--socket-path={path}"]
-        with subprocess.Popen(command) as server:
-            try:
-                with connect(path, server) as dev:
-                    use(dev)
-            finally:
-                server.terminate()
-        print(f"server:    ended with status {server.returncode}")
+        os.symlink(os.path.join(HERE, "counter.py"), os.path.join(directory, "counter.py"))
+        server = start(directory, "serve", "counter.py", "--socket-path=counter.sock")
+        trace = start(directory, "trace", "traced.sock", "counter.sock", "-w", "demo.pcapng", "--one-client")
+        print(">>> dev = vfu.Client('traced.sock')")
+        try:
+            with vfu.Client(os.path.join(directory, "traced.sock")) as dev:
+                use(dev)
+            trace.wait(30)
+            words = ["trace", "--read", "demo.pcapng", "--filter", "region_write.offset == 0xc or dma_read"]
+            print("$ vfu", shlex.join(words), flush=True)
+            subprocess.run([sys.executable, "-m", "vfu", *words], cwd=directory)
+        finally:
+            trace.terminate()
+            server.terminate()
+        print(f"the server's exit status is {server.wait(30)}")
         return server.returncode
 
 
