@@ -96,7 +96,7 @@ def documents():
                 yield name
             if re.match(r"(doc|python)/examples/.*\.(c|sh)$", name):
                 yield name
-    yield from ("README.md", "HACKING.md")
+    yield from ("README.md", "HACKING.md", "libvfu/vfu.h")
 
 
 def find(name):
@@ -106,6 +106,8 @@ def find(name):
         return list(_in_markdown(name, text))
     if name.endswith(".py"):
         return list(_in_docstrings(name, text))
+    if name.endswith(".h"):
+        return list(_in_comments(name, text))
     return list(_indented(name, _comment(text), 1, "head"))
 
 
@@ -145,6 +147,14 @@ def _comment(text):
     """The first comment of a file in C or shell, without its marks."""
     lines = re.search(r"\A(#.*\n)+|/\*[\s\S]*?\*/", text)[0].splitlines()
     return [re.sub(r"^( \* ?|/\* ?|# ?)", "", line) for line in lines]
+
+
+def _in_comments(name, text):
+    """Of a header. Its blocks are C if they have a statement."""
+    for found in re.finditer(r"/\*[\s\S]*?\*/", text):
+        start = text[: found.start()].count("\n") + 1
+        for block in _indented(name, _comment(found[0]), start, "comment"):
+            yield dataclasses.replace(block, kind="c" if ";" in block.text else "figure")
 
 
 def _indented(name, lines, start, owner):

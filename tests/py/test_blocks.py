@@ -84,6 +84,34 @@ def run_client(block, session, shown):
         assert wanted in said.splitlines(), said
 
 
+def run_c(block, session, shown):
+    """It is compiled. What is around a function's body is here, and what ... stands for."""
+    text = re.sub(r"^(\s*)\.\.\.", r"\1;", block.text, flags=re.M)
+    functions, _, body = text.rpartition("\n}\n")
+    (session.tmp / "block.c").write_text(f"{C_PRELUDE}{functions}{'}' * bool(functions)}\n{C_BODY}{body}}}\n")
+    session.state = [f"cd {session.tmp}"]
+    session.run(f"cc -I{blocks.TOP}/libvfu -Wall -Werror -fsyntax-only block.c")
+
+
+C_PRELUDE = """
+#include <sys/mman.h>
+#include <vfu.h>
+enum { VFU_WIRE_CMD_GET_THING = 4242 };
+struct vfu_wire_get_thing_request { uint32_t argsz, index; };
+struct vfu_wire_get_thing_reply { uint32_t argsz, index; };
+"""
+C_BODY = """
+uint32_t body(struct vfu_device *dev, struct vfu_region_info info, size_t size)
+{
+struct vfu_watch *watch = NULL;
+void *addr = NULL;
+uint32_t value = 0;
+(void)dev, (void)info, (void)size, (void)watch, (void)addr;
+if (size == 0)
+	return value;
+"""
+
+
 def run_fragment(block, session, shown):
     """A piece of a program, or of a class; all names of the document are there."""
     names = {"vfu": vfu}
@@ -147,7 +175,7 @@ def how(block):
         if re.search(r"^def test_", block.text, re.M):
             return run_tests
         return run_client if "vfu.Client(" in block.text and "class " not in block.text else run_fragment
-    return {"shell": run_shell, "sh": run_shell, "session": run_session}.get(block.kind)
+    return {"shell": run_shell, "sh": run_shell, "session": run_session, "c": run_c}.get(block.kind)
 
 
 def run_block(block, session, shown):
