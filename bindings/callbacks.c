@@ -12,15 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What serves a range of a region. A register has read and write (either may be NULL), a range has access. */
+/* What serves a register, or another range of a region. Either function may be NULL. */
 struct handler {
 	struct handler *next;
 	struct vfupy_device *device;
-	PyObject *read, *write, *access;
+	PyObject *read, *write;
 	PyObject *index;         /* in an array, else NULL */
 	uint64_t offset, target; /* of a register: where its value lies */
 	unsigned region, width, how;
-	bool raw;
+	bool is_range, raw;
 	uint8_t seen;     /* of REGISTER_WHOLE: bytes written since write was called, and */
 	uint64_t pending; /* what was */
 };
@@ -75,11 +75,11 @@ static int as_value(PyObject *object, uint64_t *value)
 /* Puts a callback's result (an int, or bytes of the right length) where the access wants it. */
 static int put_result(const struct handler *h, const struct vfu_access *a, PyObject *result)
 {
-	unsigned shift = h->access ? 0 : (unsigned)(a->offset - h->offset) * 8;
+	unsigned shift = h->is_range ? 0 : (unsigned)(a->offset - h->offset) * 8;
 	Py_buffer view;
 	uint64_t value;
 
-	if (h->access && PyObject_CheckBuffer(result)) {
+	if (h->is_range && PyObject_CheckBuffer(result)) {
 		if (PyObject_GetBuffer(result, &view, PyBUF_SIMPLE))
 			return -1;
 		if (view.len == (Py_ssize_t)a->count)
@@ -248,6 +248,21 @@ static void deferred_dealloc(PyObject *object)
 
 /* ---- accesses ---- */
 
+static uint8_t *register_at(struct vfupy_device *d, unsigned region, uint64_t offset,
+			    unsigned width)
+{
+	uint8_t *memory = vfu_device_region_memory(d->dev, region);
+
+	if (!memory)
+		PyErr_Format(PyExc_MemoryError, "no memory for region %u", region);
+	else if (width > d->sizes[region] || offset > d->sizes[region] - width)
+		PyErr_Format(PyExc_IndexError, "region %u ends before %llu", region,
+			     (unsigned long long)offset + width);
+	else
+		return memory + offset;
+	return NULL;
+}
+
 static int read_register(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
 	PyObject *args[3] = {NULL, h->device->self, h->index};
@@ -362,21 +377,23 @@ static int on_write(void *user, struct vfu_request *req, const struct vfu_access
 	return rc;
 }
 
-/* The third argument of a range handler: int or bytes for a write, None for a read. */
-static PyObject *range_value(const struct vfu_access *a)
+/* What a range's function is told behind the offset. */
+static PyObject *range_argument(const struct vfu_access *a)
 {
-	if (!a->is_write)
-		return Py_NewRef(Py_None);
-	if (a->count <= 8)
-		return PyLong_FromUnsignedLongLong(get_le(a->data, a->count));
-	return PyBytes_FromStringAndSize(a->data, a->count);
+	return a->is_write ? PyBytes_FromStringAndSize(a->data, a->count)
+			   : PyLong_FromUnsignedLong(a->count);
+}
+
+static PyObject *range_function(const struct handler *h, const struct vfu_access *a)
+{
+	return a->is_write ? h->write : h->read;
 }
 
 static int call_range(struct handler *h, struct vfu_request *req, const struct vfu_access *a,
 		      PyObject **args)
 {
-	PyObject *result =
-		PyObject_Vectorcall(h->access, args, 4 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	PyObject *result = PyObject_Vectorcall(range_function(h, a), args,
+					       3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 	int rc = 0;
 
 	if (!result)
@@ -418,39 +435,51 @@ static int call_with_view(struct handler *h, struct vfu_request *req, const stru
 
 	if (!data)
 		return -1;
-	args[3] = PyMemoryView_FromObject(data);
-	if (args[3])
-		rc = end_view(a, data, args[3], call_range(h, req, a, args));
+	args[2] = PyMemoryView_FromObject(data);
+	if (args[2])
+		rc = end_view(a, data, args[2], call_range(h, req, a, args));
 	Py_DECREF(data);
 	return rc;
 }
 
 static int access_range(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
-	PyObject *args[5] = {NULL, h->device->self, NULL, NULL, NULL};
+	PyObject *args[4] = {NULL, h->device->self, NULL, NULL};
 	int rc = -1;
 
 	args[2] = PyLong_FromUnsignedLongLong(a->offset);
-	args[3] = PyLong_FromUnsignedLong(a->count);
-	args[4] = h->raw ? NULL : range_value(a);
-	if (args[2] && args[3] && h->raw)
+	if (args[2] && h->raw)
 		rc = call_with_view(h, req, a, args + 1);
-	else if (args[2] && args[3] && args[4])
+	else if (args[2] && (args[3] = range_argument(a)))
 		rc = call_range(h, req, a, args + 1);
 	Py_XDECREF(args[2]);
 	Py_XDECREF(args[3]);
-	Py_XDECREF(args[4]);
 	return rc;
+}
+
+/* Without a handler the memory behind it is what there is. */
+static int access_memory(struct handler *h, const struct vfu_access *a)
+{
+	uint8_t *at = register_at(h->device, h->region, a->offset, a->count);
+
+	if (!at)
+		return -1;
+	if (a->is_write)
+		memcpy(at, a->data, a->count);
+	else
+		memcpy(a->data, at, a->count);
+	return 0;
 }
 
 static int on_range(void *user, struct vfu_request *req, const struct vfu_access *a)
 {
 	struct handler *h = user;
 	PyGILState_STATE gil = PyGILState_Ensure();
-	int rc = access_range(h, req, a);
+	PyObject *fn = range_function(h, a);
+	int rc = fn ? access_range(h, req, a) : access_memory(h, a);
 
 	if (rc < 0)
-		rc = failed(h, req, h->access);
+		rc = failed(h, req, fn ? fn : h->device->self);
 	PyGILState_Release(gil);
 	return rc;
 }
@@ -468,7 +497,6 @@ static struct handler *new_handler(struct vfupy_device *d, const struct handler 
 	h->device = d;
 	Py_XINCREF(h->read);
 	Py_XINCREF(h->write);
-	Py_XINCREF(h->access);
 	h->next = d->handlers;
 	d->handlers = h;
 	return h;
@@ -520,9 +548,14 @@ PyObject *device_add_register(struct vfupy_device *d, unsigned region, struct vf
 }
 
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
-			   bool raw, PyObject *access)
+			   bool raw, PyObject *read, PyObject *write)
 {
-	struct handler model = {.region = region, .offset = offset, .raw = raw, .access = access};
+	struct handler model = {.region = region,
+				.offset = offset,
+				.is_range = true,
+				.raw = raw,
+				.read = Py_IsNone(read) ? NULL : read,
+				.write = Py_IsNone(write) ? NULL : write};
 	struct handler *h = new_handler(d, &model);
 	int rc = h ? vfu_device_set_handler(d->dev, region, offset, size, on_range, h) : -ENOMEM;
 
@@ -535,21 +568,6 @@ PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t off
 }
 
 /* ---- registers as Python attributes ---- */
-
-static uint8_t *register_at(struct vfupy_device *d, unsigned region, uint64_t offset,
-			    unsigned width)
-{
-	uint8_t *memory = vfu_device_region_memory(d->dev, region);
-
-	if (!memory)
-		PyErr_Format(PyExc_MemoryError, "no memory for region %u", region);
-	else if (width > d->sizes[region] || offset > d->sizes[region] - width)
-		PyErr_Format(PyExc_IndexError, "region %u ends before %llu", region,
-			     (unsigned long long)offset + width);
-	else
-		return memory + offset;
-	return NULL;
-}
 
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width)
 {
@@ -805,7 +823,6 @@ static void device_dealloc(PyObject *object)
 		d->handlers = h->next;
 		Py_XDECREF(h->read);
 		Py_XDECREF(h->write);
-		Py_XDECREF(h->access);
 		Py_XDECREF(h->index);
 		PyMem_Free(h);
 	}

@@ -90,9 +90,12 @@ enum {
 	REGISTER_WHOLE =
 		4, /* write is called once all bytes were written, in any number of accesses */
 };
-/* access(device, offset, size, value or None to read). raw: value is a memoryview, also to be filled. */
+/*
+ * read(device, offset, size) returns bytes or an int, write(device, offset, bytes); None: the memory behind it. raw: the
+ * last argument is a memoryview, to be filled or of what was written.
+ */
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
-			   bool raw, PyObject *access);
+			   bool raw, PyObject *read, PyObject *write);
 /* Little-endian value in region memory; IndexError outside of it. */
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width);
 PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,

@@ -158,7 +158,13 @@ def device_add_register(
     write: Callable[..., Any] | None,
 ) -> None: ...
 def device_add_range(
-    dev: DeviceHandle, region: int, offset: int, size: int, raw: bool, access: Callable[..., Any]
+    dev: DeviceHandle,
+    region: int,
+    offset: int,
+    size: int,
+    raw: bool,
+    read: Callable[..., Any] | None,
+    write: Callable[..., Any] | None,
 ) -> None: ...
 def device_load(dev: DeviceHandle, region: int, offset: int, width: int) -> int: ...
 def device_store(dev: DeviceHandle, region: int, offset: int, width: int, value: int) -> None: ...

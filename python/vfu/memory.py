@@ -8,11 +8,14 @@ import fcntl
 import mmap
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import libvfu as c
 
 from .shown import shown
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def memfd(name: str, size: int) -> int:
@@ -25,6 +28,48 @@ def memfd(name: str, size: int) -> int:
         os.close(fd)
         raise
     return fd
+
+
+class Memory:
+    """Memory of a region of a device, self.bar0, for the device itself: no handlers run.
+
+    self.bar0[3] is a number, self.bar0[0:4] bytes; both can be set, slices to as many bytes. Offsets are of the region,
+    or of the part that has a name; len() in bytes. buffer: the memory of all of the region. The client sees what is
+    written at once, in what it has mapped too. Any thread.
+    """
+
+    def __init__(self, buffer: c.Memory, offset: int = 0, size: int | None = None) -> None:
+        self.buffer, self._span = buffer, slice(offset, None if size is None else offset + size)
+
+    @shown
+    def __repr__(self) -> str:
+        return f"of {len(self):#x} bytes"
+
+    def __len__(self) -> int:
+        with self.view() as view:
+            return len(view)
+
+    @overload
+    def __getitem__(self, key: int) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> bytes: ...
+    def __getitem__(self, key: int | slice) -> int | bytes:
+        with self.view() as view:
+            part = view[key]
+            return bytes(part) if isinstance(part, memoryview) else part
+
+    @overload
+    def __setitem__(self, key: int, value: int) -> None: ...
+    @overload
+    def __setitem__(self, key: slice, value: ReadableBuffer) -> None: ...
+    def __setitem__(self, key: Any, value: Any) -> None:
+        with self.view() as view:
+            view[key] = value
+
+    def view(self) -> memoryview:
+        """A writable memoryview of it, for numpy and the like; release it, as the region cannot be replaced meanwhile."""
+        with self.buffer.view() as view:
+            return view[self._span]
 
 
 class Mapping(mmap.mmap):

@@ -14,7 +14,7 @@ import libvfu as c
 
 from . import protocol
 from .declared import meant
-from .memory import memfd
+from .memory import Memory, memfd
 from .registers import Bits, Handler, Range, Register
 from .shown import shown
 
@@ -29,48 +29,6 @@ if TYPE_CHECKING:
     Access = TypeVar("Access", bound=Callable[..., Any])
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-class Memory:
-    """Memory of a region of a device, self.bar0, for the device itself: no handlers run.
-
-    self.bar0[3] is a number, self.bar0[0:4] bytes; both can be set, slices to as many bytes. Offsets are of the region,
-    or of the part that has a name; len() in bytes. buffer: the memory of all of the region. The client sees what is
-    written at once, in what it has mapped too. Any thread.
-    """
-
-    def __init__(self, buffer: c.Memory, offset: int = 0, size: int | None = None) -> None:
-        self.buffer, self._span = buffer, slice(offset, None if size is None else offset + size)
-
-    @shown
-    def __repr__(self) -> str:
-        return f"of {len(self):#x} bytes"
-
-    def __len__(self) -> int:
-        with self.view() as view:
-            return len(view)
-
-    @overload
-    def __getitem__(self, key: int) -> int: ...
-    @overload
-    def __getitem__(self, key: slice) -> bytes: ...
-    def __getitem__(self, key: int | slice) -> int | bytes:
-        with self.view() as view:
-            part = view[key]
-            return bytes(part) if isinstance(part, memoryview) else part
-
-    @overload
-    def __setitem__(self, key: int, value: int) -> None: ...
-    @overload
-    def __setitem__(self, key: slice, value: ReadableBuffer) -> None: ...
-    def __setitem__(self, key: Any, value: Any) -> None:
-        with self.view() as view:
-            view[key] = value
-
-    def view(self) -> memoryview:
-        """A writable memoryview of it, for numpy and the like; release it, as the region cannot be replaced meanwhile."""
-        with self.buffer.view() as view:
-            return view[self._span]
 
 
 class MemoryPart:
@@ -223,22 +181,28 @@ class Region:
         """
         return MemoryPart(self, offset, size, readonly, writeonly)
 
+    def range(self, offset: int = 0, size: int | None = None, *, raw: bool = False) -> Range:
+        """A part that functions serve, up to the region's end if size is not said: see vfu.registers.Range.
+
+        mailbox = bar0.range(0x100, 64), then @mailbox.on_read and @mailbox.on_write.
+        """
+        return Range(self, offset, self.size - offset if size is None else size, raw)
+
     @overload
     def on_access(self, offset: Access) -> Access: ...
     @overload
     def on_access(self, offset: int = 0, size: int | None = None, raw: bool = False) -> Callable[[Access], Access]: ...
     def on_access(self, offset: Any = 0, size: int | None = None, raw: bool = False) -> Any:
-        """Decorator: function(self, offset, size, value) serves all accesses to a range, by default to the region.
+        """Decorator: function(self, offset, size, data) serves all accesses to a range, by default to the region.
 
-        value is None for a read, which returns an int, or bytes of that size (of more than 8, always
-        bytes). For a write it is an int (up to 8 bytes) or bytes. With raw it is a memoryview that
-        ends with the call: of what was written, or to be filled. Slices of it that you keep are
-        yours: the client neither sees nor changes them any more.
+        The client reads: data is None, and the function returns bytes of that size, or an int, as those of
+        range().on_read. The client writes: data is the bytes that it writes, size of them, and what the function returns
+        does not count. So it begins with "if data is None:". With raw data is a memoryview always: of what
+        is written if data.readonly, else to be filled. range() has a function for each.
         """
         if callable(offset):
-            return Range(self, 0, self.size, offset, False)
-        whole = self.size - offset if size is None else size
-        return lambda function: Range(self, offset, whole, function, raw)
+            return self.range()._serve(offset)
+        return self.range(offset, size, raw=raw)._serve
 
     def _install(self, handle: c.DeviceHandle) -> None:
         flags, fd = self.flags, -1
@@ -256,7 +220,7 @@ class Region:
 class Bar(Region):
     """A base address register and the memory behind it. size is a power of two.
 
-    Registers: reg8() to reg64(), on_access() for a function that serves a range, memory() for a part of it by name.
+    Registers: reg8() to reg64(), range() and on_access() for functions that serve a part of it, memory() for a part of it by name.
     What none of them claims is memory: it holds zeros at first, and then what the client or the device wrote; a reset
     leaves it alone. The client may access any number of bytes anywhere, aligned or not: an access to some bytes of a
     register is one to these, one over several registers is served in parts, in ascending order, and answered once.

@@ -20,12 +20,14 @@ memory (mmap of the Bar) reads and writes it there as it likes, without masks an
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 import libvfu as c
 
 from .declared import refuse_generator
+from .memory import Memory
 from .shown import shown
 
 if TYPE_CHECKING:
@@ -364,18 +366,38 @@ class Bits:
 
 
 class Range:
-    """A part of a region whose accesses all go to one function. See Bar.on_access."""
+    """A part of a region that is no register: a mailbox, a window into a memory, a FIFO. See Bar.range and Bar.on_access.
+
+        mailbox = bar0.range(0x100, 0x40)
+
+        @mailbox.on_read
+        def sent(self, offset, size):
+            return self.message[offset - 0x100 :][:size]
+
+        @mailbox.on_write
+        def received(self, offset, data): ...
+
+    offset counts from the region's start. What the client writes is bytes, of whatever size: int.from_bytes(data,
+    "little") is the number that a driver meant. What it reads is bytes, or anything with a buffer, of exactly that size;
+    up to 8 bytes an int does, little-endian and cut to the size. Other sizes are an error of the handler: the client
+    gets EIO. Without on_read the client reads, and without on_write it writes, the memory behind the range, which is
+    self.mailbox for the device, a vfu.Memory. Either may be a coroutine: a write is then answered at once, a read
+    when the coroutine returns.
+
+    With raw=True there are no copies, and both are function(self, offset, view): a memoryview of what was written, or
+    one to be filled. It ends with the call, so neither can be a coroutine; slices of it that you keep are
+    yours: the client neither sees nor changes them any more.
+    """
 
     name: str | None = None
+    read: Handler | None = None
+    write: Handler | None = None
+    both: Handler | None = None
 
-    @shown
-    def __repr__(self) -> str:
-        return f"{self.name}: {self.size:#x} bytes at {self.offset:#x}"
-
-    def __init__(self, region: Region, offset: int, size: int, function: Handler, raw: bool) -> None:
-        refuse_generator(function)
-        self.region, self.offset, self.size = region, offset, size
-        self.function, self.raw = function, raw
+    def __init__(self, region: Region, offset: int, size: int, raw: bool) -> None:
+        if offset < 0 or size < 1 or offset + size > region.size:
+            raise ValueError(f"{offset:#x} + {size:#x} leaves the region of {region.size:#x} bytes")
+        self.region, self.offset, self.size, self.raw = region, offset, size, raw
 
     @property
     def places(self) -> list[tuple[int, int]]:
@@ -383,16 +405,56 @@ class Range:
 
     @property
     def functions(self) -> list[Handler]:
-        return [self.function]
+        return [function for function in (self.both or self.read, self.both or self.write) if function]
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name = self.name or name
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.size:#x} bytes at {self.offset:#x}"
+
+    def _with(self, **handler: Handler) -> Range:
+        # As with registers, a subclass that adds a handler leaves its parent's range alone.
+        one = copy.copy(self) if self.name else self
+        one.__dict__.update(handler)
+        one.name = None
+        return one
+
+    def on_read(self, function: Handler) -> Range:
+        """Decorator: function(self, offset, size) returns what the client reads: bytes of that size, or an int."""
+        refuse_generator(function)
+        return self._with(read=function)
+
+    def on_write(self, function: Handler) -> Range:
+        """Decorator: function(self, offset, data) is called for each write of the client; data is bytes."""
+        refuse_generator(function)
+        return self._with(write=function)
+
+    def _serve(self, function: Handler) -> Range:
+        """One function for both, which gets what it needs to tell them apart."""
+        refuse_generator(function)
+
+        @functools.wraps(function)
+        def read(device: Device, offset: int, size: Any) -> Any:
+            return function(device, offset, size, None)
+
+        @functools.wraps(function)
+        def write(device: Device, offset: int, data: Any) -> Any:
+            return function(device, offset, len(data), data)
+
+        return self._with(both=function, read=write if self.raw else read, write=write)
 
     def __get__(self, device: Device | None, owner: type | None = None) -> Any:
-        return self if device is None else self.function.__get__(device, owner)
+        if device is None:
+            return self
+        if self.both:
+            return self.both.__get__(device, owner)
+        return Memory(c.device_memory(device._handle, self.region.index), self.offset, self.size)
 
     def _install(self, handle: Any) -> None:
-        c.device_add_range(handle, self.region.index, self.offset, self.size, self.raw, self.function)
+        if self.functions:
+            c.device_add_range(handle, self.region.index, self.offset, self.size, self.raw, self.read, self.write)
 
     def _clear(self, device: Device) -> None:
         pass

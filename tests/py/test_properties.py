@@ -45,12 +45,11 @@ class Device(vfu.Device):
         self.r20 = value
 
     @bar0.on_access(32, 16)
-    def window(self, offset, size, value):
+    def window(self, offset, size, data):
         at = offset - 32
-        if value is None:
-            data = bytes(self.plain[at : at + size])
-            return data if size > 8 else int.from_bytes(data, "little")
-        self.plain[at : at + size] = value if size > 8 else value.to_bytes(size, "little")
+        if data is None:
+            return self.plain[at : at + size]
+        self.plain[at : at + size] = data
 
     def __init__(self):
         super().__init__()

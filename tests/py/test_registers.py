@@ -46,9 +46,9 @@ class Device(vfu.Device):
         return -1
 
     @bar2.on_access(0x1000, 0x100)
-    def window(self, offset, size, value):
-        self.writes.append((offset, size, value))
-        return None if value is not None else 0x0102030405060708 if size <= 8 else bytes(range(size))
+    def window(self, offset, size, data):
+        self.writes.append((offset, size, data))
+        return None if data is not None else 0x0102030405060708 if size <= 8 else bytes(range(size))
 
     @bar2.on_access(0x1100, 0x100, raw=True)
     def raw(self, offset, size, view):
@@ -151,7 +151,7 @@ def test_range(connect):
     bar2 = connect(device).regions.bar2
     bar2.write32(0x1010, 0xABCD)
     bar2.write(0x1020, b"0123456789")
-    assert device.writes == [(0x1010, 4, 0xABCD), (0x1020, 10, b"0123456789")]
+    assert device.writes == [(0x1010, 4, b"\xcd\xab\0\0"), (0x1020, 10, b"0123456789")]
     assert bar2.read64(0x1000) == 0x0102030405060708
     assert bar2.read32(0x1000) == 0x05060708
     assert bar2.read(0x1000, 20) == bytes(range(20))
@@ -227,6 +227,79 @@ def test_mapped_bar(connect):
     assert device.bar1[12288:12290] == b"hi"
     with pytest.raises(ValueError):
         dev.regions.config.map()
+
+
+class Ranged(vfu.Device):
+    """A range with a function for each, one with half of them, one whose data is not copied."""
+
+    bar0 = vfu.Bar(4096)
+    mailbox = bar0.range(0x100, 0x40)
+    half = bar0.range(0x200, 0x40)
+    rest = bar0.range(0xF00, raw=True)
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    @mailbox.on_read
+    def sent(self, offset, size):
+        self.seen.append((offset, size))
+        return {0x100: bytes(range(size)), 0x110: 0x1234, 0x120: b"no"}[offset]
+
+    @mailbox.on_write
+    async def received(self, offset, data):
+        self.seen.append((offset, data))
+
+    @half.on_write
+    def heard(self, offset, data):
+        self.seen.append((offset, data))
+
+    @rest.on_read
+    def fill(self, offset, view):
+        view[:] = bytes([offset & 0xFF]) * len(view)
+
+    @rest.on_write
+    def look(self, offset, view):
+        self.seen.append((offset, bytes(view), view.readonly))
+
+
+class Other(Ranged):
+    @Ranged.half.on_read
+    def said(self, offset, size):
+        return b"s" * size
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8, 9, 16])
+def test_ranges(connect, size):
+    device = Ranged()
+    bar0 = connect(device).regions.bar0
+    assert bar0.read(0x100, size) == bytes(range(size))
+    bar0.write(0x104, b"x" * size)
+    bar0.write(0x200, b"y" * size)
+    assert bar0.read(0x200, size) == bytes(size)
+    device.half[:size] = b"z" * size
+    assert bar0.read(0x200, size) == b"z" * size
+    assert bar0.read(0xF10, size) == b"\x10" * size
+    bar0.write(0xF20, b"w" * size)
+    assert device.seen == [(0x100, size), (0x104, b"x" * size), (0x200, b"y" * size), (0xF20, b"w" * size, True)]
+    with pytest.raises(vfu.Error):
+        bar0.read(0x120, size if size != 2 else 3)
+    assert connect(Other()).regions.bar0.read(0x200, size) == b"s" * size
+
+
+def test_numbers_of_ranges(connect, caplog):
+    bar0 = connect(Ranged()).regions.bar0
+    assert (bar0.read8(0x110), bar0.read64(0x110)) == (0x34, 0x1234)
+    with pytest.raises(vfu.Error):
+        bar0.read(0x110, 16)
+    assert "a read of 16 bytes must return bytes, not int" in caplog.text
+
+
+def test_range_that_leaves_its_region():
+    bar0 = vfu.Bar(4096)
+    for arguments in [(4000, 100), (-1, 4), (0, 0), (4096,)]:
+        with pytest.raises(ValueError, match="leaves the region"):
+            bar0.range(*arguments)
 
 
 @pytest.mark.skipif(sys.maxsize < 1 << 40, reason="needs an address space of 64 bits")
