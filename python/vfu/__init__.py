@@ -68,10 +68,10 @@ from .device import Device, Gate
 from .dma import DeviceDma, DmaRange, PinnedMemory
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
-from .memory import Mapping
+from .memory import Mapping, Memory
 from .pci import Capability
-from .regions import Bar, Memory, MemoryPart, Rom
-from .registers import Bits, Elements, Register, View
+from .regions import Bar, MemoryPart, Rom
+from .registers import Bits, Elements, Range, Register, View
 from .server import Server, serve
 
 __version__: str = _c.vfu_version()
@@ -106,6 +106,7 @@ __all__ = [
     "MemoryPart",
     "NotFound",
     "PinnedMemory",
+    "Range",
     "Raw",
     "Refused",
     "Region",

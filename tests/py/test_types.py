@@ -42,6 +42,11 @@ class Counter(vfu.Device):
     status = bar0.reg16(0x10, w1c=3)
     alarm = status.bit(0)
     history = bar0.memory(0x200, 64)
+    mailbox = bar0.range(0x300, 64)
+
+    @mailbox.on_read
+    def sent(self, offset: int, size: int) -> bytes:
+        return bytes(size)
 
     @bar0.reg32(4).on_write
     async def kick(self, address: int) -> None:
@@ -92,6 +97,9 @@ with vfu.Server(device, "/tmp/x").start() as server, vfu.Client("/tmp/x", irqs="
     assert_type(ram.iova, int)
     assert_type(ram[0:5], bytes)
     dev.dma.unmap(ram)
+    asked = vfu.protocol.GetRegionInfoReply(flags=3, index=vfu.protocol.RegionIndex.BAR0)
+    assert_type(asked.flags, vfu.protocol.RegionInfoFlags)
+    asked.flags = 7
     dev.feature_set("logging_start", vfu.protocol.FeatureLoggingStart(page_size=4096))
 with vfu.testing.plug(Counter(), options={"timeout_ms": 100}) as dev:
     assert_type(dev, vfu.Client)
