@@ -401,10 +401,12 @@ class Range:
 
     @property
     def places(self) -> list[tuple[int, int]]:
+        """Offset and size of all that is its."""
         return [(self.offset, self.size)]
 
     @property
     def functions(self) -> list[Handler]:
+        """Its handlers, those that there are."""
         return [function for function in (self.both or self.read, self.both or self.write) if function]
 
     def __set_name__(self, owner: type, name: str) -> None:

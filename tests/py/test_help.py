@@ -94,7 +94,7 @@ def test_page_of_a_device():
 
 def test_page_of_registers():
     text = page(vfu.Register) + page(vfu.Bar)
-    for wanted in ("w1c", "writeonly", "on_write(self", "on_read(self", "whole", "count", "reg32(self", "value is None"):
+    for wanted in ("w1c", "writeonly", "on_write(self", "on_read(self", "whole", "count", "reg32(self", "range(self", "data is None"):
         assert wanted in text, wanted
 
 
