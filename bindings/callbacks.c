@@ -63,13 +63,19 @@ static uint64_t mask_of(unsigned width)
 /* Registers wrap, as hardware does: the value is taken modulo the width. */
 static int as_value(PyObject *object, uint64_t *value)
 {
-	PyObject *number = PyNumber_Index(object);
+	PyObject *number;
 
+	/* Most are, and of those this cannot fail. */
+	if (PyLong_CheckExact(object)) {
+		*value = PyLong_AsUnsignedLongLongMask(object);
+		return 0;
+	}
+	number = PyNumber_Index(object);
 	if (!number)
 		return -1;
 	*value = PyLong_AsUnsignedLongLongMask(number);
 	Py_DECREF(number);
-	return PyErr_Occurred() ? -1 : 0;
+	return 0;
 }
 
 /* Puts a callback's result (an int, or bytes of the right length) where the access wants it. */

@@ -737,6 +737,10 @@ class Client:
     profile, policy, options, capabilities: as a Server's.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
 
+    Handlers of signals run while a call waits in the main thread, at the latest after 250 ms. What they raise, as
+    KeyboardInterrupt, ends the call, whatever has become of it at the device; the Client can be used on, or closed. If
+    they return the call goes on. What waits in another thread ends with close().
+
     NotFound, Refused, Denied: there is no server at the path. Timeout: it does not answer. Disconnected: it has a
     client already. Error with EPROTO: what it says breaks a rule of the protocol, which field and text name. After close()
     methods raise ValueError or Disconnected, and in the child of a fork an Error with EOWNERDEAD.

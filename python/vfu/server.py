@@ -167,6 +167,10 @@ class Server:
 
         A device with coroutines runs in an asyncio event loop; one without is served in C, which is
         faster. event_loop=True or False decides otherwise, here or as an attribute of the device.
+
+        In the main thread Ctrl-C ends it with KeyboardInterrupt, in a handler, too, and then it can be run again, or
+        closed. In an event loop it is asyncio that gets the signal, and cancels what awaits: a handler that sleeps
+        without awaiting (but for DMA) goes on until a second one.
         """
         if event_loop is None:
             event_loop = self.device._needs_loop()

@@ -20,4 +20,4 @@ BENCH_ROUNDS = 5
 bench: $(bench_programs)
 	$(LIBTOOL) --mode=execute -dlopen libvfu/libvfu.la \
 	$(SHELL) $(srcdir)/tests/bench/run tests/bench $(BENCH_ROUNDS)
-EXTRA_DIST += tests/bench/run tests/bench/device.py tests/bench/client.py
+EXTRA_DIST += tests/bench/run tests/bench/README.md tests/bench/device.py tests/bench/client.py
