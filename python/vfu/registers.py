@@ -387,6 +387,8 @@ class Range:
     With raw=True there are no copies, and both are function(self, offset, view): a memoryview of what was written, or
     one to be filled. It ends with the call, so neither can be a coroutine; slices of it that you keep are
     yours: the client neither sees nor changes them any more.
+
+    offset and size: in bytes, of the region; name: the attribute's; read, write, both: its handlers, those that there are.
     """
 
     name: str | None = None
