@@ -14,7 +14,8 @@ import time
 import pytest
 
 import vfu
-from vfu.cli import commands_of, main, parser, status
+from vfu.cli import commands_of, in_guest, main, parser, status
+from vfu.guest import GuestError, TimedOut
 from vfu.trace import Record, pcapng
 
 VFU = [sys.executable, "-m", "vfu"]
@@ -46,7 +47,7 @@ ENDLESS = [
     (130, "write", "HUNG", "bar0+0=1", "--timeout=60"), (130, "dump", "HUNG", "bar0", "--timeout=60"),
     (130, "shell", "SERVED", "-c", "wait()"), (130, "wait", "SERVED", "intx"), (130, "wait", "SERVED", "config.vendor_id=0"),
 ]
-ELSEWHERE = {("guest", 0), ("guest", 124), ("guest", 125), ("guest", 130),  # test_guest.py, and tests/qemu
+ELSEWHERE = {("guest", 0), ("guest", 124), ("guest", 125), ("guest", 130),  # below, and tests/qemu
              ("serve", 3)}  # test_serve.py
 
 
@@ -94,6 +95,16 @@ def test_ends_with(places, code, words, capfd):
     err = capfd.readouterr().err
     assert end == code and "Traceback" not in err, err
     assert bool(err) == (code not in (0, 3)), err
+
+
+@pytest.mark.parametrize("code, error", [(124, TimedOut), (125, GuestError)])
+def test_guest_without_an_end_of_its_own(monkeypatch, tmp_path, capfd, code, error):
+    def boot(*_):
+        raise error("what happened")
+
+    monkeypatch.setattr(in_guest, "boot", boot)
+    assert main(["guest", COUNTER, "--run", COUNTER]) == code
+    assert capfd.readouterr().err == "vfu guest: what happened\n"
 
 
 def is_idle(process):
