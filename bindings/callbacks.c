@@ -17,12 +17,16 @@ struct handler {
 	struct handler *next;
 	struct vfupy_device *device;
 	PyObject *read, *write;
-	PyObject *index;         /* in an array, else NULL */
-	uint64_t offset, target; /* of a register: where its value lies */
-	unsigned region, width, how;
+	uint64_t offset, target, stride; /* of a register: where its value lies; of an array */
+	unsigned region, width, count, how;
 	bool is_range, raw;
-	uint8_t seen;     /* of REGISTER_WHOLE: bytes written since write was called, and */
-	uint64_t pending; /* what was */
+	struct half *halves; /* of REGISTER_WHOLE: one for each of an array */
+};
+
+/* What was written of a register since its function was called, and which bytes. */
+struct half {
+	uint64_t value;
+	uint8_t seen;
 };
 
 /* A request that a coroutine answers. */
@@ -78,10 +82,21 @@ static int as_value(PyObject *object, uint64_t *value)
 	return 0;
 }
 
+/* Which register of an array an access is for, and how many of its bytes are before it. */
+static uint64_t index_of(const struct handler *h, const struct vfu_access *a)
+{
+	return (a->offset - h->offset) / h->stride;
+}
+
+static unsigned skip_of(const struct handler *h, const struct vfu_access *a)
+{
+	return (unsigned)((a->offset - h->offset) % h->stride);
+}
+
 /* Puts a callback's result (an int, or bytes of the right length) where the access wants it. */
 static int put_result(const struct handler *h, const struct vfu_access *a, PyObject *result)
 {
-	unsigned shift = h->is_range ? 0 : (unsigned)(a->offset - h->offset) * 8;
+	unsigned shift = h->is_range ? 0 : skip_of(h, a) * 8;
 	Py_buffer view;
 	uint64_t value;
 
@@ -131,11 +146,11 @@ static uint64_t load(const uint8_t *at, unsigned width)
 }
 
 /* What a register holds; without memory that is nothing. */
-static uint64_t held(const struct handler *h)
+static uint64_t held(const struct handler *h, uint64_t index)
 {
 	const uint8_t *memory = vfu_device_region_memory(h->device->dev, h->region);
 
-	return memory ? load(memory + h->target, h->width) : 0;
+	return memory ? load(memory + h->target + index * h->stride, h->width) : 0;
 }
 
 /* ---- coroutines ---- */
@@ -271,12 +286,16 @@ static uint8_t *register_at(struct vfupy_device *d, unsigned region, uint64_t of
 
 static int read_register(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
-	PyObject *args[3] = {NULL, h->device->self, h->index};
-	size_t nargs = h->index ? 2 : 1;
-	PyObject *result = PyObject_Vectorcall(h->read, args + 1,
-					       nargs | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	bool indexed = h->how & REGISTER_INDEXED;
+	PyObject *index = indexed ? PyLong_FromUnsignedLongLong(index_of(h, a)) : NULL;
+	PyObject *args[3] = {NULL, h->device->self, index}, *result = NULL;
 	int rc = -1;
 
+	if (index || !indexed)
+		result = PyObject_Vectorcall(h->read, args + 1,
+					     (indexed ? 2 : 1) | PY_VECTORCALL_ARGUMENTS_OFFSET,
+					     NULL);
+	Py_XDECREF(index);
 	if (!result)
 		return -1;
 	if (PyCoro_CheckExact(result))
@@ -321,36 +340,39 @@ static int call_writer(struct handler *h, struct vfu_request *req, PyObject *fn,
  */
 static bool written_value(struct handler *h, const struct vfu_access *a, uint64_t *value)
 {
-	unsigned skip = (unsigned)(a->offset - h->offset);
-	uint64_t hole = mask_of(a->count) << skip * 8, base;
+	unsigned skip = skip_of(h, a);
+	uint64_t hole = mask_of(a->count) << skip * 8, data = get_le(a->data, a->count) << skip * 8;
+	struct half *half = h->halves ? &h->halves[index_of(h, a)] : NULL;
 
-	if (h->how & REGISTER_WHOLE) {
-		h->pending = (h->pending & ~hole) | get_le(a->data, a->count) << skip * 8;
-		h->seen |= (uint8_t)(((1u << a->count) - 1) << skip);
-		if (h->seen != (1u << h->width) - 1)
+	if (half) {
+		half->value = (half->value & ~hole) | data;
+		half->seen |= (uint8_t)(((1u << a->count) - 1) << skip);
+		if (half->seen != (1u << h->width) - 1)
 			return false;
-		h->seen = 0;
+		half->seen = 0;
 	}
-	base = h->how & REGISTER_KEEPS || a->count != h->width ? held(h) : 0;
 	if (h->how & REGISTER_KEEPS)
-		*value = base;
-	else if (h->how & REGISTER_WHOLE)
-		*value = h->pending;
+		*value = held(h, index_of(h, a));
+	else if (half)
+		*value = half->value;
 	else
-		*value = (base & ~hole) | get_le(a->data, a->count) << skip * 8;
+		*value = a->count == h->width ? data : (held(h, index_of(h, a)) & ~hole) | data;
 	return true;
 }
 
-static int write_register(struct handler *h, struct vfu_request *req, uint64_t value)
+static int write_register(struct handler *h, struct vfu_request *req, uint64_t index,
+			  uint64_t value)
 {
-	PyObject *number = PyLong_FromUnsignedLongLong(value);
-	PyObject *args[4] = {NULL, h->device->self, h->index ? h->index : number, number};
-	int rc;
+	bool indexed = h->how & REGISTER_INDEXED;
+	PyObject *args[4] = {NULL, h->device->self};
+	int rc = -1;
 
-	if (!number)
-		return -1;
-	rc = call_writer(h, req, h->write, args + 1, h->index ? 3 : 2);
-	Py_DECREF(number);
+	args[2] = PyLong_FromUnsignedLongLong(indexed ? index : value);
+	args[3] = indexed ? PyLong_FromUnsignedLongLong(value) : NULL;
+	if (args[2] && (args[3] || !indexed))
+		rc = call_writer(h, req, h->write, args + 1, indexed ? 3 : 2);
+	Py_XDECREF(args[2]);
+	Py_XDECREF(args[3]);
 	return rc;
 }
 
@@ -376,7 +398,7 @@ static int on_write(void *user, struct vfu_request *req, const struct vfu_access
 	if (!written_value(h, a, &value))
 		return 0;
 	gil = PyGILState_Ensure();
-	rc = write_register(h, req, value);
+	rc = write_register(h, req, index_of(h, a), value);
 	if (rc < 0)
 		rc = failed(h, req, h->write);
 	PyGILState_Release(gil);
@@ -501,6 +523,11 @@ static struct handler *new_handler(struct vfupy_device *d, const struct handler 
 	}
 	*h = *model;
 	h->device = d;
+	if (h->how & REGISTER_WHOLE && !(h->halves = PyMem_Calloc(h->count, sizeof(*h->halves)))) {
+		PyMem_Free(h);
+		PyErr_NoMemory();
+		return NULL;
+	}
 	Py_XINCREF(h->read);
 	Py_XINCREF(h->write);
 	h->next = d->handlers;
@@ -508,60 +535,49 @@ static struct handler *new_handler(struct vfupy_device *d, const struct handler 
 	return h;
 }
 
-static int add_element(struct vfupy_device *d, const struct handler *model, struct vfu_register reg,
-		       unsigned i)
-{
-	struct handler *h = new_handler(d, model);
-
-	if (!h)
-		return -1;
-	if (h->how & REGISTER_INDEXED && !(h->index = PyLong_FromUnsignedLong(i)))
-		return -1;
-	h->offset = reg.offset += i * reg.stride;
-	h->target = reg.target += i * reg.stride;
-	reg.count = 1;
-	reg.on_read = h->read ? on_read : NULL;
-	reg.on_write = h->write && !(h->how & REGISTER_KEEPS) ? on_write : NULL;
-	reg.on_written = h->write && h->how & REGISTER_KEEPS ? on_write : NULL;
-	reg.user = h;
-	return vfu_device_add_register(d->dev, h->region, &reg);
-}
-
 PyObject *device_add_register(struct vfupy_device *d, unsigned region, struct vfu_register *reg,
 			      unsigned how, PyObject *read, PyObject *write)
 {
-	struct handler h = {
+	const struct handler model = {
 		.region = region,
+		.offset = reg->offset,
+		.target = reg->flags & VFU_REGISTER_VIEW ? reg->target : reg->offset,
+		.stride = reg->stride,
 		.width = reg->width,
+		.count = reg->count,
 		.how = how,
 		.read = Py_IsNone(read) ? NULL : read,
 		.write = Py_IsNone(write) ? NULL : write,
 	};
-	int rc = 0;
+	struct handler *h = model.read || model.write ? new_handler(d, &model) : NULL;
+	int rc;
 
-	reg->size = sizeof(*reg);
-	if (!(reg->flags & VFU_REGISTER_VIEW))
-		reg->target = reg->offset;
-	if (!h.read && !h.write)
-		rc = vfu_device_add_register(d->dev, region, reg);
-	for (unsigned i = 0; (h.read || h.write) && i < reg->count && !rc; i++)
-		rc = add_element(d, &h, *reg, i);
-	if (rc && !PyErr_Occurred())
-		vfupy_raise_device(d->dev, rc);
-	if (rc)
+	if ((model.read || model.write) && !h)
 		return NULL;
+	if (h) {
+		reg->on_read = h->read ? on_read : NULL;
+		reg->on_write = h->write && !(how & REGISTER_KEEPS) ? on_write : NULL;
+		reg->on_written = h->write && how & REGISTER_KEEPS ? on_write : NULL;
+		reg->user = h;
+	}
+	reg->size = sizeof(*reg);
+	rc = vfu_device_add_register(d->dev, region, reg);
+	if (rc) {
+		vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
 	Py_RETURN_NONE;
 }
 
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
 			   bool raw, PyObject *read, PyObject *write)
 {
-	struct handler model = {.region = region,
-				.offset = offset,
-				.is_range = true,
-				.raw = raw,
-				.read = Py_IsNone(read) ? NULL : read,
-				.write = Py_IsNone(write) ? NULL : write};
+	const struct handler model = {.region = region,
+				      .offset = offset,
+				      .is_range = true,
+				      .raw = raw,
+				      .read = Py_IsNone(read) ? NULL : read,
+				      .write = Py_IsNone(write) ? NULL : write};
 	struct handler *h = new_handler(d, &model);
 	int rc = h ? vfu_device_set_handler(d->dev, region, offset, size, on_range, h) : -ENOMEM;
 
@@ -710,7 +726,8 @@ static int on_gate(void *user, enum vfu_gate what)
 static void forget_halves(struct vfupy_device *d)
 {
 	for (struct handler *h = d->handlers; h; h = h->next)
-		h->seen = 0;
+		if (h->halves)
+			memset(h->halves, 0, h->count * sizeof(*h->halves));
 }
 
 static int on_reset(void *user)
@@ -829,7 +846,7 @@ static void device_dealloc(PyObject *object)
 		d->handlers = h->next;
 		Py_XDECREF(h->read);
 		Py_XDECREF(h->write);
-		Py_XDECREF(h->index);
+		PyMem_Free(h->halves);
 		PyMem_Free(h);
 	}
 	vfupy_served_free(d);

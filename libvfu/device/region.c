@@ -337,17 +337,25 @@ static void drop_handlers(struct vfui_region *region, unsigned from, unsigned to
 	region->nhandlers -= to - from;
 }
 
-static int add_handler(struct vfui_region *region, unsigned at, const struct vfui_handler *handler)
+int vfui_region_add_handlers(struct vfui_region *region, const struct vfui_handler *added,
+			     unsigned n)
 {
-	struct vfui_handler *grown;
+	unsigned i = region->nhandlers, at = i + n;
+	struct vfui_handler *all;
 
-	grown = vfui_os_realloc(region->handlers, (region->nhandlers + (size_t)1) * sizeof(*grown));
-	if (!grown)
+	for (unsigned k = 0; k < n; k++) {
+		unsigned next = find_handler(region, added[k].first);
+
+		if (next < i && region->handlers[next].first <= added[k].last)
+			return -EEXIST;
+	}
+	all = vfui_os_realloc(region->handlers, ((size_t)i + n) * sizeof(*all));
+	if (!all)
 		return -ENOMEM;
-	memmove(grown + at + 1, grown + at, (region->nhandlers - at) * sizeof(*grown));
-	grown[at] = *handler;
-	region->handlers = grown;
-	region->nhandlers++;
+	region->handlers = all;
+	region->nhandlers += n;
+	while (n)
+		all[--at] = i && all[i - 1].first > added[n - 1].first ? all[--i] : added[--n];
 	return 0;
 }
 
@@ -373,7 +381,7 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 		return 0;
 	}
 	if (to == from)
-		return add_handler(region, from, &handler);
+		return vfui_region_add_handlers(region, &handler, 1);
 	if (to > from + 1 || region->handlers[from].first != offset ||
 	    region->handlers[from].last != handler.last)
 		return vfui_err_set(err, -EEXIST, "handler.offset", 0,
@@ -381,15 +389,6 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 	release(&region->handlers[from]);
 	region->handlers[from] = handler;
 	return 0;
-}
-
-int vfui_region_add_handler(struct vfui_region *region, const struct vfui_handler *handler)
-{
-	unsigned at = find_handler(region, handler->first);
-
-	if (at < region->nhandlers && region->handlers[at].first <= handler->last)
-		return -EEXIST;
-	return add_handler(region, at, handler);
 }
 
 /* ---- access ------------------------------------------------------------------------------------ */

@@ -46,8 +46,12 @@ int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct v
 int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err);
 void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
-/* One more, inside of the region; -EEXIST: it overlaps one that is there. What it owns goes along only with 0. */
-int vfui_region_add_handler(struct vfui_region *region, const struct vfui_handler *handler);
+/*
+ * More of them, ascending, inside of the region and apart from each other: all, or with -EEXIST (one overlaps what is
+ * there) or -ENOMEM none. What they own goes along with 0 alone.
+ */
+int vfui_region_add_handlers(struct vfui_region *region, const struct vfui_handler *added,
+			     unsigned n);
 
 /*
  * Serves one access of the client: bounds and permission (-EINVAL, -EACCES), then handlers, callback or memory.

@@ -271,12 +271,10 @@ static int check_place(const struct vfui_region *region, const struct vfu_regist
 }
 
 /* A handler for count registers without gaps, counted from number first. */
-static int add_element(struct vfui_region *region, const struct vfu_register *reg, uint64_t first,
-		       uint64_t count)
+static int make_handler(struct vfui_region *region, const struct vfu_register *reg, uint64_t first,
+			uint64_t count, struct vfui_handler *out)
 {
 	struct element *element = vfui_os_malloc(sizeof(*element));
-	struct vfui_handler handler = {.fn = on_access, .user = element, .is_owned = true};
-	int rc;
 
 	if (!element)
 		return -ENOMEM;
@@ -284,27 +282,29 @@ static int add_element(struct vfui_region *region, const struct vfu_register *re
 	element->reg = *reg;
 	element->reg.offset += first * reg->stride;
 	element->reg.target += first * reg->stride;
-	handler.first = element->reg.offset;
-	handler.last = handler.first + count * reg->width - 1;
-	rc = vfui_region_add_handler(region, &handler);
-	if (rc)
-		vfui_os_free(element);
-	return rc;
+	*out = (struct vfui_handler){.first = element->reg.offset,
+				     .last = element->reg.offset + count * reg->width - 1,
+				     .fn = on_access,
+				     .user = element,
+				     .is_owned = true};
+	return 0;
 }
 
-static int add_all(struct vfui_regions *regions, unsigned index, const struct vfu_register *reg)
+static int add_all(struct vfui_region *region, const struct vfu_register *reg)
 {
-	struct vfui_region *region = &regions->region[index];
-	uint64_t first = 0;
-	int rc = 0;
+	bool as_one =
+		reg->stride == reg->width && !reg->on_read && !reg->on_write && !reg->on_written;
+	uint32_t n = as_one ? 1 : reg->count, made = 0;
+	struct vfui_handler *handlers = vfui_os_calloc(n, sizeof(*handlers));
+	int rc = handlers ? 0 : -ENOMEM;
 
-	if (reg->stride == reg->width && !reg->on_read && !reg->on_write && !reg->on_written)
-		return add_element(region, reg, 0, reg->count);
-	for (; first < reg->count && !rc; first++)
-		rc = add_element(region, reg, first, 1);
-	for (first -= rc < 0; rc && first--;)
-		vfui_region_set_handler(regions, index, reg->offset + first * reg->stride,
-					reg->width, NULL, NULL, NULL);
+	for (; made < n && !rc; made += !rc)
+		rc = make_handler(region, reg, made, reg->count / n, &handlers[made]);
+	if (!rc)
+		rc = vfui_region_add_handlers(region, handlers, n);
+	while (rc && made)
+		vfui_os_free(handlers[--made].user);
+	vfui_os_free(handlers);
 	return rc;
 }
 
@@ -329,7 +329,7 @@ int vfui_register_add(struct vfui_regions *regions, unsigned index, const struct
 	rc = check_place(region, &all, err);
 	if (rc)
 		return rc;
-	rc = add_all(regions, index, &all);
+	rc = add_all(region, &all);
 	if (rc == -EEXIST)
 		vfui_err_set(err, rc, "register.offset", 0,
 			     "overlaps another register or a handler's range");

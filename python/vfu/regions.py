@@ -72,7 +72,7 @@ class MemoryPart:
     def _install(self, handle: c.DeviceHandle) -> None:
         if self.readonly or self.writeonly:
             masks = c.vfu_register()
-            masks.offset, masks.width, masks.count = self.offset, 1, self.size
+            masks.offset, masks.width, masks.stride, masks.count = self.offset, 1, 1, self.size
             masks.write, masks.hidden = (0xFF, 0xFF) if self.writeonly else (0, 0)
             c.device_add_register(handle, self.region.index, masks, 0, None, None)
 

@@ -230,6 +230,7 @@ class Handlers(vfu.Device):
     twice = bar0.reg64(0x20)
     table = bar0.reg32(0x100, count=4, stride=8)
     clock = bar0.reg16(0x200, count=4)
+    bells = bar0.reg64(0x400, count=3, stride=16)
     received = bar0.reg8(0x300, readonly=True, reset=0x41)
     send = bar0.reg8(0x300, writeonly=True)
 
@@ -265,6 +266,10 @@ class Handlers(vfu.Device):
     def entry_written(self, index, value):
         self.seen.append(("table", index, value))
         self.table[index] = value + 1
+
+    @bells.on_write(whole=True)
+    def bell_written(self, index, value):
+        self.seen.append(("bell", index, value))
 
     @clock.on_read
     def clock_read(self, index):
@@ -365,6 +370,14 @@ def test_array_handlers(handlers):
     assert device.seen == [("table", 2, 6), ("table", 3, 7), ("table", 0, 1)]
     assert list(device.table) == [2, 0, 7, 8]
     assert bar.read(0x201, 6) == bytes([1, 1, 1, 2, 1, 3])
+
+
+def test_halves_of_arrays(handlers):
+    """Each has halves of its own."""
+    device, bar = handlers
+    for offset, value in (0x400, 1), (0x424, 4), (0x420, 3), (0x414, 9), (0x404, 2):
+        bar.write32(offset, value)
+    assert device.seen == [("bell", 2, 0x400000003), ("bell", 0, 0x200000001)]
 
 
 def test_two_sides(handlers):
