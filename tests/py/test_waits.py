@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import faulthandler
 import gc
+import logging
 import os
 import signal
 import socket
@@ -170,6 +171,7 @@ CALLS = {
     "reset": lambda dev: dev.reset(),
     "call": lambda dev: dev.call(4242, data=b""),
     "call by name": lambda dev: dev.call("get_irq_info", index=0),
+    "posted calls": lambda dev: [dev.call(4242, data=bytes(1 << 15), post=True) for _ in range(1 << 10)],
     "feature": lambda dev: dev.feature(0x50000 | 77),
     "feature_get": lambda dev: dev.feature_get(77),
     "feature_set": lambda dev: dev.feature_set(77, b"77"),
@@ -308,6 +310,39 @@ def closing(child):
 
 def test_closing_a_server_whose_handler_does_not_end():
     control_c(closing)
+
+
+class Stuck(logging.Handler):
+    """Who logs in another thread than the main one does not return until go is set."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def emit(self, record):
+        if threading.current_thread() is not threading.main_thread():
+            self.reached.set()
+            self.go.wait(60)
+
+
+def closing_a_client(child):
+    """One that another thread is in."""
+    stuck, logger = Stuck(), logging.getLogger("vfu")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(stuck)
+    with served(Asleep, timeout=0, options={"trace": 1}) as dev:
+        thread = threading.Thread(target=lambda: pytest.raises(vfu.Error, dev.regions.bar0.read32, 4))
+        thread.start()
+        stuck.reached.wait(60)
+        with child.interrupted():
+            dev.close()
+        stuck.go.set()
+        dev.close()
+        thread.join()
+
+
+def test_closing_a_client_that_another_thread_is_in():
+    control_c(closing_a_client)
 
 
 class Asleep(vfu.Device):
@@ -484,6 +519,18 @@ SERVERS = [
 def test_a_server(kind, where, run):
     """Idle, or in a handler: it is no failure of the handler, but ends the server."""
     control_c(interrupted_server, kind, where, RUNS[run])
+
+
+def stopped_server(child, run):
+    with tempfile.TemporaryDirectory() as directory, vfu.Server(Device(), f"{directory}/sock") as server:
+        with child.answered(server.stop):
+            run(server)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_server_that_a_handler_stops(run):
+    control_c(stopped_server, RUNS[run])
+
 
 
 # ---- other ends of waits ----
