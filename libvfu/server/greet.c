@@ -82,7 +82,10 @@ static void agree(struct vfu_server *srv, struct vfui_msg *msg)
 	keep_agreed(srv, &agreed);
 	srv->state = VFUI_SERVER_UP;
 	srv->was_up = true;
-	srv->is_done = srv->options.values[VFU_OPT_ONE_CLIENT] && srv->listen_fd >= 0;
+	if (srv->options.values[VFU_OPT_ONE_CLIENT] && srv->listen_fd >= 0) {
+		srv->is_done = true;
+		srv->unlooked = VFUI_TICK_REQUESTS; /* the listener's end comes with this round */
+	}
 	vfui_log(&srv->dev->log, VFU_LOG_INFO, "version 0.%u agreed", minor);
 	if (srv->dev->hooks.connected)
 		srv->dev->hooks.connected(srv->dev->hooks_user);

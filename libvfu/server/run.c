@@ -67,7 +67,7 @@ static int end_round(struct vfu_server *srv, int rc, bool look)
 		vfui_server_end(srv);
 	vfui_server_drain(srv);
 	srv->unlooked += handled;
-	if (look || srv->is_done || srv->unlooked >= VFUI_TICK_REQUESTS)
+	if (look || srv->unlooked >= VFUI_TICK_REQUESTS)
 		vfui_server_look(srv);
 	srv->is_processing = false;
 	vfui_server_sync_epoll(srv, false);

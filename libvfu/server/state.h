@@ -30,6 +30,8 @@
 /* vfu_dma_read inside a callback inside vfu_dma_read ...: how deep. */
 #define VFUI_SERVER_DEPTH 8
 #define VFUI_SERVER_PFDS 4
+/* Requests after which the listener is looked at, whatever else there is to do. */
+#define VFUI_TICK_REQUESTS 1024
 
 enum vfui_server_state {
 	VFUI_SERVER_IDLE,     /* no client */

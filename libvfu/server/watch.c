@@ -158,7 +158,7 @@ bool vfui_server_stay(void *ctx, unsigned handled)
 {
 	const struct vfu_server *srv = ctx;
 
-	return srv->state == VFUI_SERVER_UP && !srv->is_done && !vfui_server_is_holding(srv) &&
+	return srv->state == VFUI_SERVER_UP && !vfui_server_is_holding(srv) &&
 	       !atomic_load(&srv->woken) && srv->unlooked + handled < VFUI_TICK_REQUESTS &&
 	       !vfui_server_is_tick_over(srv);
 }

@@ -12,7 +12,6 @@
 
 /* How often the listener is looked at when only the client's socket is watched. */
 #define VFUI_TICK_MS 250
-#define VFUI_TICK_REQUESTS 1024
 /* How often to look whether there is room again. */
 #define VFUI_FULL_TICK_MS 1000
 
