@@ -188,6 +188,9 @@ def test_serve_passes_arguments_on(tmp_path):
         return result.stdout + result.stderr
 
     assert "(3, 0.25, True, 'a=b', 16)\n" in said("count=3", "period=0.25", "loud=on", "name=a=b", "size=0x10")
+    late = run("serve", file, "count=3", sock, "size=5", "--log-level=error", "loud=on")
+    assert late.stdout == "(3, 0.5, True, '', 5)\n"
+    assert "unrecognized arguments: more" in run("serve", file, sock, "count=3", "more").stderr
     assert "(-1, 2.0, False, '', 4)\n" in said("count=-1", "period=2", "loud=off", "name=")
     assert "Dev has no argument perod; it has: count, period, loud, name, size" in said("perod=1")
     assert "Dev: count must be an integer, not 'x'" in said("count=x")

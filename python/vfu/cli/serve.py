@@ -102,7 +102,21 @@ def add_to(commands: typing.Any) -> argparse.ArgumentParser:
     background.add_to(parser)
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
     parser.set_defaults(function=run, log_level="warning")
+    take_arguments_anywhere(parser)
     return parser
+
+
+def take_arguments_anywhere(parser: argparse.ArgumentParser) -> None:
+    """argparse takes those of a class right behind its file alone; here they may stand behind options, too."""
+    parse = parser.parse_known_args
+
+    def parse_known_args(*args: typing.Any) -> tuple[argparse.Namespace, list[str]]:
+        options, rest = parse(*args)
+        late = [word for word in rest if word.partition("=")[0].isidentifier() and "=" in word]
+        options.arguments = [*options.arguments, *map(argument, late)]
+        return options, [word for word in rest if word not in late]
+
+    parser.parse_known_args = parse_known_args  # type: ignore[method-assign, assignment]
 
 
 def reason(error: BaseException, path: str) -> str:
