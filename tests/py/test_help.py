@@ -210,3 +210,11 @@ def test_repr_of_what_was_not_made():
     assert repr(Forgetful()) == "<Forgetful 0000:0000, super().__init__() was not called>"
     with pytest.raises(AttributeError, match=r"super\(\).__init__\(\)"):
         Forgetful().irqs
+
+
+def test_names_that_are_asked_for_are_completed(connect):
+    """A prompt finds what the device is asked about when it is used."""
+    dev = connect(Device(), irqs=False)
+    assert {"bar0", "config"} <= set(dir(dev.regions)) and "read32" in dir(dev.regions.bar0)
+    assert {"msix", "req"} <= set(dir(dev.irqs)) and {"vendor_id", "bus_master"} <= set(dir(dev.config))
+    assert repr(dev.irqs) == "<vfu.ClientIrqs 5, asked for: none>"
