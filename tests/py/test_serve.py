@@ -235,10 +235,11 @@ def activated(toy, sockets, *arguments, count=None, **variables):
     )
 
 
-def test_activated(toy, start, tmp_path):
+@pytest.mark.parametrize("which", ["--fd=the b", "--fd=4"])
+def test_activated(toy, start, tmp_path, which):
     """The variables are gone, and so are the sockets that were not chosen."""
     with listener(tmp_path / "a") as a, listener(tmp_path / "b") as b:
-        command, options = activated(toy, [a, b], "say=environment", "--fd=the b", LISTEN_FDNAMES="a:the b")
+        command, options = activated(toy, [a, b], "say=environment", which, LISTEN_FDNAMES="a:the b")
         process = start(command, stdout=subprocess.PIPE, **options)
         with vfu.Client(tmp_path / "b", timeout=30) as dev:
             assert dev.config.vendor_id == 0x1234

@@ -5,6 +5,7 @@
 import contextlib
 import fcntl
 import importlib.util
+import io
 import os
 import re
 import select
@@ -16,6 +17,7 @@ import time
 import pytest
 
 import vfu
+from vfu import cli
 from vfu.cli.names import Names
 from vfu.cli.shell import Completer
 from vfu.cli.workbench import Workbench
@@ -60,20 +62,25 @@ def toy(tmp_path):
 
 
 @pytest.fixture
-def shell(toy, serve, tmp_path):
-    """shell(*arguments, stdin) -> what it said and its status."""
+def shell(toy, serve, tmp_path, monkeypatch, capsys):
+    """shell(*arguments, stdin) -> what it said and its status, in this process."""
     path = serve(toy())
 
     def run(*arguments, stdin=""):
-        return subprocess.run([*VFU, "shell", path, "-d", tmp_path / "toy.py", *arguments], input=stdin,
-                              capture_output=True, text=True, timeout=60)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        try:
+            status = cli.main(["shell", path, "-d", str(tmp_path / "toy.py"), *arguments])
+        except SystemExit as ended:
+            status = ended.code
+        return status, *capsys.readouterr()
 
     return run
 
 
-def said(result, status=0):
-    assert result.returncode == status and bool(result.stderr) == bool(status), result
-    return result.stderr if status else result.stdout
+def said(result, wanted=0):
+    status, out, err = result
+    assert status == wanted and bool(err) == bool(status), result
+    return err if status else out
 
 
 # ---- without a terminal ----
@@ -109,7 +116,7 @@ def test_what_is_wrong(shell):
         "Traceback (most recent call last):", '  File "-c", line 1, in <module>', "ZeroDivisionError: division by zero",
     ]
     assert "SyntaxError" in said(shell("-c", "("), 1)
-    assert shell("-c", "raise SystemExit(7)").returncode == 7
+    assert shell("-c", "raise SystemExit(7)") == (7, "", "")
     assert "bar0 ends at 0x1000, before 0x1010" in said(shell("-c", "hexdump(bar0, 0xff0, 32)"), 1)
     assert "bar5" in said(shell("-c", "hexdump('bar5')"), 1)
 

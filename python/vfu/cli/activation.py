@@ -78,7 +78,7 @@ def passed(said: dict[str, str]) -> dict[int, str]:
 
 
 def choose(sockets: dict[int, str], name: str | None) -> int:
-    """The one with this name, or the only one. The others are closed. Raises CommandError."""
+    """The one with this name, or the only one; it is kept. Raises CommandError."""
     found = [fd for fd, its in sockets.items() if name is None or its == name]
     if len(found) != 1:
         there = ", ".join(sockets.values()) or "none"
@@ -86,9 +86,14 @@ def choose(sockets: dict[int, str], name: str | None) -> int:
             f"{'no' if not found else len(found)} sockets are called {name}; there are: {there}" if name is not None
             else f"the service manager passes {len(found)} sockets: say --fd=NAME; there are: {there}"
         )
-    for fd in sockets.keys() - set(found):
-        os.close(fd)
-    return found[0]
+    return keep(sockets, found[0])
+
+
+def keep(sockets: dict[int, str], fd: int) -> int:
+    """Closes the others."""
+    for other in sockets.keys() - {fd}:
+        os.close(other)
+    return fd
 
 
 def check_socket(fd: int) -> None:

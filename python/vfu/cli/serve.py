@@ -243,7 +243,7 @@ def find_place(options: argparse.Namespace, manager: activation.Manager) -> tupl
             raise CommandError("the service manager passes sockets, which --socket-path leaves unused")
         return options.socket_path, None
     if options.fd is not None and options.fd.isdecimal():
-        fd = int(options.fd)
+        fd = activation.keep(manager.sockets, int(options.fd))
     elif options.fd is not None or manager.sockets:
         fd = activation.choose(manager.sockets, options.fd)
     else:

@@ -57,7 +57,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("-c", metavar="CODE", dest="code",
                         help="run this and show what its last expression is, rather than give a prompt")
     parser.add_argument("--plain", action="store_true", help="Python's own prompt, though IPython is there")
-    parser.set_defaults(function=run)
+    parser.set_defaults(function=run, log_level="warning")
 
 
 def run(options: argparse.Namespace) -> int:
