@@ -92,16 +92,18 @@ def documents():
     for place in ("doc", "spec", "codegen", "libvfu", "python", "tests"):
         for path in sorted((TOP / place).rglob("*")):
             name = str(path.relative_to(TOP))
+            if path.parent.name == "gen":  # a tarball has what is generated
+                continue
             if path.suffix == ".md" or (path.suffix == ".py" and place == "python"):
                 yield name
             if re.match(r"(doc|python)/examples/.*\.(c|sh)$", name):
                 yield name
-    yield from ("README.md", "HACKING.md", "libvfu/vfu.h")
+    yield from ("README.md", "HACKING.md", "libvfu/vfu.h", "python/gen/vfu_protocol.py")
 
 
 def find(name):
     """The blocks of a file, in order."""
-    text = (TOP / name).read_text()
+    text = next(path for path in (TOP / name, BUILD / name) if path.exists()).read_text()
     if name.endswith(".md"):
         return list(_in_markdown(name, text))
     if name.endswith(".py"):
