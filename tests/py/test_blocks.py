@@ -10,6 +10,7 @@ import contextlib
 import doctest
 import io
 import re
+import sys
 import textwrap
 
 import blocks
@@ -19,6 +20,7 @@ import vfu
 import vfu.testing
 import vfu_protocol
 
+sys.path.append(str(blocks.TOP / "python" / "examples"))  # for `from counter import Counter`
 DOCUMENTS = [name for name in blocks.documents() if blocks.find(name)]
 
 # (file, beginning of a command or of another block's first line, who sees to it instead[, a command in its place])
@@ -152,7 +154,7 @@ def run_device_of_the_example(block, session, shown):
 
 def run_messages(block, session, shown):
     """A device, and a client's calls."""
-    names = {"vfu": vfu, **shown}
+    names = {"vfu": vfu}
     serving, calling = block.text.split("\nprint")
     exec(serving, names)
     device, printed = names["Answering"](), io.StringIO()
@@ -165,7 +167,7 @@ def run_messages(block, session, shown):
 
 SPECIAL = {
     ("README.md", "A device"): run_device_of_the_example,
-    ("README.md", "A message of your own"): run_messages,
+    ("doc/messages.md", "A message of your own"): run_messages,
 }
 
 
