@@ -111,9 +111,14 @@ static int put_result(const struct handler *h, const struct vfu_access *a, PyObj
 		PyBuffer_Release(&view);
 		return PyErr_Occurred() ? -1 : 0;
 	}
-	if (a->count > 8) {
+	if (a->count > 8 && result != Py_None) {
 		PyErr_Format(PyExc_TypeError, "a read of %u bytes must return bytes, not %s",
 			     (unsigned)a->count, Py_TYPE(result)->tp_name);
+		return -1;
+	}
+	if (result == Py_None) {
+		PyErr_SetString(PyExc_TypeError,
+				"a handler of reads returned nothing: return what is read");
 		return -1;
 	}
 	if (as_value(result, &value))

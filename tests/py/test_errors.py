@@ -67,6 +67,7 @@ def test_exceptions_become_errors(connect, caplog):
     assert bar0.read32(0x0C) == 1
     records = [record for record in caplog.records if record.name == "vfu"]
     assert any("Device.error: ValueError: bad value" in record.getMessage() for record in records)
+    assert "Device.nothing: TypeError: a handler of reads returned nothing: return what is read" in caplog.text
     # The first of a kind tells where it comes from.
     errors = [record for record in records if record.levelno == logging.ERROR]
     first = {tuple(record.getMessage().split(":")[:2]): record for record in reversed(errors)}
