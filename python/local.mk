@@ -94,7 +94,9 @@ vfu_examples = \
 	python/examples/gpioget.py \
 	python/examples/gpioset.py \
 	python/examples/guest/edu.sh \
+	python/examples/guest/thermometer.sh \
 	python/examples/serial.py \
+	python/examples/thermometer.py \
 	python/examples/systemd/vfu@.service \
 	python/examples/systemd/vfu@.socket
 

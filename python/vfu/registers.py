@@ -64,6 +64,15 @@ class Elements:
         return f"{self._of.name}: {list(self)}"
 
 
+def _handler(of: Handler | Register, side: str) -> Handler:
+    """A function, or that of the register which another decorator has made of it."""
+    function: Handler | None = getattr(of, side) if isinstance(of, Register) else of
+    if function is None or not callable(function):
+        raise TypeError(f"on_{side} wants a function, not {of!r}")
+    refuse_generator(function)
+    return function
+
+
 class Register:
     """A register: 1, 2, 4 or 8 bytes of a region, little-endian. On a device it reads and writes like a number.
 
@@ -94,6 +103,8 @@ class Register:
 
         @value.on_write
         def set(self, number): ...
+
+    Several registers may share a handler: decorate it once for each.
 
     A client that writes to some of a register's bytes only has its handler called with a whole value all the same:
     the missing bytes are those that the memory holds. So a register of 8 bytes that a driver writes as two halves
@@ -193,10 +204,10 @@ class Register:
         return register
 
     @overload
-    def on_write(self, function: Handler, *, whole: bool = False) -> Self: ...
+    def on_write(self, function: Handler | Register, *, whole: bool = False) -> Self: ...
     @overload
-    def on_write(self, *, whole: bool = False) -> Callable[[Handler], Self]: ...
-    def on_write(self, function: Handler | None = None, *, whole: bool = False) -> Any:
+    def on_write(self, *, whole: bool = False) -> Callable[[Handler | Register], Self]: ...
+    def on_write(self, function: Handler | Register | None = None, *, whole: bool = False) -> Any:
         """Decorator: function(self, value), of an array function(self, index, value), is called for writes of the client.
 
         For each, unless whole: then when all bytes of the register were written since the last time, in any number
@@ -204,15 +215,13 @@ class Register:
         """
         if function is None:
             return lambda function: self.on_write(function, whole=whole)
-        refuse_generator(function)
-        return self._with(write=function, whole=whole)
+        return self._with(write=_handler(function, "write"), whole=whole)
 
-    def on_read(self, function: Handler) -> Self:
+    def on_read(self, function: Handler | Register) -> Self:
         """Decorator: function(self), of an array function(self, index), returns what the client reads, cut to the width."""
-        refuse_generator(function)
         if self.writeonly or self.rc:
             raise TypeError("what the client reads of a writeonly or rc register is not a function's to say")
-        return self._with(read=function)
+        return self._with(read=_handler(function, "read"))
 
     def set_view(self, offset: int, bits: int = True) -> View:
         """A register at another offset where a client that writes ones sets bits of this one; it reads this one's value."""

@@ -35,6 +35,7 @@ py_tests = \
 	tests/py/test_properties.py \
 	tests/py/test_storm.py \
 	tests/py/test_testing.py \
+	tests/py/test_thermometer.py \
 	tests/py/test_waits.py \
 	tests/py/test_captures.py \
 	tests/py/test_commands.py \

@@ -228,6 +228,8 @@ class Handlers(vfu.Device):
     wide = bar0.reg64(0x10)
     wide_kept = bar0.reg64(0x18, writable=0xFFFFFFFFFFFF)
     twice = bar0.reg64(0x20)
+    all = bar0.reg8(0x28, readonly=True)
+    set_all, clear_all = all.set_view(0x29), all.clear_view(0x2A)
     table = bar0.reg32(0x100, count=4, stride=8)
     clock = bar0.reg16(0x200, count=4)
     bells = bar0.reg64(0x400, count=3, stride=16)
@@ -261,6 +263,11 @@ class Handlers(vfu.Device):
     @twice.on_write
     def twice_written(self, value):
         self.seen.append(("twice", value))
+
+    @set_all.on_write
+    @clear_all.on_write
+    def all_written(self, value):
+        self.seen.append(("all", value))
 
     @table.on_write
     def entry_written(self, index, value):
@@ -303,6 +310,13 @@ def test_handlers_after_the_store(handlers):
         ("plain", 9, 0),
     ]
     assert (device.enable, bar.read32(0xC)) == (0x30, 0)
+
+
+def test_a_handler_of_two(handlers):
+    device, bar = handlers
+    bar.write8(0x29, 0xFF)
+    bar.write8(0x2A, 0x0F)
+    assert device.seen == [("all", 0xFF), ("all", 0xF0)]
 
 
 def test_halves(handlers):
@@ -448,6 +462,8 @@ BAD = {
     BAR + "@bar0.reg32(0).on_write\ndef w(self, value): yield": "w yields",
     BAR + "@bar0.reg32(0).on_write(whole=True)\nasync def w(self, value): yield": "w yields",
     BAR + "@bar0.reg32(0).on_read\ndef r(self): yield 1": "r yields",
+    BAR + "a = bar0.reg32(0).on_write(5)": "on_write wants a function, not 5",
+    BAR + "a = bar0.reg32(0).on_read(bar0.reg32(4))": "on_read wants a function, not <vfu.Register without a name: 4 bytes",
     BAR + "@bar0.on_access\ndef r(self, *a): yield 1": "r yields",
     BAR + "@bar0.on_access(0, 4)\nasync def r(self, *a): yield 1": "r yields",
     "def reset(self): yield": "reset yields",

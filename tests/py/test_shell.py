@@ -99,6 +99,7 @@ def test_code(shell):
     assert said(shell("-c", "wait(irqs.msix[0], timeout=0)")) == "{}\n"
     assert "Region 0 bar0: 4 KiB" in said(shell("-c", "info()"))
     assert said(shell("-c", "bar0.write32(16 + 0xff0 - 16, 0x41424344); hexdump(bar0, 0xff0)")).startswith("00000ff0  44 43")
+    assert said(shell("-c", "ram = dma.alloc(4096); ram[16:18] = b'AB'; hexdump(ram, 16, 8)")).startswith("00000010  41 42 00")
 
 
 def test_script(shell):

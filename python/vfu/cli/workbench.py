@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import vfu
-from vfu.client import IRQ_NAMES, ClientIrq, ClientVector
+from vfu.client import IRQ_NAMES, ClientIrq, ClientVector, Region
 
 from ..decode.hexdump import Dump
 from . import info
@@ -28,7 +28,7 @@ from .error import CommandError
 from .names import Names, Place, Span
 
 if TYPE_CHECKING:
-    from vfu.client import Region
+    from _typeshed import ReadableBuffer
 
 ROWS = 16  # of 16 bytes, that hexdump() shows if not told how many
 LOOK = 0.25  # seconds between two looks whether the server is still there
@@ -91,7 +91,8 @@ class Registers:
         for name in self._bench.names.registers:
             first, *others = self._find(name)
             array = f"[0] to [{len(others)}]" if first.name != name else ""
-            bits = f", {first.bits} bits from bit {first.lowest} on" if first.bits else ""
+            bits = f", bit {first.lowest}" if first.bits else ""
+            bits += f" to {first.lowest + first.bits - 1}" if first.bits and first.bits > 1 else ""
             lines.append(f"{first.region}+{first.offset:#05x}:{8 * first.width:<3} regs.{name}{array}{bits}")
         return "\n".join(lines) or "no registers are known: vfu shell SOCKET --device FILE.py"
 
@@ -156,8 +157,13 @@ class Workbench:
         """Shows the device, as vfu info does."""
         print("\n".join(info.text(info.describe(self.dev, self.names, False))))
 
-    def hexdump(self, region: Region | str, offset: int = 0, size: int | None = None) -> None:
-        """Shows bytes of a region: hexdump(bar0), hexdump(bar0, 0x100, 64). size: 256, or to the end."""
+    def hexdump(self, region: Region | str | ReadableBuffer, offset: int = 0, size: int | None = None) -> None:
+        """Shows bytes of a region, or of memory: hexdump(bar0), hexdump(ram, 0x100, 64). size: 256, or to the end."""
+        if not isinstance(region, (str, Region)):
+            memory = memoryview(region).cast("B")[offset:][: 16 * ROWS if size is None else size]
+            lines = Dump(offset)
+            print(lines.feed(bytes(memory)) + lines.end(), end="")
+            return
         name = region if isinstance(region, str) else region.name
         found, places = Span(name, offset, size).of(self.dev)
         if size is None:
