@@ -573,7 +573,7 @@ void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
 /* What was agreed with the present client, see above. Any thread; no vfu_server_err. */
 int vfu_server_agreed(struct vfu_server *srv, const char *name, uint64_t *value);
 /* How the last connection ended: 0 if one of the sides closed it, or there has been none; else a negative
- * errno for what was wrong with it, and err (may be NULL) says more. Owner. */
+ * errno for what was wrong with it, and err (may be NULL) says more. Any thread. */
 int vfu_server_ended(struct vfu_server *srv, struct vfu_err *err);
 /* Any thread. */
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);

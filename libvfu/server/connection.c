@@ -124,6 +124,18 @@ static void finish(void *ctx, int status)
 	vfui_server_sync_epoll(srv, false);
 }
 
+/* How the connection ended, for threads that ask. */
+static void keep_ended(struct vfu_server *srv)
+{
+	int rc = vfui_conn_status(srv->conn, &srv->err);
+
+	vfui_os_lock(&srv->conn_lock);
+	srv->ended = srv->err;
+	if (rc == -ENOTCONN || rc == -ECONNABORTED)
+		srv->ended.code = 0;
+	vfui_os_unlock(&srv->conn_lock);
+}
+
 void vfui_server_end(struct vfu_server *srv)
 {
 	int rc;
@@ -132,10 +144,7 @@ void vfui_server_end(struct vfu_server *srv)
 		return;
 	if (srv->state != VFUI_SERVER_ENDING) {
 		srv->state = VFUI_SERVER_ENDING;
-		rc = vfui_conn_status(srv->conn, &srv->err);
-		srv->ended = srv->err;
-		if (rc == -ENOTCONN || rc == -ECONNABORTED)
-			srv->ended.code = 0;
+		keep_ended(srv);
 		vfui_log(&srv->dev->log, srv->ended.code ? VFU_LOG_WARN : VFU_LOG_INFO,
 			 "connection ended: %s", srv->err.text);
 		vfui_session_end(srv->session);
@@ -168,9 +177,12 @@ int vfu_server_ended(struct vfu_server *srv, struct vfu_err *err)
 
 	if (rc < 0)
 		return vfui_err_set(err, rc, NULL, 0, "this process is a child of the server's");
+	vfui_os_lock(&srv->conn_lock);
+	rc = srv->ended.code;
 	if (err)
 		*err = srv->ended;
-	return srv->ended.code;
+	vfui_os_unlock(&srv->conn_lock);
+	return rc;
 }
 
 int vfu_server_conn_fd(struct vfu_server *srv)

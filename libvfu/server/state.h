@@ -83,7 +83,7 @@ struct vfu_server {
 	enum vfui_server_state state;
 	pthread_mutex_t conn_lock; /* the owner changes conn with it, others need it to use conn */
 	bool was_up;
-	struct vfu_err ended; /* how the last one did; code 0: as it should */
+	struct vfu_err ended; /* how the last one did, under the same lock; code 0: as it should */
 	uint64_t greet_by;    /* when VERSION must have come */
 	struct vfui_conn *conn;
 	bool is_agreed; /* what stands in agreed, under the same lock */

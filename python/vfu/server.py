@@ -280,9 +280,10 @@ class Server:
 
     @property
     def fault(self) -> Error | None:
-        """What was wrong with the connection that ended last, an Error; None: one of the sides closed it."""
+        """What was wrong with the connection that ended last, an Error; None: one of the sides closed it. From any thread."""
         try:
-            c.server_check_ended(self._h)
+            with self._lock:
+                c.server_check_ended(self._h)
         except Error as error:
             return error
         return None

@@ -293,11 +293,13 @@ static atomic_bool over;
 static void *disconnect_often(void *arg)
 {
 	struct vfu_stats stats;
+	struct vfu_err err;
 
 	(void)arg;
 	while (!atomic_load(&over)) {
 		vfu_server_disconnect(rig.srv);
 		vfu_server_stats(rig.srv, &stats);
+		ck_assert_int_eq(vfu_server_ended(rig.srv, &err), err.code);
 	}
 	return NULL;
 }
