@@ -364,6 +364,8 @@ class Device:
 
     def _check_names(self) -> None:
         cls = type(self)
+        if not isinstance(cls.irqs, Irqs):
+            raise TypeError(f"{cls.__name__}.irqs: a device's interrupts are vfu.Irqs(...), not {cls.irqs!r}")
         for name in self._CALLED:
             refuse_generator(getattr(cls, name))
         declared = (Register, Range, MemoryPart, Bits, Region, Irqs, type)

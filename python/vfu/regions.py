@@ -304,7 +304,7 @@ def _merge(name: str, old: list[Part], new: list[Part]) -> list[Part]:
 
 def _refuse_overlaps(cls: type[Device], regions: dict[int, Region], parts: Iterable[Part]) -> None:
     spans = [(part.region.index, start, start + size, str(part.name)) for part in parts for start, size in part.places]
-    spans += [(*span, "the MSI-X table or its pending bits") for span in cls.irqs.places]
+    spans += [(*span, "the MSI-X table or its pending bits") for span in cls.irqs.places if span[0] in regions]
     spans.sort(key=lambda span: span[:3])
     for (region, start, end, name), (other, start2, end2, name2) in zip(spans, spans[1:]):
         if region == other and start2 < end:

@@ -243,6 +243,7 @@ def test_second_client(connect, serve):
         ({"revision": "a"}, "revision is a number of 8 bits"),
         ({"irqs": vfu.Irqs(msi=3)}, "16 or 32 vectors"),
         ({"irqs": vfu.Irqs(msix=4, msix_bar=3)}, "1 to 2048 vectors"),
+        ({"irqs": vfu.Irqs(msix=4, msix_bar=3, msix_pba=0)}, "1 to 2048 vectors"),
     ],
 )
 def test_declarations_that_cannot_be(attributes, message):

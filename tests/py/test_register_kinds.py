@@ -451,6 +451,7 @@ BAD = {
     "bar_0 = 4": "did you mean bar0",
     "bar_0 = vfu.Bar(size=16)": "X.bar_0: a region is called bar0 to bar5, or rom, did you mean bar0",
     "irq = vfu.Irqs(msix=1)": "X.irq: a device's interrupts are called irqs",
+    "irqs = 4": r"X.irqs: a device's interrupts are vfu.Irqs\(\.\.\.\), not 4",
     "capabilites = ()": "did you mean capabilities",
     "eventloop = True": "did you mean event_loop",
     "def resett(self): pass": "did you mean reset",
