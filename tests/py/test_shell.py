@@ -217,6 +217,13 @@ def test_prompt(toy, serve, tmp_path):
         assert at.process.wait(30) == 3
 
 
+def test_completes_where_nothing_can_be_kept(toy, serve, tmp_path):
+    (tmp_path / "state").touch()
+    with prompt(serve(toy()), tmp_path, "--plain") as at:
+        assert "what is typed is not kept: " in at.hello
+        assert "0x00000005" in at.type("regs.val\t = 5; regs.value\n")
+
+
 def test_reconnects(toy, tmp_path):
     path = tmp_path / "s"
     server = vfu.Server(toy(), path).start()
@@ -242,6 +249,9 @@ def test_ipython(toy, serve, tmp_path):
         for number, (line, answer) in enumerate(lines, 2):
             at.type(f"{line}\r", answer)
             at.until(rf"In \[{number}\]: ")
+        os.write(at.fd, b"exit(3)\r")
+        assert at.process.wait(30) == 3
+    with prompt(serve(toy()), tmp_path) as at:
         os.write(at.fd, b"exit\r")  # Ctrl-D is no key on such a terminal
         assert at.process.wait(30) == 0
     assert (tmp_path / "state" / "vfu" / "ipython.sqlite").exists()

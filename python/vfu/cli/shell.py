@@ -18,6 +18,7 @@ import keyword
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,8 +69,9 @@ def run(options: argparse.Namespace) -> int:
             return execute(options.code, "-c", bench.namespace, show=True)
         if not sys.stdin.isatty():
             return execute(sys.stdin.read(), "standard input", bench.namespace, show=False)
-        if options.plain or not ipython(bench):
-            plain(bench)
+        if not options.plain:
+            ipython(bench)
+        plain(bench)
     return status.DONE
 
 
@@ -163,21 +165,25 @@ class Prompt(code.InteractiveConsole):
 
 
 @contextlib.contextmanager
-def line_editing(namespace: dict[str, Any]) -> Any:
+def line_editing(namespace: dict[str, Any]) -> Iterator[None]:
     """Completion and history, as far as there are."""
     try:
         import readline
-
-        history = state_directory() / "shell_history"
-        history.touch(mode=0o600)
-    except (ImportError, OSError, RuntimeError) as error:
-        print(f"vfu shell: what is typed is not kept: {error}", file=sys.stderr)
+    except ImportError as error:
+        print(f"vfu shell: lines cannot be edited: {error}", file=sys.stderr)
         yield
         return
     libedit = "libedit" in (readline.__doc__ or "")
     readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
     readline.set_completer(Completer(namespace).complete)
     readline.set_completer_delims(" \t\n`~!@#$%^&*()-=+[{]}\\|;:'\",<>/?")
+    try:
+        history = state_directory() / "shell_history"
+        history.touch(mode=0o600)
+    except (OSError, RuntimeError) as error:
+        print(f"vfu shell: what is typed is not kept: {error}", file=sys.stderr)
+        yield
+        return
     with contextlib.suppress(OSError):
         readline.read_history_file(history)
     readline.set_history_length(HISTORY)
@@ -195,21 +201,30 @@ def plain(bench: Workbench) -> None:
         Prompt(bench.namespace).interact(bench.banner(), "")
 
 
-def ipython(bench: Workbench) -> bool:
-    """IPython, if it is there."""
+def ipython(bench: Workbench) -> None:
+    """IPython, which ends the command; returns if it is not there."""
     try:
+        from IPython.core.autocall import ExitAutocall
         from IPython.terminal.ipapp import TerminalIPythonApp
     except ImportError:
-        return False
+        return
     app = TerminalIPythonApp.instance(user_ns=bench.namespace, display_banner=False)
     app.config.TerminalInteractiveShell.confirm_exit = False
     with contextlib.suppress(OSError, RuntimeError):
         app.config.HistoryManager.hist_file = str(state_directory() / "ipython.sqlite")
     app.initialize([])
     app.shell.set_custom_exc((vfu.Error, CommandError), say_in_ipython)
+    ends: list[Any] = []
+
+    def leave(_: object, end: Any = status.DONE) -> None:
+        ends.append(end)
+        app.shell.ask_exit()
+
+    # IPython's own takes no status.
+    app.shell.user_ns["exit"] = app.shell.user_ns["quit"] = type("Exit", (ExitAutocall,), {"__call__": leave})(app.shell)
     print(bench.banner())
     app.start()
-    return True
+    sys.exit(ends[0] if ends else status.DONE)
 
 
 def say_in_ipython(shell: Any, kind: type, error: BaseException, trace: TracebackType, tb_offset: Any = None) -> None:
