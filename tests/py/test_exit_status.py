@@ -131,6 +131,16 @@ def test_ctrl_c(places, code, words):
             process.communicate()
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("words", ["info SERVED", "shell SERVED", "info NOWHERE"])
+def test_streams_that_are_closed(places, words, closed):
+    code = int("NOWHERE" in words)
+    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *VFU, *filled(places, words.split())],
+                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)  # fmt: skip
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert bool(done.stderr) == (code and "2" not in closed)
+
+
 def test_help_shows_them():
     for name, one in commands_of(parser()).items():
         shown = re.findall(r"^  (\d+) ", one.format_help().partition("\nexit status:\n")[2], re.M)

@@ -75,8 +75,20 @@ def run(options: argparse.Namespace) -> int:
         return complain(options.command, error)
 
 
+def open_streams() -> None:
+    """Standard streams that were closed become /dev/null, lest a socket or a file gets the number of one."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != fd:
+                os.dup2(null, fd)
+                os.close(null)
+            setattr(sys, name, open(fd, "w" if fd else "r", closefd=False))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command vfu: returns its exit status, which status.py has the table of."""
+    open_streams()
     try:
         top = parser()
         complete(top)
