@@ -154,6 +154,7 @@ def test_serve_complains(tmp_path):
     two = file("two.py", "import vfu\nclass A(vfu.Device): pass\nclass B(vfu.Device): pass\n")
     assert "it has: A, B" in complaint(two, sock)
     assert "no device class C; it has: A, B" in complaint(f"{two}:C", sock)
+    assert "it has: none" in complaint(file("a:b.py", "import vfu"), sock)  # a name with a colon
     wrong = file("wrong.py", "import vfu\nclass A(vfu.Device):\n  def __init__(self): raise KeyError('x')\n")
     assert "A cannot be made: KeyError: 'x' (wrong.py, line 3)" in complaint(wrong, sock)
     late = file("late.py", "import vfu\nclass A(vfu.Device):\n  def __init__(self): pass\n")

@@ -198,6 +198,17 @@ def test_never_ready(toy, tmp_path):
     assert result.returncode == 1 and "ready" not in result.stdout
     result = run(*VFU, "serve", toy, "--ready-fd=77", f"--socket-path={tmp_path / 's'}")
     assert (result.returncode, result.stderr) == (1, "vfu serve: --ready-fd=77: Bad file descriptor\n")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with open(theirs, "wb"):
+        result = run(*VFU, "serve", toy, f"--ready-fd={theirs}", f"--socket-path={tmp_path / 's'}", pass_fds=[theirs])
+    assert (result.returncode, result.stderr) == (1, f"vfu serve: --ready-fd={theirs}: Broken pipe\n")
+
+
+@pytest.mark.parametrize("option", ["--ready-fd", "--fd"])
+def test_numbers_of_no_descriptor(toy, tmp_path, option):
+    result = run(*VFU, "serve", toy, f"{option}=99999999999999999999")
+    assert result.returncode == 2 and f"argument {option}: 99999999999999999999 is no descriptor" in result.stderr
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -303,6 +314,8 @@ def test_wrong_sockets(toy, tmp_path):
         assert "no sockets are called a; there are: none" in complaint([a], "--fd=a", LISTEN_PID="1")
     result = run(*VFU, "serve", toy)
     assert (result.returncode, result.stderr) == (2, "vfu serve: give --socket-path or --fd\n")
+    result = run(*VFU, "serve")
+    assert result.stderr.endswith("required: FILE.py[:CLASS]\n")
 
 
 # ---- in the background ----
@@ -337,6 +350,24 @@ def test_detached(toy, tmp_path):
     assert f"vfu[{pid}]: INFO: client connected" in log and "\nthe value is 9\n" in log and log.endswith("closed\n")
 
 
+def test_detached_from_a_socket_for_standard_input(toy, tmp_path):
+    """As inetd passes it: it is served on, though /dev/null takes its place."""
+    with listener(tmp_path / "s") as sock:
+        files = [f"--pid-file={tmp_path / 'pid'}", f"--log-file={tmp_path / 'log'}"]
+        assert run(*VFU, "serve", toy, "--fd=0", "--detach", *files, stdin=sock).returncode == 0
+    with ended(int((tmp_path / "pid").read_text())), vfu.Client(tmp_path / "s", timeout=30) as dev:
+        assert dev.config.vendor_id == 0x1234
+
+
+def test_detached_without_standard_streams(toy, tmp_path):
+    """Whose numbers no socket gets."""
+    files = [f"--pid-file={tmp_path / 'pid'}", f"--log-file={tmp_path / 'log'}"]
+    words = [*VFU, "serve", toy, f"--socket-path={tmp_path / 's'}", "--detach", *files]
+    assert run("sh", "-c", '"$@" <&- >&- 2>&-', "sh", *words).returncode == 0
+    with ended(int((tmp_path / "pid").read_text())), vfu.Client(tmp_path / "s", timeout=30) as dev:
+        assert dev.config.vendor_id == 0x1234
+
+
 def test_not_detached_if_it_cannot(toy, tmp_path):
     (tmp_path / "pid").write_text("1\n")  # of one that is dead: nobody has locked it
     good = ["serve", f"--socket-path={tmp_path / 's'}", "--detach", f"--log-file={tmp_path / 'log'}"]
@@ -358,14 +389,16 @@ def with_syslog(path, *arguments):
     return run(sys.executable, "-c", code, *arguments)
 
 
-def test_syslog(toy, tmp_path):
+@pytest.mark.parametrize("level", ["info", "error"])
+def test_syslog(toy, tmp_path, level):
+    """What a device prints is there at any level."""
     command = ["serve", toy, f"--socket-path={tmp_path / 's'}", "--detach", f"--pid-file={tmp_path / 'pid'}"]
     result = with_syslog(tmp_path / "log", *command)
     assert result.returncode == 1 and "log: No such file or directory; without syslog" in result.stderr
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
         syslog.bind(str(tmp_path / "log"))
         syslog.settimeout(30)
-        assert with_syslog(tmp_path / "log", *command, "--log-level=info").returncode == 0
+        assert with_syslog(tmp_path / "log", *command, f"--log-level={level}").returncode == 0
         pid = int((tmp_path / "pid").read_text())
         with ended(pid):
             with vfu.Client(tmp_path / "s") as dev:
@@ -373,4 +406,5 @@ def test_syslog(toy, tmp_path):
         said = b""
         while b"closed" not in said:
             said += syslog.recv(1000)
-    assert f"vfu[{pid}]: the value is 5".encode() in said and b"client connected" in said
+    assert f"vfu[{pid}]: the value is 5".encode() in said
+    assert (b"client connected" in said) == (level == "info")

@@ -11,6 +11,8 @@ The variables are read once and removed, for they are meant for no process that 
 
 from __future__ import annotations
 
+import argparse
+import fcntl
 import logging
 import os
 import socket
@@ -94,6 +96,27 @@ def keep(sockets: dict[int, str], fd: int) -> int:
     for other in sockets.keys() - {fd}:
         os.close(other)
     return fd
+
+
+def descriptor(text: str) -> int:
+    """Its number, of an argument."""
+    number = int(text)
+    if not 0 <= number < 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text} is no descriptor")
+    return number
+
+
+def descriptor_or_name(text: str) -> int | str:
+    """Of one, or of a service manager's socket."""
+    return descriptor(text) if text.isdecimal() else text
+
+
+def beside_streams(fd: int) -> int:
+    """The same, with a number that no standard stream has: those may become others."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_FD) if fd < FIRST_FD else fd
+    except OSError as error:
+        raise CommandError(f"descriptor {fd}: {error.strerror}") from error
 
 
 def check_socket(fd: int) -> None:

@@ -31,13 +31,17 @@ import socket
 import sys
 from typing import TextIO, cast
 
+from .activation import descriptor
 from .error import CommandError
 
 SYSLOG = "/dev/log"
 
+output = logging.getLogger("vfu.output")
+output.setLevel(logging.DEBUG)  # whatever --log-level is
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--ready-fd", type=int, metavar="N",
+    parser.add_argument("--ready-fd", type=descriptor, metavar="N",
                         help='write "ready" and a newline to this descriptor once clients can connect, and close it')
     parser.add_argument("--detach", action="store_true",
                         help="go on in the background: the command ends once clients can connect, or with status 1")
@@ -66,6 +70,16 @@ def fork_away() -> int:
     if os.fork():
         os._exit(0)
     return say
+
+
+def tell(fd: int, word: bytes, option: str) -> None:
+    """The last word to a descriptor, unless it is a standard stream."""
+    try:
+        os.write(fd, word)
+    except OSError as error:
+        raise reason(error, option) from error
+    if fd > 2:
+        os.close(fd)
 
 
 class PidFile:
@@ -112,7 +126,7 @@ class Lines(io.TextIOBase):
     def write(self, text: str) -> int:
         *lines, self.rest = (self.rest + text).split("\n")
         for line in filter(None, lines):
-            logging.getLogger("vfu.output").log(self.level, "%s", line)
+            output.log(self.level, "%s", line)
         return len(text)
 
 
@@ -171,18 +185,15 @@ class Process:
         self.pid_file = PidFile(options.pid_file) if options.pid_file else None
 
     def is_ready(self) -> None:
-        """Clients can connect: tells all who want to know. OSError: whoever waited for it has gone."""
+        """Clients can connect: tells all who want to know. CommandError: whoever waited for it has gone."""
         sys.stdout.flush()
         if self.pid_file:
             self.pid_file.write()
         if self.ready_fd is not None:
-            os.write(self.ready_fd, b"ready\n")
-            if self.ready_fd > 2:
-                os.close(self.ready_fd)
+            tell(self.ready_fd, b"ready\n", f"--ready-fd={self.ready_fd}")
         if self.waiter is not None and self.handler:
             redirect(self.handler)
-            os.write(self.waiter, b"\n")
-            os.close(self.waiter)
+            tell(self.waiter, b"\n", "--detach")
 
     def __enter__(self) -> Process:
         return self

@@ -83,11 +83,11 @@ def add_to(commands: typing.Any) -> argparse.ArgumentParser:
         "serve", help="serve a device", description="Serves a device class of a Python file.", epilog=EPILOG
     )
     parser.add_argument("file", metavar="FILE.py[:CLASS]", help="where the vfu.Device subclass is")
-    parser.add_argument("arguments", metavar="NAME=VALUE", type=argument, nargs="*",
+    parser.add_argument("arguments", metavar="NAME=VALUE", type=argument, nargs="*", default=[],
                         help="arguments of the class: numbers, on and off, or text, as its __init__ says")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--socket-path", metavar="PATH", help="listen here")
-    where.add_argument("--fd", metavar="N", help="serve this inherited socket, listening or connected; or its name, if "
+    where.add_argument("--fd", metavar="N", type=activation.descriptor_or_name, help="serve this inherited socket, listening or connected; or its name, if "
                        "it is of a service manager")
     parser.add_argument("--one-client", action="store_true",
                         help="let nobody else connect when a client has, and end when it has gone; who connects and "
@@ -151,8 +151,8 @@ def load(path: str) -> types.ModuleType:
 def find_class(text: str) -> type[vfu.Device]:
     """The device class that FILE.py or FILE.py:CLASS means."""
     path, colon, name = text.rpartition(":")
-    if not colon:
-        path = text
+    if not colon or os.path.isfile(text):
+        path, colon = text, ""
     module = load(path)
     classes = {
         key: value
@@ -242,14 +242,14 @@ def find_place(options: argparse.Namespace, manager: activation.Manager) -> tupl
         if manager.sockets:
             raise CommandError("the service manager passes sockets, which --socket-path leaves unused")
         return options.socket_path, None
-    if options.fd is not None and options.fd.isdecimal():
-        fd = activation.keep(manager.sockets, int(options.fd))
+    if isinstance(options.fd, int):
+        fd = activation.keep(manager.sockets, options.fd)
     elif options.fd is not None or manager.sockets:
         fd = activation.choose(manager.sockets, options.fd)
     else:
         raise UsageError(f"give --socket-path or --fd{f' ({manager.unused})' if manager.unused else ''}")
     activation.check_socket(fd)
-    return None, fd
+    return None, activation.beside_streams(fd)
 
 
 def run(options: argparse.Namespace) -> int:
