@@ -41,4 +41,7 @@ def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple
                 continue
             near = meant(name, methods if callable(value) else set(names) - methods)
             if near and getattr(cls, near, None) is getattr(base, near, None):  # it does not say that, too
-                raise TypeError(f"{parent.__name__}.{name} means nothing to a device, did you mean {near}?")
+                raise TypeError(
+                    f"{parent.__name__}.{name} means nothing to a device, did you mean {near}? "
+                    f"If it is your own, call it _{name}"
+                )

@@ -447,6 +447,7 @@ BAD = {
     "vendorid = 1": "X.vendorid means nothing to a device, did you mean vendor_id",
     "Vendor_ID = 1": "did you mean vendor_id",
     "devce_id = 1": "did you mean device_id",
+    "def preset(self): pass": r"did you mean reset\? If it is your own, call it _preset",
     "class_cod = 1": "did you mean class_code",
     "bar_0 = 4": "did you mean bar0",
     "bar_0 = vfu.Bar(size=16)": "X.bar_0: a region is called bar0 to bar5, or rom, did you mean bar0",
