@@ -159,6 +159,8 @@ class Region:
             near = meant(name, ("rom", *(f"bar{i}" for i in range(6))))
             hint = f", did you mean {near}?" if near else ""
             raise TypeError(f"{owner.__name__}.{name}: a region is called bar0 to bar5, or rom{hint}")
+        if self.name not in ("", name):
+            raise TypeError(f"{owner.__name__}.{name}: this region is called {self.name} already, make one of its own")
         self.name = name
         self.index = int(match[1]) if match[1] else c.VFU_REGION_ROM
 
@@ -329,6 +331,8 @@ def collect(
             places[place] = _merge(cls.__name__, places.get(place, []), parts)
     parts = [_sides(parts) or parts[0] for parts in places.values()]
     for part in parts:
+        if part.region.index not in regions:
+            raise ValueError(f"{cls.__name__}.{part.name} lies in a region that the class does not have")
         if part.offset + part.size > regions[part.region.index].size:
             raise ValueError(f"{cls.__name__}: its region {part.region.index} ends before what is at {part.offset:#x}")
     _refuse_overlaps(cls, regions, parts)

@@ -367,7 +367,7 @@ class Bits:
         register, most = self.register, (1 << self.width) - 1
         if not 0 <= value <= most:
             raise ValueError(f"{self.name} has {self.width} bits: 0 to {most}, not {value}")
-        register._check_side(device)
+        register._check_set(device)
         place = register.target + index * register.stride
         c.vfu_device_update_register(
             device._handle, register.region.index, place, register.width, most << self.position, value << self.position

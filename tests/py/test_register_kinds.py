@@ -18,6 +18,7 @@ class Kinds(vfu.Device):
     status = bar0.reg32(0x08, w1c=0x7, reset=0xF7)
     control = bar0.reg32(0x0C, writable=0xFF, reset=0x1200)
     set_status = status.set_view(0x14)
+    set_first = set_status.bit(0)
     clear_status = status.clear_view(0x18, bits=0xF0)
     secret = bar0.reg32(0x1C, writeonly=True)
     events = bar0.reg32(0x20, rc=True)
@@ -84,6 +85,9 @@ def test_views(kinds):
     assert device.status == 0x8000FF07
     with pytest.raises(AttributeError, match="view of status: set that"):
         device.set_status = 1
+    with pytest.raises(AttributeError, match="view of status: set that"):
+        device.set_first = 1
+    assert device.set_first == 1
 
 
 def test_write_only_and_read_to_clear(kinds):
@@ -452,6 +456,8 @@ BAD = {
     "bar_0 = 4": "did you mean bar0",
     "bar_0 = vfu.Bar(size=16)": "X.bar_0: a region is called bar0 to bar5, or rom, did you mean bar0",
     "irq = vfu.Irqs(msix=1)": "X.irq: a device's interrupts are called irqs",
+    BAR + "bar1 = bar0": "X.bar1: this region is called bar0 already",
+    "a = vfu.Bar(size=4096).reg32(0)": "X.a lies in a region that the class does not have",
     "irqs = 4": r"X.irqs: a device's interrupts are vfu.Irqs\(\.\.\.\), not 4",
     "capabilites = ()": "did you mean capabilities",
     "eventloop = True": "did you mean event_loop",
