@@ -39,6 +39,7 @@ class MemoryPart:
 
     name: str | None = None
     functions: Sequence[Handler] = ()
+    _shared: Sequence[Part] = ()
 
     def __init__(self, region: Region, offset: int, size: int, readonly: bool, writeonly: bool) -> None:
         if readonly and writeonly:
@@ -285,9 +286,9 @@ def _declared(base: type, taken: Callable[[str], bool]) -> dict[tuple[int, int],
     for name, value in vars(base).items():
         if isinstance(value, (Register, Range, MemoryPart, Bits)) and taken(name):
             raise ValueError(f"{base.__name__}.{name}: devices have a {name} of their own, use another name")
-        if isinstance(value, (Register, Range, MemoryPart)):
-            parts = places.setdefault((value.region.index, value.offset), [])
-            parts += [value] * (value not in parts)
+        for part in (value, *value._shared) if isinstance(value, (Register, Range, MemoryPart)) else ():
+            parts = places.setdefault((part.region.index, part.offset), [])
+            parts += [part] * (part not in parts)
     return places
 
 

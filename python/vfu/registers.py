@@ -64,13 +64,18 @@ class Elements:
         return f"{self._of.name}: {list(self)}"
 
 
-def _handler(of: Handler | Register, side: str) -> Handler:
-    """A function, or that of the register which another decorator has made of it."""
-    function: Handler | None = getattr(of, side) if isinstance(of, Register) else of
+def _handler(of: Handler | Register | Range, side: str) -> Handler:
+    """A function, or that of the register or range which another decorator has made of it."""
+    function: Handler | None = getattr(of, side, None) if isinstance(of, (Register, Range)) else of
     if function is None or not callable(function):
-        raise TypeError(f"on_{side} wants a function, not {of!r}")
+        raise TypeError(f"on_{'access' if side == 'both' else side} wants a function, not {of!r}")
     refuse_generator(function)
     return function
+
+
+def _sharing(one: Register | Range, of: object) -> tuple[Register | Range, ...]:
+    """What has come by its handler with one: of a stack of decorators the class's attribute is the topmost alone."""
+    return (*one._shared, of, *of._shared) if isinstance(of, (Register, Range)) else one._shared
 
 
 class Register:
@@ -104,7 +109,7 @@ class Register:
         @value.on_write
         def set(self, number): ...
 
-    Several registers may share a handler: decorate it once for each.
+    Several registers may share a handler, as ranges may: decorate it once for each.
 
     A client that writes to some of a register's bytes only has its handler called with a whole value all the same:
     the missing bytes are those that the memory holds. So a register of 8 bytes that a driver writes as two halves
@@ -153,6 +158,7 @@ class Register:
 
     keeps = False  # its write handler is called after the store
     is_view = False
+    _shared: tuple[Register | Range, ...] = ()
 
     def _check_place(self) -> None:
         offset, width, count = self.offset, self.width, self.count
@@ -189,16 +195,18 @@ class Register:
         return [function for function in (self.read, self.write) if function]
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name  # of several, which its decorators add, the first
+        for one in (self, *self._shared):
+            one.name = one.name or name  # of several, which its decorators add, the first
 
     @shown
     def __repr__(self) -> str:
         array = "" if self.count is None else f"[{self.count}]"
         return f"{self.name or 'without a name'}{array}: {self.width} bytes at {self.offset:#x}"
 
-    def _with(self, **handler: Any) -> Self:
+    def _with(self, of: Handler | Register, **handler: Any) -> Self:
         # As with properties, a subclass that adds a handler leaves its parent's register alone.
         register = copy.copy(self) if self.name else self
+        register._shared = _sharing(register, of)
         register.__dict__.update(handler)
         register.name = None
         return register
@@ -215,13 +223,13 @@ class Register:
         """
         if function is None:
             return lambda function: self.on_write(function, whole=whole)
-        return self._with(write=_handler(function, "write"), whole=whole)
+        return self._with(function, write=_handler(function, "write"), whole=whole)
 
     def on_read(self, function: Handler | Register) -> Self:
         """Decorator: function(self), of an array function(self, index), returns what the client reads, cut to the width."""
         if self.writeonly or self.rc:
             raise TypeError("what the client reads of a writeonly or rc register is not a function's to say")
-        return self._with(read=_handler(function, "read"))
+        return self._with(function, read=_handler(function, "read"))
 
     def set_view(self, offset: int, bits: int = True) -> View:
         """A register at another offset where a client that writes ones sets bits of this one; it reads this one's value."""
@@ -404,6 +412,7 @@ class Range:
     read: Handler | None = None
     write: Handler | None = None
     both: Handler | None = None
+    _shared: tuple[Register | Range, ...] = ()
 
     def __init__(self, region: Region, offset: int, size: int, raw: bool) -> None:
         if offset < 0 or size < 1 or offset + size > region.size:
@@ -421,32 +430,32 @@ class Range:
         return [function for function in (self.both or self.read, self.both or self.write) if function]
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name
+        for one in (self, *self._shared):
+            one.name = one.name or name
 
     @shown
     def __repr__(self) -> str:
         return f"{self.name}: {self.size:#x} bytes at {self.offset:#x}"
 
-    def _with(self, **handler: Handler) -> Range:
+    def _with(self, of: Handler | Range, **handler: Handler) -> Range:
         # As with registers, a subclass that adds a handler leaves its parent's range alone.
         one = copy.copy(self) if self.name else self
+        one._shared = _sharing(one, of)
         one.__dict__.update(handler)
         one.name = None
         return one
 
-    def on_read(self, function: Handler) -> Range:
+    def on_read(self, function: Handler | Range) -> Range:
         """Decorator: function(self, offset, size) returns what the client reads: bytes of that size, or an int."""
-        refuse_generator(function)
-        return self._with(read=function)
+        return self._with(function, read=_handler(function, "read"))
 
-    def on_write(self, function: Handler) -> Range:
+    def on_write(self, function: Handler | Range) -> Range:
         """Decorator: function(self, offset, data) is called for each write of the client; data is bytes."""
-        refuse_generator(function)
-        return self._with(write=function)
+        return self._with(function, write=_handler(function, "write"))
 
-    def _serve(self, function: Handler) -> Range:
+    def _serve(self, of: Handler | Range) -> Range:
         """One function for both, which gets what it needs to tell them apart."""
-        refuse_generator(function)
+        function = _handler(of, "both")
 
         @functools.wraps(function)
         def read(device: Device, offset: int, size: Any) -> Any:
@@ -456,7 +465,7 @@ class Range:
         def write(device: Device, offset: int, data: Any) -> Any:
             return function(device, offset, len(data), data)
 
-        return self._with(both=function, read=write if self.raw else read, write=write)
+        return self._with(of, both=function, read=write if self.raw else read, write=write)
 
     def __get__(self, device: Device | None, owner: type | None = None) -> Any:
         if device is None:

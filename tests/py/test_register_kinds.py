@@ -323,6 +323,43 @@ def test_a_handler_of_two(handlers):
     assert device.seen == [("all", 0xFF), ("all", 0xF0)]
 
 
+def test_a_handler_of_several_without_names():
+    class Doors(vfu.Device):
+        bar0 = vfu.Bar(size=4096)
+        mailbox = bar0.range(0x40, 4)
+
+        @bar0.reg32(0).on_write
+        @bar0.reg32(4).on_write(whole=True)
+        @bar0.reg32(8).on_write
+        def opened(self, value):
+            self.seen = value
+
+        @mailbox.on_read
+        @bar0.range(0x80, 4).on_read
+        def letter(self, offset, size):
+            return offset
+
+        @bar0.on_access(0x100, 4)
+        @bar0.on_access(0x200, 4)
+        def both(self, offset, size, data):
+            return offset
+
+    class More(Doors):
+        @Doors.opened.on_write
+        @Doors.bar0.reg32(0xC).on_write
+        def shut(self, value):
+            self.seen = -value
+
+    with vfu.testing.plug(device := More()) as dev:
+        bar, seen = dev.regions.bar0, []
+        for offset in range(0, 16, 4):
+            bar.write32(offset, 1 + offset)
+            seen.append(device.seen)
+        assert seen == [-1, 5, 9, -13]
+        places = 0x40, 0x80, 0x100, 0x200
+        assert tuple(map(bar.read32, places)) == places
+
+
 def test_halves(handlers):
     device, bar = handlers
     bar.write32(0x10, 0x11111111)
@@ -458,6 +495,7 @@ BAD = {
     "irq = vfu.Irqs(msix=1)": "X.irq: a device's interrupts are called irqs",
     BAR + "bar1 = bar0": "X.bar1: this region is called bar0 already",
     "a = vfu.Bar(size=4096).reg32(0)": "X.a lies in a region that the class does not have",
+    BAR + "@bar0.range(0, 4).on_read\n@bar0.range(4, 4).on_write\ndef r(self, offset, size): pass": "on_read wants a function",
     "irqs = 4": r"X.irqs: a device's interrupts are vfu.Irqs\(\.\.\.\), not 4",
     "capabilites = ()": "did you mean capabilities",
     "eventloop = True": "did you mean event_loop",
