@@ -238,6 +238,19 @@ class Session:
         sanitizers = re.findall(r"-fsanitize=\S+", (BUILD / "config.status").read_text())
         self._make_command("cc", " ".join([os.environ.get("CC") or str(shutil.which("cc")), *sorted(set(sanitizers))]))
 
+    def _copy_build(self):
+        """A copy of the build, as far from a tree of links. Another prefix than its own has the library linked
+        anew, and other tests use the one that is there."""
+        common = Path(os.path.commonpath([TOP, BUILD]))
+        copy = self.tmp / "copy" / BUILD.relative_to(common)
+        if not copy.exists():
+            shutil.copytree(BUILD, copy, symlinks=True, ignore=shutil.ignore_patterns("tests"))
+            for path in common.iterdir() if common == TOP else [TOP]:
+                link = self.tmp / "copy" / path.relative_to(common)
+                if not link.exists():
+                    link.symlink_to(path)
+        return copy
+
     def _make_command(self, name, command):
         path = self.tmp / "bin" / name
         path.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -248,7 +261,9 @@ class Session:
         for name, value in PLACEHOLDERS.items():
             text = re.sub(rf"\b{name}\b", value, text)
         text = re.sub(r"(?<![\w/])/tmp/", f"{self.tmp}/tmp/", text)
-        return re.sub(r"^make (-C build )?(?=.*\binstall\b)", f"make -C {BUILD} ", text)
+        if re.match(r"make .*\binstall\b", text):
+            text = re.sub(r"^make (-C build )?", f"make -C {self._copy_build()} ", text)
+        return text
 
     def open(self, block):
         """A new section is read in a new window: in the tree, or where ./run is."""
