@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import libvfu as c
 
 from . import protocol
-from .declared import refuse_generator
+from .declared import refuse_handler
 from .errors import report
 from .shown import shown
 
@@ -281,15 +281,14 @@ def install(device: Device, hooks: Collection[str]) -> None:
     device._served, device._features = {}, {}
     for name in _methods(cls, "on_"):
         if name not in hooks:
-            refuse_generator(getattr(cls, name))
             _install_command(device, name, hooks)
     for prefix, method in _PREFIXES.items():
         for name in _methods(cls, prefix):
-            refuse_generator(getattr(cls, name))
             try:
                 feature = number_of(name.removeprefix(prefix), protocol.FeatureIndex, "feature", prefix)
             except ValueError as error:
                 raise TypeError(f"{cls.__name__}.{name}: {error}") from None
+            refuse_handler(getattr(cls, name), "self, data")
             device._features[feature, method] = getattr(device, name)
     for feature in {feature for feature, _ in device._features}:
         c.device_set_feature(handle, feature, sum(_METHODS[m] for f, m in device._features if f == feature))
@@ -303,6 +302,7 @@ def _install_command(device: Device, name: str, hooks: Collection[str]) -> None:
             near += " That is no method of a device but a decorator of its registers and ranges: @bar0.on_access"
         raise TypeError(f"{type(device).__name__}.{name}: no message and no hook has that name{near}")
     number = number_of(word, protocol.Command, "message")
+    refuse_handler(getattr(type(device), name), "self, request")
     try:
         c.device_set_command(device._handle, number)
     except OSError as error:

@@ -1,11 +1,38 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""What a device's class must not declare, each refused with a sentence: nearly right names, handlers that yield."""
+"""What a device's class must not declare, each refused with a sentence: nearly right names, values that are no
+numbers, handlers that yield or take other arguments than they are given."""
 
 import difflib
 import inspect
+import operator
+import types
 from collections.abc import Callable, Iterable
 from typing import Any
+
+
+def number(what: str, value: Any) -> int:
+    """A value that must be a whole number. TypeError: it is none."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is a number, not {value!r}") from None
+
+
+def refuse_handler(function: Callable[..., Any], given: str) -> None:
+    """TypeError for a function that cannot be called with what is given, "self, value", or that yields.
+
+    Other things that can be called are taken at their word.
+    """
+    refuse_generator(function)
+    if not isinstance(function, types.FunctionType):
+        return
+    signature = inspect.signature(function, follow_wrapped=False)
+    try:
+        signature.bind(*given.split(", "))
+    except TypeError:
+        name = function.__qualname__
+        raise TypeError(f"{name} is declared as {name.rpartition('.')[2]}{signature}, but called with ({given})") from None
 
 
 def refuse_generator(function: Callable[..., Any]) -> None:

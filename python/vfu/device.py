@@ -17,7 +17,7 @@ import libvfu as c
 
 from . import commands, protocol
 from .capabilities import Agreed
-from .declared import refuse_generator, refuse_misspelt
+from .declared import refuse_handler, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
 from .errors import Error, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
@@ -366,8 +366,13 @@ class Device:
         cls = type(self)
         if not isinstance(cls.irqs, Irqs):
             raise TypeError(f"{cls.__name__}.irqs: a device's interrupts are vfu.Irqs(...), not {cls.irqs!r}")
+        for name in (*(f"bar{i}" for i in range(6)), "rom"):
+            value = getattr(cls, name, None)
+            if value is not None and not isinstance(value, Region):
+                kind = "Rom" if name == "rom" else "Bar"
+                raise TypeError(f"{cls.__name__}.{name}: a region is vfu.{kind}(...), not {value!r}")
         for name in self._CALLED:
-            refuse_generator(getattr(cls, name))
+            refuse_handler(getattr(cls, name), ", ".join(inspect.signature(getattr(Device, name)).parameters))
         declared = (Register, Range, MemoryPart, Bits, Region, Irqs, type)
         refuse_misspelt(cls, Device, self._SAID, declared)
 
@@ -376,7 +381,10 @@ class Device:
         for name in ("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", *sizes):
             value, bits = getattr(self, name), sizes.get(name, 16)
             if not isinstance(value, int) or not 0 <= value < 1 << bits:
-                raise ValueError(f"{name} is a number of {bits} bits, not {value!r}")
+                said = hex(value) if isinstance(value, int) else repr(value)
+                raise ValueError(f"{name} is a number of {bits} bits, not {said}")
+        if self.config_size not in (256, 4096):
+            raise ValueError(f"config_size is 256 or 4096, not {self.config_size!r}")
 
     def _wants(self, name: str | None) -> bool:
         # Registers and tasks are ours to look after, so reset and disconnect are always wanted.

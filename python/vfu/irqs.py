@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, SupportsIndex, overload
 
 import libvfu as c
 
+from .declared import number
 from .shown import shown
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ class Irqs:
     ) -> None:
         numbers = {"intx": intx, "msi": msi, "msix": msix, "msix_table": msix_table, "msix_pba": msix_pba or 0}
         for name, value in numbers.items():
-            if not 0 <= value < 1 << 32:
+            if not 0 <= number(name, value) < 1 << 32:
                 raise ValueError(f"{name} is a number of 32 bits, not {value}")
+        if intx > 4:
+            raise ValueError(f"intx is a pin, 1 to 4, or 0 for none, not {intx}")
+        if msi > 32 or msi & (msi - 1):
+            raise ValueError(f"msi is 1, 2, 4, 8, 16 or 32 vectors, not {msi}")
         if msix > 2048:
             raise ValueError(f"msix is at most 2048 vectors, not {msix}")
         self.intx, self.msi, self.msix = intx, msi, msix

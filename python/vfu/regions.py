@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union, overload
 import libvfu as c
 
 from . import protocol
-from .declared import meant
+from .declared import meant, number
 from .memory import Memory, memfd
 from .registers import Bits, Handler, Range, Register
 from .shown import shown
@@ -44,7 +44,7 @@ class MemoryPart:
     def __init__(self, region: Region, offset: int, size: int, readonly: bool, writeonly: bool) -> None:
         if readonly and writeonly:
             raise ValueError("memory is readonly or writeonly, not both")
-        if offset < 0 or size < 1 or offset + size > region.size:
+        if number("offset", offset) < 0 or number("size", size) < 1 or offset + size > region.size:
             raise ValueError(f"{offset:#x} + {size:#x} leaves the region of {region.size:#x} bytes")
         self.region, self.offset, self.size = region, offset, size
         self.readonly, self.writeonly = readonly, writeonly
@@ -138,7 +138,7 @@ class Region:
     def __init__(
         self, size: int, mmap: bool | Sequence[tuple[int, int]] = False, capabilities: Iterable[Capability] = ()
     ) -> None:
-        self.size, self.mmap, self.capabilities = size, mmap, tuple(capabilities)
+        self.size, self.mmap, self.capabilities = number("size", size), mmap, tuple(capabilities)
         if mmap and (size % _PAGE or any(n % _PAGE for area in self.areas for n in area)):
             raise ValueError(f"what the client may map must be whole pages of {_PAGE} bytes")
         for offset, length in self.areas:

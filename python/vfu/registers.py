@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 import libvfu as c
 
-from .declared import refuse_generator
+from .declared import number, refuse_handler
 from .memory import Memory
 from .shown import shown
 
@@ -64,18 +64,31 @@ class Elements:
         return f"{self._of.name}: {list(self)}"
 
 
-def _handler(of: Handler | Register | Range, side: str) -> Handler:
-    """A function, or that of the register or range which another decorator has made of it."""
+def _handler(of: Handler | Register | Range, side: str, given: str) -> Handler:
+    """A function that can be called with what is given, or that of a register or range that another decorator made."""
     function: Handler | None = getattr(of, side, None) if isinstance(of, (Register, Range)) else of
     if function is None or not callable(function):
         raise TypeError(f"on_{'access' if side == 'both' else side} wants a function, not {of!r}")
-    refuse_generator(function)
+    refuse_handler(function, given)
     return function
 
 
 def _sharing(one: Register | Range, of: object) -> tuple[Register | Range, ...]:
     """What has come by its handler with one: of a stack of decorators the class's attribute is the topmost alone."""
     return (*one._shared, of, *of._shared) if isinstance(of, (Register, Range)) else one._shared
+
+
+def _refuse_second(part: Register | Range, handlers: Iterable[str]) -> None:
+    """TypeError for a handler where the same class has one already, which would never be called."""
+    for side in handlers:
+        first = getattr(part, side)
+        if first is not None and not part.name:
+            name = getattr(first, "__qualname__", first)
+            raise TypeError(f"{name} is the on_{side} of this already: there is one, which may call others")
+
+
+def _no_decorator(self: Any, *_: Any) -> Any:
+    raise TypeError("a register or range by itself is no decorator: its on_read and its on_write are")
 
 
 class Register:
@@ -133,8 +146,11 @@ class Register:
         count: int | None = None,
         stride: int | None = None,
     ) -> None:
-        self.region, self.offset, self.width = region, offset, width
-        self.count, self.stride = count, width if stride is None else stride
+        self.region = region
+        self.offset: int = number("offset", offset)
+        self.width: int = number("width", width)
+        self.count = None if count is None else number("count", count)
+        self.stride = width if stride is None else number("stride", stride)
         self.name: str | None = None
         self.read: Handler | None = None
         self.write: Handler | None = None
@@ -159,6 +175,8 @@ class Register:
     keeps = False  # its write handler is called after the store
     is_view = False
     _shared: tuple[Register | Range, ...] = ()
+    if not TYPE_CHECKING:
+        __call__ = _no_decorator
 
     def _check_place(self) -> None:
         offset, width, count = self.offset, self.width, self.count
@@ -174,10 +192,11 @@ class Register:
         every = (1 << 8 * self.width) - 1
         if value is True and name != "reset":
             return every
+        value = number(name, value)
         if not 0 <= value <= every:
             what = "a reset value of" if name == "reset" else name + "="
             raise ValueError(f"{what} {value:#x} does not fit a {self.width}-byte register".replace("= ", "="))
-        return int(value)
+        return value
 
     @property
     def size(self) -> int:
@@ -205,6 +224,7 @@ class Register:
 
     def _with(self, of: Handler | Register, **handler: Any) -> Self:
         # As with properties, a subclass that adds a handler leaves its parent's register alone.
+        _refuse_second(self, handler.keys() & {"read", "write"})
         register = copy.copy(self) if self.name else self
         register._shared = _sharing(register, of)
         register.__dict__.update(handler)
@@ -223,13 +243,16 @@ class Register:
         """
         if function is None:
             return lambda function: self.on_write(function, whole=whole)
-        return self._with(function, write=_handler(function, "write"), whole=whole)
+        return self._with(function, write=_handler(function, "write", self._given("value")), whole=whole)
 
     def on_read(self, function: Handler | Register) -> Self:
         """Decorator: function(self), of an array function(self, index), returns what the client reads, cut to the width."""
         if self.writeonly or self.rc:
             raise TypeError("what the client reads of a writeonly or rc register is not a function's to say")
-        return self._with(function, read=_handler(function, "read"))
+        return self._with(function, read=_handler(function, "read", self._given()))
+
+    def _given(self, *more: str) -> str:
+        return ", ".join(["self", *["index"] * (self.count is not None), *more])
 
     def set_view(self, offset: int, bits: int = True) -> View:
         """A register at another offset where a client that writes ones sets bits of this one; it reads this one's value."""
@@ -341,8 +364,10 @@ class Bits:
     """
 
     def __init__(self, register: Register, position: int, width: int) -> None:
-        if position < 0 or width < 1 or position + width > register.width * 8:
-            raise ValueError(f"bits {position}..{position + width - 1} are not in a register of {register.width * 8}")
+        position, width, every = number("position", position), number("width", width), register.width * 8
+        if position < 0 or width < 1 or position + width > every:
+            which = f"bit {position} is" if width == 1 else f"bits {position}..{position + width - 1} are"
+            raise ValueError(f"{which} not in a register of {every} bits")
         self.register, self.position, self.width = register, position, width
         self.name: str | None = None
 
@@ -374,7 +399,7 @@ class Bits:
     def _store(self, device: Device, index: int, value: int) -> None:
         register, most = self.register, (1 << self.width) - 1
         if not 0 <= value <= most:
-            raise ValueError(f"{self.name} has {self.width} bits: 0 to {most}, not {value}")
+            raise ValueError(f"{self.name} has {self.width} bit{'s' * (most > 1)}: 0 to {most}, not {value}")
         register._check_set(device)
         place = register.target + index * register.stride
         c.vfu_device_update_register(
@@ -414,8 +439,11 @@ class Range:
     both: Handler | None = None
     _shared: tuple[Register | Range, ...] = ()
 
+    if not TYPE_CHECKING:
+        __call__ = _no_decorator
+
     def __init__(self, region: Region, offset: int, size: int, raw: bool) -> None:
-        if offset < 0 or size < 1 or offset + size > region.size:
+        if number("offset", offset) < 0 or number("size", size) < 1 or offset + size > region.size:
             raise ValueError(f"{offset:#x} + {size:#x} leaves the region of {region.size:#x} bytes")
         self.region, self.offset, self.size, self.raw = region, offset, size, raw
 
@@ -439,6 +467,7 @@ class Range:
 
     def _with(self, of: Handler | Range, **handler: Handler) -> Range:
         # As with registers, a subclass that adds a handler leaves its parent's range alone.
+        _refuse_second(self, handler.keys() & {"read", "write"})
         one = copy.copy(self) if self.name else self
         one._shared = _sharing(one, of)
         one.__dict__.update(handler)
@@ -447,15 +476,18 @@ class Range:
 
     def on_read(self, function: Handler | Range) -> Range:
         """Decorator: function(self, offset, size) returns what the client reads: bytes of that size, or an int."""
-        return self._with(function, read=_handler(function, "read"))
+        return self._with(function, read=_handler(function, "read", self._given("size")))
 
     def on_write(self, function: Handler | Range) -> Range:
         """Decorator: function(self, offset, data) is called for each write of the client; data is bytes."""
-        return self._with(function, write=_handler(function, "write"))
+        return self._with(function, write=_handler(function, "write", self._given("data")))
+
+    def _given(self, last: str) -> str:
+        return f"self, offset, {'view' if self.raw else last}"
 
     def _serve(self, of: Handler | Range) -> Range:
         """One function for both, which gets what it needs to tell them apart."""
-        function = _handler(of, "both")
+        function = _handler(of, "both", "self, offset, size, data")
 
         @functools.wraps(function)
         def read(device: Device, offset: int, size: Any) -> Any:

@@ -241,7 +241,8 @@ def test_second_client(connect, serve):
     [
         ({"vendor_id": 0x10000}, "vendor_id is a number of 16 bits"),
         ({"revision": "a"}, "revision is a number of 8 bits"),
-        ({"irqs": vfu.Irqs(msi=3)}, "16 or 32 vectors"),
+        ({"class_code": 0x1234567}, "class_code is a number of 24 bits, not 0x1234567"),
+        ({"config_size": 512}, "config_size is 256 or 4096, not 512"),
         ({"irqs": vfu.Irqs(msix=4, msix_bar=3)}, "1 to 2048 vectors"),
         ({"irqs": vfu.Irqs(msix=4, msix_bar=3, msix_pba=0)}, "1 to 2048 vectors"),
     ],
