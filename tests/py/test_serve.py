@@ -166,6 +166,24 @@ def test_a_connected_socket_is_one_client(serve, fault):
     assert process.wait(30) == (3 if fault else 0)
 
 
+# Whoever is interrupted may do with that what it wants.
+EARLY = {
+    "nothing": "os.kill(os.getpid(), signal.SIGTERM)",
+    "swallows": "with contextlib.suppress(SystemExit):\n    os.kill(os.getpid(), signal.SIGTERM)",
+    "another": "class Field:\n    def __set_name__(self, *_):\n        os.kill(os.getpid(), signal.SIGTERM)\nclass User:\n    field = Field()",
+    "half made": "class Server(vfu.Server):\n    def __init__(self, *args, **options):\n        super().__init__(*args, **options)\n"
+                 "        os.kill(os.getpid(), signal.SIGTERM)\nvfu.Server = Server",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", EARLY.values(), ids=EARLY)
+def test_ended_before_it_serves(tmp_path, text):
+    (tmp_path / "early.py").write_text(f"import contextlib, os, signal, vfu\n{text}\nclass Toy(vfu.Device):\n    vendor_id = 1\n")
+    done = run(*VFU, "serve", "early.py", "--socket-path=s", "--pid-file=pid", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert os.listdir(tmp_path) == ["early.py"]
+
+
 def test_nohup(serve, tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -220,20 +220,23 @@ def number_or_bool(text: str) -> int | bool:
 
 
 class Ending:
-    """Signals that end the command with status 0, from its very start."""
+    """Signals that end the command with status 0, from its very start: they interrupt what comes before the server.
+
+    Whoever is interrupted may make another exception of it, or none; so what counts is has_come."""
 
     def __init__(self) -> None:
         self.server: vfu.Server | None = None
-        self.has_come = False
+        self.has_come, self.interrupts = False, True
         for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number_ != signal.SIGHUP or signal.getsignal(number_) != signal.SIG_IGN:  # as nohup has it
                 signal.signal(number_, self.end)
 
     def end(self, *_: object) -> None:
         self.has_come = True
-        if self.server is None:
+        if self.server is not None:
+            self.server.stop()
+        elif self.interrupts:
             sys.exit(0)
-        self.server.stop()
 
 
 def find_place(options: argparse.Namespace, manager: activation.Manager) -> tuple[str | None, int | None]:
@@ -257,8 +260,18 @@ def run(options: argparse.Namespace) -> int:
     place = find_place(options, manager)
     with background.Process(options) as process:
         ending = Ending()
-        with make_server(options, *place) as server:
+        try:
+            device = make(find_class(options.file), options.arguments)
+            ending.interrupts = False  # a server that is half made would leave its socket
+        except Exception:
+            if not ending.has_come:
+                raise
+        if ending.has_come:
+            return status.DONE
+        with make_server(options, device, *place) as server:
             ending.server = server
+            if ending.has_come:
+                return status.DONE
             process.is_ready()
             manager.tell("READY=1", f"MAINPID={os.getpid()}")
             server.run()
@@ -266,8 +279,7 @@ def run(options: argparse.Namespace) -> int:
             return status.BROKEN if server.fault and not ending.has_come else status.DONE
 
 
-def make_server(options: argparse.Namespace, socket_path: str | None, fd: int | None) -> vfu.Server:
-    device = make(find_class(options.file), options.arguments)
+def make_server(options: argparse.Namespace, device: vfu.Device, socket_path: str | None, fd: int | None) -> vfu.Server:
     policy = dict(options.policy)
     limits = {name: number(value) for name, value in options.option}
     capabilities = {name: number_or_bool(value) for name, value in options.capability}
