@@ -33,13 +33,19 @@ struct vfupy_device {
 
 /* Adds the types to the module: all of them, those of each file. */
 int vfupy_init(PyObject *module);
-int vfupy_init_callbacks(PyObject *module);
+int vfupy_init_device(PyObject *module);
+int vfupy_init_access(void);
 int vfupy_init_buffers(PyObject *module);
 int vfupy_init_commands(PyObject *module);
 int vfupy_init_port(void);
 /* The numbers in a list, to be freed with PyMem_Free; NULL with an exception. */
 int *vfupy_parse_fds(PyObject *fds, unsigned *n);
-/* What the device serves, before it goes. */
+/* Registers that were half written are not any more. */
+void vfupy_forget_halves(struct vfupy_device *d);
+/* Closes a coroutine that there is no place for, and raises why. -1. */
+int vfupy_no_coroutine(PyObject *coroutine, const char *why);
+/* What the device's regions and commands are served by, before it goes. */
+void vfupy_handlers_free(struct vfupy_device *d);
 void vfupy_served_free(struct vfupy_device *d);
 
 /*

@@ -245,7 +245,7 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 
 int vfupy_init(PyObject *module)
 {
-	if (vfupy_init_callbacks(module) || vfupy_init_buffers(module) ||
+	if (vfupy_init_device(module) || vfupy_init_access() || vfupy_init_buffers(module) ||
 	    vfupy_init_commands(module) || vfupy_init_port())
 		return -1;
 	return 0;

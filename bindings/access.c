@@ -2,15 +2,14 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * callbacks.c - callbacks of a device: the library calls in, Python methods run, their results go back.
- * Accesses of 1 to 8 bytes reach Python as ints, by vectorcall; registers without functions
- * never leave the library.
+ * access.c - accesses of a client to registers and ranges that have functions in Python: the library calls in, the
+ * function runs, what it returns goes back, at once or when its coroutine ends. Numbers of 1 to 8 bytes go as
+ * ints, by vectorcall; registers without functions never leave the library.
  */
 #include "callbacks.h"
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What serves a register, or another range of a region. Either function may be NULL. */
 struct handler {
@@ -37,7 +36,7 @@ struct deferred {
 };
 
 static PyObject *name_spawn, *name_wait, *name_answer, *name_close;
-static PyTypeObject *device_type, *deferred_type;
+static PyTypeObject *deferred_type;
 
 /* ---- values ---- */
 
@@ -160,7 +159,7 @@ static uint64_t held(const struct handler *h, uint64_t index)
 
 /* ---- coroutines ---- */
 
-static int no_coroutine(PyObject *coroutine, const char *why)
+int vfupy_no_coroutine(PyObject *coroutine, const char *why)
 {
 	PyObject *closed = PyObject_CallMethodNoArgs(coroutine, name_close);
 
@@ -200,7 +199,7 @@ static int answer_later(struct handler *h, struct vfu_request *req, PyObject *me
 	PyObject *result;
 
 	if (!held)
-		return no_coroutine(coroutine, "this access cannot be answered later");
+		return vfupy_no_coroutine(coroutine, "this access cannot be answered later");
 	deferred = PyObject_New(struct deferred, deferred_type);
 	if (!deferred) {
 		vfu_request_done(held, -ENOMEM);
@@ -432,7 +431,7 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 	if (!result)
 		return -1;
 	if (PyCoro_CheckExact(result) && h->raw)
-		rc = no_coroutine(
+		rc = vfupy_no_coroutine(
 			result,
 			"a raw handler cannot be a coroutine: its memory is gone when it runs");
 	else if (PyCoro_CheckExact(result))
@@ -594,6 +593,26 @@ PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t off
 	Py_RETURN_NONE;
 }
 
+void vfupy_forget_halves(struct vfupy_device *d)
+{
+	for (struct handler *h = d->handlers; h; h = h->next)
+		if (h->halves)
+			memset(h->halves, 0, h->count * sizeof(*h->halves));
+}
+
+void vfupy_handlers_free(struct vfupy_device *d)
+{
+	while (d->handlers) {
+		struct handler *h = d->handlers;
+
+		d->handlers = h->next;
+		Py_XDECREF(h->read);
+		Py_XDECREF(h->write);
+		PyMem_Free(h->halves);
+		PyMem_Free(h);
+	}
+}
+
 /* ---- registers as Python attributes ---- */
 
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width)
@@ -616,271 +635,7 @@ PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset,
 	Py_RETURN_NONE;
 }
 
-/* The list of a sequence of (offset, size), to be freed with PyMem_Free; NULL with an exception. */
-static struct vfu_area *parse_areas(PyObject *areas)
-{
-	Py_ssize_t n = PyList_Check(areas) ? PyList_GET_SIZE(areas) : -1;
-	struct vfu_area *out = n < 0 ? NULL : PyMem_Calloc((size_t)n + 1, sizeof(*out));
-
-	if (n < 0)
-		PyErr_SetString(PyExc_TypeError, "areas must be a list");
-	else if (!out)
-		PyErr_NoMemory();
-	for (Py_ssize_t i = 0; out && i < n; i++) {
-		PyObject *offset, *size;
-
-		if (PyArg_ParseTuple(PyList_GET_ITEM(areas, i), "O!O!;an area is (offset, size)",
-				     &PyLong_Type, &offset, &PyLong_Type, &size))
-			out[i] = (struct vfu_area){.offset = PyLong_AsUnsignedLongLong(offset),
-						   .size = PyLong_AsUnsignedLongLong(size)};
-		if (PyErr_Occurred()) {
-			PyMem_Free(out);
-			return NULL;
-		}
-	}
-	return out;
-}
-
-PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
-			    unsigned bar_flags, int fd, PyObject *areas)
-{
-	struct vfu_region region = {.size = size, .flags = flags, .bar_flags = bar_flags, .fd = fd};
-	struct vfu_area *list = parse_areas(areas);
-	int rc;
-
-	if (list && d->views)
-		PyErr_SetString(PyExc_BufferError, "memory of the device's regions is in use");
-	if (PyErr_Occurred()) {
-		PyMem_Free(list);
-		if (fd >= 0)
-			close(fd);
-		return NULL;
-	}
-	region.nareas = (unsigned)PyList_GET_SIZE(areas);
-	region.areas = region.nareas ? list : NULL;
-	rc = vfu_device_set_region(d->dev, index, &region);
-	PyMem_Free(list);
-	if (rc) {
-		vfupy_raise_device(d->dev, rc);
-		return NULL;
-	}
-	d->sizes[index] = size;
-	Py_RETURN_NONE;
-}
-
-PyObject *device_add_region_capability(struct vfupy_device *d, unsigned index, uint16_t id,
-				       uint16_t version, PyObject *data)
-{
-	struct vfu_region_capability cap = {.id = id, .version = version};
-	Py_buffer view;
-	int rc;
-
-	if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE))
-		return NULL;
-	cap.data = view.buf;
-	cap.len = (size_t)view.len;
-	rc = vfu_device_add_region_capability(d->dev, index, &cap);
-	PyBuffer_Release(&view);
-	if (rc) {
-		vfupy_raise_device(d->dev, rc);
-		return NULL;
-	}
-	Py_RETURN_NONE;
-}
-
-/* ---- hooks ---- */
-
-/* Calls a method of the device with arguments built by format. A failure is logged and its errno returned. */
-static int call_method(struct vfupy_device *d, const char *name, const char *format, ...)
-{
-	PyObject *method, *args = NULL, *result = NULL;
-	va_list ap;
-	int rc = 0;
-
-	method = PyObject_GetAttrString(d->self, name);
-	va_start(ap, format);
-	args = Py_VaBuildValue(format, ap);
-	va_end(ap);
-	if (method && args)
-		result = PyObject_CallObject(method, args);
-	if (result && PyCoro_CheckExact(result)) {
-		no_coroutine(result, "of a device's methods only on_connect() and on_gate() may be "
-				     "coroutines; a reset waits in on_gate()");
-		Py_CLEAR(result);
-	}
-	if (!result)
-		rc = vfupy_failed(d, method);
-	else if (Py_IsTrue(result))
-		rc = VFU_LATER;
-	Py_XDECREF(result);
-	Py_XDECREF(args);
-	Py_XDECREF(method);
-	return rc;
-}
-
-static int on_gate(void *user, enum vfu_gate what)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-	int rc = call_method(user, "_gate", "(i)", (int)what);
-
-	PyGILState_Release(gil);
-	return rc;
-}
-
-/* Registers that were half written are not any more. */
-static void forget_halves(struct vfupy_device *d)
-{
-	for (struct handler *h = d->handlers; h; h = h->next)
-		if (h->halves)
-			memset(h->halves, 0, h->count * sizeof(*h->halves));
-}
-
-static int on_reset(void *user)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-	int rc;
-
-	forget_halves(user);
-	rc = call_method(user, "_reset", "()");
-
-	PyGILState_Release(gil);
-	return rc;
-}
-
-static void on_mapping(struct vfupy_device *d, const char *name, const struct vfu_dma_range *range)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-
-	call_method(d, name, "(KKIi)", (unsigned long long)range->iova,
-		    (unsigned long long)range->size, (unsigned)range->flags, (int)range->mapped);
-	PyGILState_Release(gil);
-}
-
-static void on_mapped(void *user, const struct vfu_dma_range *range)
-{
-	on_mapping(user, "_dma_mapped", range);
-}
-
-static void on_unmapping(void *user, const struct vfu_dma_range *range)
-{
-	on_mapping(user, "_dma_unmapping", range);
-}
-
-static void on_connected(void *user)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-
-	call_method(user, "_connected", "()");
-	PyGILState_Release(gil);
-}
-
-static void on_disconnected(void *user)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-
-	forget_halves(user);
-	call_method(user, "_disconnected", "()");
-	PyGILState_Release(gil);
-}
-
-static void on_config(void *user, size_t offset, size_t len)
-{
-	PyGILState_STATE gil = PyGILState_Ensure();
-
-	call_method(user, "on_config_write", "(nn)", (Py_ssize_t)offset, (Py_ssize_t)len);
-	PyGILState_Release(gil);
-}
-
-PyObject *device_set_hooks(struct vfupy_device *d, unsigned which)
-{
-	struct vfu_device_hooks hooks = {
-		.size = sizeof(hooks),
-		.gate = which & 1 ? on_gate : NULL,
-		.reset = which & 2 ? on_reset : NULL,
-		.dma_mapped = which & 4 ? on_mapped : NULL,
-		.dma_unmapping = which & 8 ? on_unmapping : NULL,
-		.connected = which & 16 ? on_connected : NULL,
-		.disconnected = which & 32 ? on_disconnected : NULL,
-		.config_written = which & 64 ? on_config : NULL,
-	};
-	int rc = vfu_device_set_hooks(d->dev, &hooks, d);
-
-	if (rc) {
-		vfupy_raise_device(d->dev, rc);
-		return NULL;
-	}
-	Py_RETURN_NONE;
-}
-
 /* ---- types ---- */
-
-static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-	struct vfupy_device *d;
-	PyObject *self;
-
-	(void)kwargs;
-	if (!PyArg_ParseTuple(args, "O", &self))
-		return NULL;
-	d = (struct vfupy_device *)type->tp_alloc(type, 0);
-	if (!d)
-		return NULL;
-	d->self = self;
-	d->dev = vfu_device_new();
-	if (!d->dev) {
-		Py_DECREF(d);
-		return PyErr_NoMemory();
-	}
-	return (PyObject *)d;
-}
-
-/* The server, if any, is gone: its Python object holds a reference to this one. */
-static void device_dealloc(PyObject *object)
-{
-	struct vfupy_device *d = (struct vfupy_device *)object;
-	PyTypeObject *type = Py_TYPE(object);
-
-	if (d->dev) {
-		Py_BEGIN_ALLOW_THREADS
-		vfu_device_free(d->dev);
-		Py_END_ALLOW_THREADS
-	}
-	while (d->handlers) {
-		struct handler *h = d->handlers;
-
-		d->handlers = h->next;
-		Py_XDECREF(h->read);
-		Py_XDECREF(h->write);
-		PyMem_Free(h->halves);
-		PyMem_Free(h);
-	}
-	vfupy_served_free(d);
-	Py_XDECREF(d->raised);
-	type->tp_free(object);
-	Py_DECREF(type);
-}
-
-struct vfupy_device *vfupy_device_of(PyObject *object)
-{
-	if (Py_TYPE(object) == device_type)
-		return (struct vfupy_device *)object;
-	PyErr_Format(PyExc_TypeError, "a DeviceHandle is wanted, not %s", Py_TYPE(object)->tp_name);
-	return NULL;
-}
-
-static PyType_Spec device_spec = {
-	.name = "libvfu.DeviceHandle",
-	.basicsize = sizeof(struct vfupy_device),
-	.flags = Py_TPFLAGS_DEFAULT,
-	.slots =
-		(PyType_Slot[]){
-			{Py_tp_doc,
-			 (void *)"DeviceHandle(device): owns a struct vfu_device whose callbacks go to device."},
-			{Py_tp_new, device_new},
-			{Py_tp_dealloc, device_dealloc},
-			{0, NULL},
-		},
-};
 
 static PyMethodDef deferred_methods[] = {
 	{"answer", deferred_answer, METH_O,
@@ -902,16 +657,12 @@ static PyType_Spec deferred_spec = {
 		},
 };
 
-int vfupy_init_callbacks(PyObject *module)
+int vfupy_init_access(void)
 {
 	name_spawn = PyUnicode_InternFromString("_spawn_writer");
 	name_wait = PyUnicode_InternFromString("_spawn_later");
 	name_answer = PyUnicode_InternFromString("_answer_later");
 	name_close = PyUnicode_InternFromString("close");
-	device_type = (PyTypeObject *)PyType_FromSpec(&device_spec);
 	deferred_type = (PyTypeObject *)PyType_FromSpec(&deferred_spec);
-	if (!name_spawn || !name_wait || !name_answer || !name_close || !device_type ||
-	    !deferred_type)
-		return -1;
-	return PyModule_AddType(module, device_type);
+	return name_spawn && name_wait && name_answer && name_close && deferred_type ? 0 : -1;
 }
