@@ -372,7 +372,7 @@ class ClientVector:
 
     @shown
     def __repr__(self) -> str:
-        return f"{_irq_name(self.index)}[{self.vector}], {self._armed()}"
+        return f"{irq_name(self.index)}[{self.vector}], {self._armed()}"
 
     def _armed(self) -> str:
         return "armed" if self._fd is not None and self._turn == self._arming.turn(self.index) else "not armed"
@@ -452,7 +452,7 @@ class _Arming:
         with self._lock:
             if self._one_at_a_time:
                 for other in self._armed - {index}:
-                    logger.info("%s takes the place of %s", _irq_name(index), _irq_name(other))
+                    logger.info("%s takes the place of %s", irq_name(index), irq_name(other))
                     self.take_away(other)
             c.client_set_eventfds(self.handle, index, vectors[0].vector, [vector._eventfd() for vector in vectors])
             self._armed.add(index)
@@ -466,7 +466,8 @@ class _Arming:
             self._turns[index] = self.turn(index) + 1
 
 
-def _irq_name(index: int) -> str:
+def irq_name(index: int) -> str:
+    """As attributes of irqs are called, and those that have none."""
     return IRQ_NAMES[index] if index < len(IRQ_NAMES) else f"irq{index}"
 
 
@@ -490,7 +491,7 @@ class ClientIrq(ClientVector):
     @shown
     def __repr__(self) -> str:
         armed = sum(vector._armed() == "armed" for vector in list(self._vectors.values()))
-        return f"{_irq_name(self.index)}: {self.count} vectors, {armed} armed"
+        return f"{irq_name(self.index)}: {self.count} vectors, {armed} armed"
 
     def __len__(self) -> int:
         return self.count
@@ -503,7 +504,7 @@ class ClientIrq(ClientVector):
         if isinstance(vector, slice):
             return [self[i] for i in range(*vector.indices(self.count))]
         if not -self.count <= vector < self.count:
-            raise IndexError(f"{_irq_name(self.index)} has {self.count} vectors")
+            raise IndexError(f"{irq_name(self.index)} has {self.count} vectors")
         vector %= self.count
         if vector not in self._vectors:
             self._vectors.setdefault(vector, ClientVector(self._arming, self.index, vector))  # another thread may be first
@@ -521,7 +522,7 @@ class ClientIrq(ClientVector):
         IndexError: it has no vectors.
         """
         if not self.count:
-            raise IndexError(f"{_irq_name(self.index)} has no vectors")
+            raise IndexError(f"{irq_name(self.index)} has no vectors")
         self._arming.arm(self[:_EAGER_VECTORS])
 
     def disable(self) -> None:
@@ -562,7 +563,7 @@ class ClientIrqs:
 
     @shown
     def __repr__(self) -> str:
-        known = ", ".join(f"{_irq_name(irq.index)}[{irq.count}]" for irq in list(self._known.values()))
+        known = ", ".join(f"{irq_name(irq.index)}[{irq.count}]" for irq in list(self._known.values()))
         return f"{self._count}, asked for: {known or 'none'}"
 
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ from .. import protocol
 from ..decode import Decoder, Model, describe, hexdump, load, split, text
 from .connection import completed
 from .error import CommandError
+from .status import BROKEN
 from .style import BOLD, RED, paint
 
 ByteOrder = Literal["little", "big"]
@@ -121,7 +122,7 @@ def first_sender(model: Model, data: bytes, order: ByteOrder) -> int:
 
 
 def explain_bytes(model: Model, data: bytes, options: argparse.Namespace) -> int:
-    """Prints each message; 3 if one breaks a rule."""
+    """Prints each message; BROKEN if one breaks a rule."""
     order: ByteOrder = sys.byteorder if options.order == "native" else options.order
     sign = {"little": "<", "big": ">"}[order]
     decoder, status = Decoder(policies(options), model, sign), 0
@@ -134,7 +135,7 @@ def explain_bytes(model: Model, data: bytes, options: argparse.Namespace) -> int
         if not m.is_whole:
             m.notes.append(f"is not whole: {len(one)} of {said} bytes, so its rules were not looked at")
         complaints = text.complaints(m)
-        status = 3 if m.fault or len(m.data) < 16 else status
+        status = BROKEN if m.fault or len(m.data) < 16 else status
         if options.json:
             print(json.dumps(text.as_dict(m)))
             continue

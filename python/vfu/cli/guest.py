@@ -6,6 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
+from .connection import seconds
+from .serve import argument
+
 EPILOG = """\
 In the guest $DEV0, $DEV1... are the devices' PCI addresses, in the order of the command line. It has busybox
 (devmem, modprobe, vi...), lspci, setpci, all modules of the kernel, and "bind-driver DRIVER ADDRESS...", which gives
@@ -30,23 +33,6 @@ def guest_file(text: str) -> tuple[str, Path]:
     return place or os.path.basename(source), Path(source)
 
 
-def variable(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (equals and name.isidentifier()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
-
-
-def positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
-    return value
-
-
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "guest", help="boot a Linux guest with devices", epilog=EPILOG,
@@ -65,9 +51,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
                       "pci-stub get all devices that have no driver")
     task.add_argument("--file", metavar="FILE[:PLACE]", type=guest_file, action="append", default=[],
                       help="put a file into the guest, at /PLACE; without, at /FILE's name")
-    task.add_argument("--env", metavar="NAME=VALUE", type=variable, action="append", default=[],
+    task.add_argument("--env", metavar="NAME=VALUE", type=argument, action="append", default=[],
                       help="a variable for the script")
-    task.add_argument("--timeout", metavar="SECONDS", type=positive, help="end the guest after so long (never)")
+    task.add_argument("--timeout", metavar="SECONDS", type=seconds, help="end the guest after so long (never)")
     serving = parser.add_argument_group("serving, for all FILE.py; see vfu serve --help")
     for name, metavar in SERVING.items():
         serving.add_argument(f"--{name}", dest=f"serve_{name}", metavar=metavar, action="append", default=[])

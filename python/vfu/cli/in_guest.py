@@ -20,9 +20,7 @@ from ..guest.boot import Sink
 from .error import CommandError
 from .guest import SERVING
 from .progress import Progress
-
-# Exit statuses, as timeout(1) has them.
-NO_GUEST, TIMEOUT = 125, 124
+from .status import NO_GUEST, TIMEOUT
 
 
 class Ended(BaseException):

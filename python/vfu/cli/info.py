@@ -14,7 +14,7 @@ from typing import Any
 
 import vfu
 from vfu import pci
-from vfu.client import IRQ_NAMES
+from vfu.client import irq_name
 
 from . import parts
 from .connection import add_device, add_socket, connect
@@ -107,7 +107,7 @@ def describe_region(region: Any, config: bytes) -> Facts:
 
 def describe_irq(irq: Any) -> Facts:
     """One that has vectors."""
-    name = IRQ_NAMES[irq.index] if irq.index < len(IRQ_NAMES) else f"irq{irq.index}"
+    name = irq_name(irq.index)
     return {"index": irq.index, "name": name, "count": irq.count, "flags": bits(irq.flags, IRQ_FLAGS)}
 
 

@@ -71,7 +71,7 @@ def pair(text: str) -> tuple[str, str]:
 
 
 def argument(text: str) -> tuple[str, str]:
-    """A device's, of which the value may be empty."""
+    """A device's, or a guest's variable, of which the value may be empty."""
     name, equals, value = text.partition("=")
     if not (equals and name.isidentifier()):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")

@@ -19,6 +19,7 @@ from ..trace import Filter, Record, Recorder, Relay, pcapng, read
 from .error import CommandError
 from .explain import add_decoding, policies
 from .progress import bar
+from .status import BROKEN, DONE
 from .style import DIM, RED, paint
 
 PIECE = 256 << 10  # the most that is kept of a message
@@ -158,7 +159,7 @@ def show_file(options: argparse.Namespace) -> int:
             if isinstance(error, BrokenPipeError):
                 raise
             raise CommandError(f"{options.read}: {getattr(error, 'strerror', None) or error}") from None
-    return 3 if show.broken else 0
+    return BROKEN if show.broken else DONE
 
 
 def follow(fd: int, show: Show) -> NoReturn:

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import vfu
-from vfu.client import IRQ_NAMES, ClientIrq, ClientVector, Region
+from vfu.client import IRQ_NAMES, ClientIrq, ClientVector, Region, irq_name
 
 from ..decode.hexdump import Dump
 from . import info
@@ -196,7 +196,7 @@ class Workbench:
                 irq = next(self._preferred())
         if irq is None:
             raise CommandError("the device has no interrupts")
-        name = IRQ_NAMES[irq.index] if irq.index < len(IRQ_NAMES) else f"irq{irq.index}"
+        name = irq_name(irq.index)
         if isinstance(irq, ClientIrq):
             return {f"{name}[{vector.vector}]": vector for vector in irq[:FEW]}
         return {f"{name}[{irq.vector}]": irq}
