@@ -114,21 +114,33 @@ def is_idle(process):
     return fields[0] == "S", sum(map(int, fields[11:13]))
 
 
-@pytest.mark.parametrize("code, words", [(code, words) for code, *words in ENDLESS])
-def test_ctrl_c(places, code, words):
-    process = subprocess.Popen(VFU + filled(places, words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def ended_by(number, command):
+    """The status and the words of a command that gets a signal when it waits."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         before, deadline = None, time.monotonic() + 30
         while before is None or before != is_idle(process) or not before[0]:
             before = is_idle(process)
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.15)
-        process.send_signal(signal.SIGINT)
-        assert (process.wait(30), process.stderr.read()) == (code, b"")
+        process.send_signal(number)
+        return process.wait(30), process.stderr.read()
     finally:
         process.kill()
         with contextlib.suppress(BrokenPipeError):
             process.communicate()
+
+
+@pytest.mark.parametrize("code, words", [(code, words) for code, *words in ENDLESS])
+def test_ctrl_c(places, code, words):
+    assert ended_by(signal.SIGINT, VFU + filled(places, words)) == (code, b"")
+
+
+@pytest.mark.parametrize("words", [words for code, *words in ENDLESS if "NEW" in " ".join(words)])
+def test_no_socket_is_left_behind(places, words):
+    for number in signal.SIGHUP, signal.SIGTERM:
+        assert ended_by(number, VFU + filled(places, words)) == (0, b"")
+        assert not places["NEW"].exists()
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -306,6 +306,11 @@ def test_filter(text, wanted):
     assert [i for i, m in enumerate(messages) if Filter(text, load())(m)] == wanted
 
 
+def test_what_a_filter_may_mean():
+    with pytest.raises(ValueError, match=r"is it version or version\.\w+ or"):
+        Filter("version.x", load())
+
+
 @pytest.mark.parametrize("text", ["", "dma_mop", "(dma_map", "dma_map)", "size ==", "== 4", "size == frog", "and", "dma_map $"])
 def test_no_filter(text):
     with pytest.raises(ValueError):
@@ -411,7 +416,7 @@ def test_nobody_wants_to_see_more(traced):
 
 
 @pytest.mark.parametrize(
-    "words, status", [(["one"], 2), ([], 2), (["a", "b", "--read", "c"], 2), (["--read", "/nowhere"], 1), (["/no/where", "x"], 1)]
+    "words, status", [(["one"], 2), ([], 2), (["a", "b", "--read", "c"], 2), (["--read", "/nowhere"], 1), (["/no/where", "x"], 1), (["a", "./a"], 2)]
 )
 def test_wrong_usage(words, status):
     run = subprocess.run([*VFU, "trace", *words], capture_output=True, text=True, timeout=TIMEOUT)

@@ -164,8 +164,8 @@ def show_file(options: argparse.Namespace) -> int:
 
 def follow(fd: int, show: Show) -> NoReturn:
     """Shows what comes through a pipe, in a process of its own; ends when there is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in ENDS:
+        signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(10)
     reader, status = pcapng.Reader(), 0
@@ -199,7 +199,17 @@ def fork_reader(options: argparse.Namespace) -> tuple[int, int]:
 
 
 class Ending(Exception):
-    """SIGINT or SIGTERM."""
+    """One of ENDS."""
+
+
+ENDS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+
+
+def begin() -> None:
+    """Signals that end it in order. SIGHUP not under nohup."""
+    for number in ENDS:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def end(*_: object) -> NoReturn:
@@ -214,13 +224,12 @@ def relay(options: argparse.Namespace, fd: int) -> int:
             link = Relay(options.listen, options.server, recorder)
         except OSError as error:
             raise CommandError(error.strerror) from None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, end)
+        begin()
         try:
             with contextlib.suppress(Ending):
                 link.serve(options.one_client)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDS:
                 signal.signal(number, signal.SIG_IGN)
             link.close()
     finally:
@@ -234,6 +243,8 @@ def relay(options: argparse.Namespace, fd: int) -> int:
 def run(options: argparse.Namespace) -> int:
     if bool(options.read) == bool(options.listen or options.server) or bool(options.listen) != bool(options.server):
         options.usage("give LISTEN and SERVER, or --read FILE")
+    if options.listen and os.path.realpath(options.listen) == os.path.realpath(options.server):
+        options.usage("LISTEN is where the client connects, SERVER where the server is: two sockets")
     options.snaplen = max(64, min(options.snaplen, PIECE))
     if options.read:
         return show_file(options)

@@ -138,7 +138,8 @@ class Filter:
             return lambda m: [_number(item.value) for item in m.walk() if item.key == name]
         if name in self.short:
             return lambda m: [_number(item.value) for item in m.walk() if item.key.rpartition(".")[2] == name]
-        near = difflib.get_close_matches(name, [*self.keys, *self.short, *WORDS, *NUMBERS, *self.model.names], 3)
+        known = dict.fromkeys([*self.keys, *self.short, *WORDS, *NUMBERS, *self.model.names])
+        near = difflib.get_close_matches(name, known, 3)
         raise ValueError(f"no field is called {name!r}{'; is it ' + ' or '.join(near) + '?' if near else ''}")
 
     def _comparison(self, name: str, sign: str, word: str) -> Test:
