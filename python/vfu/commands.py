@@ -26,6 +26,7 @@ import libvfu as c
 from . import protocol
 from .declared import refuse_handler
 from .errors import report
+from .registers import Range, Register
 from .shown import shown
 
 if TYPE_CHECKING:
@@ -272,7 +273,9 @@ _METHODS = {"GET": 1, "SET": 2}
 
 
 def _methods(cls: type, prefix: str) -> list[str]:
-    return [name for name in dir(cls) if name.startswith(prefix) and callable(getattr(cls, name))]
+    found = {name: getattr(cls, name) for name in dir(cls) if name.startswith(prefix)}
+    # Registers are called only to say that they are no decorators; they may have such names.
+    return [name for name, value in found.items() if callable(value) and not isinstance(value, (Register, Range))]
 
 
 def install(device: Device, hooks: Collection[str]) -> None:

@@ -323,6 +323,16 @@ def test_a_handler_of_two(handlers):
     assert device.seen == [("all", 0xFF), ("all", 0xF0)]
 
 
+def test_registers_with_names_as_methods_have():
+    class Lamp(vfu.Device):
+        bar0 = vfu.Bar(size=4096)
+        on_off = bar0.reg32(0, reset=1)
+        on_air = bar0.range(8, 4)
+        feature_get_lost = bar0.reg32(4, reset=2)
+
+    assert (Lamp().on_off, Lamp().on_air[0], Lamp().feature_get_lost) == (1, 0, 2)
+
+
 def test_a_handler_of_several_without_names():
     class Doors(vfu.Device):
         bar0 = vfu.Bar(size=4096)
