@@ -23,6 +23,7 @@ import logging
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -200,10 +201,15 @@ class Rig:
         self.connect()
 
     def connect(self):
+        deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(vfu.NotFound, vfu.Refused):
+            try:
                 self.dev = vfu.Client(self.path, timeout=60)
                 break
+            except (vfu.NotFound, vfu.Refused):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
         self.bar0 = self.dev.regions.bar0
         self.messages = self.dev.dma.alloc(4096, iova=0x10000, shared=False)
         self.mapped = self.dev.dma.alloc(4096, iova=0x20000)
