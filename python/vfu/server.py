@@ -41,7 +41,10 @@ def configure(
         getattr(c, f"vfu_{of}_{name}") for name in ("set", "set_policy", "set_profile", "set_capability")
     )
     if profile:
-        set_profile(handle, profile)
+        try:
+            set_profile(handle, profile)
+        except Error as error:
+            raise ValueError(profile_complaint(profile)) from error
     for field, choice in (policy or {}).items():
         try:
             set_policy(handle, field, choice)
@@ -59,6 +62,14 @@ def configure(
             set_capability(handle, name, check_capability(name, value))
         except (Error, OverflowError) as error:
             raise ValueError(getattr(error, "strerror", f"capability {name} can not be {value!r}")) from error
+
+
+def profile_complaint(profile: str) -> str:
+    """Which there are, as policy_complaint()."""
+    from .protocol import POLICIES
+
+    known = sorted({name for policy in POLICIES.values() for name in policy.profiles})
+    return f"unknown profile {profile!r}; there are {', '.join(known)}"
 
 
 def policy_complaint(field: str, choice: str) -> str:

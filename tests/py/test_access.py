@@ -68,6 +68,7 @@ WRONG = [
     (2, "'bar9+0' is no place: say REGION+OFFSET", "read", SOCKET, "bar9+0"),
     (2, "'bar0+-4' is no place", "read", SOCKET, "bar0+-4"),
     (2, "'0x20000000000000000' is no number from 0 to 2**64 - 1", "read", SOCKET, "bar0+0x20000000000000000"),
+    (2, "configuration space's header has no field 'comand', it has: vendor_id, device_id, command,", "read", SOCKET, "config.comand"),
     (2, "'ticks' is no place: say REGION+OFFSET[:BITS], as bar0+0x10:32, or config.FIELD, as config.command; names of "
         "registers need --device FILE.py", "read", SOCKET, "ticks"),
     (2, "Toy has no register 'tics', it has: ticks, small, large, kick, broken, status, alarm, level, events, table, "
@@ -91,8 +92,8 @@ WRONG = [
     (1, "--width 32 makes such", "dump", SOCKET, "bar0+0x800,16"),
     (1, "/nowhere/x: No such file", "dump", SOCKET, "bar0", "-o", "/nowhere/x"),
     (2, "'bar0+' is no part of a region: say it as REGION[+OFFSET][,LENGTH], as bar0+0x100,64", "dump", SOCKET, "bar0+"),
-    (1, "there is no interrupt msix[2]: the device has 2 such vectors", "wait", SOCKET, "msix[2]"),
-    (1, "there is no interrupt irq99: the device has 0 such", "wait", SOCKET, "irq99"),
+    (1, "the device has no interrupt msix[2]: it has 2, from msix[0] on", "wait", SOCKET, "msix[2]"),
+    (1, "the device has no interrupt irq99: it has no irq99", "wait", SOCKET, "irq99"),
     (1, "bar0+0x1000 ends", "wait", SOCKET, "bar0+0x1000=1"),
     (2, "'now' is no event: say an interrupt, as msix[0], or PLACE=VALUE, as bar0+4:8=1", "wait", SOCKET, "now"),
     (2, "has bits that the mask 0x1 lacks, so it never comes", "wait", SOCKET, "bar0+0=2/1"),

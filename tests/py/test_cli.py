@@ -161,12 +161,15 @@ def test_serve_complains(tmp_path):
     assert "must call super().__init__()" in complaint(late, sock)
     name = file("name.py", "import vfu\n\nclass A(vfu.Device):\n  bar6 = vfu.Bar(4096)\n")
     assert "TypeError: A.bar6: a region is called bar0 to bar5, or rom (name.py, line 3)" in complaint(name, sock)
-    assert "no profile x" in complaint(COUNTER, sock, "--profile=x")
+    assert "unknown profile 'x'; there are default, libvfio-user, strict" in complaint(COUNTER, sock, "--profile=x")
     assert "too long" in complaint(COUNTER, "--socket-path=" + "x" * 300)
     assert "is not NAME=VALUE" in complaint(COUNTER, sock, "--policy=x")
     assert "unknown policy 'x'; there are bitmap_range, bus_master," in complaint(COUNTER, sock, "--policy=x=y")
     assert "bus_master is ignore or enforce, not 'y'" in complaint(COUNTER, sock, "--policy=bus_master=y")
     assert "unknown option" in complaint(COUNTER, sock, "--option=x=1")
+    assert "option queue_bytes is a number, not 'x'" in complaint(COUNTER, sock, "--option=queue_bytes=x")
+    assert "capability pgsizes is a number, not 'x'" in complaint(COUNTER, sock, "--capability=pgsizes=x")
+    assert "usage: vfu info" in run("info", "nowhere", "--jsn").stderr
     assert "unknown capability 'x'" in complaint(COUNTER, sock, "--capability=x=1")
     assert "max_msg_fds can not be True" in complaint(COUNTER, sock, "--capability=max_msg_fds=true")
     assert "max_msg_fds can not be 65: from 1 to 64" in complaint(COUNTER, sock, "--capability=max_msg_fds=65")
@@ -228,15 +231,20 @@ def test_info(backend):
         assert text in result.stdout, result.stdout
 
 
-def test_nobody_reads_the_output(backend):
-    _, path = backend(COUNTER)
+@pytest.mark.parametrize("words", ["info PATH", "--help", "guest --help", "--version", "--print-capabilities"])
+def test_nobody_reads_the_output(backend, words):
+    path = backend(COUNTER)[1] if "PATH" in words else ""
+    command = [*VFU, *words.replace("PATH", str(path)).split()]
     ours, theirs = os.pipe()
     os.close(ours)
     try:
-        result = subprocess.run([*VFU, "info", path], stdout=theirs, stderr=subprocess.PIPE, timeout=60)
+        result = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, timeout=60)
     finally:
         os.close(theirs)
     assert (result.returncode, result.stderr) == (1, b"")
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert result.returncode == 1 and re.fullmatch(rb"vfu[ a-z]*: No space left on device\n", result.stderr)
 
 
 def test_counter(backend):

@@ -116,6 +116,7 @@ def test_what_is_wrong(shell):
     assert said(shell("-c", "1/0"), 1).splitlines() == [
         "Traceback (most recent call last):", '  File "-c", line 1, in <module>', "ZeroDivisionError: division by zero",
     ]
+    assert "-c, line 1: wait(irqs.msix[2]) waits for an interrupt" in said(shell("-c", "wait(1)"), 1)
     assert "SyntaxError" in said(shell("-c", "("), 1)
     assert shell("-c", "raise SystemExit(7)") == (7, "", "")
     assert "bar0 ends at 0x1000, before 0x1010" in said(shell("-c", "hexdump(bar0, 0xff0, 32)"), 1)

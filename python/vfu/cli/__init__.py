@@ -53,26 +53,39 @@ def sentence(error: BaseException) -> str:
 
 def complain(command: str, error: BaseException) -> int:
     """Says what is wrong. Returns the status that it ends the command with."""
-    print(paint(f"vfu {command}: ", RED, sys.stderr) + sentence(error), file=sys.stderr)
+    print(paint(f"{command}: ", RED, sys.stderr) + sentence(error), file=sys.stderr)
     if isinstance(error, UsageError):
         return status.USAGE
     return status.TIMEOUT if isinstance(error, (TimeIsUp, TimeoutError)) else status.FAILED
 
 
-def run(options: argparse.Namespace) -> int:
+def parse(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What is asked for; words that a command does not know it says itself. SystemExit: nothing, or help is shown."""
+    options, unknown = top.parse_known_args(arguments)
+    if unknown:
+        commands_of(top)[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
+
+
+def run(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     """The command, and what its end means."""
-    log.begin(options)
+    command = "vfu"
     try:
-        result: int = options.function(options) or status.DONE
-        sys.stdout.flush()
+        try:
+            options = parse(top, arguments)
+            command = f"vfu {options.command}"
+            log.begin(options)
+            result: int = options.function(options) or status.DONE
+        finally:
+            sys.stdout.flush()  # here, where what becomes of it can be told
         return result
     except BrokenPipeError as error:
         if isinstance(error, vfu.Error):  # a server's
-            return complain(options.command, error)
+            return complain(command, error)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever reads what we print has seen enough
         return status.FAILED
     except (CommandError, OSError) as error:
-        return complain(options.command, error)
+        return complain(command, error)
 
 
 def open_streams() -> None:
@@ -92,6 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         top = parser()
         complete(top)
-        return run(top.parse_args(arguments))
+        return run(top, arguments)
     except KeyboardInterrupt:
         return status.INTERRUPTED

@@ -87,8 +87,9 @@ class Place:
 
     def check(self, value: int) -> None:
         """UsageError: the value does not fit."""
+        bits = self.mask.bit_length()
         if value & ~self.mask:
-            raise UsageError(f"{value:#x} does not fit the {self.mask.bit_length()} bits of {self.name}")
+            raise UsageError(f"{value:#x} does not fit the {bits} bit{'s' * (bits > 1)} of {self.name}")
 
     def _load(self, dev: vfu.Client) -> int:
         return int.from_bytes(self.region_of(dev).read(self.offset, self.width), "little")
@@ -202,6 +203,8 @@ class Names:
         return places
 
     def _unknown(self, word: str) -> str:
+        if word.startswith("config."):
+            return f"configuration space's header has no field {word[7:]!r}, it has: {', '.join(pci.FIELDS)}"
         if self.cls:
             known = ", ".join(self.registers) or "none"
             return f"{self.cls.__name__} has no register {word!r}, it has: {known}; else say {GRAMMAR}"

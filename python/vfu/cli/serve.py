@@ -208,15 +208,15 @@ def keyword_arguments(
             raise CommandError(f"{cls.__name__}: {name} must be {wanted}, not {text!r}") from None
 
 
-def number(text: str) -> int:
+def number(name: str, text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise CommandError(f"{text!r} is not a number") from None
+        raise CommandError(f"{name} is a number, not {text!r}") from None
 
 
-def number_or_bool(text: str) -> int | bool:
-    return {"true": True, "false": False}[text] if text in ("true", "false") else number(text)
+def number_or_bool(name: str, text: str) -> int | bool:
+    return {"true": True, "false": False}[text] if text in ("true", "false") else number(name, text)
 
 
 class Ending:
@@ -281,8 +281,8 @@ def run(options: argparse.Namespace) -> int:
 
 def make_server(options: argparse.Namespace, device: vfu.Device, socket_path: str | None, fd: int | None) -> vfu.Server:
     policy = dict(options.policy)
-    limits = {name: number(value) for name, value in options.option}
-    capabilities = {name: number_or_bool(value) for name, value in options.capability}
+    limits = {name: number(f"option {name}", value) for name, value in options.option}
+    capabilities = {name: number_or_bool(f"capability {name}", value) for name, value in options.capability}
     if options.one_client:
         limits["one_client"] = 1
     try:

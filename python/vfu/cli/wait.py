@@ -71,7 +71,9 @@ class Interrupt:
         """How often it was raised since it was armed."""
         if self.irq >= len(dev.irqs) or self.vector >= dev.irqs[self.irq].count:
             count = dev.irqs[self.irq].count if self.irq < len(dev.irqs) else 0
-            raise CommandError(f"there is no interrupt {options.event}: the device has {count} such vectors")
+            kind = options.event.partition("[")[0]
+            has = f"it has {count}, from {kind}[0] on" if count else f"it has no {kind}"
+            raise CommandError(f"the device has no interrupt {options.event}: {has}")
         vector = dev.irqs[self.irq][self.vector]
         count = vector.wait(timeout=0)  # which arms it
         stimulate(dev)

@@ -196,6 +196,8 @@ class Workbench:
                 irq = next(self._preferred())
         if irq is None:
             raise CommandError("the device has no interrupts")
+        if not isinstance(irq, (ClientIrq, ClientVector)):
+            raise CommandError(f"wait(irqs.msix[2]) waits for an interrupt, wait(timeout=1.0) so long for any, not wait({irq!r})")
         name = irq_name(irq.index)
         if isinstance(irq, ClientIrq):
             return {f"{name}[{vector.vector}]": vector for vector in irq[:FEW]}

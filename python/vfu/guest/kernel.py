@@ -29,7 +29,7 @@ def version(path: Path) -> str | None:
             found = re.search(rb"Linux version (\d\S*) ", data)
             return found[1].decode() if found else None
     except (OSError, ValueError) as error:
-        raise GuestError(f"{path} cannot be read: {error}") from None
+        raise GuestError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def unpack(image: Path, to: Path, zstd: Sequence[str]) -> None:
