@@ -120,6 +120,11 @@ static int put_result(const struct handler *h, const struct vfu_access *a, PyObj
 				"a handler of reads returned nothing: return what is read");
 		return -1;
 	}
+	if (!PyIndex_Check(result)) {
+		PyErr_Format(PyExc_TypeError, "a handler of reads returns a number%s, not %s",
+			     h->is_range ? " or bytes" : "", Py_TYPE(result)->tp_name);
+		return -1;
+	}
 	if (as_value(result, &value))
 		return -1;
 	put_le(a->data, value >> shift, a->count);

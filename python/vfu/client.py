@@ -781,7 +781,9 @@ class Client:
             try:
                 c.vfu_client_connect(handle, os.fspath(path))
             except Disconnected as error:
-                error.strerror += " (a server has one client at a time)"
+                # Not of one that sends what is no message.
+                if error.errno != errno.ENOTCONN or error.strerror == "the peer closed the connection":
+                    error.strerror += " (a server has one client at a time)"
                 raise
         elif fd is not None:
             c.vfu_client_attach(handle, own_fd(fd))

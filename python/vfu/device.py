@@ -19,7 +19,7 @@ from . import commands, protocol
 from .capabilities import Agreed
 from .declared import refuse_handler, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
-from .errors import Error, log_level, make_error, report, report_missed
+from .errors import Error, hook, log_level, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
 from .regions import MemoryPart, Region, collect
 from .registers import Bits, Range, Register
@@ -272,6 +272,7 @@ class Device:
 
     # What these return goes back to the library, which knows what to make of a coroutine that has no place here.
 
+    @hook("on_gate")
     def _gate(self, what: int) -> bool:
         result = self.on_gate(Gate(what))
         if not inspect.iscoroutine(result):
@@ -286,21 +287,26 @@ class Device:
         with contextlib.suppress(OSError):  # nobody asks any more
             c.vfu_device_gate_done(self._handle, -outcome(task))
 
+    @hook("reset")
     def _reset(self) -> None:
         self._cancel()
         self._clear_registers()
         return self.reset()
 
+    @hook("on_dma_map")
     def _dma_mapped(self, iova: int, size: int, flags: int, mapped: bool) -> None:
         return self.on_dma_map(dma_range(iova, size, flags, mapped))
 
+    @hook("on_dma_unmap")
     def _dma_unmapping(self, iova: int, size: int, flags: int, mapped: bool) -> None:
         return self.on_dma_unmap(dma_range(iova, size, flags, mapped))
 
+    @hook("on_connect")
     def _connected(self) -> None:
         if inspect.iscoroutine(result := self.on_connect()):
             self._spawn_handler(result)
 
+    @hook("on_disconnect")
     def _disconnected(self) -> None:
         self._cancel()
         report_missed()

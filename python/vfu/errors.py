@@ -8,11 +8,13 @@ import errno
 import logging
 import os
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import libvfu as c
 
 logger = logging.getLogger("vfu")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Below logging.DEBUG, at which messages are shown with their fields: with their first bytes, too.
 TRACE = 5
@@ -109,8 +111,23 @@ def _kind_of(name: str, exc: BaseException) -> _Kind:
     return kind
 
 
+def hook(name: str) -> Callable[[Function], Function]:
+    """Decorator of a method that the library calls, and that calls the method of this name, of a device's class."""
+
+    def mark(function: Function) -> Function:
+        setattr(function, "hook", name)
+        return function
+
+    return mark
+
+
 def report(where: object, exc: BaseException) -> int:
-    """Logs an exception that a callback let go. Returns the errno for the client."""
+    """Logs an exception that a callback let go. Returns the errno for the client.
+
+    where: what was called; of a method of ours that calls a hook (see hook()), the hook is what people know.
+    """
+    if name := getattr(where, "hook", None):
+        where = getattr(where.__self__, name)  # type: ignore[attr-defined]
     name = getattr(where, "__qualname__", None) or repr(where)
     kind = _kind_of(name, exc)
     if kind.logged < _BURST:

@@ -44,7 +44,8 @@ def configure(
         try:
             set_profile(handle, profile)
         except Error as error:
-            raise ValueError(profile_complaint(profile)) from error
+            error.strerror = profile_complaint(profile)
+            raise
     for field, choice in (policy or {}).items():
         try:
             set_policy(handle, field, choice)

@@ -15,17 +15,18 @@ import gc
 import inspect
 import os
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from vfu import Client, Device, Server
+from vfu import Client, Device, Disconnected, Server
 
 from .guest.boot import signal_name
+from .guest.servers import PATIENCE, serve_command
 from .guest.servers import Server as Process
-from .guest.servers import serve_command
 
 __all__ = ["leaves_nothing", "plug", "served"]
 
@@ -60,18 +61,30 @@ def served(device: str | type[Device], *arguments: str, **client: Any) -> Iterat
     """A connected client of a device in a process of its own, `vfu serve FILE.py[:CLASS] ARGUMENT...`.
 
     device: FILE.py[:CLASS], or a class that a file has at its top level. What the server says goes to our stderr.
-    Raises AssertionError at the end if the server has ended by itself, or does not end as it should."""
+    Raises AssertionError if there is no server, or at the end if it has ended by itself, or does not end as it should."""
     with tempfile.TemporaryDirectory(prefix="vfu-testing.") as name:
         process = Process(serve_command(file_of(device), *arguments), Path(name) / "dev.sock", file_of(device))
         fault, status = None, None
         try:
-            with Client(process.path, **client) as dev:
+            with connected(process, client) as dev:
                 yield dev
         finally:
             fault, status = process.fault(), process.stop()
             if fault is None and status != 0:
                 fault = f"the server of {process.name} ends {signal_name(status or -9)}"
         assert fault is None, fault
+
+
+def connected(process: Process, client: Mapping[str, Any]) -> Client:
+    """A client of a server. AssertionError: the server has ended."""
+    try:
+        return Client(process.path, **client)
+    except Disconnected:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.process.wait(PATIENCE)
+        fault = process.fault()
+        assert fault is None, fault
+        raise
 
 
 def file_of(device: str | type[Device]) -> str:

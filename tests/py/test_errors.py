@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Failures: exceptions in callbacks, error replies, misuse."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -228,6 +229,62 @@ def test_messages_say_where(connect):
     dev = connect(Device())
     assert "bar0 at 0x1000" in str(failure(dev.regions.bar0.read32, 4096))
     assert "bar0 at 0x4: " in str(failure(dev.regions.bar0.write32, 4, 1))
+
+
+class Hooks(vfu.Device):
+    def fail(self, *_):
+        raise ValueError("bad value")
+
+    def on_connect(self): self.fail()
+    def on_disconnect(self): self.fail()
+    def on_dma_map(self, range): self.fail()
+    def on_dma_unmap(self, range): self.fail()
+    def on_config_write(self, offset, size): self.fail()
+    def on_gate(self, what): self.fail()
+    def reset(self): self.fail()
+
+
+def test_hooks_are_called_what_their_class_calls_them(caplog):
+    with vfu.testing.plug(Hooks()) as dev:
+        dev.config.write16(4, 0)
+        for refused in dev.reset, lambda: dev.dma.alloc(4096):
+            with contextlib.suppress(OSError):
+                refused()
+    said = {record.getMessage().partition(":")[0] for record in caplog.records if record.levelno == logging.ERROR}
+    assert said >= {"Hooks.on_connect", "Hooks.on_disconnect", "Hooks.on_config_write", "Hooks.on_gate"}
+    assert not [name for name in said if "._" in name]
+
+
+def test_a_read_that_is_no_number(caplog):
+    class Text(vfu.Device):
+        bar0 = vfu.Bar(size=16)
+        text = bar0.reg32(0).on_read(lambda self: "text")
+
+        @bar0.range(8, 4).on_read
+        def none(self, offset, size):
+            return 1.5
+
+    with vfu.testing.plug(Text()) as dev:
+        for offset in 0, 8:
+            assert failure(dev.regions.bar0.read32, offset).errno == errno.EIO
+    assert "a handler of reads returns a number, not str" in caplog.text
+    assert "a handler of reads returns a number or bytes, not float" in caplog.text
+
+
+def test_what_is_no_server(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+
+        def greet():
+            with listener.accept()[0] as peer:
+                peer.recv(4096)
+                peer.sendall(b"HTTP/1.1 400 Bad Request")
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        assert str(failure(vfu.Client, tmp_path / "s")).endswith("more than allowed")
+        thread.join()
 
 
 def test_second_client(connect, serve):

@@ -106,6 +106,12 @@ def test_served_tells_of_a_server_that_dies(tmp_path):
                 dev.regions.bar0.read32(0)
 
 
+def test_served_tells_of_a_server_that_never_was():
+    with pytest.raises(AssertionError, match="the server of nowhere.py has ended with status 1"):
+        with vfu.testing.served("nowhere.py"):
+            pass
+
+
 def test_classes_that_serve_cannot_find():
     class Inner(vfu.Device):
         pass
