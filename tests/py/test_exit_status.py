@@ -143,14 +143,15 @@ def test_no_socket_is_left_behind(places, words):
         assert not places["NEW"].exists()
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]], ids=str)
 @pytest.mark.parametrize("words", ["info SERVED", "shell SERVED", "info NOWHERE"])
 def test_streams_that_are_closed(places, words, closed):
+    """Not by a shell, which does not start with a sanitizer in it (make check-tsan)."""
     code = int("NOWHERE" in words)
-    done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *VFU, *filled(places, words.split())],
+    done = subprocess.run([*VFU, *filled(places, words.split())], preexec_fn=lambda: [*map(os.close, closed)],
                           capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)  # fmt: skip
     assert done.returncode == code and "Traceback" not in done.stderr
-    assert bool(done.stderr) == (code and "2" not in closed)
+    assert bool(done.stderr) == (code and 2 not in closed)
 
 
 def test_help_shows_them():
