@@ -302,7 +302,7 @@ def _install_command(device: Device, name: str, hooks: Collection[str]) -> None:
     if not word.isdecimal() and name not in known:
         near = suggest(name, [*known, *_DECORATORS])
         if any(one in near for one in _DECORATORS):
-            near += " That is no method of a device but a decorator of its registers and ranges: @bar0.on_access"
+            near += " That is no method of a device but a decorator of its registers and ranges: @bar0.reg32(0).on_write, @bar0.on_access"
         raise TypeError(f"{type(device).__name__}.{name}: no message and no hook has that name{near}")
     number = number_of(word, protocol.Command, "message")
     refuse_handler(getattr(type(device), name), "self, request")

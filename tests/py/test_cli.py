@@ -149,6 +149,7 @@ def test_serve_complains(tmp_path):
         return tmp_path / name
 
     assert "there is no file" in complaint("nowhere.py", sock)
+    assert "is a directory" in complaint(tmp_path, sock)
     assert "cannot be loaded: SyntaxError" in complaint(file("bad.py", "x ="), sock)
     assert "it has: none" in complaint(file("empty.py", "import vfu"), sock)
     two = file("two.py", "import vfu\nclass A(vfu.Device): pass\nclass B(vfu.Device): pass\n")
@@ -200,7 +201,7 @@ def test_serve_passes_arguments_on(tmp_path):
     assert "Dev: count must be an integer, not 'x'" in said("count=x")
     assert "Dev: period must be a number, not ''" in said("count=1", "period=")
     assert "Dev: loud must be on or off, not '2'" in said("count=1", "loud=2")
-    assert "missing 1 required positional argument: 'count'" in said()
+    assert "Dev wants, behind its file: count=VALUE" in said() and "count=VALUE" in said("loud=on")
     assert "'3' is not NAME=VALUE" in said("3")
     assert "Counter has no argument x; it has: none" in run("serve", COUNTER, "x=1", sock).stderr
 

@@ -133,7 +133,7 @@ def reason(error: BaseException, path: str) -> str:
 def load(path: str) -> types.ModuleType:
     """The module in a file."""
     if not os.path.isfile(path):
-        raise CommandError(f"there is no file {path}")
+        raise CommandError(f"{path} is a directory" if os.path.isdir(path) else f"there is no file {path}")
     name = os.path.splitext(os.path.basename(path))[0]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -171,10 +171,20 @@ def find_class(text: str) -> type[vfu.Device]:
 
 def make(cls: type[vfu.Device], arguments: Iterable[tuple[str, str]] = ()) -> vfu.Device:
     given = dict(keyword_arguments(cls, arguments))
+    missing = [name for name in required(cls) if name not in given]
+    if missing:
+        raise CommandError(f"{cls.__name__} wants, behind its file: {' '.join(f'{name}=VALUE' for name in missing)}")
     try:
         return cls(**given)
     except Exception as error:
         raise CommandError(f"{cls.__name__} cannot be made: {reason(error, inspect.getfile(cls))}") from error
+
+
+def required(cls: type[vfu.Device]) -> list[str]:
+    """Arguments without which there is no device."""
+    known = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return [one.name for one in known
+            if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY)]
 
 
 SWITCH = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
