@@ -413,10 +413,10 @@ unsigned vfu_request_fds(struct vfu_request *req);
 int vfu_request_take_fd(struct vfu_request *req, unsigned i);
 /*
  * Answers with a payload and descriptors, which stay the caller's: in the function, or later in place of
- * vfu_request_done. Then it frees the request, whatever it returns. 0: also if the client wanted no answer, or
- * got EINVAL because its argsz has no room for it. -EINVAL: the answer breaks a rule of its message, or has
- * more descriptors than the client takes; it was logged and the client got EIO; or it is an access, which is
- * not answered so, and is not freed. -ENOTCONN: the client is gone. -EALREADY: it was answered. -ENOMEM: the
+ * vfu_request_done. An access is not answered so: -EINVAL, and it is not freed. Any other request is freed then,
+ * whatever is returned. 0: also if the client wanted no answer, or got EINVAL because its argsz has no room for
+ * it. -EINVAL: the answer breaks a rule of its message, or has more descriptors than the client takes; it was
+ * logged and the client got EIO. -ENOTCONN: the client is gone. -EALREADY: it was answered. -ENOMEM: the
  * client got EIO. -EOWNERDEAD: in the child of a fork. err: detail where an answer was refused, or NULL. Owner,
  * in the function; later any thread, once.
  */

@@ -27,7 +27,7 @@ end
 -- What a tail says of itself: expressions, fields, words.
 local function sizes(t)
 	local out = {}
-	for _, key in ipairs { "size", "count", "stride", "min_stride", "at", "whole", "by", "key", "version", "next", "when", "max" } do
+	for _, key in ipairs { "size", "count", "stride", "min_stride", "at", "whole", "by", "head", "key", "version", "next", "when", "max" } do
 		local v = t[key]
 		out[#out + 1] = v and key .. " " .. (type(v) ~= "table" and v or v.op and E.text(v) or v.name) or nil
 	end
@@ -85,6 +85,7 @@ local function message(out, m)
 		words[#words + 1] = m[key] and key or nil
 	end
 	words[#words + 1] = m.gate and "gate " .. m.gate
+	words[#words + 1] = m.effect and ("where %s & 0x%x is 0x%x"):format(m.effect.field.name, m.effect.mask, m.effect.value)
 	for i, s in ipairs(m.states) do
 		words[#words + 1] = (i == 1 and "states " or "") .. s.name
 	end
@@ -154,7 +155,11 @@ return function(model)
 		capability(out, cap)
 	end
 	for _, p in ipairs(model.policies) do
-		add(out, "policy %s %s", p.name, table.concat(p.choices, " "))
+		local chosen = {}
+		for _, profile in ipairs(model.profiles) do
+			chosen[#chosen + 1] = ("%s %s"):format(profile, p.profiles[profile])
+		end
+		add(out, "policy %s %s: %s", p.name, table.concat(p.choices, " "), table.concat(chosen, ", "))
 	end
 	return table.concat(out, "\n") .. "\n"
 end

@@ -268,7 +268,7 @@ class Device:
             task.add_done_callback(self._tasks.discard)
         return task
 
-    # ---- called by the library ----
+    # ---- called by bindings/ (access.c, device.c, commands.c), by name ----
 
     # What these return goes back to the library, which knows what to make of a coroutine that has no place here.
 

@@ -15,6 +15,14 @@
 None of these needs Python while it is served: the library has the masks (struct vfu_register of vfu.h). They are about
 what the client's messages do. The device itself reads and writes the value, all of it; and a client that may map the
 memory (mmap of the Bar) reads and writes it there as it likes, without masks and handlers.
+
+A write of the client to one with a function goes
+
+    message -> libvfu/server/handlers.c region_write -> device/region.c -> device/register.c on_access: masks
+            -> bindings/access.c: the number -> the function here -> if that is a coroutine, Device._spawn_writer
+
+and the answer back the same way. c is the module that bindings/ makes: its vfu_* are those of vfu.h, the others stand in
+bindings/callbacks.h.
 """
 
 from __future__ import annotations
