@@ -50,6 +50,9 @@ libvfu_sources += \
 	libvfu/device/region-info.h libvfu/device/region-info.c libvfu/device/region.h libvfu/device/region.c \
 	libvfu/device/masks.h libvfu/device/register.h libvfu/device/register.c \
 	libvfu/device/msix.h libvfu/device/msix.c \
+	libvfu/device/pci-state.h libvfu/device/pci-masks.h libvfu/device/pci-masks.c \
+	libvfu/device/pci-caps.h libvfu/device/pci-caps.c libvfu/device/pci-access.h libvfu/device/pci-access.c \
+	libvfu/device/pci-irq.h libvfu/device/pci-irq.c libvfu/device/pci-bars.h libvfu/device/pci-bars.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
 	libvfu/client/state.h \

@@ -1,0 +1,53 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * pci-masks.c - what a client can change in configuration space: tables by capability.
+ */
+#include "device/pci-masks.h"
+
+#include <linux/pci_regs.h>
+
+#include "base/util.h"
+
+/*
+ * What a client can change: bits it writes, and bits it clears by writing ones. Offsets count from the
+ * capability. What is in no line is read-only, so are all other capabilities.
+ */
+static const struct mask {
+	uint8_t cap, offset, size;
+	uint32_t write, w1c;
+} masks[] = {
+	/* Command: I/O, memory, bus master, parity, SERR, DisINTx. Status: the error bits. */
+	{VFUI_PCI_HEADER, PCI_COMMAND, 2, 0x0547, 0},
+	{VFUI_PCI_HEADER, PCI_STATUS, 2, 0, 0xf900},
+	/* Cache line size, latency timer; interrupt line. */
+	{VFUI_PCI_HEADER, PCI_CACHE_LINE_SIZE, 2, 0xffff, 0},
+	{VFUI_PCI_HEADER, PCI_INTERRUPT_LINE, 1, 0xff, 0},
+	/* PMCSR: state, PME enable, data select; PME status. */
+	{PCI_CAP_ID_PM, PCI_PM_CTRL, 2, 0x1f03, 0x8000},
+	/* Control: enable, multiple message enable; address, data (64-bit layout, which is ours). */
+	{PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 2, 0x0071, 0},
+	{PCI_CAP_ID_MSI, PCI_MSI_ADDRESS_LO, 4, 0xfffffffc, 0},
+	{PCI_CAP_ID_MSI, PCI_MSI_ADDRESS_HI, 4, 0xffffffff, 0},
+	{PCI_CAP_ID_MSI, PCI_MSI_DATA_64, 2, 0xffff, 0},
+	{PCI_CAP_ID_MSIX, PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, 0},
+	/* Device control but its reset bit, device status, link control, and both second controls. */
+	{PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, 2, 0x7fff, 0},
+	{PCI_CAP_ID_EXP, PCI_EXP_DEVSTA, 2, 0, 0x000f},
+	{PCI_CAP_ID_EXP, PCI_EXP_LNKCTL, 2, 0x03cb, 0},
+	{PCI_CAP_ID_EXP, PCI_EXP_DEVCTL2, 2, 0xffff, 0},
+	{PCI_CAP_ID_EXP, PCI_EXP_LNKCTL2, 2, 0xffff, 0},
+};
+
+void vfui_pci_set_masks(struct vfui_pci *pci, uint8_t cap, unsigned base, unsigned len)
+{
+	for (size_t i = 0; i < VFUI_ARRAY_SIZE(masks); i++) {
+		const struct mask *mask = &masks[i];
+
+		if (mask->cap != cap || !vfui_is_inside(mask->offset, mask->size, len))
+			continue;
+		vfui_pci_put(pci->write_mask + base + mask->offset, mask->size, mask->write);
+		vfui_pci_put(pci->w1c_mask + base + mask->offset, mask->size, mask->w1c);
+	}
+}
