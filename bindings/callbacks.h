@@ -159,6 +159,10 @@ PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload
 /* Waits for an eventfd and serves DMA meanwhile. Its count, 0: timeout. */
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms);
 PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds);
+PyObject *client_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				   PyObject *fds);
+PyObject *client_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				     PyObject *fds);
 /* hold: of hold_buffer(), must be kept until the range is unmapped. What is mapped is noted: maps[iova] = entry. */
 PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
 			    int fd, uint64_t fd_offset, PyObject *maps, PyObject *entry);

@@ -192,7 +192,11 @@ PyObject *eventfd_new(void)
 	return fd < 0 ? PyErr_SetFromErrno(PyExc_OSError) : PyLong_FromLong(fd);
 }
 
-PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds)
+typedef int set_eventfds_fn(struct vfu_client *cl, unsigned index, unsigned start, unsigned count,
+			    const int *fds);
+
+static PyObject *set_eventfds(struct vfu_client *cl, set_eventfds_fn *set, unsigned index,
+			      unsigned start, PyObject *fds)
 {
 	unsigned n;
 	int *list = vfupy_parse_fds(fds, &n);
@@ -201,13 +205,30 @@ PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned st
 	if (!list)
 		return NULL;
 	Py_BEGIN_ALLOW_THREADS
-	rc = vfu_client_irq_set_eventfds(cl, index, start, n, list);
+	rc = set(cl, index, start, n, list);
 	Py_END_ALLOW_THREADS
 	PyMem_Free(list);
 	if (rc < 0)
 		vfupy_raise_client(cl, rc);
 	/* A signal handler may have raised although it was done. */
 	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds)
+{
+	return set_eventfds(cl, vfu_client_irq_set_eventfds, index, start, fds);
+}
+
+PyObject *client_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				   PyObject *fds)
+{
+	return set_eventfds(cl, vfu_client_irq_set_mask_eventfds, index, start, fds);
+}
+
+PyObject *client_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				     PyObject *fds)
+{
+	return set_eventfds(cl, vfu_client_irq_set_unmask_eventfds, index, start, fds);
 }
 
 PyObject *client_region_info(struct vfu_client *cl, unsigned index)

@@ -93,10 +93,12 @@ VFU_GATE_DMA_UNMAP: int
 VFU_GATE_FEATURE_SET: int
 VFU_GATE_FLR: int
 VFU_GATE_RESET: int
+VFU_IRQ_ERR: int
 VFU_IRQ_EVENTFD: int
 VFU_IRQ_INTX: int
 VFU_IRQ_MSI: int
 VFU_IRQ_MSIX: int
+VFU_IRQ_REQ: int
 VFU_LOG_DEBUG: int
 VFU_LOG_TRACE: int
 VFU_LOG_ERROR: int
@@ -233,6 +235,8 @@ def client_call(
 ) -> tuple[bytes, list[int]] | None: ...
 def client_wait_eventfd(cl: vfu_client, fd: int, timeout_ms: int) -> int: ...
 def client_set_eventfds(cl: vfu_client, index: int, start: int, fds: Sequence[int]) -> None: ...
+def client_set_mask_eventfds(cl: vfu_client, index: int, start: int, fds: Sequence[int]) -> None: ...
+def client_set_unmask_eventfds(cl: vfu_client, index: int, start: int, fds: Sequence[int]) -> None: ...
 def client_map_buffer(
     cl: vfu_client,
     iova: int,

@@ -257,6 +257,8 @@ struct vfu_client {};
 %ignore vfu_client_region_info;
 %ignore vfu_region_info_fini;
 %ignore vfu_client_irq_set_eventfds;
+%ignore vfu_client_irq_set_mask_eventfds;
+%ignore vfu_client_irq_set_unmask_eventfds;
 %ignore vfu_client_region_read_async;
 %ignore vfu_client_region_write_async;
 %ignore vfu_client_dma_map;

@@ -443,6 +443,11 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
  * delivered, or pending while masked or bus mastering is off (E63, logged). -ENOENT: no eventfd is
  * set. -EINVAL: no such vector. -EMFILE: pending, see below. Any thread.
  *
+ * INTx fires once and is masked by that (E36), as a level is: while the line stays up it fires again each
+ * time the client unmasks it, be it by an eventfd (DATA_EVENTFD with ACTION_UNMASK, KVM's resampling). MSI and
+ * MSI-X fire once for all raises while they were masked. VFU_IRQ_ERR and _REQ have a vector 0 each: an
+ * error that is not to be recovered from, and the wish to have the device given back.
+ *
  * The kernel's asynchronous requests (man io_submit) make that promise, on Linux 5.8 or newer.
  * Without them the signal is a write to a copy of the descriptor, with no lock held: it needs one
  * descriptor for a moment, and a hostile client can make the thread sleep that raises.
@@ -589,7 +594,8 @@ void vfu_server_disconnect(struct vfu_server *srv);
 
 /*
  * Event loop: watch what pollfds returns (at most 4; returns how many), for at most timeout ms (-1:
- * for ever), then process. process handles at most max requests (0: a fair batch), never blocks,
+ * for ever), then process. The first stands for the wake-up and for all eventfds that the client signals
+ * (E36). process handles at most max requests (0: a fair batch), never blocks,
  * and returns how many it handled, or -ENOTCONN when there is neither client nor listener left.
  * Pollfds may change after each process. Owner.
  */
@@ -748,6 +754,16 @@ int vfu_client_use_bus_master(struct vfu_client *cl);
  */
 int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
 				unsigned count, const int *fds);
+/*
+ * The other way round: the vectors of an interrupt that is VFU_IRQ_MASKABLE get eventfds (-1: none, any more) that
+ * the caller signals to mask or unmask them, without a message; INTx is such a one, and KVM's resampling signals
+ * the second. The device does it once for all signals since it last looked, and those of before count. They are
+ * not ordered with messages (E52). Split as above; vfu_client_irq_disable takes them away too.
+ */
+int vfu_client_irq_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				     unsigned count, const int *fds);
+int vfu_client_irq_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				       unsigned count, const int *fds);
 int vfu_client_irq_disable(struct vfu_client *cl, unsigned index);
 int vfu_client_irq_mask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);

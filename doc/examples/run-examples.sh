@@ -22,4 +22,6 @@ printf 'ticks: 42\nmemory: hello\n' | cmp - "$dir/out"
 kill "$server"
 wait "$server"
 server=
+# shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/intx "$dir/intx.sock")" = "interrupts: 3" ]
 [ ! -e "$dir/device.sock" ] || { echo "the socket was left behind" >&2; exit 1; }

@@ -111,3 +111,10 @@ void vfui_eventfd_signal_slowly(int fd)
 	if (vfui_os_poll(&pfd, 1, 0) == 1)
 		vfui_os_write(fd, &one, sizeof(one));
 }
+
+void vfui_eventfd_drain(int fd)
+{
+	uint64_t count;
+
+	vfui_os_read_nowait(fd, &count, sizeof(count));
+}

@@ -20,4 +20,7 @@ int vfui_eventfd_signal(int fd);
  */
 void vfui_eventfd_signal_slowly(int fd);
 
+/* Empties the counter where that can be done without sleeping. Any thread. */
+void vfui_eventfd_drain(int fd);
+
 #endif

@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -152,6 +153,13 @@ ssize_t vfui_os_read(int fd, void *buf, size_t len)
 	return result(read(fd, buf, len));
 }
 
+ssize_t vfui_os_read_nowait(int fd, void *buf, size_t len)
+{
+	const struct iovec iov = {.iov_base = buf, .iov_len = len};
+
+	return result(preadv2(fd, &iov, 1, -1, RWF_NOWAIT));
+}
+
 ssize_t vfui_os_write(int fd, const void *buf, size_t len)
 {
 	return result(write(fd, buf, len));
@@ -177,11 +185,21 @@ int vfui_os_epoll(void)
 	return (int)result(epoll_create1(EPOLL_CLOEXEC));
 }
 
-int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events)
+int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events, uint64_t key)
 {
-	struct epoll_event event = {.events = events, .data.fd = fd};
+	struct epoll_event event = {.events = events, .data.u64 = key};
 
 	return (int)result(epoll_ctl(epfd, op, fd, &event));
+}
+
+int vfui_os_epoll_take(int epfd, uint64_t *keys, unsigned n)
+{
+	struct epoll_event events[16];
+	int ready = epoll_wait(epfd, events, n < 16 ? (int)n : 16, 0);
+
+	for (int i = 0; i < ready; i++)
+		keys[i] = events[i].data.u64;
+	return (int)result(ready);
 }
 
 void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error)

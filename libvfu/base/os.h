@@ -48,6 +48,8 @@ int vfui_os_link(const char *from, const char *to);
 int vfui_os_unlink(const char *path);
 int vfui_os_readlink(const char *path, char *buf, size_t size);
 ssize_t vfui_os_read(int fd, void *buf, size_t len);
+/* -EAGAIN rather than sleep, whatever O_NONBLOCK is; -EOPNOTSUPP: the kernel can not promise that. */
+ssize_t vfui_os_read_nowait(int fd, void *buf, size_t len);
 ssize_t vfui_os_write(int fd, const void *buf, size_t len);
 ssize_t vfui_os_pread(int fd, void *buf, size_t len, uint64_t offset);
 ssize_t vfui_os_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
@@ -55,8 +57,10 @@ ssize_t vfui_os_pwrite(int fd, const void *buf, size_t len, uint64_t offset);
 int vfui_os_eventfd(void);
 /* Close-on-exec. */
 int vfui_os_epoll(void);
-/* op: EPOLL_CTL_ADD, _MOD or _DEL. */
-int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events);
+/* op: EPOLL_CTL_ADD, _MOD or _DEL. key: what vfui_os_epoll_take says of it. */
+int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events, uint64_t key);
+/* The keys of what is ready now, at most n and at most 16. */
+int vfui_os_epoll_take(int epfd, uint64_t *keys, unsigned n);
 
 /* NULL on failure, *error then holds the negative errno. */
 void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error);

@@ -50,10 +50,11 @@ static bool needs_master(unsigned index, unsigned count, const int *fds)
 	return any && (index == VFU_IRQ_MSI || index == VFU_IRQ_MSIX);
 }
 
-int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
-				unsigned count, const int *fds)
+/* Gives each vector its eventfd for an action. */
+static int give(struct vfu_client *cl, uint32_t action, unsigned index, unsigned start,
+		unsigned count, const int *fds)
 {
-	uint32_t flags = VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_TRIGGER;
+	uint32_t flags = VFU_WIRE_IRQ_SET_DATA_EVENTFD | action;
 	struct vfu_err err = {0};
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
@@ -61,7 +62,7 @@ int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned 
 
 	if (!conn)
 		return ret;
-	if (needs_master(index, count, fds))
+	if (action == VFU_WIRE_IRQ_SET_ACTION_TRIGGER && needs_master(index, count, fds))
 		ret = vfui_client_use_master(cl, conn, &err);
 	most = vfui_conn_peer_limits(conn)->max_msg_fds;
 	for (unsigned i = 0; i < count && !ret; i += n) {
@@ -74,6 +75,24 @@ int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned 
 				       fds[i] >= 0 ? fds + i : NULL, &err);
 	}
 	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				unsigned count, const int *fds)
+{
+	return give(cl, VFU_WIRE_IRQ_SET_ACTION_TRIGGER, index, start, count, fds);
+}
+
+int vfu_client_irq_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				     unsigned count, const int *fds)
+{
+	return give(cl, VFU_WIRE_IRQ_SET_ACTION_MASK, index, start, count, fds);
+}
+
+int vfu_client_irq_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
+				       unsigned count, const int *fds)
+{
+	return give(cl, VFU_WIRE_IRQ_SET_ACTION_UNMASK, index, start, count, fds);
 }
 
 /* An action without data. No vectors would mean something else on the wire: disable the index. */

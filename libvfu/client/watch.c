@@ -21,12 +21,12 @@ void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
 			n = (unsigned)vfui_conn_pollfds(conn, now, VFUI_CLIENT_PFDS);
 		if (n != cl->nwatched || memcmp(now, cl->watched, n * sizeof(now[0])) != 0) {
 			for (unsigned i = 0; i < cl->nwatched; i++)
-				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_DEL, cl->watched[i].fd,
+				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_DEL, cl->watched[i].fd, 0,
 						  0);
 			/* Epoll's event bits have poll's values. */
 			for (unsigned i = 0; i < n; i++)
 				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_ADD, now[i].fd,
-						  (uint32_t)now[i].events);
+						  (uint32_t)now[i].events, 0);
 			memcpy(cl->watched, now, n * sizeof(now[0]));
 			cl->nwatched = n;
 		}

@@ -119,7 +119,8 @@ static int init_parts(struct vfu_device *dev)
 	rc = vfui_dma_init(&dev->dma, &dma_hooks);
 	if (rc < 0)
 		return rc;
-	rc = vfui_irqs_init(&dev->irqs);
+	vfui_events_init(&dev->events);
+	rc = vfui_irqs_init(&dev->irqs, &dev->events);
 	if (rc < 0)
 		goto fini_dma;
 	vfui_regions_init(&dev->regions);
@@ -168,6 +169,8 @@ free:
  */
 static void abandon(struct vfu_device *dev)
 {
+	/* Ours is the parent's too, which goes on watching. */
+	vfui_events_restart(&dev->events, -1);
 	vfui_regions_fini(&dev->regions);
 	vfui_irqs_abandon(&dev->irqs);
 	vfui_pci_fini(&dev->pci);
@@ -214,7 +217,19 @@ int vfui_device_set_server(struct vfu_device *dev, const struct vfui_device_serv
 	else
 		dev->server = *server;
 	vfui_os_unlock(&dev->lock);
+	/* The client that had eventfds is gone before its server goes. */
+	if (!rc)
+		vfui_events_restart(&dev->events, server ? server->wake_fd : -1);
 	return rc;
+}
+
+void vfui_device_take_events(struct vfu_device *dev)
+{
+	uint64_t keys[VFUI_EVENTS_TAKEN];
+	unsigned n = vfui_events_take(&dev->events, keys);
+
+	for (unsigned i = 0; i < n; i++)
+		vfui_irqs_signalled(&dev->irqs, keys[i]);
 }
 
 void vfu_device_err(struct vfu_device *dev, struct vfu_err *err)

@@ -11,6 +11,7 @@
 
 #include "device/dma.h"
 #include "base/err.h"
+#include "device/events.h"
 #include "device/irq.h"
 #include "base/log.h"
 #include "device/pci.h"
@@ -24,6 +25,7 @@ struct vfui_device_server {
 	/* Has the owner look around. Any thread, with the device's lock held. */
 	void (*wake)(void *ctx);
 	void *ctx;
+	int wake_fd; /* readable once it is woken */
 };
 
 /* Open from the moment the device is asked until the owner has seen its answer. */
@@ -38,6 +40,7 @@ struct vfui_gate {
 struct vfu_device {
 	const volatile uint8_t *fork_mark;
 	struct vfui_dma dma;
+	struct vfui_events events;
 	struct vfui_irqs irqs;
 	struct vfui_regions regions;
 	struct vfui_pci pci;
@@ -69,6 +72,9 @@ int vfui_device_ask(struct vfu_device *dev, enum vfu_gate what, void (*then)(voi
 void vfui_device_gate_run(struct vfu_device *dev);
 /* Ends an open gate with -ECANCELED, whatever the device says later. Owner. */
 void vfui_device_gate_cancel(struct vfu_device *dev);
+
+/* Does what eventfds ask for that the client has signalled: a bounded number, never sleeps. Owner. */
+void vfui_device_take_events(struct vfu_device *dev);
 
 /* Whether the message is lawful in the device's state of migration: 0 or -EINVAL, which *err explains. */
 int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_message *info,

@@ -15,6 +15,9 @@
  *	   +<-- messages (MSI, MSI-X, ERR, REQ): cleared by firing ----------------+
  *	        INTx, a level: stays until lowered; firing masks the vector, UNMASK fires it again
  *
+ * The client may also give eventfds that mask and unmask when *it* signals them (irqfd, KVM's resampling): they
+ * are watched with what else the server waits for (events.c), and do what the message without data does.
+ *
  * A message interrupt that lacks only its eventfd is refused (-ENOENT), not kept. The client's TRIGGER,
  * a test of its wiring, asks for no more than the eventfd and the mask of SET_IRQS.
  *
@@ -34,6 +37,7 @@
 #include "base/err.h"
 #include "base/eventfd.h"
 #include "base/os.h"
+#include "device/events.h"
 #include "policy.h"
 #include "wire-irq.h"
 
@@ -109,11 +113,12 @@ static void deliver_all(struct vfui_irq *irq)
 	}
 }
 
-int vfui_irqs_init(struct vfui_irqs *irqs)
+int vfui_irqs_init(struct vfui_irqs *irqs, struct vfui_events *events)
 {
 	int rc = 0;
 
 	memset(irqs, 0, sizeof(*irqs));
+	irqs->events = events;
 	for (unsigned i = 0; i < VFU_IRQS; i++) {
 		rc = vfui_os_mutex_init(&irqs->index[i].lock);
 		if (rc) {
@@ -145,6 +150,24 @@ void vfui_irqs_abandon(struct vfui_irqs *irqs)
 			vfui_irqs_set_count(irqs, i, 0);
 }
 
+/* ---- vectors and their descriptors ------------------------------------------------------------- */
+
+static void unfollow(struct vfui_irqs *irqs, struct vfui_vector *vector, enum vfui_follow kind)
+{
+	vfui_events_remove(irqs->events, vector->follow[kind]);
+	vfui_os_close(vector->follow[kind]);
+	vector->follow[kind] = -1;
+}
+
+/* Lock held. */
+static void disarm(struct vfui_irqs *irqs, struct vfui_vector *vector)
+{
+	vfui_os_close(vector->fd);
+	vector->fd = -1;
+	for (unsigned kind = 0; kind < VFUI_FOLLOWS; kind++)
+		unfollow(irqs, vector, kind);
+}
+
 int vfui_irqs_set_count(struct vfui_irqs *irqs, unsigned index, uint32_t count)
 {
 	struct vfui_irq *irq = &irqs->index[index];
@@ -160,9 +183,9 @@ int vfui_irqs_set_count(struct vfui_irqs *irqs, unsigned index, uint32_t count)
 	old = irq->vectors;
 	kept = (uint32_t)vfui_min(count, irq->count);
 	for (uint32_t i = 0; i < count; i++)
-		vectors[i] = i < kept ? old[i] : (struct vfui_vector){.fd = -1};
+		vectors[i] = i < kept ? old[i] : (struct vfui_vector){.fd = -1, .follow = {-1, -1}};
 	for (uint32_t i = kept; i < irq->count; i++)
-		vfui_os_close(old[i].fd);
+		disarm(irqs, &old[i]);
 	irq->vectors = vectors;
 	irq->count = count;
 	vfui_os_unlock(&irq->lock);
@@ -223,22 +246,27 @@ static const uint32_t telling = VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_DA
 				VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_MASK |
 				VFU_WIRE_IRQ_SET_ACTION_UNMASK | VFU_WIRE_IRQ_SET_ACTION_TRIGGER;
 
-/* Which flags lead to what. needs: VFU_IRQ_*. */
+#define ON(data, action) (VFU_WIRE_IRQ_SET_DATA_##data | VFU_WIRE_IRQ_SET_ACTION_##action)
+enum { AT_ONCE = VFUI_FOLLOWS }; /* beside VFUI_FOLLOW_*: when it is done */
+
+/*
+ * Which flags lead to what. needs: VFU_IRQ_*. To unmask at once is harmless, and clients ask it of any index (E36); an
+ * eventfd that could never unmask anything would be kept for nothing.
+ */
 static const struct action {
 	uint32_t flags, needs;
 	act_fn *act;
-	int refusal;
+	unsigned when;
 } actions[] = {
-	{VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_MASK, VFU_IRQ_MASKABLE, act_mask, 0},
-	{VFU_WIRE_IRQ_SET_DATA_BOOL | VFU_WIRE_IRQ_SET_ACTION_MASK, VFU_IRQ_MASKABLE, act_mask, 0},
-	{VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_UNMASK, 0, act_unmask, 0},
-	{VFU_WIRE_IRQ_SET_DATA_BOOL | VFU_WIRE_IRQ_SET_ACTION_UNMASK, 0, act_unmask, 0},
-	{VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER, 0, act_trigger, 0},
-	{VFU_WIRE_IRQ_SET_DATA_BOOL | VFU_WIRE_IRQ_SET_ACTION_TRIGGER, 0, act_trigger, 0},
-	{VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_TRIGGER, 0, act_arm, 0},
-	/* A mask that follows an eventfd would need a thread of ours. */
-	{VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_MASK, 0, NULL, -ENOTSUP},
-	{VFU_WIRE_IRQ_SET_DATA_EVENTFD | VFU_WIRE_IRQ_SET_ACTION_UNMASK, 0, NULL, -ENOTSUP},
+	{ON(NONE, MASK), VFU_IRQ_MASKABLE, act_mask, AT_ONCE},
+	{ON(BOOL, MASK), VFU_IRQ_MASKABLE, act_mask, AT_ONCE},
+	{ON(EVENTFD, MASK), VFU_IRQ_MASKABLE, act_mask, VFUI_FOLLOW_MASK},
+	{ON(NONE, UNMASK), 0, act_unmask, AT_ONCE},
+	{ON(BOOL, UNMASK), 0, act_unmask, AT_ONCE},
+	{ON(EVENTFD, UNMASK), VFU_IRQ_MASKABLE, act_unmask, VFUI_FOLLOW_UNMASK},
+	{ON(NONE, TRIGGER), 0, act_trigger, AT_ONCE},
+	{ON(BOOL, TRIGGER), 0, act_trigger, AT_ONCE},
+	{ON(EVENTFD, TRIGGER), 0, act_arm, AT_ONCE},
 };
 
 static const struct action *find_action(uint32_t flags)
@@ -275,14 +303,13 @@ static int check_fds(const int *fds, unsigned nfds, struct vfu_err *err)
 	return 0;
 }
 
-static void disable(struct vfui_irq *irq)
+static void disable(struct vfui_irqs *irqs, struct vfui_irq *irq)
 {
 	vfui_os_lock(&irq->lock);
 	for (uint32_t i = 0; i < irq->count; i++) {
 		struct vfui_vector *vector = &irq->vectors[i];
 
-		vfui_os_close(vector->fd);
-		vector->fd = -1;
+		disarm(irqs, vector);
 		vector->masked &= (uint8_t)~VFUI_MASKED_SET_IRQS;
 		/* A message interrupt of before is nothing to its next driver; the line is the device's. */
 		vector->pending = vector->pending && is_level(irq);
@@ -292,9 +319,7 @@ static void disable(struct vfui_irq *irq)
 
 static bool is_disable(const struct vfu_wire_set_irqs_request *in)
 {
-	return (in->flags & telling) ==
-		       (VFU_WIRE_IRQ_SET_DATA_NONE | VFU_WIRE_IRQ_SET_ACTION_TRIGGER) &&
-	       !in->start && !in->count;
+	return (in->flags & telling) == ON(NONE, TRIGGER) && !in->start && !in->count;
 }
 
 /* What the check of the message cannot know: what this device has. */
@@ -302,8 +327,8 @@ static int check_set(const struct vfui_irq *irq, const struct action *action,
 		     const struct vfu_wire_set_irqs_request *in, const int *fds, unsigned nfds,
 		     struct vfu_err *err)
 {
-	if (!action || action->refusal)
-		return vfui_err_set(err, action ? action->refusal : -ENOTSUP, "set_irqs.flags", 4,
+	if (!action)
+		return vfui_err_set(err, -ENOTSUP, "set_irqs.flags", 4,
 				    "flags 0x%x: such data for such an action is not supported",
 				    in->flags);
 	if ((irq->flags & action->needs) != action->needs)
@@ -316,14 +341,61 @@ static int check_set(const struct vfui_irq *irq, const struct action *action,
 	return check_fds(fds, nfds, err);
 }
 
-static int act_on(struct vfui_irq *irq, const struct action *action, uint32_t vector, int *fd)
+static int act_on(struct vfui_irq *irq, act_fn *act, uint32_t vector, int fd)
 {
 	int left = DONE, rc;
 
 	vfui_os_lock(&irq->lock);
-	rc = action->act(irq, &irq->vectors[vector], fd ? *fd : -1, &left);
+	rc = act(irq, &irq->vectors[vector], fd, &left);
 	vfui_os_unlock(&irq->lock);
 	finish(left);
+	return rc;
+}
+
+/* The key of an eventfd that is watched: index, kind, vector. */
+static uint64_t follow_key(unsigned index, enum vfui_follow kind, uint32_t vector)
+{
+	return (uint64_t)index << 48 | (uint64_t)kind << 32 | vector;
+}
+
+/* fd: what the vector follows from now on, taken with 0; -1: nothing. It may have been signalled before, as KVM's may. */
+static int follow(struct vfui_irqs *irqs, unsigned index, enum vfui_follow kind, uint32_t number,
+		  int fd)
+{
+	struct vfui_vector *vector = &irqs->index[index].vectors[number];
+	int rc = 0;
+
+	if (fd >= 0)
+		rc = vfui_events_add(irqs->events, fd, follow_key(index, kind, number));
+	if (rc)
+		return rc;
+	unfollow(irqs, vector, kind);
+	vector->follow[kind] = fd;
+	return 0;
+}
+
+void vfui_irqs_signalled(struct vfui_irqs *irqs, uint64_t key)
+{
+	static act_fn *const acts[] = {act_mask, act_unmask};
+	unsigned index = (unsigned)(key >> 48), kind = (key >> 32) & 0xffff;
+	struct vfui_irq *irq = &irqs->index[index];
+	uint32_t vector = (uint32_t)key;
+
+	/* What was done about another of the same look may have taken it away. */
+	if (vector >= irq->count || irq->vectors[vector].follow[kind] < 0)
+		return;
+	vfui_eventfd_drain(irq->vectors[vector].follow[kind]);
+	act_on(irq, acts[kind], vector, -1);
+}
+
+/* One vector's part of SET_IRQS. fd: its descriptor, which becomes -1 when it is taken; NULL: none. */
+static int set_one(struct vfui_irqs *irqs, const struct action *action, unsigned index,
+		   uint32_t vector, int *fd)
+{
+	int given = fd ? *fd : -1;
+	int rc = action->when == AT_ONCE ? act_on(&irqs->index[index], action->act, vector, given)
+					 : follow(irqs, index, action->when, vector, given);
+
 	if (fd && !rc)
 		*fd = -1;
 	return rc;
@@ -344,33 +416,45 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 	if (is_disable(in) && !irq->count && policy->empty_irq_index == VFUI_EMPTY_IRQ_INDEX_REJECT)
 		return vfui_err_set(err, -EINVAL, "set_irqs.index", 8, "index %u has no interrupts",
 				    in->index);
-	/* Those of other actions nobody has asked for. */
-	if (!action || action->act != act_arm)
+	/* Those that come with other data nobody has asked for. */
+	if (!(in->flags & VFU_WIRE_IRQ_SET_DATA_EVENTFD))
 		nfds = 0;
 	rc = check_set(irq, action, in, fds, nfds, err);
 	if (rc)
 		return rc;
 	if (is_disable(in))
-		disable(irq);
+		disable(irqs, irq);
 	for (uint32_t i = 0; i < in->count && !rc; i++) {
 		if (in->flags & VFU_WIRE_IRQ_SET_DATA_BOOL && !bools[i])
 			continue;
-		rc = act_on(irq, action, in->start + i, nfds ? &fds[i] : NULL);
+		rc = set_one(irqs, action, in->index, in->start + i, nfds ? &fds[i] : NULL);
 	}
 	if (rc)
-		return vfui_err_set(err, rc, "set_irqs", 0, "no descriptor is left to signal with");
+		return vfui_err_set(err, rc, "set_irqs", 0,
+				    "eventfds can not be signalled or watched: %s", strerror(-rc));
 	return 0;
 }
 
-unsigned vfui_irqs_eventfds(const struct vfui_irqs *irqs, unsigned index, uint32_t start,
-			    uint32_t count)
+static bool has_eventfd(const struct vfui_vector *vector, unsigned when)
 {
+	return (when == AT_ONCE ? vector->fd : vector->follow[when]) >= 0;
+}
+
+unsigned vfui_irqs_eventfds(const struct vfui_irqs *irqs,
+			    const struct vfu_wire_set_irqs_request *in)
+{
+	const struct action *action = in ? find_action(in->flags) : NULL;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < VFU_IRQS; i++) {
-		for (uint32_t vector = 0; vector < irqs->index[i].count; vector++) {
-			if (i != index || vector < start || vector - start >= count)
-				n += irqs->index[i].vectors[vector].fd >= 0;
+		for (uint32_t number = 0; number < irqs->index[i].count; number++) {
+			const struct vfui_vector *vector = &irqs->index[i].vectors[number];
+
+			for (unsigned when = 0; when <= AT_ONCE; when++)
+				n += has_eventfd(vector, when);
+			if (action && i == in->index && number >= in->start &&
+			    number - in->start < in->count)
+				n -= has_eventfd(vector, action->when);
 		}
 	}
 	return n;
@@ -494,8 +578,7 @@ void vfui_irqs_disconnect(struct vfui_irqs *irqs)
 
 		vfui_os_lock(&irq->lock);
 		for (uint32_t v = 0; v < irq->count; v++) {
-			vfui_os_close(irq->vectors[v].fd);
-			irq->vectors[v].fd = -1;
+			disarm(irqs, &irq->vectors[v]);
 			irq->vectors[v].masked &= (uint8_t)~VFUI_MASKED_SET_IRQS;
 			irq->vectors[v].told = false;
 		}

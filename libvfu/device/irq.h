@@ -17,11 +17,16 @@
 #include "vfu.h"
 #include "wire-irq.h"
 
+struct vfui_events;
 struct vfui_policy;
 struct vfu_wire_set_irqs_request;
 
+/* What a vector does when the client signals an eventfd that it has given for that (SET_IRQS, DATA_EVENTFD). */
+enum vfui_follow { VFUI_FOLLOW_MASK, VFUI_FOLLOW_UNMASK, VFUI_FOLLOWS };
+
 struct vfui_vector {
-	int fd;         /* -1: none */
+	int fd; /* -1: none */
+	int follow[VFUI_FOLLOWS];
 	uint8_t masked; /* VFUI_MASKED_* */
 	bool pending;
 	bool told; /* that it waits for bus mastering */
@@ -48,10 +53,11 @@ struct vfui_irq {
 
 struct vfui_irqs {
 	struct vfui_irq index[VFU_IRQS];
+	struct vfui_events *events;
 };
 
-/* ERR and REQ have one vector each, the others none. */
-int vfui_irqs_init(struct vfui_irqs *irqs);
+/* ERR and REQ have one vector each, the others none. events: where eventfds of the client are watched. */
+int vfui_irqs_init(struct vfui_irqs *irqs, struct vfui_events *events);
 void vfui_irqs_fini(struct vfui_irqs *irqs);
 /* The same after fork(). */
 void vfui_irqs_abandon(struct vfui_irqs *irqs);
@@ -68,9 +74,11 @@ int vfui_irqs_set(struct vfui_irqs *irqs, const struct vfu_wire_set_irqs_request
 		  const uint8_t *bools, int *fds, unsigned nfds, const struct vfui_policy *policy,
 		  struct vfu_err *err);
 
-/* Vectors that have an eventfd, but for count of that index from start on. Owner. */
-unsigned vfui_irqs_eventfds(const struct vfui_irqs *irqs, unsigned index, uint32_t start,
-			    uint32_t count);
+/* How many eventfds are kept, but for those that such a SET_IRQS would replace (NULL: none). Owner. */
+unsigned vfui_irqs_eventfds(const struct vfui_irqs *irqs,
+			    const struct vfu_wire_set_irqs_request *in);
+/* The client has signalled one that masks or unmasks: key, as vfui_events_take has it. Owner. */
+void vfui_irqs_signalled(struct vfui_irqs *irqs, uint64_t key);
 
 /* Once for each vector and client: raised, but nothing fires before bus mastering is on. */
 #define VFUI_IRQ_WAITS 1

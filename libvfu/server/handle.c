@@ -72,6 +72,7 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 		return NULL;
 	}
 	link.ctx = srv;
+	link.wake_fd = srv->wake_fd;
 	rc = vfui_device_set_server(dev, &link);
 	if (rc < 0) {
 		release(srv);

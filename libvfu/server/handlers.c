@@ -116,7 +116,7 @@ static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_s
 
 	(void)tail_len;
 	if (n) {
-		n += vfui_irqs_eventfds(irqs, in->index, in->start, in->count);
+		n += vfui_irqs_eventfds(irqs, in);
 		rc = vfui_account_set_eventfds(srv->account, n);
 		if (rc < 0)
 			return vfui_err_set(req->err, rc, "set_irqs.fds", 0,
@@ -124,7 +124,7 @@ static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_s
 	}
 	rc = vfui_irqs_set(irqs, in, tail, req->msg->fds, req->msg->nfds, policy_of(srv), req->err);
 	if (srv->account->eventfds)
-		vfui_account_set_eventfds(srv->account, vfui_irqs_eventfds(irqs, VFU_IRQS, 0, 0));
+		vfui_account_set_eventfds(srv->account, vfui_irqs_eventfds(irqs, NULL));
 	return rc;
 }
 

@@ -4,7 +4,8 @@
  *
  * run.c - the work of one round, and the loop around it.
  *
- *	begin_round	who woke us? what a gate or another thread has decided; requests held back
+ *	begin_round	who woke us? what a gate or another thread has decided; requests held back;
+ *	    |		eventfds that the client has signalled
  *	    |
  *	the client	a batch of its messages; in run more batches, while nothing else is due
  *	    |
@@ -16,7 +17,8 @@
  *			sleeps, which spares a poll for each request. Stop and wake-ups are looked at
  *			after every batch; the listener, and whatever comes while it sleeps, when a tick
  *			of 250 ms is over or 1,024 requests have passed.
- *	in poll		else: requests are held back, replies wait for the socket, nobody is connected.
+ *	in poll		else: requests are held back, replies wait for the socket, nobody is connected, or the
+ *			client has eventfds to signal to us.
  * Rounds do not nest: in one, is_processing is set, and a callback that calls process or run gets
  * -EDEADLK. A callback that waits for DMA (order.c) reads and serves below the round it was called in.
  */
@@ -54,6 +56,8 @@ static void begin_round(struct vfu_server *srv)
 		vfui_server_end(srv);
 	vfui_server_drain(srv);
 	vfui_server_review(srv);
+	if (vfui_server_has_events(srv))
+		vfui_device_take_events(srv->dev);
 }
 
 /* rc: what vfui_conn_process said; look: at the listener as well. Requests handled. */
@@ -99,8 +103,9 @@ static bool is_socket_all(struct vfu_server *srv)
 {
 	struct pollfd pfds[2];
 
-	return srv->conn && srv->state != VFUI_SERVER_ENDING && !vfui_server_is_holding(srv) &&
-	       vfui_conn_pollfds(srv->conn, pfds, 2) == 1 && pfds[0].events == POLLIN;
+	return srv->conn && srv->state != VFUI_SERVER_ENDING && !srv->dev->events.n &&
+	       !vfui_server_is_holding(srv) && vfui_conn_pollfds(srv->conn, pfds, 2) == 1 &&
+	       pfds[0].events == POLLIN;
 }
 
 /* Sleeps in the receive itself: one system call less a request than with poll. */

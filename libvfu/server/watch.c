@@ -77,7 +77,9 @@ int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n)
 		return -EOWNERDEAD;
 	/* Who sleeps on these is the owner already. */
 	srv->owner = pthread_self();
-	all[count++] = (struct pollfd){.fd = srv->wake_fd, .events = POLLIN};
+	all[count++] = (struct pollfd){.fd = vfui_server_has_events(srv) ? srv->dev->events.epoll_fd
+									 : srv->wake_fd,
+				       .events = POLLIN};
 	if (is_listening(srv))
 		all[count++] = (struct pollfd){.fd = srv->listen_fd, .events = POLLIN};
 	if (srv->conn && srv->state != VFUI_SERVER_ENDING)
@@ -127,10 +129,11 @@ void vfui_server_sync_epoll(struct vfu_server *srv, bool closing)
 	if (n == srv->nwatched && !memcmp(now, srv->watched, n * sizeof(now[0])))
 		return;
 	for (i = 0; i < srv->nwatched; i++)
-		vfui_os_epoll_ctl(srv->epoll_fd, EPOLL_CTL_DEL, srv->watched[i].fd, 0);
+		vfui_os_epoll_ctl(srv->epoll_fd, EPOLL_CTL_DEL, srv->watched[i].fd, 0, 0);
 	for (i = 0; i < n; i++) {
 		/* epoll's event bits have poll's values. */
-		vfui_os_epoll_ctl(srv->epoll_fd, EPOLL_CTL_ADD, now[i].fd, (uint32_t)now[i].events);
+		vfui_os_epoll_ctl(srv->epoll_fd, EPOLL_CTL_ADD, now[i].fd, (uint32_t)now[i].events,
+				  0);
 		srv->watched[i] = now[i];
 	}
 	srv->nwatched = n;
@@ -158,7 +161,7 @@ bool vfui_server_stay(void *ctx, unsigned handled)
 {
 	const struct vfu_server *srv = ctx;
 
-	return srv->state == VFUI_SERVER_UP && !vfui_server_is_holding(srv) &&
-	       !atomic_load(&srv->woken) && srv->unlooked + handled < VFUI_TICK_REQUESTS &&
-	       !vfui_server_is_tick_over(srv);
+	return srv->state == VFUI_SERVER_UP && !srv->dev->events.n &&
+	       !vfui_server_is_holding(srv) && !atomic_load(&srv->woken) &&
+	       srv->unlooked + handled < VFUI_TICK_REQUESTS && !vfui_server_is_tick_over(srv);
 }

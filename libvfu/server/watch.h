@@ -21,6 +21,11 @@ void vfui_server_wake(void *ctx);
 void vfui_server_take_wake(struct vfu_server *srv);
 /* The connection's question whether it may go on without a look at anything else. */
 bool vfui_server_stay(void *ctx, unsigned handled);
+/* Eventfds that the client signals can bring work, and may: while requests are held up, they wait too. */
+static inline bool vfui_server_has_events(const struct vfu_server *srv)
+{
+	return srv->dev->events.n && srv->state == VFUI_SERVER_UP && !vfui_server_is_held_up(srv);
+}
 static inline bool vfui_server_is_tick_over(const struct vfu_server *srv)
 {
 	return vfui_os_now() - srv->looked_at >= VFUI_TICK_MS * VFUI_MS;

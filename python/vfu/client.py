@@ -415,6 +415,20 @@ class ClientVector:
         """Lets it come again; what was raised meanwhile comes now."""
         c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
 
+    def mask_on(self, fd: int | None) -> None:
+        """Has the device mask it whenever the eventfd fd is signalled (os.eventfd_write(fd, 1)); None: no longer.
+
+        fd stays the caller's, who may close it. vfu.Error: the interrupt cannot be masked, as its flags say.
+        """
+        c.client_set_mask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
+
+    def unmask_on(self, fd: int | None) -> None:
+        """The same for unmask(), as KVM resamples INTx: while the line is up each signal brings it again.
+
+        disable() and the end of the connection take both away.
+        """
+        c.client_set_unmask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
+
     def _eventfd(self) -> int:
         if self._fd is None:
             self._fd = c.eventfd_new()

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from .regions import Region
 
 
-_NAMES = {c.VFU_IRQ_INTX: "intx", c.VFU_IRQ_MSI: "msi", c.VFU_IRQ_MSIX: "msix"}
+_NAMES = {
+    c.VFU_IRQ_INTX: "intx",
+    c.VFU_IRQ_MSI: "msi",
+    c.VFU_IRQ_MSIX: "msix",
+    c.VFU_IRQ_ERR: "err",
+    c.VFU_IRQ_REQ: "req",
+}
 
 
 class Irqs:
@@ -111,7 +117,8 @@ class Vector:
 
     @shown
     def __repr__(self) -> str:
-        return f"{_NAMES[self._index]}[{self._vector}]"
+        name = _NAMES[self._index]
+        return f"{name}[{self._vector}]" if name in ("msi", "msix") else name
 
     def trigger(self, after_dma: bool = True) -> bool:
         """Raises it, once the DMA that was started before has arrived (after_dma=False: now). Any thread.
@@ -197,16 +204,23 @@ class MsixVectors(Vectors):
 
 
 class DeviceIrqs:
-    """self.irqs of a device: intx, a Line (false if Irqs has none), and msi[i] and msix[i], sequences of Vector."""
+    """self.irqs of a device: intx, a Line (false if Irqs has none), and msi[i] and msix[i], sequences of Vector.
+
+    Every device has err, a Vector that tells of an error which it cannot recover from, and req, which asks the client
+    to give the device back.
+    """
 
     intx: Line
     msi: Sequence[Vector]
     msix: Sequence[Vector]
+    err: Vector
+    req: Vector
 
     def __init__(self, handle: c.DeviceHandle, spec: Irqs) -> None:
         self.intx = Line(handle, c.VFU_IRQ_INTX, 0) if spec.intx else NoLine()
         self.msi = MsiVectors(Vector(handle, c.VFU_IRQ_MSI, i) for i in range(spec.msi))
         self.msix = MsixVectors(Vector(handle, c.VFU_IRQ_MSIX, i) for i in range(spec.msix))
+        self.err, self.req = Vector(handle, c.VFU_IRQ_ERR, 0), Vector(handle, c.VFU_IRQ_REQ, 0)
 
     @shown
     def __repr__(self) -> str:

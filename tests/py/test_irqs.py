@@ -73,6 +73,46 @@ def test_intx(connect):
     assert dev.irqs.intx.wait(timeout=0.01) == 0
 
 
+def test_resampling(connect):
+    """KVM's way with INTx: an eventfd unmasks it, and it comes again while the line is up."""
+    dev = connect(Device())
+    resample = os.eventfd(0)
+    dev.irqs.intx.unmask_on(resample)
+    dev.regions.bar0.write32(8, 1)
+    assert dev.irqs.intx.wait(timeout=5) == 1
+    for _ in range(3):
+        os.eventfd_write(resample, 1)
+        assert dev.irqs.intx.wait(timeout=5) == 1
+    dev.regions.bar0.write32(8, 0)
+    os.eventfd_write(resample, 1)
+    dev.irqs.intx.unmask_on(None)
+    assert dev.irqs.intx.wait(timeout=0) == 0
+    os.close(resample)
+
+
+def test_masking_by_eventfd(connect):
+    dev = connect(Device())
+    mask = os.eventfd(1)  # signalled before: that counts
+    dev.irqs.intx.mask_on(mask)
+    assert not dev.config.status & 8  # a round of the server
+    dev.regions.bar0.write32(8, 1)
+    assert dev.irqs.intx.wait(timeout=0) == 0
+    dev.irqs.intx.unmask()
+    assert dev.irqs.intx.wait(timeout=5) == 1
+    with pytest.raises(vfu.Error, match="set_irqs"):
+        dev.irqs.msix.mask_on(mask)
+    os.close(mask)
+
+
+def test_error_and_request(connect):
+    device = Device()
+    dev = connect(device, irqs="all")
+    assert (repr(device.irqs.err), repr(device.irqs.intx)) == ("<vfu.Vector err>", "<vfu.Line intx>")
+    assert device.irqs.err.trigger() and device.irqs.req.trigger()
+    assert dev.irqs.err.wait(timeout=5) == 1
+    assert dev.irqs.req.wait(timeout=5) == 1
+
+
 def test_one_kind_at_a_time(connect):
     device = Device()
     dev = connect(device)

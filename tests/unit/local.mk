@@ -6,6 +6,7 @@ unit_tests = \
 	tests/unit/test-endtoend \
 	tests/unit/server/test-connections \
 	tests/unit/server/test-bounds \
+	tests/unit/server/test-irqs \
 	tests/unit/server/test-order \
 	tests/unit/server/test-server \
 	tests/unit/test-version \
@@ -15,6 +16,7 @@ unit_tests = \
 server_rig = tests/lib/rig.c tests/lib/rig.h tests/lib/raw.c tests/lib/raw.h
 tests_unit_server_test_connections_SOURCES = tests/unit/server/test-connections.c $(server_rig)
 tests_unit_server_test_bounds_SOURCES = tests/unit/server/test-bounds.c $(server_rig)
+tests_unit_server_test_irqs_SOURCES = tests/unit/server/test-irqs.c $(server_rig)
 tests_unit_server_test_order_SOURCES = tests/unit/server/test-order.c $(server_rig)
 tests_unit_server_test_server_SOURCES = tests/unit/server/test-server.c $(server_rig)
 

@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "device/events.h"
 #include "device/irq.h"
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
@@ -28,6 +29,8 @@
 #define UNMASK VFU_WIRE_IRQ_SET_ACTION_UNMASK
 #define TRIGGER VFU_WIRE_IRQ_SET_ACTION_TRIGGER
 
+static struct vfui_events events;
+static int wake_fd; /* of the server that there is not */
 static struct vfui_irqs irqs;
 static struct vfui_policy policy;
 static struct vfu_err err;
@@ -35,7 +38,10 @@ static struct vfu_err err;
 static void setup(void)
 {
 	policy = (struct vfui_policy){0};
-	ck_assert_int_eq(vfui_irqs_init(&irqs), 0);
+	wake_fd = vfui_os_eventfd();
+	vfui_events_init(&events);
+	vfui_events_restart(&events, wake_fd);
+	ck_assert_int_eq(vfui_irqs_init(&irqs, &events), 0);
 	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_INTX, 1), 0);
 	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_MSIX, 16), 0);
 }
@@ -43,6 +49,9 @@ static void setup(void)
 static void teardown(void)
 {
 	vfui_irqs_fini(&irqs);
+	ck_assert_uint_eq(events.n, 0);
+	vfui_events_restart(&events, -1);
+	close(wake_fd);
 }
 
 /* As a server does: what the generated check refuses does not get so far. */
@@ -308,7 +317,7 @@ START_TEST(flags_are_one_kind_and_one_action)
 		if (!one_data || !one_action)
 			ck_assert_int_eq(rc, -EINVAL);
 		else
-			ck_assert_int_eq(rc, data == EVENTFD && action != TRIGGER ? -ENOTSUP : 0);
+			ck_assert_int_eq(rc, 0);
 	}
 }
 END_TEST
@@ -343,6 +352,322 @@ START_TEST(an_empty_index_follows_the_policy)
 	policy.empty_irq_index = VFUI_EMPTY_IRQ_INDEX_REJECT;
 	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSI, 0, 0), -EINVAL);
 	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSIX, 0, 0), 0);
+}
+END_TEST
+
+/* ---- the matrix: what each kind of data does with each action ---- */
+
+/* Has done what the client's signals ask for, as the server does in each round. */
+static unsigned look(void)
+{
+	uint64_t keys[VFUI_EVENTS_TAKEN];
+	unsigned n = vfui_events_take(&events, keys);
+
+	for (unsigned i = 0; i < n; i++)
+		vfui_irqs_signalled(&irqs, keys[i]);
+	return n;
+}
+
+/* Gives INTx an eventfd for an action; returns a copy to signal. */
+static int lead(uint32_t action, int flags)
+{
+	int fd = passed_eventfd(flags), mine = dup(fd);
+
+	ck_assert_int_eq(set_full(EVENTFD | action, VFU_IRQ_INTX, 0, 1, NULL, &fd, 1), 0);
+	ck_assert_int_eq(fd, -1);
+	return mine;
+}
+
+static void signal_it(int fd)
+{
+	const uint64_t one = 1;
+
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+/* One cell: the line is up and fired when it is begun with; how often it fired since, in steps. */
+static const struct cell {
+	uint32_t data, action;
+	const uint8_t *bools;
+	int needs_signal;       /* what is asked for is done when the client signals */
+	unsigned masked, after; /* fired: while masked by hand before; when then unmasked */
+} cells[] = {
+	/* data, action, bools, signal; from masked: fires now; then a plain UNMASK fires */
+	{NONE, MASK, NULL, 0, 0, 1},
+	{BOOL, MASK, (const uint8_t[]){1}, 0, 0, 1},
+	{BOOL, MASK, (const uint8_t[]){0}, 0, 0, 1},
+	{EVENTFD, MASK, NULL, 1, 0, 1},
+	{NONE, UNMASK, NULL, 0, 1, 1},
+	{BOOL, UNMASK, (const uint8_t[]){1}, 0, 1, 1},
+	{BOOL, UNMASK, (const uint8_t[]){0}, 0, 0, 1},
+	{EVENTFD, UNMASK, NULL, 1, 1, 1},
+	/* A masked vector fires for nobody, the client's own test included. */
+	{NONE, TRIGGER, NULL, 0, 0, 1},
+	{BOOL, TRIGGER, (const uint8_t[]){1}, 0, 0, 1},
+};
+
+/* E36: what is advertised, MASKABLE and AUTOMASKED, is done, whatever comes along with it. */
+START_TEST(e36_each_kind_of_data_with_each_action)
+{
+	const struct cell *cell = &cells[_i];
+	int fd = arm(VFU_IRQ_INTX, 0), mine = -1;
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 1); /* and is masked by that */
+	if (cell->needs_signal)
+		mine = lead(cell->action, 0);
+	else
+		ck_assert_int_eq(set_full(cell->data | cell->action, VFU_IRQ_INTX, 0, 1,
+					  cell->bools, NULL, 0),
+				 0);
+	if (cell->needs_signal) {
+		ck_assert_uint_eq(look(), 0);
+		ck_assert_uint_eq(fired(fd), 0);
+		signal_it(mine);
+		ck_assert_uint_eq(look(), 1);
+		ck_assert_uint_eq(look(), 0);
+	}
+	ck_assert_uint_eq(fired(fd), cell->masked);
+	ck_assert_int_eq(set(NONE | UNMASK, VFU_IRQ_INTX, 0, 1), 0);
+	ck_assert_uint_eq(fired(fd), cell->after);
+	if (mine >= 0)
+		close(mine);
+	close(fd);
+}
+END_TEST
+
+/* From unmasked: a line that goes up after MASK does not fire, after all others it does. */
+START_TEST(e36_each_kind_of_data_with_each_action_from_unmasked)
+{
+	const struct cell *cell = &cells[_i];
+	bool masks = cell->action == MASK && !(cell->bools && !cell->bools[0]);
+	unsigned test = cell->action == TRIGGER;
+	int fd = arm(VFU_IRQ_INTX, 0), mine = -1;
+
+	if (cell->needs_signal) {
+		mine = lead(cell->action, 0);
+		signal_it(mine);
+		ck_assert_uint_eq(look(), 1);
+	} else {
+		ck_assert_int_eq(set_full(cell->data | cell->action, VFU_IRQ_INTX, 0, 1,
+					  cell->bools, NULL, 0),
+				 0);
+	}
+	ck_assert_uint_eq(fired(fd), test);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), !masks);
+	if (mine >= 0)
+		close(mine);
+	close(fd);
+}
+END_TEST
+
+/* KVM's resampling: each end of an interrupt is told by a signal, and finds the line up or down. */
+START_TEST(resampling)
+{
+	int fd = arm(VFU_IRQ_INTX, 0), mine = lead(UNMASK, 0);
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	for (unsigned i = 0; i < 3; i++) {
+		signal_it(mine);
+		ck_assert_uint_eq(look(), 1);
+		ck_assert_uint_eq(fired(fd), 1);
+	}
+	ck_assert_int_eq(vfui_irqs_lower(&irqs), 0);
+	signal_it(mine);
+	ck_assert_uint_eq(look(), 1);
+	ck_assert_uint_eq(fired(fd), 0);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_uint_eq(fired(fd), 1);
+	close(mine);
+	close(fd);
+}
+END_TEST
+
+/* As the kernel does: what came before it was given counts. */
+START_TEST(a_signal_that_came_before_counts)
+{
+	int fd = arm(VFU_IRQ_INTX, 0), one = passed_eventfd(0), mine = dup(one);
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	signal_it(one);
+	ck_assert_int_eq(set_full(EVENTFD | UNMASK, VFU_IRQ_INTX, 0, 1, NULL, &one, 1), 0);
+	ck_assert_uint_eq(look(), 1);
+	ck_assert_uint_eq(fired(fd), 2);
+	close(mine);
+	close(fd);
+}
+END_TEST
+
+static void take_one(uint32_t action)
+{
+	ck_assert_int_eq(set(EVENTFD | action, VFU_IRQ_INTX, 0, 1), 0);
+}
+
+static void take_all(uint32_t action)
+{
+	(void)action;
+	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_INTX, 0, 0), 0);
+}
+
+static void leave(uint32_t action)
+{
+	(void)action;
+	vfui_irqs_disconnect(&irqs);
+}
+
+static void shrink(uint32_t action)
+{
+	(void)action;
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_INTX, 0), 0);
+}
+
+static void replace(uint32_t action)
+{
+	close(lead(action, 0));
+}
+
+/* vfio.h: no descriptors (the kernel's -1) take the present one away; what else ends it does too. */
+START_TEST(e33_what_was_taken_away_is_not_heard)
+{
+	static void (*const ends[])(uint32_t action) = {take_one, take_all, leave, shrink, replace};
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t action = i ? UNMASK : MASK;
+		int mine = lead(action, 0);
+
+		ck_assert_uint_eq(events.n, 1);
+		signal_it(mine);
+		ends[_i](action);
+		ck_assert_uint_eq(events.n, ends[_i] == replace);
+		ck_assert_uint_eq(look(), 0);
+		signal_it(mine);
+		ck_assert_uint_eq(look(), 0);
+		close(mine);
+		teardown();
+		setup();
+	}
+}
+END_TEST
+
+START_TEST(taking_one_away_leaves_the_others)
+{
+	int fd = arm(VFU_IRQ_INTX, 0), mask = lead(MASK, 0), unmask = lead(UNMASK, 0);
+
+	take_one(MASK);
+	ck_assert_uint_eq(vfui_irqs_eventfds(&irqs, NULL), 2);
+	signal_it(mask);
+	signal_it(unmask);
+	ck_assert_uint_eq(look(), 1);
+	take_one(TRIGGER);
+	ck_assert_uint_eq(vfui_irqs_eventfds(&irqs, NULL), 1);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), -ENOENT);
+	close(mask);
+	close(unmask);
+	close(fd);
+}
+END_TEST
+
+/* One that masks and one that unmasks in the same look, of which the first takes the second away. */
+START_TEST(what_an_event_takes_away_in_the_same_look_is_nothing)
+{
+	int mine = lead(UNMASK, 0);
+	uint64_t keys[VFUI_EVENTS_TAKEN];
+
+	signal_it(mine);
+	ck_assert_uint_eq(vfui_events_take(&events, keys), 1);
+	take_one(UNMASK);
+	vfui_irqs_signalled(&irqs, keys[0]);
+	ck_assert_int_eq(vfui_irqs_set_count(&irqs, VFU_IRQ_INTX, 0), 0);
+	vfui_irqs_signalled(&irqs, keys[0]);
+	close(mine);
+}
+END_TEST
+
+/*
+ * A semaphore; one that blocks whoever reads; one whose counter is emptied before we look, or full. Each signal is
+ * heard once, none makes us sleep, and who writes finds room again.
+ */
+START_TEST(hostile_eventfds_are_heard_once)
+{
+	int fd = arm(VFU_IRQ_INTX, 0), mine = lead(UNMASK, _i ? EFD_SEMAPHORE : 0);
+	const uint64_t most = UINT64_MAX - 1;
+
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
+	ck_assert_int_eq(fcntl(mine, F_SETFL, O_RDWR), 0);
+	signal_it(mine);
+	signal_it(mine);
+	ck_assert_uint_eq(look(), 1);
+	ck_assert_uint_eq(look(), 0);
+	ck_assert_uint_eq(fired(fd), 2);
+	ck_assert_int_eq(fcntl(mine, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+	while (fired(mine))
+		;
+	signal_it(mine);
+	ck_assert_uint_eq(fired(mine), 1); /* stolen back: nothing came */
+	ck_assert_uint_eq(look(), 0);
+	ck_assert_int_eq(write(mine, &most, sizeof(most)), sizeof(most));
+	ck_assert_uint_eq(look(), 1);
+	if (!_i && !lacks(LACKS_AIO, __func__))
+		ck_assert_int_eq(write(mine, &most, sizeof(most)), sizeof(most));
+	close(mine);
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_can_not_be_masked_has_no_eventfd_for_it)
+{
+	int fd = passed_eventfd(0);
+
+	for (unsigned i = VFU_IRQ_MSIX; i < VFU_IRQS; i++) {
+		ck_assert_int_eq(set_full(EVENTFD | MASK, i, 0, 1, NULL, &fd, 1), -EINVAL);
+		ck_assert_str_eq(err.field, "set_irqs.flags");
+		ck_assert_int_eq(set_full(EVENTFD | UNMASK, i, 0, 1, NULL, &fd, 1), -EINVAL);
+		ck_assert_int_ge(fd, 0);
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(what_can_not_be_watched_stays_the_clients)
+{
+	int fds[2], before = lead(UNMASK, 0), fd = passed_eventfd(0);
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(set_full(EVENTFD | UNMASK, VFU_IRQ_INTX, 0, 1, NULL, fds, 1), -EINVAL);
+	ck_assert_int_ge(fds[0], 0);
+	close(fds[0]);
+	close(fds[1]);
+	take_one(UNMASK);
+	vfui_events_restart(&events, wake_fd);
+	fault_fail(FAULT_FD, 1, EMFILE);
+	ck_assert_int_eq(set_full(EVENTFD | UNMASK, VFU_IRQ_INTX, 0, 1, NULL, &fd, 1), -EMFILE);
+	ck_assert_int_ge(fd, 0);
+	vfui_events_restart(&events, -1); /* nobody would look */
+	ck_assert_int_eq(set_full(EVENTFD | UNMASK, VFU_IRQ_INTX, 0, 1, NULL, &fd, 1), -ENOTSUP);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	close(before);
+}
+END_TEST
+
+START_TEST(one_descriptor_stands_for_the_wake_up_too)
+{
+	int mine = lead(UNMASK, 0);
+	struct pollfd pfd = {.fd = events.epoll_fd, .events = POLLIN};
+
+	ck_assert_int_eq(poll(&pfd, 1, 0), 0);
+	signal_it(wake_fd);
+	ck_assert_int_eq(poll(&pfd, 1, 0), 1);
+	ck_assert_uint_eq(look(), 0);
+	ck_assert_uint_eq(fired(wake_fd), 1);
+	ck_assert_int_eq(poll(&pfd, 1, 0), 0);
+	signal_it(mine);
+	ck_assert_int_eq(poll(&pfd, 1, 0), 1);
+	ck_assert_uint_eq(look(), 1);
+	ck_assert_int_eq(poll(&pfd, 1, 0), 0);
+	close(mine);
 }
 END_TEST
 
@@ -524,7 +849,7 @@ END_TEST
 static int init_another(void)
 {
 	struct vfui_irqs another;
-	int rc = vfui_irqs_init(&another);
+	int rc = vfui_irqs_init(&another, &events);
 
 	if (!rc)
 		vfui_irqs_fini(&another);
@@ -572,6 +897,19 @@ int main(void)
 	tcase_add_test(tcase, other_flags_change_nothing);
 	tcase_add_test(tcase, only_intx_can_be_masked_but_all_unmasked);
 	tcase_add_test(tcase, an_empty_index_follows_the_policy);
+	tcase_add_loop_test(tcase, e36_each_kind_of_data_with_each_action, 0,
+			    sizeof(cells) / sizeof(cells[0]));
+	tcase_add_loop_test(tcase, e36_each_kind_of_data_with_each_action_from_unmasked, 0,
+			    sizeof(cells) / sizeof(cells[0]));
+	tcase_add_test(tcase, resampling);
+	tcase_add_test(tcase, a_signal_that_came_before_counts);
+	tcase_add_loop_test(tcase, e33_what_was_taken_away_is_not_heard, 0, 5);
+	tcase_add_test(tcase, taking_one_away_leaves_the_others);
+	tcase_add_test(tcase, what_an_event_takes_away_in_the_same_look_is_nothing);
+	tcase_add_loop_test(tcase, hostile_eventfds_are_heard_once, 0, 2);
+	tcase_add_test(tcase, what_can_not_be_masked_has_no_eventfd_for_it);
+	tcase_add_test(tcase, what_can_not_be_watched_stays_the_clients);
+	tcase_add_test(tcase, one_descriptor_stands_for_the_wake_up_too);
 	tcase_add_test(tcase, loopback_triggers);
 	tcase_add_test(tcase, intx_is_a_level);
 	tcase_add_test(tcase, a_line_that_was_up_fires_when_armed);

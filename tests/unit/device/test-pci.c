@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "device/dma.h"
+#include "device/events.h"
 #include "device/irq.h"
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
@@ -25,6 +26,7 @@
 #define RW (VFU_REGION_READ | VFU_REGION_WRITE)
 
 static struct vfui_dma dma;
+static struct vfui_events events = {.epoll_fd = -1, .wake_fd = -1};
 static struct vfui_irqs irqs;
 static struct vfui_regions regions;
 static struct vfui_pci pci;
@@ -54,7 +56,7 @@ static void setup(void)
 	resets = 0;
 	reset_answer = 0;
 	ck_assert_int_eq(vfui_dma_init(&dma, NULL), 0);
-	ck_assert_int_eq(vfui_irqs_init(&irqs), 0);
+	ck_assert_int_eq(vfui_irqs_init(&irqs, &events), 0);
 	vfui_regions_init(&regions);
 	ck_assert_int_eq(vfui_pci_init(&pci, &dma, &irqs, &regions, &hooks), 0);
 }
