@@ -25,11 +25,16 @@ doc/gen/vfio-user.lua: codegen/gen/dissector.lua $(codegen_lua_language) $(codeg
 	$(AM_V_GEN)output=dissector; $(codegen_run)
 
 # The examples in C: built against libvfu.la as a user would, and run against each other.
-doc_examples = doc/examples/device doc/examples/client doc/examples/intx
+doc_examples = \
+	doc/examples/device \
+	doc/examples/client \
+	doc/examples/intx \
+	doc/examples/dma
 EXTRA_PROGRAMS += $(doc_examples)
 doc/examples/run-examples.log: $(doc_examples)
 doc_examples_device_LDADD = libvfu/libvfu.la
 doc_examples_client_LDADD = libvfu/libvfu.la
 doc_examples_intx_LDADD = libvfu/libvfu.la
+doc_examples_dma_LDADD = libvfu/libvfu.la -lpthread
 TESTS += doc/examples/run-examples.sh
 EXTRA_DIST += doc/examples/run-examples.sh

@@ -5,6 +5,7 @@
 libvfu_sources += \
 	libvfu/base/os.h libvfu/base/os.c \
 	libvfu/base/util.h \
+	libvfu/base/shared.h \
 	libvfu/base/list.h \
 	libvfu/base/err.h libvfu/base/err.c \
 	libvfu/base/clock.h libvfu/base/clock.c \

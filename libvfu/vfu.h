@@ -459,19 +459,31 @@ int vfu_irq_raise_after(struct vfu_device *dev, unsigned index, unsigned vector)
 /* Deasserts INTx. Any thread. */
 int vfu_irq_lower(struct vfu_device *dev);
 
-/* ---- DMA */
+/* ---- DMA
+ *
+ * Order: copies of a device take effect in the order in which they were started, reads and writes, mapped
+ * ranges and others: an entry of a ring may be written, and its index behind it, without a wait between.
+ * What needs no messages is copied by the call that starts it; but while copies by message have not ended
+ * it waits for its turn as they do. Threads have such an order among their copies if they make one.
+ *
+ * Within a copy there is none. But 2, 4 or 8 bytes at a multiple of their size are one access (8: not on
+ * 32-bit machines) of mapped memory, and one message, which this library's client does as one access.
+ *
+ * That relies on the client to do DMA requests of one socket one after the other, as QEMU and this library
+ * do. Ends may come in another order, as replies may overtake. A copy that fails holds up none behind it;
+ * one that ends with -ETIMEDOUT may take effect later. Pins have no order: their memory is used directly.
+ */
 
 /* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile; -ETIMEDOUT: the client
- * let VFU_OPT_TIMEOUT_MS pass, for this one or for those before it). Runs on the owner;
- * or on a thread that starts a copy, if nothing has to be waited for or the connection is lost. */
+ * let VFU_OPT_TIMEOUT_MS pass, for this one or for those before it; -EFAULT, -EIO: see below). Runs on
+ * the owner, or on a thread that starts a copy, also of its own, before that call returns. */
 typedef void vfu_dma_fn(void *user, int status);
 /*
  * Starts a copy between client memory and buf, of any length, over mapped and message ranges alike.
  * buf stays the library's until fn runs. fn runs exactly once if 0 was returned. -EFAULT: part of
  * the range is not mapped, or its file was cut; -EACCES: not so; -EIO: bus mastering is off (E63);
  * -ENOTCONN: no client.
- * -ENOBUFS: nothing was started, as copies by message that have not ended, with what requests of the
- * client hold, fill VFU_OPT_QUEUE_BYTES: start it again when one of yours has ended. One is always let
+ * -ENOBUFS: nothing was started, as copies that have not ended, with what requests of the client hold, fill VFU_OPT_QUEUE_BYTES: start it again when one of yours has ended. One is always let
  * through, of any length.
  * Any thread.
  */
@@ -483,7 +495,8 @@ int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, 
  * The same, waiting. For message ranges: owner only (else -EPERM); other requests of the client
  * are served meanwhile, at most 8 deep (then -EDEADLK), so a callback must expect to be entered
  * again. A client that waits for this very callback's answer can not serve DMA (E60): prefer async.
- * Mapped ranges: any thread.
+ * Mapped ranges: any thread. The owner's copy waits behind messages that have not ended, so all of this
+ * holds for it; another thread's, which can not wait, is done at once, before those.
  */
 int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len);
 int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len);

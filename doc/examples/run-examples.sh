@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
 #
-# The C examples, run against each other.
+# The C examples, run against each other; those that are both ends come last.
 set -eu
 dir=$(mktemp -d)
 server=
@@ -25,3 +25,7 @@ server=
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/intx "$dir/intx.sock")" = "interrupts: 3" ]
 [ ! -e "$dir/device.sock" ] || { echo "the socket was left behind" >&2; exit 1; }
+
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/dma >"$dir/out"
+printf 'ring: entry, memory: data\n' | cmp - "$dir/out"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/shared.h"
 #include "base/sigbus.h"
 #include "client/dma-serve.h"
 #include "client/dma-table.h"
@@ -43,7 +44,10 @@ static int move_piece(struct vfu_client *cl, const struct vfui_client_piece *pie
 	int ret;
 
 	if (piece->host) {
-		memcpy(is_write ? piece->host : data, is_write ? data : piece->host, piece->len);
+		if (is_write)
+			vfui_shared_write(piece->host, data, piece->len);
+		else
+			vfui_shared_read(data, piece->host, piece->len);
 		return check_lost(cl, piece, iova);
 	}
 	cl->is_in_dma_fn = true;
@@ -88,7 +92,8 @@ static int serve_read(struct vfu_client *cl, uint64_t iova, size_t len, const ui
 	ret = vfui_client_table_use(cl, iova, len, VFU_DMA_READ, &piece);
 	if (ret)
 		return ret;
-	if (piece.host && piece.len == len) {
+	/* An integer goes as one: who knows in which pieces the kernel takes bytes. */
+	if (piece.host && piece.len == len && !vfui_shared_unit(piece.host, len)) {
 		*data = piece.host;
 		vfui_watch_probe(piece.watch, piece.host, len);
 		return check_lost(cl, &piece, iova);

@@ -2,16 +2,16 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * dma-copy.c - copies between client memory and the device: at once where it is reachable, else by messages.
+ * dma-copy.c - copies between client memory and the device, in the order in which they were started.
  *
  *     iova                                        iova + len
  *      |  mapped  |    message    | file |  message  |
  *         memcpy    an op's chunks  pread   its chunks
  *
  * A copy may touch maps of any kinds. First all of it is checked, so that one which can not be done does
- * nothing; then the parts that need no messages are copied, by the caller's thread, each map held by a pin;
- * then one op sends the rest and skips what is copied (next_chunk knows a map's kind). If no part needs
- * messages there is no op, and the copy is over when the call returns.
+ * nothing. One that needs no messages, while no copy that does is under way, is done by the caller's thread,
+ * each map held by a pin, and is over when the call returns: a device whose memory is all mapped never meets
+ * an op. Any other is an op behind those there are, and dma-message.c does it when its turn comes.
  *
  * A map may go between the check and the copy: what began and can not be finished ends with -ECANCELED.
  *
@@ -23,43 +23,12 @@
 #include <errno.h>
 
 #include "base/os.h"
+#include "base/util.h"
 #include "device/dma-message.h"
 #include "device/dma-table.h"
 #include "transport/conn.h"
 
 #define BY_MESSAGE (1u << VFUI_DMA_MESSAGE)
-
-/* Copies what needs no messages. The range was checked; what went away since is -ECANCELED. */
-static int copy_direct(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write)
-{
-	uint32_t needs = write ? VFU_DMA_WRITE : VFU_DMA_READ;
-	int rc = 0;
-
-	while (len && !rc) {
-		struct vfui_dma_map *map;
-		uint64_t offset;
-		size_t n;
-
-		vfui_os_lock(&dma->lock);
-		map = vfui_dma_find(dma, iova);
-		if (!map || !(map->flags & needs)) {
-			vfui_os_unlock(&dma->lock);
-			return -ECANCELED;
-		}
-		map->pins++;
-		vfui_os_unlock(&dma->lock);
-		offset = iova - map->range.first;
-		n = len - 1 < map->range.last - iova ? len : (size_t)(map->range.last - iova + 1);
-		rc = vfui_dma_memory_copy(&map->memory, offset, buf, n, write);
-		if (rc == -EFAULT)
-			vfui_dma_tell_lost(dma, map);
-		vfui_dma_release(dma, map);
-		iova += n;
-		buf += n;
-		len -= n;
-	}
-	return rc;
-}
 
 static bool is_ready(void *arg)
 {
@@ -73,11 +42,18 @@ static int check_wait(struct vfui_dma *dma)
 	return dma->hooks.wait ? dma->hooks.wait(dma->hooks.ctx, is_ready, NULL) : 0;
 }
 
+/* It can not be done at once: it needs messages, or copies that do are before it. Lock held. */
+static bool needs_op(const struct vfui_dma *dma, unsigned kinds)
+{
+	return kinds & BY_MESSAGE || (kinds && !vfui_list_is_empty(&dma->ops));
+}
+
 /*
- * An op for what needs messages, with the lock held. One that nobody waits for is charged to the account:
- * a client need but knock at the device and never answer, and there would be no end to them.
+ * An op, with the lock held. One that nobody waits for is charged to the account: a client need but knock
+ * at the device and never answer, and there would be no end to them.
  */
-static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, struct vfui_dma_op **op)
+static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, unsigned kinds,
+		  struct vfui_dma_op **op)
 {
 	struct vfui_account *account = what->waited ? NULL : dma->limits.account;
 
@@ -87,47 +63,57 @@ static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, struct v
 	if (*op) {
 		**op = *what;
 		(*op)->account = account;
+		(*op)->has_direct = (kinds & ~BY_MESSAGE) != 0;
 	} else if (account) {
 		vfui_account_give(account, vfui_dma_op_cost(what));
 	}
 	return *op ? 0 : -ENOMEM;
 }
 
-static void drop_op(struct vfui_dma *dma, struct vfui_dma_op *op)
+/* What it touches, with the lock held: a bit 1 << kind for each kind of map. */
+static int look(struct vfui_dma *dma, const struct vfui_dma_op *what, unsigned *kinds)
 {
-	if (!op)
-		return;
-	vfui_os_lock(&dma->lock);
-	vfui_dma_op_discharge(dma, op);
+	return vfui_dma_check(dma, what->iova, what->len,
+			      what->write ? VFU_DMA_WRITE : VFU_DMA_READ, kinds);
+}
+
+/*
+ * Whether a blocking copy may wait, asked without the lock; so it looks again. A thread that is not the
+ * owner never may, and what needs no messages need not: then *at_once is set.
+ */
+VFUI_APART static int look_to_wait(struct vfui_dma *dma, const struct vfui_dma_op *what,
+				   unsigned *kinds, bool *at_once)
+{
+	int rc;
+
 	vfui_os_unlock(&dma->lock);
-	vfui_dma_op_free(dma, op);
+	rc = check_wait(dma);
+	vfui_os_lock(&dma->lock);
+	*at_once = rc == -EPERM && !(*kinds & BY_MESSAGE);
+	return rc && !*at_once ? rc : look(dma, what, kinds);
 }
 
 /* 0: started; VFU_LATER: it is all done already; negative errno. */
 static int start(struct vfui_dma *dma, const struct vfui_dma_op *what)
 {
-	uint32_t needs = what->write ? VFU_DMA_WRITE : VFU_DMA_READ;
-	struct vfui_dma_op *op = NULL;
+	struct vfui_dma_op *op;
+	bool at_once = false;
 	unsigned kinds;
 	int rc;
 
 	vfui_os_lock(&dma->lock);
-	rc = vfui_dma_check(dma, what->iova, what->len, needs, &kinds);
-	if (!rc && kinds & BY_MESSAGE)
-		rc = new_op(dma, what, &op);
-	if (!rc && kinds == BY_MESSAGE && !what->waited)
-		return vfui_dma_start_and_unlock(dma, op);
-	vfui_os_unlock(&dma->lock);
-	if (!rc && op && what->waited)
-		rc = check_wait(dma);
-	if (!rc && kinds & ~BY_MESSAGE)
-		rc = copy_direct(dma, what->iova, what->buf, what->len, what->write);
-	if (rc || !op) {
-		drop_op(dma, op);
-		return rc ? rc : VFU_LATER;
+	rc = look(dma, what, &kinds);
+	if (!rc && what->waited && needs_op(dma, kinds))
+		rc = look_to_wait(dma, what, &kinds, &at_once);
+	if (!rc && !at_once && needs_op(dma, kinds)) {
+		rc = new_op(dma, what, kinds, &op);
+		if (!rc)
+			return vfui_dma_start_and_unlock(dma, op);
 	}
-	vfui_os_lock(&dma->lock);
-	return vfui_dma_start_and_unlock(dma, op);
+	vfui_os_unlock(&dma->lock);
+	if (!rc)
+		rc = vfui_dma_copy_direct(dma, what->iova, what->buf, what->len, what->write);
+	return rc ? rc : VFU_LATER;
 }
 
 static int copy_async(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write,

@@ -15,12 +15,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/os.h"
+#include "base/shared.h"
 #include "base/sigbus.h"
 #include "base/util.h"
 #include "device/dma-file.h"
@@ -154,8 +154,11 @@ int vfui_dma_memory_copy(const struct vfui_dma_memory *memory, uint64_t offset, 
 {
 	if (memory->kind == VFUI_DMA_FILE)
 		return vfui_dma_file_io(memory->file, memory->offset + offset, buf, len, write);
-	if (memory->kind == VFUI_DMA_MAPPED && !vfui_watch_is_lost(memory->watch))
-		memcpy(write ? memory->addr + offset : buf, write ? buf : memory->addr + offset,
-		       len);
+	if (memory->kind == VFUI_DMA_MAPPED && !vfui_watch_is_lost(memory->watch)) {
+		if (write)
+			vfui_shared_write(memory->addr + offset, buf, len);
+		else
+			vfui_shared_read(buf, memory->addr + offset, len);
+	}
 	return vfui_watch_is_lost(memory->watch) ? -EFAULT : 0;
 }

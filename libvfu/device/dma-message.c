@@ -16,7 +16,9 @@
  * reply that comes in while we send is seen by the one who sends. Who wants the pump to have ended (the
  * connection goes away), or the buffer of an op not to be sent from (it goes away), waits for "quiet".
  *
- * Ops start in order and their chunks too; replies may overtake. A full socket (-ENOBUFS) is no failure as
+ * Ops start in order and their chunks too; replies may overtake. That is order enough among messages, for a
+ * client does those of one socket one after the other. What needs none takes effect as soon as it is copied:
+ * an op with such parts waits until nothing is in flight, copies them, and then sends the rest. A full socket (-ENOBUFS) is no failure as
  * long as something is in flight: its reply pumps again. An op whose map went away is cancelled here.
  */
 #include "device/dma-message.h"
@@ -87,6 +89,14 @@ void vfui_dma_messages_close(struct vfui_dma *dma)
 	vfui_os_unlock(&dma->lock);
 }
 
+/* The buffer of an op was used without the lock, and is no more. Lock held. */
+static void busy_no_more(struct vfui_dma *dma)
+{
+	dma->sending = 0;
+	if (dma->awaiting)
+		vfui_os_cond_broadcast(&dma->quiet);
+}
+
 /* ---- chunks ------------------------------------------------------------------------------------ */
 
 static void put_chunk(struct vfui_dma *dma, struct vfui_dma_chunk *chunk)
@@ -125,6 +135,23 @@ static struct vfui_dma_chunk *cut_chunk(struct vfui_dma *dma, struct vfui_dma_op
 	return chunk;
 }
 
+/* What of an op needs no messages, copied with the lock free; meanwhile it counts as in flight. Lock held. */
+static void copy_direct(struct vfui_dma *dma, struct vfui_dma_op *op)
+{
+	int rc;
+
+	op->has_direct = false;
+	op->inflight++;
+	dma->sending = op->seq;
+	vfui_os_unlock(&dma->lock);
+	rc = vfui_dma_copy_direct(dma, op->iova, op->buf, op->len, op->write);
+	vfui_os_lock(&dma->lock);
+	busy_no_more(dma);
+	op->inflight--;
+	if (!op->status)
+		op->status = rc;
+}
+
 /* The next message of all ops, in the order they were started. Lock held. */
 static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list *done)
 {
@@ -133,6 +160,12 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 			vfui_container_of(dma->unsent.next, struct vfui_dma_op, unsent);
 		uint32_t needs = op->write ? VFU_DMA_WRITE : VFU_DMA_READ;
 
+		if (op->has_direct && !op->status) {
+			/* Its turn is when all that was sent is answered: everything before it was. */
+			if (dma->inflight)
+				return NULL;
+			copy_direct(dma, op);
+		}
 		while (!op->status && op->next < op->len) {
 			uint64_t at = op->iova + op->next, len = op->len - op->next;
 			const struct vfui_dma_map *map = vfui_dma_find(dma, at);
@@ -145,7 +178,7 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 				len = map->range.last - at + 1;
 			if (map->memory.kind == VFUI_DMA_MESSAGE)
 				return cut_chunk(dma, op, len);
-			/* Was copied before the op began. */
+			/* Is copied already. */
 			op->next += (size_t)len;
 		}
 		vfui_list_remove(&op->unsent);
@@ -285,9 +318,7 @@ static void pump_window(struct vfui_dma *dma, struct vfui_list *done)
 		vfui_os_unlock(&dma->lock);
 		rc = send_chunk(conn, chunk);
 		vfui_os_lock(&dma->lock);
-		dma->sending = 0;
-		if (dma->awaiting)
-			vfui_os_cond_broadcast(&dma->quiet);
+		busy_no_more(dma);
 		if (rc < 0)
 			later = unsent(dma, chunk, rc, done);
 	}

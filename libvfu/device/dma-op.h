@@ -27,7 +27,8 @@ struct vfui_dma_op {
 	uint32_t inflight;
 	int status;
 	bool write;
-	bool waited; /* for a blocking call: waiter, NULL once it has given up, instead of fn */
+	bool has_direct; /* parts of it need no messages, and are not copied yet */
+	bool waited;     /* for a blocking call: waiter, NULL once it has given up, instead of fn */
 	struct vfui_dma_waiter *waiter;
 	vfu_dma_fn *fn;
 	void *user;

@@ -94,7 +94,7 @@ struct vfui_dma {
 	uint32_t inflight;
 	unsigned awaiting; /* threads that wait for quiet */
 	bool pumping;      /* a thread uses conn */
-	uint64_t sending;  /* seq of the op whose buffer it sends from just now, 0: none */
+	uint64_t sending;  /* seq of the op whose buffer it uses just now, 0: none */
 	bool again;        /* and is to look once more before it stops */
 };
 

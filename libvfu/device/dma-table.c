@@ -135,6 +135,37 @@ void vfui_dma_release(struct vfui_dma *dma, struct vfui_dma_map *map)
 		vfui_dma_wait_put(dma, wait);
 }
 
+int vfui_dma_copy_direct(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write)
+{
+	uint32_t needs = write ? VFU_DMA_WRITE : VFU_DMA_READ;
+	int rc = 0;
+
+	while (len && !rc) {
+		struct vfui_dma_map *map;
+		uint64_t offset;
+		size_t n;
+
+		vfui_os_lock(&dma->lock);
+		map = vfui_dma_find(dma, iova);
+		if (!map || !(map->flags & needs)) {
+			vfui_os_unlock(&dma->lock);
+			return -ECANCELED;
+		}
+		map->pins++;
+		vfui_os_unlock(&dma->lock);
+		offset = iova - map->range.first;
+		n = len - 1 < map->range.last - iova ? len : (size_t)(map->range.last - iova + 1);
+		rc = vfui_dma_memory_copy(&map->memory, offset, buf, n, write);
+		if (rc == -EFAULT)
+			vfui_dma_tell_lost(dma, map);
+		vfui_dma_release(dma, map);
+		iova += n;
+		buf += n;
+		len -= n;
+	}
+	return rc;
+}
+
 void vfui_dma_insert(struct vfui_dma *dma, struct vfui_dma_map *map)
 {
 	vfui_os_lock(&dma->lock);

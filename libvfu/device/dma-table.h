@@ -55,6 +55,11 @@ bool vfui_dma_remove(struct vfui_dma *dma, struct vfui_dma_map *map, struct vfui
 bool vfui_dma_tell_lost(struct vfui_dma *dma, struct vfui_dma_map *map);
 /* Drops one pin; the last one of a doomed map frees it and may end an unmap. */
 void vfui_dma_release(struct vfui_dma *dma, struct vfui_dma_map *map);
+/*
+ * Copies the parts of a range that need no messages; it was checked, and what went away since is -ECANCELED.
+ * -EFAULT: memory is lost; or what its file says.
+ */
+int vfui_dma_copy_direct(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write);
 void vfui_dma_map_free(struct vfui_dma *dma, struct vfui_dma_map *map);
 /* One reason less to wait; the last one tells who waits, and frees it. */
 void vfui_dma_wait_put(struct vfui_dma *dma, struct vfui_dma_wait *wait);

@@ -104,6 +104,11 @@ class _Copy:
 class DeviceDma:
     """self.dma of a device: the client's memory. Copies of any length, over ranges that are mapped and others alike.
 
+    Copies take effect in the order in which they were started, reads and writes, mapped ranges and others. So an entry
+    of a ring may be written, and its index behind it, without a wait between: await asyncio.gather(dma.write(...),
+    dma.write(...)). 2, 4 or 8 bytes at a multiple of their size are one access. What map() gives is used directly,
+    without an order; so are read_sync() and write_sync() of mapped memory on other threads than the server's.
+
     Addresses are the client's (IOVA), sizes in bytes. Coroutines await read() and write(); others use read_sync() and
     write_sync(), from any thread where all is mapped, else in handlers. map() gives memory itself.
 

@@ -109,6 +109,33 @@ def test_across_ranges(connect):
     assert third[0x800:0x1800] == b"a" * 2048 + b"b" * 2048
 
 
+class Ring(vfu.Device):
+    """Data by message, then an entry and an index in mapped memory, none of which is waited for."""
+
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+
+    @bar0.reg32(0).on_write
+    async def complete(self, value):
+        write = self.dma.write
+        await asyncio.gather(
+            write(0x10000, b"data"), write(0x20008, b"entry"), write(0x20000, b"\1\0\0\0"), write(0x10008, b"more")
+        )
+        self.irqs.msix[0].trigger()
+
+
+def test_copies_take_effect_as_started(connect):
+    dev = connect(Ring())
+    data = dev.dma.alloc(4096, iova=0x10000, shared=False)
+    ring = dev.dma.alloc(4096, iova=0x20000, shared=True)
+    dev.regions.bar0.write32(0, 1)
+    for _ in range(20):  # while nobody serves it
+        assert bytes(ring[:4]) == bytes(4) or bytes(data[:4]) == b"data"
+        time.sleep(0.01)
+    assert dev.irqs.msix[0].wait(timeout=10) == 1
+    assert (data[:4], ring[:4], ring[8:13], data[8:12]) == (b"data", b"\1\0\0\0", b"entry", b"more")
+
+
 def test_faults(connect):
     dev = connect(Device())
     memory = dev.dma.alloc(4096, iova=0x10000, shared=False)

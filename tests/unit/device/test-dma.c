@@ -21,6 +21,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "base/os.h"
+#include "base/shared.h"
 #include "base/sigbus.h"
 #include "../../lib/os_fault.h"
 #include "policy.h"
@@ -66,7 +67,7 @@ int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
 	s = &sent[nsent++];
 	nopen++;
 	pthread_mutex_unlock(&conn_lock);
-	*s = (struct sent){.out = *out, .is_open = true};
+	*s = (struct sent){.out = *out};
 	ck_assert_uint_eq(out->iov[0].iov_len, 16);
 	memcpy(&s->address, out->iov[0].iov_base, 8);
 	memcpy(&s->count, (uint8_t *)out->iov[0].iov_base + 8, 8);
@@ -78,6 +79,9 @@ int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
 	} else {
 		ck_assert_int_eq(out->niov, 1);
 	}
+	pthread_mutex_lock(&conn_lock);
+	s->is_open = true;
+	pthread_mutex_unlock(&conn_lock);
 	return 0;
 }
 
@@ -1004,6 +1008,246 @@ START_TEST(mixed_ranges)
 }
 END_TEST
 
+/* ---- order: as started, mapped or by message --------------------------------------------------- */
+
+static char order[64];
+
+static void done_named(void *user, int status)
+{
+	if (status)
+		strcat(order, status == -ECANCELED ? "!" : "?");
+	strcat(order, user);
+}
+
+#define MESSAGES BASE
+#define MAPPED (BASE + 8 * PAGE)
+
+/* Eight pages by message, then eight that are mapped: where the caller finds them. */
+static uint8_t *map_both(void)
+{
+	int fd = file(8 * PAGE);
+	uint8_t *there = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ck_assert_ptr_ne(there, MAP_FAILED);
+	order[0] = '\0';
+	ck_assert_int_eq(map(RW, 0, MESSAGES, 8 * PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, MAPPED, 8 * PAGE, fd), 0);
+	return there;
+}
+
+static void write_named(uint64_t iova, const void *from, size_t len, const char *name)
+{
+	ck_assert_int_eq(vfui_dma_write_async(&dma, iova, from, len, done_named,
+					      (void *)(uintptr_t)name),
+			 0);
+}
+
+START_TEST(mapped_copies_wait_for_messages_before_them)
+{
+	uint8_t *there = map_both(), now[2] = {0}, later[2] = {0};
+
+	there[1] = 5;
+	write_named(MAPPED, "x", 1, "at once ");
+	ck_assert_str_eq(order, "at once ");
+	write_named(MESSAGES, "entry", 5, "entry ");
+	ck_assert_int_eq(vfui_dma_read_async(&dma, MESSAGES, now, 1, done_named, (void *)"read "),
+			 0);
+	write_named(MAPPED, "y", 1, "index ");
+	ck_assert_int_eq(vfui_dma_read_async(&dma, MAPPED, later, 2, done_named, (void *)"both "),
+			 0);
+	write_named(MESSAGES, "next", 4, "next ");
+	/* The first two are sent; what is behind them can not be seen yet, and is not overtaken. */
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_int_eq(there[0], 'x');
+	answer(1);
+	there[1] = 6;
+	ck_assert_int_eq(there[0], 'x');
+	ck_assert_uint_eq(nsent, 2);
+	answer(0);
+	ck_assert_int_eq(there[0], 'y');
+	ck_assert_mem_eq(later, "y\6", 2);
+	ck_assert_uint_eq(nsent, 3);
+	answer(2);
+	ck_assert_str_eq(order, "at once read entry index both next ");
+	ck_assert(!vfui_dma_is_busy(&dma));
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+/* Files are reached without messages, too; and of a copy of both kinds no part comes early. */
+START_TEST(mixed_copies_keep_the_order)
+{
+	uint8_t *there = map_both(), byte = 0;
+	int fd = file(PAGE);
+
+	ck_assert_int_eq(map(RW | IO, 0, MAPPED + 8 * PAGE, PAGE, dup(fd)), 0);
+	write_named(MESSAGES, "1", 1, "a ");
+	write_named(MAPPED - 1, "22", 2, "b ");
+	write_named(MAPPED + 8 * PAGE, "3", 1, "c ");
+	ck_assert_uint_eq(nsent, 1);
+	ck_assert_int_eq(there[0], 0);
+	answer(0);
+	ck_assert_int_eq(there[0], '2');
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_int_eq(pread(fd, &byte, 1, 0), 1);
+	ck_assert_int_eq(byte, 0);
+	answer(1);
+	ck_assert_int_eq(pread(fd, &byte, 1, 0), 1);
+	ck_assert_int_eq(byte, '3');
+	ck_assert_str_eq(order, "a b c ");
+	munmap(there, 8 * PAGE);
+	close(fd);
+}
+END_TEST
+
+START_TEST(mapped_copies_need_nothing_but_memory)
+{
+	uint8_t *there = map_both();
+	long blocks = fault_blocks();
+
+	fault_fail(FAULT_ALLOC, 0, ENOMEM);
+	for (unsigned i = 0; i < 100; i++)
+		write_named(MAPPED, &i, 1, "");
+	fault_reset();
+	ck_assert_int_eq(fault_blocks(), blocks);
+	ck_assert_int_eq(there[0], 99);
+	ck_assert_uint_eq(nsent, 0);
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+/* What waits for its turn ends as messages do. */
+START_TEST(mapped_copies_that_wait_can_be_cancelled)
+{
+	uint8_t *there = map_both();
+
+	write_named(MESSAGES, "1", 1, "a ");
+	write_named(MAPPED, "2", 1, "b ");
+	ck_assert_int_eq(unmap(MAPPED, 8 * PAGE), 0);
+	ck_assert_str_eq(order, "!b ");
+	answer(0);
+	ck_assert_str_eq(order, "!b a ");
+	ck_assert_int_eq(there[0], 0);
+	/* The range may come again, of another kind. */
+	ck_assert_int_eq(map(RW, 0, MAPPED, PAGE, -1), 0);
+	write_named(MAPPED, "3", 1, "c ");
+	answer_all(false);
+	/* The deadline of the one before it is its own. */
+	ck_assert_int_eq(unmap(MAPPED, PAGE), 0);
+	ck_assert_int_eq(map(RW, 0, MAPPED, PAGE, file(PAGE)), 0);
+	order[0] = '\0';
+	for (unsigned i = 0; i < 5; i++)
+		write_named(MESSAGES, "1", 1, "m");
+	write_named(MAPPED, "2", 1, "d ");
+	for (unsigned i = 2; i < 6; i++)
+		answer_with(i, -ETIMEDOUT, 0, 0);
+	ck_assert_str_eq(order, "?m?m?m?m");
+	answer_with(6, -ETIMEDOUT, 0, 0);
+	ck_assert_str_eq(order, "?m?m?m?m?m?d ");
+	write_named(MESSAGES, "1", 1, "e ");
+	write_named(MAPPED, "2", 1, "f ");
+	vfui_dma_disconnect(&dma);
+	ck_assert_str_eq(order, "?m?m?m?m?m?d !f ");
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+static void *write_mixed(void *arg)
+{
+	struct result *result = arg;
+
+	for (unsigned i = 0; i < 300; i++)
+		ck_assert_int_eq(vfui_dma_write_async(&dma, MAPPED - i % 3, "abc", 3, done, result),
+				 0);
+	return NULL;
+}
+
+/* Replies come in while other threads start copies: whoever pumps does what waits for its turn. */
+START_TEST(other_threads_mix)
+{
+	uint8_t *there = map_both();
+	struct result results[3] = {{0}};
+	pthread_t threads[3];
+	unsigned total = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, write_mixed, &results[i]), 0);
+	for (unsigned answered = 0; answered < 3 * 200;) {
+		bool is_there;
+
+		pthread_mutex_lock(&conn_lock);
+		is_there = answered < nsent && sent[answered].is_open;
+		pthread_mutex_unlock(&conn_lock);
+		if (is_there)
+			answer(answered++);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	while (vfui_dma_is_busy(&dma))
+		;
+	for (unsigned i = 0; i < 3; i++)
+		total += results[i].n;
+	ck_assert_uint_eq(total, 3 * 300);
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+/* Of any length at any place the same bytes; a value of the right length at the right place at once. */
+START_TEST(integers_in_shared_memory)
+{
+	_Alignas(16) uint8_t shared[32], own[17], back[17];
+
+	for (size_t i = 0; i < sizeof(own); i++)
+		own[i] = (uint8_t)(i + 1);
+	for (size_t at = 0; at < 16; at++) {
+		for (size_t len = 0; len < 16; len++) {
+			memset(shared, 0xee, sizeof(shared));
+			memset(back, 0xee, sizeof(back));
+			vfui_shared_write(shared + at, own + 1, len);
+			ck_assert_mem_eq(shared + at, own + 1, len);
+			ck_assert_uint_eq(shared[at + len], 0xee);
+			ck_assert(!at || shared[at - 1] == 0xee);
+			vfui_shared_read(back + 1, shared + at, len);
+			ck_assert_mem_eq(back + 1, own + 1, len);
+			ck_assert_uint_eq(back[len + 1], 0xee);
+		}
+	}
+	ck_assert_uint_eq(vfui_shared_unit(shared + 4, 4), 4);
+	ck_assert_uint_eq(vfui_shared_unit(shared + 2, 4), 0);
+	ck_assert_uint_eq(vfui_shared_unit(shared, 3) + vfui_shared_unit(shared, 1), 0);
+}
+END_TEST
+
+/* The driver's side: looks at an index until it is the last. The thread sanitizer sees what is not one access. */
+static void *watch_index(void *arg)
+{
+	uint32_t *index = arg, seen = 0, last = 0;
+
+	while (last != 2000) {
+		last = __atomic_load_n(index, __ATOMIC_SEQ_CST);
+		ck_assert_uint_ge(last, seen);
+		/* What was written before it is there. */
+		ck_assert_uint_ge(__atomic_load_n(index + 64, __ATOMIC_SEQ_CST), last);
+		seen = last;
+	}
+	return NULL;
+}
+
+START_TEST(an_index_is_written_at_once)
+{
+	uint8_t *there = map_both();
+	pthread_t driver;
+
+	ck_assert_int_eq(pthread_create(&driver, NULL, watch_index, there), 0);
+	for (uint32_t i = 1; i <= 2000; i++) {
+		ck_assert_int_eq(vfui_dma_write(&dma, MAPPED + 256, &i, 4), 0);
+		ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, &i, 4), 0);
+	}
+	pthread_join(driver, NULL);
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
 START_TEST(all_sorts_of_answers)
 {
 	static const struct {
@@ -1198,14 +1442,18 @@ START_TEST(no_more_than_the_account_allows)
 	start_with(account);
 	atomic_store(&account->limit, 64 * PAGE);
 	cost = overhead(account, buf);
+	/* What is done at once does not count. */
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE + 64 * PAGE, buf, 1, done, &result), 0);
+	ck_assert_uint_eq(result.n, 1);
 	for (n = 0; !vfui_dma_write_async(&dma, BASE, buf, PAGE, done, &result); n++)
 		;
 	ck_assert_uint_eq(n, 64 * PAGE / (PAGE + cost));
 	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, PAGE, done, &result), -ENOBUFS);
 	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE + 64 * PAGE - 1, buf, PAGE, done, &result),
 			 -ENOBUFS);
-	/* What needs no message does not count. */
-	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE + 64 * PAGE, buf, 1, done, &result), 0);
+	/* What waits for its turn does. */
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE + 64 * PAGE, buf, PAGE, done, &result),
+			 -ENOBUFS);
 	/* One that ends makes room for one. */
 	answer(1);
 	ck_assert_uint_eq(result.n, 2);
@@ -1239,12 +1487,13 @@ START_TEST(the_account_is_level_in_the_end)
 
 	start_with(account);
 	atomic_store(&account->limit, SIZE_MAX);
-	/* Part of it is gone before it begins: an op is made, and dropped. */
+	/* Part of it is gone before it begins. */
 	ck_assert_int_eq(map(RW | IO, 0, BASE + 65 * PAGE, PAGE, dup(fd)), 0);
 	ck_assert_int_eq(map(RW, 0, BASE + 66 * PAGE, PAGE, -1), 0);
 	ck_assert_int_eq(ftruncate(fd, 0), 0);
 	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE + 65 * PAGE, buf, 2 * PAGE, done, &result),
-			 -EIO);
+			 0);
+	ck_assert_int_eq(result.status, -EIO);
 	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
 	fault_fail(FAULT_ALLOC, 1, ENOMEM);
 	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE, buf, PAGE, done, &result), 0);
@@ -1259,7 +1508,7 @@ START_TEST(the_account_is_level_in_the_end)
 	ck_assert_uint_gt(vfui_account_used(account, VFUI_DMA), 0);
 	end();
 	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
-	ck_assert_uint_eq(result.n, 9);
+	ck_assert_uint_eq(result.n, 10);
 	vfui_account_unref(account);
 	start(NULL, &limits);
 	close(fd);
@@ -1344,6 +1593,50 @@ START_TEST(blocking_copies)
 }
 END_TEST
 
+/* Another thread than the owner. */
+static int wait_never(void *ctx, bool (*ready)(void *arg), void *arg)
+{
+	(void)ctx;
+	(void)ready;
+	(void)arg;
+	return -EPERM;
+}
+
+START_TEST(blocking_copies_keep_the_order)
+{
+	const struct vfui_dma_hooks owner = {.wait = wait_answering}, other = {.wait = wait_never};
+	uint8_t *there;
+
+	end();
+	start(&owner, &limits);
+	there = map_both();
+	write_named(MESSAGES, "1", 1, "a ");
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "2", 1), 0);
+	ck_assert_str_eq(order, "a ");
+	ck_assert_int_eq(there[0], '2');
+	/* One that may not wait for it, and need not: at once, which is said of it. */
+	end();
+	munmap(there, 8 * PAGE);
+	start(&other, &limits);
+	there = map_both();
+	write_named(MESSAGES, "1", 1, "a ");
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "2", 1), 0);
+	ck_assert_str_eq(order, "");
+	ck_assert_int_eq(there[0], '2');
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED - 1, "33", 2), -EPERM);
+	ck_assert_uint_eq(nopen, 1);
+	/* Where the owner may not wait either nothing is done. */
+	wait_result = -EDEADLK;
+	dma.hooks = owner;
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "4", 1), -EDEADLK);
+	ck_assert_int_eq(there[0], '2');
+	wait_result = 0;
+	answer_all(false);
+	ck_assert_int_eq(there[0], '2');
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
 START_TEST(a_wait_that_is_given_up)
 {
 	const struct vfui_dma_hooks hooks = {.wait = wait_answering};
@@ -1375,22 +1668,15 @@ END_TEST
 
 /* ---- fences ------------------------------------------------------------------------------------ */
 
-static char order[64];
-
 static void fence(void *user, unsigned a, unsigned b)
 {
 	(void)user;
 	snprintf(order + strlen(order), 16, "f%u%u ", a, b);
 }
 
-static void done_named(void *user, int status)
-{
-	(void)status;
-	strcat(order, user);
-}
-
 START_TEST(fences_come_after_what_was_before)
 {
+	order[0] = '\0';
 	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
 	ck_assert_int_eq(vfui_dma_after(&dma, fence, NULL, 0, 1), 0);
 	ck_assert_str_eq(order, "f01 ");
@@ -1410,7 +1696,7 @@ START_TEST(fences_come_after_what_was_before)
 	vfui_dma_disconnect(&dma);
 	ck_assert_str_eq(order, "");
 	answer_with(3, -ENOTCONN, 0, 0);
-	ck_assert_str_eq(order, "a f34 ");
+	ck_assert_str_eq(order, "!a f34 ");
 }
 END_TEST
 
@@ -1694,6 +1980,14 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, a_read_larger_than_the_bound_goes_alone);
 	tcase_add_test(tcase, writes_fill_the_window);
 	tcase_add_test(tcase, mixed_ranges);
+	tcase_add_test(tcase, mapped_copies_wait_for_messages_before_them);
+	tcase_add_test(tcase, mixed_copies_keep_the_order);
+	tcase_add_test(tcase, mapped_copies_need_nothing_but_memory);
+	tcase_add_test(tcase, mapped_copies_that_wait_can_be_cancelled);
+	tcase_add_test(tcase, blocking_copies_keep_the_order);
+	tcase_add_test(tcase, other_threads_mix);
+	tcase_add_test(tcase, integers_in_shared_memory);
+	tcase_add_test(tcase, an_index_is_written_at_once);
 	tcase_add_test(tcase, all_sorts_of_answers);
 	tcase_add_test(tcase, the_first_error_ends_it_once);
 	tcase_add_test(tcase, an_unmap_cancels);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -541,6 +542,68 @@ static void use_dma(void)
 	rig_set_hooks(&rig, NULL);
 	rig.bar0 = read_memory;
 }
+
+/* ---- order of copies ---- */
+
+#define RING 0x80000
+
+static void wrote(void *user, int status)
+{
+	ck_assert_int_eq(status, 0);
+	rig_note(user, "wrote");
+}
+
+/* A device that completes a command: data by message, an entry and its index in mapped memory. */
+static int complete(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+
+	(void)req;
+	(void)access;
+	ck_assert_int_eq(vfu_dma_write_async(r->dev, IOVA, "data", 4, wrote, r), 0);
+	ck_assert_int_eq(vfu_dma_write_async(r->dev, RING + 64, "entry", 5, wrote, r), 0);
+	ck_assert_int_eq(vfu_dma_write_async(r->dev, RING, "\1\0\0", 4, wrote, r), 0);
+	ck_assert_int_eq(vfu_dma_write_async(r->dev, IOVA + 8, "more", 4, wrote, r), 0);
+	return 0;
+}
+
+/* What needs no messages does not overtake those before it, and is not overtaken. */
+START_TEST(copies_take_effect_as_started)
+{
+	static const uint64_t reply[2] = {IOVA, 4};
+	int fd = rig_memfd(4096);
+	uint8_t *ring = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	uint16_t id, dma;
+
+	ck_assert_ptr_ne(ring, MAP_FAILED);
+	use_dma();
+	ck_assert_uint_eq(rig_map(&rig, RING, 4096, fd), 0);
+	rig.bar0 = complete;
+	rig.calls[0] = '\0';
+	id = rig_send_read(&rig, 0, 0, 4);
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+	ck_assert_uint_eq(rig.msg->command, 12);
+	ck_assert_mem_eq(rig.msg->payload + 16, "data", 4);
+	dma = rig.msg->id;
+	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+	rig_silence(&rig);
+	ck_assert_uint_eq(ring[0] + ring[64], 0);
+	ck_assert_str_eq(rig.calls, "");
+	raw_send(rig.sock, dma, 12, RAW_REPLY, reply, 16, NULL, 0);
+	rig_pump(&rig);
+	ck_assert_mem_eq(ring + 64, "entry", 5);
+	ck_assert_uint_eq(ring[0], 1);
+	ck_assert_str_eq(rig.calls, "wrote wrote wrote");
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+	ck_assert_mem_eq(rig.msg->payload + 16, "more", 4);
+	raw_send(rig.sock, rig.msg->id, 12, RAW_REPLY, (uint64_t[]){IOVA + 8, 4}, 16, NULL, 0);
+	rig_pump(&rig);
+	ck_assert_str_eq(rig.calls, "wrote wrote wrote wrote");
+	munmap(ring, 4096);
+	close(fd);
+}
+END_TEST
 
 /* The client, which answers message DMA from its own thread after it has sent what is in script. */
 struct peer {
@@ -1149,6 +1212,7 @@ static void add_reentry(TCase *tcase)
 	ADD(only_the_owner_waits);
 	ADD(held_requests_are_served_meanwhile);
 	ADD(gate_decides_for_who_asked);
+	ADD(copies_take_effect_as_started);
 	ADD(reading_goes_on_after_a_wait);
 	ADD(disconnected_while_waiting);
 	ADD(interrupted_while_waiting);

@@ -1,0 +1,111 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * dma.c - what a device does with its client's memory. Both ends in one process, for there is no more to see
+ * than memory: the device in a thread, its client in main().
+ *
+ * BAR 0, a write to 0x00: a command is completed. Its data goes to memory that is reached by messages, then
+ * its entry and the index of the entries to a ring that is mapped. None of these is waited for: copies take
+ * effect in the order in which they are started.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <vfu.h>
+
+#define DATA 0x10000u
+#define RING 0x20000u
+#define PAGE 4096u
+#define ENTRY 64
+
+/* ---- device */
+
+static void written(void *user, int status)
+{
+	(void)user;
+	if (status < 0)
+		fprintf(stderr, "device: DMA failed: %s\n", strerror(-status));
+}
+
+static int complete(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	static const uint32_t index = 1;
+	struct vfu_device *dev = user;
+	int r;
+
+	(void)req;
+	if (!access->is_write)
+		return 0;
+	if ((r = vfu_dma_write_async(dev, DATA, "data", 4, written, dev)) < 0 ||
+	    (r = vfu_dma_write_async(dev, RING + ENTRY, "entry", 5, written, dev)) < 0)
+		return r;
+	return vfu_dma_write_async(dev, RING, &index, sizeof(index), written, dev);
+}
+
+static void *serve(void *arg)
+{
+	const struct vfu_region registers = {
+		.size = PAGE, .flags = VFU_REGION_READ | VFU_REGION_WRITE, .fd = -1};
+	struct vfu_device *dev = vfu_device_new();
+	struct vfu_server *srv = dev ? vfu_server_new(dev) : NULL;
+
+	vfu_sigbus_guard();
+	if (!srv || vfu_device_set_region(dev, VFU_REGION_BAR0, &registers) < 0 ||
+	    vfu_device_set_handler(dev, VFU_REGION_BAR0, 0, 4, complete, dev) < 0 ||
+	    vfu_server_set(srv, VFU_OPT_ONE_CLIENT, 1) < 0 ||
+	    vfu_server_attach(srv, *(int *)arg) < 0 || vfu_server_run(srv) < 0)
+		fprintf(stderr, "device: can not be served\n");
+	vfu_server_free(srv);
+	vfu_device_free(dev);
+	return NULL;
+}
+
+/* ---- client */
+
+static int use(struct vfu_client *cl)
+{
+	static char data[PAGE] __attribute__((aligned(4096)));
+	int fd = memfd_create("ring", MFD_CLOEXEC), r;
+	char *ring;
+
+	if (fd < 0 || ftruncate(fd, PAGE) < 0 ||
+	    (ring = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
+		return -errno;
+	if ((r = vfu_client_dma_map(cl, DATA, PAGE, VFU_DMA_WRITE, data, -1, 0)) < 0 ||
+	    (r = vfu_client_dma_map(cl, RING, PAGE, VFU_DMA_WRITE, NULL, fd, 0)) < 0 ||
+	    (r = vfu_client_region_write(cl, VFU_REGION_BAR0, 0, "\1\0\0", 4)) < 0)
+		return r;
+	while (__atomic_load_n((uint32_t *)ring, __ATOMIC_ACQUIRE) == 0)
+		if ((r = vfu_client_serve(cl, 10)) < 0)
+			return r;
+	printf("ring: %.5s, memory: %.4s\n", ring + ENTRY, data);
+	close(fd);
+	return 0;
+}
+
+int main(void)
+{
+	struct vfu_client *cl = vfu_client_new();
+	struct vfu_err err;
+	pthread_t thread;
+	int ends[2], r;
+
+	if (!cl || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ||
+	    pthread_create(&thread, NULL, serve, &ends[0]))
+		return 2;
+	r = vfu_client_attach(cl, ends[1]);
+	if (r == 0)
+		r = use(cl);
+	if (r < 0) {
+		vfu_client_err(cl, &err);
+		fprintf(stderr, "client: %s: %s\n", strerror(-r), err.text);
+	}
+	vfu_client_free(cl);
+	pthread_join(thread, NULL);
+	return r < 0;
+}
