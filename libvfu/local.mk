@@ -53,7 +53,7 @@ libvfu_sources += \
 	libvfu/device/msix.h libvfu/device/msix.c \
 	libvfu/device/pci-state.h libvfu/device/pci-masks.h libvfu/device/pci-masks.c \
 	libvfu/device/pci-caps.h libvfu/device/pci-caps.c libvfu/device/pci-access.h libvfu/device/pci-access.c \
-	libvfu/device/pci-irq.h libvfu/device/pci-irq.c libvfu/device/pci-bars.h libvfu/device/pci-bars.c \
+	libvfu/device/pci-kinds.h libvfu/device/pci-kinds.c libvfu/device/pci-irq.h libvfu/device/pci-irq.c libvfu/device/pci-bars.h libvfu/device/pci-bars.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
 	libvfu/client/state.h \

@@ -183,10 +183,71 @@ void vfu_device_set_log(struct vfu_device *dev, vfu_log_fn *fn, void *user);
 int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device, uint16_t subvendor,
 		       uint16_t subdevice);
 int vfu_device_set_class(struct vfu_device *dev, uint32_t class_code, uint8_t revision);
-/* 256 or 4096 bytes. Owner. */
+/* 256 or 4096 bytes. -EBUSY: the device has something in the upper part. Owner. */
 int vfu_device_set_config_size(struct vfu_device *dev, size_t size);
-/* Appends a PCI capability (data: what follows id and next pointer). Returns its offset. Owner. */
+/*
+ * Appends a PCI capability (data: what follows id and next pointer) where there is room. Returns its offset. The client
+ * can write what PCI says of power management, PCI Express and Advanced Features; else nothing, unless the device
+ * has registers or a handler there (vfu_device_add_register, vfu_device_set_handler with VFU_REGION_CONFIG).
+ * -ENOSPC, -EINVAL, -EEXIST: the detail names field and rule. Owner.
+ */
 int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len);
+/* The same at an offset, a multiple of 4 from 0x40 on; 0: where there is room. -EEXIST: another one is there. Owner. */
+int vfu_device_add_capability_at(struct vfu_device *dev, uint8_t id, unsigned offset,
+				 const void *data, size_t len);
+/*
+ * Appends an extended capability (data: what follows the 4 bytes of the header), at an offset from 0x100 on or (0) where
+ * there is room. version: 0 to 15. Returns its offset. Configuration space has 4096 bytes then. Guests of QEMU see it if the
+ * device also has a PCI Express capability. Owner.
+ */
+int vfu_device_add_extended_capability(struct vfu_device *dev, uint16_t id, unsigned version,
+				       unsigned offset, const void *data, size_t len);
+/* Offset of a capability by its id, the first or (after: an offset) the next one behind another; -ENOENT. Owner. */
+int vfu_device_find_capability(struct vfu_device *dev, unsigned id, unsigned after);
+int vfu_device_find_extended_capability(struct vfu_device *dev, unsigned id, unsigned after);
+
+enum { VFU_PM_D1 = 1, VFU_PM_D2 = 2, VFU_PM_NO_SOFT_RESET = 4 };
+/*
+ * Appends the capability of power management: states D0, D3hot and those of flags (a write of another one does
+ * nothing). From D3hot to D0 the device is reset (VFU_GATE_FLR), unless it has NO_SOFT_RESET. What the client does in
+ * D3hot the device serves as ever: VFU_CONFIG_POWER_STATE is there for one that is to do less. Returns its offset;
+ * offset as above. Owner.
+ */
+int vfu_device_add_power_management(struct vfu_device *dev, unsigned flags, unsigned offset);
+
+/* Endpoints: of PCI Express, with I/O BARs besides, inside the root complex (which has no link). */
+enum { VFU_EXPRESS_ENDPOINT, VFU_EXPRESS_LEGACY, VFU_EXPRESS_INTEGRATED = 9 };
+enum { VFU_EXPRESS_FLR = 1 }; /* the client may reset the function: VFU_GATE_FLR, hook reset */
+
+/* A PCI Express capability, version 2. Zeros: an endpoint with one lane of 2.5 GT/s, 128 bytes of payload. */
+struct vfu_express {
+	size_t size;          /* sizeof(struct vfu_express): later versions append */
+	uint32_t type, flags; /* VFU_EXPRESS_* */
+	uint32_t speed;       /* of the link: 1: 2.5 GT/s, 2: 5, 3: 8, 4: 16, 5: 32, 6: 64 */
+	uint32_t width;       /* lanes: 1, 2, 4, 8, 12, 16, 32 */
+	uint32_t max_payload; /* bytes: a power of two, 128 to 4096 */
+};
+/*
+ * Appends it. The link reads as running with all its lanes, fields of a slot as zeros, as an endpoint has none.
+ * Returns its offset; offset as above. Owner.
+ */
+int vfu_device_add_express(struct vfu_device *dev, const struct vfu_express *express,
+			   unsigned offset);
+
+/* What the client has set up in configuration space: bits are 0 or 1. */
+enum vfu_config_state {
+	VFU_CONFIG_IO,
+	VFU_CONFIG_MEMORY,
+	VFU_CONFIG_BUS_MASTER,
+	VFU_CONFIG_INTX_OFF,
+	VFU_CONFIG_POWER_STATE, /* 0 to 3: D0 to D3hot; 0 without that capability */
+	VFU_CONFIG_MSI,         /* enabled */
+	VFU_CONFIG_MSI_VECTORS, /* how many of them the client uses */
+	VFU_CONFIG_MSIX,
+	VFU_CONFIG_MSIX_MASKED, /* all of them */
+};
+/* The present value; the hook config_written tells when to look, and so does reset. -EINVAL: no such state. Owner. */
+int vfu_device_config_state(struct vfu_device *dev, enum vfu_config_state what);
 /* Device's own view of configuration space: no side effects, read-only bits are written too. Owner.
  */
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len);
@@ -260,6 +321,10 @@ int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
  * Ranges must not overlap. An access that spans several ranges is split at their borders; the parts
  * start in ascending order, and each may be answered later. The client gets one answer when all are
  * done: the first failure, if any; no part starts after one that failed at once. Owner.
+ *
+ * Also of configuration space, from 0x40 on but for MSI and MSI-X: so a capability can be a window into something
+ * else. Machine monitors read the whole space at once, so reads must have no effects that matter. The hook
+ * config_written hears nothing of such ranges, and the library looks at none of what is written there.
  */
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user);
@@ -267,7 +332,7 @@ int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offs
 enum { VFU_REGISTER_VIEW = 1 };
 
 /*
- * A register of a plain memory region whose bits are not all for the client to write, or that a function is to know
+ * A register of a plain memory region, or of configuration space behind its header, whose bits are not all for the client to write, or that a function is to know
  * of. Numbers are little-endian, bit 0 is the first byte's lowest. Without a function the library serves it alone.
  *
  *	client writes 0xffffffff to {.offset = 8, .width = 4, .write = 0xff00, .w1c = 0x7}:
@@ -319,8 +384,8 @@ int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct
  */
 int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t offset,
 			       unsigned width, uint64_t mask, uint64_t value);
-/* Memory of a plain region, NULL if it has none or there was none left. Valid until the region is
- * replaced. */
+/* Memory of a plain region, or (7) our configuration space; NULL if it has none or there was none left. Valid until
+ * the region is replaced. */
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
 
 /* ---- requests answered later: any thread, exactly once */
@@ -427,8 +492,14 @@ int vfu_request_reply(struct vfu_request *req, const void *data, size_t len, con
 
 /* INTx pin 1..4, 0 for none. Owner. */
 int vfu_device_set_intx(struct vfu_device *dev, unsigned pin);
-/* MSI with 1, 2, 4, 8, 16 or 32 vectors (0 removes). Owner. */
+/* MSI with 1, 2, 4, 8, 16 or 32 vectors (0 removes), 64-bit addresses and no mask bits. Owner. */
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors);
+enum { VFU_MSI_64 = 1, VFU_MSI_MASKABLE = 2 };
+/*
+ * The same with a capability as flags say: with 64-bit addresses or 32-bit ones; with a mask bit and a pending bit for
+ * each vector. What is raised while the client has its bit set is pending, and fires when it is cleared. Owner.
+ */
+int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned flags);
 /*
  * MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar, set
  * before, 8-byte aligned, where no handler is. The library serves both: a client that writes to an

@@ -437,10 +437,62 @@ int vfu_device_set_config_size(struct vfu_device *dev, size_t size)
 
 int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len)
 {
+	return vfu_device_add_capability_at(dev, id, 0, data, len);
+}
+
+int vfu_device_add_capability_at(struct vfu_device *dev, uint8_t id, unsigned offset,
+				 const void *data, size_t len)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_pci_add_capability(&dev->pci, id, offset, data, len, &dev->err);
+}
+
+int vfu_device_add_extended_capability(struct vfu_device *dev, uint16_t id, unsigned version,
+				       unsigned offset, const void *data, size_t len)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_pci_add_extended(&dev->pci, id, version, offset, data, len, &dev->err);
+}
+
+int vfu_device_add_power_management(struct vfu_device *dev, unsigned flags, unsigned offset)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_pci_add_power(&dev->pci, flags, offset, &dev->err);
+}
+
+int vfu_device_add_express(struct vfu_device *dev, const struct vfu_express *express,
+			   unsigned offset)
+{
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	return vfui_pci_add_express(&dev->pci, express, offset, &dev->err);
+}
+
+int vfu_device_find_capability(struct vfu_device *dev, unsigned id, unsigned after)
+{
 	return ended(dev,
-		     is_child(dev) ? -EOWNERDEAD
-				   : vfui_pci_add_capability(&dev->pci, id, data, len),
-		     "vfu_device_add_capability");
+		     is_child(dev) ? -EOWNERDEAD : vfui_pci_find_capability(&dev->pci, id, after),
+		     "vfu_device_find_capability");
+}
+
+int vfu_device_find_extended_capability(struct vfu_device *dev, unsigned id, unsigned after)
+{
+	return ended(dev,
+		     is_child(dev) ? -EOWNERDEAD : vfui_pci_find_extended(&dev->pci, id, after),
+		     "vfu_device_find_extended_capability");
+}
+
+int vfu_device_config_state(struct vfu_device *dev, enum vfu_config_state what)
+{
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_state(&dev->pci, what),
+		     "vfu_device_config_state");
 }
 
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len)
@@ -480,18 +532,28 @@ int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user)
 {
+	int rc = 0;
+
 	if (is_child(dev))
 		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
-	return vfui_region_set_handler(&dev->regions, index, offset, size, fn, user, &dev->err);
+	if (index == VFU_REGION_CONFIG)
+		rc = vfui_pci_check_handler(&dev->pci, offset, size, &dev->err);
+	return rc ? rc
+		  : vfui_region_set_handler(&dev->regions, index, offset, size, fn, user,
+					    &dev->err);
 }
 
 int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct vfu_register *reg)
 {
+	int rc = 0;
+
 	if (is_child(dev))
 		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
-	return vfui_register_add(&dev->regions, index, reg, &dev->err);
+	if (index == VFU_REGION_CONFIG)
+		rc = vfui_pci_check_register(&dev->pci, reg, &dev->err);
+	return rc ? rc : vfui_register_add(&dev->regions, index, reg, &dev->err);
 }
 
 int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t offset,
@@ -515,7 +577,12 @@ int vfu_device_set_intx(struct vfu_device *dev, unsigned pin)
 
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors)
 {
-	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_set_msi(&dev->pci, vectors),
+	return vfu_device_set_msi_layout(dev, vectors, VFU_MSI_64);
+}
+
+int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned flags)
+{
+	return ended(dev, is_child(dev) ? -EOWNERDEAD : vfui_pci_set_msi(&dev->pci, vectors, flags),
 		     "vfu_device_set_msi (1, 2, 4, 8, 16 or 32 vectors)");
 }
 

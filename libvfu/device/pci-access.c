@@ -15,6 +15,7 @@
 #include "device/irq.h"
 #include "device/masks.h"
 #include "device/pci-caps.h"
+#include "device/pci-masks.h"
 #include "device/region.h"
 
 enum { PM_D3HOT = 3 };
@@ -60,12 +61,20 @@ static bool asks_pm_reset(const struct vfui_pci *pci, const struct vfu_access *a
 	       !(byte & PCI_PM_CTRL_STATE_MASK) && !(now & PCI_PM_CTRL_NO_SOFT_RESET);
 }
 
+/* A vector whose bit is set waits; what it waits with fires when the bit is cleared. */
+static void apply_msi_masks(struct vfui_pci *pci, bool ours)
+{
+	uint32_t bits = ours && pci->msi_mask ? vfui_pci_get(pci->config + pci->msi_mask, 4) : 0;
+
+	for (uint32_t i = 0; i < pci->irqs->index[VFU_IRQ_MSI].count; i++)
+		vfui_irqs_mask(pci->irqs, VFU_IRQ_MSI, i, bits >> i & 1);
+}
+
 void vfui_pci_apply(struct vfui_pci *pci)
 {
 	unsigned command = vfui_pci_get(pci->config + PCI_COMMAND, 2);
-	const struct vfu_region *region = &pci->regions->region[VFU_REGION_CONFIG].def;
 	/* With a configuration space of the device's own, ours says nothing. */
-	bool ours = region->user == pci;
+	bool ours = vfui_pci_is_ours(pci);
 	bool no_master = ours && pci->bus_master_matters && !(command & PCI_COMMAND_MASTER);
 	unsigned messages = no_master ? VFUI_HELD_NO_MASTER : 0;
 	unsigned msix = pci->msix ? vfui_pci_get(pci->config + pci->msix + 2, 2) : 0;
@@ -76,6 +85,27 @@ void vfui_pci_apply(struct vfui_pci *pci)
 		       ours && command & PCI_COMMAND_INTX_DISABLE ? VFUI_HELD_MASKED : 0);
 	vfui_irqs_hold(pci->irqs, VFU_IRQ_MSI, messages);
 	vfui_irqs_hold(pci->irqs, VFU_IRQ_MSIX, messages | (masked ? VFUI_HELD_MASKED : 0));
+	apply_msi_masks(pci, ours);
+}
+
+static unsigned power_state(const struct vfui_pci *pci)
+{
+	unsigned cap = vfui_pci_find_cap(pci, PCI_CAP_ID_PM);
+
+	return cap ? pci->config[cap + PCI_PM_CTRL] & PCI_PM_CTRL_STATE_MASK : 0;
+}
+
+/* A write of a state that the function has not, D1 or D2, changes none: old is what it was in. */
+static void refuse_power_state(struct vfui_pci *pci, unsigned old)
+{
+	static const uint16_t has[] = {[1] = PCI_PM_CAP_D1, [2] = PCI_PM_CAP_D2};
+	unsigned cap = vfui_pci_find_cap(pci, PCI_CAP_ID_PM), state = power_state(pci);
+
+	if (state == old || !state || state == PM_D3HOT ||
+	    vfui_pci_get(pci->config + cap + PCI_PM_PMC, 2) & has[state])
+		return;
+	pci->config[cap + PCI_PM_CTRL] &= (uint8_t)~PCI_PM_CTRL_STATE_MASK;
+	pci->config[cap + PCI_PM_CTRL] |= (uint8_t)old;
 }
 
 static int client_write(struct vfui_pci *pci, struct vfu_request *req,
@@ -83,6 +113,7 @@ static int client_write(struct vfui_pci *pci, struct vfu_request *req,
 {
 	const uint8_t *data = access->data;
 	bool resets = asks_flr(pci, access) || asks_pm_reset(pci, access);
+	unsigned state = power_state(pci);
 
 	for (uint32_t i = 0; i < access->count; i++) {
 		size_t at = (size_t)access->offset + i;
@@ -90,6 +121,7 @@ static int client_write(struct vfui_pci *pci, struct vfu_request *req,
 
 		pci->config[at] = (uint8_t)vfui_masks_apply(bits, pci->config[at], data[i]);
 	}
+	refuse_power_state(pci, state);
 	vfui_pci_apply(pci);
 	if (pci->hooks.written)
 		pci->hooks.written(pci->hooks.ctx, (size_t)access->offset, access->count);
@@ -123,16 +155,23 @@ void vfui_pci_reset(struct vfui_pci *pci)
 
 /* ---- the device's view ------------------------------------------------------------------------- */
 
+/* What is read as it is just now: Status follows the line, E64; pending bits of MSI. */
+static void show_interrupts(struct vfui_pci *pci)
+{
+	pci->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
+	if (vfui_irqs_line(pci->irqs))
+		pci->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
+	for (unsigned i = 0; pci->msi_mask && i < 4; i++)
+		pci->config[pci->msi_mask + 4 + i] = vfui_irqs_pending(pci->irqs, VFU_IRQ_MSI, i);
+}
+
 int vfui_pci_read(struct vfui_pci *pci, size_t offset, void *buf, size_t len)
 {
 	if (!vfui_is_inside(offset, len, pci->size))
 		return -EINVAL;
 	if (!len)
 		return 0;
-	/* Status follows the line, E64. */
-	pci->config[PCI_STATUS] &= (uint8_t)~PCI_STATUS_INTERRUPT;
-	if (vfui_irqs_line(pci->irqs))
-		pci->config[PCI_STATUS] |= PCI_STATUS_INTERRUPT;
+	show_interrupts(pci);
 	memcpy(buf, pci->config + offset, len);
 	return 0;
 }
@@ -145,4 +184,36 @@ int vfui_pci_write(struct vfui_pci *pci, size_t offset, const void *buf, size_t 
 		memcpy(pci->config + offset, buf, len);
 	vfui_pci_apply(pci);
 	return 0;
+}
+
+/* Where the client says what: bits of 16-bit registers. */
+static const struct {
+	uint8_t cap, offset, shift, bits;
+} states[] = {
+	[VFU_CONFIG_IO] = {VFUI_PCI_HEADER, PCI_COMMAND, 0, 1},
+	[VFU_CONFIG_MEMORY] = {VFUI_PCI_HEADER, PCI_COMMAND, 1, 1},
+	[VFU_CONFIG_BUS_MASTER] = {VFUI_PCI_HEADER, PCI_COMMAND, 2, 1},
+	[VFU_CONFIG_INTX_OFF] = {VFUI_PCI_HEADER, PCI_COMMAND, 10, 1},
+	[VFU_CONFIG_POWER_STATE] = {PCI_CAP_ID_PM, PCI_PM_CTRL, 0, 2},
+	[VFU_CONFIG_MSI] = {PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 0, 1},
+	[VFU_CONFIG_MSI_VECTORS] = {PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 4, 3},
+	[VFU_CONFIG_MSIX] = {PCI_CAP_ID_MSIX, PCI_MSIX_FLAGS, 15, 1},
+	[VFU_CONFIG_MSIX_MASKED] = {PCI_CAP_ID_MSIX, PCI_MSIX_FLAGS, 14, 1},
+};
+
+int vfui_pci_state(const struct vfui_pci *pci, unsigned what)
+{
+	unsigned at, value;
+
+	if (what >= VFUI_ARRAY_SIZE(states))
+		return -EINVAL;
+	at = states[what].cap == VFUI_PCI_HEADER ? 0 : vfui_pci_find_cap(pci, states[what].cap);
+	if (!at && states[what].cap != VFUI_PCI_HEADER)
+		return 0;
+	value = vfui_pci_get(pci->config + at + states[what].offset, 2) >> states[what].shift;
+	value &= (1u << states[what].bits) - 1;
+	/* A driver must not enable more than there are. */
+	if (what == VFU_CONFIG_MSI_VECTORS)
+		return (int)vfui_min(UINT64_C(1) << value, pci->irqs->index[VFU_IRQ_MSI].count);
+	return (int)value;
 }

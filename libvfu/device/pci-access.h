@@ -20,4 +20,7 @@ void vfui_pci_reset(struct vfui_pci *pci);
 int vfui_pci_read(struct vfui_pci *pci, size_t offset, void *buf, size_t len);
 int vfui_pci_write(struct vfui_pci *pci, size_t offset, const void *buf, size_t len);
 
+/* The body of vfu_device_config_state. */
+int vfui_pci_state(const struct vfui_pci *pci, unsigned what);
+
 #endif

@@ -15,7 +15,8 @@
  * capability. What is in no line is read-only, so are all other capabilities.
  */
 static const struct mask {
-	uint8_t cap, offset, size;
+	uint16_t cap;
+	uint8_t offset, size;
 	uint32_t write, w1c;
 } masks[] = {
 	/* Command: I/O, memory, bus master, parity, SERR, DisINTx. Status: the error bits. */
@@ -26,11 +27,12 @@ static const struct mask {
 	{VFUI_PCI_HEADER, PCI_INTERRUPT_LINE, 1, 0xff, 0},
 	/* PMCSR: state, PME enable, data select; PME status. */
 	{PCI_CAP_ID_PM, PCI_PM_CTRL, 2, 0x1f03, 0x8000},
-	/* Control: enable, multiple message enable; address, data (64-bit layout, which is ours). */
-	{PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 2, 0x0071, 0},
+	/* Control: enable, multiple message enable; address, data. Mask bits are as many as vectors: pci-irq.c. */
+	{PCI_CAP_ID_MSI, PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE, 0},
 	{PCI_CAP_ID_MSI, PCI_MSI_ADDRESS_LO, 4, 0xfffffffc, 0},
-	{PCI_CAP_ID_MSI, PCI_MSI_ADDRESS_HI, 4, 0xffffffff, 0},
-	{PCI_CAP_ID_MSI, PCI_MSI_DATA_64, 2, 0xffff, 0},
+	{VFUI_PCI_MSI_LAYOUT(0), PCI_MSI_DATA_32, 2, 0xffff, 0},
+	{VFUI_PCI_MSI_LAYOUT(VFU_MSI_64), PCI_MSI_ADDRESS_HI, 4, 0xffffffff, 0},
+	{VFUI_PCI_MSI_LAYOUT(VFU_MSI_64), PCI_MSI_DATA_64, 2, 0xffff, 0},
 	{PCI_CAP_ID_MSIX, PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, 0},
 	/* Device control but its reset bit, device status, link control, and both second controls. */
 	{PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, 2, 0x7fff, 0},
@@ -40,7 +42,7 @@ static const struct mask {
 	{PCI_CAP_ID_EXP, PCI_EXP_LNKCTL2, 2, 0xffff, 0},
 };
 
-void vfui_pci_set_masks(struct vfui_pci *pci, uint8_t cap, unsigned base, unsigned len)
+void vfui_pci_set_masks(struct vfui_pci *pci, unsigned cap, unsigned base, unsigned len)
 {
 	for (size_t i = 0; i < VFUI_ARRAY_SIZE(masks); i++) {
 		const struct mask *mask = &masks[i];

@@ -36,14 +36,16 @@ struct vfui_pci_hooks {
 };
 
 struct vfui_pci {
-	uint8_t config[VFUI_PCI_CONFIG_MAX];
-	uint8_t write_mask[VFUI_PCI_CONFIG_MAX];  /* bits the client can write */
-	uint8_t w1c_mask[VFUI_PCI_CONFIG_MAX];    /* bits it clears by writing ones */
-	uint8_t reset_value[VFUI_PCI_CONFIG_MAX]; /* of the bits of both */
+	_Alignas(8) uint8_t config[VFUI_PCI_CONFIG_MAX]; /* also region 7's memory, of registers */
+	uint8_t write_mask[VFUI_PCI_CONFIG_MAX];         /* bits the client can write */
+	uint8_t w1c_mask[VFUI_PCI_CONFIG_MAX];           /* bits it clears by writing ones */
+	uint8_t reset_value[VFUI_PCI_CONFIG_MAX];        /* of the bits of both */
 	size_t size;
-	uint64_t caps_used;      /* one bit per 4 bytes from 0x40 on */
-	bool bus_master_matters; /* E63: the policy is enforce */
-	uint8_t msi, msix;       /* where those capabilities are; 0: none */
+	bool is_taken[VFUI_PCI_CONFIG_MAX / 4]; /* words that capabilities are made of */
+	bool bus_master_matters;                /* E63: the policy is enforce */
+	uint8_t msi, msix;                      /* where those capabilities are; 0: none */
+	uint8_t msi_len;                        /* how long that of MSI is */
+	uint8_t msi_mask; /* its mask bits, before those of what is pending; 0: it has none */
 	struct vfui_msix tables;
 	struct vfui_dma *dma;
 	struct vfui_irqs *irqs;

@@ -10,10 +10,13 @@
  *	 0x040  +----------------------+  a list, linked by offsets: pci-caps.c;
  *	        | capabilities         |  of interrupts: pci-irq.c, msix.c
  *	 0x100  +----------------------+
+ *	        | extended ones        |  there from the first one on
+ *	 0x1000 +----------------------+
  *
  * All is bytes, and beside each byte lie the bits of it that a client writes and those that it clears by
  * ones (pci-masks.c). A client's write goes through these masks; then what is in the bytes is told to
- * interrupts and DMA, and a bit that asks for a reset has one done (pci-access.c).
+ * interrupts and DMA, and a bit that asks for a reset has one done (pci-access.c). Where the device has handlers
+ * or registers of its own, behind the header, they are region 7's (region.c) and none of this sees their accesses.
  */
 #include "device/pci.h"
 
@@ -21,6 +24,7 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "device/pci-bars.h"
 #include "device/pci-masks.h"
 #include "device/region.h"
@@ -45,6 +49,48 @@ int vfui_pci_set_class(struct vfui_pci *pci, uint32_t class_code, uint8_t revisi
 	return 0;
 }
 
+/* ---- what of it may be the device's ------------------------------------------------------------- */
+
+static bool overlaps(uint64_t offset, uint64_t size, unsigned at, unsigned len)
+{
+	return len && offset < at + len && (offset >= at || size > at - offset);
+}
+
+int vfui_pci_check_handler(const struct vfui_pci *pci, uint64_t offset, uint64_t size,
+			   struct vfu_err *err)
+{
+	if (!vfui_pci_is_ours(pci))
+		return 0;
+	if (offset < PCI_STD_HEADER_SIZEOF)
+		return vfui_err_set(err, -EINVAL, "handler.offset", 0,
+				    "the header, below 0x%x, is the library's",
+				    PCI_STD_HEADER_SIZEOF);
+	if (overlaps(offset, size, pci->msi, pci->msi_len) ||
+	    overlaps(offset, size, pci->msix, pci->msix ? PCI_CAP_MSIX_SIZEOF : 0))
+		return vfui_err_set(err, -EINVAL, "handler.offset", 0,
+				    "MSI and MSI-X are the library's");
+	return 0;
+}
+
+int vfui_pci_check_register(const struct vfui_pci *pci, const struct vfu_register *reg,
+			    struct vfu_err *err)
+{
+	uint64_t size;
+	int rc;
+
+	/* What is not sound is refused when it is added. */
+	if (reg->size < offsetof(struct vfu_register, write))
+		return 0;
+	size = reg->width + (reg->count ? reg->count - UINT64_C(1) : 0) *
+				    (reg->stride ? reg->stride : reg->width);
+	rc = vfui_pci_check_handler(pci, reg->offset, size, err);
+	if (!rc && reg->flags & VFU_REGISTER_VIEW)
+		rc = vfui_pci_check_handler(pci, reg->target, size, err);
+	return rc;
+}
+
+/* ---- region 7, and what follows the others ------------------------------------------------------ */
+
 static int set_config_region(struct vfui_pci *pci)
 {
 	struct vfu_region def = {
@@ -55,7 +101,12 @@ static int set_config_region(struct vfui_pci *pci)
 		.fd = -1,
 	};
 
-	return vfui_region_set(pci->regions, VFU_REGION_CONFIG, &def, NULL);
+	int rc = vfui_region_set(pci->regions, VFU_REGION_CONFIG, &def, NULL);
+
+	/* For registers (device/register.c) which the device puts into it. */
+	if (!rc)
+		pci->regions->region[VFU_REGION_CONFIG].memory = pci->config;
+	return rc;
 }
 
 int vfui_pci_region_changed(struct vfui_pci *pci, unsigned index)
@@ -70,14 +121,6 @@ int vfui_pci_region_changed(struct vfui_pci *pci, unsigned index)
 		rc = set_config_region(pci);
 	vfui_pci_apply(pci);
 	return rc;
-}
-
-int vfui_pci_set_size(struct vfui_pci *pci, size_t size)
-{
-	if (size != 256 && size != 4096)
-		return -EINVAL;
-	pci->size = size;
-	return pci->regions->region[VFU_REGION_CONFIG].def.user == pci ? set_config_region(pci) : 0;
 }
 
 void vfui_pci_set_policy(struct vfui_pci *pci, const struct vfui_policy *policy)

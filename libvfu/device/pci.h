@@ -9,12 +9,12 @@
 #ifndef VFUI_PCI_H
 #define VFUI_PCI_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "device/pci-access.h"
 #include "device/pci-caps.h"
 #include "device/pci-irq.h"
+#include "device/pci-kinds.h"
 #include "device/pci-state.h"
 
 struct vfui_policy;
@@ -29,7 +29,12 @@ void vfui_pci_fini(struct vfui_pci *pci);
 int vfui_pci_set_ids(struct vfui_pci *pci, uint16_t vendor, uint16_t device, uint16_t subvendor,
 		     uint16_t subdevice);
 int vfui_pci_set_class(struct vfui_pci *pci, uint32_t class_code, uint8_t revision);
-int vfui_pci_set_size(struct vfui_pci *pci, size_t size);
+
+/* Whether the device may serve a range of region 7 by itself, or have a register there: 0, -EINVAL. */
+int vfui_pci_check_handler(const struct vfui_pci *pci, uint64_t offset, uint64_t size,
+			   struct vfu_err *err);
+int vfui_pci_check_register(const struct vfui_pci *pci, const struct vfu_register *reg,
+			    struct vfu_err *err);
 
 /* Call after vfui_region_set: BAR registers, the tables of MSI-X and the default region 7 follow what the region is now. */
 int vfui_pci_region_changed(struct vfui_pci *pci, unsigned index);

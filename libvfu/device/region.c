@@ -45,7 +45,7 @@ static void release(struct vfui_handler *handler)
 static void region_fini(struct vfui_region *region)
 {
 	vfu_watch_free(region->watch);
-	if (region->memory)
+	if (region->memory && region->memory_len)
 		vfui_os_munmap(region->memory, region->memory_len);
 	vfui_os_free((void *)region->def.areas);
 	for (unsigned i = 0; i < region->nhandlers; i++)

@@ -23,9 +23,9 @@ struct vfui_handler {
 };
 
 struct vfui_region {
-	struct vfu_region def; /* its areas are our copy, its fd is ours */
-	uint8_t *memory;       /* a mapping of the file or of memory of ours; NULL: none */
-	size_t memory_len;
+	struct vfu_region def;         /* its areas are our copy, its fd is ours */
+	uint8_t *memory;               /* a mapping of the file or of memory of ours; NULL: none */
+	size_t memory_len;             /* 0: the memory is somebody else's, configuration space */
 	struct vfu_watch *watch;       /* of a mapping of the file */
 	struct vfui_handler *handlers; /* ascending */
 	unsigned nhandlers;

@@ -323,7 +323,7 @@ int vfui_register_add(struct vfui_regions *regions, unsigned index, const struct
 	all.stride = all.stride ? all.stride : all.width;
 	if (!(all.flags & VFU_REGISTER_VIEW))
 		all.target = all.offset;
-	if (!region || !region->def.size || region->def.access)
+	if (!region || !region->def.size || (region->def.access && !region->memory))
 		return vfui_err_set(err, -EINVAL, "register.offset", 0,
 				    "region %u is not a region of memory", index);
 	rc = check_place(region, &all, err);

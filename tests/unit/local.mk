@@ -25,6 +25,7 @@ fault_tests = \
 	tests/unit/test-calls \
 	tests/unit/device/test-dma \
 	tests/unit/device/test-irq \
+	tests/unit/device/test-config \
 	tests/unit/device/test-pci \
 	tests/unit/device/test-region \
 	tests/unit/device/test-register \
@@ -54,6 +55,7 @@ end_rig = tests/lib/end.c tests/lib/end.h
 fault_libs = tests/lib/libfault.la $(LDADD)
 tests_unit_device_test_dma_LDADD = $(fault_libs)
 tests_unit_device_test_irq_LDADD = $(fault_libs)
+tests_unit_device_test_config_LDADD = $(fault_libs)
 tests_unit_device_test_pci_LDADD = $(fault_libs)
 tests_unit_device_test_region_LDADD = $(fault_libs)
 tests_unit_device_test_register_LDADD = $(fault_libs)

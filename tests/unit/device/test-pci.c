@@ -98,6 +98,11 @@ static int put(unsigned offset, unsigned size, uint32_t value)
 	return client(offset, bytes, size, true);
 }
 
+static int add_cap(uint8_t id, const void *data, size_t len)
+{
+	return vfui_pci_add_capability(&pci, id, 0, data, len, NULL);
+}
+
 static int access_nothing(void *user, struct vfu_request *req, const struct vfu_access *access)
 {
 	(void)user;
@@ -298,8 +303,8 @@ START_TEST(capabilities_are_a_list)
 	int a, b;
 
 	ck_assert_uint_eq(get(0x06, 2) & 0x10, 0);
-	a = vfui_pci_add_capability(&pci, 0x09, data, 5);
-	b = vfui_pci_add_capability(&pci, 0x03, data, 2);
+	a = add_cap(0x09, data, 5);
+	b = add_cap(0x03, data, 2);
 	ck_assert_int_eq(a, 0x40);
 	ck_assert_int_eq(b, 0x48);
 	ck_assert_uint_eq(get(0x06, 2) & 0x10, 0x10);
@@ -308,14 +313,14 @@ START_TEST(capabilities_are_a_list)
 	ck_assert_uint_eq(get(0x48, 4), 0x02010003);
 	put(0x42, 1, 0xff);
 	ck_assert_uint_eq(get(0x42, 1), 1);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x09, data, 200), -EINVAL);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x09, data, 190), -ENOSPC);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0, data, 4), -EINVAL);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x05, data, 12), -EINVAL);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x11, data, 10), -EINVAL);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x10, data, 0x11), -EINVAL);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x01, data, 6), 0x4c);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x01, data, 6), -EEXIST);
+	ck_assert_int_eq(add_cap(0x09, data, 200), -EINVAL);
+	ck_assert_int_eq(add_cap(0x09, data, 190), -ENOSPC);
+	ck_assert_int_eq(add_cap(0, data, 4), -EINVAL);
+	ck_assert_int_eq(add_cap(0x05, data, 12), -EINVAL);
+	ck_assert_int_eq(add_cap(0x11, data, 10), -EINVAL);
+	ck_assert_int_eq(add_cap(0x10, data, 0x11), -EINVAL);
+	ck_assert_int_eq(add_cap(0x01, data, 6), 0x4c);
+	ck_assert_int_eq(add_cap(0x01, data, 6), -EEXIST);
 }
 END_TEST
 
@@ -323,39 +328,39 @@ START_TEST(the_whole_room_can_be_used)
 {
 	unsigned n = 0, at;
 
-	while (vfui_pci_add_capability(&pci, 0x09, "\0\0", 2) > 0)
+	while (add_cap(0x09, "\0\0", 2) > 0)
 		n++;
 	ck_assert_uint_eq(n, 48);
 	for (at = get(0x34, 1), n = 0; at; at = get(at + 1, 1))
 		n++;
 	ck_assert_uint_eq(n, 48);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1), -ENOSPC);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1, VFU_MSI_64), -ENOSPC);
 	ck_assert_uint_eq(irqs.index[VFU_IRQ_MSI].count, 0);
 }
 END_TEST
 
 START_TEST(a_list_in_a_loop_ends)
 {
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x09, "\0\0", 2), 0x40);
+	ck_assert_int_eq(add_cap(0x09, "\0\0", 2), 0x40);
 	vfui_pci_write(&pci, 0x41, "\x40", 1);
 	ck_assert_int_eq(put(0x40, 4, 0xffffffff), 0);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 4), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 4, VFU_MSI_64), 0);
 	vfui_pci_write(&pci, 0x34, "\xff", 1);
 	ck_assert_int_eq(put(0x40, 4, 0xffffffff), 0);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0, VFU_MSI_64), 0);
 }
 END_TEST
 
 START_TEST(msi)
 {
 	for (unsigned log = 0; log <= 5; log++) {
-		ck_assert_int_eq(vfui_pci_set_msi(&pci, 1u << log), 0);
+		ck_assert_int_eq(vfui_pci_set_msi(&pci, 1u << log, VFU_MSI_64), 0);
 		ck_assert_uint_eq(irqs.index[VFU_IRQ_MSI].count, 1u << log);
 		ck_assert_uint_eq(get(0x34, 1), 0x40);
 		ck_assert_uint_eq(get(0x40, 4), 0x00800005 | log << 17);
 	}
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 3), -EINVAL);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 64), -EINVAL);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 3, VFU_MSI_64), -EINVAL);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 64, VFU_MSI_64), -EINVAL);
 	put(0x42, 2, 0xffff);
 	ck_assert_uint_eq(get(0x42, 2), 0x00fb);
 	put(0x44, 4, 0xfee01003);
@@ -367,7 +372,7 @@ START_TEST(msi)
 	vfui_pci_reset(&pci);
 	ck_assert_uint_eq(get(0x42, 2), 0x008a);
 	ck_assert_uint_eq(get(0x4c, 4), 0);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0, VFU_MSI_64), 0);
 	ck_assert_uint_eq(get(0x34, 1), 0);
 	ck_assert_uint_eq(get(0x06, 2) & 0x10, 0);
 	ck_assert_uint_eq(irqs.index[VFU_IRQ_MSI].count, 0);
@@ -378,15 +383,15 @@ END_TEST
 
 START_TEST(removing_keeps_the_others)
 {
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1), 0);
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x09, "ab", 2), 0x50);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1, VFU_MSI_64), 0);
+	ck_assert_int_eq(add_cap(0x09, "ab", 2), 0x50);
 	set_bar(0, 4096, 0);
 	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 2048), 0);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0, VFU_MSI_64), 0);
 	ck_assert_uint_eq(get(0x34, 1), 0x50);
 	ck_assert_uint_eq(get(0x51, 1), 0x54);
 	ck_assert_uint_eq(get(0x54, 2), 0x0011);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1, VFU_MSI_64), 0);
 	ck_assert_uint_eq(get(0x55, 1), 0x40);
 	ck_assert_uint_eq(get(0x41, 1), 0);
 }
@@ -686,7 +691,7 @@ static int add_express(bool flr)
 {
 	uint8_t data[58] = {2, 0, 0, 0x80, 0, (uint8_t)(flr ? 0x10 : 0), 0x10, 0x28};
 
-	return vfui_pci_add_capability(&pci, 0x10, data, sizeof(data));
+	return add_cap(0x10, data, sizeof(data));
 }
 
 START_TEST(flr_by_express)
@@ -724,7 +729,7 @@ START_TEST(flr_by_advanced_features)
 	static const uint8_t with[] = {6, 3, 0, 0}, without[] = {6, 1, 0, 0};
 
 	reset_answer = 0;
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x13, with, 4), 0x40);
+	ck_assert_int_eq(add_cap(0x13, with, 4), 0x40);
 	ck_assert_int_eq(put(0x44, 1, 1), 0);
 	ck_assert_uint_eq(resets, 1);
 	ck_assert_uint_eq(get(0x44, 1), 0);
@@ -739,7 +744,7 @@ START_TEST(power_states)
 	uint8_t data[] = {3, 0, 0, 0, 0, 0};
 
 	reset_answer = 0;
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x01, data, 6), 0x40);
+	ck_assert_int_eq(add_cap(0x01, data, 6), 0x40);
 	put(0x44, 2, 3);
 	ck_assert_uint_eq(get(0x44, 2), 3);
 	put(0x44, 2, 3);
@@ -782,7 +787,7 @@ START_TEST(resets_itself_if_nobody_else_does)
 	static const uint8_t with[] = {6, 3, 0, 0};
 
 	pci.hooks = (struct vfui_pci_hooks){0};
-	ck_assert_int_eq(vfui_pci_add_capability(&pci, 0x13, with, 4), 0x40);
+	ck_assert_int_eq(add_cap(0x13, with, 4), 0x40);
 	put(0x04, 2, 7);
 	ck_assert_int_eq(put(0x44, 1, 1), 0);
 	ck_assert_uint_eq(get(0x04, 2), 0);
@@ -791,7 +796,7 @@ END_TEST
 
 static int more_msi(void)
 {
-	return vfui_pci_set_msi(&pci, 8);
+	return vfui_pci_set_msi(&pci, 8, VFU_MSI_64);
 }
 
 static int more_msix(void)
@@ -816,7 +821,7 @@ START_TEST(out_of_memory)
 {
 	set_bar(0, 4096, 0);
 	ck_assert_int_eq(vfui_pci_set_msix(&pci, 16, 0, 0, 0x800), 0);
-	ck_assert_int_eq(vfui_pci_set_msi(&pci, 2), 0);
+	ck_assert_int_eq(vfui_pci_set_msi(&pci, 2, VFU_MSI_64), 0);
 	fault_each_alloc(pin);
 	fault_each_alloc(more_msi);
 	/* What was there stays. */
