@@ -35,7 +35,7 @@ struct vfui_vector {
 /* Who masked a vector. */
 enum {
 	VFUI_MASKED_SET_IRQS = 1, /* the client, or a level that fired */
-	VFUI_MASKED_TABLE = 2     /* its entry of the MSI-X table, E66 */
+	VFUI_MASKED_TABLE = 2     /* its entry of the MSI-X table, E66, or its bit in MSI */
 };
 
 /* Why configuration space keeps an index from firing. */
