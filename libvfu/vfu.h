@@ -282,7 +282,8 @@ enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
  * (fd < 0), or the file's (fd >= 0, taken; offset fd_offset). The library's costs what is touched of
  * it, however large it is; where there are no addresses left for it the region has none, and
  * accesses that no handler serves fail with -ENOMEM. If it has a file and VFU_REGION_MMAP
- * the client may map it: all of it, or the nareas areas. BAR sizes are powers of two, at least 16
+ * the client may map it: all of it, or the nareas areas (at most 4,000), without the pages that the table of
+ * MSI-X and its pending bits lie in. BAR sizes are powers of two, at least 16
  * (memory) or 4 (I/O), up to 2^63. Region 7 with access replaces our configuration space.
  */
 struct vfu_region {
@@ -503,8 +504,8 @@ int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned
 /*
  * MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar, set
  * before, 8-byte aligned, where no handler is. The library serves both: a client that writes to an
- * entry masks and unmasks its vector there, one that does not has all unmasked (E66). Keep them out
- * of what a client may map: there its accesses are not seen. Owner.
+ * entry masks and unmasks its vector there, one that does not has all unmasked (E66). A client that may
+ * map the BAR never maps the pages they lie in: give them pages of their own there, or it is not mapped much. Owner.
  */
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset);

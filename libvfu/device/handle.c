@@ -507,6 +507,17 @@ int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *b
 		     "vfu_device_config_write");
 }
 
+/* Worth a word: it is as the device said, and yet no client will. */
+static void tell_if_unmappable(struct vfu_device *dev, unsigned index)
+{
+	if (vfui_region_is_unmappable(&dev->regions, index))
+		vfui_log(
+			&dev->log, VFU_LOG_WARN,
+			"region %u can not be mapped: the MSI-X table and its pending bits, which are reached by "
+			"messages alone, have all of its pages",
+			index);
+}
+
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region)
 {
 	int rc;
@@ -517,7 +528,9 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 	rc = vfui_region_set(&dev->regions, index, region, &dev->err);
 	if (rc < 0)
 		return rc;
-	return ended(dev, vfui_pci_region_changed(&dev->pci, index), "vfu_device_set_region");
+	rc = ended(dev, vfui_pci_region_changed(&dev->pci, index), "vfu_device_set_region");
+	tell_if_unmappable(dev, index);
+	return rc;
 }
 
 int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
@@ -589,10 +602,13 @@ int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset)
 {
-	return ended(dev,
-		     is_child(dev)
-			     ? -EOWNERDEAD
-			     : vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset),
+	int rc = is_child(dev)
+			 ? -EOWNERDEAD
+			 : vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset);
+
+	if (!rc && vectors)
+		tell_if_unmappable(dev, bar);
+	return ended(dev, rc,
 		     "vfu_device_set_msix (1 to 2048 vectors; table and pending bits apart, in a "
 		     "BAR that there is)");
 }

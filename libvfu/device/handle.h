@@ -15,7 +15,7 @@
 #include "device/irq.h"
 #include "base/log.h"
 #include "device/pci.h"
-#include "device/region.h"
+#include "device/region-map.h"
 #include "device/command.h"
 
 /* What the server does for its device. */

@@ -20,7 +20,8 @@
  * reset, or the next client. So irq.c is told of masks when they are written, and not before. A policy
  * (msix_mask) has entries count always, for clients that are drivers and want what hardware does.
  *
- * What a client maps of the BAR, it reads and writes behind our back: a table there is its own.
+ * What a client maps of a BAR it reads and writes behind our back, so it never maps the pages of these two
+ * (region-map.c), whatever the device says of the BAR.
  */
 #include "device/msix.h"
 
@@ -30,7 +31,7 @@
 #include "base/os.h"
 #include "base/util.h"
 #include "device/irq.h"
-#include "device/region.h"
+#include "device/region-map.h"
 
 enum { ENTRY = 16, CONTROL = 12, MASKED = 1, VECTORS_MAX = 2048 };
 
@@ -173,7 +174,7 @@ static int route_one(struct vfui_msix *msix, uint32_t offset, uint32_t size, vfu
 
 	if (!size || !vfui_is_inside(offset, size, msix->regions->region[bar].def.size))
 		return 0;
-	return vfui_region_set_handler(msix->regions, bar, offset, size, fn, msix, NULL);
+	return vfui_region_keep_handler(msix->regions, bar, offset, size, fn, msix);
 }
 
 static int route(struct vfui_msix *msix, bool on)

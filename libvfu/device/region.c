@@ -132,6 +132,9 @@ static int check_areas(const struct vfu_region *def, struct vfu_err *err)
 
 	if (def->nareas && !def->areas)
 		return vfui_err_set(err, -EINVAL, "region.areas", 0, "there are none");
+	if (def->nareas > VFUI_AREAS_MAX)
+		return vfui_err_set(err, -EINVAL, "region.areas", 0,
+				    "a client is told of at most %d", VFUI_AREAS_MAX);
 	for (unsigned i = 0; i < def->nareas; i++) {
 		const struct vfu_area *area = &def->areas[i];
 
@@ -326,6 +329,15 @@ static unsigned find_handler(const struct vfui_region *region, uint64_t offset)
 	return low;
 }
 
+struct vfui_handler *vfui_region_handler_at(struct vfui_region *region, uint64_t offset)
+{
+	unsigned at = find_handler(region, offset);
+
+	return at < region->nhandlers && region->handlers[at].first <= offset
+		       ? &region->handlers[at]
+		       : NULL;
+}
+
 static void drop_handlers(struct vfui_region *region, unsigned from, unsigned to)
 {
 	if (from == to)
@@ -362,7 +374,7 @@ int vfui_region_add_handlers(struct vfui_region *region, const struct vfui_handl
 int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err)
 {
-	struct vfui_handler handler = {offset, offset + size - 1, fn, user, false};
+	struct vfui_handler handler = {offset, offset + size - 1, fn, user, false, false};
 	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
 	unsigned from, to;
 
@@ -487,19 +499,7 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 				 : access_base(region, req, access);
 }
 
-/* ---- GET_REGION_INFO --------------------------------------------------------------------------- */
-
-int vfui_region_info(const struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
-		     const struct vfui_limits *limits, const struct vfui_policy *policy,
-		     struct vfui_region_reply *out)
-{
-	const struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
-
-	if (!region)
-		return -EINVAL;
-	return vfui_region_info_build(index, &region->def, &region->caps, in_argsz, limits, policy,
-				      out);
-}
+/* ---- capabilities ------------------------------------------------------------------------------ */
 
 int vfui_region_add_capability(struct vfui_regions *regions, unsigned index,
 			       const struct vfu_region_capability *cap, struct vfu_err *err)

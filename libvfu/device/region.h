@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * region.h - the nine regions: their memory, callbacks, handlers, and the answer to GET_REGION_INFO. Owner only.
+ * region.h - the nine regions: their memory, callbacks, handlers. Owner only.
  */
 #ifndef VFUI_REGION_H
 #define VFUI_REGION_H
@@ -14,12 +14,16 @@
 #include "device/region-info.h"
 #include "vfu.h"
 
+/* An answer has room for 4,093, and what is kept from a client cuts them in more. */
+#define VFUI_AREAS_MAX 4000
+
 /* One stretch of a region that has its own callback. */
 struct vfui_handler {
 	uint64_t first, last;
 	vfu_access_fn *fn;
 	void *user;
 	bool is_owned; /* user is freed with it */
+	bool is_kept;  /* no client maps its pages (region-map.h) */
 };
 
 struct vfui_region {
@@ -46,6 +50,8 @@ int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct v
 int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err);
 void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
+/* The one that serves a byte; NULL: none. */
+struct vfui_handler *vfui_region_handler_at(struct vfui_region *region, uint64_t offset);
 /*
  * More of them, ascending, inside of the region and apart from each other: all, or with -EEXIST (one overlaps what is
  * there) or -ENOMEM none. What they own goes along with 0 alone.
@@ -63,10 +69,5 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 /* The body of vfu_device_add_region_capability. */
 int vfui_region_add_capability(struct vfui_regions *regions, unsigned index,
 			       const struct vfu_region_capability *cap, struct vfu_err *err);
-
-/* vfui_region_info_build; -EINVAL: no such region. */
-int vfui_region_info(const struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
-		     const struct vfui_limits *limits, const struct vfui_policy *policy,
-		     struct vfui_region_reply *out);
 
 #endif

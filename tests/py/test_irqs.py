@@ -336,3 +336,37 @@ def test_table_placement(connect):
 
     with pytest.raises(ValueError, match="no BAR is free"):
         Full()
+
+
+def test_table_in_a_mapped_bar(connect, caplog):
+    """E66: its pages are in no area, so it works, and its pending bits are read, though the BAR is mapped."""
+
+    class Mapped(Device):
+        bar4 = vfu.Bar(size=16384, mmap=True)
+        irqs = vfu.Irqs(msix=8, msix_bar=4, msix_table=0x1000, msix_pba=0x1800)
+
+    dev = connect(Mapped())
+    bar, table, pba = table_of(dev)
+    assert bar.areas == [(0, 0x1000), (0x2000, 0x2000)]
+    assert not caplog.records
+    control = table + 2 * 16 + 12
+    bar.write32(control, 1)
+    assert bar.read32(control) == 1
+    dev.regions.bar0.write32(0, 2)
+    assert dev.irqs.msix[2].wait(timeout=0) == 0
+    assert bar.read32(pba) == 4
+    bar.write32(control, 0)
+    assert dev.irqs.msix[2].wait(timeout=5) == 1
+    assert bar.read32(pba) == 0
+
+
+def test_table_in_a_bar_of_one_page(connect, caplog):
+    class Small(Device):
+        bar4 = vfu.Bar(size=4096, mmap=True)
+        irqs = vfu.Irqs(msix=8, msix_bar=4)
+
+    dev = connect(Small())
+    assert "region 4 can not be mapped" in caplog.text
+    assert not dev.regions.bar4.mappable
+    bar, table, _ = table_of(dev)
+    assert bar.read32(table + 12) == 1

@@ -17,7 +17,7 @@
 #include "../../lib/os_fault.h"
 #include "checks.h"
 #include "policy.h"
-#include "device/region.h"
+#include "device/region-map.h"
 #include "parts.h"
 
 #define RW (VFU_REGION_READ | VFU_REGION_WRITE)
@@ -556,6 +556,125 @@ START_TEST(info_of_sparse_regions)
 }
 END_TEST
 
+/* What a client is told: how many areas, its flags; -1 in *fd: no descriptor comes. */
+static unsigned areas_told(unsigned index, struct vfu_area *areas, uint32_t *flags, int *fd)
+{
+	struct vfui_region_reply reply = info(index, UINT32_MAX, 0);
+	struct vfu_wire_get_region_info_reply head;
+	uint32_t n = 0;
+
+	memcpy(&head, reply.payload, sizeof(head));
+	if (head.flags & VFU_WIRE_REGION_INFO_CAPS) {
+		memcpy(&n, (uint8_t *)reply.payload + 40, sizeof(n));
+		memcpy(areas, (uint8_t *)reply.payload + 48, n * sizeof(*areas));
+	}
+	*flags = head.flags & 7;
+	*fd = reply.fd;
+	vfui_os_free(reply.payload);
+	return n;
+}
+
+/* Of 8 pages: what the device says can be mapped, what is kept (offset and length), what is left, in pages. */
+static const struct {
+	unsigned nareas, nkept, nleft;
+	struct vfu_area areas[3], kept[3], left[5];
+} cuts[] = {
+	{0, 1, 1, {{0}}, {{0, 16}}, {{1, 7}}},
+	{0, 1, 1, {{0}}, {{7 * PAGE, PAGE}}, {{0, 7}}},
+	{0, 1, 2, {{0}}, {{3 * PAGE + 8, 8}}, {{0, 3}, {4, 4}}},
+	{0, 2, 3, {{0}}, {{PAGE - 8, 8}, {5 * PAGE, 8}}, {{1, 4}, {6, 2}}},
+	{0, 2, 1, {{0}}, {{0, 8}, {2 * PAGE - 8, 8}}, {{2, 6}}},
+	{0, 2, 1, {{0}}, {{8, 8}, {24, 8}}, {{1, 7}}},
+	{0, 1, 0, {{0}}, {{0, 8 * PAGE}}, {{0}}},
+	{0, 2, 1, {{0}}, {{0, 4 * PAGE}, {5 * PAGE, 3 * PAGE}}, {{4, 1}}},
+	{2, 1, 2, {{0, 2}, {4, 4}}, {{2 * PAGE, 2 * PAGE}}, {{0, 2}, {4, 4}}},
+	{2, 1, 2, {{0, 2}, {4, 4}}, {{PAGE, 4 * PAGE}}, {{0, 1}, {5, 3}}},
+	{2, 1, 1, {{0, 2}, {4, 4}}, {{0, 8}}, {{1, 1}, {4, 4}}},
+	{1, 1, 0, {{3, 1}}, {{3 * PAGE + 64, 8}}, {{0}}},
+	{3,
+	 3,
+	 5,
+	 {{0, 3}, {3, 2}, {5, 3}},
+	 {{PAGE, 8}, {4 * PAGE, 8}, {6 * PAGE, 8}},
+	 {{0, 1}, {2, 1}, {3, 1}, {5, 1}, {7, 1}}},
+};
+
+START_TEST(kept_pages_are_in_no_area)
+{
+	struct vfu_area areas[3], told[8] = {{0}};
+	struct vfu_region def = {.size = 8 * PAGE,
+				 .flags = RW | VFU_REGION_MMAP,
+				 .areas = cuts[_i].nareas ? areas : NULL,
+				 .nareas = cuts[_i].nareas,
+				 .fd = file(8 * PAGE)};
+	unsigned n = 0, expected = 0;
+	uint32_t flags;
+	int fd;
+
+	for (unsigned i = 0; i < def.nareas; i++)
+		areas[i] = (struct vfu_area){cuts[_i].areas[i].offset * PAGE,
+					     cuts[_i].areas[i].size * PAGE};
+	ck_assert_int_eq(set(2, def), 0);
+	for (unsigned i = 0; i < cuts[_i].nkept; i++)
+		ck_assert_int_eq(vfui_region_keep_handler(&regions, 2, cuts[_i].kept[i].offset,
+							  cuts[_i].kept[i].size, note, (void *)"k"),
+				 0);
+	n = areas_told(2, told, &flags, &fd);
+	while (expected < 5 && cuts[_i].left[expected].size)
+		expected++;
+	ck_assert_uint_eq(n, expected);
+	ck_assert_uint_eq(flags, n ? 7 : 3);
+	ck_assert_int_eq(fd, n ? def.fd : -1);
+	ck_assert_int_eq(vfui_region_is_unmappable(&regions, 2), !n);
+	for (unsigned i = 0; i < n; i++) {
+		ck_assert_uint_eq(told[i].offset, cuts[_i].left[i].offset * PAGE);
+		ck_assert_uint_eq(told[i].size, cuts[_i].left[i].size * PAGE);
+	}
+	/* Nothing is kept any more. */
+	ck_assert_int_eq(vfui_region_set_handler(&regions, 2, 0, 8 * PAGE, NULL, NULL, &err), 0);
+	ck_assert_uint_eq(areas_told(2, told, &flags, &fd), def.nareas);
+	ck_assert_uint_eq(flags, 7);
+	ck_assert(!vfui_region_is_unmappable(&regions, 2));
+}
+END_TEST
+
+/* A client without room for areas gets no descriptor: it can not map the table by mistake (E12). */
+START_TEST(e12_who_is_not_told_of_areas_maps_nothing)
+{
+	struct vfui_region_reply reply;
+
+	ck_assert_int_eq(set(2, (struct vfu_region){.size = 8 * PAGE,
+						    .flags = RW | VFU_REGION_MMAP,
+						    .fd = file(8 * PAGE)}),
+			 0);
+	ck_assert_int_eq(vfui_region_keep_handler(&regions, 2, PAGE, 8, note, (void *)"k"), 0);
+	reply = info(2, 32, 0);
+	ck_assert_uint_eq(reply.len, 32);
+	ck_assert_int_eq(reply.fd, -1);
+	vfui_os_free(reply.payload);
+}
+END_TEST
+
+START_TEST(more_areas_than_can_be_told)
+{
+	struct vfu_area *areas = calloc(VFUI_AREAS_MAX + 1, sizeof(*areas));
+	struct vfu_region def = {.size = 8192 * PAGE,
+				 .flags = RW | VFU_REGION_MMAP,
+				 .areas = areas,
+				 .nareas = VFUI_AREAS_MAX + 1};
+
+	for (unsigned i = 0; i <= VFUI_AREAS_MAX; i++)
+		areas[i] = (struct vfu_area){2ull * i * PAGE, PAGE};
+	def.fd = file(8192 * PAGE);
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	ck_assert_str_eq(err.field, "region.areas");
+	def.nareas--;
+	def.fd = file(8192 * PAGE);
+	ck_assert_int_eq(set(2, def), 0);
+	free(areas);
+}
+END_TEST
+
 /* ---- capabilities ------------------------------------------------------------------------------ */
 
 static int add(unsigned index, uint16_t id, const void *bytes, size_t len)
@@ -716,6 +835,9 @@ int main(void)
 	tcase_add_test(tcase, a_failed_change_changes_nothing);
 	tcase_add_test(tcase, info_of_plain_regions);
 	tcase_add_test(tcase, info_of_sparse_regions);
+	tcase_add_loop_test(tcase, kept_pages_are_in_no_area, 0, sizeof(cuts) / sizeof(cuts[0]));
+	tcase_add_test(tcase, e12_who_is_not_told_of_areas_maps_nothing);
+	tcase_add_test(tcase, more_areas_than_can_be_told);
 	tcase_add_test(tcase, capabilities_of_the_device);
 	tcase_add_test(tcase, capabilities_keep_the_rules);
 	tcase_add_test(tcase, large_memory_costs_what_is_touched);
