@@ -79,7 +79,7 @@ PyObject *set_globals(PyObject *make_error, PyObject *report, PyObject *log);
 
 /* Regions: areas is a sequence of (offset, size); fd is taken. BufferError while memory of regions is in use. */
 PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
-			    unsigned bar_flags, int fd, PyObject *areas);
+			    unsigned bar_flags, int fd, PyObject *areas, unsigned widths);
 /* data: what follows id, version and next. */
 PyObject *device_add_region_capability(struct vfupy_device *d, unsigned index, uint16_t id,
 				       uint16_t version, PyObject *data);

@@ -39,9 +39,10 @@ static struct vfu_area *parse_areas(PyObject *areas)
 }
 
 PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
-			    unsigned bar_flags, int fd, PyObject *areas)
+			    unsigned bar_flags, int fd, PyObject *areas, unsigned widths)
 {
-	struct vfu_region region = {.size = size, .flags = flags, .bar_flags = bar_flags, .fd = fd};
+	struct vfu_region region = {
+		.size = size, .flags = flags, .bar_flags = bar_flags, .fd = fd, .widths = widths};
 	struct vfu_area *list = parse_areas(areas);
 	int rc;
 

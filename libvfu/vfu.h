@@ -274,6 +274,9 @@ enum { VFU_LATER = 1, VFU_PASS };
  */
 typedef int vfu_access_fn(void *user, struct vfu_request *req, const struct vfu_access *access);
 
+/* Bytes that an access may have: their sum, as 4 | 8. */
+enum { VFU_WIDTH_1 = 1, VFU_WIDTH_2 = 2, VFU_WIDTH_4 = 4, VFU_WIDTH_8 = 8 };
+
 /* BAR attributes of a region. */
 enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
 
@@ -285,6 +288,9 @@ enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
  * the client may map it: all of it, or the nareas areas (at most 4,000), without the pages that the table of
  * MSI-X and its pending bits lie in. BAR sizes are powers of two, at least 16
  * (memory) or 4 (I/O), up to 2^63. Region 7 with access replaces our configuration space.
+ *
+ * With widths each access has one of these sizes and is aligned to it, as registers of hardware want it: any other
+ * is -EINVAL to the client, and its callback and handlers are not called. What the client maps is not checked.
  */
 struct vfu_region {
 	uint64_t size;
@@ -296,6 +302,7 @@ struct vfu_region {
 	uint64_t fd_offset;
 	const struct vfu_area *areas; /* page-aligned, ascending, copied */
 	unsigned nareas;
+	uint32_t widths; /* VFU_WIDTH_*; 0: any number of bytes, anywhere */
 };
 
 /* Sets or replaces region index 0..8; size 0 removes it. Owner. */

@@ -34,7 +34,7 @@ static int jobs(void *user, struct vfu_request *req, const struct vfu_access *ac
 	struct queue *queue = user;
 
 	(void)req;
-	if (access->offset || access->count != 4)
+	if (access->offset)
 		return -EINVAL;
 	if (!access->is_write) {
 		memcpy(access->data, &queue->done, 4);
@@ -59,6 +59,7 @@ static struct vfu_server *set_up(struct queue *queue, const char *path)
 					     .flags = VFU_REGION_READ | VFU_REGION_WRITE,
 					     .access = jobs,
 					     .user = queue,
+					     .widths = VFU_WIDTH_4,
 					     .fd = -1};
 	const struct vfu_device_hooks hooks = {.size = sizeof(hooks), .connected = connected};
 	struct vfu_server *server = vfu_server_new(queue->dev);

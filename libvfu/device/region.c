@@ -185,11 +185,15 @@ static int check_def(const struct vfui_regions *regions, unsigned index,
 		     const struct vfu_region *def, struct vfu_err *err)
 {
 	const uint32_t known = VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP;
+	const uint32_t widths = VFU_WIDTH_1 | VFU_WIDTH_2 | VFU_WIDTH_4 | VFU_WIDTH_8;
 	int rc;
 
 	if (def->flags & ~known)
 		return vfui_err_set(err, -EINVAL, "region.flags", 0, "unknown flags 0x%x",
 				    def->flags & ~known);
+	if (def->widths & ~widths)
+		return vfui_err_set(err, -EINVAL, "region.widths", 0,
+				    "0x%x: accesses have 1, 2, 4 or 8 bytes", def->widths);
 	if (def->nareas && !(def->flags & VFU_REGION_MMAP))
 		return vfui_err_set(err, -EINVAL, "region.areas", 0,
 				    "areas of a region that can not be mapped");
@@ -423,12 +427,14 @@ static int access_base(struct vfui_region *region, struct vfu_request *req,
 	return vfui_watch_is_lost(region->watch) ? -EFAULT : 0;
 }
 
-/* Inside the region, and of a kind it allows. */
+/* Inside the region, of a kind and a width that it allows. */
 static int check_access(const struct vfui_region *region, const struct vfu_access *access)
 {
 	uint32_t needs = access->is_write ? VFU_REGION_WRITE : VFU_REGION_READ;
 
 	if (!region->def.size || !vfui_is_inside(access->offset, access->count, region->def.size))
+		return -EINVAL;
+	if (!vfui_region_takes(region, access))
 		return -EINVAL;
 	return region->def.flags & needs ? 0 : -EACCES;
 }

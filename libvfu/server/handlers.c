@@ -136,7 +136,7 @@ static void *plain_memory(const struct vfu_device *dev, uint32_t index, uint64_t
 {
 	const struct vfui_region *region = &dev->regions.region[index];
 
-	if (!region->memory || region->def.access || region->nhandlers ||
+	if (!region->memory || region->def.access || region->nhandlers || region->def.widths ||
 	    !(region->def.flags & VFU_REGION_READ) ||
 	    !vfui_is_inside(offset, count, region->def.size) ||
 	    (region->watch && vfui_watch_probe(region->watch, region->memory + offset, count)))
@@ -178,12 +178,17 @@ static void *scratch(struct vfu_server *srv, size_t size)
 static int access_failed(struct vfu_server *srv, struct vfui_request *req,
 			 const struct vfu_access *access, int rc)
 {
-	if (rc == -EFAULT && vfui_watch_tell(srv->dev->regions.region[access->region].watch))
+	const struct vfui_region *region =
+		access->region < VFU_REGIONS ? &srv->dev->regions.region[access->region] : NULL;
+	bool fits = !region || vfui_region_takes(region, access);
+
+	if (rc == -EFAULT && region && vfui_watch_tell(region->watch))
 		vfui_log(&srv->dev->log, VFU_LOG_WARN,
 			 "region %u: its file was cut, it has no memory any more", access->region);
-	return vfui_err_set(req->err, rc, NULL, 0, "%s of %u bytes at 0x%llx of region %u",
+	return vfui_err_set(req->err, rc, NULL, 0, "%s of %u bytes at 0x%llx of region %u%s",
 			    access->is_write ? "write" : "read", access->count,
-			    (unsigned long long)access->offset, access->region);
+			    (unsigned long long)access->offset, access->region,
+			    fits ? "" : ", which has other widths (region.widths)");
 }
 
 /* What the reply to an access begins with, answered now or later. */

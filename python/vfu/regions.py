@@ -125,6 +125,7 @@ class Region:
     """A region of memory. The attribute's name says which: bar0 to bar5, or rom.
 
     size: in bytes. name and index: which it is. flags, bar_flags: of vfu.h, what the client may do, and what BAR it is.
+    widths: how many bytes an access of the client may have, any of 1, 2, 4 and 8, and is aligned to; empty: any number.
     capabilities: what the client is told of it besides: objects of vfu.protocol that GetRegionInfoReply.caps takes,
     as CapType(type=1). SparseMmap is mmap's.
     """
@@ -136,9 +137,16 @@ class Region:
     index: int = -1  # which, once it has a name
 
     def __init__(
-        self, size: int, mmap: bool | Sequence[tuple[int, int]] = False, capabilities: Iterable[Capability] = ()
+        self,
+        size: int,
+        mmap: bool | Sequence[tuple[int, int]] = False,
+        capabilities: Iterable[Capability] = (),
+        widths: Iterable[int] = (),
     ) -> None:
-        self.size, self.mmap, self.capabilities = number("size", size), mmap, tuple(capabilities)
+        self.size, self.mmap, self.capabilities, self.widths = (
+            number("size", size), mmap, tuple(capabilities), frozenset(widths))
+        if self.widths - {1, 2, 4, 8}:
+            raise ValueError(f"widths are of 1, 2, 4 and 8 bytes, not {sorted(self.widths)}")
         if mmap and (size % _PAGE or any(n % _PAGE for area in self.areas for n in area)):
             raise ValueError(f"what the client may map must be whole pages of {_PAGE} bytes")
         for offset, length in self.areas:
@@ -212,7 +220,7 @@ class Region:
         if self.mmap:
             flags |= c.VFU_REGION_MMAP
             fd = memfd(f"vfu-region{self.index}", self.size)
-        c.device_set_region(handle, self.index, self.size, flags, self.bar_flags, fd, self.areas)
+        c.device_set_region(handle, self.index, self.size, flags, self.bar_flags, fd, self.areas, sum(self.widths))
         for capability in self.capabilities:
             caps: list[Any] = [capability]  # what fits, the answer knows
             link = protocol.GetRegionInfoReply(caps=caps).build()[protocol.GetRegionInfoReply.SIZE :]
@@ -230,6 +238,8 @@ class Bar(Region):
 
     mmap: True lets the client map all of it, a list of (offset, size) parts of it. What the client
     does to mapped memory is not seen by handlers.
+
+    widths: with (4, 8) what is not an aligned access of 4 or 8 bytes is refused with EINVAL, and no handler sees it.
     """
 
     def __init__(
@@ -240,8 +250,9 @@ class Bar(Region):
         is64: bool = False,
         mmap: bool | Sequence[tuple[int, int]] = False,
         capabilities: Iterable[Capability] = (),
+        widths: Iterable[int] = (),
     ) -> None:
-        super().__init__(size, mmap, capabilities)
+        super().__init__(size, mmap, capabilities, widths)
         least = 4 if io else 16
         if not least <= size < 1 << 64 or size & (size - 1):
             raise ValueError(f"a BAR's size is a power of two from {least} to 2^63, not {size}")

@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """What a device says of a region besides its size, and what a client sees of it."""
 
+import errno
+
 import pytest
 
 import vfu
@@ -50,3 +52,38 @@ def test_rules(capability, field):
     with pytest.raises(vfu.Error) as caught:
         Wrong()
     assert caught.value.field == field
+
+
+class Wide(vfu.Device):
+    bar0 = vfu.Bar(size=PAGE, widths=(4, 8))
+    bar1 = vfu.Bar(size=PAGE)
+    seen = 0
+
+    @bar0.reg32(0x10).on_write
+    def doorbell(self, value):
+        self.seen += 1
+
+
+def test_widths(connect, caplog):
+    """What has not a register's width is refused before any handler, memory included; a log line says why."""
+    device = Wide()
+    dev = connect(device)
+    bar = dev.regions.bar0
+    bar.write32(0x10, 1)
+    bar.write64(0x20, 2**40)
+    assert (bar.read32(0x20), bar.read32(0x24), device.seen) == (0, 256, 1)
+    for access in (
+        lambda: bar.read8(0),
+        lambda: bar.read(0, 16),
+        lambda: bar.read(2, 4),
+        lambda: bar.write16(0x10, 1),
+        lambda: bar.write(0x14, bytes(8)),
+    ):
+        with pytest.raises(vfu.Error) as caught:
+            access()
+        assert caught.value.errno == errno.EINVAL
+    assert device.seen == 1
+    assert "region.widths" in caplog.text
+    assert dev.regions.bar1.read(3, 13) == bytes(13)
+    with pytest.raises(ValueError, match="widths"):
+        vfu.Bar(size=PAGE, widths=(3,))

@@ -128,6 +128,54 @@ START_TEST(accesses_stay_inside)
 }
 END_TEST
 
+/* One of the widths, aligned to it; with none said, anything. */
+static const struct {
+	uint32_t widths, offset, count;
+	bool fits;
+} widths[] = {
+	{0, 3, 13, true},  {0, 1, 4, true},   {4, 8, 4, true},    {4, 10, 4, false},
+	{4, 8, 8, false},  {4, 8, 2, false},  {4, 8, 0, true},    {8, 8, 8, true},
+	{8, 12, 8, false}, {12, 12, 4, true}, {12, 8, 8, true},   {12, 0, 12, false},
+	{12, 8, 1, false}, {1, 7, 1, true},   {1, 8, 2, false},   {2, 2, 2, true},
+	{2, 3, 2, false},  {15, 8, 8, true},  {15, 8, 15, false}, {15, 8, 16, false},
+	{3, 1, 2, false},  {3, 2, 3, false},
+};
+
+START_TEST(widths_are_kept)
+{
+	uint8_t data[16] = {0};
+	int rc = widths[_i].fits ? 0 : -EINVAL;
+
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(set(0, (struct vfu_region){.size = PAGE,
+							    .flags = RW,
+							    .access = i ? note : NULL,
+							    .user = (void *)"w",
+							    .widths = widths[_i].widths,
+							    .fd = -1}),
+				 0);
+		nseen = 0;
+		for (unsigned w = 0; w < 2; w++)
+			ck_assert_int_eq(
+				access_region(0, widths[_i].offset, data, widths[_i].count, w), rc);
+		ck_assert_uint_eq(nseen, i && !rc && widths[_i].count ? 2 : 0);
+	}
+}
+END_TEST
+
+START_TEST(widths_are_of_registers)
+{
+	for (uint32_t wrong = 16; wrong; wrong <<= 1) {
+		ck_assert_int_eq(set(0, (struct vfu_region){.size = PAGE,
+							    .flags = RW,
+							    .widths = wrong | 4,
+							    .fd = -1}),
+				 -EINVAL);
+		ck_assert_str_eq(err.field, "region.widths");
+	}
+}
+END_TEST
+
 START_TEST(flags_are_permissions)
 {
 	uint8_t data[4] = {0};
@@ -822,6 +870,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, plain_memory_reads_and_writes);
 	tcase_add_test(tcase, accesses_stay_inside);
+	tcase_add_loop_test(tcase, widths_are_kept, 0, sizeof(widths) / sizeof(widths[0]));
+	tcase_add_test(tcase, widths_are_of_registers);
 	tcase_add_test(tcase, flags_are_permissions);
 	tcase_add_test(tcase, bars_have_sizes_that_registers_can_say);
 	tcase_add_test(tcase, a_64_bit_bar_takes_two);
