@@ -34,6 +34,9 @@ struct dma_op {
 	PyObject *done;
 	PyObject *data; /* bytes to be filled, or NULL: the buffer in view is */
 	Py_buffer view;
+	struct vfupy_device *owner; /* of a pin that is made: what it needs for its memory */
+	struct vfu_dma_pin pin;
+	bool readonly;
 	int status;
 	bool starting, finished;
 };
@@ -51,7 +54,21 @@ static void op_free(struct dma_op *op)
 		PyBuffer_Release(&op->view);
 	Py_XDECREF(op->data);
 	Py_XDECREF(op->done);
+	Py_XDECREF((PyObject *)op->owner);
 	PyMem_Free(op);
+}
+
+static struct memory *pinned_new(struct vfupy_device *owner, struct vfu_dma_pin *pin,
+				 bool readonly);
+
+/* What was pinned becomes an object: 0 or negative errno. */
+static int op_pinned(struct dma_op *op)
+{
+	op->data = (PyObject *)pinned_new(op->owner, &op->pin, op->readonly);
+	if (op->data)
+		return 0;
+	PyErr_Clear();
+	return -ENOMEM;
 }
 
 static PyObject *op_result(const struct dma_op *op)
@@ -66,7 +83,8 @@ static void on_dma_done(void *user, int status)
 	PyGILState_STATE gil = PyGILState_Ensure();
 	PyObject *data, *result;
 
-	op->status = status;
+	op->status = status || !op->owner ? status : op_pinned(op);
+	status = op->status;
 	op->finished = true;
 	if (!op->starting) {
 		data = status ? Py_NewRef(Py_None) : op_result(op);
@@ -314,10 +332,67 @@ void vfupy_data_get(PyObject *object, void *to)
 		memcpy(to, m->addr, (size_t)m->len);
 }
 
+/* Takes pin, also when it fails. */
+static struct memory *pinned_new(struct vfupy_device *owner, struct vfu_dma_pin *pin, bool readonly)
+{
+	struct memory *m = memory_new(PINNED, owner, pin->addr, pin->len, readonly);
+
+	if (m) {
+		m->pin = *pin;
+		return m;
+	}
+	Py_BEGIN_ALLOW_THREADS
+	vfu_dma_unpin(owner->dev, pin);
+	Py_END_ALLOW_THREADS
+	return NULL;
+}
+
+PyObject *dma_pin_async(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags,
+			PyObject *done)
+{
+	struct dma_op *op = op_new(done);
+	int rc;
+
+	if (!op)
+		return NULL;
+	op->owner = (struct vfupy_device *)Py_NewRef((PyObject *)d);
+	op->readonly = !(flags & VFU_DMA_WRITE);
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_dma_pin_async(d->dev, iova, len, flags, &op->pin, on_dma_done, op);
+	Py_END_ALLOW_THREADS
+	return op_started(op, rc);
+}
+
+PyObject *dma_unpin(PyObject *object, PyObject *done)
+{
+	struct memory *m = (struct memory *)object;
+	struct vfupy_device *owner;
+	struct dma_op *op;
+	int rc;
+
+	if (Py_TYPE(object) != memory_type || m->kind != PINNED)
+		return PyErr_Format(PyExc_TypeError, "%R is no pin", object);
+	if (m->exports || !m->addr)
+		return PyErr_Format(PyExc_BufferError,
+				    m->addr ? "%zd views of this memory are in use"
+					    : "this memory was released",
+				    m->exports);
+	op = op_new(done);
+	if (!op)
+		return NULL;
+	owner = m->owner;
+	m->owner = NULL;
+	m->addr = NULL;
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_dma_unpin_async(owner->dev, &m->pin, on_dma_done, op);
+	Py_END_ALLOW_THREADS
+	Py_DECREF((PyObject *)owner);
+	return op_started(op, rc);
+}
+
 PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags)
 {
 	struct vfu_dma_pin pin;
-	struct memory *m;
 	int rc;
 
 	Py_BEGIN_ALLOW_THREADS
@@ -327,15 +402,7 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 		vfupy_raise(rc, NULL);
 		return NULL;
 	}
-	m = memory_new(PINNED, d, pin.addr, pin.len, !(flags & VFU_DMA_WRITE));
-	if (!m) {
-		Py_BEGIN_ALLOW_THREADS
-		vfu_dma_unpin(d->dev, &pin);
-		Py_END_ALLOW_THREADS
-		return NULL;
-	}
-	m->pin = pin;
-	return (PyObject *)m;
+	return (PyObject *)pinned_new(d, &pin, !(flags & VFU_DMA_WRITE));
 }
 
 PyObject *dma_ranges(struct vfupy_device *d)

@@ -128,6 +128,11 @@ PyObject *dma_read(struct vfupy_device *d, uint64_t iova, PyObject *into, PyObje
 PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObject *done);
 /* Pinned client memory as a buffer. */
 PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags);
+/* Pins, also what needs a buffer: the memory, or None: done(status, memory) will say. */
+PyObject *dma_pin_async(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags,
+			PyObject *done);
+/* Gives it back: True: written, or None: done(status, ...) will say. */
+PyObject *dma_unpin(PyObject *memory, PyObject *done);
 /* List of (iova, size, flags, mapped). */
 PyObject *dma_ranges(struct vfupy_device *d);
 

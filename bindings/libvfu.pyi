@@ -86,6 +86,7 @@ VFU_BAR_IO: int
 VFU_BAR_PREFETCH: int
 VFU_DMA_READ: int
 VFU_DMA_WRITE: int
+VFU_DMA_PIN_DIRECT: int
 VFU_GATE_COMMAND: int
 VFU_GATE_DISCONNECT: int
 VFU_GATE_DMA_MAP: int
@@ -190,6 +191,10 @@ def dma_write(
     dev: DeviceHandle, iova: int, data: ReadableBuffer, done: Callable[[int, Any], None]
 ) -> bool | None: ...
 def dma_pin(dev: DeviceHandle, iova: int, len: int, flags: int) -> Memory: ...
+def dma_pin_async(
+    dev: DeviceHandle, iova: int, len: int, flags: int, done: Callable[[int, Any], None]
+) -> Memory | None: ...
+def dma_unpin(memory: Memory, done: Callable[[int, Any], None]) -> bool | None: ...
 def dma_ranges(dev: DeviceHandle) -> list[tuple[int, int, int, bool]]: ...
 
 # Servers.

@@ -243,6 +243,8 @@ struct vfu_client {};
 %ignore vfu_dma_write_async;
 %ignore vfu_dma_pin;
 %ignore vfu_dma_unpin;
+%ignore vfu_dma_pin_async;
+%ignore vfu_dma_unpin_async;
 %ignore vfu_dma_ranges;
 %ignore vfu_server_free;
 %ignore vfu_server_ended;

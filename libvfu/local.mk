@@ -44,8 +44,9 @@ libvfu_sources += \
 	libvfu/device/dma-table.h libvfu/device/dma-table.c \
 	libvfu/device/dma-op.h libvfu/device/dma-op.c \
 	libvfu/device/dma-message.h libvfu/device/dma-message.c \
-	libvfu/device/dma-pin.h libvfu/device/dma-pin.c \
 	libvfu/device/dma-copy.h libvfu/device/dma-copy.c \
+	libvfu/device/dma-bounce.h libvfu/device/dma-bounce.c \
+	libvfu/device/dma-pin.h libvfu/device/dma-pin.c \
 	libvfu/device/dma.h libvfu/device/dma.c \
 	libvfu/device/events.h libvfu/device/events.c libvfu/device/irq.h libvfu/device/irq.c \
 	libvfu/device/region-info.h libvfu/device/region-info.c libvfu/device/region.h libvfu/device/region.c \

@@ -79,6 +79,8 @@ enum vfu_option {
 				   configuration space on */
 	VFU_OPT_ONE_CLIENT, /* server: takes no other client once it has agreed on a version with one,
 				   and so has nobody left when that one has gone, 0 or 1 (0) */
+	VFU_OPT_DMA_BOUNCE_BYTES, /* server: buffers of pins that are not mapped, all told, 0..1 GiB
+				     (16 MiB); a pin to read and write takes twice its length */
 	VFU_OPTIONS
 };
 
@@ -580,20 +582,44 @@ int vfu_dma_write_async(struct vfu_device *dev, uint64_t iova, const void *buf, 
 int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len);
 int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len);
 
-/* A pinned piece of client memory. The pointer needs no lock until vfu_dma_unpin; an unmap waits
- * for it. */
+/*
+ * A pinned piece of client memory: a pointer that needs no lock until it is unpinned. Where all of it lies
+ * in one mapped range it is the memory itself, and an unmap waits for it. Else it is a buffer: read in
+ * first, if it is pinned to be read, and written back when it is unpinned, if it is pinned to be written:
+ * if both, the bytes that are not as they were read in, so that what the device left alone stays the
+ * client's to change; if only that, all of it (zeros where nothing was put). An unmap does not wait for a
+ * buffer, and then it is written nowhere. Many may be live at once, VFU_OPT_DMA_BOUNCE_BYTES all told.
+ */
 struct vfu_dma_pin {
 	void *addr;
 	size_t len;
 	void *priv;
 };
-/* Pins [iova, iova + len), which must lie in one mapped range (-EOPNOTSUPP: reachable only by
- * message). flags: VFU_DMA_*. Any thread. */
+/* Of a pin: only the memory itself will do, else -EOPNOTSUPP. */
+enum { VFU_DMA_PIN_DIRECT = 256 };
+/*
+ * Pins [iova, iova + len). flags: VFU_DMA_*. A buffer that has to be read in is read as vfu_dma_read does,
+ * also as to threads. -ENOBUFS: no room for a buffer; another time, or vfu_dma_pin_async. -E2BIG: never.
+ */
 int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
 		struct vfu_dma_pin *pin);
-/* -EINVAL: not a live pin. -EFAULT: it is given back, but its file was cut (vfu_sigbus_guard). Any
- * thread. */
+/*
+ * The same, without waiting: *pin stays the library's until fn runs, with 0 if it is pinned. Where there is no
+ * room it waits until there is, behind those that wait already. -ENOBUFS: so many wait that they fill
+ * VFU_OPT_QUEUE_BYTES. Any thread.
+ */
+int vfu_dma_pin_async(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
+		      struct vfu_dma_pin *pin, vfu_dma_fn *fn, void *user);
+/*
+ * Gives it back. A buffer's bytes are on their way when this returns, in the order of copies: an interrupt
+ * raised with vfu_irq_raise_after comes behind them; a fault on that way is logged. -EINVAL: not a live pin.
+ * -EFAULT: it is given back, but its file was cut (vfu_sigbus_guard); -ECANCELED: but its memory was taken
+ * away, and nothing was written. Any thread.
+ */
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
+/* The same; if 0 is returned fn runs once, and tells what became of it. Any thread. */
+int vfu_dma_unpin_async(struct vfu_device *dev, struct vfu_dma_pin *pin, vfu_dma_fn *fn,
+			void *user);
 
 /*
  * One DMA range. flags: VFU_DMA_*, and all other flags of DMA_MAP (spec/dma.lua) with which the client

@@ -8,7 +8,11 @@
  * BAR 0, a write to 0x00: a command is completed. Its data goes to memory that is reached by messages, then
  * its entry and the index of the entries to a ring that is mapped. None of these is waited for: copies take
  * effect in the order in which they are started.
+ *
+ * A write to 0x04: the text at that address becomes capitals in its place. It is reached by messages, so the
+ * pin is a buffer; only the letters that were changed go back.
  */
+#include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -47,6 +51,36 @@ static int complete(void *user, struct vfu_request *req, const struct vfu_access
 	return vfu_dma_write_async(dev, RING, &index, sizeof(index), written, dev);
 }
 
+static struct vfu_dma_pin text;
+
+static void pinned(void *user, int status)
+{
+	static const uint32_t index = 2;
+	struct vfu_device *dev = user;
+
+	if (status < 0) {
+		fprintf(stderr, "device: no pin: %s\n", strerror(-status));
+		return;
+	}
+	for (size_t i = 0; i < text.len; i++)
+		((char *)text.addr)[i] = (char)toupper(((char *)text.addr)[i]);
+	vfu_dma_unpin(dev, &text);
+	/* Comes behind it. */
+	vfu_dma_write_async(dev, RING, &index, sizeof(index), written, dev);
+}
+
+static int shout(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	uint32_t address = 0;
+
+	(void)req;
+	if (!access->is_write)
+		return 0;
+	memcpy(&address, access->data, access->count < 4 ? access->count : 4);
+	return vfu_dma_pin_async(user, address, 16, VFU_DMA_READ | VFU_DMA_WRITE, &text, pinned,
+				 user);
+}
+
 static void *serve(void *arg)
 {
 	const struct vfu_region registers = {
@@ -57,6 +91,7 @@ static void *serve(void *arg)
 	vfu_sigbus_guard();
 	if (!srv || vfu_device_set_region(dev, VFU_REGION_BAR0, &registers) < 0 ||
 	    vfu_device_set_handler(dev, VFU_REGION_BAR0, 0, 4, complete, dev) < 0 ||
+	    vfu_device_set_handler(dev, VFU_REGION_BAR0, 4, 4, shout, dev) < 0 ||
 	    vfu_server_set(srv, VFU_OPT_ONE_CLIENT, 1) < 0 ||
 	    vfu_server_attach(srv, *(int *)arg) < 0 || vfu_server_run(srv) < 0)
 		fprintf(stderr, "device: can not be served\n");
@@ -67,23 +102,38 @@ static void *serve(void *arg)
 
 /* ---- client */
 
+/* Serves the device until the ring says so. */
+static int serve_until(struct vfu_client *cl, const char *ring, uint32_t index)
+{
+	int r;
+
+	while (__atomic_load_n((const uint32_t *)ring, __ATOMIC_ACQUIRE) != index)
+		if ((r = vfu_client_serve(cl, 10)) < 0)
+			return r;
+	return 0;
+}
+
 static int use(struct vfu_client *cl)
 {
-	static char data[PAGE] __attribute__((aligned(4096)));
+	static char data[PAGE] __attribute__((aligned(4096))) = "---- and so on";
+	uint32_t address = DATA;
 	int fd = memfd_create("ring", MFD_CLOEXEC), r;
 	char *ring;
 
 	if (fd < 0 || ftruncate(fd, PAGE) < 0 ||
 	    (ring = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
 		return -errno;
-	if ((r = vfu_client_dma_map(cl, DATA, PAGE, VFU_DMA_WRITE, data, -1, 0)) < 0 ||
+	if ((r = vfu_client_dma_map(cl, DATA, PAGE, VFU_DMA_READ | VFU_DMA_WRITE, data, -1, 0)) <
+		    0 ||
 	    (r = vfu_client_dma_map(cl, RING, PAGE, VFU_DMA_WRITE, NULL, fd, 0)) < 0 ||
-	    (r = vfu_client_region_write(cl, VFU_REGION_BAR0, 0, "\1\0\0", 4)) < 0)
+	    (r = vfu_client_region_write(cl, VFU_REGION_BAR0, 0, "\1\0\0", 4)) < 0 ||
+	    (r = serve_until(cl, ring, 1)) < 0)
 		return r;
-	while (__atomic_load_n((uint32_t *)ring, __ATOMIC_ACQUIRE) == 0)
-		if ((r = vfu_client_serve(cl, 10)) < 0)
-			return r;
 	printf("ring: %.5s, memory: %.4s\n", ring + ENTRY, data);
+	if ((r = vfu_client_region_write(cl, VFU_REGION_BAR0, 4, &address, 4)) < 0 ||
+	    (r = serve_until(cl, ring, 2)) < 0)
+		return r;
+	printf("memory: %s\n", data);
 	close(fd);
 	return 0;
 }

@@ -28,4 +28,4 @@ server=
 
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/dma >"$dir/out"
-printf 'ring: entry, memory: data\n' | cmp - "$dir/out"
+printf 'ring: entry, memory: data\nmemory: DATA AND SO ON\n' | cmp - "$dir/out"

@@ -50,12 +50,12 @@ static bool needs_op(const struct vfui_dma *dma, unsigned kinds)
 
 /*
  * An op, with the lock held. One that nobody waits for is charged to the account: a client need but knock
- * at the device and never answer, and there would be no end to them.
+ * at the device and never answer, and there would be no end to them. Those of pins have a bound of their own.
  */
 static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, unsigned kinds,
 		  struct vfui_dma_op **op)
 {
-	struct vfui_account *account = what->waited ? NULL : dma->limits.account;
+	struct vfui_account *account = what->waited || what->bounce ? NULL : dma->limits.account;
 
 	if (account && vfui_account_take(account, vfui_dma_op_cost(what)))
 		return -ENOBUFS;
@@ -73,6 +73,9 @@ static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, unsigned
 /* What it touches, with the lock held: a bit 1 << kind for each kind of map. */
 static int look(struct vfui_dma *dma, const struct vfui_dma_op *what, unsigned *kinds)
 {
+	/* The same addresses may be other memory by now. */
+	if (what->bounce && what->bounce->is_dead)
+		return -ECANCELED;
 	return vfui_dma_check(dma, what->iova, what->len,
 			      what->write ? VFU_DMA_WRITE : VFU_DMA_READ, kinds);
 }
@@ -112,19 +115,16 @@ static int start(struct vfui_dma *dma, const struct vfui_dma_op *what)
 	}
 	vfui_os_unlock(&dma->lock);
 	if (!rc)
-		rc = vfui_dma_copy_direct(dma, what->iova, what->buf, what->len, what->write);
+		rc = vfui_dma_op_copy_direct(dma, what);
 	return rc ? rc : VFU_LATER;
 }
 
-static int copy_async(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write,
-		      vfu_dma_fn *fn, void *user)
+int vfui_dma_copy_async(struct vfui_dma *dma, const struct vfui_dma_op *what)
 {
-	const struct vfui_dma_op what = {
-		.iova = iova, .buf = buf, .len = len, .write = write, .fn = fn, .user = user};
-	int rc = start(dma, &what);
+	int rc = start(dma, what);
 
 	if (rc == VFU_LATER) {
-		fn(user, 0);
+		what->fn(what->user, 0);
 		rc = 0;
 	}
 	return rc;
@@ -137,17 +137,15 @@ static bool is_done(void *arg)
 	return atomic_load(&waiter->done);
 }
 
-static int copy_wait(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, bool write)
+int vfui_dma_copy_wait(struct vfui_dma *dma, const struct vfui_dma_op *template)
 {
 	struct vfui_dma_waiter waiter = {.status = 0};
-	const struct vfui_dma_op what = {.iova = iova,
-					 .buf = buf,
-					 .len = len,
-					 .write = write,
-					 .waited = true,
-					 .waiter = &waiter};
-	int rc = start(dma, &what);
+	struct vfui_dma_op what = *template;
+	int rc;
 
+	what.waited = true;
+	what.waiter = &waiter;
+	rc = start(dma, &what);
 	if (rc)
 		return rc == VFU_LATER ? 0 : rc;
 	if (dma->hooks.wait)
@@ -162,21 +160,36 @@ static int copy_wait(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len,
 int vfui_dma_read_async(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn,
 			void *user)
 {
-	return copy_async(dma, iova, buf, len, false, fn, user);
+	const struct vfui_dma_op what = {
+		.iova = iova, .buf = buf, .len = len, .fn = fn, .user = user};
+
+	return vfui_dma_copy_async(dma, &what);
 }
 
 int vfui_dma_write_async(struct vfui_dma *dma, uint64_t iova, const void *buf, size_t len,
 			 vfu_dma_fn *fn, void *user)
 {
-	return copy_async(dma, iova, (void *)buf, len, true, fn, user);
+	const struct vfui_dma_op what = {.iova = iova,
+					 .buf = (uint8_t *)(uintptr_t)buf,
+					 .len = len,
+					 .write = true,
+					 .fn = fn,
+					 .user = user};
+
+	return vfui_dma_copy_async(dma, &what);
 }
 
 int vfui_dma_read(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len)
 {
-	return copy_wait(dma, iova, buf, len, false);
+	const struct vfui_dma_op what = {.iova = iova, .buf = buf, .len = len};
+
+	return vfui_dma_copy_wait(dma, &what);
 }
 
 int vfui_dma_write(struct vfui_dma *dma, uint64_t iova, const void *buf, size_t len)
 {
-	return copy_wait(dma, iova, (void *)buf, len, true);
+	const struct vfui_dma_op what = {
+		.iova = iova, .buf = (uint8_t *)(uintptr_t)buf, .len = len, .write = true};
+
+	return vfui_dma_copy_wait(dma, &what);
 }

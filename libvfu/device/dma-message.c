@@ -144,7 +144,7 @@ static void copy_direct(struct vfui_dma *dma, struct vfui_dma_op *op)
 	op->inflight++;
 	dma->sending = op->seq;
 	vfui_os_unlock(&dma->lock);
-	rc = vfui_dma_copy_direct(dma, op->iova, op->buf, op->len, op->write);
+	rc = vfui_dma_op_copy_direct(dma, op);
 	vfui_os_lock(&dma->lock);
 	busy_no_more(dma);
 	op->inflight--;
@@ -159,6 +159,7 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 		struct vfui_dma_op *op =
 			vfui_container_of(dma->unsent.next, struct vfui_dma_op, unsent);
 		uint32_t needs = op->write ? VFU_DMA_WRITE : VFU_DMA_READ;
+		uint64_t len;
 
 		if (op->has_direct && !op->status) {
 			/* Its turn is when all that was sent is answered: everything before it was. */
@@ -166,8 +167,8 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 				return NULL;
 			copy_direct(dma, op);
 		}
-		while (!op->status && op->next < op->len) {
-			uint64_t at = op->iova + op->next, len = op->len - op->next;
+		while (!op->status && (len = vfui_dma_op_run(op, &op->next))) {
+			uint64_t at = op->iova + op->next;
 			const struct vfui_dma_map *map = vfui_dma_find(dma, at);
 
 			if (!map || !(map->flags & needs)) {

@@ -18,8 +18,10 @@
 #include "device/dma-op.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/os.h"
+#include "device/dma-table.h"
 
 struct vfui_dma_fence {
 	struct vfui_list link;
@@ -40,6 +42,31 @@ void vfui_dma_op_finish(struct vfui_dma *dma, struct vfui_dma_op *op, struct vfu
 	op->waiter->status = op->status;
 	atomic_store(&op->waiter->done, true);
 	op->waiter = NULL;
+}
+
+size_t vfui_dma_op_changed(const struct vfui_dma_op *op, size_t *at)
+{
+	const uint8_t *is = op->buf, *was = op->bounce->was;
+	size_t from = *at, to;
+
+	while (op->len - from >= 64 && !memcmp(is + from, was + from, 64))
+		from += 64;
+	while (from < op->len && is[from] == was[from])
+		from++;
+	for (to = from; to < op->len && is[to] != was[to];)
+		to++;
+	*at = from;
+	return to - from;
+}
+
+int vfui_dma_op_copy_direct(struct vfui_dma *dma, const struct vfui_dma_op *op)
+{
+	size_t at = 0, n;
+	int rc = 0;
+
+	for (; !rc && (n = vfui_dma_op_run(op, &at)); at += n)
+		rc = vfui_dma_copy_direct(dma, op->iova + at, op->buf + at, n, op->write);
+	return rc;
 }
 
 /* A fence that no op holds back any more. */

@@ -17,6 +17,30 @@ struct vfui_dma_waiter {
 	int status;
 };
 
+/* A buffer that stands for memory while it is pinned (dma-bounce.c). */
+struct vfui_dma_bounce {
+	struct vfui_list link; /* in bounces, or in queued */
+	struct vfui_dma *dma;
+	uint64_t iova;
+	size_t len;
+	unsigned flags; /* VFU_DMA_* */
+	uint8_t *data;
+	uint8_t *was; /* what was read in; NULL: nothing, all of it is to be written */
+	bool has_room;
+	bool is_dead; /* the memory was unmapped; changed with the lock */
+	struct vfui_account *account;
+	/* When data is there: 0, or why it can not be used. Without the lock. */
+	int (*ready)(struct vfui_dma_bounce *bounce);
+	struct vfu_dma_pin *pin; /* of the caller, for ready */
+	vfu_dma_fn *fn;
+	void *user;
+};
+
+static inline struct vfui_dma_bounce *vfui_dma_bounce_of(struct vfui_list *link)
+{
+	return vfui_container_of(link, struct vfui_dma_bounce, link);
+}
+
 struct vfui_dma_op {
 	struct vfui_list link;        /* in ops, or over */
 	struct vfui_list unsent;      /* in unsent, or in no list */
@@ -30,6 +54,7 @@ struct vfui_dma_op {
 	bool has_direct; /* parts of it need no messages, and are not copied yet */
 	bool waited;     /* for a blocking call: waiter, NULL once it has given up, instead of fn */
 	struct vfui_dma_waiter *waiter;
+	const struct vfui_dma_bounce *bounce; /* whose buffer it is; NULL: its caller's */
 	vfu_dma_fn *fn;
 	void *user;
 };
@@ -38,6 +63,9 @@ static inline struct vfui_dma_op *vfui_dma_op_of(struct vfui_list *link)
 {
 	return vfui_container_of(link, struct vfui_dma_op, link);
 }
+
+/* The next bytes from *at on that the device has changed in what it has pinned. */
+size_t vfui_dma_op_changed(const struct vfui_dma_op *op, size_t *at);
 
 /* Its bytes, and what it and whoever keeps track of it need beside them. */
 static inline size_t vfui_dma_op_cost(const struct vfui_dma_op *op)
@@ -56,6 +84,16 @@ static inline struct vfui_dma_op *vfui_dma_op_new(struct vfui_dma *dma)
 static inline void vfui_dma_op_free(struct vfui_dma *dma, struct vfui_dma_op *op)
 {
 	vfui_os_free(atomic_exchange(&dma->spare, op));
+}
+
+/*
+ * How many bytes are to be moved at once from *at on, which goes past those that need not be: what is pinned
+ * and was not changed. 0: none.
+ */
+static inline size_t vfui_dma_op_run(const struct vfui_dma_op *op, size_t *at)
+{
+	return op->write && op->bounce && op->bounce->was ? vfui_dma_op_changed(op, at)
+							  : op->len - *at;
 }
 
 /* With the lock held. */
@@ -89,6 +127,8 @@ static inline void vfui_dma_op_end(struct vfui_dma *dma, struct vfui_dma_op *op,
 
 /* Without the lock. */
 
+/* Copies what of it needs no messages (vfui_dma_copy_direct). */
+int vfui_dma_op_copy_direct(struct vfui_dma *dma, const struct vfui_dma_op *op);
 /* Tells the callers of ops that are over; then what waited behind them may run. */
 void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done);
 /* Ends all message DMA that touches [first, last]. */

@@ -12,6 +12,9 @@
 /* The bodies of the public functions of the same names (vfu.h). */
 int vfui_dma_pin(struct vfui_dma *dma, uint64_t iova, size_t len, unsigned flags,
 		 struct vfu_dma_pin *pin);
+int vfui_dma_pin_async(struct vfui_dma *dma, uint64_t iova, size_t len, unsigned flags,
+		       struct vfu_dma_pin *pin, vfu_dma_fn *fn, void *user);
+int vfui_dma_unpin_async(struct vfui_dma *dma, struct vfu_dma_pin *pin, vfu_dma_fn *fn, void *user);
 int vfui_dma_unpin(struct vfui_dma *dma, struct vfu_dma_pin *pin);
 
 #endif

@@ -5,12 +5,14 @@
  * dma-state.h - what all files of client memory share, and stands below them all.
  *
  *                            dma.c              maps, unmaps, connects, disconnects
- *              dma-copy.c          dma-pin.c    what a device calls
- *            dma-message.c                      ops cut into messages, and sent
- *               dma-op.c           |            copies that are not over, fences behind them
- *                   \       dma-table.c         address -> map; who still uses one
- *                    \      dma-memory.c        what is behind a map
- *                     \      dma-file.c         files kept for maps that are not mapped
+ *                            dma-pin.c          pointers that a device keeps
+ *                          dma-bounce.c         buffers for what can not be pointed to
+ *                           dma-copy.c          what a device copies
+ *                          dma-message.c        ops cut into messages, and sent
+ *                            dma-op.c           copies that are not over, fences behind them
+ *                           dma-table.c         address -> map; who still uses one
+ *                           dma-memory.c        what is behind a map
+ *                            dma-file.c         files kept for maps that are not mapped
  *                      dma-state.h
  *
  * The lock holds for table work only. Nobody calls out, copies (but for the bytes of a blocking read,
@@ -37,6 +39,7 @@ struct vfui_dma_map;
 struct vfui_dma_op;
 struct vfui_dma_chunk;
 struct vfui_dma_slot;
+struct vfui_dma_bounce;
 struct vfui_dma_wait; /* unmapped ranges that are still pinned */
 
 /* All on the owner unless said, each may be NULL; set before the first connection. */
@@ -48,6 +51,8 @@ struct vfui_dma_hooks {
 	void (*exposed)(void *ctx);
 	/* Memory of a range is gone: what there was to say of it once. Any thread. */
 	void (*lost)(void *ctx, const struct vfu_dma_range *range);
+	/* A pin was given back, and what was changed did not reach its memory. Any thread. */
+	void (*unwritten)(void *ctx, uint64_t iova, size_t len, int status);
 	/*
 	 * Serves the connection until ready(arg): vfui_conn_wait plus what the device keeps about
 	 * re-entrance. 0 or negative errno. NULL: vfui_conn_wait alone. Asked first with a ready that
@@ -62,6 +67,7 @@ struct vfui_dma_limits {
 	uint64_t max_xfer;            /* what the client takes in one message */
 	uint32_t window;              /* VFU_OPT_DMA_WINDOW */
 	uint64_t read_bytes;          /* VFU_OPT_DMA_READ_BYTES */
+	uint64_t bounce_bytes;        /* VFU_OPT_DMA_BOUNCE_BYTES */
 	struct vfui_account *account; /* VFUI_DMA of it; a reference is kept; NULL: no bound */
 };
 
@@ -81,7 +87,11 @@ struct vfui_dma {
 	struct vfui_dma_file *files[VFUI_DMA_FILES];
 	struct vfui_dma_slot *slots; /* of the public pins */
 	uint32_t nslots, free_slot;
-	atomic_bool blocked; /* bus mastering is off and that counts (E63) */
+	struct vfui_list bounces; /* buffers of pins: those that have their room */
+	struct vfui_list queued;  /* and those that wait for it, in order */
+	uint64_t bounced;         /* bytes of the former */
+	bool bouncing;            /* a thread serves the latter */
+	atomic_bool blocked;      /* bus mastering is off and that counts (E63) */
 
 	struct vfui_conn *conn;  /* NULL: no client */
 	struct vfui_list ops;    /* unfinished, in order of start */

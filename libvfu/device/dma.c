@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/os.h"
 #include "base/util.h"
+#include "device/dma-bounce.h"
 #include "device/dma-message.h"
 #include "device/dma-table.h"
 #include "policy.h"
@@ -29,6 +30,8 @@ int vfui_dma_init(struct vfui_dma *dma, const struct vfui_dma_hooks *hooks)
 	if (hooks)
 		dma->hooks = *hooks;
 	vfui_list_init(&dma->doomed);
+	vfui_list_init(&dma->bounces);
+	vfui_list_init(&dma->queued);
 	vfui_list_init(&dma->ops);
 	vfui_list_init(&dma->unsent);
 	vfui_list_init(&dma->fences);
@@ -133,6 +136,7 @@ static void remove_map(struct vfui_dma *dma, struct vfui_dma_map *map, struct vf
 		dma->hooks.unmapping(dma->hooks.ctx, &range);
 	is_free = vfui_dma_remove(dma, map, wait);
 	vfui_dma_cancel(dma, range.iova, range.iova + (range.size - 1));
+	vfui_dma_bounce_cancel(dma, range.iova, range.iova + (range.size - 1));
 	if (is_free)
 		vfui_dma_map_free(dma, map);
 }
@@ -227,6 +231,7 @@ void vfui_dma_fini(struct vfui_dma *dma)
 			vfui_dma_wait_put(dma, map->wait);
 		vfui_dma_map_free(dma, map);
 	}
+	vfui_dma_bounce_fini(dma);
 	vfui_os_free(dma->slots);
 	vfui_os_free(dma->chunks);
 	vfui_account_unref(dma->limits.account);

@@ -51,6 +51,15 @@ static void dma_lost(void *ctx, const struct vfu_dma_range *range)
 		 (unsigned long long)range->iova, (unsigned long long)range->size);
 }
 
+static void dma_unwritten(void *ctx, uint64_t iova, size_t len, int status)
+{
+	struct vfu_device *dev = ctx;
+
+	vfui_log(&dev->log, VFU_LOG_WARN,
+		 "a pin of %#zx bytes at %#llx was given back, and not written back: %s", len,
+		 (unsigned long long)iova, strerror(-status));
+}
+
 static int dma_wait(void *ctx, bool (*ready)(void *arg), void *arg)
 {
 	struct vfu_device *dev = ctx;
@@ -110,6 +119,7 @@ static int init_parts(struct vfu_device *dev)
 						 .unmapping = dma_unmapping,
 						 .exposed = dma_exposed,
 						 .lost = dma_lost,
+						 .unwritten = dma_unwritten,
 						 .wait = dma_wait,
 						 .ctx = dev};
 	const struct vfui_pci_hooks pci_hooks = {
@@ -677,6 +687,18 @@ int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flag
 		struct vfu_dma_pin *pin)
 {
 	return is_child(dev) ? -EOWNERDEAD : vfui_dma_pin(&dev->dma, iova, len, flags, pin);
+}
+
+int vfu_dma_pin_async(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
+		      struct vfu_dma_pin *pin, vfu_dma_fn *fn, void *user)
+{
+	return is_child(dev) ? -EOWNERDEAD
+			     : vfui_dma_pin_async(&dev->dma, iova, len, flags, pin, fn, user);
+}
+
+int vfu_dma_unpin_async(struct vfu_device *dev, struct vfu_dma_pin *pin, vfu_dma_fn *fn, void *user)
+{
+	return is_child(dev) ? -EOWNERDEAD : vfui_dma_unpin_async(&dev->dma, pin, fn, user);
 }
 
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin)

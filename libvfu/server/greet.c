@@ -47,6 +47,7 @@ static int connect_dma(struct vfu_server *srv)
 		.max_xfer = vfui_conn_peer_limits(srv->conn)->max_data_xfer_size,
 		.window = srv->options.values[VFU_OPT_DMA_WINDOW],
 		.read_bytes = srv->options.values[VFU_OPT_DMA_READ_BYTES],
+		.bounce_bytes = srv->options.values[VFU_OPT_DMA_BOUNCE_BYTES],
 		.account = srv->account,
 	};
 

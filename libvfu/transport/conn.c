@@ -30,6 +30,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_QUEUE_BYTES] = {65536, 1024 * MIB, 4 * MIB},
 	[VFU_OPT_DMA_WINDOW] = {1, 1024, 16},
 	[VFU_OPT_DMA_READ_BYTES] = {4096, 16 * MIB, 131072},
+	[VFU_OPT_DMA_BOUNCE_BYTES] = {0, 1024 * MIB, 16 * MIB},
 	[VFU_OPT_BUSY_POLL_US] = {0, 1000, 0},
 	[VFU_OPT_POSTED] = {0, 1, 1},
 	[VFU_OPT_WRITE_MULTIPLE] = {.capability = "write_multiple"},

@@ -110,7 +110,7 @@ class DeviceDma:
     without an order; so are read_sync() and write_sync() of mapped memory on other threads than the server's.
 
     Addresses are the client's (IOVA), sizes in bytes. Coroutines await read() and write(); others use read_sync() and
-    write_sync(), from any thread where all is mapped, else in handlers. map() gives memory itself.
+    write_sync(), from any thread where all is mapped, else in handlers. map() gives memory itself, pin() that or a buffer.
 
     vfu.Error: EFAULT, not all of it is mapped; Denied, the client does not allow it; EIO, the client has bus mastering
     off (E63); ECANCELED, the client took the memory away, or has gone; strerror says where.
@@ -150,6 +150,39 @@ class DeviceDma:
         except OSError as error:
             _explain(error, "write", iova, self._handle)
             raise
+
+    async def pin(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
+        """Pins memory of any kind and returns it as a PinnedMemory.
+
+        Where it lies in one mapped range it is the memory itself, as of map(). Else it is a buffer: filled with what
+        is there, and written back where it was changed, when it is given back. It waits for room, of which a device has
+        options["dma_bounce_bytes"]; what will be written to takes it twice. vfu.Error with E2BIG: there is never so much.
+        write: it will be written to, for which the client must have allowed it.
+        """
+        flags = c.VFU_DMA_READ | (c.VFU_DMA_WRITE if write else 0)
+
+        def start(handle: c.DeviceHandle, iova: int, data: Any, done: Callable[[int, Any], None]) -> Any:
+            return c.dma_pin_async(handle, iova, size, flags, done)
+
+        try:
+            memory: PinnedMemory = await self._copy(start, iova, None)
+            return memory
+        except OSError as error:
+            _explain(error, "pin", iova, self._handle)
+            raise
+
+    async def unpin(self, memory: PinnedMemory) -> None:
+        """Gives pinned memory back, and waits until the client has what was changed. BufferError while views exist.
+
+        memory.release() does not wait, and a fault is only logged. Either way copies and interrupts that are started
+        afterwards come behind it. ECANCELED: the client took the memory away first, and nothing was written.
+        """
+        copy = _Copy(self._wake)
+        # It needs no room, and makes some for those that wait.
+        if c.dma_unpin(memory, copy.done) is None:
+            if self._kick:
+                self._kick()
+            await copy.future
 
     async def _copy(self, start: Callable[..., Any], iova: int, data: object) -> Any:
         """Starts a copy and waits for it.
@@ -220,12 +253,13 @@ class DeviceDma:
             raise
 
     def map(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
-        """Pins memory and returns it as a PinnedMemory, in which the device and the client see each other's writes.
+        """Pins mapped memory and returns it as a PinnedMemory, in which both sides see each other's writes.
 
         All of it is in one mapped range. release() it, or the client waits when it takes the memory away.
         write: it will be written to, for which the client must have allowed it.
         """
-        return c.dma_pin(self._handle, iova, size, c.VFU_DMA_READ | (c.VFU_DMA_WRITE if write else 0))
+        flags = c.VFU_DMA_READ | c.VFU_DMA_PIN_DIRECT | (c.VFU_DMA_WRITE if write else 0)
+        return c.dma_pin(self._handle, iova, size, flags)
 
     @property
     def ranges(self) -> list[DmaRange]:

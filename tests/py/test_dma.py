@@ -109,6 +109,79 @@ def test_across_ranges(connect):
     assert third[0x800:0x1800] == b"a" * 2048 + b"b" * 2048
 
 
+class Pinning(vfu.Device):
+    """Turns text into capitals in its place, whatever kind of memory it is in."""
+
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+    start = bar0.reg64(0x00)
+    length = bar0.reg64(0x08)
+
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    @bar0.reg32(0x10).on_write
+    async def shout(self, value):
+        try:
+            pin = await self.dma.pin(self.start, self.length)
+            with pin.view() as view:
+                view[:] = bytes(view).upper()
+                with pytest.raises(BufferError):
+                    await self.dma.unpin(pin)
+            await self.dma.unpin(pin)
+            with pytest.raises(BufferError):
+                await self.dma.unpin(pin)
+        except OSError as error:
+            self.log.append(error)
+        self.irqs.msix[0].trigger()
+
+    @bar0.reg32(0x14).on_write
+    async def put(self, value):
+        pin = await self.dma.pin(self.start, self.length)
+        with pin.view() as view:
+            view[:4] = b"only"
+        pin.release()
+        self.irqs.msix[0].trigger()
+
+    @bar0.reg32(0x18).on_write
+    async def many(self, value):
+        async def one(at):
+            pin = await self.dma.pin(self.start + at, 4096)
+            with pin.view() as view:
+                view[0] = at // 4096
+            await self.dma.unpin(pin)
+
+        await asyncio.gather(*(one(at) for at in range(0, self.length, 4096)))
+        self.irqs.msix[0].trigger()
+
+
+def pin_with(dev, register, start, length):
+    dev.regions.bar0.write64(0, start)
+    dev.regions.bar0.write64(8, length)
+    dev.regions.bar0.write32(register, 1)
+    assert dev.irqs.msix[0].wait(timeout=10) == 1
+
+
+def test_pin_any_memory(connect):
+    device = Pinning()
+    dev = connect(device, server_options={"options": {"dma_bounce_bytes": 32768}})
+    shared = dev.dma.alloc(4096, iova=0x10000, shared=True)
+    private = dev.dma.alloc(65536, iova=0x11000, shared=False)
+    shared[4090:], private[:6] = b"across", b" both!"
+    pin_with(dev, 0x10, 0x10000 + 4090, 12)
+    assert shared[4090:] + private[:6] == b"ACROSS BOTH!"
+    pin_with(dev, 0x14, 0x11000, 8)
+    assert private[:6] == b"onlyH!"
+    # More than there is room for waits its turn, and what never fits says so.
+    pin_with(dev, 0x18, 0x11000, 65536)
+    assert [private[at] for at in range(0, 65536, 4096)] == list(range(16))
+    pin_with(dev, 0x10, 0x11000, 16385)
+    pin_with(dev, 0x10, 0x90000, 1)
+    assert [error.errno for error in device.log] == [errno.E2BIG, errno.EFAULT]
+    assert "DMA pin at 0x90000" in str(device.log[1])
+
+
 class Ring(vfu.Device):
     """Data by message, then an entry and an index in mapped memory, none of which is waited for."""
 

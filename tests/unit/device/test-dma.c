@@ -165,8 +165,11 @@ static void unmapping(void *ctx, const struct vfu_dma_range *range)
 	snprintf(hooked + strlen(hooked), 64, "-%llx ", (unsigned long long)range->iova / PAGE);
 }
 
-static const struct vfui_dma_limits limits = {
-	.max_maps = 65535, .max_xfer = 4 * PAGE, .window = 4, .read_bytes = 6 * PAGE};
+static const struct vfui_dma_limits limits = {.max_maps = 65535,
+					      .max_xfer = 4 * PAGE,
+					      .window = 4,
+					      .read_bytes = 6 * PAGE,
+					      .bounce_bytes = 32 * PAGE};
 
 static void start(const struct vfui_dma_hooks *hooks, const struct vfui_dma_limits *with)
 {
@@ -869,9 +872,10 @@ START_TEST(pins_that_are_refused)
 	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, VFU_DMA_WRITE, &pin), -EACCES);
 	ck_assert_int_eq(vfui_dma_pin(&dma, BASE - 1, 2, VFU_DMA_READ, &pin), -EFAULT);
 	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, SIZE_MAX, VFU_DMA_READ, &pin), -EFAULT);
-	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, PAGE + 1, VFU_DMA_READ, &pin), -EOPNOTSUPP);
-	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 2 * PAGE, 1, VFU_DMA_READ, &pin), -EOPNOTSUPP);
-	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 3 * PAGE, 1, VFU_DMA_READ, &pin), -EOPNOTSUPP);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(vfui_dma_pin(&dma, i ? BASE + (1 + i) * PAGE : BASE + 1, PAGE,
+					      VFU_DMA_READ | VFU_DMA_PIN_DIRECT, &pin),
+				 -EOPNOTSUPP);
 	vfui_dma_set_blocked(&dma, true);
 	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, VFU_DMA_READ, &pin), -EIO);
 	pin = (struct vfu_dma_pin){&pin, 1, (void *)(uintptr_t)12345};
@@ -1666,6 +1670,287 @@ START_TEST(a_wait_that_is_given_up)
 }
 END_TEST
 
+/* ---- buffers of pins --------------------------------------------------------------------------- */
+
+struct bounced {
+	struct vfu_dma_pin pin;
+	struct result result;
+};
+
+static void pin_named(uint64_t iova, size_t len, unsigned flags, struct bounced *b)
+{
+	*b = (struct bounced){.result.status = 1};
+	ck_assert_int_eq(vfui_dma_pin_async(&dma, iova, len, flags, &b->pin, done, &b->result), 0);
+}
+
+static void unpin_named(struct bounced *b, const char *name)
+{
+	ck_assert_int_eq(vfui_dma_unpin_async(&dma, &b->pin, done_named, (void *)(uintptr_t)name),
+			 0);
+}
+
+/* Read in at first; what was touched is written back, and nothing beside it. */
+START_TEST(a_buffer_stands_for_messages)
+{
+	struct bounced b, other;
+	uint8_t *at;
+
+	order[0] = '\0';
+	ck_assert_int_eq(map(RW, 0, BASE, 16 * PAGE, -1), 0);
+	pin_named(BASE + 100, 10 * PAGE, RW, &b);
+	pin_named(BASE, 10, R, &other);
+	ck_assert_uint_eq(b.result.n, 0);
+	answer_all(true);
+	ck_assert_uint_eq(b.result.n + other.result.n, 2);
+	ck_assert_int_eq(b.result.status + other.result.status, 0);
+	at = b.pin.addr;
+	ck_assert_uint_eq(b.pin.len, 10 * PAGE);
+	for (unsigned i = 0; i < 10 * PAGE; i++)
+		ck_assert_uint_eq(at[i], pattern(BASE + 100 + i));
+	nsent = 0;
+	at[0] ^= 1;
+	at[1] = pattern(BASE + 101);
+	at[2] ^= 1;
+	at[3] ^= 1;
+	at[10 * PAGE - 1] ^= 1;
+	unpin_named(&b, "b ");
+	unpin_named(&other, "other ");
+	/* Only to be read: over at once. */
+	ck_assert_str_eq(order, "other ");
+	ck_assert_uint_eq(nsent, 3);
+	ck_assert_uint_eq(sent[0].address, BASE + 100);
+	ck_assert_uint_eq(sent[0].count, 1);
+	ck_assert_uint_eq(sent[1].address, BASE + 102);
+	ck_assert_uint_eq(sent[1].count, 2);
+	ck_assert_uint_eq(sent[2].address, BASE + 100 + 10 * PAGE - 1);
+	answer_all(true);
+	ck_assert_str_eq(order, "other b ");
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b.pin), -EINVAL);
+	/* Nothing was touched. */
+	pin_named(BASE, PAGE, RW, &b);
+	answer_all(true);
+	nsent = 0;
+	unpin_named(&b, "c ");
+	ck_assert_uint_eq(nsent, 0);
+	ck_assert_str_eq(order, "other b c ");
+	/* Only to be written: nothing is read, all of it is written, cut as copies are. */
+	pin_named(BASE, 5 * PAGE, W, &b);
+	ck_assert_int_eq(b.result.status, 0);
+	ck_assert_uint_eq(((uint8_t *)b.pin.addr)[0], 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b.pin), 0);
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_uint_eq(sent[0].count, 4 * PAGE);
+	answer_all(true);
+	ck_assert_uint_eq(dma.bounced, 0);
+}
+END_TEST
+
+/* Mapped, by file and by message in one; what lies in one mapping alone needs no buffer. */
+START_TEST(a_buffer_stands_for_all_kinds)
+{
+	uint8_t *there = map_both(), *at;
+	int fd = file(PAGE);
+	struct bounced b;
+
+	ck_assert_int_eq(map(RW | IO, 0, MAPPED + 8 * PAGE, PAGE, dup(fd)), 0);
+	there[0] = 7;
+	pin_named(MAPPED, 8, RW, &b);
+	ck_assert_int_eq(b.result.status, 0);
+	ck_assert_uint_eq(dma.bounced, 0);
+	unpin_named(&b, "direct ");
+	pin_named(MAPPED - 4, 8 * PAGE + 8, RW, &b);
+	answer(0);
+	at = b.pin.addr;
+	ck_assert_uint_eq(at[0], pattern(MAPPED - 4));
+	ck_assert_uint_eq(at[4], 7);
+	at[0] ^= 1;
+	at[5] = 8;
+	at[8 * PAGE + 7] = 9;
+	/* Written by the client meanwhile. */
+	there[0] = 17;
+	unpin_named(&b, "b ");
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_uint_eq(sent[1].count, 1);
+	answer(1);
+	ck_assert_str_eq(order, "direct b ");
+	ck_assert_uint_eq(there[0], 17);
+	ck_assert_uint_eq(there[1], 8);
+	ck_assert_int_eq(pread(fd, order, 4, 0), 4);
+	ck_assert_uint_eq(order[3], 9);
+	munmap(there, 8 * PAGE);
+	close(fd);
+}
+END_TEST
+
+START_TEST(buffers_wait_for_room)
+{
+	struct bounced b[4], large;
+	struct vfu_dma_pin pin;
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 16 * PAGE + 1, RW, &pin), -E2BIG);
+	ck_assert_int_eq(vfui_dma_pin_async(&dma, BASE, 33 * PAGE, R, &pin, done, NULL), -E2BIG);
+	/* Two of these fit, as a copy of what was read in is kept. */
+	for (unsigned i = 0; i < 4; i++)
+		pin_named(BASE, 8 * PAGE, RW, &b[i]);
+	pin_named(BASE, 32 * PAGE, R, &large);
+	answer_all(false);
+	ck_assert_uint_eq(b[1].result.n, 1);
+	ck_assert_uint_eq(b[2].result.n, 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE, 1, W, &pin), -ENOBUFS);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b[1].pin), 0);
+	answer_all(false);
+	ck_assert_uint_eq(b[2].result.n, 1);
+	ck_assert_uint_eq(b[3].result.n, 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b[2].pin), 0);
+	answer_all(false);
+	ck_assert_uint_eq(b[3].result.n, 1);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b[3].pin), 0);
+	ck_assert_uint_eq(large.result.n, 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b[0].pin), 0);
+	answer_all(false);
+	ck_assert_int_eq(large.result.status, 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &large.pin), 0);
+	ck_assert_uint_eq(dma.bounced, 0);
+}
+END_TEST
+
+/* An unmap waits for none of them; what comes to the same place is not written to. */
+START_TEST(buffers_whose_memory_goes)
+{
+	struct bounced live, reading, waiting, later;
+
+	order[0] = '\0';
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	pin_named(BASE, 8 * PAGE, RW, &live);
+	answer_all(false);
+	((uint8_t *)live.pin.addr)[0] ^= 1;
+	pin_named(BASE, 4 * PAGE, RW, &reading);
+	pin_named(BASE, 8 * PAGE, RW, &waiting);
+	ck_assert_int_eq(map(RW, 0, 2 * BASE, 64 * PAGE, -1), 0);
+	pin_named(2 * BASE, 4 * PAGE, R, &later);
+	ck_assert_int_eq(unmap(BASE, 64 * PAGE), 0);
+	ck_assert_int_eq(waiting.result.status, -ECANCELED);
+	ck_assert_uint_eq(reading.result.n, 0);
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	answer_all(false);
+	ck_assert_int_eq(reading.result.status, -ECANCELED);
+	ck_assert_int_eq(later.result.status, 0);
+	nsent = 0;
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &live.pin), -ECANCELED);
+	ck_assert_uint_eq(nsent, 0);
+	/* On its way back when the client goes; and what nobody gives back. */
+	pin_named(BASE, 8, RW, &live);
+	pin_named(BASE, 8 * PAGE, RW, &reading);
+	answer_all(false);
+	((uint8_t *)live.pin.addr)[0] ^= 1;
+	unpin_named(&live, "gone ");
+	pin_named(BASE, 16 * PAGE, RW, &waiting);
+	vfui_dma_disconnect(&dma);
+	ck_assert_int_eq(waiting.result.status, -ECANCELED);
+	answer_with(nsent - 1, -ENOTCONN, 0, 0);
+	ck_assert_str_eq(order, "!gone ");
+}
+END_TEST
+
+static void unwritten(void *ctx, uint64_t iova, size_t len, int status)
+{
+	(void)ctx;
+	snprintf(hooked, sizeof(hooked), "%x+%zx: %d", (unsigned)iova, len, status);
+}
+
+START_TEST(buffers_that_fail)
+{
+	struct vfui_account *account = vfui_account_new();
+	struct bounced b, many[64];
+	unsigned n = 0;
+	int rc;
+
+	order[0] = '\0';
+	start_with(account);
+	dma.hooks.unwritten = unwritten;
+	pin_named(BASE, 16, RW, &b);
+	answer_with(0, -EPERM, 0, 0);
+	ck_assert_int_eq(b.result.status, -EPERM);
+	for (unsigned i = 1; i <= 3; i++) {
+		fault_fail(FAULT_ALLOC, i, ENOMEM);
+		rc = vfui_dma_pin_async(&dma, BASE, 16, W, &b.pin, done, &b.result);
+		fault_reset();
+		ck_assert_msg(rc == -ENOMEM || (!rc && b.result.status == -ENOMEM), "%u: %d", i,
+			      rc);
+	}
+	pin_named(BASE, 16, W, &b);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b.pin), 0);
+	answer_with(nsent - 1, -EPERM, 0, 0);
+	ck_assert_str_eq(hooked, "100000+10: -1");
+	/* As many may wait as a client can make us keep, and a wait counts however it ends. */
+	atomic_store(&account->limit, 16 * 1024);
+	pin_named(BASE, 16 * PAGE, RW, &b);
+	answer_all(false);
+	do {
+		rc = vfui_dma_pin_async(&dma, BASE, 16, RW, &many[n].pin, done, &many[n].result);
+		n += !rc;
+	} while (!rc && n < 64);
+	ck_assert_int_eq(rc, -ENOBUFS);
+	ck_assert_uint_gt(n, 8);
+	ck_assert_int_eq(unmap(BASE, 64 * PAGE), 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b.pin), -ECANCELED);
+	ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	ck_assert_uint_eq(dma.bounced, 0);
+	end();
+	vfui_account_unref(account);
+	start(NULL, &limits);
+}
+END_TEST
+
+START_TEST(buffers_that_are_waited_for)
+{
+	const struct vfui_dma_hooks owner = {.wait = wait_answering}, other = {.wait = wait_never};
+	struct vfu_dma_pin pin;
+
+	end();
+	start(&owner, &limits);
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 1, 8, R, &pin), 0);
+	ck_assert_uint_eq(*(uint8_t *)pin.addr, pattern(BASE + 1));
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), 0);
+	dma.hooks = other;
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 1, 8, R, &pin), -EPERM);
+	ck_assert_int_eq(vfui_dma_pin(&dma, BASE + 1, 8, W, &pin), 0);
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &pin), 0);
+	ck_assert_uint_eq(nopen, 1);
+	answer_all(false);
+	ck_assert_uint_eq(dma.bounced, 0);
+}
+END_TEST
+
+/* A callback that gives back and pins again does not pile up. */
+static struct bounced chained[2];
+
+static void pin_again(void *user, int status)
+{
+	struct bounced *b = user;
+
+	ck_assert_int_eq(status, 0);
+	b->result.n++;
+	ck_assert_int_eq(vfui_dma_unpin(&dma, &b->pin), 0);
+	if (b->result.n < 50000)
+		ck_assert_int_eq(vfui_dma_pin_async(&dma, BASE, PAGE, R, &b->pin, pin_again, b), 0);
+}
+
+START_TEST(buffers_pinned_by_callbacks)
+{
+	ck_assert_int_eq(map(RW | IO, 0, BASE, PAGE, file(PAGE)), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		chained[i].result.n = 0;
+		ck_assert_int_eq(vfui_dma_pin_async(&dma, BASE, PAGE, R, &chained[i].pin, pin_again,
+						    &chained[i]),
+				 0);
+		ck_assert_uint_eq(chained[i].result.n, 50000);
+	}
+}
+END_TEST
+
 /* ---- fences ------------------------------------------------------------------------------------ */
 
 static void fence(void *user, unsigned a, unsigned b)
@@ -2000,6 +2285,13 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, copies_started_by_callbacks);
 	tcase_add_test(tcase, blocking_copies);
 	tcase_add_test(tcase, a_wait_that_is_given_up);
+	tcase_add_test(tcase, a_buffer_stands_for_messages);
+	tcase_add_test(tcase, a_buffer_stands_for_all_kinds);
+	tcase_add_test(tcase, buffers_wait_for_room);
+	tcase_add_test(tcase, buffers_whose_memory_goes);
+	tcase_add_test(tcase, buffers_that_fail);
+	tcase_add_test(tcase, buffers_that_are_waited_for);
+	tcase_add_test(tcase, buffers_pinned_by_callbacks);
 	tcase_add_test(tcase, fences_come_after_what_was_before);
 	tcase_add_test(tcase, one_fence_of_a_kind);
 	tcase_add_test(tcase, other_threads_use_what_comes_and_goes);
