@@ -218,6 +218,7 @@ static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 		return NULL;
 	d->self = self;
 	d->dev = vfu_device_new();
+	d->sizes[VFU_REGION_CONFIG] = 4096; /* its memory, whatever the client sees of it */
 	if (!d->dev) {
 		Py_DECREF(d);
 		return PyErr_NoMemory();

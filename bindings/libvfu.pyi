@@ -62,6 +62,13 @@ class vfu_irq_info:
     count: int
     flags: int
 
+class vfu_express:
+    type: int
+    flags: int
+    speed: int
+    width: int
+    max_payload: int
+
 class vfu_register:
     """Of vfu.h, without the functions."""
 
@@ -84,6 +91,15 @@ class vfu_stats: ...
 VFU_BAR_64: int
 VFU_BAR_IO: int
 VFU_BAR_PREFETCH: int
+VFU_CONFIG_BUS_MASTER: int
+VFU_CONFIG_INTX_OFF: int
+VFU_CONFIG_IO: int
+VFU_CONFIG_MEMORY: int
+VFU_CONFIG_MSI: int
+VFU_CONFIG_MSIX: int
+VFU_CONFIG_MSIX_MASKED: int
+VFU_CONFIG_MSI_VECTORS: int
+VFU_CONFIG_POWER_STATE: int
 VFU_DMA_READ: int
 VFU_DMA_WRITE: int
 VFU_DMA_PIN_DIRECT: int
@@ -100,11 +116,17 @@ VFU_IRQ_INTX: int
 VFU_IRQ_MSI: int
 VFU_IRQ_MSIX: int
 VFU_IRQ_REQ: int
+VFU_EXPRESS_FLR: int
 VFU_LOG_DEBUG: int
 VFU_LOG_TRACE: int
 VFU_LOG_ERROR: int
 VFU_LOG_INFO: int
 VFU_LOG_WARN: int
+VFU_MSI_64: int
+VFU_MSI_MASKABLE: int
+VFU_PM_D1: int
+VFU_PM_D2: int
+VFU_PM_NO_SOFT_RESET: int
 VFU_REGION_CONFIG: int
 VFU_REGION_MMAP: int
 VFU_REGION_READ: int
@@ -133,10 +155,19 @@ def vfu_device_set_ids(dev: DeviceHandle, vendor: int, device: int, subvendor: i
 def vfu_device_set_class(dev: DeviceHandle, class_code: int, revision: int) -> int: ...
 def vfu_device_set_config_size(dev: DeviceHandle, size: int) -> int: ...
 def vfu_device_add_capability(dev: DeviceHandle, id: int, data: ReadableBuffer) -> int: ...
+def vfu_device_add_capability_at(dev: DeviceHandle, id: int, offset: int, data: ReadableBuffer) -> int: ...
+def vfu_device_add_extended_capability(
+    dev: DeviceHandle, id: int, version: int, offset: int, data: ReadableBuffer
+) -> int: ...
+def vfu_device_add_power_management(dev: DeviceHandle, flags: int, offset: int) -> int: ...
+def vfu_device_add_express(dev: DeviceHandle, express: vfu_express, offset: int) -> int: ...
+def vfu_device_find_capability(dev: DeviceHandle, id: int, after: int) -> int: ...
+def vfu_device_find_extended_capability(dev: DeviceHandle, id: int, after: int) -> int: ...
+def vfu_device_config_state(dev: DeviceHandle, what: int) -> int: ...
 def vfu_device_config_read(dev: DeviceHandle, offset: int, size: int) -> bytes: ...
 def vfu_device_config_write(dev: DeviceHandle, offset: int, data: ReadableBuffer) -> int: ...
 def vfu_device_set_intx(dev: DeviceHandle, pin: int) -> int: ...
-def vfu_device_set_msi(dev: DeviceHandle, vectors: int) -> int: ...
+def vfu_device_set_msi_layout(dev: DeviceHandle, vectors: int, flags: int) -> int: ...
 def vfu_device_set_msix(dev: DeviceHandle, vectors: int, bar: int, table: int, pba: int) -> int: ...
 def vfu_device_set_state(dev: DeviceHandle, state: int) -> int: ...
 def vfu_device_gate_done(dev: DeviceHandle, status: int) -> int: ...

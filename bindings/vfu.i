@@ -218,6 +218,7 @@ struct vfu_client {};
 %ignore vfu_device_set_handler;
 %ignore vfu_device_region_memory;
 %ignore vfu_device_add_register;
+%ignore vfu_express::size;
 %ignore vfu_register::size;
 %ignore vfu_register::on_read;
 %ignore vfu_register::on_write;
@@ -272,6 +273,21 @@ struct vfu_client {};
 %ignore vfu_area;
 %ignore vfu_device_hooks;
 %ignore vfu_dma_pin;
+
+%extend vfu_express {
+	vfu_express()
+	{
+		struct vfu_express *express = calloc(1, sizeof(*express));
+
+		if (express)
+			express->size = sizeof(*express);
+		return express;
+	}
+	~vfu_express()
+	{
+		free($self);
+	}
+}
 
 /* C has separate names for structs, Python does not. */
 %rename(vfu_limits, %$isclass) vfu_client_limits;

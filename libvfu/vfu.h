@@ -310,6 +310,12 @@ struct vfu_region {
 /* Sets or replaces region index 0..8; size 0 removes it. Owner. */
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region);
 /*
+ * Sets the expansion ROM, region 6, to a copy of len bytes, 1 to 16 MiB, and zeros up to its size, a power of two from 2 KiB on.
+ * One that is a file, as long as its region, is set with vfu_device_set_region: {.size, .flags = VFU_REGION_READ, .fd}.
+ * Owner.
+ */
+int vfu_device_set_rom(struct vfu_device *dev, const void *data, size_t len);
+/*
  * A capability of a region: one of VFU_WIRE_REGION_CAP_* (vfu/wire.h), or one nobody here knows. data: what
  * follows id, version and next.
  */
@@ -394,7 +400,7 @@ int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct
  */
 int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t offset,
 			       unsigned width, uint64_t mask, uint64_t value);
-/* Memory of a plain region, or (7) our configuration space; NULL if it has none or there was none left. Valid until
+/* Memory of a plain region, or (7) our configuration space, 4096 bytes; NULL if it has none or there was none left. Valid until
  * the region is replaced. */
 void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
 

@@ -543,6 +543,28 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 	return rc;
 }
 
+int vfu_device_set_rom(struct vfu_device *dev, const void *data, size_t len)
+{
+	enum { LEAST = 2048, MOST = 1 << 24 };
+	struct vfu_region rom = {.size = LEAST, .flags = VFU_REGION_READ, .fd = -1};
+	int rc;
+
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	if (!len || len > MOST)
+		return vfui_err_set(&dev->err, -EINVAL, "rom.len", 0, "1 byte to 16 MiB, not %zu",
+				    len);
+	while (rom.size < len)
+		rom.size *= 2;
+	rc = vfu_device_set_region(dev, VFU_REGION_ROM, &rom);
+	if (rc < 0)
+		return rc;
+	if (!vfui_region_memory(&dev->regions, VFU_REGION_ROM))
+		return vfui_err_set(&dev->err, -ENOMEM, NULL, 0, "no memory for the ROM");
+	memcpy(vfui_region_memory(&dev->regions, VFU_REGION_ROM), data, len);
+	return 0;
+}
+
 int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
 				     const struct vfu_region_capability *cap)
 {

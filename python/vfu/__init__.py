@@ -36,6 +36,7 @@ The client is a virtual machine, `vfu guest counter.py --shell` boots one, or a 
 Where to look, each with help():
 
     vfu.Device        what a class declares, what its methods may be, self.dma and self.irqs
+    vfu.pci, vfu.ConfigSpace   capabilities and registers in configuration space
     vfu.Bar, vfu.Register   regions and registers: storage, handlers, what is a read and what a write
     vfu.Server        serving: threads, asyncio, policies, options, capabilities
     vfu.Client        regions, configuration space, interrupts, memory for DMA; messages of any kind with call()
@@ -50,6 +51,7 @@ of them vfu.Error or a subclass; wrong arguments are ValueError and TypeError. W
 
 import libvfu as _c
 
+from . import pci as pci
 from .capabilities import Agreed
 from .client import (
     Buffer,
@@ -70,7 +72,7 @@ from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping, Memory
 from .pci import Capability
-from .regions import Bar, MemoryPart, Rom
+from .regions import Bar, ConfigSpace, MemoryPart, Rom
 from .registers import Bits, Elements, Range, Register, View
 from .server import Server, serve
 
@@ -88,6 +90,7 @@ __all__ = [
     "ClientIrqs",
     "ClientVector",
     "Config",
+    "ConfigSpace",
     "Denied",
     "Descriptors",
     "Device",

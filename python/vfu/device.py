@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
-from . import commands, protocol
+from . import commands, pci, protocol
 from .capabilities import Agreed
 from .declared import refuse_handler, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
@@ -66,8 +66,9 @@ class Device:
     -----------------------
     vendor_id, device_id, subsystem_vendor_id, subsystem_id (16 bits each), class_code (24 bits: class, subclass,
     programming interface), revision (8 bits): its identity, numbers.
-    config_size: of configuration space, 256 or 4096 bytes. capabilities: those of PCI in it, (id, bytes after the next
-    pointer) each; those of VERSION are the Server's.
+    config_size: of configuration space, 256 or 4096 bytes. capabilities: those of PCI in it, vfu.pci.PowerManagement(),
+    Express(), Vendor(), SerialNumber(), Extended(), or (id, bytes after the next pointer) each; those of VERSION are the
+    Server's. config = vfu.ConfigSpace(): registers of the device's own in it.
     bar0 to bar5 = vfu.Bar(...), rom = vfu.Rom(...): memory, see Bar.
     registers = bar0.reg8(offset) to reg64(offset), memory(), on_access(): what lies in it, see Register. Without handlers
     a register is storage that the client reads and writes without Python; its arguments say which bits, its decorators
@@ -117,7 +118,7 @@ class Device:
     class_code: int = 0
     revision: int = 0
     config_size: int = 256
-    capabilities: Sequence[tuple[int, bytes]] = ()
+    capabilities: Sequence[tuple[int, bytes] | pci.Declared] = ()
     irqs = Irqs()
     dma: DeviceDma
     event_loop: bool | None = None
@@ -131,7 +132,7 @@ class Device:
     # What a subclass may have to say, for those who nearly say it.
     _SAID = (
         *("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "class_code", "revision", "config_size"),
-        *("capabilities", "irqs", "event_loop", "max_spawned", "max_writers", "rom", *(f"bar{i}" for i in range(6))),
+        *("capabilities", "config", "irqs", "event_loop", "max_spawned", "max_writers", "rom", *(f"bar{i}" for i in range(6))),
         *_CALLED,
     )
 
@@ -166,8 +167,9 @@ class Device:
             region._install(handle)
         for part in self._parts:
             part._install(handle)
-        for identity, data in self._pci_capabilities():
-            c.vfu_device_add_capability(handle, identity, data)
+        # Those without a place go beside those that have one.
+        for one in sorted(self._pci_capabilities(), key=lambda one: not one.offset):
+            one._install(handle)
         cls.irqs._install(handle, regions)
         commands.install(self, self._CALLED)
         c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
@@ -235,6 +237,26 @@ class Device:
         if self._agreed is None:
             raise make_error(errno.ENOTCONN)
         return Agreed(self._agreed)
+
+    def find_capability(self, what: int | type[pci.Declared], after: int = 0, *, extended: bool = False) -> int:
+        """The offset in configuration space of a capability: of the first, or of the next one behind the offset after.
+
+        what: its id, in PCI's list or (extended) the other one; or a class, vfu.pci.Vendor. NotFound: there is none.
+        """
+        number, is_extended = (what, extended) if isinstance(what, int) else (what.ID, what.EXTENDED)
+        find = c.vfu_device_find_extended_capability if is_extended else c.vfu_device_find_capability
+        return find(self._handle, number, after)
+
+    @property
+    def bus_master(self) -> bool:
+        """The client lets the device start DMA and send messages: a bit of Command."""
+        return bool(c.vfu_device_config_state(self._handle, c.VFU_CONFIG_BUS_MASTER))
+
+    @property
+    def power_state(self) -> int:
+        """0 to 3: D0 to D3hot, as the client has set it; 0 if there is no vfu.pci.PowerManagement. on_config_write() tells
+        when to look. All is served in every state; from D3hot to D0 the device is reset."""
+        return c.vfu_device_config_state(self._handle, c.VFU_CONFIG_POWER_STATE)
 
     def config_read(self, offset: int, size: int) -> bytes:
         """size bytes of configuration space from an offset on, as the device sees it. EINVAL: they are not all in it."""
@@ -361,12 +383,15 @@ class Device:
 
     # ---- inside ----
 
-    def _pci_capabilities(self) -> list[tuple[int, bytes]]:
+    def _pci_capabilities(self) -> list[pci.Declared]:
         said: Any = self.capabilities
-        pairs = [] if isinstance(said, dict) else list(said)
+        ones = [] if isinstance(said, dict) else list(said)
+        pairs = [one for one in ones if not isinstance(one, pci.Declared)]
         if isinstance(said, dict) or not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in pairs):
-            raise TypeError("capabilities are PCI's, (id, bytes) pairs; those of VERSION are the Server's")
-        return pairs
+            raise TypeError(
+                "capabilities are PCI's, (id, bytes) pairs or what vfu.pci makes; those of VERSION are the Server's"
+            )
+        return [one if isinstance(one, pci.Declared) else pci.Plain(*one) for one in ones]
 
     def _check_names(self) -> None:
         cls = type(self)

@@ -13,7 +13,7 @@ from .declared import number
 from .shown import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from .device import Device
     from .regions import Region
@@ -33,7 +33,8 @@ class Irqs:
 
     intx: the pin, 1 to 4 for INTA to INTD, 0: none. msi: how many vectors, a power of two up to 32. msix: the same, up
     to 2048. The MSI-X table gets a BAR of its own, the first free one, unless msix_bar says which; then the table is at
-    the offset msix_table, the pending bits at msix_pba, in bytes. ValueError: such a number there cannot be.
+    the offset msix_table, the pending bits at msix_pba, in bytes. msi_64bit, msi_maskable: with addresses of 64 bits, with
+    a mask bit for each vector in MSI's capability. ValueError: such a number there cannot be.
 
     Of an object of the class self.irqs is a DeviceIrqs, which raises them.
     """
@@ -46,6 +47,8 @@ class Irqs:
         msix_bar: int | None = None,
         msix_table: int = 0,
         msix_pba: int | None = None,
+        msi_64bit: bool = True,
+        msi_maskable: bool = False,
     ) -> None:
         numbers = {"intx": intx, "msi": msi, "msix": msix, "msix_table": msix_table, "msix_pba": msix_pba or 0}
         for name, value in numbers.items():
@@ -59,6 +62,7 @@ class Irqs:
             raise ValueError(f"msix is at most 2048 vectors, not {msix}")
         self.intx, self.msi, self.msix = intx, msi, msix
         self.msix_bar, self.msix_table = msix_bar, msix_table
+        self.msi_64bit, self.msi_maskable = msi_64bit, msi_maskable
         table_size = 1 << max(msix * 16 - 1, 0).bit_length()
         self.msix_pba = max(0x800, msix_table + table_size) if msix_pba is None else msix_pba
 
@@ -91,7 +95,8 @@ class Irqs:
     def _install(self, handle: c.DeviceHandle, regions: Mapping[int, Region]) -> None:
         c.vfu_device_set_intx(handle, self.intx)
         if self.msi:
-            c.vfu_device_set_msi(handle, self.msi)
+            flags = (c.VFU_MSI_64 if self.msi_64bit else 0) | (c.VFU_MSI_MASKABLE if self.msi_maskable else 0)
+            c.vfu_device_set_msi_layout(handle, self.msi, flags)
         if self.msix:
             bar = self._table_bar(handle, regions) if self.msix_bar is None else self.msix_bar
             c.vfu_device_set_msix(handle, self.msix, bar, self.msix_table, self.msix_pba)
@@ -176,10 +181,16 @@ class NoLine(Line):
 
 
 class Vectors(tuple[Vector, ...]):
-    """The vectors of one kind, by index."""
+    """The vectors of one kind, by index. enabled: whether the client uses them."""
 
     __slots__ = ()
     name = ""
+    state = 0  # of configuration space
+
+    @property
+    def enabled(self) -> bool:
+        """The client has enabled this kind of interrupt in configuration space; on_config_write() tells when to look."""
+        return bool(self) and bool(c.vfu_device_config_state(self[0]._handle, self.state))
 
     @overload
     def __getitem__(self, key: SupportsIndex) -> Vector: ...
@@ -196,23 +207,26 @@ class Vectors(tuple[Vector, ...]):
 class MsiVectors(Vectors):
     __slots__ = ()
     name = "msi"
+    state = c.VFU_CONFIG_MSI
 
 
 class MsixVectors(Vectors):
     __slots__ = ()
     name = "msix"
+    state = c.VFU_CONFIG_MSIX
 
 
 class DeviceIrqs:
-    """self.irqs of a device: intx, a Line (false if Irqs has none), and msi[i] and msix[i], sequences of Vector.
+    """self.irqs of a device: intx, a Line (false if Irqs has none), and msi[i] and msix[i], sequences of Vector
+    with msi.enabled and msix.enabled.
 
     Every device has err, a Vector that tells of an error which it cannot recover from, and req, which asks the client
     to give the device back.
     """
 
     intx: Line
-    msi: Sequence[Vector]
-    msix: Sequence[Vector]
+    msi: Vectors
+    msix: Vectors
     err: Vector
     req: Vector
 

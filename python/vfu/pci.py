@@ -1,8 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""PCI configuration space: where things are, what they are called."""
+"""PCI configuration space: where things are, what they are called; and the capabilities that a device declares.
 
-from typing import NamedTuple
+    class Nic(vfu.Device):
+        capabilities = (
+            vfu.pci.PowerManagement(no_soft_reset=True),
+            vfu.pci.Express(flr=True, speed=3, width=4),
+            vfu.pci.Vendor(b"data", offset=0x80),
+            vfu.pci.SerialNumber(0x0011223344556677),
+        )
+
+Each may be told its offset; without one it goes where there is room. self.find_capability(vfu.pci.Vendor) of the device says
+where it is. MSI and MSI-X are those of vfu.Irqs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import libvfu as c
 
 from .shown import shown
 
@@ -105,3 +122,162 @@ def capabilities(config: bytes) -> list[Capability]:
         Capability(identity, offset, bytes(config[offset : ends[ends.index(offset) + 1]]))
         for identity, offset in found
     ]
+
+
+# ---- what a device declares ----
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """A capability that a device's class declares. offset: in configuration space, 0: where there is room."""
+
+    ID: ClassVar[int] = 0
+    EXTENDED: ClassVar[bool] = False
+
+    offset: int = dataclasses.field(default=0, kw_only=True)
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        raise TypeError(f"{type(self).__name__} is not a capability of its own")
+
+    def _number(self, name: str, bits: int) -> None:
+        value = getattr(self, name)
+        if not isinstance(value, int) or not 0 <= value < 1 << bits:
+            raise ValueError(f"{type(self).__name__}: {name} is a number of {bits} bits, not {value!r}")
+
+    def __post_init__(self) -> None:
+        self._number("offset", 12)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plain(Declared):
+    """Any capability of the first 256 bytes: its id, and the bytes behind id and next pointer. The client can not write
+    them, but for what PCI says of those that the library knows; registers of vfu.ConfigSpace may lie over them."""
+
+    id: int
+    data: bytes
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        c.vfu_device_add_capability_at(handle, self.id, self.offset, self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class Vendor(Declared):
+    """A vendor-specific capability: data follows id, next pointer and a byte with the length of all."""
+
+    ID = 0x09
+    data: bytes = b""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.data) > 189:
+            raise ValueError(f"Vendor: at most 189 bytes of data, not {len(self.data)}")
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        c.vfu_device_add_capability_at(
+            handle, self.ID, self.offset, bytes([3 + len(self.data)]) + bytes(self.data)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class PowerManagement(Declared):
+    """Power states: D0 and D3hot, and d1 and d2 if said. From D3hot to D0 the device is reset, unless no_soft_reset.
+    self.power_state of the device is where it is."""
+
+    ID = 0x01
+    d1: bool = False
+    d2: bool = False
+    no_soft_reset: bool = False
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        bits = (self.d1, c.VFU_PM_D1), (self.d2, c.VFU_PM_D2), (self.no_soft_reset, c.VFU_PM_NO_SOFT_RESET)
+        c.vfu_device_add_power_management(handle, sum(bit for said, bit in bits if said), self.offset)
+
+
+@dataclasses.dataclass(frozen=True)
+class Express(Declared):
+    """PCI Express, version 2.
+
+    type: "endpoint", "legacy" (one with I/O BARs), "integrated" into the root complex, without a link. flr: the client may
+    reset the function. speed: 1 to 6 for 2.5, 5, 8, 16, 32, 64 GT/s. width: lanes. max_payload: bytes, 128 to 4096.
+    """
+
+    ID = 0x10
+    TYPES: ClassVar[dict[str, int]] = {"endpoint": 0, "legacy": 1, "integrated": 9}
+    type: str = "endpoint"
+    flr: bool = False
+    speed: int = 1
+    width: int = 1
+    max_payload: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.type not in self.TYPES:
+            raise ValueError(f"Express: type is one of {', '.join(self.TYPES)}, not {self.type!r}")
+        for name, values in {
+            "speed": range(1, 7),
+            "width": (1, 2, 4, 8, 12, 16, 32),
+            "max_payload": (128, 256, 512, 1024, 2048, 4096),
+        }.items():
+            if getattr(self, name) not in values:
+                raise ValueError(f"Express: {name} is one of {', '.join(map(str, values))}, not {getattr(self, name)!r}")
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        express = c.vfu_express()
+        express.type, express.flags = self.TYPES[self.type], c.VFU_EXPRESS_FLR if self.flr else 0
+        express.speed, express.width, express.max_payload = self.speed, self.width, self.max_payload
+        c.vfu_device_add_express(handle, express, self.offset)
+
+
+@dataclasses.dataclass(frozen=True)
+class Extended(Declared):
+    """Any extended capability, from 0x100 on: its id, of 16 bits, its version, and the bytes behind the header. A guest of
+    QEMU sees those of a device that has Express, too. Configuration space has 4096 bytes then."""
+
+    EXTENDED = True
+    id: int = 0
+    data: bytes = b""
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._number("id", 16)
+        self._number("version", 4)
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        c.vfu_device_add_extended_capability(handle, self.id, self.version, self.offset, self.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class SerialNumber(Declared):
+    """The device's serial number, 64 bits: an extended capability."""
+
+    ID, EXTENDED = 0x03, True
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._number("number", 64)
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        data = self.number.to_bytes(8, "little")
+        c.vfu_device_add_extended_capability(handle, self.ID, 1, self.offset, data)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtendedVendor(Declared):
+    """A vendor-specific extended capability: the vendor's id and revision of it, and data."""
+
+    ID, EXTENDED = 0x0B, True
+    id: int = 0
+    data: bytes = b""
+    revision: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._number("id", 16)
+        self._number("revision", 4)
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        head = self.id | self.revision << 16 | (8 + len(self.data)) << 20
+        data = (head & 0xFFFFFFFF).to_bytes(4, "little") + bytes(self.data)
+        c.vfu_device_add_extended_capability(handle, self.ID, 1, self.offset, data)

@@ -8,6 +8,7 @@ import copy
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union, overload
 
 import libvfu as c
@@ -71,10 +72,10 @@ class MemoryPart:
         return Memory(c.device_memory(device._handle, self.region.index), self.offset, self.size)
 
     def _install(self, handle: c.DeviceHandle) -> None:
-        if self.readonly or self.writeonly:
+        if self.readonly or self.writeonly or not self.region.is_writable:
             masks = c.vfu_register()
             masks.offset, masks.width, masks.stride, masks.count = self.offset, 1, 1, self.size
-            masks.write, masks.hidden = (0xFF, 0xFF) if self.writeonly else (0, 0)
+            masks.write, masks.hidden = (0 if self.readonly else 0xFF), (0xFF if self.writeonly else 0)
             c.device_add_register(handle, self.region.index, masks, 0, None, None)
 
     def _clear(self, device: Device) -> None:
@@ -135,6 +136,7 @@ class Region:
 
     name: str = ""
     index: int = -1  # which, once it has a name
+    is_writable = True  # the client writes what nothing is declared for
 
     def __init__(
         self,
@@ -262,14 +264,58 @@ class Bar(Region):
         )
 
 
+class ConfigSpace(Region):
+    """Configuration space, for a device that has registers of its own in it: config = vfu.ConfigSpace().
+
+        class Windowed(vfu.Device):
+            capabilities = (vfu.pci.Vendor(bytes(9), offset=0x60),)  # from 0x60 on: id, next, length, data
+            config = vfu.ConfigSpace()
+
+            address = config.reg32(0x64)                             # storage, inside that capability
+            window = config.range(0x68, 4)                           # what is behind the address
+
+            @window.on_read
+            def window_read(self, offset, size):
+                return self.memory[self.address :][:size]
+
+    All that a Bar has: reg8() to reg64() with readonly, writable, w1c and handlers, range(), memory(), on_access(), from
+    0x40 on; up to there, and where MSI and MSI-X are, all is the library's. Capabilities without an offset keep away
+    from what is declared here. Machine monitors read all of it at once: reads should have no effects. on_config_write()
+    is not called for what is written there. size: 256 or 4096 bytes, and no less than the device's config_size. Other bytes the client cannot write.
+    """
+
+    is_writable = False
+    index = c.VFU_REGION_CONFIG
+
+    def __init__(self, size: int = 256) -> None:
+        if size not in (256, 4096):
+            raise ValueError(f"configuration space has 256 or 4096 bytes, not {size}")
+        super().__init__(size)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if name != "config":
+            raise TypeError(f"{owner.__name__}.{name}: configuration space is called config")
+        self.name = name
+
+    def _install(self, handle: c.DeviceHandle) -> None:
+        if self.size > 256:
+            c.vfu_device_set_config_size(handle, self.size)
+
+
 class Rom(Region):
-    """The expansion ROM, with its contents. The client reads it only."""
+    """The expansion ROM, with its contents: bytes, or the path of a file, which is read when the class is made. The
+    client reads it only. size: a power of two from 2048 on, with zeros behind the contents."""
 
     flags = c.VFU_REGION_READ
 
     def __init__(
-        self, contents: ReadableBuffer, size: int | None = None, capabilities: Iterable[Capability] = ()
+        self,
+        contents: ReadableBuffer | str | os.PathLike[str],
+        size: int | None = None,
+        capabilities: Iterable[Capability] = (),
     ) -> None:
+        if isinstance(contents, (str, os.PathLike)):
+            contents = Path(contents).read_bytes()
         contents = bytes(contents)
         least = max(len(contents), 2048)
         super().__init__(size or 1 << (least - 1).bit_length(), capabilities=capabilities)

@@ -323,7 +323,8 @@ class Register:
 
     def _install(self, handle: Any) -> None:
         every = (1 << 8 * self.width) - 1
-        if not self.functions and self.writable == every and not (self.keeps and (self.rc or self.writeonly)):
+        is_plain = self.writable == every and not (self.keeps and (self.rc or self.writeonly))
+        if is_plain and not self.functions and self.region.is_writable:
             return  # plain memory
         masks = c.vfu_register()
         masks.offset, masks.width, masks.stride, masks.count = self.offset, self.width, self.stride, self.count or 1
