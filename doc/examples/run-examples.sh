@@ -29,3 +29,7 @@ server=
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/dma >"$dir/out"
 printf 'ring: entry, memory: data\nmemory: DATA AND SO ON\n' | cmp - "$dir/out"
+
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/window >"$dir/out"
+printf 'capabilities: from 0x60, window: seen, serial number: 01...08\n' | cmp - "$dir/out"

@@ -516,6 +516,25 @@ START_TEST(the_librarys_own_is_not_for_handlers)
 }
 END_TEST
 
+START_TEST(a_rom_of_memory)
+{
+	static const uint8_t rom[3000] = {0x55, 0xaa, [2999] = 7};
+	uint8_t read[4096];
+	struct vfu_access access = {.region = VFU_REGION_ROM, .count = sizeof(read), .data = read};
+
+	refused(vfu_device_set_rom(dev, rom, 0), -EINVAL, "rom.len");
+	refused(vfu_device_set_rom(dev, rom, (1 << 24) + 1), -EINVAL, "rom.len");
+	ck_assert_int_eq(vfu_device_set_rom(dev, rom, sizeof(rom)), 0);
+	ck_assert_int_eq(vfui_region_access(&dev->regions, NULL, &access), 0);
+	ck_assert_int_eq(memcmp(read, rom, sizeof(rom)), 0);
+	ck_assert_uint_eq(read[3000] | read[4095], 0);
+	access.is_write = true;
+	ck_assert_int_eq(vfui_region_access(&dev->regions, NULL, &access), -EACCES);
+	put(0x30, 4, 0xffffffff);
+	ck_assert_uint_eq(get(0x30, 4), 0xfffff001);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("config");
@@ -540,6 +559,7 @@ int main(void)
 	tcase_add_test(tcase, registers_have_masks);
 	tcase_add_test(tcase, a_capability_is_a_window);
 	tcase_add_test(tcase, the_librarys_own_is_not_for_handlers);
+	tcase_add_test(tcase, a_rom_of_memory);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
