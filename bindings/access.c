@@ -618,6 +618,58 @@ void vfupy_handlers_free(struct vfupy_device *d)
 	}
 }
 
+/* ---- writes that come as events ---- */
+
+static void on_ioevent(void *user)
+{
+	struct handler *h = user;
+	PyGILState_STATE gil = PyGILState_Ensure();
+
+	vfupy_call_method(h->device, "_event", "(O)", h->write);
+	PyGILState_Release(gil);
+}
+
+/* To be freed with PyMem_Free; NULL with an exception. */
+static struct vfu_ioevent_place *parse_places(PyObject *list, unsigned *n)
+{
+	Py_ssize_t count = PyList_Check(list) ? PyList_GET_SIZE(list) : 0;
+	struct vfu_ioevent_place *out = PyMem_Calloc((size_t)count + 1, sizeof(*out));
+
+	if (!out)
+		return (void *)PyErr_NoMemory();
+	for (Py_ssize_t i = 0; i < count; i++) {
+		unsigned long long offset, match;
+
+		if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "KIIK", &offset, &out[i].size,
+				      &out[i].flags, &match)) {
+			PyMem_Free(out);
+			return NULL;
+		}
+		out[i].offset = offset;
+		out[i].datamatch = match;
+	}
+	*n = (unsigned)count;
+	return out;
+}
+
+PyObject *device_add_ioevent(struct vfupy_device *d, unsigned region, PyObject *places,
+			     PyObject *function)
+{
+	const struct handler model = {.region = region, .write = function};
+	unsigned n = 0;
+	struct vfu_ioevent_place *list = parse_places(places, &n);
+	struct handler *h = list ? new_handler(d, &model) : NULL;
+	int rc = h ? vfu_device_add_ioevent(d->dev, region, list, n, on_ioevent, h) : -ENOMEM;
+
+	PyMem_Free(list);
+	if (rc) {
+		if (h)
+			vfupy_raise_device(d->dev, rc);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
 /* ---- registers as Python attributes ---- */
 
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width)

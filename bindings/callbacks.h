@@ -44,6 +44,8 @@ int *vfupy_parse_fds(PyObject *fds, unsigned *n);
 void vfupy_forget_halves(struct vfupy_device *d);
 /* Closes a coroutine that there is no place for, and raises why. -1. */
 int vfupy_no_coroutine(PyObject *coroutine, const char *why);
+/* Calls a method of the device with arguments built by format (Py_BuildValue, a tuple). A failure is logged and its errno returned. GIL held. */
+int vfupy_call_method(struct vfupy_device *d, const char *name, const char *format, ...);
 /* What the device's regions and commands are served by, before it goes. */
 void vfupy_handlers_free(struct vfupy_device *d);
 void vfupy_served_free(struct vfupy_device *d);
@@ -102,6 +104,9 @@ enum {
  */
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
 			   bool raw, PyObject *read, PyObject *write);
+/* places: a list of (offset, size, flags, datamatch); function(self) is called when the client signals. */
+PyObject *device_add_ioevent(struct vfupy_device *d, unsigned region, PyObject *places,
+			     PyObject *function);
 /* Little-endian value in region memory; IndexError outside of it. */
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width);
 PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,

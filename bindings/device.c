@@ -88,8 +88,7 @@ PyObject *device_add_region_capability(struct vfupy_device *d, unsigned index, u
 
 /* ---- hooks ---- */
 
-/* Calls a method of the device with arguments built by format. A failure is logged and its errno returned. */
-static int call_method(struct vfupy_device *d, const char *name, const char *format, ...)
+int vfupy_call_method(struct vfupy_device *d, const char *name, const char *format, ...)
 {
 	PyObject *method, *args = NULL, *result = NULL;
 	va_list ap;
@@ -120,7 +119,7 @@ static int call_method(struct vfupy_device *d, const char *name, const char *for
 static int on_gate(void *user, enum vfu_gate what)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
-	int rc = call_method(user, "_gate", "(i)", (int)what);
+	int rc = vfupy_call_method(user, "_gate", "(i)", (int)what);
 
 	PyGILState_Release(gil);
 	return rc;
@@ -132,7 +131,7 @@ static int on_reset(void *user)
 	int rc;
 
 	vfupy_forget_halves(user);
-	rc = call_method(user, "_reset", "()");
+	rc = vfupy_call_method(user, "_reset", "()");
 
 	PyGILState_Release(gil);
 	return rc;
@@ -142,8 +141,9 @@ static void on_mapping(struct vfupy_device *d, const char *name, const struct vf
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
 
-	call_method(d, name, "(KKIi)", (unsigned long long)range->iova,
-		    (unsigned long long)range->size, (unsigned)range->flags, (int)range->mapped);
+	vfupy_call_method(d, name, "(KKIi)", (unsigned long long)range->iova,
+			  (unsigned long long)range->size, (unsigned)range->flags,
+			  (int)range->mapped);
 	PyGILState_Release(gil);
 }
 
@@ -161,7 +161,7 @@ static void on_connected(void *user)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
 
-	call_method(user, "_connected", "()");
+	vfupy_call_method(user, "_connected", "()");
 	PyGILState_Release(gil);
 }
 
@@ -170,7 +170,7 @@ static void on_disconnected(void *user)
 	PyGILState_STATE gil = PyGILState_Ensure();
 
 	vfupy_forget_halves(user);
-	call_method(user, "_disconnected", "()");
+	vfupy_call_method(user, "_disconnected", "()");
 	PyGILState_Release(gil);
 }
 
@@ -178,7 +178,7 @@ static void on_config(void *user, size_t offset, size_t len)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
 
-	call_method(user, "on_config_write", "(nn)", (Py_ssize_t)offset, (Py_ssize_t)len);
+	vfupy_call_method(user, "on_config_write", "(nn)", (Py_ssize_t)offset, (Py_ssize_t)len);
 	PyGILState_Release(gil);
 }
 

@@ -110,6 +110,8 @@ VFU_GATE_DMA_UNMAP: int
 VFU_GATE_FEATURE_SET: int
 VFU_GATE_FLR: int
 VFU_GATE_RESET: int
+VFU_IOEVENT_MATCH: int
+VFU_IOEVENT_PIO: int
 VFU_IRQ_ERR: int
 VFU_IRQ_EVENTFD: int
 VFU_IRQ_INTX: int
@@ -197,6 +199,9 @@ def device_add_register(
     how: int,
     read: Callable[..., Any] | None,
     write: Callable[..., Any] | None,
+) -> None: ...
+def device_add_ioevent(
+    dev: DeviceHandle, region: int, places: list[tuple[int, int, int, int]], function: Callable[..., Any]
 ) -> None: ...
 def device_add_range(
     dev: DeviceHandle,

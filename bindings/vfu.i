@@ -216,6 +216,8 @@ struct vfu_client {};
 %ignore vfu_region_capability;
 %ignore vfu_region_info_capability;
 %ignore vfu_device_set_handler;
+%ignore vfu_device_add_ioevent;
+%ignore vfu_ioevent_place;
 %ignore vfu_device_region_memory;
 %ignore vfu_device_add_register;
 %ignore vfu_express::size;

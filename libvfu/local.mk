@@ -49,6 +49,7 @@ libvfu_sources += \
 	libvfu/device/dma-pin.h libvfu/device/dma-pin.c \
 	libvfu/device/dma.h libvfu/device/dma.c \
 	libvfu/device/events.h libvfu/device/events.c libvfu/device/irq.h libvfu/device/irq.c \
+	libvfu/device/ioevents.h libvfu/device/ioevents.c \
 	libvfu/device/region-info.h libvfu/device/region-info.c libvfu/device/region.h libvfu/device/region.c \
 	libvfu/device/region-map.h libvfu/device/region-map.c \
 	libvfu/device/masks.h libvfu/device/register.h libvfu/device/register.c \

@@ -525,6 +525,25 @@ int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset);
 /*
+ * Writes of the client that come as events: it asks for their eventfd (GET_REGION_IO_FDS), and signals that, or has KVM do
+ * so for its guest, in place of a message. places: what it is written to for that, n of them, 1 or more and 1,024 in a
+ * region; they share the eventfd. fn runs on the owner, once for all signals since it last ran, which are not ordered
+ * with messages (E52) and wait while a gate is open. Writes by message go where they go without this:
+ * give the places a handler too. Each client gets an eventfd of its own; the event goes with its region. Owner.
+ */
+struct vfu_ioevent_place {
+	uint64_t offset;    /* in the region */
+	uint64_t datamatch; /* with VFU_IOEVENT_MATCH: only writes of this value */
+	uint32_t size;      /* of the writes: 1, 2, 4, 8; 0: any */
+	uint32_t flags;     /* VFU_IOEVENT_*, KVM's numbers */
+};
+enum { VFU_IOEVENT_MATCH = 1, VFU_IOEVENT_PIO = 2 };
+typedef void vfu_ioevent_fn(void *user);
+int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
+			   const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
+			   void *user);
+
+/*
  * Raises an interrupt: signals the vector's eventfd, before it returns and without sleeping,
  * whatever the client does to that; INTx: asserts the line (Status bit 3, E64) until lowered. 0:
  * delivered, or pending while masked or bus mastering is off (E63, logged). -ENOENT: no eventfd is

@@ -24,6 +24,8 @@ wait "$server"
 server=
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/intx "$dir/intx.sock")" = "interrupts: 3" ]
+# shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3" ]
 [ ! -e "$dir/device.sock" ] || { echo "the socket was left behind" >&2; exit 1; }
 
 # shellcheck disable=SC2086

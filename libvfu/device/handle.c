@@ -238,8 +238,21 @@ void vfui_device_take_events(struct vfu_device *dev)
 	uint64_t keys[VFUI_EVENTS_TAKEN];
 	unsigned n = vfui_events_take(&dev->events, keys);
 
-	for (unsigned i = 0; i < n; i++)
-		vfui_irqs_signalled(&dev->irqs, keys[i]);
+	for (unsigned i = 0; i < n; i++) {
+		if (keys[i] & VFUI_IOEVENT_KEY)
+			vfui_ioevents_signalled(
+				&dev->regions.region[vfui_ioevent_region(keys[i])].ioevents,
+				keys[i]);
+		else
+			vfui_irqs_signalled(&dev->irqs, keys[i]);
+	}
+}
+
+void vfui_device_drop_eventfds(struct vfu_device *dev)
+{
+	vfui_irqs_disconnect(&dev->irqs);
+	for (unsigned i = 0; i < VFU_REGIONS; i++)
+		vfui_ioevents_disconnect(&dev->regions.region[i].ioevents);
 }
 
 void vfu_device_err(struct vfu_device *dev, struct vfu_err *err)
@@ -572,6 +585,22 @@ int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
 		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
 	return vfui_region_add_capability(&dev->regions, index, cap, &dev->err);
+}
+
+int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
+			   const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
+			   void *user)
+{
+	struct vfui_region *region = index < VFU_REGIONS ? &dev->regions.region[index] : NULL;
+
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	if (!region || !region->def.size)
+		return vfui_err_set(&dev->err, -EINVAL, "region.index", 0, "no region %u", index);
+	region->ioevents.events = &dev->events;
+	return vfui_ioevents_add(&region->ioevents, region->def.size, places, n, fn, user,
+				 &dev->err);
 }
 
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,

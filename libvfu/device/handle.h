@@ -75,6 +75,8 @@ void vfui_device_gate_cancel(struct vfu_device *dev);
 
 /* Does what eventfds ask for that the client has signalled: a bounded number, never sleeps. Owner. */
 void vfui_device_take_events(struct vfu_device *dev);
+/* The client is gone: no eventfds of its are left, of interrupts or regions. Owner. */
+void vfui_device_drop_eventfds(struct vfu_device *dev);
 
 /* Whether the message is lawful in the device's state of migration: 0 or -EINVAL, which *err explains. */
 int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_message *info,

@@ -52,6 +52,7 @@ static void region_fini(struct vfui_region *region)
 		release(&region->handlers[i]);
 	vfui_os_free(region->handlers);
 	vfui_region_caps_fini(&region->caps);
+	vfui_ioevents_fini(&region->ioevents);
 	vfui_os_close(region->def.fd);
 	memset(region, 0, sizeof(*region));
 	region->def.fd = -1;

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "device/ioevents.h"
 #include "device/region-info.h"
 #include "vfu.h"
 
@@ -35,6 +36,7 @@ struct vfui_region {
 	unsigned nhandlers;
 	bool is_readonly;             /* not even the device may write the memory */
 	struct vfui_region_caps caps; /* those the device has added */
+	struct vfui_ioevents ioevents;
 };
 
 struct vfui_regions {

@@ -107,7 +107,7 @@ static void finish(void *ctx, int status)
 		vfui_dma_disconnect(&dev->dma);
 		if (srv->policy.disconnect == VFUI_DISCONNECT_RESET)
 			vfui_device_reset(dev);
-		vfui_irqs_disconnect(&dev->irqs);
+		vfui_device_drop_eventfds(dev);
 		vfui_account_set_eventfds(srv->account, 0);
 		vfui_pci_disconnect(&dev->pci);
 	}

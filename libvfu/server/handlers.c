@@ -84,13 +84,24 @@ static int get_region_io_fds(void *ctx, struct vfui_request *req,
 			     const struct vfu_wire_get_region_io_fds_request *in, const void *tail,
 			     size_t tail_len)
 {
-	const struct vfu_wire_get_region_io_fds_reply out = {.argsz = sizeof(out),
-							     .index = in->index};
+	struct vfu_server *srv = ctx;
+	struct vfui_io_fds out;
+	struct iovec iov;
+	int rc;
 
 	(void)tail, (void)tail_len;
 	if (in->index >= VFU_REGIONS)
 		return no_such(req, "region", in->index);
-	return reply_fixed(ctx, req, &out, sizeof(out));
+	rc = vfui_ioevents_reply(&srv->dev->regions.region[in->index].ioevents, in->index,
+				 in->argsz, vfui_conn_peer_limits(srv->conn)->max_msg_fds, &out);
+	if (rc < 0)
+		return rc;
+	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};
+	req->is_replied = true;
+	vfui_conn_reply(srv->conn, &req->msg->hdr, 0, &iov, 1, out.fds, out.nfds);
+	vfui_os_free(out.payload);
+	vfui_os_free(out.fds);
+	return 0;
 }
 
 static int get_irq_info(void *ctx, struct vfui_request *req,

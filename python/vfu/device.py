@@ -305,6 +305,11 @@ class Device:
         self._start(result, self._background, self._decide)
         return True
 
+    def _event(self, function: Callable[[Device], object]) -> None:
+        result = function(self)
+        if inspect.iscoroutine(result):
+            self.spawn(result, until_reset=True)
+
     def _decide(self, task: Task) -> None:
         with contextlib.suppress(OSError):  # nobody asks any more
             c.vfu_device_gate_done(self._handle, -outcome(task))

@@ -145,6 +145,7 @@ class Region:
         capabilities: Iterable[Capability] = (),
         widths: Iterable[int] = (),
     ) -> None:
+        self.events: list[tuple[list[tuple[int, int, int, int]], Callable[..., Any]]] = []
         self.size, self.mmap, self.capabilities, self.widths = (
             number("size", size), mmap, tuple(capabilities), frozenset(widths))
         if self.widths - {1, 2, 4, 8}:
@@ -201,6 +202,27 @@ class Region:
         """
         return Range(self, offset, self.size - offset if size is None else size, raw)
 
+    def event(self, *places: tuple[int, int] | tuple[int, int, int]) -> Callable[[Access], Access]:
+        """Decorator: method(self) is called when the client, or KVM for its guest, signals an eventfd instead of writing.
+
+        places: (offset, size), or (offset, size, value) of which only writes of that value signal; size is 1, 2, 4 or 8
+        bytes, or 0 for any. They share one eventfd, which the client asks for with GET_REGION_IO_FDS. Several signals are
+        one call, not ordered with messages (E52). A write by message goes where it goes without this: to a register's
+        on_write or memory. A coroutine runs as one of spawn(until_reset=True).
+        """
+        entries = [
+            (offset, size, c.VFU_IOEVENT_MATCH if value else 0, value[0] if value else 0)
+            for offset, size, *value in places
+        ]
+        if isinstance(self, Bar) and self.bar_flags & c.VFU_BAR_IO:
+            entries = [(offset, size, flags | c.VFU_IOEVENT_PIO, value) for offset, size, flags, value in entries]
+
+        def add(function: Access) -> Access:
+            self.events.append((entries, function))
+            return function
+
+        return add
+
     @overload
     def on_access(self, offset: Access) -> Access: ...
     @overload
@@ -228,6 +250,8 @@ class Region:
             link = protocol.GetRegionInfoReply(caps=caps).build()[protocol.GetRegionInfoReply.SIZE :]
             head = protocol.RegionCapHeader.unpack(link)
             c.device_add_region_capability(handle, self.index, head.id, head.version, link[head.SIZE :])
+        for places, function in self.events:
+            c.device_add_ioevent(handle, self.index, places, function)
 
 
 class Bar(Region):

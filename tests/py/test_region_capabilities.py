@@ -2,7 +2,10 @@
 # Copyright (c) 2026 the libvfu authors
 """What a device says of a region besides its size, and what a client sees of it."""
 
+import asyncio
 import errno
+import os
+import time
 
 import pytest
 
@@ -87,3 +90,44 @@ def test_widths(connect, caplog):
     assert dev.regions.bar1.read(3, 13) == bytes(13)
     with pytest.raises(ValueError, match="widths"):
         vfu.Bar(size=PAGE, widths=(3,))
+
+
+class Bells(vfu.Device):
+    bar0 = vfu.Bar(size=PAGE)
+    event_loop = True
+    rung = later = 0
+
+    @bar0.event((0x40, 4), (0x44, 2, 7))
+    def bell(self):
+        self.rung += 1
+
+    @bar0.event((0x80, 0))
+    async def slow(self):
+        await asyncio.sleep(0)
+        self.later += 1
+
+    @bar0.event((0x90, 0))
+    def broken(self):
+        raise RuntimeError("no bell")
+
+
+def test_writes_that_come_as_events(connect, caplog):
+    """GET_REGION_IO_FDS: the client signals an eventfd in place of a message, and a method is called."""
+    device = Bells()
+    dev = connect(device)
+    reply = dev.call("get_region_io_fds", index=0)
+    assert [(e.offset, e.size, e.fd_index, e.flags, e.datamatch) for e in reply.sub_regions] == [
+        (0x40, 4, 0, 0, 0),
+        (0x44, 2, 0, 1, 7),
+        (0x80, 0, 1, 0, 0),
+        (0x90, 0, 2, 0, 0),
+    ]
+    assert len(reply.fds) == 3
+    for fd in reply.fds:
+        os.eventfd_write(int(fd), 1)
+    deadline = time.monotonic() + 10
+    while (device.rung, device.later) != (1, 1) and time.monotonic() < deadline:
+        dev.regions.bar0.read32(0)
+    assert (device.rung, device.later) == (1, 1)
+    assert "no bell" in caplog.text
+    reply.fds.close()

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * test-irqs.c - interrupts through a server: eventfds that the client signals, in every kind of loop.
+ * test-irqs.c - interrupts through a server, and eventfds that the client signals: in every kind of loop, and of regions.
  */
 #include <check.h>
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -263,6 +264,189 @@ START_TEST(disabled_and_disconnected_hear_nothing)
 }
 END_TEST
 
+/* ---- writes that come as events ---- */
+
+enum { GET_REGION_IO_FDS = 6 };
+static unsigned rung[3];
+
+static void ring(void *user)
+{
+	++*(unsigned *)user;
+}
+
+/* What the client is told of region 0; its descriptors are in rig.msg. */
+static unsigned ask_for_fds(uint32_t argsz)
+{
+	const uint32_t in[4] = {argsz, 0, 0, 0};
+
+	ck_assert_uint_eq(rig_call(&rig, GET_REGION_IO_FDS, in, sizeof(in)), 0);
+	return raw_u32(rig.msg, 12);
+}
+
+static void add_bells(void)
+{
+	static const struct vfu_ioevent_place two[] = {
+		{.offset = 0x40, .size = 4},
+		{.offset = 0x44, .size = 2, .datamatch = 7, .flags = VFU_IOEVENT_MATCH}};
+	static const struct vfu_ioevent_place one = {.offset = 0x80};
+
+	rung[0] = rung[1] = 0;
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, two, 2, ring, &rung[0]), 0);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, &one, 1, ring, &rung[1]), 0);
+}
+
+/* E3, E4: entries as the text has them; places that share an eventfd name the same one. */
+START_TEST(e3_writes_come_as_events)
+{
+	static const uint64_t entries[3][5] = {
+		/* offset, size, fd_index and type, flags, datamatch */
+		{0x40, 4, 0, 0, 0},
+		{0x44, 2, 0, 1, 7},
+		{0x80, 0, 1, 0, 0}};
+	int fds[2];
+
+	add_bells();
+	ck_assert_uint_eq(ask_for_fds(4096), 3);
+	ck_assert_uint_eq(raw_u32(rig.msg, 0), 16 + 3 * 40);
+	ck_assert_uint_eq(rig.msg->len, 16 + 3 * 40);
+	ck_assert_uint_eq(rig.msg->nfds, 2);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t at = 16 + i * 40;
+
+		ck_assert_uint_eq(raw_u64(rig.msg, at), entries[i][0]);
+		ck_assert_uint_eq(raw_u64(rig.msg, at + 8), entries[i][1]);
+		ck_assert_uint_eq(raw_u32(rig.msg, at + 16), entries[i][2]);
+		ck_assert_uint_eq(raw_u32(rig.msg, at + 20), 0);
+		ck_assert_uint_eq(raw_u32(rig.msg, at + 24), entries[i][3]);
+		ck_assert_uint_eq(raw_u64(rig.msg, at + 32), entries[i][4]);
+	}
+	memcpy(fds, rig.msg->fds, sizeof(fds));
+	rig.msg->nfds = 0;
+	signal_it(fds[0]);
+	signal_it(fds[0]);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 1);
+	signal_it(fds[1]);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 1);
+	ck_assert_uint_eq(rung[1], 1);
+	/* Asked again: the same; a message goes to the region's callback. */
+	ck_assert_uint_eq(ask_for_fds(4096), 3);
+	signal_it(rig.msg->fds[0]);
+	raw_close_fds(rig.msg);
+	ck_assert_uint_eq(rig_write(&rig, 0, 0x40, 4, 1), 0);
+	ck_assert_uint_eq(rung[0], 2);
+	ck_assert_uint_eq(rig.writes, 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+/* E5: too little room, and more events than the client takes descriptors. */
+START_TEST(e5_as_much_as_there_is_room_for)
+{
+	static const struct vfu_ioevent_place place = {.offset = 0x100};
+
+	add_bells();
+	ck_assert_uint_eq(ask_for_fds(16 + 3 * 40 - 1), 0);
+	ck_assert_uint_eq(raw_u32(rig.msg, 0), 16 + 3 * 40);
+	ck_assert_uint_eq(rig.msg->len, 16);
+	ck_assert_uint_eq(rig.msg->nfds, 0);
+	for (unsigned i = 0; i < 10; i++)
+		ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, &place, 1, ring, &rung[2]), 0);
+	ck_assert_uint_eq(ask_for_fds(4096), 9); /* two of one, seven of one */
+	ck_assert_uint_eq(rig.msg->nfds, 8);
+	raw_close_fds(rig.msg);
+}
+END_TEST
+
+/* What a client that is gone has kept rings no bell, not that of the next one either. */
+START_TEST(an_old_clients_eventfd_is_nobodys)
+{
+	int fd;
+
+	add_bells();
+	ck_assert_uint_eq(ask_for_fds(4096), 3);
+	fd = dup(rig.msg->fds[0]);
+	raw_close_fds(rig.msg);
+	rig_hang_up(&rig);
+	signal_it(fd);
+	rig_connect(&rig);
+	ck_assert_uint_eq(ask_for_fds(4096), 3);
+	signal_it(fd);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 0);
+	signal_it(rig.msg->fds[0]);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 1);
+	raw_close_fds(rig.msg);
+	close(fd);
+}
+END_TEST
+
+static void replace_region(void *user)
+{
+	const struct vfu_region region = {.size = 4096, .flags = 3, .fd = -1};
+
+	ring(user);
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, 0, &region), 0);
+}
+
+/* The first of two that were signalled takes the region away. */
+START_TEST(an_event_may_take_its_region_away)
+{
+	static const struct vfu_ioevent_place place = {.offset = 0};
+
+	rung[0] = rung[1] = 0;
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, &place, 1, replace_region, &rung[0]),
+			 0);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, &place, 1, ring, &rung[1]), 0);
+	ck_assert_uint_eq(ask_for_fds(4096), 2);
+	signal_it(rig.msg->fds[0]);
+	signal_it(rig.msg->fds[1]);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 1);
+	ck_assert_uint_eq(rung[1], 0);
+	raw_close_fds(rig.msg);
+	ck_assert_uint_eq(ask_for_fds(4096), 0);
+}
+END_TEST
+
+START_TEST(events_that_can_not_be)
+{
+	static const struct {
+		struct vfu_ioevent_place place;
+		const char *field;
+	} wrong[] = {
+		{{.offset = 4096}, "ioevent.offset"},
+		{{.offset = 4090, .size = 8}, "ioevent.offset"},
+		{{.offset = UINT64_MAX, .size = 8}, "ioevent.offset"},
+		{{.size = 3}, "ioevent.size"},
+		{{.size = 16}, "ioevent.size"},
+		{{.flags = VFU_IOEVENT_MATCH}, "ioevent.size"},
+		{{.flags = 4}, "ioevent.flags"},
+	};
+	static const struct vfu_ioevent_place places[1025];
+	struct vfu_err err;
+
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, &wrong[i].place, 1, ring, rung),
+				 -EINVAL);
+		vfu_device_err(rig.dev, &err);
+		ck_assert_str_eq(err.field, wrong[i].field);
+	}
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, places, 1025, ring, rung), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, places, 0, ring, rung), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, places, 1, NULL, rung), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 3, places, 1, ring, rung), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 9, places, 1, ring, rung), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, places, 1024, ring, rung), 0);
+	ck_assert_int_eq(vfu_device_add_ioevent(rig.dev, 0, places, 1, ring, rung), -EINVAL);
+	ck_assert_uint_eq(ask_for_fds(65536), 1024);
+	raw_close_fds(rig.msg);
+}
+END_TEST
+
 /* E32: more vectors than go into a message come in pieces, each all with or all without descriptors. */
 START_TEST(e32_vectors_come_in_pieces)
 {
@@ -302,6 +486,11 @@ int main(void)
 	tcase_add_test(tcase, signals_wait_for_the_gate);
 	tcase_add_loop_test(tcase, disabled_and_disconnected_hear_nothing, 0, 2);
 	tcase_add_test(tcase, e32_vectors_come_in_pieces);
+	tcase_add_test(tcase, e3_writes_come_as_events);
+	tcase_add_test(tcase, e5_as_much_as_there_is_room_for);
+	tcase_add_test(tcase, an_old_clients_eventfd_is_nobodys);
+	tcase_add_test(tcase, an_event_may_take_its_region_away);
+	tcase_add_test(tcase, events_that_can_not_be);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
