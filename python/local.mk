@@ -97,6 +97,7 @@ vfu_examples = \
 	python/examples/guest/thermometer.sh \
 	python/examples/serial.py \
 	python/examples/thermometer.py \
+	python/examples/window.py \
 	python/examples/systemd/vfu@.service \
 	python/examples/systemd/vfu@.socket
 
