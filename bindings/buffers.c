@@ -174,6 +174,95 @@ PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObj
 	return op_started(op, rc);
 }
 
+/* (iova, size) of each, in memory of its own, *n of them; NULL: an exception. */
+static struct vfu_dma_piece *pieces_of(PyObject *sequence, size_t *n, size_t *total)
+{
+	PyObject *list = PySequence_Fast(sequence, "pieces are pairs of an address and a size");
+	struct vfu_dma_piece *pieces = NULL;
+
+	if (!list)
+		return NULL;
+	*n = (size_t)PySequence_Fast_GET_SIZE(list);
+	*total = 0;
+	pieces = PyMem_Calloc(*n + 1, sizeof(*pieces));
+	if (!pieces)
+		PyErr_NoMemory();
+	for (size_t i = 0; pieces && i < *n; i++) {
+		PyObject *pair = PySequence_Tuple(PySequence_Fast_GET_ITEM(list, (Py_ssize_t)i));
+		unsigned long long iova;
+		Py_ssize_t len = 0;
+
+		if (pair && PyArg_ParseTuple(pair, "Kn", &iova, &len) &&
+		    (len < 0 || (size_t)len > PY_SSIZE_T_MAX - *total))
+			PyErr_SetString(PyExc_ValueError,
+					"a size is negative, or all are too large");
+		Py_XDECREF(pair);
+		if (PyErr_Occurred()) {
+			PyMem_Free(pieces);
+			pieces = NULL;
+			break;
+		}
+		pieces[i] = (struct vfu_dma_piece){iova, (size_t)len};
+		*total += (size_t)len;
+	}
+	Py_DECREF(list);
+	return pieces;
+}
+
+/* data: what is written, or NULL: it is read. */
+static PyObject *copy_list(struct vfupy_device *d, PyObject *sequence, PyObject *data,
+			   PyObject *done)
+{
+	struct dma_op *op = op_new(done);
+	struct vfu_dma_piece *pieces;
+	size_t n = 0, total = 0;
+	int rc;
+
+	if (!op)
+		return NULL;
+	pieces = pieces_of(sequence, &n, &total);
+	if (pieces && !data)
+		op->data = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)total);
+	else if (pieces && !PyObject_GetBuffer(data, &op->view, PyBUF_SIMPLE) &&
+		 (size_t)op->view.len != total)
+		PyErr_Format(PyExc_ValueError, "%zd bytes for pieces of %zu", op->view.len, total);
+	if (PyErr_Occurred()) {
+		PyMem_Free(pieces);
+		op_free(op);
+		return NULL;
+	}
+	Py_BEGIN_ALLOW_THREADS
+	rc = data ? vfu_dma_writev_async(d->dev, pieces, n, op->view.buf, on_dma_done, op)
+		  : vfu_dma_readv_async(d->dev, pieces, n, PyBytes_AS_STRING(op->data), on_dma_done,
+					op);
+	Py_END_ALLOW_THREADS
+	PyMem_Free(pieces);
+	return op_started(op, rc);
+}
+
+PyObject *dma_readv(struct vfupy_device *d, PyObject *pieces, PyObject *done)
+{
+	return copy_list(d, pieces, NULL, done);
+}
+
+PyObject *dma_writev(struct vfupy_device *d, PyObject *pieces, PyObject *data, PyObject *done)
+{
+	return copy_list(d, pieces, data, done);
+}
+
+PyObject *dma_fill(struct vfupy_device *d, uint64_t iova, size_t len, unsigned byte, PyObject *done)
+{
+	struct dma_op *op = op_new(done);
+	int rc;
+
+	if (!op)
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_dma_fill_async(d->dev, iova, len, (uint8_t)byte, on_dma_done, op);
+	Py_END_ALLOW_THREADS
+	return op_started(op, rc);
+}
+
 /* ---- memory as a buffer ---- */
 
 static struct memory *memory_new(enum kind kind, struct vfupy_device *owner, void *addr, size_t len,

@@ -133,6 +133,11 @@ PyObject *dma_read(struct vfupy_device *d, uint64_t iova, PyObject *into, PyObje
 PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObject *done);
 /* Pinned client memory as a buffer. */
 PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags);
+/* Many pieces, (iova, size) of each, as one; and one byte to a whole range. */
+PyObject *dma_readv(struct vfupy_device *d, PyObject *pieces, PyObject *done);
+PyObject *dma_writev(struct vfupy_device *d, PyObject *pieces, PyObject *data, PyObject *done);
+PyObject *dma_fill(struct vfupy_device *d, uint64_t iova, size_t len, unsigned byte,
+		   PyObject *done);
 /* Pins, also what needs a buffer: the memory, or None: done(status, memory) will say. */
 PyObject *dma_pin_async(struct vfupy_device *d, uint64_t iova, size_t len, unsigned flags,
 			PyObject *done);

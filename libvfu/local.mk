@@ -45,6 +45,7 @@ libvfu_sources += \
 	libvfu/device/dma-op.h libvfu/device/dma-op.c \
 	libvfu/device/dma-message.h libvfu/device/dma-message.c \
 	libvfu/device/dma-copy.h libvfu/device/dma-copy.c \
+	libvfu/device/dma-list.h libvfu/device/dma-list.c \
 	libvfu/device/dma-bounce.h libvfu/device/dma-bounce.c \
 	libvfu/device/dma-pin.h libvfu/device/dma-pin.c \
 	libvfu/device/dma.h libvfu/device/dma.c \

@@ -608,6 +608,23 @@ int vfu_dma_read(struct vfu_device *dev, uint64_t iova, void *buf, size_t len);
 int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t len);
 
 /*
+ * Copies of many pieces as one, started in the order of the list: the bytes of all lie in buf one behind the
+ * other (a scatter list). All is as of vfu_dma_read_async and _write_async; nothing is started if one piece
+ * can not be, and fn runs when the last has ended, with the first fault of any. pieces is the caller's again
+ * when the call returns. Of one byte to a whole range: needs no buffer of that size. Any thread.
+ */
+struct vfu_dma_piece {
+	uint64_t iova;
+	size_t len;
+};
+int vfu_dma_readv_async(struct vfu_device *dev, const struct vfu_dma_piece *pieces, size_t n,
+			void *buf, vfu_dma_fn *fn, void *user);
+int vfu_dma_writev_async(struct vfu_device *dev, const struct vfu_dma_piece *pieces, size_t n,
+			 const void *buf, vfu_dma_fn *fn, void *user);
+int vfu_dma_fill_async(struct vfu_device *dev, uint64_t iova, size_t len, uint8_t byte,
+		       vfu_dma_fn *fn, void *user);
+
+/*
  * A pinned piece of client memory: a pointer that needs no lock until it is unpinned. Where all of it lies
  * in one mapped range it is the memory itself, and an unmap waits for it. Else it is a buffer: read in
  * first, if it is pinned to be read, and written back when it is unpinned, if it is pinned to be written:

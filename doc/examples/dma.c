@@ -10,7 +10,8 @@
  * effect in the order in which they are started.
  *
  * A write to 0x04: the text at that address becomes capitals in its place. It is reached by messages, so the
- * pin is a buffer; only the letters that were changed go back.
+ * pin is a buffer; only the letters that were changed go back. Behind it a list of two pieces is written, and
+ * a range is filled.
  */
 #include <ctype.h>
 #include <pthread.h>
@@ -55,6 +56,7 @@ static struct vfu_dma_pin text;
 
 static void pinned(void *user, int status)
 {
+	static const struct vfu_dma_piece pieces[] = {{DATA + 14, 1}, {DATA + 15, 4}};
 	static const uint32_t index = 2;
 	struct vfu_device *dev = user;
 
@@ -65,7 +67,9 @@ static void pinned(void *user, int status)
 	for (size_t i = 0; i < text.len; i++)
 		((char *)text.addr)[i] = (char)toupper(((char *)text.addr)[i]);
 	vfu_dma_unpin(dev, &text);
-	/* Comes behind it. */
+	/* All of these come behind it. */
+	vfu_dma_writev_async(dev, pieces, 2, " too!", written, dev);
+	vfu_dma_fill_async(dev, DATA + 64, 1024, '.', written, dev);
 	vfu_dma_write_async(dev, RING, &index, sizeof(index), written, dev);
 }
 
@@ -133,7 +137,7 @@ static int use(struct vfu_client *cl)
 	if ((r = vfu_client_region_write(cl, VFU_REGION_BAR0, 4, &address, 4)) < 0 ||
 	    (r = serve_until(cl, ring, 2)) < 0)
 		return r;
-	printf("memory: %s\n", data);
+	printf("memory: %s %.3s\n", data, data + 64 + 1021);
 	close(fd);
 	return 0;
 }

@@ -30,7 +30,7 @@ server=
 
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/dma >"$dir/out"
-printf 'ring: entry, memory: data\nmemory: DATA AND SO ON\n' | cmp - "$dir/out"
+printf 'ring: entry, memory: data\nmemory: DATA AND SO ON too! ...\n' | cmp - "$dir/out"
 
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/window >"$dir/out"

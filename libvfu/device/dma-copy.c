@@ -55,7 +55,8 @@ static bool needs_op(const struct vfui_dma *dma, unsigned kinds)
 static int new_op(struct vfui_dma *dma, const struct vfui_dma_op *what, unsigned kinds,
 		  struct vfui_dma_op **op)
 {
-	struct vfui_account *account = what->waited || what->bounce ? NULL : dma->limits.account;
+	struct vfui_account *account =
+		what->waited || what->bounce || what->is_paid ? NULL : dma->limits.account;
 
 	if (account && vfui_account_take(account, vfui_dma_op_cost(what)))
 		return -ENOBUFS;

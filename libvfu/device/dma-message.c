@@ -269,7 +269,8 @@ static int send_chunk(struct vfui_conn *conn, struct vfui_dma_chunk *chunk)
 {
 	struct vfui_dma_op *op = chunk->op;
 	struct head head = {op->iova + chunk->offset, chunk->len};
-	struct iovec iov[2] = {{&head, sizeof(head)}, {op->buf + chunk->offset, chunk->len}};
+	struct iovec iov[2] = {{&head, sizeof(head)},
+			       {vfui_dma_op_data(op, chunk->offset), chunk->len}};
 	struct vfui_out out = {
 		.command = op->write ? VFU_WIRE_CMD_DMA_WRITE : VFU_WIRE_CMD_DMA_READ,
 		.iov = iov,

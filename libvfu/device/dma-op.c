@@ -65,7 +65,8 @@ int vfui_dma_op_copy_direct(struct vfui_dma *dma, const struct vfui_dma_op *op)
 	int rc = 0;
 
 	for (; !rc && (n = vfui_dma_op_run(op, &at)); at += n)
-		rc = vfui_dma_copy_direct(dma, op->iova + at, op->buf + at, n, op->write);
+		rc = vfui_dma_copy_direct(dma, op->iova + at, vfui_dma_op_data(op, at), n,
+					  op->write);
 	return rc;
 }
 

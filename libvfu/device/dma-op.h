@@ -47,11 +47,13 @@ struct vfui_dma_op {
 	struct vfui_account *account; /* that it is charged to; NULL: none */
 	uint64_t seq, iova;
 	uint8_t *buf;
+	size_t repeat;    /* bytes in buf, to be written over and over; 0: buf has len */
 	size_t len, next; /* next: what is not sent yet begins here */
 	uint32_t inflight;
 	int status;
 	bool write;
 	bool has_direct; /* parts of it need no messages, and are not copied yet */
+	bool is_paid;    /* by the list it is of */
 	bool waited;     /* for a blocking call: waiter, NULL once it has given up, instead of fn */
 	struct vfui_dma_waiter *waiter;
 	const struct vfui_dma_bounce *bounce; /* whose buffer it is; NULL: its caller's */
@@ -70,7 +72,7 @@ size_t vfui_dma_op_changed(const struct vfui_dma_op *op, size_t *at);
 /* Its bytes, and what it and whoever keeps track of it need beside them. */
 static inline size_t vfui_dma_op_cost(const struct vfui_dma_op *op)
 {
-	return op->len + 512;
+	return (op->repeat ? op->repeat : op->len) + 512;
 }
 
 /* One is kept to be used again. NULL: no memory. */
@@ -92,8 +94,17 @@ static inline void vfui_dma_op_free(struct vfui_dma *dma, struct vfui_dma_op *op
  */
 static inline size_t vfui_dma_op_run(const struct vfui_dma_op *op, size_t *at)
 {
-	return op->write && op->bounce && op->bounce->was ? vfui_dma_op_changed(op, at)
-							  : op->len - *at;
+	size_t left = op->len - *at;
+
+	if (op->write && op->bounce && op->bounce->was)
+		return vfui_dma_op_changed(op, at);
+	return op->repeat && op->repeat < left ? op->repeat : left;
+}
+
+/* And where these are. */
+static inline uint8_t *vfui_dma_op_data(const struct vfui_dma_op *op, size_t at)
+{
+	return op->repeat ? op->buf : op->buf + at;
 }
 
 /* With the lock held. */

@@ -7,6 +7,7 @@
  *                            dma.c              maps, unmaps, connects, disconnects
  *                            dma-pin.c          pointers that a device keeps
  *                          dma-bounce.c         buffers for what can not be pointed to
+ *                            dma-list.c         many copies as one
  *                           dma-copy.c          what a device copies
  *                          dma-message.c        ops cut into messages, and sent
  *                            dma-op.c           copies that are not over, fences behind them

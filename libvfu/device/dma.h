@@ -10,6 +10,7 @@
 #define VFUI_DMA_H
 
 #include "device/dma-copy.h"
+#include "device/dma-list.h"
 #include "device/dma-op.h"
 #include "device/dma-pin.h"
 #include "device/dma-state.h"

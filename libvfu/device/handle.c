@@ -734,6 +734,28 @@ int vfu_dma_write(struct vfu_device *dev, uint64_t iova, const void *buf, size_t
 	return is_child(dev) ? -EOWNERDEAD : vfui_dma_write(&dev->dma, iova, buf, len);
 }
 
+int vfu_dma_readv_async(struct vfu_device *dev, const struct vfu_dma_piece *pieces, size_t n,
+			void *buf, vfu_dma_fn *fn, void *user)
+{
+	return is_child(dev) ? -EOWNERDEAD
+			     : vfui_dma_list_async(&dev->dma, pieces, n, buf, false, fn, user);
+}
+
+int vfu_dma_writev_async(struct vfu_device *dev, const struct vfu_dma_piece *pieces, size_t n,
+			 const void *buf, vfu_dma_fn *fn, void *user)
+{
+	return is_child(dev) ? -EOWNERDEAD
+			     : vfui_dma_list_async(&dev->dma, pieces, n, (uint8_t *)(uintptr_t)buf,
+						   true, fn, user);
+}
+
+int vfu_dma_fill_async(struct vfu_device *dev, uint64_t iova, size_t len, uint8_t byte,
+		       vfu_dma_fn *fn, void *user)
+{
+	return is_child(dev) ? -EOWNERDEAD
+			     : vfui_dma_fill_async(&dev->dma, iova, len, byte, fn, user);
+}
+
 int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
 		struct vfu_dma_pin *pin)
 {

@@ -9,7 +9,7 @@ import collections
 import contextlib
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import libvfu as c
@@ -149,6 +149,36 @@ class DeviceDma:
             await self._copy(c.dma_write, iova, data)
         except OSError as error:
             _explain(error, "write", iova, self._handle)
+            raise
+
+    async def read_list(self, pieces: Sequence[tuple[int, int]]) -> bytes:
+        """Reads many pieces, (iova, size) of each, and returns their bytes one behind the other: a scatter list."""
+        result: bytes = await self._list(
+            lambda handle, iova, data, done: c.dma_readv(handle, pieces, done), "read", pieces
+        )
+        return result
+
+    async def write_list(self, pieces: Sequence[tuple[int, int]], data: ReadableBuffer) -> None:
+        """Writes data, which is as long as all pieces together, (iova, size) of each, in their order.
+
+        Nothing is written if one of them cannot be. ValueError: there is more or less data than room for it.
+        """
+        await self._list(lambda handle, iova, _, done: c.dma_writev(handle, pieces, data, done), "write", pieces)
+
+    async def fill(self, iova: int, size: int, byte: int = 0) -> None:
+        """Writes one byte to a whole range, for which nothing of its size is made."""
+        if not 0 <= byte <= 255:
+            raise ValueError(f"{byte} is no byte")
+        await self._list(
+            lambda handle, iova, data, done: c.dma_fill(handle, iova, size, byte, done), "fill", [(iova, size)]
+        )
+
+    async def _list(self, start: Callable[..., Any], what: str, pieces: Sequence[tuple[int, int]]) -> Any:
+        first = pieces[0][0] if pieces else 0
+        try:
+            return await self._copy(start, first, None)
+        except OSError as error:
+            _explain(error, what, first, self._handle)
             raise
 
     async def pin(self, iova: int, size: int, write: bool = True) -> PinnedMemory:

@@ -182,6 +182,50 @@ def test_pin_any_memory(connect):
     assert "DMA pin at 0x90000" in str(device.log[1])
 
 
+class Scattering(vfu.Device):
+    """Exchanges two pieces, and fills what is between them."""
+
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+
+    def __init__(self):
+        super().__init__()
+        self.log = []
+
+    @bar0.reg32(0).on_write
+    async def go(self, value):
+        pieces = [(0x10FFE, 4), (0x12FFE, 4)]
+        data = await self.dma.read_list(pieces)
+        self.log.append(data)
+        await asyncio.gather(
+            self.dma.fill(0x10000, 0x4000, 0x2E), self.dma.write_list(pieces[::-1], data), self.dma.fill(0x13FFF, 1)
+        )
+        for bad in ([(0x10000, 4), (0x90000, 1)], [(0x10000, 4), (0x14000, -1)], [(0x10000, 4)], [(1,)]):
+            with pytest.raises((vfu.Error, ValueError, TypeError)) as caught:
+                await self.dma.write_list(bad, b"short")
+            self.log.append(caught.type)
+        with pytest.raises(ValueError):
+            await self.dma.fill(0x10000, 1, 256)
+        assert await self.dma.read_list([]) == b""
+        self.irqs.msix[0].trigger()
+
+
+def test_lists_and_fills(connect):
+    device = Scattering()
+    dev = connect(device)
+    first = dev.dma.alloc(4096, iova=0x10000, shared=True)
+    second = dev.dma.alloc(8192, iova=0x11000, shared=False)
+    third = dev.dma.alloc(4096, iova=0x13000, shared=True)
+    first[-2:], second[:2], second[-2:], third[:2] = b"ab", b"cd", b"ef", b"gh"
+    dev.regions.bar0.write32(0, 1)
+    assert dev.irqs.msix[0].wait(timeout=10) == 1
+    assert device.log[0] == b"abcdefgh"
+    assert (first[-2:], second[:2], second[-2:], third[:2]) == (b"ef", b"gh", b"ab", b"cd")
+    assert first[:-2] + second[2:-2] + third[2:-1] == b"." * (4094 + 8188 + 4093)
+    assert third[-1] == 0
+    assert device.log[2:] == [ValueError, ValueError, TypeError]
+
+
 class Ring(vfu.Device):
     """Data by message, then an entry and an index in mapped memory, none of which is waited for."""
 

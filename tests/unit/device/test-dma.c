@@ -1670,6 +1670,126 @@ START_TEST(a_wait_that_is_given_up)
 }
 END_TEST
 
+/* ---- lists, fills ------------------------------------------------------------------------------ */
+
+START_TEST(lists_of_pieces)
+{
+	uint8_t *there = map_both();
+	const struct vfu_dma_piece pieces[] = {
+		{MAPPED + 8, 3}, {MESSAGES, 2}, {MAPPED - 1, 2}, {0, 0}};
+	struct result result = {0};
+	uint8_t buf[7];
+
+	ck_assert_int_eq(
+		vfui_dma_list_async(&dma, pieces, 3, (uint8_t *)"abcdefg", true, done, &result), 0);
+	ck_assert_mem_eq(there + 8, "abc", 3);
+	ck_assert_mem_eq(sent[0].data, "de", 2);
+	ck_assert_uint_eq(nsent, 1);
+	answer(0);
+	ck_assert_uint_eq(there[0], 'g');
+	ck_assert_mem_eq(sent[1].data, "f", 1);
+	ck_assert_uint_eq(result.n, 0);
+	answer(1);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(vfui_dma_list_async(&dma, pieces, 3, buf, false, done, &result), 0);
+	answer_with(2, -EPERM, 0, 0);
+	answer(3);
+	ck_assert_uint_eq(result.n, 2);
+	ck_assert_int_eq(result.status, -EPERM);
+	ck_assert_mem_eq(buf, "abc", 3);
+	ck_assert_uint_eq(buf[6], 'g');
+	/* Of nothing; and of pieces of which one can not be done. */
+	ck_assert_int_eq(vfui_dma_list_async(&dma, pieces, 0, buf, false, done, &result), 0);
+	ck_assert_int_eq(result.status, 0);
+	there[8] = 'x';
+	for (unsigned i = 0; i < 2; i++) {
+		const struct vfu_dma_piece bad[] = {
+			{MAPPED + 8, 3}, {MESSAGES, 2}, {i ? MESSAGES : 5, i ? SIZE_MAX : 1}};
+
+		ck_assert_int_eq(vfui_dma_list_async(&dma, bad, 3, (uint8_t *)"abcdefg", true, done,
+						     &result),
+				 i ? -EINVAL : -EFAULT);
+	}
+	ck_assert_uint_eq(result.n, 3);
+	ck_assert_uint_eq(nsent, 4);
+	ck_assert_uint_eq(there[8], 'x');
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+/* A list is let through whole, or not. */
+START_TEST(lists_are_paid_for)
+{
+	struct vfui_account *account = vfui_account_new();
+	struct vfu_dma_piece pieces[20];
+	static uint8_t buf[20 * PAGE];
+	struct result result = {0};
+
+	for (unsigned i = 0; i < 20; i++)
+		pieces[i] = (struct vfu_dma_piece){BASE + (uint64_t)i * PAGE, PAGE};
+	start_with(account);
+	atomic_store(&account->limit, 16 * PAGE);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buf, 1, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_list_async(&dma, pieces, 20, buf, true, done, &result), -ENOBUFS);
+	ck_assert_int_eq(vfui_dma_list_async(&dma, pieces, 8, buf, true, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_list_async(&dma, pieces, 8, buf, true, done, &result), -ENOBUFS);
+	answer_all(false);
+	ck_assert_uint_eq(result.n, 2);
+	for (unsigned i = 1; i <= 3; i++) {
+		int rc;
+
+		fault_fail(FAULT_ALLOC, i, ENOMEM);
+		rc = vfui_dma_list_async(&dma, pieces, 3, buf, true, done, &result);
+		fault_reset();
+		ck_assert(rc == 0 || rc == -ENOMEM);
+		answer_all(false);
+		ck_assert_uint_eq(vfui_account_used(account, VFUI_DMA), 0);
+	}
+	end();
+	vfui_account_unref(account);
+	start(NULL, &limits);
+}
+END_TEST
+
+/* Over ranges of all kinds, of which the last message is short; no buffer of that size. */
+START_TEST(fills)
+{
+	uint8_t *there = map_both(), expected[4 * PAGE];
+	struct result result = {0};
+	int fd = file(PAGE);
+	uint8_t byte = 0;
+
+	ck_assert_int_eq(map(RW | IO, 0, MAPPED + 8 * PAGE, PAGE, dup(fd)), 0);
+	memset(expected, 0xa5, sizeof(expected));
+	ck_assert_int_eq(
+		vfui_dma_fill_async(&dma, MESSAGES + 1, 17 * PAGE - 2, 0xa5, done, &result), 0);
+	ck_assert_uint_eq(nsent, 2);
+	ck_assert_mem_eq(sent[0].data, expected, 4 * PAGE);
+	ck_assert_uint_eq(sent[1].count, 4 * PAGE - 1);
+	ck_assert_mem_eq(sent[1].data, expected, 4 * PAGE - 1);
+	for (unsigned i = 0; i < 8 * PAGE; i++)
+		ck_assert_uint_eq(there[i], 0xa5);
+	ck_assert_int_eq(pread(fd, &byte, 1, PAGE - 2), 1);
+	ck_assert_uint_eq(byte, 0xa5);
+	ck_assert_int_eq(pread(fd, &byte, 1, PAGE - 1), 1);
+	ck_assert_uint_eq(byte, 0);
+	answer_all(false);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(vfui_dma_fill_async(&dma, 5, 1, 0, done, &result), -EFAULT);
+	ck_assert_int_eq(vfui_dma_fill_async(&dma, MESSAGES, 0, 0, done, &result), 0);
+	ck_assert_uint_eq(result.n, 2);
+	/* Larger than the buffer, and than the machine has memory. */
+	ck_assert_int_eq(map(RW, 0, MAPPED + 16 * PAGE, UINT64_C(1) << 30, -1), 0);
+	ck_assert_int_eq(vfui_dma_fill_async(&dma, MAPPED + 16 * PAGE, 40 * PAGE, 1, done, &result),
+			 0);
+	answer_all(false);
+	ck_assert_uint_eq(result.n, 3);
+	ck_assert_int_eq(result.status, 0);
+	munmap(there, 8 * PAGE);
+	close(fd);
+}
+END_TEST
+
 /* ---- buffers of pins --------------------------------------------------------------------------- */
 
 struct bounced {
@@ -2285,6 +2405,9 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, copies_started_by_callbacks);
 	tcase_add_test(tcase, blocking_copies);
 	tcase_add_test(tcase, a_wait_that_is_given_up);
+	tcase_add_test(tcase, lists_of_pieces);
+	tcase_add_test(tcase, lists_are_paid_for);
+	tcase_add_test(tcase, fills);
 	tcase_add_test(tcase, a_buffer_stands_for_messages);
 	tcase_add_test(tcase, a_buffer_stands_for_all_kinds);
 	tcase_add_test(tcase, buffers_wait_for_room);
