@@ -428,14 +428,20 @@ static int access_base(struct vfui_region *region, struct vfu_request *req,
 	return vfui_watch_is_lost(region->watch) ? -EFAULT : 0;
 }
 
-/* Inside the region, of a kind and a width that it allows. */
+VFUI_APART bool vfui_region_takes(const struct vfui_region *region, const struct vfu_access *access)
+{
+	uint32_t below = access->count - 1;
+
+	return !region->def.widths || !access->count ||
+	       (access->count & region->def.widths && !((access->count | access->offset) & below));
+}
+
+/* Inside the region, and of a kind it allows. */
 static int check_access(const struct vfui_region *region, const struct vfu_access *access)
 {
 	uint32_t needs = access->is_write ? VFU_REGION_WRITE : VFU_REGION_READ;
 
 	if (!region->def.size || !vfui_is_inside(access->offset, access->count, region->def.size))
-		return -EINVAL;
-	if (!vfui_region_takes(region, access))
 		return -EINVAL;
 	return region->def.flags & needs ? 0 : -EACCES;
 }
@@ -467,7 +473,10 @@ static int access_part(struct vfui_region *region, struct vfui_split *split,
 	return handled ? next->fn(next->user, req, access) : access_base(region, req, access);
 }
 
-/* An access to a region with handlers: to one of them after the other, and to what lies between. */
+/*
+ * An access to a region with widths, or with handlers: to one of them after the other, and to what lies
+ * between.
+ */
 VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_request *req,
 				   const struct vfu_access *access)
 {
@@ -475,6 +484,8 @@ VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_reques
 	uint32_t taken;
 	int rc = 0;
 
+	if (!vfui_region_takes(region, access))
+		return -EINVAL;
 	split.whole = req;
 	split.held = NULL;
 	for (uint32_t done = 0; done < access->count && !rc; done += taken) {
@@ -502,8 +513,8 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 	rc = check_access(region, access);
 	if (rc || !access->count)
 		return rc;
-	return region->nhandlers ? access_parts(region, req, access)
-				 : access_base(region, req, access);
+	return region->nhandlers | region->def.widths ? access_parts(region, req, access)
+						      : access_base(region, req, access);
 }
 
 /* ---- capabilities ------------------------------------------------------------------------------ */

@@ -53,14 +53,7 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err);
 void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
 /* An access has a size and an alignment that the region takes; any of no bytes has. */
-static inline bool vfui_region_takes(const struct vfui_region *region,
-				     const struct vfu_access *access)
-{
-	uint32_t below = access->count - 1;
-
-	return !region->def.widths || !access->count ||
-	       (access->count & region->def.widths && !((access->count | access->offset) & below));
-}
+bool vfui_region_takes(const struct vfui_region *region, const struct vfu_access *access);
 /* The one that serves a byte; NULL: none. */
 struct vfui_handler *vfui_region_handler_at(struct vfui_region *region, uint64_t offset);
 /*

@@ -186,8 +186,8 @@ static void *scratch(struct vfu_server *srv, size_t size)
 }
 
 /* Says which access failed; returns rc. */
-static int access_failed(struct vfu_server *srv, struct vfui_request *req,
-			 const struct vfu_access *access, int rc)
+VFUI_APART static int access_failed(struct vfu_server *srv, struct vfui_request *req,
+				    const struct vfu_access *access, int rc)
 {
 	const struct vfui_region *region =
 		access->region < VFU_REGIONS ? &srv->dev->regions.region[access->region] : NULL;
