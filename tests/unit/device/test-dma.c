@@ -2028,6 +2028,7 @@ START_TEST(buffers_that_are_waited_for)
 	const struct vfui_dma_hooks owner = {.wait = wait_answering}, other = {.wait = wait_never};
 	struct vfu_dma_pin pin;
 
+	wait_result = 0;
 	end();
 	start(&owner, &limits);
 	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
