@@ -241,8 +241,8 @@ def test_reconnects(toy, tmp_path):
             assert at.process.wait(30) == 0
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("IPython"), reason="needs IPython (Debian: python3-ipython)")
 def test_ipython(toy, serve, tmp_path):
-    pytest.importorskip("IPython", reason="needs IPython (Debian: python3-ipython)")
     with prompt(serve(toy()), tmp_path) as at:
         assert "1234:00ab at " in at.hello
         lines = [("regs.value = 5; regs.value", r"0x00000005"), ("bar0.read32(0x1000)", r"Error: bar0 at 0x1000: "),
