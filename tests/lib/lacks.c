@@ -76,6 +76,16 @@ static bool does_aio(void)
 	return syscall(SYS_io_setup, 1L, &context) == 0;
 }
 
+static bool does_counts(void)
+{
+	int fd = passed_eventfd(EFD_SEMAPHORE | EFD_NONBLOCK);
+	uint64_t one = 1;
+
+	must(write(fd, &one, sizeof(one)) == sizeof(one));
+	must(read(fd, &one, sizeof(one)) == sizeof(one));
+	return read(fd, &one, sizeof(one)) < 0;
+}
+
 static bool does_wipe_on_fork(void)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -152,6 +162,7 @@ bool lacks(enum lacks what, const char *test)
 		[LACKS_WIPEONFORK] = {does_wipe_on_fork, "MADV_WIPEONFORK"},
 		[LACKS_CTRUNC] = {does_ctrunc, "MSG_CTRUNC"},
 		[LACKS_AIO] = {does_aio, "AIO"},
+		[LACKS_COUNTS] = {does_counts, "counts of its own byte order in an eventfd"},
 		[LACKS_FD_LIMIT] = {does_fd_limit, "a limit of descriptors"},
 		[LACKS_FAULTS] = {does_faults, "the address of a SIGBUS"},
 	};

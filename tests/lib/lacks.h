@@ -21,8 +21,9 @@ enum lacks {
 	LACKS_WIPEONFORK, /* memory that a child finds zeroed */
 	LACKS_CTRUNC,     /* to be told that descriptors were cut off */
 	LACKS_AIO,        /* io_setup(2) */
-	LACKS_FAULTS,     /* a handler of SIGBUS that is told the address */
-	LACKS_FD_LIMIT,   /* a limit of descriptors that is the kernel's; valgrind has its own */
+	LACKS_COUNTS, /* eventfds that count by what is written: a big-endian emulator's by 2^56 */
+	LACKS_FAULTS, /* a handler of SIGBUS that is told the address */
+	LACKS_FD_LIMIT, /* a limit of descriptors that is the kernel's; valgrind has its own */
 };
 
 bool lacks(enum lacks what, const char *test);

@@ -1110,7 +1110,7 @@ START_TEST(mapped_copies_need_nothing_but_memory)
 	long blocks = fault_blocks();
 
 	fault_fail(FAULT_ALLOC, 0, ENOMEM);
-	for (unsigned i = 0; i < 100; i++)
+	for (uint8_t i = 0; i < 100; i++)
 		write_named(MAPPED, &i, 1, "");
 	fault_reset();
 	ck_assert_int_eq(fault_blocks(), blocks);

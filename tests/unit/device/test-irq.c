@@ -591,9 +591,13 @@ END_TEST
  */
 START_TEST(hostile_eventfds_are_heard_once)
 {
-	int fd = arm(VFU_IRQ_INTX, 0), mine = lead(UNMASK, _i ? EFD_SEMAPHORE : 0);
 	const uint64_t most = UINT64_MAX - 1;
+	int fd, mine;
 
+	if (_i && lacks(LACKS_COUNTS, __func__))
+		return;
+	fd = arm(VFU_IRQ_INTX, 0);
+	mine = lead(UNMASK, _i ? EFD_SEMAPHORE : 0);
 	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), 0);
 	ck_assert_int_eq(fcntl(mine, F_SETFL, O_RDWR), 0);
 	signal_it(mine);

@@ -162,9 +162,14 @@ static void *storm(void *arg)
 /* Who signals without a pause has its interrupts, and its requests are served. */
 START_TEST(a_storm_starves_nobody)
 {
-	int fds[2] = {resample(), passed_eventfd(0)};
 	pthread_t thread, noise[2];
+	int fds[2];
 
+	/* It would be full at once, and who writes to it would sleep. */
+	if (lacks(LACKS_COUNTS, __func__))
+		return;
+	fds[0] = resample();
+	fds[1] = passed_eventfd(0);
 	ck_assert_uint_eq(set(EVENTFD | MASK, VFU_IRQ_INTX, 0, 1, &fds[1]), 0);
 	raise_once();
 	atomic_store(&is_over, false);
