@@ -283,7 +283,7 @@ START_TEST(express_that_is_none)
 		struct vfu_express express;
 		const char *field;
 	} cases[] = {
-		{{.size = 4}, "express.size"},
+		{{.size = sizeof(size_t) - 1}, "express.size"},
 		{{.size = sizeof(struct vfu_express) + 1}, "express.size"},
 		{{.size = sizeof(struct vfu_express), .type = 2}, "express.type"},
 		{{.size = sizeof(struct vfu_express), .flags = 2}, "express.flags"},
