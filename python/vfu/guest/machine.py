@@ -13,9 +13,10 @@ from .errors import GuestError
 # Devices have the slots from here on, up to that of the disk of modules.
 FIRST_SLOT, DISK_SLOT = 0x10, 0x1E
 # The kernel has four serial ports unless told otherwise, and the machine that many: a device may be a fifth.
+# A CPU that is emulated on a busy machine may stand still for half a minute: it is stuck after two.
 KERNEL_ARGUMENTS = (
     "console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests iomem=relaxed initcall_blacklist=jent_mod_init "
-    "8250.nr_uarts=8"
+    "8250.nr_uarts=8 watchdog_thresh=60"
 )
 # Interrupts of their own, for those of the third and fourth port are shared otherwise.
 FURTHER_PORTS = {"stderr": "iobase=0x3e8,irq=5", "control": "iobase=0x2e8,irq=7"}
