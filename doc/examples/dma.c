@@ -13,6 +13,9 @@
  * pin is a buffer; only the letters that were changed go back. Behind it a list of two pieces is written, and
  * a range is filled.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create */
+#endif
 #include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
