@@ -14,6 +14,7 @@
 
 #include "part-cases.h"
 #include "wire-vector.h"
+#include "suite.h"
 
 /* More than any copy takes. */
 #define ROOM 65536
@@ -170,17 +171,11 @@ int main(void)
 {
 	Suite *suite = suite_create("parts");
 	TCase *parts = tcase_create("parts");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(parts, 60);
 	tcase_add_test(parts, all_kinds);
 	tcase_add_loop_test(parts, copies, 0, (int)wire_bases_count);
 	tcase_add_loop_test(parts, hostile, 0, (int)wire_bases_count);
 	suite_add_tcase(suite, parts);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

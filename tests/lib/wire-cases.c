@@ -12,6 +12,7 @@
 
 #include "wire-cases.h"
 #include "wire-vector.h"
+#include "suite.h"
 
 static int failures;
 
@@ -171,8 +172,6 @@ int main(void)
 	Suite *suite = suite_create("wire");
 	TCase *tables = tcase_create("tables");
 	TCase *checks = tcase_create("checks");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tables, known_messages);
 	tcase_add_test(tables, longest_message);
@@ -183,9 +182,5 @@ int main(void)
 	tcase_set_timeout(checks, 60);
 	tcase_add_loop_test(checks, cases, 0, (int)wire_bases_count);
 	suite_add_tcase(suite, checks);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

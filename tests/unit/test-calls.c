@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "../lib/leaks.h"
+#include "../lib/suite.h"
 #include "vfu.h"
 #include "wire.h"
 
@@ -523,8 +524,6 @@ int main(void)
 	};
 	Suite *suite = suite_create("calls");
 	TCase *tcase = tcase_create("calls");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -532,9 +531,5 @@ int main(void)
 	for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../lib/lacks.h"
+#include "../lib/suite.h"
 #include "vfu.h"
 
 #define PAGE 4096u
@@ -606,17 +607,11 @@ int main(void)
 	};
 	Suite *suite = suite_create("end to end");
 	TCase *tcase = tcase_create("end to end");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	for (unsigned i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

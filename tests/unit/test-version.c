@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "vfu.h"
+#include "../lib/suite.h"
 
 START_TEST(is_the_package_version)
 {
@@ -21,14 +22,8 @@ int main(void)
 {
 	Suite *suite = suite_create("version");
 	TCase *tcase = tcase_create("version");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, is_the_package_version);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

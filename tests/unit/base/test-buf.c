@@ -19,6 +19,7 @@
 #include "../../lib/os_fault.h"
 #include "transport/pend.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 
 START_TEST(buf_fills_and_empties)
 {
@@ -182,8 +183,6 @@ int main(void)
 {
 	Suite *suite = suite_create("buf");
 	TCase *tcase = tcase_create("buf");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -194,8 +193,5 @@ int main(void)
 	tcase_add_test(tcase, pend_ids_are_unique_and_found);
 	tcase_add_test(tcase, pend_first_is_the_earliest);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -18,6 +18,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 
 static int fd;
 
@@ -155,8 +156,6 @@ int main(void)
 {
 	Suite *suite = suite_create("eventfd");
 	TCase *tcase = tcase_create("eventfd");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -167,9 +166,5 @@ int main(void)
 	tcase_add_test(tcase, a_child_has_its_own);
 	tcase_add_test(tcase, slowly);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

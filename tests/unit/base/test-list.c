@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../../lib/leaks.h"
+#include "../../lib/suite.h"
 #include "base/list.h"
 
 struct thing {
@@ -75,8 +76,6 @@ int main(void)
 {
 	Suite *suite = suite_create("list");
 	TCase *tcase = tcase_create("list");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -84,8 +83,5 @@ int main(void)
 	tcase_add_test(tcase, insert_goes_in_front);
 	tcase_add_test(tcase, the_body_may_remove);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

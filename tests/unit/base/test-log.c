@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "../../lib/suite.h"
 
 static struct vfui_log_limit limit;
 static struct vfui_log out;
@@ -131,8 +132,6 @@ int main(void)
 {
 	Suite *suite = suite_create("log");
 	TCase *tcase = tcase_create("log");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, flood_is_counted);
@@ -141,9 +140,5 @@ int main(void)
 	tcase_add_test(tcase, more_kinds_than_places);
 	tcase_add_test(tcase, no_limit_and_silence);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -19,6 +19,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
@@ -346,8 +347,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sigbus");
 	TCase *tcase = tcase_create("sigbus");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 60);
@@ -360,9 +359,5 @@ int main(void)
 	tcase_add_test(tcase, the_system_can_use_what_came_instead);
 	tcase_add_test(tcase, known_before_it_is_sent);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

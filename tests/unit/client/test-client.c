@@ -18,6 +18,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
+#include "../../lib/suite.h"
 
 static struct script far;
 static struct vfu_client *cl;
@@ -1749,8 +1750,6 @@ static void add_loop(Suite *suite, const char *name, const TTest *test, int n)
 int main(void)
 {
 	Suite *suite = suite_create("client");
-	SRunner *runner;
-	int failed;
 
 	add(suite, "connecting",
 	    (const TTest *const[]){connects, version_without_json, version_with_too_much,
@@ -1779,9 +1778,5 @@ int main(void)
 	add(suite, "threads",
 	    (const TTest *const[]){disconnect_frees_waiters, errors_are_per_thread,
 				   child_may_only_free, signal_interrupts, NULL});
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

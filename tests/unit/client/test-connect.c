@@ -17,6 +17,7 @@
 
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
+#include "../../lib/suite.h"
 
 static struct vfu_client *cl;
 static atomic_bool is_in_callback, may_return, is_signalled;
@@ -299,8 +300,6 @@ int main(void)
 {
 	Suite *suite = suite_create("connect");
 	TCase *tcase = tcase_create("connect");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -309,8 +308,5 @@ int main(void)
 	tcase_add_loop_test(tcase, disconnecting_at_any_moment, 0, 30);
 	tcase_add_loop_test(tcase, waits_end_without_the_reader, 0, 2);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

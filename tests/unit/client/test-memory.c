@@ -15,6 +15,7 @@
 
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
+#include "../../lib/suite.h"
 
 #define ROUNDS 100
 #define IOVA 0x10000
@@ -376,8 +377,6 @@ int main(void)
 {
 	Suite *suite = suite_create("memory");
 	TCase *tcase = tcase_create("memory");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -390,9 +389,5 @@ int main(void)
 	tcase_add_test(tcase, not_asked_any_more);
 	tcase_add_test(tcase, in_use_when_given_up);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

@@ -13,6 +13,7 @@
 
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
+#include "../../lib/suite.h"
 
 enum { POSTS = 6000 };
 
@@ -207,8 +208,6 @@ int main(void)
 {
 	Suite *suite = suite_create("posts");
 	TCase *tcase = tcase_create("posts");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -220,8 +219,5 @@ int main(void)
 	tcase_add_test(tcase, a_call_owes_nothing);
 	tcase_add_test(tcase, a_device_that_reads_nothing);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return run_suite(suite);
 }

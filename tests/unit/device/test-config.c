@@ -14,6 +14,7 @@
 
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
+#include "../../lib/suite.h"
 #include "device/handle.h"
 
 static struct vfu_device *dev;
@@ -539,8 +540,6 @@ int main(void)
 {
 	Suite *suite = suite_create("config");
 	TCase *tcase = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -561,9 +560,5 @@ int main(void)
 	tcase_add_test(tcase, the_librarys_own_is_not_for_handlers);
 	tcase_add_test(tcase, a_rom_of_memory);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

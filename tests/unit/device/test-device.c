@@ -20,6 +20,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/raw.h"
+#include "../../lib/suite.h"
 #include "vfu.h"
 
 static struct vfu_device *dev;
@@ -352,8 +353,6 @@ int main(void)
 {
 	Suite *suite = suite_create("device");
 	TCase *tcase = tcase_create("device"), *faults = tcase_create("faults");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, errors_are_explained);
@@ -371,9 +370,5 @@ int main(void)
 	tcase_add_test(faults, sockets_fail);
 	tcase_add_test(faults, maps_fail);
 	suite_add_tcase(suite, faults);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -24,6 +24,7 @@
 #include "base/shared.h"
 #include "base/sigbus.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 #include "policy.h"
 #include "wire.h"
 
@@ -2430,8 +2431,6 @@ int main(void)
 {
 	Suite *suite = suite_create("dma");
 	TCase *tcase = tcase_create("dma");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	leaks_watch(tcase);
@@ -2439,9 +2438,5 @@ int main(void)
 	add_map_tests(tcase);
 	add_copy_tests(tcase);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -19,6 +19,7 @@
 #include "../../lib/leaks.h"
 #include "base/os.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 #include "checks.h"
 #include "policy.h"
 
@@ -881,8 +882,6 @@ int main(void)
 {
 	Suite *suite = suite_create("irq");
 	TCase *tcase = tcase_create("irq");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -925,9 +924,5 @@ int main(void)
 	tcase_add_test(tcase, raising_races_with_arming);
 	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

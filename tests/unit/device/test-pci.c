@@ -18,6 +18,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 #include "device/pci.h"
 #include "policy.h"
 #include "device/region.h"
@@ -843,8 +844,6 @@ int main(void)
 {
 	Suite *suite = suite_create("pci");
 	TCase *tcase = tcase_create("pci");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -878,9 +877,5 @@ int main(void)
 	tcase_add_test(tcase, resets_itself_if_nobody_else_does);
 	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -15,6 +15,7 @@
 #include "../../lib/leaks.h"
 #include "base/os.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 #include "checks.h"
 #include "policy.h"
 #include "device/region-map.h"
@@ -863,8 +864,6 @@ int main(void)
 {
 	Suite *suite = suite_create("region");
 	TCase *tcase = tcase_create("region");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -894,9 +893,5 @@ int main(void)
 	tcase_add_test(tcase, handlers_need_no_memory);
 	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

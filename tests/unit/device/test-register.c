@@ -17,6 +17,7 @@
 #include "../../lib/leaks.h"
 #include "base/os.h"
 #include "../../lib/os_fault.h"
+#include "../../lib/suite.h"
 #include "base/util.h"
 #include "device/register.h"
 
@@ -561,8 +562,6 @@ int main(void)
 {
 	Suite *suite = suite_create("register");
 	TCase *tcase = tcase_create("register");
-	SRunner *runner;
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -583,9 +582,5 @@ int main(void)
 	tcase_add_test(tcase, the_device_sets_bits);
 	tcase_add_test(tcase, threads_lose_no_bits);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -17,6 +17,7 @@
 
 #include "../../lib/lacks.h"
 #include "../../lib/rig.h"
+#include "../../lib/suite.h"
 
 static struct rig rig;
 
@@ -487,16 +488,10 @@ int main(void)
 {
 	Suite *suite = suite_create("bounds");
 	TCase *tcase = tcase_create("bounds");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
 	add_bounds(tcase);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

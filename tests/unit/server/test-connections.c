@@ -28,6 +28,7 @@
 
 #include "../../lib/lacks.h"
 #include "../../lib/rig.h"
+#include "../../lib/suite.h"
 #include "server/state.h"
 
 static struct rig rig;
@@ -942,8 +943,6 @@ int main(void)
 {
 	Suite *suite = suite_create("connections");
 	TCase *tcase = tcase_create("connections");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
@@ -975,9 +974,5 @@ int main(void)
 	tcase_add_loop_test(tcase, mutated_messages, 0, 4);
 	ADD(random_bytes);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

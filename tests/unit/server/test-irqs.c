@@ -16,6 +16,7 @@
 
 #include "../../lib/lacks.h"
 #include "../../lib/rig.h"
+#include "../../lib/suite.h"
 
 enum { NONE = 1, EVENTFD = 4, MASK = 8, UNMASK = 16, TRIGGER = 32 };
 enum { SET_IRQS = 8 };
@@ -478,8 +479,6 @@ int main(void)
 {
 	Suite *suite = suite_create("irqs");
 	TCase *tcase = tcase_create("irqs");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -497,9 +496,5 @@ int main(void)
 	tcase_add_test(tcase, an_event_may_take_its_region_away);
 	tcase_add_test(tcase, events_that_can_not_be);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "../../lib/rig.h"
+#include "../../lib/suite.h"
 
 static struct rig rig;
 
@@ -1231,17 +1232,11 @@ int main(void)
 {
 	Suite *suite = suite_create("order");
 	TCase *tcase = tcase_create("order");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
 	add_order(tcase);
 	add_reentry(tcase);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -17,6 +17,7 @@
 
 #include "../../lib/os_fault.h"
 #include "../../lib/rig.h"
+#include "../../lib/suite.h"
 
 static struct rig rig;
 static struct vfu_request *later[8];
@@ -307,8 +308,6 @@ int main(void)
 {
 	Suite *suite = suite_create("parts");
 	TCase *tcase = tcase_create("parts");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 30);
@@ -324,9 +323,5 @@ int main(void)
 	tcase_add_test(tcase, client_gone);
 	tcase_add_test(tcase, out_of_memory);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

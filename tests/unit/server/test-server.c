@@ -17,6 +17,7 @@
 
 #include "../../lib/lacks.h"
 #include "../../lib/rig.h"
+#include "../../lib/suite.h"
 
 static struct rig rig;
 
@@ -1013,14 +1014,8 @@ static void add_greetings(Suite *suite)
 int main(void)
 {
 	Suite *suite = suite_create("server");
-	SRunner *runner;
-	int failed;
 
 	add_greetings(suite);
 	add_messages(suite);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

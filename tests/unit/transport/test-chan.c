@@ -18,6 +18,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 
 static int fds[2]; /* we read from 0, the peer writes to 1 */
 
@@ -661,8 +662,6 @@ int main(void)
 {
 	Suite *suite = suite_create("chan");
 	TCase *tcase = tcase_create("chan");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -680,8 +679,5 @@ int main(void)
 	tcase_add_test(tcase, out_full_socket);
 	tcase_add_test(tcase, out_fails_in_every_way);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

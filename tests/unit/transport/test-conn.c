@@ -20,6 +20,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 #include "base/fds.h"
 
 /* ---- headers ---- */
@@ -825,8 +826,6 @@ int main(void)
 {
 	Suite *suite = suite_create("conn");
 	TCase *tcase = tcase_create("conn");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -859,8 +858,5 @@ int main(void)
 	tcase_add_test(tcase, what_a_caller_leaves_wakes_the_loop);
 	tcase_add_test(tcase, loop_rests_while_another_reads);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../../lib/leaks.h"
+#include "../../lib/suite.h"
 #include "transport/json.h"
 
 static struct vfui_caps caps;
@@ -218,8 +219,6 @@ int main(void)
 {
 	Suite *suite = suite_create("json");
 	TCase *tcase = tcase_create("json");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -230,8 +229,5 @@ int main(void)
 	tcase_add_test(tcase, build_writes_what_is_present);
 	tcase_add_test(tcase, round_trip);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -14,6 +14,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 #include "base/fds.h"
 #include "transport/negotiate.h"
 
@@ -558,8 +559,6 @@ int main(void)
 {
 	Suite *suite = suite_create("negotiate");
 	TCase *tcase = tcase_create("negotiate");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -578,8 +577,5 @@ int main(void)
 	tcase_add_test(tcase, object_proposes_what_requests_lack);
 	tcase_add_test(tcase, choices_keep_to_the_table);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -17,6 +17,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 #include "transport/conn-inside.h"
 
 #define LARGE (16u << 20)
@@ -299,8 +300,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sending");
 	TCase *tcase = tcase_create("sending");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -310,8 +309,5 @@ int main(void)
 	tcase_add_test(tcase, failed_in_the_middle);
 	tcase_add_test(tcase, many_threads_send_much);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

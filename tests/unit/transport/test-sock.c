@@ -19,6 +19,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 #include "transport/sock.h"
 
 static char dir[64];
@@ -338,8 +339,6 @@ int main(void)
 {
 	Suite *suite = suite_create("sock");
 	TCase *tcase = tcase_create("sock");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 120);
@@ -354,8 +353,5 @@ int main(void)
 	tcase_add_test(tcase, full_queue_times_out);
 	tcase_add_test(tcase, every_call_fails);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

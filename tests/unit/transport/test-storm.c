@@ -17,6 +17,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 
 #define REQUESTS 10000
 #define WINDOW 64
@@ -217,15 +218,10 @@ int main(void)
 {
 	Suite *suite = suite_create("storm");
 	TCase *tcase = tcase_create("storm");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, crossing_requests);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }

@@ -14,6 +14,7 @@
 #include "transport/msg.h"
 #include "transport/trace.h"
 #include "wire-region.h"
+#include "../../lib/suite.h"
 
 enum { LINES = 20 };
 static char lines[LINES][512];
@@ -108,17 +109,11 @@ int main(void)
 {
 	Suite *suite = suite_create("trace");
 	TCase *tcase = tcase_create("trace");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, name_and_number);
 	tcase_add_test(tcase, a_line_for_each);
 	tcase_add_test(tcase, bytes_of_all_pieces);
 	tcase_add_test(tcase, bytes_are_bounded);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_suite(suite);
 }

@@ -18,6 +18,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/wire_peer.h"
+#include "../../lib/suite.h"
 
 START_TEST(blocking_calls_time_out)
 {
@@ -387,8 +388,6 @@ int main(void)
 {
 	Suite *suite = suite_create("waits");
 	TCase *tcase = tcase_create("waits");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 60);
@@ -404,8 +403,5 @@ int main(void)
 	tcase_add_test(tcase, a_buffer_that_is_filled_is_given_back);
 	tcase_add_test(tcase, failing_ends_sleeps);
 	suite_add_tcase(suite, tcase);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return run_suite(suite);
 }
