@@ -37,6 +37,7 @@ import tty
 import vfu
 
 FIFO_SIZE = 16
+WIRE_SECONDS = 0.001  # that as many bytes take on a fast wire: a driver that finds more at once does nothing else
 
 # Interrupt enable: which conditions may interrupt
 RECEIVED, ROOM_TO_SEND, MODEM_CHANGED = 0x01, 0x02, 0x08
@@ -84,7 +85,8 @@ class Uart16550A(vfu.Device):
         tty.setraw(self.slave)
         os.set_blocking(self.master, False)
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.sending: asyncio.TimerHandle | None = None
+        self.receiving: asyncio.TimerHandle | None = None
         self.received: collections.deque[int] = collections.deque()
         self.to_send = bytearray()
         self.reset()
@@ -108,7 +110,9 @@ class Uart16550A(vfu.Device):
         if self.loop is not None:
             self.loop.remove_reader(self.master)
             self.loop.remove_writer(self.master)
-        self.loop = None
+        if self.receiving is not None:
+            self.receiving.cancel()
+        self.loop = self.receiving = None
 
     def on_close(self) -> None:
         os.close(self.master)
@@ -117,17 +121,24 @@ class Uart16550A(vfu.Device):
     # ---- receiving: from the pseudo terminal to the FIFO to the driver ----
 
     def look_for_bytes(self) -> None:
-        """Refills the FIFO if it is empty; if nothing is there, the event loop will say when there is."""
-        if self.loop is None:
-            return
-        self.loop.remove_reader(self.master)
+        """Refills the FIFO if it is empty, after the time that bytes take on the wire."""
         # Without "request to send" the driver wants nothing: bytes wait for a port that is not open yet.
-        if self.received or self.modem_control & (RTS | LOOPBACK) != RTS:
+        wanted = not self.received and self.modem_control & (RTS | LOOPBACK) == RTS
+        if wanted and self.loop is not None and self.receiving is None:
+            self.loop.remove_reader(self.master)
+            self.receiving = self.loop.call_later(WIRE_SECONDS, self.take_bytes, self.loop)
+
+    def take_bytes(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Takes what there is; if nothing is, the event loop will say when there is."""
+        self.receiving = None
+        loop.remove_reader(self.master)
+        if self.received or self.modem_control & (RTS | LOOPBACK) != RTS:  # changed its mind meanwhile
             return
         try:
             self.received += os.read(self.master, self.fifo_size)
+            self.update()
         except BlockingIOError:
-            self.loop.add_reader(self.master, self.update)
+            loop.add_reader(self.master, self.take_bytes, loop)
 
     @data.on_read
     def receive(self) -> int:
@@ -161,12 +172,12 @@ class Uart16550A(vfu.Device):
     def drain_soon(self) -> None:
         """After the time of a few bytes on a fast wire: most drivers fill the FIFO until then, and it goes at once."""
         if self.loop is not None:
-            self.timer = self.loop.call_later(0.001, self.drain)
+            self.sending = self.loop.call_later(WIRE_SECONDS, self.drain)
 
     def drain(self) -> None:
         """Passes on what was written. What the pseudo terminal has no room for stays until it has."""
-        if self.timer is not None:
-            self.timer.cancel()
+        if self.sending is not None:
+            self.sending.cancel()
         if self.loop is None:
             return
         self.loop.remove_writer(self.master)
