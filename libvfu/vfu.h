@@ -81,6 +81,9 @@ enum vfu_option {
 				   and so has nobody left when that one has gone, 0 or 1 (0) */
 	VFU_OPT_DMA_BOUNCE_BYTES, /* server: buffers of pins that are not mapped, all told, 0..1 GiB
 				     (16 MiB); a pin to read and write takes twice its length */
+	VFU_OPT_SOCKET_MODE, /* server: permissions of the socket file, 1..0777; a client needs the right
+				     to write. It has them before anybody can connect. 0: what the umask
+				     leaves (0) */
 	VFU_OPTIONS
 };
 

@@ -133,6 +133,11 @@ int vfui_os_try_lock(int fd)
 	return (int)result(flock(fd, LOCK_EX | LOCK_NB));
 }
 
+int vfui_os_chmod(const char *path, unsigned mode)
+{
+	return (int)result(chmod(path, (mode_t)mode));
+}
+
 int vfui_os_link(const char *from, const char *to)
 {
 	return (int)result(link(from, to));

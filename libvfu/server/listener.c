@@ -33,7 +33,8 @@ int vfu_server_listen(struct vfu_server *srv, const char *address)
 	if (srv->listen_fd >= 0)
 		return vfui_err_set(&srv->err, -EISCONN, NULL, 0, "the server listens already");
 	vfui_err_clear(&srv->err);
-	rc = vfui_sock_listen(address, &srv->file, &srv->err);
+	rc = vfui_sock_listen(address, (unsigned)srv->options.values[VFU_OPT_SOCKET_MODE],
+			      &srv->file, &srv->err);
 	if (rc < 0)
 		return rc;
 	vfui_log(&srv->dev->log, VFU_LOG_INFO, "listening at %s", srv->file.path);

@@ -284,11 +284,21 @@ static int bind_beside(int fd, const char *path, struct place *place)
 	return r;
 }
 
+/* Of the very file that was made, whatever has its name by now. */
+static int set_mode(const struct vfui_sock_file *file, unsigned mode)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", file->fd);
+	return mode != 0 ? vfui_os_chmod(name, mode) : 0;
+}
+
 /*
- * Bound to a name of its own, listening, then linked to the one that is asked for, which exists already
- * or does not: whoever sees the file can connect to it, and of servers that start at once one gets it.
+ * Bound to a name of its own, which has its permissions before it listens, then linked to the one that is
+ * asked for, which exists already or does not: whoever sees the file can connect to it if he may, nobody
+ * else ever could, and of servers that start at once one gets it.
  */
-static int listen_at(int fd, struct vfui_sock_file *file)
+static int listen_at(int fd, unsigned mode, struct vfui_sock_file *file)
 {
 	const char *path = file->path;
 	struct place place;
@@ -297,7 +307,9 @@ static int listen_at(int fd, struct vfui_sock_file *file)
 	if (r < 0)
 		return r;
 	file->fd = vfui_os_open_path(place.addr.sun_path, false);
-	r = file->fd < 0 ? file->fd : vfui_os_listen(fd, 16);
+	r = file->fd < 0 ? file->fd : set_mode(file, mode);
+	if (r == 0)
+		r = vfui_os_listen(fd, 16);
 	if (r == 0)
 		r = vfui_os_link(place.addr.sun_path, path);
 	if (r == -EEXIST)
@@ -307,7 +319,8 @@ static int listen_at(int fd, struct vfui_sock_file *file)
 	return r;
 }
 
-int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err)
+int vfui_sock_listen(const char *address, unsigned mode, struct vfui_sock_file *file,
+		     struct vfu_err *err)
 {
 	const char *path = path_of(address);
 	int fd, r;
@@ -319,7 +332,7 @@ int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vf
 	if (file->path == NULL)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
 	fd = vfui_os_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
-	r = fd < 0 ? fd : listen_at(fd, file);
+	r = fd < 0 ? fd : listen_at(fd, mode, file);
 	if (r < 0) {
 		vfui_os_close(fd);
 		vfui_sock_forget(file);

@@ -32,9 +32,11 @@ int vfui_sock_connect(const char *address, unsigned timeout_ms, int (*why_stop)(
 		      void *ctx, struct vfu_err *err);
 /*
  * Listening socket or -errno. A socket file that nobody listens on is replaced (-EADDRINUSE if
- * somebody does, or is about to). *file is filled for vfui_sock_remove.
+ * somebody does, or is about to). mode: the file's permissions, 0: as the umask says. *file is filled for
+ * vfui_sock_remove.
  */
-int vfui_sock_listen(const char *address, struct vfui_sock_file *file, struct vfu_err *err);
+int vfui_sock_listen(const char *address, unsigned mode, struct vfui_sock_file *file,
+		     struct vfu_err *err);
 void vfui_sock_remove(struct vfui_sock_file *file);
 /* Leaves the file to another process. */
 void vfui_sock_forget(struct vfui_sock_file *file);

@@ -113,6 +113,8 @@ class Server:
     The logger "vfu" at level DEBUG when the server is made shows each message with its fields, at TRACE, 5, with its first
     256 bytes, too; options={"trace": 0} does not.
     options={"one_client": 1}: run() returns when the first client has gone; see fault.
+    options={"socket_mode": 0o660}: permissions of the socket file, which it has before anybody can connect; else what
+    the umask leaves.
 
     ValueError: there is no such policy, option or capability, or not with that value; Error with EADDRINUSE: the path is
     served already. It ends with close(), a with statement, or the last reference to it.

@@ -31,6 +31,7 @@ static struct {
 } faults[FAULT_KINDS];
 
 static void (*_Atomic on_sleep)(void);
+static void (*_Atomic on_listen)(void);
 static atomic_long blocks;
 static atomic_bool is_virtual;
 static atomic_ullong virtual_now;
@@ -42,7 +43,7 @@ void fault_reset(void)
 		faults[i].nth = 0;
 		faults[i].limit = 0;
 	}
-	on_sleep = NULL;
+	on_sleep = on_listen = NULL;
 }
 
 void fault_fail(enum fault_kind kind, unsigned nth, int error)
@@ -60,6 +61,11 @@ void fault_limit(enum fault_kind kind, size_t bytes)
 void fault_on_sleep(void (*fn)(void))
 {
 	on_sleep = fn;
+}
+
+void fault_on_listen(void (*fn)(void))
+{
+	on_listen = fn;
 }
 
 unsigned fault_calls(enum fault_kind kind)
@@ -161,6 +167,20 @@ static int fault_socket(int domain, int type, int protocol)
 static int fault_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	return fails(FAULT_FD) ? -1 : accept4(fd, addr, len, flags);
+}
+
+static int fault_chmod(const char *path, mode_t mode)
+{
+	return fails(FAULT_CHMOD) ? -1 : chmod(path, mode);
+}
+
+static int fault_listen(int fd, int backlog)
+{
+	void (*fn)(void) = on_listen;
+
+	if (fn)
+		fn();
+	return listen(fd, backlog);
 }
 
 static void *fault_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
@@ -273,6 +293,8 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define epoll_create1 fault_epoll_create1
 #define socket fault_socket
 #define accept4 fault_accept4
+#define chmod fault_chmod
+#define listen fault_listen
 #define mmap fault_mmap
 #define recvmsg fault_recvmsg
 #define sendmsg fault_sendmsg

@@ -20,6 +20,7 @@ enum fault_kind {
 	FAULT_POLL,
 	FAULT_MMAP,
 	FAULT_AIO, /* io_setup, io_submit */
+	FAULT_CHMOD,
 	FAULT_KINDS
 };
 
@@ -31,6 +32,8 @@ void fault_fail(enum fault_kind kind, unsigned nth, int error);
 void fault_limit(enum fault_kind kind, size_t bytes);
 /* Called before each poll that may sleep, on its thread; NULL: nothing. */
 void fault_on_sleep(void (*fn)(void));
+/* Called before each socket begins to listen; NULL: nothing. */
+void fault_on_listen(void (*fn)(void));
 /* Calls of a kind since fault_reset. */
 unsigned fault_calls(enum fault_kind kind);
 /* Blocks that were allocated and not freed. */

@@ -129,6 +129,22 @@ def test_one_client_at_a_path(serve, tmp_path, fault):
     assert process.wait(30) == (3 if fault else 0)
 
 
+@pytest.mark.parametrize("mode", ["600", "0660", "222"])
+def test_permissions_of_the_socket(serve, tmp_path, mode):
+    serve(f"--socket-path={tmp_path / 's'}", f"--socket-mode={mode}", umask=0)
+    assert (tmp_path / "s").stat().st_mode & 0o7777 == int(mode, 8)
+    with vfu.Client(tmp_path / "s") as dev:
+        assert dev.config.vendor_id == 0x1234
+
+
+def test_permissions_that_are_none(toy):
+    for mode in ("rw", "0", "1000", "8"):
+        failed = run(*VFU, "serve", toy, "--socket-path=/nowhere/s", f"--socket-mode={mode}")
+        assert failed.returncode == 2 and f"{mode!r} is no mode in octal, 1 to 777" in failed.stderr
+    failed = run(*VFU, "serve", toy, "--fd=0", "--socket-mode=600")
+    assert failed.returncode == 2 and "--socket-mode is for the file of --socket-path" in failed.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_one_client_ended_by_a_signal(serve, tmp_path, number):
     process = serve(f"--socket-path={tmp_path / 's'}", "--one-client")

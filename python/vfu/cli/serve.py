@@ -13,6 +13,7 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -70,6 +71,13 @@ def pair(text: str) -> tuple[str, str]:
     return name, value
 
 
+def mode(text: str) -> int:
+    """Permissions, as chmod takes them."""
+    if not re.fullmatch("0*[0-7]{1,3}", text) or not int(text, 8):
+        raise argparse.ArgumentTypeError(f"{text!r} is no mode in octal, 1 to 777")
+    return int(text, 8)
+
+
 def argument(text: str) -> tuple[str, str]:
     """A device's, or a guest's variable, of which the value may be empty."""
     name, equals, value = text.partition("=")
@@ -89,6 +97,8 @@ def add_to(commands: typing.Any) -> argparse.ArgumentParser:
     where.add_argument("--socket-path", metavar="PATH", help="listen here")
     where.add_argument("--fd", metavar="N", type=activation.descriptor_or_name, help="serve this inherited socket, listening or connected; or its name, if "
                        "it is of a service manager")
+    parser.add_argument("--socket-mode", metavar="MODE", type=mode, help="permissions of the socket's file, in octal: "
+                        "660; who may write may connect, and nobody else could before (default: what the umask leaves)")
     parser.add_argument("--one-client", action="store_true",
                         help="let nobody else connect when a client has, and end when it has gone; who connects and "
                         "goes without VERSION is none")
@@ -255,6 +265,8 @@ def find_place(options: argparse.Namespace, manager: activation.Manager) -> tupl
         if manager.sockets:
             raise CommandError("the service manager passes sockets, which --socket-path leaves unused")
         return options.socket_path, None
+    if options.socket_mode is not None:
+        raise UsageError("--socket-mode is for the file of --socket-path, which is made here")
     if isinstance(options.fd, int):
         fd = activation.keep(manager.sockets, options.fd)
     elif options.fd is not None or manager.sockets:
@@ -295,6 +307,8 @@ def make_server(options: argparse.Namespace, device: vfu.Device, socket_path: st
     capabilities = {name: number_or_bool(f"capability {name}", value) for name, value in options.capability}
     if options.one_client:
         limits["one_client"] = 1
+    if options.socket_mode is not None:
+        limits["socket_mode"] = options.socket_mode
     try:
         return vfu.Server(
             device, socket_path, fd=fd, profile=options.profile, policy=policy, options=limits,

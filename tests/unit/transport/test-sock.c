@@ -4,6 +4,7 @@
  *
  * test-sock.c - addresses, socket files, inherited descriptors.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -62,7 +63,7 @@ START_TEST(listen_connect_remove)
 
 	make_dir();
 	snprintf(address, sizeof(address), "unix:%s", path);
-	fd = vfui_sock_listen(address, &file, &err);
+	fd = vfui_sock_listen(address, 0, &file, &err);
 	ck_assert_msg(fd >= 0, "%s", err.text);
 	ck_assert_int_eq(vfui_sock_kind(fd), VFUI_SOCK_LISTENER);
 	ck_assert_int_eq(vfui_sock_accept(fd), -EAGAIN);
@@ -82,13 +83,13 @@ START_TEST(stale_file_is_replaced_live_one_is_not)
 	int a, b;
 
 	make_dir();
-	a = vfui_sock_listen(path, &old, &err);
-	ck_assert_int_eq(vfui_sock_listen(path, &none, &err), -EADDRINUSE);
+	a = vfui_sock_listen(path, 0, &old, &err);
+	ck_assert_int_eq(vfui_sock_listen(path, 0, &none, &err), -EADDRINUSE);
 	ck_assert_int_eq(err.code, -EADDRINUSE);
 	ck_assert_ptr_nonnull(strstr(err.text, path));
 	/* Its owner dies without removing it. */
 	close(a);
-	b = vfui_sock_listen(path, &fresh, &err);
+	b = vfui_sock_listen(path, 0, &fresh, &err);
 	ck_assert_msg(b >= 0, "%s", err.text);
 	/* The first owner's file is not this one. */
 	vfui_sock_remove(&old);
@@ -107,7 +108,7 @@ START_TEST(other_files_are_left_alone)
 	make_dir();
 	plain = fopen(path, "w");
 	fclose(plain);
-	ck_assert_int_eq(vfui_sock_listen(path, &file, &err), -EADDRINUSE);
+	ck_assert_int_eq(vfui_sock_listen(path, 0, &file, &err), -EADDRINUSE);
 	ck_assert_int_eq(access(path, F_OK), 0);
 	unlink(path);
 	drop_dir();
@@ -127,12 +128,12 @@ START_TEST(long_paths)
 	path[at + 150] = '\0';
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	strcat(path, "/s");
-	fd = vfui_sock_listen(path, &stale, &err);
+	fd = vfui_sock_listen(path, 0, &stale, &err);
 	ck_assert_msg(fd >= 0, "%s", err.text);
 	check_connection(fd, path);
 	close(fd);
 	/* Stale, and replaced, there too. */
-	fd = vfui_sock_listen(path, &file, &err);
+	fd = vfui_sock_listen(path, 0, &file, &err);
 	ck_assert_msg(fd >= 0, "%s", err.text);
 	vfui_sock_remove(&stale);
 	ck_assert_int_eq(access(path, F_OK), 0);
@@ -141,7 +142,7 @@ START_TEST(long_paths)
 	/* A name that no file system takes. */
 	memset(path + strlen(path), 'n', 300);
 	path[at + 150 + 300] = '\0';
-	ck_assert_int_eq(vfui_sock_listen(path, &file, &err), -ENAMETOOLONG);
+	ck_assert_int_eq(vfui_sock_listen(path, 0, &file, &err), -ENAMETOOLONG);
 	ck_assert_int_eq(vfui_sock_connect(path, 10, NULL, NULL, &err), -ENAMETOOLONG);
 	path[at + 150] = '\0';
 	rmdir(path);
@@ -161,11 +162,11 @@ START_TEST(all_sorts_of_names)
 	for (size_t len = 1; len <= 255; len += len < 70 || len > 110 ? 37 : 1) {
 		memset(path + at, len % 2 ? '\xff' : 'n', len);
 		path[at + len] = '\0';
-		fd = vfui_sock_listen(path, &stale, &err);
+		fd = vfui_sock_listen(path, 0, &stale, &err);
 		ck_assert_msg(fd >= 0, "%zu: %s", len, err.text);
 		check_connection(fd, path);
 		close(fd);
-		fd = vfui_sock_listen(path, &file, &err);
+		fd = vfui_sock_listen(path, 0, &file, &err);
 		ck_assert_msg(fd >= 0, "%zu: %s", len, err.text);
 		check_connection(fd, path);
 		vfui_sock_remove(&stale);
@@ -174,7 +175,7 @@ START_TEST(all_sorts_of_names)
 	}
 	/* In the directory where we are. */
 	ck_assert_int_eq(chdir(dir), 0);
-	fd = vfui_sock_listen("s", &file, &err);
+	fd = vfui_sock_listen("s", 0, &file, &err);
 	check_connection(fd, "s");
 	close(fd);
 	vfui_sock_remove(&file);
@@ -195,7 +196,7 @@ static void *listens(void *arg)
 	unsigned i = (unsigned)(uintptr_t)arg;
 
 	pthread_barrier_wait(&start_line);
-	listeners[i] = vfui_sock_listen(path, &files[i], NULL);
+	listeners[i] = vfui_sock_listen(path, 0, &files[i], NULL);
 	return NULL;
 }
 
@@ -207,7 +208,7 @@ START_TEST(one_server_gets_it)
 	struct vfui_sock_file stale;
 
 	make_dir();
-	close(vfui_sock_listen(path, &stale, &err));
+	close(vfui_sock_listen(path, 0, &stale, &err));
 	if (_i % 2)
 		vfui_sock_remove(&stale);
 	pthread_barrier_init(&start_line, NULL, SERVERS);
@@ -243,10 +244,10 @@ START_TEST(left_over_files_do_no_harm)
 	int fd;
 
 	make_dir();
-	close(vfui_sock_listen(path, &stale, &err));
+	close(vfui_sock_listen(path, 0, &stale, &err));
 	snprintf(lock, sizeof(lock), "%s.lock", path);
 	close(open(lock, O_CREAT | O_RDWR, 0600));
-	fd = vfui_sock_listen(path, &file, &err);
+	fd = vfui_sock_listen(path, 0, &file, &err);
 	ck_assert_msg(fd >= 0, "%s", err.text);
 	ck_assert_int_eq(access(lock, F_OK), -1);
 	/* Locked by another: that one is about to take it. */
@@ -254,7 +255,7 @@ START_TEST(left_over_files_do_no_harm)
 	fd = open(lock, O_CREAT | O_RDWR, 0600);
 	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
 	vfui_sock_remove(&stale);
-	ck_assert_int_eq(vfui_sock_listen(path, &stale, &err), -EADDRINUSE);
+	ck_assert_int_eq(vfui_sock_listen(path, 0, &stale, &err), -EADDRINUSE);
 	close(fd);
 	unlink(lock);
 	vfui_sock_remove(&file);
@@ -269,7 +270,7 @@ START_TEST(bad_addresses)
 
 	ck_assert_int_eq(vfui_sock_connect("unix:", 10, NULL, NULL, &err), -EINVAL);
 	ck_assert_int_eq(vfui_sock_connect("/nonexistent/s", 10, NULL, NULL, &err), -ENOENT);
-	ck_assert_int_eq(vfui_sock_listen("/nonexistent/s", &file, &err), -ENOENT);
+	ck_assert_int_eq(vfui_sock_listen("/nonexistent/s", 0, &file, &err), -ENOENT);
 	vfui_sock_remove(&file);
 	ck_assert_int_eq(vfui_sock_kind(fd), -ENOTSOCK);
 	close(fd);
@@ -310,6 +311,95 @@ START_TEST(full_queue_times_out)
 }
 END_TEST
 
+/* ---- permissions ---- */
+
+static mode_t mode_of(const char *name)
+{
+	struct stat st;
+
+	ck_assert_int_eq(lstat(name, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static unsigned files_seen, modes_seen;
+
+/* What there is when a socket is about to listen, under whatever name. */
+static void look_at_files(void)
+{
+	DIR *list = opendir(dir);
+	struct dirent *entry;
+	char name[512];
+
+	ck_assert_ptr_nonnull(list);
+	while ((entry = readdir(list))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		snprintf(name, sizeof(name), "%s/%s", dir, entry->d_name);
+		modes_seen |= mode_of(name);
+		files_seen++;
+	}
+	closedir(list);
+}
+
+/* Before anybody can connect the file has its permissions, whatever the umask says of others'. */
+START_TEST(permissions_are_there_before_it_listens)
+{
+	static const mode_t modes[] = {0600, 0660, 0777, 0200};
+	mode_t old = umask(_i < 4 ? 0 : 0777);
+	struct vfui_sock_file file;
+	mode_t mode = modes[_i % 4];
+	int fd;
+
+	make_dir();
+	files_seen = modes_seen = 0;
+	fault_on_listen(look_at_files);
+	fd = vfui_sock_listen(path, mode, &file, &err);
+	fault_on_listen(NULL);
+	umask(old);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert_uint_eq(files_seen, 1);
+	ck_assert_uint_eq(modes_seen, mode);
+	ck_assert_uint_eq(mode_of(path), mode);
+	close(fd);
+	vfui_sock_remove(&file);
+	drop_dir();
+}
+END_TEST
+
+/* So has the one that takes the place of a file that was left behind, and 0 is what the umask leaves. */
+START_TEST(permissions_of_a_replaced_file)
+{
+	mode_t old = umask(027);
+	struct vfui_sock_file stale, file;
+	int fd;
+
+	make_dir();
+	close(vfui_sock_listen(path, 0, &stale, &err));
+	ck_assert_uint_eq(mode_of(path), 0750);
+	fd = vfui_sock_listen(path, 0606, &file, &err);
+	umask(old);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert_uint_eq(mode_of(path), 0606);
+	close(fd);
+	vfui_sock_forget(&stale);
+	vfui_sock_remove(&file);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(permissions_that_can_not_be_set)
+{
+	struct vfui_sock_file file;
+
+	make_dir();
+	fault_fail(FAULT_CHMOD, 1, EROFS);
+	ck_assert_int_eq(vfui_sock_listen(path, 0600, &file, &err), -EROFS);
+	fault_reset();
+	ck_assert_ptr_nonnull(strstr(err.text, "cannot listen at"));
+	drop_dir();
+}
+END_TEST
+
 START_TEST(every_call_fails)
 {
 	make_dir();
@@ -318,13 +408,13 @@ START_TEST(every_call_fails)
 		int fd;
 
 		fault_fail(FAULT_FD, nth, EMFILE);
-		fd = vfui_sock_listen(path, &file, &err);
+		fd = vfui_sock_listen(path, 0, &file, &err);
 		if (fd >= 0)
 			close(fd);
 		vfui_sock_remove(&file);
 		fault_reset();
 		fault_fail(FAULT_ALLOC, nth, ENOMEM);
-		fd = vfui_sock_listen(path, &file, &err);
+		fd = vfui_sock_listen(path, 0, &file, &err);
 		ck_assert(fd >= 0 || fd == -ENOMEM);
 		if (fd >= 0)
 			close(fd);
@@ -351,6 +441,9 @@ int main(void)
 	tcase_add_test(tcase, left_over_files_do_no_harm);
 	tcase_add_test(tcase, bad_addresses);
 	tcase_add_test(tcase, full_queue_times_out);
+	tcase_add_loop_test(tcase, permissions_are_there_before_it_listens, 0, 8);
+	tcase_add_test(tcase, permissions_of_a_replaced_file);
+	tcase_add_test(tcase, permissions_that_can_not_be_set);
 	tcase_add_test(tcase, every_call_fails);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
