@@ -82,7 +82,7 @@ static int list_new(struct vfui_dma *dma, const struct vfu_dma_piece *pieces, si
 		    struct list **out)
 {
 	struct vfui_account *account;
-	size_t cost;
+	size_t cost = 0;
 	int rc;
 
 	vfui_os_lock(&dma->lock);
