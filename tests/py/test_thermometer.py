@@ -197,7 +197,10 @@ def test_served_with_arguments():
         bar.write32(CONTROL, 1)
         until(lambda: bar.read32(RING_HEAD) >= 20)
         bar.write32(CONTROL, 0)
-        assert records(ram, 20) == list(enumerate(temperatures(7, 20), 1))
+        found = records(ram, 20)
+        expected = temperatures(7, max(n for n, _ in found))  # it is ahead by rounds of the ring on a busy machine
+        assert [n % 512 for n, _ in found] == list(range(1, 21))
+        assert [temperature for _, temperature in found] == [expected[n - 1] for n, _ in found]
 
 
 # ---- step 5 ----
