@@ -583,7 +583,7 @@ int vfu_irq_lower(struct vfu_device *dev);
  * one that ends with -ETIMEDOUT may take effect later. Pins have no order: their memory is used directly.
  */
 
-/* status: 0, or negative errno (-ECANCELED: unmapped or disconnected meanwhile; -ETIMEDOUT: the client
+/* status: 0, or negative errno (-ECANCELED: unmapped, reset or disconnected meanwhile; -ETIMEDOUT: the client
  * let VFU_OPT_TIMEOUT_MS pass, for this one or for those before it; -EFAULT, -EIO: see below). Runs on
  * the owner, or on a thread that starts a copy, also of its own, before that call returns. */
 typedef void vfu_dma_fn(void *user, int status);
@@ -697,7 +697,9 @@ struct vfu_device_hooks {
 	 * VFU_LATER and then vfu_device_gate_done. */
 	int (*gate)(void *user, enum vfu_gate what);
 	/* RESET, FLR, or the end of a connection if the disconnect policy says so (E47). Registers
-	 * of plain memory regions are the device's to clear. */
+	 * of plain memory regions are the device's to clear. Copies by message that have not ended end with
+	 * -ECANCELED, before this if nothing of them is on its way, else once that is answered; no more of them
+	 * is sent. */
 	int (*reset)(void *user);
 	/* A range came or is about to go (unmap: before access ends). */
 	void (*dma_mapped)(void *user, const struct vfu_dma_range *range);

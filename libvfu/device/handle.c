@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "device/dma-op.h"
 #include "device/handle.h"
 #include "device/register.h"
 #include "base/os.h"
@@ -412,8 +413,11 @@ int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_mess
 
 int vfui_device_reset(struct vfu_device *dev)
 {
-	int rc = dev->hooks.reset ? dev->hooks.reset(dev->hooks_user) : 0;
+	int rc;
 
+	/* First, so that who hears of an end has not been reset yet. What was sent goes in front of the answer. */
+	vfui_dma_cancel(&dev->dma, 0, UINT64_MAX);
+	rc = dev->hooks.reset ? dev->hooks.reset(dev->hooks_user) : 0;
 	if (rc)
 		return rc > 0 ? -EIO : rc;
 	/* In this order: what is pending must not fire because a mask goes. */

@@ -11,7 +11,7 @@ import enum
 import errno
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import libvfu as c
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     Coro = Coroutine[Any, Any, Any]
     Task = asyncio.Task[Any]
+    AtReset = Literal["keep", "cancel", "wait"]
 
 
 class Gate(enum.IntEnum):
@@ -44,6 +45,9 @@ class Gate(enum.IntEnum):
     FLR = c.VFU_GATE_FLR
     DISCONNECT = c.VFU_GATE_DISCONNECT
     COMMAND = c.VFU_GATE_COMMAND
+
+
+ENDS_TASKS = Gate.RESET, Gate.FLR, Gate.DISCONNECT
 
 
 class Device:
@@ -76,7 +80,7 @@ class Device:
     irqs = vfu.Irqs(intx=1, msix=4): interrupts, see Irqs.
     event_loop: True, if handlers need an asyncio loop though none is a coroutine. max_spawned: coroutines of spawn() at
     once, 1024; with more it fails with ENOBUFS. max_writers: coroutines of writes at once, 1024; writes that come then
-    wait, and are answered when theirs begins.
+    wait, and are answered when theirs begins. reset_timeout: seconds, 2.0, that a reset waits for tasks to end, see Tasks.
 
     What an object has
     ------------------
@@ -91,7 +95,30 @@ class Device:
     on_config_write(), on_gate(), each described below. All by the thread that runs the server, one at a time, save that
     a handler that waits in read_sync() and write_sync() has others served meanwhile (E60).
     Coroutines run as tasks of the server's event loop: a write's is answered at once, a read's when it returns. A reset
-    and the end of the connection cancel them; spawn() starts others, which go on.
+    and the end of the connection cancel them; spawn() starts others, which need not end then, or are waited for.
+
+    Tasks
+    -----
+    self.spawn(work(), at_reset=...) says what becomes of a task when the client resets the device (RESET, a
+    function-level reset, D3hot to D0), and, the same, when its connection ends:
+
+        "keep"      it runs on, for the next client too; the server's end cancels it. So if nothing is said.
+        "cancel"    it is cancelled, as coroutines of handlers are; the reset is answered meanwhile.
+        "wait"      it is cancelled, and has ended before reset() is called and the reset is answered; after the end of
+                    a connection, before on_disconnect() is called and the next client is served.
+
+    "wait" is for what holds something that the reset clears, or that the next client must find free: a file, a thread,
+    state that is changed in steps. The task gets asyncio.CancelledError where it awaits, and what it does then (in
+    finally) may await. on_gate() is asked first: a reset that it refuses ends no task. Nothing else of the client starts
+    meanwhile, and it may go: then the tasks have ended before on_disconnect(), too. When the connection ends reset() is
+    not called, and registers stay: a task that says in one that it is busy takes that back in finally. The server's end
+    waits as well.
+    A task that has not ended after reset_timeout is named in the log with the line where it is, and waited for no more.
+    The client has a timeout of its own (QEMU's: 5 s), and may answer no DMA while it waits (E60): do not await DMA by
+    messages in finally.
+
+    A reset ends the device's DMA: what has not been sent never is, and whoever awaits it, a task that is kept too, gets
+    ECANCELED; what was sent came before the reset's answer. The client's bus mastering is off then.
 
     A method on_NAME(self, request) serves a message of the protocol that the library leaves to devices, as
     on_get_irq_info, or one with a number that the protocol lacks, as on_4242. request is an object of
@@ -124,6 +151,7 @@ class Device:
     event_loop: bool | None = None
     max_spawned: int = 1024
     max_writers: int = 1024
+    reset_timeout: float = 2.0
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
     _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
@@ -132,7 +160,8 @@ class Device:
     # What a subclass may have to say, for those who nearly say it.
     _SAID = (
         *("vendor_id", "device_id", "subsystem_vendor_id", "subsystem_id", "class_code", "revision", "config_size"),
-        *("capabilities", "config", "irqs", "event_loop", "max_spawned", "max_writers", "rom", *(f"bar{i}" for i in range(6))),
+        *("capabilities", "config", "irqs", "event_loop", "max_spawned", "max_writers", "reset_timeout",
+        "rom", *(f"bar{i}" for i in range(6))),
         *_CALLED,
     )
 
@@ -152,6 +181,8 @@ class Device:
         # (coroutine, what answers its write): writes beyond max_writers
         self._waiting: collections.deque[tuple[Coro, c.Deferred]] = collections.deque()
         self._background: set[Task] = set()  # of spawn()
+        self._awaited: set[Task] = set()  # those of them that a reset waits for
+        self._told: set[Task] = set()  # and those of these that it has told to end
         # What commands.install() finds: methods by command, by feature and GET or SET.
         self._served: dict[int, Callable[[Any], Any]] = {}
         self._features: dict[tuple[int, str], Callable[[Any], Any]] = {}
@@ -172,7 +203,8 @@ class Device:
             one._install(handle)
         cls.irqs._install(handle, regions)
         commands.install(self, self._CALLED)
-        c.device_set_hooks(handle, sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name)))
+        self._hooks = sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name))
+        c.device_set_hooks(handle, self._hooks)
         self.__dict__["irqs"] = DeviceIrqs(handle, cls.irqs)
         self.dma = DeviceDma(handle)
         self._clear_registers()
@@ -191,8 +223,9 @@ class Device:
     def reset(self) -> None:
         """The client has reset the device (RESET, or FLR): clear what the device keeps of its own.
 
-        Before it is called registers have their reset values again, and coroutines of handlers are cancelled. Memory that
-        is no register is left alone, the client's stays mapped, and as for migration the device runs (E39).
+        Before it is called registers have their reset values again, coroutines of handlers are cancelled, and the tasks of
+        spawn(at_reset="wait") have ended. Memory that is no register is left alone, the client's stays mapped, and as for
+        migration the device runs (E39).
         """
 
     def on_connect(self) -> Any:
@@ -274,20 +307,29 @@ class Device:
         """
         c.vfu_device_set_state(self._handle, commands.number_of(state, protocol.DeviceState, "state"))
 
-    def spawn(self, coroutine: Coro, *, until_reset: bool = False) -> Task:
+    def spawn(self, coroutine: Coro, *, at_reset: AtReset = "keep", until_reset: bool = False) -> Task:
         """Runs a coroutine on the server's event loop until it ends or the server does. Returns the task.
 
-        until_reset: a reset, or the end of the connection, cancels it too, as it does the coroutines of handlers.
+        at_reset: what a reset does to it, and just so the end of the connection. "keep": nothing, it is there for the next
+        client too; "cancel": cancels it, as the coroutines of handlers; "wait": cancels it, and waits until it has ended,
+        see Tasks in help(vfu.Device). until_reset=True is "cancel".
         Handlers that call it may be called at any rate: no more than max_spawned run, then it fails with ENOBUFS.
         What the coroutine raises is logged. RuntimeError: there is no event loop, see event_loop.
         """
+        if at_reset not in ("keep", "cancel", "wait"):
+            coroutine.close()
+            raise ValueError(f'at_reset is "keep", "cancel" or "wait", not {at_reset!r}')
         if len(self._background) >= self.max_spawned:
             coroutine.close()
             raise make_error(errno.ENOBUFS, text=f"{self.max_spawned} coroutines of spawn() run already")
         task = self._start(coroutine, self._background, outcome)
-        if until_reset:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if until_reset or at_reset != "keep":
+            tasks = self._awaited if at_reset == "wait" else self._tasks
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        if self._awaited and not self._hooks & 1:  # the library asks before a reset, and we wait there
+            self._hooks |= 1
+            c.device_set_hooks(self._handle, self._hooks)
         return task
 
     # ---- called by bindings/ (access.c, device.c, commands.c), by name ----
@@ -298,21 +340,51 @@ class Device:
     def _gate(self, what: int) -> bool:
         result = self.on_gate(Gate(what))
         if not inspect.iscoroutine(result):
-            return False
+            return self._await_tasks(what)
         if self._loop is None and what == Gate.DISCONNECT:
             result.close()  # the server itself ends
             return False
-        self._start(result, self._background, self._decide)
+        self._start(result, self._background, lambda task: self._decide(task, what))
         return True
 
     def _event(self, function: Callable[[Device], object]) -> None:
         result = function(self)
         if inspect.iscoroutine(result):
-            self.spawn(result, until_reset=True)
+            self.spawn(result, at_reset="cancel")
 
-    def _decide(self, task: Task) -> None:
+    def _decide(self, task: Task, what: int) -> None:
+        """on_gate() has decided. If what it let pass ends tasks, they are waited for first."""
+        code = outcome(task)
+        if code or not self._await_tasks(what):
+            self._let_pass(code)
+
+    def _let_pass(self, code: int) -> None:
         with contextlib.suppress(OSError):  # nobody asks any more
-            c.vfu_device_gate_done(self._handle, -outcome(task))
+            c.vfu_device_gate_done(self._handle, -code)
+
+    def _await_tasks(self, what: int) -> bool:
+        """Whether the answer to the library's question has to wait for tasks, which then have been told to end."""
+        if what not in ENDS_TASKS or not self._awaited or self._loop is None:
+            return False
+        self._start(self._end_tasks(), self._background, lambda task: self._let_pass(outcome(task)))
+        return True
+
+    async def _end_tasks(self) -> None:
+        """Ends those that are waited for, also those that they start meanwhile, in reset_timeout at most."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.reset_timeout
+        while self._awaited and (left := until - loop.time()) > 0:
+            for task in self._awaited - self._told:  # once: what they do to end is not to be cancelled
+                task.cancel()
+            self._told = set(self._awaited)
+            await asyncio.wait(self._awaited, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        for task in self._awaited:
+            text = f"has not ended {self.reset_timeout:g} s after it was told to, and is waited for no more: it is at {place_of(task)}"
+            report(task.get_coro(), TimeoutError(text))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._awaited.clear()
+        self._told.clear()
 
     @hook("reset")
     def _reset(self) -> None:
@@ -491,6 +563,12 @@ def check_device(device: object) -> None:
         raise TypeError(f"a vfu.Device is wanted, not {type(device).__name__}")
     if not hasattr(device, "_handle"):
         raise TypeError(f"{type(device).__name__}.__init__() must call super().__init__() first")
+
+
+def place_of(task: Task) -> str:
+    """The line where a task awaits."""
+    frames = task.get_stack()
+    return f"{frames[-1].f_code.co_filename}:{frames[-1].f_lineno}" if frames else "its end"
 
 
 async def cancel_all(tasks: set[Task]) -> None:

@@ -113,7 +113,7 @@ class DeviceDma:
     write_sync(), from any thread where all is mapped, else in handlers. map() gives memory itself, pin() that or a buffer.
 
     vfu.Error: EFAULT, not all of it is mapped; Denied, the client does not allow it; EIO, the client has bus mastering
-    off (E63); ECANCELED, the client took the memory away, or has gone; strerror says where.
+    off (E63); ECANCELED, the client took the memory away, has reset the device, or has gone; strerror says where.
     """
 
     def __init__(self, handle: c.DeviceHandle) -> None:

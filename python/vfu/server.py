@@ -221,6 +221,7 @@ class Server:
             with self._lock:  # stop() has let go of the loop before it is closed
                 self.device._loop = self.device.dma._kick = self._loop = self._done = None
             self.device._cancel()
+            await self.device._end_tasks()
             await cancel_all(self.device._tasks | self.device._background)
 
     def start(self) -> Self:

@@ -88,7 +88,7 @@ def page(thing):
 def test_page_of_a_device():
     text = page(vfu.Device)
     for wanted in ("self.dma", "self.irqs.msix[i].trigger()", "w1c", "reset(self)", "on_connect(self)", "on_gate(self",
-                   "spawn(self", "feature_get_NAME", "on_NAME", "max_spawned", "registers = bar0.reg8(offset)"):
+                   "spawn(self", "at_reset", "feature_get_NAME", "on_NAME", "max_spawned", "registers = bar0.reg8(offset)"):
         assert wanted in text, wanted
 
 

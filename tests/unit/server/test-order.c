@@ -606,6 +606,52 @@ START_TEST(copies_take_effect_as_started)
 }
 END_TEST
 
+static void ended(void *user, int status)
+{
+	rig_note(user, status == -ECANCELED ? "cancelled" : "ended");
+}
+
+static int start_two(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	struct rig *r = user;
+
+	(void)req;
+	(void)access;
+	ck_assert_int_eq(vfu_dma_write_async(r->dev, IOVA, "data", 4, ended, r), 0);
+	ck_assert_int_eq(vfu_dma_write_async(r->dev, RING, "late", 4, ended, r), 0);
+	return 0;
+}
+
+/* What is on its way was sent before the answer; what is not begins no more, and its end is heard of before the hook. */
+START_TEST(a_reset_ends_copies)
+{
+	static const uint64_t reply[2] = {IOVA, 4};
+	int fd = rig_memfd(4096);
+	uint8_t *ring = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	uint16_t id, dma;
+
+	ck_assert_ptr_ne(ring, MAP_FAILED);
+	use_dma();
+	ck_assert_uint_eq(rig_map(&rig, RING, 4096, fd), 0);
+	rig.bar0 = start_two;
+	rig.calls[0] = '\0';
+	id = rig_send_read(&rig, 0, 0, 4);
+	rig_pump(&rig);
+	ck_assert_int_eq(raw_recv(rig.sock, rig.msg, 100), 1);
+	ck_assert_uint_eq(rig.msg->command, 12);
+	dma = rig.msg->id;
+	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+	ck_assert_uint_eq(rig_call(&rig, 13, NULL, 0), 0);
+	ck_assert_str_eq(rig.calls, "cancelled reset");
+	raw_send(rig.sock, dma, 12, RAW_REPLY, reply, 16, NULL, 0);
+	rig_pump(&rig);
+	ck_assert_str_eq(rig.calls, "cancelled reset cancelled");
+	ck_assert_uint_eq(ring[0], 0);
+	munmap(ring, 4096);
+	close(fd);
+}
+END_TEST
+
 /* The client, which answers message DMA from its own thread after it has sent what is in script. */
 struct peer {
 	const char *script;     /* one character a request */
@@ -1214,6 +1260,7 @@ static void add_reentry(TCase *tcase)
 	ADD(held_requests_are_served_meanwhile);
 	ADD(gate_decides_for_who_asked);
 	ADD(copies_take_effect_as_started);
+	ADD(a_reset_ends_copies);
 	ADD(reading_goes_on_after_a_wait);
 	ADD(disconnected_while_waiting);
 	ADD(interrupted_while_waiting);
