@@ -318,14 +318,18 @@ LOOP_KINDS["DMA by messages"] = (lambda rig: copy_later(rig, rig.messages), 4, 0
 
 def run_all(rig, kinds, requests):
     """What grew in which kind: {(kind, side): {what: by how much}}."""
-    leaks, before = {}, rig.measures()
+    leaks = {}
     whole = sum(share for _, _, share in kinds.values())
     for name, (function, each, share) in kinds.items():
-        for _ in range(int(requests * share / whole / each)):
-            function(rig)
-        after = rig.measures()
-        leaks |= {(name, side): more for side in after if (more := grown(before[side], after[side]))}
-        before = after
+        for _ in range(2):  # what grows once is kept for the next time; what grows again with each request is a leak
+            before = rig.measures()
+            for _ in range(int(requests * share / whole / each)):
+                function(rig)
+            after = rig.measures()
+            grew = {(name, side): more for side in after if (more := grown(before[side], after[side]))}
+            if not grew:
+                break
+        leaks |= grew
     return leaks
 
 
@@ -336,7 +340,4 @@ def test_requests_leave_nothing(tmp_path, caplog, kind, kinds, part):
         stack.enter_context(child_serves(kind, str(tmp_path / "sock")))
         rig = stack.enter_context(contextlib.closing(Rig(str(tmp_path / "sock"))))
         run_all(rig, kinds, 2000)
-        start = rig.measures()
         assert run_all(rig, kinds, REQUESTS * part) == {}
-        end = rig.measures()
-        assert {side: grown(start[side], end[side]) for side in end} == {"client": {}, "server": {}}
