@@ -91,7 +91,8 @@ def run_c(block, session, shown):
     """It is compiled. What is around a function's body is here, and what ... stands for."""
     text = re.sub(r"^(\s*)\.\.\.", r"\1;", block.text, flags=re.M)
     functions, _, body = text.rpartition("\n}\n")
-    (session.tmp / "block.c").write_text(f"{C_PRELUDE}{functions}{'}' * bool(functions)}\n{C_BODY}{body}}}\n")
+    end = "}" if functions else ""
+    (session.tmp / "block.c").write_text(f"{C_PRELUDE}{functions}{end}\n{C_BODY}{body}return value;\n}}\n")
     session.state = [f"cd {session.tmp}"]
     session.run(f"cc -I{blocks.TOP}/libvfu -Wall -Werror -fsyntax-only block.c")
 
@@ -110,8 +111,6 @@ struct vfu_watch *watch = NULL;
 void *addr = NULL;
 uint32_t value = 0;
 (void)dev, (void)info, (void)size, (void)watch, (void)addr;
-if (size == 0)
-	return value;
 """
 
 
