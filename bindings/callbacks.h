@@ -21,12 +21,12 @@
  */
 struct vfupy_device {
 	PyObject_HEAD struct vfu_device *dev;
-	PyObject *self;              /* borrowed: the vfu.Device whose methods are called */
-	struct handler *handlers;    /* all that were ever registered, newest first */
-	struct served *served;       /* commands and features, newest first */
-	uint64_t sizes[VFU_REGIONS]; /* of the regions */
-	unsigned views;              /* objects of Python that refer to memory of regions */
-	struct vfu_server *serving;  /* what server_serve has under way */
+	PyObject *self;                  /* borrowed: the vfu.Device whose methods are called */
+	struct handler *handlers;        /* all that were ever registered, newest first */
+	struct served *served;           /* commands and features, newest first */
+	uint64_t sizes[VFU_REGIONS_MAX]; /* of the regions */
+	unsigned views;                  /* objects of Python that refer to memory of regions */
+	struct vfu_server *serving;      /* what server_serve has under way */
 	PyObject *
 		raised; /* KeyboardInterrupt and the like, caught in a callback, to be raised later */
 };

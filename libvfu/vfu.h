@@ -116,7 +116,8 @@ enum {
 	VFU_REGION_ROM,
 	VFU_REGION_CONFIG,
 	VFU_REGION_VGA,
-	VFU_REGIONS
+	VFU_REGIONS,           /* PCI's; regions of the device's own come from here on */
+	VFU_REGIONS_MAX = 100, /* and are below this: QEMU takes no device that has more */
 };
 enum { VFU_IRQ_INTX, VFU_IRQ_MSI, VFU_IRQ_MSIX, VFU_IRQ_ERR, VFU_IRQ_REQ, VFU_IRQS };
 
@@ -264,7 +265,7 @@ struct vfu_access {
 	uint64_t offset; /* from the start of the region */
 	void *data;
 	uint32_t count; /* bytes, never 0, always inside the region */
-	uint8_t region;
+	uint32_t region;
 	bool is_write;
 };
 
@@ -310,8 +311,17 @@ struct vfu_region {
 	uint32_t widths; /* VFU_WIDTH_*; 0: any number of bytes, anywhere */
 };
 
-/* Sets or replaces region index 0..8; size 0 removes it. Owner. */
+/* Sets or replaces region index, below VFU_REGIONS_MAX; size 0 removes it. Owner. */
 int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct vfu_region *region);
+/*
+ * Adds a region of the device's own, one that PCI does not know, and returns its index: the first from VFU_REGIONS on
+ * that is free. A driver finds it by type (0x80000000 | vendor id, or a kind of VFIO's) and subtype, which the
+ * capability type of its GET_REGION_INFO tells. It is as others are in all else. The client hears of a number of regions (GET_INFO)
+ * that ends with the last one there is, so add what a driver is to find before it connects. -ENOSPC: a device has at
+ * most VFU_REGIONS_MAX. Owner.
+ */
+int vfu_device_add_region(struct vfu_device *dev, uint32_t type, uint32_t subtype,
+			  const struct vfu_region *region);
 /*
  * Sets the expansion ROM, region 6, to a copy of len bytes, 1 to 16 MiB, and zeros up to its size, a power of two from 2 KiB on.
  * One that is a file, as long as its region, is set with vfu_device_set_region: {.size, .flags = VFU_REGION_READ, .fd}.
@@ -866,6 +876,9 @@ struct vfu_region_info {
 /* Fills out; on success call vfu_region_info_fini. */
 int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out);
 void vfu_region_info_fini(struct vfu_region_info *info);
+/* Index of the device's own region that has this type and subtype, or -ENOENT. Asks about each from VFU_REGIONS on,
+ * and of at most VFU_REGIONS_MAX. */
+int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype);
 /* The nth capability, whatever it is; it points into info. False: there are no more. */
 bool vfu_region_info_capability(const struct vfu_region_info *info, unsigned n,
 				struct vfu_region_capability *out);

@@ -26,6 +26,8 @@ server=
 [ "$(${EMULATOR-} doc/examples/intx "$dir/intx.sock")" = "interrupts: 3" ]
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3" ]
+# shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/regions "$dir/regions.sock")" = "region 9: 42 43 44" ]
 [ ! -e "$dir/device.sock" ] || { echo "the socket was left behind" >&2; exit 1; }
 
 # shellcheck disable=SC2086

@@ -284,7 +284,7 @@ static int digest(struct vfui_conn *conn, struct answer *a, struct vfu_region_in
 	return check_mapping(conn, out, err);
 }
 
-int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
+static int region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
 {
 	struct answer a = {.fd = -1};
 	struct vfu_err err = {0};
@@ -298,12 +298,42 @@ int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_reg
 		ret = digest(conn, &a, out, &err);
 		if (ret)
 			vfu_region_info_fini(out);
-		else if (out->flags & VFU_REGION_MMAP)
-			atomic_store(&cl->is_mapped, true);
 	}
 	vfui_os_close(a.fd);
 	vfui_os_free(a.payload);
 	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
+{
+	int ret = region_info(cl, index, out);
+
+	if (!ret && out->flags & VFU_REGION_MMAP)
+		atomic_store(&cl->is_mapped, true);
+	return ret;
+}
+
+/* A region that the server will not speak of (EINVAL) is not the one. */
+int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype)
+{
+	struct vfu_device_info device;
+	int ret = vfu_client_device_info(cl, &device);
+	bool is_it = false;
+
+	for (unsigned i = VFU_REGIONS; !ret && i < vfui_min(device.num_regions, VFU_REGIONS_MAX);
+	     i++) {
+		struct vfu_region_info info;
+
+		ret = region_info(cl, i, &info);
+		if (!ret) {
+			is_it = info.type == type && info.subtype == subtype;
+			vfu_region_info_fini(&info);
+		}
+		if (is_it)
+			return (int)i;
+		ret = ret == -EINVAL ? 0 : ret;
+	}
+	return ret ? ret : vfui_client_fail(cl, -ENOENT, "no region has that type and subtype");
 }
 
 void vfu_region_info_fini(struct vfu_region_info *info)

@@ -13,6 +13,7 @@
 #include "base/os.h"
 #include "desc.h"
 #include "wire-migration.h"
+#include "wire-region.h"
 
 /* ---- hooks of the parts ---- */
 
@@ -238,22 +239,22 @@ void vfui_device_take_events(struct vfu_device *dev)
 {
 	uint64_t keys[VFUI_EVENTS_TAKEN];
 	unsigned n = vfui_events_take(&dev->events, keys);
+	struct vfui_region *region;
 
 	for (unsigned i = 0; i < n; i++) {
-		if (keys[i] & VFUI_IOEVENT_KEY)
-			vfui_ioevents_signalled(
-				&dev->regions.region[vfui_ioevent_region(keys[i])].ioevents,
-				keys[i]);
-		else
+		region = vfui_region_at(&dev->regions, vfui_ioevent_region(keys[i]));
+		if (!(keys[i] & VFUI_IOEVENT_KEY))
 			vfui_irqs_signalled(&dev->irqs, keys[i]);
+		else if (region)
+			vfui_ioevents_signalled(&region->ioevents, keys[i]);
 	}
 }
 
 void vfui_device_drop_eventfds(struct vfu_device *dev)
 {
 	vfui_irqs_disconnect(&dev->irqs);
-	for (unsigned i = 0; i < VFU_REGIONS; i++)
-		vfui_ioevents_disconnect(&dev->regions.region[i].ioevents);
+	for (unsigned i = 0; i < dev->regions.n; i++)
+		vfui_ioevents_disconnect(&vfui_region_at(&dev->regions, i)->ioevents);
 }
 
 void vfu_device_err(struct vfu_device *dev, struct vfu_err *err)
@@ -560,6 +561,35 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 	return rc;
 }
 
+int vfu_device_add_region(struct vfu_device *dev, uint32_t type, uint32_t subtype,
+			  const struct vfu_region *region)
+{
+	const struct vfu_wire_cap_type what = {.type = type, .subtype = subtype};
+	const size_t head = sizeof(struct vfu_wire_region_cap_header);
+	const struct vfu_region_capability cap = {.id = VFU_WIRE_REGION_CAP_TYPE,
+						  .version = 1,
+						  .data = (const uint8_t *)&what + head,
+						  .len = sizeof(what) - head};
+	unsigned index;
+	int rc;
+
+	if (is_child(dev))
+		return -EOWNERDEAD;
+	index = vfui_regions_free_index(&dev->regions);
+	if (index == VFU_REGIONS_MAX) {
+		vfui_os_close(region->fd);
+		return vfui_err_set(&dev->err, -ENOSPC, "region.index", 0,
+				    "a device has at most %d regions", VFU_REGIONS_MAX);
+	}
+	rc = vfu_device_set_region(dev, index, region);
+	if (!rc)
+		rc = vfu_device_add_region_capability(dev, index, &cap);
+	if (!rc)
+		return (int)index;
+	vfui_region_set(&dev->regions, index, &(struct vfu_region){.fd = -1}, NULL);
+	return rc;
+}
+
 int vfu_device_set_rom(struct vfu_device *dev, const void *data, size_t len)
 {
 	enum { LEAST = 2048, MOST = 1 << 24 };
@@ -595,10 +625,11 @@ int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
 			   const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
 			   void *user)
 {
-	struct vfui_region *region = index < VFU_REGIONS ? &dev->regions.region[index] : NULL;
+	struct vfui_region *region;
 
 	if (is_child(dev))
 		return -EOWNERDEAD;
+	region = vfui_region_at(&dev->regions, index);
 	vfui_err_clear(&dev->err);
 	if (!region || !region->def.size)
 		return vfui_err_set(&dev->err, -EINVAL, "region.index", 0, "no region %u", index);

@@ -27,7 +27,7 @@ int vfui_region_keep_handler(struct vfui_regions *regions, unsigned index, uint6
 	int rc = vfui_region_set_handler(regions, index, offset, size, fn, user, NULL);
 
 	if (!rc && fn)
-		vfui_region_handler_at(&regions->region[index], offset)->is_kept = true;
+		vfui_region_handler_at(vfui_region_at(regions, index), offset)->is_kept = true;
 	return rc;
 }
 
@@ -102,22 +102,25 @@ static int told(const struct vfui_region *region, struct vfu_region *def, struct
 	return 0;
 }
 
-bool vfui_region_is_unmappable(const struct vfui_regions *regions, unsigned index)
+bool vfui_region_is_unmappable(struct vfui_regions *regions, unsigned index)
 {
-	const struct vfui_region *region = &regions->region[index];
+	const struct vfui_region *region = vfui_region_at(regions, index);
 	struct vfu_area *areas;
 	struct vfu_region def;
-	int rc = told(region, &def, &areas);
+	int rc;
 
+	if (!region)
+		return false;
+	rc = told(region, &def, &areas);
 	vfui_os_free(areas);
 	return !rc && def.flags != region->def.flags;
 }
 
-int vfui_region_info(const struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
+int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
 		     const struct vfui_limits *limits, const struct vfui_policy *policy,
 		     struct vfui_region_reply *out)
 {
-	const struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
+	const struct vfui_region *region = vfui_region_at(regions, index);
 	struct vfu_area *areas;
 	struct vfu_region def;
 	int rc;

@@ -15,11 +15,11 @@
  */
 int vfui_region_keep_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			     uint64_t size, vfu_access_fn *fn, void *user);
-/* The region says it can be mapped, but has no page that could be. -ENOMEM counts as it can. */
-bool vfui_region_is_unmappable(const struct vfui_regions *regions, unsigned index);
+/* There is such a region, and it says that it can be mapped, but has no page that could be. -ENOMEM counts as it can. */
+bool vfui_region_is_unmappable(struct vfui_regions *regions, unsigned index);
 
 /* vfui_region_info_build; -EINVAL: no such region. */
-int vfui_region_info(const struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
+int vfui_region_info(struct vfui_regions *regions, unsigned index, uint32_t in_argsz,
 		     const struct vfui_limits *limits, const struct vfui_policy *policy,
 		     struct vfui_region_reply *out);
 

@@ -32,6 +32,7 @@
 void vfui_regions_init(struct vfui_regions *regions)
 {
 	memset(regions, 0, sizeof(*regions));
+	regions->n = VFU_REGIONS;
 	for (unsigned i = 0; i < VFU_REGIONS; i++)
 		regions->region[i].def.fd = -1;
 }
@@ -60,8 +61,20 @@ static void region_fini(struct vfui_region *region)
 
 void vfui_regions_fini(struct vfui_regions *regions)
 {
-	for (unsigned i = 0; i < VFU_REGIONS; i++)
-		region_fini(&regions->region[i]);
+	for (unsigned i = 0; i < regions->n; i++)
+		region_fini(vfui_region_at(regions, i));
+	vfui_os_free(regions->more);
+	regions->more = NULL;
+	regions->n = VFU_REGIONS;
+}
+
+unsigned vfui_regions_free_index(struct vfui_regions *regions)
+{
+	unsigned i = VFU_REGIONS;
+
+	while (i < regions->n && vfui_region_at(regions, i)->def.size)
+		i++;
+	return i;
 }
 
 /* ---- what may be declared ---------------------------------------------------------------------- */
@@ -287,33 +300,67 @@ static int region_init(struct vfui_region *region, const struct vfu_region *def,
 	return rc;
 }
 
+/* Room for the device's own. All at once: an access may be under way in one of them, whose place must not move. */
+static int make_room(struct vfui_regions *regions)
+{
+	enum { N = VFU_REGIONS_MAX - VFU_REGIONS };
+
+	if (regions->more)
+		return 0;
+	regions->more = vfui_os_calloc(N, sizeof(*regions->more));
+	if (!regions->more)
+		return -ENOMEM;
+	for (unsigned i = 0; i < N; i++)
+		regions->more[i].def.fd = -1;
+	return 0;
+}
+
+/* Puts a region, or none, in the place of what is there. */
+static void replace(struct vfui_regions *regions, unsigned index, const struct vfui_region *region)
+{
+	struct vfui_region *place;
+
+	if (region && index >= regions->n)
+		regions->n = index + 1;
+	place = vfui_region_at(regions, index);
+	if (place)
+		region_fini(place);
+	if (region)
+		*place = *region;
+	while (regions->n > VFU_REGIONS && !vfui_region_at(regions, regions->n - 1)->def.size)
+		regions->n--;
+}
+
 int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct vfu_region *def,
 		    struct vfu_err *err)
 {
 	struct vfui_region region;
 	int rc = 0;
 
-	if (index >= VFU_REGIONS)
-		rc = vfui_err_set(err, -EINVAL, "region.index", 0, "no region %u", index);
+	if (index >= VFU_REGIONS_MAX)
+		rc = vfui_err_set(err, -EINVAL, "region.index", 0, "no region %u: the last is %d",
+				  index, VFU_REGIONS_MAX - 1);
 	else if (def->size)
 		rc = check_def(regions, index, def, err);
+	if (!rc && def->size && index >= VFU_REGIONS && make_room(regions) < 0)
+		rc = vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for more regions");
 	if (rc || !def->size) {
 		vfui_os_close(def->fd);
 		if (!rc)
-			region_fini(&regions->region[index]);
+			replace(regions, index, NULL);
 		return rc;
 	}
 	rc = region_init(&region, def, err);
-	if (rc)
-		return rc;
-	region_fini(&regions->region[index]);
-	regions->region[index] = region;
-	return 0;
+	if (!rc)
+		replace(regions, index, &region);
+	return rc;
 }
 
 void *vfui_region_memory(struct vfui_regions *regions, unsigned index)
 {
-	return index < VFU_REGIONS ? regions->region[index].memory : NULL;
+	struct vfui_region *region = vfui_region_at(regions, index);
+
+	return region ? region->memory : NULL;
 }
 
 /* ---- handlers ---------------------------------------------------------------------------------- */
@@ -380,7 +427,7 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err)
 {
 	struct vfui_handler handler = {offset, offset + size - 1, fn, user, false, false};
-	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
+	struct vfui_region *region = vfui_region_at(regions, index);
 	unsigned from, to;
 
 	if (!region || !size || !vfui_is_inside(offset, size, region->def.size))
@@ -504,12 +551,11 @@ VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_reques
 int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 		       const struct vfu_access *access)
 {
-	struct vfui_region *region;
+	struct vfui_region *region = vfui_region_at(regions, access->region);
 	int rc;
 
-	if (access->region >= VFU_REGIONS)
+	if (!region)
 		return -EINVAL;
-	region = &regions->region[access->region];
 	rc = check_access(region, access);
 	if (rc || !access->count)
 		return rc;
@@ -522,7 +568,7 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 int vfui_region_add_capability(struct vfui_regions *regions, unsigned index,
 			       const struct vfu_region_capability *cap, struct vfu_err *err)
 {
-	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
+	struct vfui_region *region = vfui_region_at(regions, index);
 
 	if (!region || !region->def.size)
 		return vfui_err_set(err, -EINVAL, "region.index", 0, "no region %u", index);

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * region.h - the nine regions: their memory, callbacks, handlers. Owner only.
+ * region.h - the regions: their memory, callbacks, handlers. Owner only.
  */
 #ifndef VFUI_REGION_H
 #define VFUI_REGION_H
@@ -40,11 +40,25 @@ struct vfui_region {
 };
 
 struct vfui_regions {
-	struct vfui_region region[VFU_REGIONS];
+	struct vfui_region region[VFU_REGIONS]; /* PCI's */
+	struct vfui_region
+		*more; /* the device's own; there once it has had one, and then stays where it is */
+	unsigned n;    /* clients are told of so many: PCI's, and up to the last of more */
 };
 
 void vfui_regions_init(struct vfui_regions *regions);
 void vfui_regions_fini(struct vfui_regions *regions);
+
+/* The one with that index, which may be empty; NULL: there is none. */
+static inline struct vfui_region *vfui_region_at(struct vfui_regions *regions, uint32_t index)
+{
+	if (index < VFU_REGIONS)
+		return &regions->region[index];
+	return index < regions->n ? &regions->more[index - VFU_REGIONS] : NULL;
+}
+
+/* The first index of the device's own that is free; VFU_REGIONS_MAX: none is. */
+unsigned vfui_regions_free_index(struct vfui_regions *regions);
 
 /* The bodies of vfu_device_set_region (def->fd is taken on every path), _set_handler and _region_memory. */
 int vfui_region_set(struct vfui_regions *regions, unsigned index, const struct vfu_region *def,

@@ -118,7 +118,7 @@ int vfui_register_update(struct vfui_regions *regions, unsigned index, uint64_t 
 			 unsigned width, uint64_t mask, uint64_t value)
 {
 	uint8_t *memory = vfui_region_memory(regions, index);
-	const struct vfui_region *region = memory ? &regions->region[index] : NULL;
+	const struct vfui_region *region = memory ? vfui_region_at(regions, index) : NULL;
 
 	if (!region || region->is_readonly ||
 	    (width != 1 && width != 2 && width != 4 && width != 8) || offset % width ||
@@ -311,7 +311,7 @@ static int add_all(struct vfui_region *region, const struct vfu_register *reg)
 int vfui_register_add(struct vfui_regions *regions, unsigned index, const struct vfu_register *reg,
 		      struct vfu_err *err)
 {
-	struct vfui_region *region = index < VFU_REGIONS ? &regions->region[index] : NULL;
+	struct vfui_region *region = vfui_region_at(regions, index);
 	struct vfu_register all = {0};
 	int rc;
 

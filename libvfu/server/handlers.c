@@ -45,15 +45,16 @@ static int no_such(struct vfui_request *req, const char *what, uint32_t index)
 static int get_info(void *ctx, struct vfui_request *req, const struct vfu_wire_get_info_request *in,
 		    const void *tail, size_t tail_len)
 {
+	struct vfu_server *srv = ctx;
 	const struct vfu_wire_get_info_reply out = {
 		.argsz = sizeof(out),
 		.flags = VFU_WIRE_DEVICE_INFO_RESET | VFU_WIRE_DEVICE_INFO_PCI,
-		.num_regions = VFU_REGIONS,
+		.num_regions = srv->dev->regions.n,
 		.num_irqs = VFU_IRQS,
 	};
 
 	(void)in, (void)tail, (void)tail_len;
-	return reply_fixed(ctx, req, &out, sizeof(out));
+	return reply_fixed(srv, req, &out, sizeof(out));
 }
 
 static int get_region_info(void *ctx, struct vfui_request *req,
@@ -66,7 +67,7 @@ static int get_region_info(void *ctx, struct vfui_request *req,
 	int rc;
 
 	(void)tail, (void)tail_len;
-	if (in->index >= VFU_REGIONS)
+	if (!vfui_region_at(&srv->dev->regions, in->index))
 		return no_such(req, "region", in->index);
 	rc = vfui_region_info(&srv->dev->regions, in->index, in->argsz,
 			      vfui_conn_peer_limits(srv->conn), policy_of(srv), &out);
@@ -85,15 +86,16 @@ static int get_region_io_fds(void *ctx, struct vfui_request *req,
 			     size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
+	struct vfui_region *region = vfui_region_at(&srv->dev->regions, in->index);
 	struct vfui_io_fds out;
 	struct iovec iov;
 	int rc;
 
 	(void)tail, (void)tail_len;
-	if (in->index >= VFU_REGIONS)
+	if (!region)
 		return no_such(req, "region", in->index);
-	rc = vfui_ioevents_reply(&srv->dev->regions.region[in->index].ioevents, in->index,
-				 in->argsz, vfui_conn_peer_limits(srv->conn)->max_msg_fds, &out);
+	rc = vfui_ioevents_reply(&region->ioevents, in->index, in->argsz,
+				 vfui_conn_peer_limits(srv->conn)->max_msg_fds, &out);
 	if (rc < 0)
 		return rc;
 	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};
@@ -142,11 +144,8 @@ static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_s
 /* ---- accesses ---- */
 
 /* Where a region's bytes lie if nobody has to be asked for them, else NULL. */
-static void *plain_memory(const struct vfu_device *dev, uint32_t index, uint64_t offset,
-			  uint32_t count)
+static void *plain_memory(const struct vfui_region *region, uint64_t offset, uint32_t count)
 {
-	const struct vfui_region *region = &dev->regions.region[index];
-
 	if (!region->memory || region->def.access || region->nhandlers || region->def.widths ||
 	    !(region->def.flags & VFU_REGION_READ) ||
 	    !vfui_is_inside(offset, count, region->def.size) ||
@@ -189,8 +188,7 @@ static void *scratch(struct vfu_server *srv, size_t size)
 VFUI_APART static int access_failed(struct vfu_server *srv, struct vfui_request *req,
 				    const struct vfu_access *access, int rc)
 {
-	const struct vfui_region *region =
-		access->region < VFU_REGIONS ? &srv->dev->regions.region[access->region] : NULL;
+	const struct vfui_region *region = vfui_region_at(&srv->dev->regions, access->region);
 	bool fits = !region || vfui_region_takes(region, access);
 
 	if (rc == -EFAULT && region && vfui_watch_tell(region->watch))
@@ -216,16 +214,17 @@ static int region_read(void *ctx, struct vfui_request *req,
 		       size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
+	const struct vfui_region *region = vfui_region_at(&srv->dev->regions, in->region);
 	struct iovec iov[2];
 	int rc;
 
 	(void)tail, (void)tail_len;
-	if (in->region >= VFU_REGIONS)
+	if (!region)
 		return no_such(req, "region", in->region);
 	fill_head(&req->base, in->offset, in->region, in->count);
 	iov[0] = (struct iovec){.iov_base = req->base.head, .iov_len = req->base.head_len};
 	iov[1].iov_len = in->count;
-	iov[1].iov_base = plain_memory(srv->dev, in->region, in->offset, in->count);
+	iov[1].iov_base = plain_memory(region, in->offset, in->count);
 	if (!iov[1].iov_base) {
 		iov[1].iov_base = scratch(srv, in->count);
 		if (!iov[1].iov_base)
@@ -252,7 +251,7 @@ static int region_write(void *ctx, struct vfui_request *req,
 	int rc;
 
 	(void)tail_len;
-	if (in->region >= VFU_REGIONS)
+	if (!vfui_region_at(&srv->dev->regions, in->region))
 		return no_such(req, "region", in->region);
 	fill_head(&req->base, in->offset, in->region, in->count);
 	req->base.is_access = true;
@@ -279,10 +278,8 @@ static int write_one(struct vfu_server *srv, struct vfui_request *req,
 	req->base.access = (struct vfu_access){.offset = entry->offset,
 					       .data = (void *)&entry->data,
 					       .count = entry->count,
-					       .region = (uint8_t)entry->region,
+					       .region = entry->region,
 					       .is_write = true};
-	if (entry->region >= VFU_REGIONS)
-		return -EINVAL;
 	return vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
 }
 

@@ -72,7 +72,7 @@ from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping, Memory
 from .pci import Capability
-from .regions import Bar, ConfigSpace, MemoryPart, Rom
+from .regions import Bar, ConfigSpace, DeviceRegion, MemoryPart, Rom
 from .registers import Bits, Elements, Range, Register, View
 from .server import Server, serve
 
@@ -97,6 +97,7 @@ __all__ = [
     "DeviceDma",
     "DeviceInfo",
     "DeviceIrqs",
+    "DeviceRegion",
     "Disconnected",
     "DmaRange",
     "Elements",

@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 REGION_NAMES = ("bar0", "bar1", "bar2", "bar3", "bar4", "bar5", "rom", "config", "vga")
+
+
+def region_name(index: int) -> str:
+    """What a region is called, also one that PCI does not know."""
+    return REGION_NAMES[index] if index < len(REGION_NAMES) else f"region{index}"
+
+
 IRQ_NAMES = ("intx", "msi", "msix", "err", "req")
 
 # Vectors that get their eventfd when the client connects. Those above get it at first use.
@@ -73,9 +80,9 @@ class Region:
     type: int
     subtype: int
 
-    def __init__(self, handle: c.vfu_client, index: int, name: str | None = None) -> None:
+    def __init__(self, handle: c.vfu_client, index: int) -> None:
         self._h, self.index = handle, index
-        self.name = name or f"region{index}"
+        self.name = region_name(index)
         self._port: _Port = c.client_port(handle, index, self.name)
         info = c.client_region_info(handle, index)
         self.size, offset, self.flags, fd, self.areas, self.type, self.subtype, self._reply = info
@@ -242,8 +249,8 @@ class Config(Region):
     interrupt_line: int
     interrupt_pin: int
 
-    def __init__(self, handle: c.vfu_client, index: int, name: str | None = None) -> None:
-        super().__init__(handle, index, name)
+    def __init__(self, handle: c.vfu_client, index: int) -> None:
+        super().__init__(handle, index)
         self._port = _CpuPort(self._port)
 
     @overload
@@ -304,6 +311,7 @@ class Config(Region):
 class Regions:
     """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.
 
+    Those of the device's own, which PCI does not know, have indices from 9 on; find() finds them by what they are for.
     The device is asked about each once, when it is first used: vfu.Error if it does not answer. What it does not have
     has size 0. IndexError, AttributeError: the device has fewer.
     """
@@ -335,9 +343,15 @@ class Regions:
             raise IndexError(f"the device has {self._count} regions")
         if index not in self._known:
             kind = Config if index == c.VFU_REGION_CONFIG else Region
-            name = REGION_NAMES[index] if index < len(REGION_NAMES) else None
-            self._known[index] = kind(self._h, index, name)
+            self._known[index] = kind(self._h, index)
         return self._known[index]
+
+    def find(self, type: int, subtype: int = 0) -> Region:
+        """The region that PCI does not know with this type and subtype, of the first 100. vfu.NotFound: none has.
+
+        The device is asked about each of those once.
+        """
+        return self[c.vfu_client_find_region(self._h, type, subtype)]
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *REGION_NAMES[: self._count]]

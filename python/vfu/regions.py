@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     Access = TypeVar("Access", bound=Callable[..., Any])
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PCI_NAMES = (*(f"bar{i}" for i in range(6)), "rom", "config", "vga")
 
 
 class MemoryPart:
@@ -168,7 +170,7 @@ class Region:
     def __set_name__(self, owner: type, name: str) -> None:
         match = re.fullmatch(r"bar([0-5])|rom", name)
         if not match:
-            near = meant(name, ("rom", *(f"bar{i}" for i in range(6))))
+            near = meant(name, _PCI_NAMES[:7])
             hint = f", did you mean {near}?" if near else ""
             raise TypeError(f"{owner.__name__}.{name}: a region is called bar0 to bar5, or rom{hint}")
         if self.name not in ("", name):
@@ -288,6 +290,49 @@ class Bar(Region):
         )
 
 
+class DeviceRegion(Region):
+    """A region of the device's own, one that PCI does not know, under any name: log = vfu.DeviceRegion(4096, type=0x80001234).
+
+    A driver finds it by type (0x80000000 | vendor id, or a kind that VFIO knows) and subtype: dev.regions.find(type,
+    subtype). size: in bytes, any number. index: 9 to 99; by default the first from 9 on that no other region of the
+    class has. All else is as of a Bar: registers, ranges, memory, mmap, capabilities, widths.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        type: int,
+        subtype: int = 0,
+        mmap: bool | Sequence[tuple[int, int]] = False,
+        capabilities: Iterable[Capability] = (),
+        widths: Iterable[int] = (),
+        index: int | None = None,
+    ) -> None:
+        kind = protocol.CapType(type=number("type", type), subtype=number("subtype", subtype))
+        super().__init__(size, mmap, (kind, *capabilities), widths)
+        self.type, self.subtype = type, subtype
+        if index is not None:
+            self.index = number("index", index)
+        if size < 1:
+            raise ValueError(f"a region has a size, not {size}")
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if name in _PCI_NAMES:
+            raise TypeError(f"{owner.__name__}.{name}: a region of the device's own has another name")
+        if self.name not in ("", name):
+            raise TypeError(f"{owner.__name__}.{name}: this region is called {self.name} already, make one of its own")
+        self.name = name
+        if self.index == -1:
+            declared = [(key, one) for base in owner.__mro__ for key, one in vars(base).items()]
+            others = [(key, one.index) for key, one in declared if isinstance(one, DeviceRegion) and one is not self]
+            taken = {index for key, index in others if key != name}
+            free = (i for i in itertools.count(c.VFU_REGIONS) if i not in taken)
+            again = (index for key, index in others if key == name)  # in place of a parent's
+            self.index = next(itertools.chain(again, free))
+        if not c.VFU_REGIONS <= self.index < c.VFU_REGIONS_MAX:
+            raise ValueError(f"{owner.__name__}.{name}: index {self.index} is not in {c.VFU_REGIONS}..{c.VFU_REGIONS_MAX - 1}")
+
+
 class ConfigSpace(Region):
     """Configuration space, for a device that has registers of its own in it: config = vfu.ConfigSpace().
 
@@ -365,7 +410,7 @@ def _declared(base: type, taken: Callable[[str], bool]) -> dict[tuple[int, int],
     """The parts that one class declares, by place."""
     places: dict[tuple[int, int], list[Part]] = {}
     for name, value in vars(base).items():
-        if isinstance(value, (Register, Range, MemoryPart, Bits)) and taken(name):
+        if isinstance(value, (Register, Range, MemoryPart, Bits, DeviceRegion)) and taken(name):
             raise ValueError(f"{base.__name__}.{name}: devices have a {name} of their own, use another name")
         for part in (value, *value._shared) if isinstance(value, (Register, Range, MemoryPart)) else ():
             parts = places.setdefault((part.region.index, part.offset), [])
@@ -408,7 +453,12 @@ def collect(
     regions: dict[int, Region] = {}
     places: dict[tuple[int, int], list[Part]] = {}
     for base in reversed(cls.__mro__):
-        regions |= {value.index: value for value in vars(base).values() if isinstance(value, Region)}
+        for value in vars(base).values():
+            if isinstance(value, Region):
+                there = regions.setdefault(value.index, value)
+                if there.name != value.name:
+                    raise ValueError(f"{cls.__name__}: {there.name} and {value.name} are both region {value.index}, say index=")
+                regions[value.index] = value
         for place, parts in _declared(base, taken).items():
             places[place] = _merge(cls.__name__, places.get(place, []), parts)
     parts = [_sides(parts) or parts[0] for parts in places.values()]

@@ -57,6 +57,62 @@ def test_rules(capability, field):
     assert caught.value.field == field
 
 
+class Logger(vfu.Device):
+    bar0 = vfu.Bar(size=PAGE)
+    log = vfu.DeviceRegion(3 * PAGE, type=0x80001234, subtype=7, mmap=[(PAGE, PAGE)])
+    count = log.reg32(0x10, readonly=True)
+    far = vfu.DeviceRegion(100, type=0x80001234, index=42, widths=(4,))
+
+    @bar0.reg32(0).on_write
+    def note(self, value):
+        self.log[4 * self.count] = value
+        self.count += 1
+
+
+class Longer(Logger):
+    log = vfu.DeviceRegion(4 * PAGE, type=0x80001234, subtype=7)
+    count = log.reg32(0x10)
+    other = vfu.DeviceRegion(PAGE, type=1)
+
+    @other.event((0, 4))
+    def rung(self):
+        pass
+
+
+def test_regions_of_the_devices_own(connect):
+    """E38, E55: behind PCI's, found by what they are for."""
+    device = Logger()
+    dev = connect(device)
+    assert dev.info.regions == len(dev.regions) == 43
+    dev.regions.bar0.write32(0, 0x42)
+    log = dev.regions.find(0x80001234, 7)
+    assert (log.index, log.name, log.size, log.type, log.subtype) == (9, "region9", 3 * PAGE, 0x80001234, 7)
+    assert (log.read8(0), log.read32(0x10)) == (0x42, 1)
+    log.map()[1] = 7
+    assert device.log[PAGE + 1] == log.read8(PAGE + 1) == 7
+    assert dev.regions.find(0x80001234) is dev.regions[42]
+    assert dev.regions[20].size == 0
+    with pytest.raises(vfu.NotFound):
+        dev.regions.find(0x80001234, 8)
+    with pytest.raises(IndexError):
+        dev.regions[43]
+    longer = connect(Longer())
+    assert [(i, r.size, r.type) for i in range(9, 43) if (r := longer.regions[i]).size] == [
+        (9, 4 * PAGE, 0x80001234), (10, PAGE, 1), (42, 100, 0x80001234)]
+
+
+def test_regions_that_can_not_be():
+    for name, index in (("bar1", None), ("log", 100), ("log", 8)):
+        with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:  # __set_name__: its cause, before 3.12
+            type("D", (vfu.Device,), {name: vfu.DeviceRegion(PAGE, type=1, index=index)})
+        assert ("another name" if index is None else "9..99") in str(caught.value.__cause__ or caught.value)
+    twice = type("D", (vfu.Device,), {name: vfu.DeviceRegion(PAGE, type=1, index=9) for name in ("log", "copy")})
+    with pytest.raises(ValueError, match="log and copy are both region 9"):
+        twice()
+    with pytest.raises(ValueError, match="devices have a dma of their own"):
+        type("D", (vfu.Device,), {"dma": vfu.DeviceRegion(PAGE, type=1)})()
+
+
 class Wide(vfu.Device):
     bar0 = vfu.Bar(size=PAGE, widths=(4, 8))
     bar1 = vfu.Bar(size=PAGE)

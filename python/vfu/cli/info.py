@@ -96,11 +96,18 @@ def describe_pci(config: bytes) -> Facts:
     return pci.header(config) | {"capabilities": capabilities}
 
 
+def region_kind(region: Any, config: bytes) -> str | None:
+    """What a BAR's header says that it is, or what the device says of one of its own."""
+    if region.index < 6 and config:
+        return bar_kind(config, region.index)
+    return f"type {region.type:#x}, subtype {region.subtype:#x}" if region.type or region.subtype else None
+
+
 def describe_region(region: Any, config: bytes) -> Facts:
     """One that has a size."""
     return {
         "index": region.index, "name": region.name, "size": region.size, "flags": bits(region.flags, REGION_FLAGS),
-        "kind": bar_kind(config, region.index) if region.index < 6 and config else None,
+        "kind": region_kind(region, config),
         "mappable": [{"offset": offset, "size": size} for offset, size in region.areas],
     }
 

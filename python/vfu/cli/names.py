@@ -27,7 +27,7 @@ from typing import Any
 
 import vfu
 from vfu import pci
-from vfu.client import REGION_NAMES
+from vfu.client import REGION_NAMES, region_name
 from vfu.regions import MemoryPart
 from vfu.registers import Bits, Range, Register
 
@@ -188,7 +188,7 @@ class Names:
         if part is None:
             return Span.parse(word)
         part = part.register if isinstance(part, Bits) else part
-        return Span(REGION_NAMES[part.region.index or 0], part.offset, part.size)
+        return Span(region_name(part.region.index), part.offset, part.size)
 
     def words(self) -> list[str]:
         """All that can be said without an offset."""
@@ -237,7 +237,7 @@ def _places(name: str, part: Register | Bits, index: str | None) -> list[Place]:
 
 
 def _place(name: str, part: Register | Bits, register: Register, index: int) -> Place:
-    offset, region = register.offset + index * register.stride, REGION_NAMES[register.region.index or 0]
+    offset, region = register.offset + index * register.stride, region_name(register.region.index)
     if not isinstance(part, Bits):
         return Place(name, region, offset, register.width)
     field = (1 << part.width) - 1 << part.position

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vfu.client import REGION_NAMES
+from vfu.client import region_name
 from vfu.regions import MemoryPart
 from vfu.registers import Bits, Register, View
 
@@ -45,7 +45,7 @@ def _part(name: str, part: Part, names: Names) -> Facts:
         facts = {"kind": "memory", "size": part.size, "access": access}
     else:
         facts = {"kind": "function", "size": part.size, "access": []}
-    return {"name": name, "region": REGION_NAMES[part.region.index or 0], "offset": part.offset} | facts
+    return {"name": name, "region": region_name(part.region.index), "offset": part.offset} | facts
 
 
 def describe(names: Names) -> list[Facts]:

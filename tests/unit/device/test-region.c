@@ -61,7 +61,7 @@ static int access_region(unsigned index, uint64_t offset, void *data, uint32_t c
 	struct vfu_access access = {.offset = offset,
 				    .data = data,
 				    .count = count,
-				    .region = (uint8_t)index,
+				    .region = index,
 				    .is_write = is_write};
 
 	return vfui_region_access(&regions, (struct vfu_request *)&regions, &access);
@@ -224,7 +224,10 @@ START_TEST(bars_have_sizes_that_registers_can_say)
 		{VFU_REGION_CONFIG, 4096, 0, 0},
 		{VFU_REGION_CONFIG, 512, 0, -EINVAL},
 		{VFU_REGION_VGA, 0xc0000, 0, 0},
-		{VFU_REGIONS, 4096, 0, -EINVAL},
+		{VFU_REGIONS, 4096, 0, 0},
+		{VFU_REGIONS_MAX - 1, 1, 0, 0},
+		{VFU_REGIONS, 4096, VFU_BAR_64, -EINVAL},
+		{VFU_REGIONS_MAX, 4096, 0, -EINVAL},
 		{UINT32_MAX, 4096, 0, -EINVAL},
 	};
 

@@ -331,6 +331,109 @@ START_TEST(region_io_fds_are_none)
 }
 END_TEST
 
+/* ---- regions of the device's own ---- */
+
+static unsigned told_regions(void)
+{
+	static const uint32_t in[4] = {16};
+
+	ck_assert_uint_eq(rig_call(&rig, 4, in, sizeof(in)), 0);
+	return raw_u32(rig.msg, 8);
+}
+
+/* E38, E55: they count, are found by their type, and are served as others are; what is behind them is refused. */
+START_TEST(e55_regions_of_the_devices_own)
+{
+	const struct vfu_region plain = {.size = 4096, .flags = 3, .fd = -1};
+	uint32_t in[8] = {4096, 0, 9};
+
+	ck_assert_uint_eq(told_regions(), 9);
+	ck_assert_uint_eq(rig_call(&rig, 5, in, sizeof(in)), EINVAL);
+	ck_assert_int_eq(vfu_device_add_region(rig.dev, 0x80001234, 7, &plain), 9);
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, 11, &plain), 0);
+	ck_assert_uint_eq(told_regions(), 12);
+	ck_assert_uint_eq(rig_call(&rig, 5, in, sizeof(in)), 0);
+	ck_assert_uint_eq(rig.msg->len, 32 + 16);
+	ck_assert_uint_eq(raw_u32(rig.msg, 4), 3 | 8);
+	ck_assert_uint_eq(raw_u32(rig.msg, 12), 32);
+	ck_assert_uint_eq(raw_u64(rig.msg, 16), 4096);
+	ck_assert_uint_eq(raw_u32(rig.msg, 32), 2 | 1 << 16);
+	ck_assert_uint_eq(raw_u32(rig.msg, 40), 0x80001234);
+	ck_assert_uint_eq(raw_u32(rig.msg, 44), 7);
+	/* One between them is empty. */
+	in[2] = 10;
+	ck_assert_uint_eq(rig_call(&rig, 5, in, sizeof(in)), 0);
+	ck_assert_uint_eq(raw_u64(rig.msg, 16), 0);
+	ck_assert_uint_eq(rig_write(&rig, 9, 8, 4, 0x11223344), 0);
+	ck_assert_uint_eq(rig_read(&rig, 9, 8, 4), 0);
+	ck_assert_uint_eq(raw_u32(rig.msg, 16), 0x11223344);
+	ck_assert_uint_eq(rig_read(&rig, 10, 0, 4), EINVAL);
+	ck_assert_uint_eq(rig_read(&rig, 12, 0, 4), EINVAL);
+	ck_assert_uint_eq(rig_read(&rig, 256 + 9, 0, 4), EINVAL);
+	/* The number follows what is taken away. */
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, 11, &(struct vfu_region){.fd = -1}), 0);
+	ck_assert_uint_eq(told_regions(), 10);
+	ck_assert_uint_eq(rig_read(&rig, 10, 0, 4), EINVAL);
+}
+END_TEST
+
+START_TEST(as_many_regions_as_there_can_be)
+{
+	const struct vfu_region plain = {.size = 1, .flags = 3, .fd = -1};
+	struct vfu_region file = {.size = 4096, .flags = 3};
+	struct vfu_err err;
+
+	for (int i = VFU_REGIONS; i < VFU_REGIONS_MAX; i++)
+		ck_assert_int_eq(vfu_device_add_region(rig.dev, 1, 0, &plain), i);
+	/* One more fails, and its descriptor is closed: rig_close counts. */
+	file.fd = memfd_create("region", 0);
+	ck_assert_int_eq(vfu_device_add_region(rig.dev, 1, 0, &file), -ENOSPC);
+	vfu_device_err(rig.dev, &err);
+	ck_assert_str_eq(err.field, "region.index");
+	ck_assert_uint_eq(told_regions(), VFU_REGIONS_MAX);
+	ck_assert_uint_eq(rig_read(&rig, VFU_REGIONS_MAX - 1, 0, 1), 0);
+	ck_assert_uint_eq(rig_read(&rig, VFU_REGIONS_MAX, 0, 1), EINVAL);
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, 20, &(struct vfu_region){.fd = -1}), 0);
+	ck_assert_int_eq(vfu_device_add_region(rig.dev, 1, 0, &plain), 20);
+	/* One that can not be leaves none behind. */
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, 20, &(struct vfu_region){.fd = -1}), 0);
+	ck_assert_int_eq(vfu_device_add_region(rig.dev, 1, 0, &(struct vfu_region){.fd = -1}),
+			 -EINVAL);
+	ck_assert_uint_eq(rig_read(&rig, 20, 0, 1), EINVAL);
+}
+END_TEST
+
+static int take_away(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)req;
+	memset(access->data, 7, access->count);
+	return vfu_device_set_region(rig.dev, access->region, &(struct vfu_region){.fd = -1});
+}
+
+/* The callback takes away what it serves: with it goes what comes behind it in one access. */
+START_TEST(a_region_takes_itself_away)
+{
+	const struct vfu_region plain = {.size = 4096, .flags = 3, .fd = -1};
+
+	ck_assert_int_eq(vfu_device_add_region(rig.dev, 1, 0, &plain), 9);
+	ck_assert_int_eq(vfu_device_set_handler(rig.dev, 9, 16, 4, take_away, NULL), 0);
+	ck_assert_uint_eq(rig_read(&rig, 9, 8, 16), EINVAL);
+	ck_assert_uint_eq(told_regions(), 9);
+}
+END_TEST
+
+/* The log names the region that was meant, not what is left of its number in 8 bits. */
+START_TEST(write_multi_names_the_region)
+{
+	const struct vfu_region plain = {.size = 4096, .flags = 3, .fd = -1};
+	struct rig_many many = {1, {{0, 256 + 9, 4, {0}}}};
+
+	ck_assert_int_eq(vfu_device_add_region(rig.dev, 1, 0, &plain), 9);
+	ck_assert_uint_eq(rig_call(&rig, 15, &many, 8 + 24), EINVAL);
+	ck_assert_ptr_nonnull(strstr(rig.last, "of region 265"));
+}
+END_TEST
+
 START_TEST(irq_infos)
 {
 	static const uint32_t counts[5] = {1, 0, 4, 1, 1};
@@ -959,6 +1062,10 @@ static void add_messages(Suite *suite)
 	tcase_add_test(tcase, region_info_that_is_sparse);
 	tcase_add_loop_test(tcase, a_region_whose_file_is_cut, 0, 4);
 	tcase_add_test(tcase, region_io_fds_are_none);
+	tcase_add_test(tcase, e55_regions_of_the_devices_own);
+	tcase_add_test(tcase, as_many_regions_as_there_can_be);
+	tcase_add_test(tcase, a_region_takes_itself_away);
+	tcase_add_test(tcase, write_multi_names_the_region);
 	tcase_add_test(tcase, irq_infos);
 	tcase_add_test(tcase, reads_and_writes);
 	tcase_add_test(tcase, large_writes);
