@@ -115,6 +115,8 @@ PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset,
 PyObject *device_memory(struct vfupy_device *d, unsigned region);
 /* Which hooks the device wants: one bit for each, in the order of struct vfu_device_hooks. */
 PyObject *device_set_hooks(struct vfupy_device *d, unsigned which);
+/* (pid, uid, gid) of the client. */
+PyObject *device_peer(struct vfupy_device *d);
 /*
  * Have the device's _command(number, request), _get_feature and _set_feature serve it. methods: 1 get, 2 set. Its
  * request is answered in the call or, after defer(), later.

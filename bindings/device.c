@@ -7,6 +7,8 @@
  */
 #include "callbacks.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 static PyTypeObject *device_type;
@@ -182,6 +184,51 @@ static void on_config(void *user, size_t offset, size_t len)
 	PyGILState_Release(gil);
 }
 
+/* The text of why not, "": why not take it. What fails, or says anything else, refuses too. */
+static int refusal(PyObject *result, char *reason, size_t size)
+{
+	const char *text = NULL;
+
+	if (result && PyCoro_CheckExact(result))
+		vfupy_no_coroutine(result, "on_accept() can not be a coroutine: the client waits");
+	else if (result)
+		text = PyUnicode_AsUTF8(result);
+	if (!text)
+		return -1;
+	snprintf(reason, size, "%s", text);
+	return text[0] ? -EACCES : 0;
+}
+
+static int on_accept(void *user, const struct vfu_peer *peer, char *reason, size_t size)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	struct vfupy_device *d = user;
+	PyObject *method = PyObject_GetAttrString(d->self, "_accept");
+	PyObject *result = method ? PyObject_CallFunction(method, "iII", (int)peer->pid,
+							  (unsigned)peer->uid, (unsigned)peer->gid)
+				  : NULL;
+	int rc = refusal(result, reason, size);
+
+	if (PyErr_Occurred())
+		rc = vfupy_failed(d, method);
+	Py_XDECREF(result);
+	Py_XDECREF(method);
+	PyGILState_Release(gil);
+	return rc;
+}
+
+PyObject *device_peer(struct vfupy_device *d)
+{
+	struct vfu_peer peer;
+	int rc = vfu_device_peer(d->dev, &peer);
+
+	if (rc) {
+		vfupy_raise(rc, NULL);
+		return NULL;
+	}
+	return Py_BuildValue("(iII)", (int)peer.pid, (unsigned)peer.uid, (unsigned)peer.gid);
+}
+
 PyObject *device_set_hooks(struct vfupy_device *d, unsigned which)
 {
 	struct vfu_device_hooks hooks = {
@@ -193,6 +240,7 @@ PyObject *device_set_hooks(struct vfupy_device *d, unsigned which)
 		.connected = which & 16 ? on_connected : NULL,
 		.disconnected = which & 32 ? on_disconnected : NULL,
 		.config_written = which & 64 ? on_config : NULL,
+		.accept = which & 128 ? on_accept : NULL,
 	};
 	int rc = vfu_device_set_hooks(d->dev, &hooks, d);
 

@@ -278,6 +278,8 @@ struct vfu_client {};
 %ignore vfu_region_info;
 %ignore vfu_area;
 %ignore vfu_device_hooks;
+%ignore vfu_peer;
+%ignore vfu_device_peer;
 %ignore vfu_dma_pin;
 
 %extend vfu_express {

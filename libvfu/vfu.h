@@ -701,6 +701,15 @@ enum vfu_gate {
 	VFU_GATE_COMMAND /* any other message that the protocol says so of */
 };
 
+/*
+ * Who a client is: as the kernel says (SO_PEERCRED) of who connected, or, of a socket pair, made it. pid is 0
+ * if this process cannot see that one (it is in another PID namespace), and may be another's once it has ended.
+ */
+struct vfu_peer {
+	int32_t pid;
+	uint32_t uid, gid; /* UINT32_MAX: the kernel says nothing of this socket */
+};
+
 struct vfu_device_hooks {
 	size_t size; /* sizeof(struct vfu_device_hooks): later versions append */
 	/* Asked before anything that changes under the device's feet: 0 go, negative errno refuse,
@@ -718,8 +727,15 @@ struct vfu_device_hooks {
 	void (*disconnected)(void *user);
 	/* Configuration space was written by the client (after the write took effect). */
 	void (*config_written)(void *user, size_t offset, size_t len);
+	/* Asked about each client, before anything that it sent is read: 0 takes it; what is else refuses it, a
+	 * negative errno, and the text put into reason, if any, is logged. It sees the end of the stream,
+	 * before VERSION, and no error of the socket; the device sees no more of it. Who passes its socket to
+	 * vfu_server_attach or vfu_server_listen_inherited has that errno as result. */
+	int (*accept)(void *user, const struct vfu_peer *peer, char *reason, size_t size);
 };
 int vfu_device_set_hooks(struct vfu_device *dev, const struct vfu_device_hooks *hooks, void *user);
+/* Who the present client is. -ENOTCONN: there is none. Any thread. */
+int vfu_device_peer(struct vfu_device *dev, struct vfu_peer *out);
 /* Ends a gate that said VFU_LATER. Any thread. -EALREADY: none is open. */
 int vfu_device_gate_done(struct vfu_device *dev, int status);
 /* Callbacks of this device are never entered while one waits in vfu_dma_read or _write. Owner. */
@@ -737,8 +753,8 @@ struct vfu_server;
 struct vfu_server *vfu_server_new(struct vfu_device *dev);
 /*
  * Ends the connection, removes the socket file it made, frees. Owner. Inside a callback all that is
- * done when the outermost call (process, run, disconnect, vfu_dma_read or _write) ends, which then is
- * the last to be made on the server: run returns 0, process -ENOTCONN, waits for DMA fail.
+ * done when the outermost call (process, run, attach, disconnect, vfu_dma_read or _write) ends, which then is
+ * the last to be made on the server: run returns 0, process -ENOTCONN, attach and waits for DMA fail.
  */
 void vfu_server_free(struct vfu_server *srv);
 /* -EINVAL: out of range (nothing changes). */
@@ -762,7 +778,7 @@ void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);
 int vfu_server_listen(struct vfu_server *srv, const char *address);
 /* Listens on (or, if it is a connected socket, serves) an inherited descriptor; takes it. */
 int vfu_server_listen_inherited(struct vfu_server *srv, int fd);
-/* Serves a connected socket; takes it. -EBUSY: there is a client. */
+/* Serves a connected socket; takes it. -EBUSY: there is a client. What the hook accept says. */
 int vfu_server_attach(struct vfu_server *srv, int fd);
 /* Ends the present connection, if any. Any thread; the device sees the end on the owner. */
 void vfu_server_disconnect(struct vfu_server *srv);
@@ -772,7 +788,8 @@ void vfu_server_disconnect(struct vfu_server *srv);
  * for ever), then process. The first stands for the wake-up and for all eventfds that the client signals
  * (E36). process handles at most max requests (0: a fair batch), never blocks,
  * and returns how many it handled, or -ENOTCONN when there is neither client nor listener left.
- * Pollfds may change after each process. Owner.
+ * Pollfds may change after each process, and so may the timeout, which else changes with calls on that server or its
+ * device alone: a loop over many servers asks those that it has processed. Owner.
  */
 int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n);
 int vfu_server_timeout(struct vfu_server *srv);

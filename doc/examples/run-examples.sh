@@ -28,7 +28,9 @@ server=
 [ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3" ]
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/regions "$dir/regions.sock")" = "region 9: 42 43 44" ]
-[ ! -e "$dir/device.sock" ] || { echo "the socket was left behind" >&2; exit 1; }
+# shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/many "$dir")" = "device: 4, another: refused" ]
+[ -z "$(find "$dir" -name '*.sock')" ] || { echo "the socket was left behind" >&2; exit 1; }
 
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/dma >"$dir/out"

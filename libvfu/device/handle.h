@@ -53,14 +53,24 @@ struct vfu_device {
 	_Atomic uint8_t state; /* of migration */
 	bool no_reentry;
 	bool is_exposed;      /* and that was said */
-	pthread_mutex_t lock; /* server and gate */
+	pthread_mutex_t lock; /* server, peer and gate */
 	struct vfui_device_server server;
+	bool has_peer; /* there is a client, which is, under the same lock: */
+	struct vfu_peer peer;
 	struct vfui_gate gate;
 	struct vfu_request *resetting; /* the config write that waits for the gate before an FLR */
 };
 
 /* Connects the device with its only server (-EBUSY), or, with NULL, parts them. */
 int vfui_device_set_server(struct vfu_device *dev, const struct vfui_device_server *server);
+
+/* Who the client is, from now on; NULL: there is none. Owner. */
+void vfui_device_set_peer(struct vfu_device *dev, const struct vfu_peer *peer);
+/*
+ * Asks the device whether it takes a client: 0 or negative errno, and then why in reason. Owner.
+ */
+int vfui_device_accept(struct vfu_device *dev, const struct vfu_peer *peer, char *reason,
+		       size_t size);
 
 /*
  * Asks the device before a change: 0 or negative errno at once; or VFU_LATER, and then runs on the

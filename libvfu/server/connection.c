@@ -60,21 +60,47 @@ static int open_conn(struct vfu_server *srv, int fd)
 	return 0;
 }
 
-int vfu_server_attach(struct vfu_server *srv, int fd)
+/* Whether the device takes this client: 0 or negative errno. */
+static int ask(struct vfu_server *srv, const struct vfu_peer *peer)
 {
-	int rc = vfui_server_check(srv);
+	bool was_processing = srv->is_processing;
+	char reason[128];
+	int rc;
 
-	if (!rc && srv->state != VFUI_SERVER_IDLE)
-		rc = vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
-	if (rc == -EOWNERDEAD)
-		vfui_os_close(fd); /* an end would be the parent's, too */
-	else if (rc < 0)
+	srv->is_asking = srv->is_processing = true;
+	rc = vfui_device_accept(srv->dev, peer, reason, sizeof(reason));
+	srv->is_asking = false;
+	srv->is_processing = was_processing;
+	if (rc < 0) {
+		vfui_log(&srv->dev->log, VFU_LOG_WARN,
+			 "client refused: process %d of user %u, group %u: %s", (int)peer->pid,
+			 (unsigned)peer->uid, (unsigned)peer->gid, reason);
+		vfui_err_set(&srv->err, rc, NULL, 0, "the device refuses the client: %s", reason);
+	}
+	return !rc && srv->is_given_up ? -ECANCELED : rc;
+}
+
+/* Whether a client may have the device now. */
+static int admit(struct vfu_server *srv, const struct vfu_peer *peer)
+{
+	if (srv->state != VFUI_SERVER_IDLE || srv->is_asking)
+		return vfui_err_set(&srv->err, -EBUSY, NULL, 0, "there is a client");
+	return srv->is_given_up ? -ECANCELED : ask(srv, peer);
+}
+
+int vfui_server_begin(struct vfu_server *srv, int fd)
+{
+	struct vfu_peer peer = vfui_sock_peer(fd);
+	int rc = admit(srv, &peer);
+
+	if (rc < 0) {
 		vfui_sock_end(fd);
-	if (rc < 0)
 		return rc;
+	}
 	rc = open_conn(srv, fd);
 	if (rc < 0)
 		return rc;
+	vfui_device_set_peer(srv->dev, &peer);
 	srv->state = VFUI_SERVER_GREETING;
 	srv->greet_by = VFUI_NEVER;
 	if (srv->options.values[VFU_OPT_TIMEOUT_MS])
@@ -82,7 +108,8 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 	srv->was_up = false;
 	srv->owner = pthread_self();
 	vfui_server_sync_epoll(srv, false);
-	vfui_log(&srv->dev->log, VFU_LOG_INFO, "client connected");
+	vfui_log(&srv->dev->log, VFU_LOG_INFO, "client connected: process %d of user %u, group %u",
+		 (int)peer.pid, (unsigned)peer.uid, (unsigned)peer.gid);
 	return 0;
 }
 
@@ -113,6 +140,7 @@ static void finish(void *ctx, int status)
 	}
 	vfui_server_sync_epoll(srv, true);
 	set_conn(srv, NULL);
+	vfui_device_set_peer(dev, NULL);
 	vfui_conn_free(conn);
 	vfui_session_unref(srv->session);
 	srv->session = NULL;

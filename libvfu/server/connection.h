@@ -9,6 +9,8 @@
 
 #include "server/state.h"
 
+/* A connected socket, which it takes, becomes the connection: 0, or why not, and then it is ended. */
+int vfui_server_begin(struct vfu_server *srv, int fd);
 /* Ends the connection; the device is told with vfui_server_end. conn_lock if not the owner. */
 void vfui_server_hang_up(struct vfu_server *srv);
 /* The connection is over: brings it to its end as far as the device lets it. */

@@ -134,6 +134,19 @@ void vfu_server_free(struct vfu_server *srv)
 	}
 }
 
+int vfu_server_attach(struct vfu_server *srv, int fd)
+{
+	int rc = vfui_server_check(srv);
+
+	if (rc < 0) {
+		vfui_os_close(fd); /* an end would be the parent's, too */
+		return rc;
+	}
+	rc = vfui_server_begin(srv, fd);
+	vfui_server_leave(srv);
+	return rc;
+}
+
 void vfu_server_disconnect(struct vfu_server *srv)
 {
 	if (vfui_server_check(srv) < 0)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "server/connection.h"
 #include "server/listener.h"
 #include "server/watch.h"
 
@@ -117,7 +118,7 @@ void vfui_server_look(struct vfu_server *srv)
 		if (fd < 0)
 			return;
 		if (!srv->conn) {
-			vfu_server_attach(srv, fd);
+			vfui_server_begin(srv, fd);
 			continue;
 		}
 		vfui_log(&srv->dev->log, VFU_LOG_WARN, "second client turned away");

@@ -70,6 +70,7 @@ struct vfu_server {
 	bool is_processing; /* callbacks may be running */
 	bool is_given_up;   /* one of them has freed the server: whoever is left last does it */
 	bool is_running;    /* in vfu_server_run, which stop is for */
+	bool is_asking;     /* the device is asked about a client */
 
 	/* the listener */
 	int listen_fd;

@@ -377,6 +377,16 @@ int vfui_sock_accept(int fd)
 	return r == -EINTR || r == -ECONNABORTED ? -EAGAIN : r;
 }
 
+struct vfu_peer vfui_sock_peer(int fd)
+{
+	struct ucred cred = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+	socklen_t len = sizeof(cred);
+
+	if (vfui_os_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+		cred = (struct ucred){.uid = (uid_t)-1, .gid = (gid_t)-1};
+	return (struct vfu_peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
+}
+
 int vfui_sock_kind(int fd)
 {
 	int type = 0, listening = 0;

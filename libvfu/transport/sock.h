@@ -43,6 +43,9 @@ void vfui_sock_forget(struct vfui_sock_file *file);
 /* Accepted socket; -EAGAIN: nobody waits. Never blocks. */
 int vfui_sock_accept(int fd);
 
+/* Who connected, or made the pair. */
+struct vfu_peer vfui_sock_peer(int fd);
+
 enum { VFUI_SOCK_CONNECTED, VFUI_SOCK_LISTENER };
 /* What an inherited descriptor is; -ENOTSOCK, -EPROTOTYPE (not a stream). */
 int vfui_sock_kind(int fd);

@@ -66,7 +66,7 @@ from .client import (
     Regions,
 )
 from .commands import Descriptors, Raw
-from .device import Device, Gate
+from .device import Device, Gate, Peer
 from .dma import DeviceDma, DmaRange, PinnedMemory
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
@@ -109,6 +109,7 @@ __all__ = [
     "Memory",
     "MemoryPart",
     "NotFound",
+    "Peer",
     "PinnedMemory",
     "Range",
     "Raw",

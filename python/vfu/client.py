@@ -811,7 +811,7 @@ class Client:
             except Disconnected as error:
                 # Not of one that sends what is no message.
                 if error.errno != errno.ENOTCONN or error.strerror == "the peer closed the connection":
-                    error.strerror += " (a server has one client at a time)"
+                    error.strerror += " (a server has one client at a time, and may refuse some)"
                 raise
         elif fd is not None:
             c.vfu_client_attach(handle, own_fd(fd))

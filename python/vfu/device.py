@@ -11,7 +11,7 @@ import enum
 import errno
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import libvfu as c
 
@@ -48,6 +48,17 @@ class Gate(enum.IntEnum):
 
 
 ENDS_TASKS = Gate.RESET, Gate.FLR, Gate.DISCONNECT
+
+
+class Peer(NamedTuple):
+    """Who a client is: as the kernel says of the process that connected, or, of a socket pair, made it.
+
+    pid: its number; 0 if it cannot be seen from here, being in another PID namespace. uid, gid: its user and group.
+    """
+
+    pid: int
+    uid: int
+    gid: int
 
 
 class Device:
@@ -91,7 +102,7 @@ class Device:
 
     Methods that are called, if the class has them
     ----------------------------------------------
-    Handlers of registers; reset(), on_connect(), on_disconnect(), on_close(), on_dma_map(), on_dma_unmap(),
+    Handlers of registers; reset(), on_accept(), on_connect(), on_disconnect(), on_close(), on_dma_map(), on_dma_unmap(),
     on_config_write(), on_gate(), each described below. All by the thread that runs the server, one at a time, save that
     a handler that waits in read_sync() and write_sync() has others served meanwhile (E60).
     Coroutines run as tasks of the server's event loop: a write's is answered at once, a read's when it returns. A reset
@@ -154,7 +165,7 @@ class Device:
     reset_timeout: float = 2.0
 
     # Methods that the library calls only if a subclass has its own, in the order of struct vfu_device_hooks.
-    _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write")
+    _HOOKS = ("on_gate", None, "on_dma_map", "on_dma_unmap", "on_connect", None, "on_config_write", "on_accept")
 
     _CALLED = ("reset", "on_disconnect", "on_close", *filter(None, _HOOKS))
     # What a subclass may have to say, for those who nearly say it.
@@ -228,6 +239,10 @@ class Device:
         migration the device runs (E39).
         """
 
+    def on_accept(self, peer: Peer) -> None:
+        """Somebody has connected, a Peer, and nothing it sent is read yet. Raise an OSError to refuse it:
+        PermissionError("users of the lab only"). The log has the text; the client sees the end of its connection."""
+
     def on_connect(self) -> Any:
         """A client has connected; self.agreed says what was agreed. May be a coroutine, which the end of the connection
         cancels: work in the background."""
@@ -270,6 +285,11 @@ class Device:
         if self._agreed is None:
             raise make_error(errno.ENOTCONN)
         return Agreed(self._agreed)
+
+    @property
+    def peer(self) -> Peer:
+        """Who the client is, a Peer. Disconnected: there is none. Any thread."""
+        return Peer(*c.device_peer(self._handle))
 
     def find_capability(self, what: int | type[pci.Declared], after: int = 0, *, extended: bool = False) -> int:
         """The offset in configuration space of a capability: of the first, or of the next one behind the offset after.
@@ -399,6 +419,18 @@ class Device:
     @hook("on_dma_unmap")
     def _dma_unmapping(self, iova: int, size: int, flags: int, mapped: bool) -> None:
         return self.on_dma_unmap(dma_range(iova, size, flags, mapped))
+
+    @hook("on_accept")
+    def _accept(self, pid: int, uid: int, gid: int) -> Any:
+        """Why the client is refused; "": it is not."""
+        try:
+            function: Callable[[Peer], Any] = self.on_accept
+            result = function(Peer(pid, uid, gid))
+        except OSError as error:
+            return error.strerror or str(error) or type(error).__name__
+        if result is None or inspect.iscoroutine(result):
+            return result or ""
+        raise TypeError(f"on_accept() refuses by raising an OSError; it returned {result!r}, and the client is refused")
 
     @hook("on_connect")
     def _connected(self) -> None:

@@ -3,6 +3,7 @@
 
 # Each pytest file is one test of make check.
 py_tests = \
+	tests/py/test_accept.py \
 	tests/py/test_access.py \
 	tests/py/test_region_capabilities.py \
 	tests/py/test_registers.py \

@@ -4,6 +4,7 @@
 # A line here is all that a Check program tests/unit/test-NAME.c needs.
 unit_tests = \
 	tests/unit/test-endtoend \
+	tests/unit/server/test-accept \
 	tests/unit/server/test-connections \
 	tests/unit/server/test-bounds \
 	tests/unit/server/test-irqs \
@@ -14,6 +15,7 @@ unit_tests = \
 
 # A device, its server and a client of bare messages.
 server_rig = tests/lib/rig.c tests/lib/rig.h tests/lib/raw.c tests/lib/raw.h
+tests_unit_server_test_accept_SOURCES = tests/unit/server/test-accept.c $(server_rig)
 tests_unit_server_test_connections_SOURCES = tests/unit/server/test-connections.c $(server_rig)
 tests_unit_server_test_bounds_SOURCES = tests/unit/server/test-bounds.c $(server_rig)
 tests_unit_server_test_irqs_SOURCES = tests/unit/server/test-irqs.c $(server_rig)
