@@ -122,6 +122,8 @@ enum {
 enum { VFU_IRQ_INTX, VFU_IRQ_MSI, VFU_IRQ_MSIX, VFU_IRQ_ERR, VFU_IRQ_REQ, VFU_IRQS };
 
 enum { VFU_REGION_READ = 1, VFU_REGION_WRITE = 2, VFU_REGION_MMAP = 4 };
+/* Of a device's own region, and not for clients to know: see struct vfu_region. */
+enum { VFU_REGION_UNCLEARED = 0x10000 };
 enum { VFU_IRQ_EVENTFD = 1, VFU_IRQ_MASKABLE = 2, VFU_IRQ_AUTOMASKED = 4, VFU_IRQ_NORESIZE = 8 };
 enum { VFU_DMA_READ = 1, VFU_DMA_WRITE = 2 }; /* what the device may do with a range */
 
@@ -297,6 +299,11 @@ enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
  *
  * With widths each access has one of these sizes and is aligned to it, as registers of hardware want it: any other
  * is -EINVAL to the client, and its callback and handlers are not called. What the client maps is not checked.
+ *
+ * What a read puts nothing into is zeros: its buffer is cleared before the callback, which costs a fifth of a
+ * large read. With VFU_REGION_UNCLEARED it is not, for reads by access and by functions of vfu_device_set_handler:
+ * these say with vfu_request_set_filled how many bytes they have written from the start on, and the library
+ * clears the rest, all of it if they say nothing.
  */
 struct vfu_region {
 	uint64_t size;
@@ -429,6 +436,13 @@ struct vfu_request *vfu_request_defer(struct vfu_request *req);
 /* The access to serve; its data stays valid until vfu_request_done. For a read the buffer starts
  * zeroed. NULL: it is a command. */
 const struct vfu_access *vfu_request_access(struct vfu_request *req);
+/*
+ * Of a read of a region with VFU_REGION_UNCLEARED: the device has written the first len bytes of the access's data,
+ * and the library clears the others; the last call counts. After vfu_request_defer it is the request that was
+ * returned whose data it is about. In other regions it changes nothing. -EINVAL: no read, or not so many bytes.
+ * In the callback, or who answers it.
+ */
+int vfu_request_set_filled(struct vfu_request *req, uint32_t len);
 /* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed
  * all the same. */
 int vfu_request_done(struct vfu_request *req, int status);

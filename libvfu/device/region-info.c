@@ -42,7 +42,7 @@ static void build_fixed(struct vfu_wire_builder *b, void *buf, size_t room, unsi
 {
 	const struct vfu_wire_get_region_info_reply info = {
 		.index = index,
-		.flags = def->flags,
+		.flags = def->flags & (VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP),
 		.size = def->size,
 		.offset = def->flags & VFU_REGION_MMAP ? def->fd_offset : 0,
 	};

@@ -198,7 +198,8 @@ static int check_file(const struct vfu_region *def, struct vfu_err *err)
 static int check_def(const struct vfui_regions *regions, unsigned index,
 		     const struct vfu_region *def, struct vfu_err *err)
 {
-	const uint32_t known = VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP;
+	const uint32_t known =
+		VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP | VFU_REGION_UNCLEARED;
 	const uint32_t widths = VFU_WIDTH_1 | VFU_WIDTH_2 | VFU_WIDTH_4 | VFU_WIDTH_8;
 	int rc;
 
@@ -426,13 +427,15 @@ int vfui_region_add_handlers(struct vfui_region *region, const struct vfui_handl
 int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64_t offset,
 			    uint64_t size, vfu_access_fn *fn, void *user, struct vfu_err *err)
 {
-	struct vfui_handler handler = {offset, offset + size - 1, fn, user, false, false};
 	struct vfui_region *region = vfui_region_at(regions, index);
+	struct vfui_handler handler = {
+		.first = offset, .last = offset + size - 1, .fn = fn, .user = user};
 	unsigned from, to;
 
 	if (!region || !size || !vfui_is_inside(offset, size, region->def.size))
 		return vfui_err_set(err, -EINVAL, "handler.offset", 0, "not inside region %u",
 				    index);
+	handler.fills = region->def.flags & VFU_REGION_UNCLEARED;
 	from = find_handler(region, offset);
 	for (to = from; to < region->nhandlers && region->handlers[to].first <= handler.last;
 	     to++) {
@@ -457,12 +460,39 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 
 /* ---- access ------------------------------------------------------------------------------------ */
 
+/*
+ * Calls a function for a read into a buffer that holds whatever it held: none of that may leave. One that
+ * does not say what it fills gets zeros.
+ */
+VFUI_APART static int read_uncleared(vfu_access_fn *fn, void *user, bool fills,
+				     struct vfu_request *req, const struct vfu_access *access)
+{
+	int rc;
+
+	if (!fills) {
+		memset(access->data, 0, access->count);
+		return fn(user, req, access);
+	}
+	vfui_request_set_uncleared(req);
+	rc = fn(user, req, access);
+	if (!rc)
+		vfui_request_clear_rest(req);
+	return rc;
+}
+
+static inline bool is_uncleared(const struct vfui_region *region, const struct vfu_access *access)
+{
+	return region->def.flags & VFU_REGION_UNCLEARED && !access->is_write;
+}
+
 /* The part of a region that has no handler. */
 static int access_base(struct vfui_region *region, struct vfu_request *req,
 		       const struct vfu_access *access)
 {
 	uint8_t *at;
 
+	if (region->def.access && is_uncleared(region, access))
+		return read_uncleared(region->def.access, region->def.user, true, req, access);
 	if (region->def.access)
 		return region->def.access(region->def.user, req, access);
 	if (!region->memory)
@@ -517,7 +547,11 @@ static int access_part(struct vfui_region *region, struct vfui_split *split,
 		access = &split->part.access;
 		req = req ? &split->part : NULL;
 	}
-	return handled ? next->fn(next->user, req, access) : access_base(region, req, access);
+	if (!handled)
+		return access_base(region, req, access);
+	return is_uncleared(region, access)
+		       ? read_uncleared(next->fn, next->user, next->fills, req, access)
+		       : next->fn(next->user, req, access);
 }
 
 /*

@@ -150,6 +150,15 @@ static bool is_command(const struct vfu_request *req)
 	return !req->is_access && req->kept;
 }
 
+/* The buffer of a read that is answered later: zeros, or the device says what it fills of it. */
+static void start_buffer(struct vfu_request *later)
+{
+	if (later->is_uncleared)
+		later->filled = 0;
+	else
+		memset(later->access.data, 0, later->access.count);
+}
+
 static struct vfu_request *defer_whole(struct vfu_request *req)
 {
 	const struct vfui_msg *msg = vfui_container_of(req, struct vfui_request, base)->msg;
@@ -173,7 +182,7 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
 		if (req->access.is_write)
 			memcpy(later->access.data, req->access.data, len);
 		else
-			memset(later->access.data, 0, len);
+			start_buffer(later);
 	}
 	session_ref(req->session);
 	if (later->is_fence)
@@ -323,7 +332,7 @@ static struct vfu_request *defer_part(struct vfui_split *split)
 	later->whole = split->held;
 	later->access.data = part_data(split, &split->whole->access);
 	if (!later->access.is_write)
-		memset(later->access.data, 0, later->access.count);
+		start_buffer(later);
 	charge(split->held, sizeof(*later));
 	atomic_fetch_add(&split->held->parts, 1);
 	split->part.is_deferred = true;
@@ -353,6 +362,7 @@ void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, 
 	split->part.is_part = true;
 	split->part.is_access = true;
 	split->part.is_deferred = false;
+	split->part.is_uncleared = false;
 	split->part.access = *access;
 	split->part.access.offset = offset;
 	split->part.access.count = count;
@@ -380,6 +390,14 @@ struct vfu_request *vfu_request_defer(struct vfu_request *req)
 const struct vfu_access *vfu_request_access(struct vfu_request *req)
 {
 	return req->is_access ? &req->access : NULL;
+}
+
+int vfu_request_set_filled(struct vfu_request *req, uint32_t len)
+{
+	if (!req->is_access || req->access.is_write || len > req->access.count)
+		return -EINVAL;
+	req->filled = len;
+	return 0;
 }
 
 void vfu_request_set_told(struct vfu_request *req)
@@ -416,6 +434,8 @@ int vfu_request_done(struct vfu_request *req, int status)
 
 	if (status > 0)
 		status = -EINVAL;
+	if (!status)
+		vfui_request_clear_rest(req);
 	if (!req->is_part)
 		return whole_done(req, status);
 	whole = req->whole;

@@ -58,6 +58,8 @@ struct vfu_request {
 	bool is_silent;      /* a part of a longer request, which answers */
 	bool is_deferred;    /* what is on the heap answers */
 	bool is_part;        /* of an access, see below */
+	bool is_uncleared;   /* a read whose buffer holds anything: */
+	uint32_t filled;     /* but so many bytes, which the device has written */
 	bool is_fence;       /* on the heap: holds up later requests */
 	atomic_bool is_told; /* no line about its failure */
 	/* On the heap. */
@@ -95,6 +97,21 @@ static inline void vfui_request_set_head(struct vfu_request *req, const void *he
 {
 	memcpy(req->head, head, len);
 	req->head_len = len;
+}
+
+/* A read whose buffer was not cleared: its function says what it fills. */
+static inline void vfui_request_set_uncleared(struct vfu_request *req)
+{
+	req->is_uncleared = true;
+	req->filled = 0;
+}
+
+/* It is done: clears what was not filled. */
+static inline void vfui_request_clear_rest(struct vfu_request *req)
+{
+	if (req->is_uncleared)
+		memset((uint8_t *)req->access.data + req->filled, 0,
+		       req->access.count - req->filled);
 }
 
 /* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */

@@ -154,8 +154,8 @@ static void *plain_memory(const struct vfui_region *region, uint64_t offset, uin
 	return region->memory + offset;
 }
 
-/* Clears too: what a callback leaves alone must not hold what an earlier message left there. */
-VFUI_APART static void *large_scratch(struct vfui_scratch *buf, size_t size)
+/* A large one. Clears too: what a callback leaves alone must not hold what an earlier message left there. */
+VFUI_APART static void *large_scratch(struct vfui_scratch *buf, size_t size, bool clear)
 {
 	void *data;
 
@@ -168,19 +168,22 @@ VFUI_APART static void *large_scratch(struct vfui_scratch *buf, size_t size)
 		buf->data = data;
 		buf->size = room;
 	}
-	return memset(buf->data, 0, size);
+	return clear ? memset(buf->data, 0, size) : buf->data;
 }
 
 /*
  * A cleared buffer, one for each level of callbacks. NULL: out of memory. Most reads are short; a
- * buffer has room for 8 bytes, and those are cleared at once.
+ * buffer has room for 8 bytes, and those are cleared at once. Where a region wants none cleared,
+ * device/region.c does so with what its functions leave.
  */
-static void *scratch(struct vfu_server *srv, size_t size)
+static void *scratch(struct vfu_server *srv, uint32_t region, size_t size)
 {
 	struct vfui_scratch *buf = &srv->scratch[srv->waits];
 
 	if (size > 8 || !buf->data)
-		return large_scratch(buf, size);
+		return large_scratch(buf, size,
+				     !(srv->dev->regions.region[region].def.flags &
+				       VFU_REGION_UNCLEARED));
 	return memset(buf->data, 0, 8);
 }
 
@@ -226,7 +229,7 @@ static int region_read(void *ctx, struct vfui_request *req,
 	iov[1].iov_len = in->count;
 	iov[1].iov_base = plain_memory(region, in->offset, in->count);
 	if (!iov[1].iov_base) {
-		iov[1].iov_base = scratch(srv, in->count);
+		iov[1].iov_base = scratch(srv, in->region, in->count);
 		if (!iov[1].iov_base)
 			return -ENOMEM;
 		req->base.is_access = true;

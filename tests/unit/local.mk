@@ -49,6 +49,7 @@ fault_tests = \
 	tests/unit/client/test-posts \
 	tests/unit/client/test-memory \
 	tests/unit/server/test-parts \
+	tests/unit/server/test-large \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm
 tests_unit_test_calls_LDADD = $(fault_libs)
@@ -82,6 +83,8 @@ tests_unit_device_test_device_SOURCES = tests/unit/device/test-device.c tests/li
 tests_unit_device_test_device_LDADD = $(fault_libs)
 tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_rig)
 tests_unit_server_test_parts_LDADD = $(fault_libs)
+tests_unit_server_test_large_SOURCES = tests/unit/server/test-large.c $(server_rig)
+tests_unit_server_test_large_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_LDADD = $(fault_libs)
