@@ -297,6 +297,10 @@ enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
  * MSI-X and its pending bits lie in. BAR sizes are powers of two, at least 16
  * (memory) or 4 (I/O), up to 2^63. Region 7 with access replaces our configuration space.
  *
+ * Plain memory is sent and received in its place. A read shows what it holds at some time between the start of the
+ * read and that of the next request: what waits for room in the socket is copied. Of a large write all may be seen
+ * as it arrives, once what came before it has started; one whose client dies in the middle has written its beginning.
+ *
  * With widths each access has one of these sizes and is aligned to it, as registers of hardware want it: any other
  * is -EINVAL to the client, and its callback and handlers are not called. What the client maps is not checked.
  *

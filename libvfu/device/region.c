@@ -324,6 +324,8 @@ static void replace(struct vfui_regions *regions, unsigned index, const struct v
 	if (region && index >= regions->n)
 		regions->n = index + 1;
 	place = vfui_region_at(regions, index);
+	if (place && place->memory && regions->on_gone)
+		regions->on_gone(regions->ctx, place->memory, place->memory_len);
 	if (place)
 		region_fini(place);
 	if (region)
@@ -380,6 +382,13 @@ static unsigned find_handler(const struct vfui_region *region, uint64_t offset)
 			high = middle;
 	}
 	return low;
+}
+
+bool vfui_region_is_handled(const struct vfui_region *region, uint64_t offset, uint64_t count)
+{
+	unsigned at = find_handler(region, offset);
+
+	return at < region->nhandlers && region->handlers[at].first < offset + count;
 }
 
 struct vfui_handler *vfui_region_handler_at(struct vfui_region *region, uint64_t offset)
@@ -464,8 +473,8 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
  * Calls a function for a read into a buffer that holds whatever it held: none of that may leave. One that
  * does not say what it fills gets zeros.
  */
-VFUI_APART static int read_uncleared(vfu_access_fn *fn, void *user, bool fills,
-				     struct vfu_request *req, const struct vfu_access *access)
+static int read_uncleared(vfu_access_fn *fn, void *user, bool fills, struct vfu_request *req,
+			  const struct vfu_access *access)
 {
 	int rc;
 
@@ -480,19 +489,12 @@ VFUI_APART static int read_uncleared(vfu_access_fn *fn, void *user, bool fills,
 	return rc;
 }
 
-static inline bool is_uncleared(const struct vfui_region *region, const struct vfu_access *access)
-{
-	return region->def.flags & VFU_REGION_UNCLEARED && !access->is_write;
-}
-
 /* The part of a region that has no handler. */
 static int access_base(struct vfui_region *region, struct vfu_request *req,
 		       const struct vfu_access *access)
 {
 	uint8_t *at;
 
-	if (region->def.access && is_uncleared(region, access))
-		return read_uncleared(region->def.access, region->def.user, true, req, access);
 	if (region->def.access)
 		return region->def.access(region->def.user, req, access);
 	if (!region->memory)
@@ -547,16 +549,19 @@ static int access_part(struct vfui_region *region, struct vfui_split *split,
 		access = &split->part.access;
 		req = req ? &split->part : NULL;
 	}
-	if (!handled)
-		return access_base(region, req, access);
-	return is_uncleared(region, access)
-		       ? read_uncleared(next->fn, next->user, next->fills, req, access)
-		       : next->fn(next->user, req, access);
+	if (region->def.flags & VFU_REGION_UNCLEARED && !access->is_write) {
+		if (handled)
+			return read_uncleared(next->fn, next->user, next->fills, req, access);
+		if (region->def.access)
+			return read_uncleared(region->def.access, region->def.user, true, req,
+					      access);
+	}
+	return handled ? next->fn(next->user, req, access) : access_base(region, req, access);
 }
 
 /*
- * An access to a region with widths, or with handlers: to one of them after the other, and to what lies
- * between.
+ * An access to a region with widths, or that is not cleared, or with handlers: to one of them after the other,
+ * and to what lies between.
  */
 VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_request *req,
 				   const struct vfu_access *access)
@@ -593,8 +598,9 @@ int vfui_region_access(struct vfui_regions *regions, struct vfu_request *req,
 	rc = check_access(region, access);
 	if (rc || !access->count)
 		return rc;
-	return region->nhandlers | region->def.widths ? access_parts(region, req, access)
-						      : access_base(region, req, access);
+	return region->nhandlers | region->def.widths | (region->def.flags & VFU_REGION_UNCLEARED)
+		       ? access_parts(region, req, access)
+		       : access_base(region, req, access);
 }
 
 /* ---- capabilities ------------------------------------------------------------------------------ */

@@ -45,6 +45,9 @@ struct vfui_regions {
 	struct vfui_region
 		*more; /* the device's own; there once it has had one, and then stays where it is */
 	unsigned n;    /* clients are told of so many: PCI's, and up to the last of more */
+	/* Told before memory of a region goes to which a write may be arriving; NULL: there is none. */
+	void (*on_gone)(void *ctx, const void *memory, size_t len);
+	void *ctx;
 };
 
 void vfui_regions_init(struct vfui_regions *regions);
@@ -69,6 +72,8 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 void *vfui_region_memory(struct vfui_regions *regions, unsigned index);
 /* An access has a size and an alignment that the region takes; any of no bytes has. */
 bool vfui_region_takes(const struct vfui_region *region, const struct vfu_access *access);
+/* Some of these bytes are served by handlers. */
+bool vfui_region_is_handled(const struct vfui_region *region, uint64_t offset, uint64_t count);
 /* The one that serves a byte; NULL: none. */
 struct vfui_handler *vfui_region_handler_at(struct vfui_region *region, uint64_t offset);
 /*

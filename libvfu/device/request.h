@@ -52,14 +52,14 @@ struct vfu_request {
 	/* Unless is_access: a command that the device serves. */
 	struct vfui_msg *kept; /* it, 8-byte aligned, until it is answered; NULL: none */
 	uint32_t skip;         /* its payload begins with so many bytes that are the library's */
-	uint32_t room;         /* for so many bytes of the device's answer */
-	bool echoes;           /* an answer without data is the request's */
+	uint32_t filled; /* the device has written so many bytes of an access that is_uncleared */
+	uint32_t room;   /* for so many bytes of the device's answer */
+	bool echoes;     /* an answer without data is the request's */
 	bool is_access;
 	bool is_silent;      /* a part of a longer request, which answers */
 	bool is_deferred;    /* what is on the heap answers */
 	bool is_part;        /* of an access, see below */
-	bool is_uncleared;   /* a read whose buffer holds anything: */
-	uint32_t filled;     /* but so many bytes, which the device has written */
+	bool is_uncleared;   /* a read whose buffer holds anything, but for filled bytes */
 	bool is_fence;       /* on the heap: holds up later requests */
 	atomic_bool is_told; /* no line about its failure */
 	/* On the heap. */

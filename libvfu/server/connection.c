@@ -31,10 +31,17 @@ static int is_interrupted(void *ctx)
 	       (srv->interrupt && srv->interrupt(srv->interrupt_user));
 }
 
+/* A write that is arriving in it counts as one that came before. */
+static void forget_memory(void *ctx, const void *memory, size_t len)
+{
+	vfui_conn_drop_sink(ctx, memory, len);
+}
+
 static int open_conn(struct vfu_server *srv, int fd)
 {
 	static const struct vfui_conn_ops ops = {.command = vfui_server_command,
 						 .knows = vfui_server_knows,
+						 .sink = vfui_server_sink,
 						 .stranger = vfui_server_stranger,
 						 .stay = vfui_server_stay};
 	struct vfui_conn_options options;
@@ -57,6 +64,8 @@ static int open_conn(struct vfu_server *srv, int fd)
 		return vfui_err_set(&srv->err, -ENOMEM, NULL, 0, "no memory for a connection");
 	}
 	set_conn(srv, conn);
+	srv->dev->regions.on_gone = forget_memory;
+	srv->dev->regions.ctx = conn;
 	return 0;
 }
 
@@ -139,6 +148,7 @@ static void finish(void *ctx, int status)
 		vfui_pci_disconnect(&dev->pci);
 	}
 	vfui_server_sync_epoll(srv, true);
+	dev->regions.on_gone = NULL;
 	set_conn(srv, NULL);
 	vfui_device_set_peer(dev, NULL);
 	vfui_conn_free(conn);

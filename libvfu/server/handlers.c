@@ -143,12 +143,17 @@ static int set_irqs(void *ctx, struct vfui_request *req, const struct vfu_wire_s
 
 /* ---- accesses ---- */
 
-/* Where a region's bytes lie if nobody has to be asked for them, else NULL. */
-static void *plain_memory(const struct vfui_region *region, uint64_t offset, uint32_t count)
+/* Between handlers it is worth a look whether memory serves so much alone. */
+#define LARGE 4096
+
+/* Where a region's bytes lie if nobody has to be asked for them, else NULL. needs: VFU_REGION_*. */
+static void *plain_memory(const struct vfui_region *region, uint64_t offset, uint32_t count,
+			  uint32_t needs)
 {
-	if (!region->memory || region->def.access || region->nhandlers || region->def.widths ||
-	    !(region->def.flags & VFU_REGION_READ) ||
-	    !vfui_is_inside(offset, count, region->def.size) ||
+	if (!region->memory || region->def.access || region->def.widths ||
+	    (region->nhandlers &&
+	     (count < LARGE || vfui_region_is_handled(region, offset, count))) ||
+	    !(region->def.flags & needs) || !vfui_is_inside(offset, count, region->def.size) ||
 	    (region->watch && vfui_watch_probe(region->watch, region->memory + offset, count)))
 		return NULL;
 	return region->memory + offset;
@@ -176,14 +181,12 @@ VFUI_APART static void *large_scratch(struct vfui_scratch *buf, size_t size, boo
  * buffer has room for 8 bytes, and those are cleared at once. Where a region wants none cleared,
  * device/region.c does so with what its functions leave.
  */
-static void *scratch(struct vfu_server *srv, uint32_t region, size_t size)
+static void *scratch(struct vfu_server *srv, const struct vfui_region *region, size_t size)
 {
 	struct vfui_scratch *buf = &srv->scratch[srv->waits];
 
 	if (size > 8 || !buf->data)
-		return large_scratch(buf, size,
-				     !(srv->dev->regions.region[region].def.flags &
-				       VFU_REGION_UNCLEARED));
+		return large_scratch(buf, size, !(region->def.flags & VFU_REGION_UNCLEARED));
 	return memset(buf->data, 0, 8);
 }
 
@@ -227,9 +230,9 @@ static int region_read(void *ctx, struct vfui_request *req,
 	fill_head(&req->base, in->offset, in->region, in->count);
 	iov[0] = (struct iovec){.iov_base = req->base.head, .iov_len = req->base.head_len};
 	iov[1].iov_len = in->count;
-	iov[1].iov_base = plain_memory(region, in->offset, in->count);
+	iov[1].iov_base = plain_memory(region, in->offset, in->count, VFU_REGION_READ);
 	if (!iov[1].iov_base) {
-		iov[1].iov_base = scratch(srv, in->region, in->count);
+		iov[1].iov_base = scratch(srv, region, in->count);
 		if (!iov[1].iov_base)
 			return -ENOMEM;
 		req->base.is_access = true;
@@ -246,6 +249,24 @@ static int region_read(void *ctx, struct vfui_request *req,
 	return reply(srv, req, iov, in->count ? 2 : 1);
 }
 
+void *vfui_server_place_write(struct vfu_server *srv, const struct vfui_msg *msg)
+{
+	struct vfu_wire_region_write_request in;
+	const struct vfui_region *region;
+
+	memcpy(&in, msg->payload, sizeof(in));
+	region = vfui_region_at(&srv->dev->regions, in.region);
+	return region ? plain_memory(region, in.offset, in.count, VFU_REGION_WRITE) : NULL;
+}
+
+/* It is in the memory already: whether that was still there. A region that has gone meanwhile came after it. */
+VFUI_APART static int placed_write(struct vfu_server *srv, uint32_t index)
+{
+	const struct vfui_region *region = vfui_region_at(&srv->dev->regions, index);
+
+	return region && vfui_watch_is_lost(region->watch) ? -EFAULT : 0;
+}
+
 static int region_write(void *ctx, struct vfui_request *req,
 			const struct vfu_wire_region_write_request *in, const void *tail,
 			size_t tail_len)
@@ -254,7 +275,7 @@ static int region_write(void *ctx, struct vfui_request *req,
 	int rc;
 
 	(void)tail_len;
-	if (!vfui_region_at(&srv->dev->regions, in->region))
+	if (!vfui_region_at(&srv->dev->regions, in->region) && !req->msg->placed)
 		return no_such(req, "region", in->region);
 	fill_head(&req->base, in->offset, in->region, in->count);
 	req->base.is_access = true;
@@ -263,7 +284,10 @@ static int region_write(void *ctx, struct vfui_request *req,
 					       .count = in->count,
 					       .region = in->region,
 					       .is_write = true};
-	rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
+	if (req->msg->placed)
+		rc = placed_write(srv, in->region);
+	else
+		rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
 	if (rc < 0)
 		return access_failed(srv, req, &req->base.access, rc);
 	if (rc || req->base.is_deferred)

@@ -37,6 +37,7 @@
 #include "server/handlers.h"
 #include "server/held.h"
 #include "server/order.h"
+#include "wire-region.h"
 #include "wire-session.h"
 
 static bool has_effect(const struct vfui_msg *msg)
@@ -287,6 +288,17 @@ void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 	run(srv, msg);
 	if (!vfui_list_is_empty(&srv->held))
 		vfui_server_drain(srv);
+}
+
+void *vfui_server_sink(void *ctx, struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	struct vfu_server *srv = ctx;
+	struct vfu_err err;
+
+	if (srv->state != VFUI_SERVER_UP || msg->hdr.command != VFU_WIRE_CMD_REGION_WRITE ||
+	    !is_clear(srv) || vfui_conn_check(conn, msg, &err) < 0)
+		return NULL;
+	return vfui_server_place_write(srv, msg);
 }
 
 bool vfui_server_knows(void *ctx, unsigned command)

@@ -11,6 +11,8 @@
 
 /* The connection's command callback. */
 void vfui_server_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg);
+/* vfui_conn_ops.sink: a write that could start now goes into the memory it is for. */
+void *vfui_server_sink(void *ctx, struct vfui_conn *conn, const struct vfui_msg *msg);
 /* vfui_conn_ops.knows: the device serves it. */
 bool vfui_server_knows(void *ctx, unsigned command);
 /* Starts what was held back and may start now. */

@@ -13,9 +13,10 @@
  * in struct vfui_in, so it goes on wherever it was. What was handed out must not move: a block with pins
  * is neither shifted nor grown, what is not handed out yet goes to a new one (make_room).
  *
- * Of a message that still lacks more than a block only its own bytes are read, nothing behind it. Of a large reply the rest may go
- * straight to its request's memory (is_direct): then only its head is in the block, and a request that
- * was given up takes the sink away: the rest is read and forgotten.
+ * Of a message that still lacks more than a block only its own bytes are read, nothing behind it. The rest of a large reply may go
+ * straight to its request's memory, that of a large command where its owner says (is_direct): then only its head
+ * is in the block. A request that was given up takes the sink away, and so does memory that goes: the rest is read
+ * and forgotten. Behind such a message little is read first, for what is in the block of another one is copied.
  *
  * Descriptors come with a read, not with a message. Which message's they are can take a header that is
  * not here yet (find_owner): until then the message that might be it is not handed out (must_wait). They
@@ -33,6 +34,9 @@
 
 /* Room that a read should find, so that one call takes many small messages. */
 #define READ_AHEAD 16384
+
+/* Enough for a header and some small messages, where a large one is expected. */
+#define READ_HEAD 512
 
 static struct vfui_in_block *block_new(size_t cap)
 {
@@ -143,6 +147,9 @@ static int choose_room(struct vfui_in *in, struct iovec *iov, bool *is_whole)
 	*is_whole = in->is_direct || missing > VFUI_IN_BLOCK;
 	if (*is_whole)
 		iov->iov_len = vfui_min(iov->iov_len, missing);
+	else if (in->was_direct && vfui_buf_len(buf) == 0)
+		iov->iov_len = READ_HEAD;
+	in->was_direct = false;
 	return 0;
 }
 
@@ -306,6 +313,15 @@ VFUI_APART static bool take_fds(struct vfui_in *in, struct vfui_in_msg *out)
 	return true;
 }
 
+/* The rest of the message is not in the block. */
+VFUI_APART static void end_direct(struct vfui_in *in, struct vfui_msg *msg)
+{
+	msg->placed = msg->hdr.size - in->direct_kept;
+	in->block->buf.start -= msg->placed;
+	in->is_direct = false;
+	in->was_direct = true;
+}
+
 bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)
 {
 	struct vfui_buf *buf = &in->block->buf;
@@ -323,9 +339,11 @@ bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)
 	msg->nfds = out->fds.n;
 	out->block = in->block;
 	in->block->pins++;
-	buf->start += in->is_direct ? in->direct_kept : msg->hdr.size;
+	msg->placed = 0;
+	buf->start += msg->hdr.size;
 	in->pos += msg->hdr.size;
-	in->is_direct = false;
+	if (in->is_direct)
+		end_direct(in, msg);
 	return true;
 }
 
@@ -350,4 +368,10 @@ bool vfui_in_set_direct(struct vfui_in *in, size_t skip, void *sink)
 void vfui_in_drop_direct(struct vfui_in *in)
 {
 	in->sink = NULL;
+}
+
+void vfui_in_drop_memory(struct vfui_in *in, const void *memory, size_t len)
+{
+	if (in->is_direct && (uintptr_t)in->sink - (uintptr_t)memory < len)
+		in->sink = NULL;
 }

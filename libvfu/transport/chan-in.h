@@ -48,6 +48,7 @@ struct vfui_in {
 	uint8_t *sink;
 	size_t direct_left;
 	size_t direct_kept; /* bytes of the message that are in the block */
+	bool was_direct;    /* the last message's was: likely the next one's will, too */
 	bool is_drained;    /* the last read took all there was */
 	unsigned nmarks;
 	struct vfui_in_mark marks[VFUI_IN_MARKS];
@@ -98,11 +99,13 @@ static inline void vfui_in_release(struct vfui_in *in, struct vfui_in_msg *out)
 /* A complete message is there. */
 bool vfui_in_is_ready(struct vfui_in *in);
 /*
- * Receives the rest of the next message from payload byte skip on to sink, which must have room.
+ * Receives the rest of the next message from payload byte skip on to sink, which must have room (msg.placed).
  * False: not done, because it is complete, or skip bytes of payload are not there yet. Not twice.
  */
 bool vfui_in_set_direct(struct vfui_in *in, size_t skip, void *sink);
 /* From now on the rest goes nowhere. */
 void vfui_in_drop_direct(struct vfui_in *in);
+/* The same, if it was to go to that memory. */
+void vfui_in_drop_memory(struct vfui_in *in, const void *memory, size_t len);
 
 #endif

@@ -12,6 +12,7 @@
  *	     |          it was given up          --> dropped; its id may be used again
  *	     |          there is none            --> a stray, of which a peer may send some
  *	     +-- head of a large reply: try_direct, the rest is received where the request wants it
+ *	     +-- of a large command: place_rest, the same where ops->sink says
  *
  * All for the thread that has the reader role (take_role, drop_role). Whoever gives it up tells those who
  * sleep, and an event loop, that nobody reads now. Callbacks (command, done) run here and with no lock
@@ -32,7 +33,7 @@
 #include "transport/conn-send.h"
 #include "transport/trace.h"
 
-/* Replies larger than this go straight to their sink. */
+/* Messages larger than this go straight to their sink. */
 #define DIRECT 16384
 
 /* Replies that nobody asked for before the peer is held to be broken. */
@@ -300,7 +301,7 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 }
 
 /* Has the rest of a large reply received where its request wants it. */
-VFUI_APART static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
 {
 	struct vfui_pend *pend;
 
@@ -321,6 +322,41 @@ VFUI_APART static void try_direct(struct vfui_conn *conn, const struct vfu_wire_
 }
 
 /* ---- any message ---- */
+
+/* The fixed part of a command that is arriving, if that is here and nothing speaks against it so far. */
+static bool head_of(const struct vfui_conn *conn, struct vfui_msg *msg)
+{
+	const struct vfui_buf *buf = &conn->in.block->buf;
+	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
+	size_t fixed;
+
+	msg->info = vfui_message(msg->hdr.command);
+	if (msg->info == NULL || msg->info->from != from || conn->in.nmarks > 0 ||
+	    (msg->hdr.flags & ~(uint32_t)VFU_WIRE_HEADER_NO_REPLY) != 0)
+		return false;
+	fixed = sizeof(msg->hdr) + msg->info->request_size;
+	if (msg->hdr.size < fixed || vfui_buf_len(buf) < fixed)
+		return false;
+	msg->payload = buf->data + buf->start + sizeof(msg->hdr);
+	msg->len = msg->hdr.size - sizeof(msg->hdr);
+	msg->placed = msg->hdr.size - fixed;
+	msg->nfds = 0;
+	return true;
+}
+
+/* Has the rest of a large command received where it belongs. */
+static void place_rest(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+{
+	struct vfui_msg msg = {.hdr = *hdr};
+	void *sink;
+
+	if (conn->ops->sink == NULL || conn->in.is_direct || vfui_in_is_ready(&conn->in) ||
+	    !head_of(conn, &msg))
+		return;
+	sink = conn->ops->sink(conn->ctx, conn, &msg);
+	if (sink != NULL)
+		vfui_in_set_direct(&conn->in, msg.info->request_size, sink);
+}
 
 static bool is_reply(const struct vfu_wire_header *hdr)
 {
@@ -350,10 +386,18 @@ static int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hd
 
 VFUI_APART static void trace_got(struct vfui_conn *conn, const struct vfui_msg *msg)
 {
-	struct iovec payload = {(void *)(uintptr_t)msg->payload, msg->len};
+	struct iovec payload = {(void *)(uintptr_t)msg->payload, msg->len - msg->placed};
 
 	vfui_trace(&conn->options.log, conn->options.set.values[VFU_OPT_TRACE] > 1, "got",
 		   &msg->hdr, &payload, 1, msg->nfds);
+}
+
+VFUI_APART static void place_large(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+{
+	if (is_reply(hdr))
+		try_direct(conn, hdr);
+	else
+		place_rest(conn, hdr);
 }
 
 int vfui_conn_handle_one(struct vfui_conn *conn)
@@ -368,8 +412,8 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 	r = check_header(conn, &m.msg.hdr);
 	if (r < 0)
 		return r;
-	if (is_reply(&m.msg.hdr) && m.msg.hdr.size >= DIRECT)
-		try_direct(conn, &m.msg.hdr);
+	if (m.msg.hdr.size >= DIRECT)
+		place_large(conn, &m.msg.hdr);
 	if (!vfui_in_take(&conn->in, &m))
 		return 0;
 	if (conn->options.set.values[VFU_OPT_TRACE] != 0)

@@ -203,6 +203,11 @@ static int check_own(struct vfui_conn *conn, const struct vfui_message *info, co
 	return r < 0 ? tell(conn, r, &fault, err) : 0;
 }
 
+void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
+{
+	vfui_in_drop_memory(&conn->in, memory, len);
+}
+
 int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
 			unsigned nfds, struct vfu_err *err)
 {

@@ -35,6 +35,13 @@ struct vfui_conn_ops {
 	 */
 	bool (*stranger)(void *ctx, struct vfui_conn *conn, const struct vfui_msg *msg);
 	/*
+	 * A large command that the table knows is arriving: where the rest is received, from the end of its fixed
+	 * part on, or NULL: with the message, as ever. msg has that part alone (msg->placed), and its header is
+	 * sound. command gets it in the same way, also if vfui_conn_drop_sink has taken the memory away. NULL:
+	 * always with the message.
+	 */
+	void *(*sink)(void *ctx, struct vfui_conn *conn, const struct vfui_msg *msg);
+	/*
 	 * Asked in vfui_conn_process_wait after it has handled messages, so many by now: true to go
 	 * on with the next, without a look at anything else. NULL: never.
 	 */
@@ -97,6 +104,9 @@ int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct v
  */
 int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
 			unsigned nfds, struct vfu_err *err);
+
+/* Memory is about to go that ops->sink may have named. The reader's, or while nobody reads. */
+void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len);
 
 /* Has waits look at their ready() again. */
 void vfui_conn_wake(struct vfui_conn *conn);

@@ -97,15 +97,15 @@ void vfui_msg_drop_fds(struct vfui_msg *msg)
 struct vfui_msg *vfui_msg_copy(struct vfui_msg *msg)
 {
 	size_t head = (sizeof(*msg) + 7) / 8 * 8;
-	size_t body = (msg->len + 7) / 8 * 8;
+	size_t len = msg->len - msg->placed, body = (len + 7) / 8 * 8;
 	char *block = vfui_os_malloc(head + body + msg->nfds * sizeof(int));
 	struct vfui_msg *copy = (struct vfui_msg *)block;
 
 	if (copy == NULL)
 		return NULL;
 	*copy = *msg;
-	if (msg->len > 0)
-		memcpy(block + head, msg->payload, msg->len);
+	if (len > 0)
+		memcpy(block + head, msg->payload, len);
 	copy->payload = (uint8_t *)block + head;
 	copy->fds = (int *)(block + head + body);
 	for (unsigned i = 0; i < msg->nfds; i++)

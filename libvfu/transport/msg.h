@@ -18,7 +18,8 @@ struct vfui_msg {
 	const struct vfui_message *info; /* NULL: a command we do not know */
 	const uint8_t *payload;
 	size_t len;
-	int *fds; /* entries that were taken are -1 */
+	size_t placed; /* bytes at its end that are not here: they were received where they belong */
+	int *fds;      /* entries that were taken are -1 */
 	unsigned nfds;
 };
 

@@ -3,7 +3,7 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * test-large.c - reads and writes of much, whose bytes are not to be touched more often than they must: buffers that
- * are not cleared. BAR3 is 1 MiB; whatever is allocated begins as 0xaa.
+ * are not cleared, memory that is written while it arrives. BAR3 is 1 MiB; whatever is allocated begins as 0xaa.
  */
 #include "config.h"
 
@@ -12,7 +12,9 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "../../lib/lacks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/rig.h"
 #include "../../lib/suite.h"
@@ -188,6 +190,252 @@ START_TEST(cleared_buffers_stay_cleared)
 }
 END_TEST
 
+/* ---- writes that are received in their place ---- */
+
+enum { PART = 100000, WHOLE = 700000 }; /* the first is more than a read takes at once */
+
+static struct {
+	uint16_t id, command;
+	uint32_t size, flags, error;
+	uint64_t offset;
+	uint32_t region, count;
+	uint8_t data[WHOLE];
+} big;
+static size_t sent;
+
+/* A write of WHOLE bytes to offset, of which nothing is sent so far. */
+static void begin_write(uint64_t offset, uint32_t flags)
+{
+	big.id = rig.id++;
+	big.command = 10;
+	big.flags = flags;
+	big.offset = offset;
+	big.region = BAR;
+	big.count = WHOLE;
+	big.size = 32 + WHOLE;
+	for (size_t i = 0; i < WHOLE; i++)
+		big.data[i] = (uint8_t)(i * 7 + i / 251 + 1);
+	sent = 0;
+}
+
+/* As much of it as makes n bytes of data in all. */
+static void send_until(size_t n)
+{
+	while (sent < 32 + n) {
+		sent += raw_send_bytes(rig.sock, (const uint8_t *)&big + sent, 32 + n - sent);
+		rig_pump(&rig);
+	}
+}
+
+static uint8_t *memory(void)
+{
+	return vfu_device_region_memory(rig.dev, BAR);
+}
+
+static unsigned end_write(void)
+{
+	send_until(WHOLE);
+	return rig_reply(&rig, big.id, 10);
+}
+
+/* _i: what a receive takes at most; 0: all there is. */
+START_TEST(written_as_it_arrives)
+{
+	set_bar(0, NULL);
+	fault_limit(FAULT_RECV, (size_t)_i * 997);
+	begin_write(4095, 0);
+	send_until(PART);
+	ck_assert_mem_eq(memory() + 4095, big.data, PART);
+	expect(memory() + 4095 + PART, 1000, 0);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_mem_eq(memory() + 4095, big.data, WHOLE);
+	expect(memory(), 4095, 0);
+	expect(memory() + 4095 + WHOLE, 1000, 0);
+	/* Read from there, and behind it as ever. */
+	ck_assert_mem_eq(read_bar(4095, 65536), big.data, 65536);
+	ck_assert_uint_eq(rig_write(&rig, BAR, 0, 4, 1), 0);
+	ck_assert_uint_eq(rig_write(&rig, BAR, 8, 4, 1), 0);
+}
+END_TEST
+
+START_TEST(posted_as_it_arrives)
+{
+	set_bar(0, NULL);
+	begin_write(0, RAW_NO_REPLY);
+	send_until(PART);
+	ck_assert_mem_eq(memory(), big.data, PART);
+	send_until(WHOLE);
+	rig_silence(&rig);
+	ck_assert_mem_eq(memory(), big.data, WHOLE);
+}
+END_TEST
+
+/* It came before the memory did. */
+START_TEST(memory_goes_while_it_is_written)
+{
+	const struct vfu_region none = {.fd = -1};
+
+	set_bar(0, NULL);
+	begin_write(0, 0);
+	send_until(PART);
+	if (_i)
+		ck_assert_int_eq(vfu_device_set_region(rig.dev, BAR, &none), 0);
+	set_bar(0, NULL);
+	ck_assert_uint_eq(end_write(), 0);
+	expect(memory(), SIZE, 0);
+	begin_write(0, 0);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_mem_eq(memory(), big.data, WHOLE);
+}
+END_TEST
+
+/* Another region is none of its business, and neither is one that is refused. */
+START_TEST(other_memory_goes)
+{
+	const struct vfu_region odd = {.size = 5, .fd = -1}, none = {.fd = -1};
+
+	set_bar(0, NULL);
+	begin_write(0, 0);
+	send_until(PART);
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, BAR, &odd), -EINVAL);
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, 1, &none), 0);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_mem_eq(memory(), big.data, WHOLE);
+}
+END_TEST
+
+static unsigned nseen;
+
+static int see(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)req;
+	ck_assert(access->is_write);
+	ck_assert_mem_eq(access->data, big.data + access->offset, access->count);
+	nseen++;
+	return 0;
+}
+
+/* What somebody has to see is not there before that; what lies between handlers is. */
+START_TEST(handlers_see_their_part)
+{
+	set_bar(0, _i ? see : NULL);
+	if (!_i)
+		ck_assert_int_eq(vfu_device_set_handler(rig.dev, BAR, 5000, 8, see, NULL), 0);
+	nseen = 0;
+	begin_write(0, 0);
+	send_until(PART);
+	if (!_i)
+		expect(memory(), WHOLE, 0);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_uint_eq(nseen, 1);
+	if (_i)
+		return;
+	ck_assert_mem_eq(memory(), big.data, 5000);
+	expect(memory() + 5000, 8, 0);
+	begin_write(5008, 0);
+	send_until(PART);
+	ck_assert_mem_eq(memory() + 5008, big.data, PART);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_uint_eq(nseen, 1);
+}
+END_TEST
+
+static int think(void *user, enum vfu_gate what)
+{
+	(void)user;
+	return what == VFU_GATE_RESET ? VFU_LATER : 0;
+}
+
+/* Nothing of it is done before what came before it. */
+START_TEST(written_in_its_turn)
+{
+	uint16_t reset;
+
+	rig_set_hooks(&rig, think);
+	set_bar(0, NULL);
+	reset = rig_send(&rig, 13, NULL, 0);
+	rig_silence(&rig);
+	begin_write(0, 0);
+	send_until(_i ? PART : WHOLE);
+	expect(memory(), WHOLE, 0);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, reset, 13), 0);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_mem_eq(memory(), big.data, WHOLE);
+}
+END_TEST
+
+START_TEST(refused_and_not_written)
+{
+	const struct vfu_region readonly = {.size = SIZE, .flags = VFU_REGION_READ, .fd = -1};
+	int fd = rig_memfd(4096);
+
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, BAR, &readonly), 0);
+	begin_write(0, 0);
+	ck_assert_uint_eq(end_write(), EACCES);
+	set_bar(0, NULL);
+	begin_write(SIZE - 1000, 0);
+	ck_assert_uint_eq(end_write(), EINVAL);
+	begin_write(0, 0);
+	big.count--;
+	ck_assert_uint_eq(end_write(), EINVAL);
+	begin_write(0, 0);
+	big.flags = 0x40;
+	send_until(WHOLE);
+	rig_reply(&rig, big.id, 10);
+	if (rig.msg->error)
+		expect(memory(), SIZE, 0);
+	memset(memory(), 0, SIZE);
+	/* Descriptors are not what a write has. */
+	begin_write(0, 0);
+	ck_assert_uint_eq(rig_call_fds(&rig, 10, &big.offset, 16 + 100000, &fd, 1), EINVAL);
+	expect(memory(), SIZE, 0);
+	close(fd);
+}
+END_TEST
+
+/* A client that dies has written what it had sent. */
+START_TEST(cut_in_the_middle)
+{
+	set_bar(0, NULL);
+	begin_write(0, 0);
+	send_until(PART);
+	rig_hang_up(&rig);
+	ck_assert_mem_eq(memory(), big.data, PART);
+	expect(memory() + PART, SIZE - PART, 0);
+	set_bar(0, NULL);
+	rig_connect(&rig);
+	begin_write(0, 0);
+	ck_assert_uint_eq(end_write(), 0);
+	ck_assert_mem_eq(memory(), big.data, WHOLE);
+}
+END_TEST
+
+/* The client has the file, and cuts it: before, or in the middle. */
+START_TEST(file_is_cut_while_it_is_written)
+{
+	struct vfu_region region = {.size = SIZE,
+				    .flags = VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP,
+				    .fd = rig_memfd(SIZE)};
+	int fd = dup(region.fd);
+
+	if (lacks(LACKS_FAULTS, __func__)) {
+		close(fd);
+		close(region.fd);
+		return;
+	}
+	ck_assert_int_eq(vfu_sigbus_guard(), 0);
+	ck_assert_int_eq(vfu_device_set_region(rig.dev, BAR, &region), 0);
+	begin_write(0, 0);
+	if (_i)
+		send_until(PART);
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	ck_assert_uint_eq(end_write(), EFAULT);
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4), 0);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("large");
@@ -198,6 +446,15 @@ int main(void)
 	tcase_add_loop_test(tcase, what_is_not_filled_is_zeros, 0, 4);
 	tcase_add_loop_test(tcase, parts_are_not_cleared_either, 0, 2);
 	tcase_add_loop_test(tcase, cleared_buffers_stay_cleared, 0, 2);
+	tcase_add_loop_test(tcase, written_as_it_arrives, 0, 4);
+	tcase_add_test(tcase, posted_as_it_arrives);
+	tcase_add_loop_test(tcase, memory_goes_while_it_is_written, 0, 2);
+	tcase_add_test(tcase, other_memory_goes);
+	tcase_add_loop_test(tcase, handlers_see_their_part, 0, 2);
+	tcase_add_loop_test(tcase, written_in_its_turn, 0, 2);
+	tcase_add_test(tcase, refused_and_not_written);
+	tcase_add_test(tcase, cut_in_the_middle);
+	tcase_add_loop_test(tcase, file_is_cut_while_it_is_written, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
