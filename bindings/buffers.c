@@ -174,6 +174,16 @@ PyObject *dma_write(struct vfupy_device *d, uint64_t iova, PyObject *data, PyObj
 	return op_started(op, rc);
 }
 
+/* An address; OverflowError for what is none, which the format K would cut to 64 bits. */
+static unsigned long long address_of(PyObject *number)
+{
+	PyObject *index = PyNumber_Index(number);
+	unsigned long long address = index ? PyLong_AsUnsignedLongLong(index) : 0;
+
+	Py_XDECREF(index);
+	return address;
+}
+
 /* (iova, size) of each, in memory of its own, *n of them; NULL: an exception. */
 static struct vfu_dma_piece *pieces_of(PyObject *sequence, size_t *n, size_t *total)
 {
@@ -189,11 +199,13 @@ static struct vfu_dma_piece *pieces_of(PyObject *sequence, size_t *n, size_t *to
 		PyErr_NoMemory();
 	for (size_t i = 0; pieces && i < *n; i++) {
 		PyObject *pair = PySequence_Tuple(PySequence_Fast_GET_ITEM(list, (Py_ssize_t)i));
-		unsigned long long iova;
+		PyObject *address;
+		unsigned long long iova = 0;
 		Py_ssize_t len = 0;
 
-		if (pair && PyArg_ParseTuple(pair, "Kn", &iova, &len) &&
-		    (len < 0 || (size_t)len > PY_SSIZE_T_MAX - *total))
+		if (pair && PyArg_ParseTuple(pair, "On", &address, &len))
+			iova = address_of(address);
+		if (!PyErr_Occurred() && (len < 0 || (size_t)len > PY_SSIZE_T_MAX - *total))
 			PyErr_SetString(PyExc_ValueError,
 					"a size is negative, or all are too large");
 		Py_XDECREF(pair);

@@ -89,12 +89,15 @@ vfu_examples = \
 	python/examples/counter.py \
 	python/examples/demo.py \
 	python/examples/drivers/edu.py \
+	python/examples/drivers/nvme.py \
 	python/examples/edu.py \
 	python/examples/gpio.py \
 	python/examples/gpioget.py \
 	python/examples/gpioset.py \
 	python/examples/guest/edu.sh \
+	python/examples/guest/nvme.sh \
 	python/examples/guest/thermometer.sh \
+	python/examples/nvme.py \
 	python/examples/serial.py \
 	python/examples/thermometer.py \
 	python/examples/window.py \

@@ -24,6 +24,7 @@ py_tests = \
 	tests/py/test_leaks.py \
 	tests/py/test_lifetime.py \
 	tests/py/test_names.py \
+	tests/py/test_nvme.py \
 	tests/py/test_cli.py \
 	tests/py/test_pip.py \
 	tests/py/test_explain.py \

@@ -204,6 +204,9 @@ class Scattering(vfu.Device):
             with pytest.raises((vfu.Error, ValueError, TypeError)) as caught:
                 await self.dma.write_list(bad, b"short")
             self.log.append(caught.type)
+        for bad in ([(0x10000, 4), (1 << 64 | 0x10000, 1)], [(0x10000, 4), (-1, 1)]):
+            with pytest.raises(OverflowError):  # as of one copy
+                await self.dma.write_list(bad, b"short")
         with pytest.raises(ValueError):
             await self.dma.fill(0x10000, 1, 256)
         assert await self.dma.read_list([]) == b""
