@@ -106,7 +106,7 @@ class SubmissionQueue:
 
 
 class Command:
-    """What a driver wants, and its answer: a number, and data for pieces of memory, with room behind it for the entry."""
+    """What a driver wants, and the answer: a number, and data for pieces of memory, room behind it for an entry."""
 
     def __init__(self, queue: SubmissionQueue, raw: bytes) -> None:
         self.queue, self.result, self.data = queue, 0, bytearray(16)
@@ -161,10 +161,10 @@ class Nvme(vfu.Device):
         if value & ~was & ENABLE:
             self.enable()
         if was & ~value & ENABLE:
-            self.spawn(self.disable(), until_reset=True)
+            self.spawn(self.disable(), at_reset="cancel")
         if value & ~was & SHUT_DOWN:
             self.status = self.status & ~IS_SHUT_DOWN | SHUTTING_DOWN
-            self.spawn(self.shut_down(), until_reset=True)
+            self.spawn(self.shut_down(), at_reset="cancel")
 
     def enable(self) -> None:
         sizes = [(self.admin_sizes >> shift & 0xFFF) + 1 for shift in (0, 16)]
@@ -194,7 +194,7 @@ class Nvme(vfu.Device):
         if queue and tail < queue.size and self.configuration & ENABLE:
             queue.tail = tail
             for _ in range(min((tail - queue.head) % queue.size, AT_ONCE - len(queue.workers))):
-                worker = self.spawn(self.work(queue), until_reset=True)
+                worker = self.spawn(self.work(queue), at_reset="cancel")
                 queue.workers.add(worker)
                 worker.add_done_callback(queue.workers.discard)
 
