@@ -24,6 +24,21 @@ static inline size_t vfui_shared_unit(const void *shared, size_t len)
 		       : 0;
 }
 
+/*
+ * Before a copy by a thread that holds no lock: it takes effect behind those before it. *wrote: the last one was
+ * a write. Most processors keep this order by themselves, but for a read behind a write.
+ */
+static inline void vfui_shared_order(bool *wrote, bool write)
+{
+	if (*wrote && !write)
+		__sync_synchronize();
+#ifndef __SANITIZE_THREAD__ /* it knows no fences, and this one is but for other processors than ours */
+	else
+		__atomic_thread_fence(__ATOMIC_ACQ_REL);
+#endif
+	*wrote = write;
+}
+
 static inline void vfui_shared_write(void *shared, const void *from, size_t len)
 {
 	switch (vfui_shared_unit(shared, len)) {

@@ -118,14 +118,14 @@ static int alloc_data(struct vfui_dma_bounce *b)
 }
 
 /* How its memory is copied to it. */
-static struct vfui_dma_op to_read(struct vfui_dma_bounce *b)
+static struct vfui_dma_copy to_read(struct vfui_dma_bounce *b)
 {
-	return (struct vfui_dma_op){.iova = b->iova,
-				    .buf = b->data,
-				    .len = b->len,
-				    .bounce = b,
-				    .fn = read_in,
-				    .user = b};
+	return (struct vfui_dma_copy){.iova = b->iova,
+				      .buf = b->data,
+				      .len = b->len,
+				      .bounce = b,
+				      .fn = read_in,
+				      .user = b};
 }
 
 static void begin(struct vfui_dma_bounce *b)
@@ -133,7 +133,7 @@ static void begin(struct vfui_dma_bounce *b)
 	int rc = alloc_data(b);
 
 	if (!rc && b->flags & VFU_DMA_READ) {
-		const struct vfui_dma_op op = to_read(b);
+		const struct vfui_dma_copy op = to_read(b);
 
 		rc = vfui_dma_copy_async(b->dma, &op);
 		if (!rc)
@@ -178,8 +178,8 @@ static int enter(struct vfui_dma *dma, const struct vfui_dma_bounce *what, bool 
 		 struct vfui_dma_bounce **out)
 {
 	struct vfui_account *account = may_wait ? dma->limits.account : NULL;
-	unsigned kinds;
-	int rc = vfui_dma_check(dma, what->iova, what->len, what->flags, &kinds);
+	struct vfui_dma_reach reach;
+	int rc = vfui_dma_check(dma, what->iova, what->len, what->flags, &reach);
 
 	if (rc)
 		return rc;
@@ -229,7 +229,7 @@ int vfui_dma_bounce_wait(struct vfui_dma *dma, const struct vfui_dma_bounce *wha
 		return rc;
 	rc = alloc_data(b);
 	if (!rc && b->flags & VFU_DMA_READ) {
-		const struct vfui_dma_op op = to_read(b);
+		struct vfui_dma_copy op = to_read(b);
 
 		rc = vfui_dma_copy_wait(dma, &op);
 	}
@@ -255,13 +255,13 @@ static void written_back(void *user, int status)
 
 int vfui_dma_bounce_end(struct vfui_dma_bounce *b, vfu_dma_fn *fn, void *user)
 {
-	const struct vfui_dma_op op = {.iova = b->iova,
-				       .buf = b->data,
-				       .len = b->len,
-				       .write = true,
-				       .bounce = b,
-				       .fn = written_back,
-				       .user = b};
+	const struct vfui_dma_copy op = {.iova = b->iova,
+					 .buf = b->data,
+					 .len = b->len,
+					 .write = true,
+					 .bounce = b,
+					 .fn = written_back,
+					 .user = b};
 	int rc = 0;
 
 	b->fn = fn;

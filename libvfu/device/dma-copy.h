@@ -9,12 +9,12 @@
 
 #include "device/dma-state.h"
 
-struct vfui_dma_op;
+struct vfui_dma_copy;
 
-/* What says iova, buf, len, write, bounce; and fn and user, which run once if 0 is returned. */
-int vfui_dma_copy_async(struct vfui_dma *dma, const struct vfui_dma_op *what);
-/* The same, waiting, and without these. */
-int vfui_dma_copy_wait(struct vfui_dma *dma, const struct vfui_dma_op *what);
+/* fn runs once if 0 is returned. */
+int vfui_dma_copy_async(struct vfui_dma *dma, const struct vfui_dma_copy *what);
+/* The same, waiting, and without it; what is changed. */
+int vfui_dma_copy_wait(struct vfui_dma *dma, struct vfui_dma_copy *what);
 
 /* The bodies of the public functions of the same names (vfu.h). */
 int vfui_dma_read_async(struct vfui_dma *dma, uint64_t iova, void *buf, size_t len, vfu_dma_fn *fn,

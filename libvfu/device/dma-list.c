@@ -60,18 +60,18 @@ static int check(struct vfui_dma *dma, const struct vfu_dma_piece *pieces, size_
 	size_t total = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct vfui_dma_op op = {.len = pieces[i].len};
-		unsigned kinds;
+		const struct vfui_dma_copy op = {.len = pieces[i].len};
+		struct vfui_dma_reach reach;
 		int rc;
 
 		if (pieces[i].len > PTRDIFF_MAX - 512 - total)
 			return -EINVAL;
 		rc = vfui_dma_check(dma, pieces[i].iova, pieces[i].len,
-				    write ? VFU_DMA_WRITE : VFU_DMA_READ, &kinds);
+				    write ? VFU_DMA_WRITE : VFU_DMA_READ, &reach);
 		if (rc)
 			return rc;
-		waits |= kinds & 1u << VFUI_DMA_MESSAGE;
-		total += vfui_dma_op_cost(&op);
+		waits |= reach.kinds & 1u << VFUI_DMA_MESSAGE;
+		total += vfui_dma_copy_cost(&op);
 	}
 	*cost = waits ? total : 0;
 	return 0;
@@ -114,13 +114,13 @@ int vfui_dma_list_async(struct vfui_dma *dma, const struct vfu_dma_piece *pieces
 	list->fn = fn;
 	list->user = user;
 	for (size_t i = 0; i < n; i++) {
-		const struct vfui_dma_op op = {.iova = pieces[i].iova,
-					       .buf = buf,
-					       .len = pieces[i].len,
-					       .write = write,
-					       .is_paid = true,
-					       .fn = piece_done,
-					       .user = list};
+		const struct vfui_dma_copy op = {.iova = pieces[i].iova,
+						 .buf = buf,
+						 .len = pieces[i].len,
+						 .write = write,
+						 .is_paid = true,
+						 .fn = piece_done,
+						 .user = list};
 
 		rc = vfui_dma_copy_async(dma, &op);
 		if (rc)
@@ -152,7 +152,7 @@ int vfui_dma_fill_async(struct vfui_dma *dma, uint64_t iova, size_t len, uint8_t
 {
 	size_t size = vfui_min(len, FILL);
 	struct fill *fill = vfui_os_malloc(sizeof(*fill) + size);
-	struct vfui_dma_op op = {
+	struct vfui_dma_copy op = {
 		.iova = iova, .len = len, .repeat = size, .write = true, .fn = fill_done};
 	int rc;
 

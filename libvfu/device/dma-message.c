@@ -101,7 +101,7 @@ static void busy_no_more(struct vfui_dma *dma)
 
 static void put_chunk(struct vfui_dma *dma, struct vfui_dma_chunk *chunk)
 {
-	if (!chunk->op->write)
+	if (!chunk->op->what.write)
 		dma->read_inflight -= chunk->len;
 	dma->inflight--;
 	chunk->op->inflight--;
@@ -117,10 +117,10 @@ static struct vfui_dma_chunk *cut_chunk(struct vfui_dma *dma, struct vfui_dma_op
 
 	if (len > dma->limits.max_xfer)
 		len = dma->limits.max_xfer;
-	if (!op->write && len > dma->limits.read_bytes)
+	if (!op->what.write && len > dma->limits.read_bytes)
 		len = dma->limits.read_bytes;
-	if (!chunk ||
-	    (!op->write && dma->read_inflight && dma->read_inflight + len > dma->limits.read_bytes))
+	if (!chunk || (!op->what.write && dma->read_inflight &&
+		       dma->read_inflight + len > dma->limits.read_bytes))
 		return NULL;
 	dma->free_chunks = chunk->next_free;
 	chunk->op = op;
@@ -130,7 +130,7 @@ static struct vfui_dma_chunk *cut_chunk(struct vfui_dma *dma, struct vfui_dma_op
 	op->next += (size_t)len;
 	op->inflight++;
 	dma->inflight++;
-	if (!op->write)
+	if (!op->what.write)
 		dma->read_inflight += len;
 	return chunk;
 }
@@ -144,7 +144,7 @@ static void copy_direct(struct vfui_dma *dma, struct vfui_dma_op *op)
 	op->inflight++;
 	dma->sending = op->seq;
 	vfui_os_unlock(&dma->lock);
-	rc = vfui_dma_op_copy_direct(dma, op);
+	rc = vfui_dma_copy_direct(dma, &op->what, NULL);
 	vfui_os_lock(&dma->lock);
 	busy_no_more(dma);
 	op->inflight--;
@@ -158,7 +158,7 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 	while (!vfui_list_is_empty(&dma->unsent)) {
 		struct vfui_dma_op *op =
 			vfui_container_of(dma->unsent.next, struct vfui_dma_op, unsent);
-		uint32_t needs = op->write ? VFU_DMA_WRITE : VFU_DMA_READ;
+		uint32_t needs = op->what.write ? VFU_DMA_WRITE : VFU_DMA_READ;
 		uint64_t len;
 
 		if (op->has_direct && !op->status) {
@@ -167,8 +167,8 @@ static struct vfui_dma_chunk *next_chunk(struct vfui_dma *dma, struct vfui_list 
 				return NULL;
 			copy_direct(dma, op);
 		}
-		while (!op->status && (len = vfui_dma_op_run(op, &op->next))) {
-			uint64_t at = op->iova + op->next;
+		while (!op->status && (len = vfui_dma_copy_run(&op->what, &op->next))) {
+			uint64_t at = op->what.iova + op->next;
 			const struct vfui_dma_map *map = vfui_dma_find(dma, at);
 
 			if (!map || !(map->flags & needs)) {
@@ -196,9 +196,9 @@ static uint64_t count_of(const struct vfui_dma_chunk *chunk, const struct vfui_m
 	struct vfu_wire_dma_write_reply_narrow narrow;
 	struct head head = {0};
 
-	if (chunk->op->write && vfu_wire_is_dma_write_reply_bare(reply->len))
+	if (chunk->op->what.write && vfu_wire_is_dma_write_reply_bare(reply->len))
 		return chunk->len;
-	if (chunk->op->write &&
+	if (chunk->op->what.write &&
 	    vfu_wire_dma_write_reply_narrow_parse(&narrow, reply->payload, reply->len))
 		return narrow.count;
 	if (reply->len >= sizeof(head))
@@ -248,11 +248,11 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 	status = check_reply(chunk, status, reply);
 	vfui_os_lock(&dma->lock);
 	/* A blocking call may have given up its buffer, so its data came without a sink. */
-	if (!status && op->waited && !op->write) {
+	if (!status && op->what.waited && !op->what.write) {
 		if (reply->len - sizeof(struct head) < chunk->len)
 			status = -EIO;
-		else if (op->waiter)
-			memcpy(op->buf + chunk->offset, reply->payload + sizeof(struct head),
+		else if (op->what.waiter)
+			memcpy(op->what.buf + chunk->offset, reply->payload + sizeof(struct head),
 			       chunk->len);
 	}
 	if (!op->status)
@@ -268,20 +268,20 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 static int send_chunk(struct vfui_conn *conn, struct vfui_dma_chunk *chunk)
 {
 	struct vfui_dma_op *op = chunk->op;
-	struct head head = {op->iova + chunk->offset, chunk->len};
+	struct head head = {op->what.iova + chunk->offset, chunk->len};
 	struct iovec iov[2] = {{&head, sizeof(head)},
-			       {vfui_dma_op_data(op, chunk->offset), chunk->len}};
+			       {vfui_dma_copy_data(&op->what, chunk->offset), chunk->len}};
 	struct vfui_out out = {
-		.command = op->write ? VFU_WIRE_CMD_DMA_WRITE : VFU_WIRE_CMD_DMA_READ,
+		.command = op->what.write ? VFU_WIRE_CMD_DMA_WRITE : VFU_WIRE_CMD_DMA_READ,
 		.iov = iov,
-		.niov = op->write ? 2 : 1,
+		.niov = op->what.write ? 2 : 1,
 		.timeout_ms = -1,
 		.done = chunk_done,
 		.user = chunk,
 	};
 
-	if (!op->write && !op->waited) {
-		out.sink = op->buf + chunk->offset;
+	if (!op->what.write && !op->what.waited) {
+		out.sink = op->what.buf + chunk->offset;
 		out.sink_skip = sizeof(head);
 		out.sink_len = chunk->len;
 	}
@@ -332,7 +332,7 @@ static bool is_awaited(const struct vfui_list *done)
 	struct vfui_list *link;
 
 	vfui_list_for_each(link, done) {
-		if (vfui_dma_op_of(link)->waited)
+		if (vfui_dma_op_of(link)->what.waited)
 			return true;
 	}
 	return false;

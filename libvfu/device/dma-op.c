@@ -36,37 +36,42 @@ void vfui_dma_op_finish(struct vfui_dma *dma, struct vfui_dma_op *op, struct vfu
 	vfui_list_remove(&op->link);
 	vfui_list_remove(&op->unsent);
 	vfui_list_push(done, &op->link);
+	atomic_fetch_sub(&dma->nops, 1);
 	vfui_dma_op_discharge(dma, op);
-	if (!op->waiter)
+	if (!op->what.waiter)
 		return;
-	op->waiter->status = op->status;
-	atomic_store(&op->waiter->done, true);
-	op->waiter = NULL;
+	op->what.waiter->status = op->status;
+	atomic_store(&op->what.waiter->done, true);
+	op->what.waiter = NULL;
 }
 
-size_t vfui_dma_op_changed(const struct vfui_dma_op *op, size_t *at)
+size_t vfui_dma_copy_changed(const struct vfui_dma_copy *what, size_t *at)
 {
-	const uint8_t *is = op->buf, *was = op->bounce->was;
+	const uint8_t *is = what->buf, *was = what->bounce->was;
 	size_t from = *at, to;
 
-	while (op->len - from >= 64 && !memcmp(is + from, was + from, 64))
+	while (what->len - from >= 64 && !memcmp(is + from, was + from, 64))
 		from += 64;
-	while (from < op->len && is[from] == was[from])
+	while (from < what->len && is[from] == was[from])
 		from++;
-	for (to = from; to < op->len && is[to] != was[to];)
+	for (to = from; to < what->len && is[to] != was[to];)
 		to++;
 	*at = from;
 	return to - from;
 }
 
-int vfui_dma_op_copy_direct(struct vfui_dma *dma, const struct vfui_dma_op *op)
+int vfui_dma_copy_direct(struct vfui_dma *dma, const struct vfui_dma_copy *what,
+			 struct vfui_dma_map *all)
 {
 	size_t at = 0, n;
 	int rc = 0;
 
-	for (; !rc && (n = vfui_dma_op_run(op, &at)); at += n)
-		rc = vfui_dma_copy_direct(dma, op->iova + at, vfui_dma_op_data(op, at), n,
-					  op->write);
+	for (; !rc && (n = vfui_dma_copy_run(what, &at)); at += n) {
+		uint8_t *data = vfui_dma_copy_data(what, at);
+
+		rc = all ? vfui_dma_map_copy(dma, all, what->iova + at, data, n, what->write)
+			 : vfui_dma_copy_each(dma, what->iova + at, data, n, what->write);
+	}
 	return rc;
 }
 
@@ -102,8 +107,8 @@ void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done)
 	for (struct vfui_list *link; (link = vfui_list_pop(done));) {
 		struct vfui_dma_op *op = vfui_dma_op_of(link);
 
-		if (!op->waited)
-			op->fn(op->user, op->status);
+		if (!op->what.waited)
+			op->what.fn(op->what.user, op->status);
 		vfui_dma_op_free(dma, op);
 	}
 	while ((fence = next_fence(dma))) {
@@ -117,6 +122,7 @@ void vfui_dma_forget(struct vfui_dma *dma)
 	struct vfui_list *link;
 
 	vfui_list_init(&dma->unsent);
+	atomic_store(&dma->nops, 0);
 	while ((link = vfui_list_pop(&dma->ops)))
 		vfui_dma_op_free(dma, vfui_dma_op_of(link));
 	while ((link = vfui_list_pop(&dma->fences)))
@@ -133,7 +139,7 @@ void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
 	vfui_list_for_each_safe(link, after, &dma->ops) {
 		struct vfui_dma_op *op = vfui_dma_op_of(link);
 
-		if (op->iova > last || op->iova + (op->len - 1) < first)
+		if (op->what.iova > last || op->what.iova + (op->what.len - 1) < first)
 			continue;
 		if (!op->status)
 			op->status = -ECANCELED;
@@ -153,10 +159,10 @@ void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 	vfui_list_for_each_safe(link, after, &dma->ops) {
 		struct vfui_dma_op *op = vfui_dma_op_of(link);
 
-		if (op->waiter != waiter)
+		if (op->what.waiter != waiter)
 			continue;
 		seq = op->seq;
-		op->waiter = NULL;
+		op->what.waiter = NULL;
 		if (!op->status)
 			op->status = -ECANCELED;
 		vfui_dma_op_end(dma, op, &done);

@@ -41,24 +41,32 @@ static inline struct vfui_dma_bounce *vfui_dma_bounce_of(struct vfui_list *link)
 	return vfui_container_of(link, struct vfui_dma_bounce, link);
 }
 
-struct vfui_dma_op {
-	struct vfui_list link;        /* in ops, or over */
-	struct vfui_list unsent;      /* in unsent, or in no list */
-	struct vfui_account *account; /* that it is charged to; NULL: none */
-	uint64_t seq, iova;
+/* A copy, as it was asked for. */
+struct vfui_dma_copy {
+	uint64_t iova;
 	uint8_t *buf;
-	size_t repeat;    /* bytes in buf, to be written over and over; 0: buf has len */
-	size_t len, next; /* next: what is not sent yet begins here */
-	uint32_t inflight;
-	int status;
+	size_t len;
+	size_t repeat; /* bytes in buf, to be written over and over; 0: buf has len */
 	bool write;
-	bool has_direct; /* parts of it need no messages, and are not copied yet */
-	bool is_paid;    /* by the list it is of */
-	bool waited;     /* for a blocking call: waiter, NULL once it has given up, instead of fn */
+	bool is_paid; /* by the list it is of */
+	bool waited;  /* for a blocking call: waiter, NULL once it has given up, instead of fn */
 	struct vfui_dma_waiter *waiter;
 	const struct vfui_dma_bounce *bounce; /* whose buffer it is; NULL: its caller's */
 	vfu_dma_fn *fn;
 	void *user;
+};
+
+/* One that needs messages, or comes behind such, and how far it is. */
+struct vfui_dma_op {
+	struct vfui_list link;        /* in ops, or over */
+	struct vfui_list unsent;      /* in unsent, or in no list */
+	struct vfui_account *account; /* that it is charged to; NULL: none */
+	uint64_t seq;
+	size_t next; /* what is not sent yet begins here */
+	uint32_t inflight;
+	int status;
+	bool has_direct; /* parts of it need no messages, and are not copied yet */
+	struct vfui_dma_copy what;
 };
 
 static inline struct vfui_dma_op *vfui_dma_op_of(struct vfui_list *link)
@@ -67,12 +75,12 @@ static inline struct vfui_dma_op *vfui_dma_op_of(struct vfui_list *link)
 }
 
 /* The next bytes from *at on that the device has changed in what it has pinned. */
-size_t vfui_dma_op_changed(const struct vfui_dma_op *op, size_t *at);
+size_t vfui_dma_copy_changed(const struct vfui_dma_copy *what, size_t *at);
 
 /* Its bytes, and what it and whoever keeps track of it need beside them. */
-static inline size_t vfui_dma_op_cost(const struct vfui_dma_op *op)
+static inline size_t vfui_dma_copy_cost(const struct vfui_dma_copy *what)
 {
-	return (op->repeat ? op->repeat : op->len) + 512;
+	return (what->repeat ? what->repeat : what->len) + 512;
 }
 
 /* One is kept to be used again. NULL: no memory. */
@@ -92,19 +100,19 @@ static inline void vfui_dma_op_free(struct vfui_dma *dma, struct vfui_dma_op *op
  * How many bytes are to be moved at once from *at on, which goes past those that need not be: what is pinned
  * and was not changed. 0: none.
  */
-static inline size_t vfui_dma_op_run(const struct vfui_dma_op *op, size_t *at)
+static inline size_t vfui_dma_copy_run(const struct vfui_dma_copy *what, size_t *at)
 {
-	size_t left = op->len - *at;
+	size_t left = what->len - *at;
 
-	if (op->write && op->bounce && op->bounce->was)
-		return vfui_dma_op_changed(op, at);
-	return op->repeat && op->repeat < left ? op->repeat : left;
+	if (what->write && what->bounce && what->bounce->was)
+		return vfui_dma_copy_changed(what, at);
+	return what->repeat && what->repeat < left ? what->repeat : left;
 }
 
 /* And where these are. */
-static inline uint8_t *vfui_dma_op_data(const struct vfui_dma_op *op, size_t at)
+static inline uint8_t *vfui_dma_copy_data(const struct vfui_dma_copy *what, size_t at)
 {
-	return op->repeat ? op->buf : op->buf + at;
+	return what->repeat ? what->buf : what->buf + at;
 }
 
 /* With the lock held. */
@@ -113,6 +121,7 @@ static inline uint8_t *vfui_dma_op_data(const struct vfui_dma_op *op, size_t at)
 static inline void vfui_dma_op_push(struct vfui_dma *dma, struct vfui_dma_op *op)
 {
 	op->seq = ++dma->seq;
+	atomic_fetch_add(&dma->nops, 1);
 	vfui_list_push(&dma->ops, &op->link);
 	vfui_list_push(&dma->unsent, &op->unsent);
 }
@@ -121,7 +130,7 @@ static inline void vfui_dma_op_push(struct vfui_dma *dma, struct vfui_dma_op *op
 static inline void vfui_dma_op_discharge(struct vfui_dma *dma, struct vfui_dma_op *op)
 {
 	if (op->account && op->account == dma->limits.account)
-		vfui_account_give(op->account, vfui_dma_op_cost(op));
+		vfui_account_give(op->account, vfui_dma_copy_cost(&op->what));
 	op->account = NULL;
 }
 
@@ -132,14 +141,16 @@ void vfui_dma_op_finish(struct vfui_dma *dma, struct vfui_dma_op *op, struct vfu
 static inline void vfui_dma_op_end(struct vfui_dma *dma, struct vfui_dma_op *op,
 				   struct vfui_list *done)
 {
-	if (!op->inflight && (op->status || op->next == op->len))
+	if (!op->inflight && (op->status || op->next == op->what.len))
 		vfui_dma_op_finish(dma, op, done);
 }
 
 /* Without the lock. */
 
-/* Copies what of it needs no messages (vfui_dma_copy_direct). */
-int vfui_dma_op_copy_direct(struct vfui_dma *dma, const struct vfui_dma_op *op);
+/* Copies what of it needs no messages. all: a map that holds all of it, and stays meanwhile; NULL: look it up, part by part. */
+int vfui_dma_copy_direct(struct vfui_dma *dma, const struct vfui_dma_copy *what,
+			 struct vfui_dma_map *all);
+
 /* Tells the callers of ops that are over; then what waited behind them may run. */
 void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done);
 /* Ends all message DMA that touches [first, last]. */

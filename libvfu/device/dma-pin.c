@@ -58,15 +58,15 @@ static int grow_slots(struct vfui_dma *dma)
 static int find_pinnable(struct vfui_dma *dma, uint64_t iova, size_t len, unsigned flags,
 			 struct vfui_dma_map **map)
 {
-	unsigned kinds;
+	struct vfui_dma_reach reach;
 	int rc = !len || flags & ~(unsigned)(VFU_DMA_READ | VFU_DMA_WRITE)
 			 ? -EINVAL
-			 : vfui_dma_check(dma, iova, len, flags, &kinds);
+			 : vfui_dma_check(dma, iova, len, flags, &reach);
 
 	if (rc)
 		return rc;
-	*map = vfui_dma_find(dma, iova);
-	if ((*map)->memory.kind != VFUI_DMA_MAPPED || (*map)->range.last - iova < len - 1)
+	*map = reach.all;
+	if (!reach.all || reach.all->memory.kind != VFUI_DMA_MAPPED)
 		return -EOPNOTSUPP;
 	if (vfui_watch_is_lost((*map)->memory.watch))
 		return -EFAULT;
@@ -99,7 +99,7 @@ static int pin_direct(struct vfui_dma *dma, uint64_t iova, size_t len, unsigned 
 	vfui_os_lock(&dma->lock);
 	rc = find_pinnable(dma, iova, len, flags & ~(unsigned)VFU_DMA_PIN_DIRECT, &map);
 	if (!rc) {
-		map->pins++;
+		vfui_dma_hold(map);
 		take_slot(dma, map->memory.addr + (iova - map->range.first), len, pin)->map = map;
 	}
 	vfui_os_unlock(&dma->lock);

@@ -17,8 +17,8 @@
  *                      dma-state.h
  *
  * The lock holds for table work only. Nobody calls out, copies (but for the bytes of a blocking read,
- * whose buffer may be given up) or sends with it held, so a map that is used without it is counted in
- * its pins.
+ * whose buffer may be given up) or sends with it held, so a map that is used without it has one more
+ * reference. Only the owner changes the maps: in its rounds it may look at them, and copy, without.
  */
 #ifndef VFUI_DMA_STATE_H
 #define VFUI_DMA_STATE_H
@@ -77,14 +77,18 @@ struct vfui_dma_limits {
 
 struct vfui_dma {
 	pthread_mutex_t lock;
-	pthread_cond_t quiet; /* pumping ended, or what was being sent is */
+	pthread_cond_t quiet;     /* pumping ended, or what was being sent is */
+	_Atomic(pthread_t) owner; /* while is_in_round */
+	atomic_bool
+		is_in_round; /* the owner serves, or runs callbacks: it alone changes the maps */
+	bool wrote;          /* the owner's last copy without the lock did */
 	struct vfui_dma_hooks hooks;
 	struct vfui_dma_limits limits;
 
-	struct vfui_ranges maps;     /* changed by the owner only, with the lock */
-	struct vfui_dma_map *recent; /* found last; most lookups are for the same one */
-	uint32_t nmapped;            /* of these, in memory */
-	struct vfui_list doomed;     /* out of the table, still pinned */
+	struct vfui_ranges maps;               /* changed by the owner only, with the lock */
+	_Atomic(struct vfui_dma_map *) recent; /* found last; most lookups are for the same one */
+	uint32_t nmapped;                      /* of these, in memory */
+	struct vfui_list doomed;               /* out of the table, still pinned */
 	struct vfui_dma_file *files[VFUI_DMA_FILES];
 	struct vfui_dma_slot *slots; /* of the public pins */
 	uint32_t nslots, free_slot;
@@ -96,6 +100,7 @@ struct vfui_dma {
 
 	struct vfui_conn *conn;  /* NULL: no client */
 	struct vfui_list ops;    /* unfinished, in order of start */
+	atomic_uint nops;        /* changed with the lock */
 	struct vfui_list unsent; /* those of them that may have more to send, in the same order */
 	_Atomic(struct vfui_dma_op *) spare; /* an op to be used again */
 	struct vfui_list fences;

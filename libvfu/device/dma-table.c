@@ -11,8 +11,8 @@
  *                +-------------------> doomed --------+
  *
  * Only the owner changes the table, and with the lock: it may look without, all others with it. Copies
- * and public pins count alike. The thread that drops the last pin frees the map, and answers an unmap
- * if that was the last of its maps.
+ * and public pins count alike, and so does the table: a pin is taken with the lock, and dropped without. The
+ * thread that drops the last frees the map, and answers an unmap if that was the last of its maps.
  */
 #include "device/dma-table.h"
 
@@ -43,24 +43,24 @@ struct vfui_dma_map *vfui_dma_from(const struct vfui_dma *dma, uint64_t address)
 	return map_of(vfui_ranges_from(&dma->maps, address));
 }
 
-struct vfui_dma_map *vfui_dma_find(struct vfui_dma *dma, uint64_t address)
+struct vfui_dma_map *vfui_dma_search(struct vfui_dma *dma, uint64_t address)
 {
-	struct vfui_dma_map *map = dma->recent;
+	struct vfui_dma_map *map = vfui_dma_from(dma, address);
 
-	if (map && map->range.first <= address && address <= map->range.last)
-		return map;
-	map = vfui_dma_from(dma, address);
 	if (!map || map->range.first > address)
 		return NULL;
-	dma->recent = map;
+	atomic_store_explicit(&dma->recent, map, memory_order_relaxed);
 	return map;
 }
 
-int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags, unsigned *kinds)
+int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t flags,
+		   struct vfui_dma_reach *reach)
 {
 	uint64_t last = iova + (len - 1);
+	struct vfui_dma_map *map;
 
-	*kinds = 0;
+	reach->kinds = 0;
+	reach->all = NULL;
 	if (!dma->conn)
 		return -ENOTCONN;
 	if (atomic_load(&dma->blocked))
@@ -69,18 +69,16 @@ int vfui_dma_check(struct vfui_dma *dma, uint64_t iova, size_t len, uint32_t fla
 		return 0;
 	if (last < iova)
 		return -EFAULT;
-	for (;;) {
-		const struct vfui_dma_map *map = vfui_dma_find(dma, iova);
-
-		if (!map)
-			return -EFAULT;
+	while ((map = vfui_dma_find(dma, iova))) {
 		if ((map->flags & flags) != flags)
 			return -EACCES;
-		*kinds |= 1u << map->memory.kind;
+		reach->all = reach->kinds ? NULL : map;
+		reach->kinds |= 1u << map->memory.kind;
 		if (map->range.last >= last)
 			return 0;
 		iova = map->range.last + 1;
 	}
+	return -EFAULT;
 }
 
 bool vfui_dma_tell_lost(struct vfui_dma *dma, struct vfui_dma_map *map)
@@ -116,58 +114,75 @@ void vfui_dma_wait_put(struct vfui_dma *dma, struct vfui_dma_wait *wait)
 	vfui_os_free(wait);
 }
 
+static bool is_last_ref(struct vfui_dma_map *map)
+{
+	return atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) == 1;
+}
+
 void vfui_dma_release(struct vfui_dma *dma, struct vfui_dma_map *map)
 {
-	struct vfui_dma_wait *wait = NULL;
-	bool last;
+	struct vfui_dma_wait *wait;
 
-	vfui_os_lock(&dma->lock);
-	last = !--map->pins && map->is_doomed;
-	if (last) {
-		wait = map->wait;
-		vfui_list_remove(&map->link);
-	}
-	vfui_os_unlock(&dma->lock);
-	if (!last)
+	if (!is_last_ref(map))
 		return;
+	vfui_os_lock(&dma->lock);
+	wait = map->wait;
+	vfui_list_remove(&map->link);
+	vfui_os_unlock(&dma->lock);
 	vfui_dma_map_free(dma, map);
 	if (wait)
 		vfui_dma_wait_put(dma, wait);
 }
 
-int vfui_dma_copy_direct(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write)
+/* ---- copies ------------------------------------------------------------------------------------ */
+
+int vfui_dma_map_copy(struct vfui_dma *dma, struct vfui_dma_map *map, uint64_t iova, uint8_t *buf,
+		      size_t len, bool write)
 {
-	uint32_t needs = write ? VFU_DMA_WRITE : VFU_DMA_READ;
+	int rc = vfui_dma_memory_copy(&map->memory, iova - map->range.first, buf, len, write);
+
+	if (rc == -EFAULT)
+		vfui_dma_tell_lost(dma, map);
+	return rc;
+}
+
+/* The map at iova with a pin; NULL: it went, or is another by now. */
+static struct vfui_dma_map *find_and_hold(struct vfui_dma *dma, uint64_t iova, uint32_t needs)
+{
+	struct vfui_dma_map *map;
+
+	vfui_os_lock(&dma->lock);
+	map = vfui_dma_find(dma, iova);
+	if (map && map->flags & needs)
+		vfui_dma_hold(map);
+	else
+		map = NULL;
+	vfui_os_unlock(&dma->lock);
+	return map;
+}
+
+int vfui_dma_copy_each(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write)
+{
 	int rc = 0;
 
-	while (len && !rc) {
-		struct vfui_dma_map *map;
-		uint64_t offset;
-		size_t n;
+	for (size_t n; len && !rc; iova += n, buf += n, len -= n) {
+		struct vfui_dma_map *map =
+			find_and_hold(dma, iova, write ? VFU_DMA_WRITE : VFU_DMA_READ);
 
-		vfui_os_lock(&dma->lock);
-		map = vfui_dma_find(dma, iova);
-		if (!map || !(map->flags & needs)) {
-			vfui_os_unlock(&dma->lock);
+		if (!map)
 			return -ECANCELED;
-		}
-		map->pins++;
-		vfui_os_unlock(&dma->lock);
-		offset = iova - map->range.first;
 		n = len - 1 < map->range.last - iova ? len : (size_t)(map->range.last - iova + 1);
-		rc = vfui_dma_memory_copy(&map->memory, offset, buf, n, write);
-		if (rc == -EFAULT)
-			vfui_dma_tell_lost(dma, map);
+		rc = vfui_dma_map_copy(dma, map, iova, buf, n, write);
 		vfui_dma_release(dma, map);
-		iova += n;
-		buf += n;
-		len -= n;
 	}
 	return rc;
 }
 
+/* ---- changes ----------------------------------------------------------------------------------- */
+
 void vfui_dma_insert(struct vfui_dma *dma, struct vfui_dma_map *map)
 {
+	atomic_init(&map->refs, 1);
 	vfui_os_lock(&dma->lock);
 	vfui_ranges_insert(&dma->maps, &map->range);
 	dma->nmapped += map->memory.kind == VFUI_DMA_MAPPED;
@@ -183,14 +198,14 @@ bool vfui_dma_remove(struct vfui_dma *dma, struct vfui_dma_map *map, struct vfui
 	if (dma->recent == map)
 		dma->recent = NULL;
 	dma->nmapped -= map->memory.kind == VFUI_DMA_MAPPED;
-	is_free = !map->pins;
-	if (!is_free) {
-		map->is_doomed = true;
-		map->wait = wait;
-		vfui_list_push(&dma->doomed, &map->link);
-		if (wait)
-			wait->left++;
-	}
+	map->wait = wait;
+	vfui_list_push(&dma->doomed, &map->link);
+	/* Who has the last pin may drop it now, and then waits for the lock. */
+	is_free = is_last_ref(map);
+	if (is_free)
+		vfui_list_remove(&map->link);
+	else if (wait)
+		wait->left++;
 	vfui_os_unlock(&dma->lock);
 	return is_free;
 }

@@ -255,6 +255,13 @@ void vfui_dma_abandon(struct vfui_dma *dma)
 	vfui_dma_fini(dma);
 }
 
+void vfui_dma_set_round(struct vfui_dma *dma, bool is_in_round)
+{
+	if (is_in_round)
+		atomic_store_explicit(&dma->owner, pthread_self(), memory_order_relaxed);
+	atomic_store_explicit(&dma->is_in_round, is_in_round, memory_order_release);
+}
+
 void vfui_dma_set_blocked(struct vfui_dma *dma, bool on)
 {
 	atomic_store(&dma->blocked, on);

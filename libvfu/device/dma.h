@@ -33,6 +33,9 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
  */
 void vfui_dma_disconnect(struct vfui_dma *dma);
 
+/* The thread that serves begins or ends a round: in it no other changes the maps. */
+void vfui_dma_set_round(struct vfui_dma *dma, bool is_in_round);
+
 /* E63: DMA fails with -EIO while on. Owner. */
 void vfui_dma_set_blocked(struct vfui_dma *dma, bool on);
 

@@ -49,6 +49,7 @@ static void begin_round(struct vfu_server *srv)
 {
 	srv->is_processing = true;
 	srv->owner = pthread_self();
+	vfui_dma_set_round(&srv->dev->dma, true);
 	vfui_server_take_wake(srv);
 	if (srv->dev->gate.is_open)
 		vfui_device_gate_run(srv->dev);
@@ -73,6 +74,7 @@ static int end_round(struct vfu_server *srv, int rc, bool look)
 	srv->unlooked += handled;
 	if (look || srv->unlooked >= VFUI_TICK_REQUESTS)
 		vfui_server_look(srv);
+	vfui_dma_set_round(&srv->dev->dma, false);
 	srv->is_processing = false;
 	vfui_server_sync_epoll(srv, false);
 	return (int)handled;

@@ -52,9 +52,14 @@ static void small(struct end *e, uint16_t command, size_t q, size_t r, unsigned 
 	}
 }
 
+static void set_regs(struct end *e, unsigned n)
+{
+	small(e, CMD_REGION_WRITE, sizeof(struct region_part) + 8, sizeof(struct region_part), n);
+}
+
 static void regs(struct end *e)
 {
-	small(e, CMD_REGION_WRITE, sizeof(struct region_part) + 8, sizeof(struct region_part), 4);
+	set_regs(e, 4);
 }
 
 static void posts(struct end *e, size_t bytes)
@@ -76,6 +81,26 @@ static void dma(struct end *e, const struct row *row, unsigned ops)
 	end_recv_all(e, start, sizeof(start));
 	pump(e, row_request_size(row), r, row->depth, ops, &want);
 	end_send(e, &done, sizeof(done));
+}
+
+/* What the device copies for one register write. */
+static void loop(struct end *e, const struct row *row, unsigned ops)
+{
+	static uint8_t own[1 << 20] __attribute__((aligned(4096)));
+	uint8_t *guest = e->guest + GUEST_HALF;
+	bool is_write = row->command == CMD_DMA_WRITE;
+	struct region_part done = {
+		{0, CMD_REGION_WRITE, sizeof(done), FLAG_REPLY, 0}, REG_START, 1, 4};
+	uint8_t start[sizeof(done) + 4];
+
+	set_regs(e, 5);
+	end_recv_all(e, start, sizeof(start));
+	for (size_t at = 0; ops--; at = (at + row->count) % GUEST_HALF) {
+		memcpy(is_write ? guest + at : own, is_write ? own : guest + at, row->count);
+		__asm__ volatile("" : : "r"(own), "r"(guest) : "memory");
+	}
+	end_send(e, &done, sizeof(done));
+	set_regs(e, 1);
 }
 
 static void rounds(struct end *e, const struct row *row, unsigned ops)
@@ -100,6 +125,9 @@ static void rounds(struct end *e, const struct row *row, unsigned ops)
 		case ROW_MAPPED:
 			regs(e);
 			respond(e, q, r, ops, e->guest + GUEST_HALF);
+			break;
+		case ROW_LOOP:
+			loop(e, row, ops);
 			break;
 		}
 	}

@@ -55,7 +55,7 @@ struct multi_part {
 
 /* The bench device: BAR0 is memory of 2 MiB, BAR1 these registers. */
 enum { REG_ADDRESS = 0, REG_LENGTH = 8, REG_REPEAT = 0x10, REG_START = 0x18, REG_DONE = 0x20 };
-enum { REG_WINDOW = 0x28 };
+enum { REG_WINDOW = 0x28, REG_REACH = 0x30 };
 enum { START_READ = 1, START_WRITE, START_MAPPED_READ, START_MAPPED_WRITE };
 
 /* Guest memory: one half reached by message, one that the device may map. */
@@ -63,7 +63,11 @@ enum { START_READ = 1, START_WRITE, START_MAPPED_READ, START_MAPPED_WRITE };
 #define GUEST_MESSAGE 0x10000000ull
 #define GUEST_MAPPED 0x20000000ull
 
-enum kind { ROW_CALL, ROW_POST, ROW_DMA, ROW_MAPPED };
+/*
+ * Calls; posted messages; DMA by message; a register write each, upon which the device copies; one
+ * register write, upon which it copies one piece of memory after the other.
+ */
+enum kind { ROW_CALL, ROW_POST, ROW_DMA, ROW_MAPPED, ROW_LOOP };
 
 struct row {
 	const char *name, *title;

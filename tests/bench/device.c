@@ -17,7 +17,7 @@
 #define BAR0_SIZE (2u << 20)
 #define DMA_MAX (1u << 20)
 
-enum { REG_ADDRESS, REG_LENGTH, REG_REPEAT, REG_START, REG_DONE, REG_WINDOW, REGS };
+enum { REG_ADDRESS, REG_LENGTH, REG_REPEAT, REG_START, REG_DONE, REG_WINDOW, REG_REACH, REGS };
 enum { START_READ = 1, START_WRITE, START_MAPPED_READ, START_MAPPED_WRITE };
 enum { WINDOW_MAX = 64 };
 
@@ -29,7 +29,7 @@ struct bench {
 	unsigned next_slot;
 	/* The transfers under way; request is the write that waits for their end. */
 	struct vfu_request *request;
-	uint64_t left;
+	uint64_t left, offset;
 	unsigned in_flight;
 	uint32_t start;
 	int status;
@@ -70,9 +70,13 @@ static void transfer_done(void *user, int status);
 static int transfer(struct bench *b)
 {
 	uint8_t *buf = b->slots + (size_t)b->next_slot * DMA_MAX;
-	uint64_t address = b->reg[REG_ADDRESS];
+	uint64_t address = b->reg[REG_ADDRESS] + b->offset;
 	size_t len = b->reg[REG_LENGTH];
 
+	/* Where the last one ended, as long as all of it is in reach. */
+	b->offset += len;
+	if (b->offset >= b->reg[REG_REACH])
+		b->offset = 0;
 	b->next_slot = (b->next_slot + 1) % (unsigned)b->reg[REG_WINDOW];
 	switch (b->start) {
 	case START_READ:
@@ -137,6 +141,7 @@ static int start(struct bench *b, struct vfu_request *req, uint32_t what)
 	b->status = 0;
 	b->next_slot = 0;
 	b->left = b->reg[REG_REPEAT];
+	b->offset = 0;
 	if (!is_async(b)) {
 		pump(b);
 		return b->status;

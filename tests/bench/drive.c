@@ -160,24 +160,35 @@ void write_reg(struct end *e, unsigned reg, uint64_t value, unsigned size)
 }
 
 /* The register writes weigh nothing among thousands of transfers. */
-void run_dma(struct end *e, uint32_t start, uint64_t address, uint32_t len, unsigned repeat,
-	     unsigned window)
+static void set_dma(struct end *e, uint64_t address, uint32_t len, unsigned repeat, unsigned window)
 {
 	write_reg(e, REG_ADDRESS, address, 8);
 	write_reg(e, REG_LENGTH, len, 8);
 	write_reg(e, REG_REPEAT, repeat, 8);
 	write_reg(e, REG_WINDOW, window, 8);
+}
+
+void run_dma(struct end *e, uint32_t start, uint64_t address, uint32_t len, unsigned repeat,
+	     unsigned window)
+{
+	set_dma(e, address, len, repeat, window);
 	post_reg(e, REG_START, start, 4);
 	serve(e);
 }
 
 static void drive_mapped(struct end *e, const struct row *row, unsigned ops)
 {
-	write_reg(e, REG_ADDRESS, GUEST_MAPPED, 8);
-	write_reg(e, REG_LENGTH, row->count, 8);
-	write_reg(e, REG_REPEAT, 1, 8);
-	write_reg(e, REG_WINDOW, 1, 8);
+	set_dma(e, GUEST_MAPPED, row->count, 1, 1);
 	drive_calls(e, row, ops);
+}
+
+static void drive_loop(struct end *e, const struct row *row, unsigned ops)
+{
+	set_dma(e, GUEST_MAPPED, row->count, ops, 1);
+	write_reg(e, REG_REACH, GUEST_HALF, 8);
+	write_reg(e, REG_START,
+		  row->command == CMD_DMA_WRITE ? START_MAPPED_WRITE : START_MAPPED_READ, 4);
+	write_reg(e, REG_REACH, 0, 8);
 }
 
 void drive(struct end *e, const struct row *row, unsigned ops)
@@ -195,6 +206,9 @@ void drive(struct end *e, const struct row *row, unsigned ops)
 		break;
 	case ROW_MAPPED:
 		drive_mapped(e, row, ops);
+		break;
+	case ROW_LOOP:
+		drive_loop(e, row, ops);
 		break;
 	}
 }

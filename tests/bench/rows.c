@@ -24,7 +24,12 @@ const struct row rows[] = {
 	{"dma4kw", "message DMA, 4 KiB write", ROW_DMA, CMD_DMA_WRITE, 4096, 1, 20000, 1.20},
 	{"dma4kx16", "message DMA, 4 KiB, window 16", ROW_DMA, CMD_DMA_READ, 4096, 16, 40000, 3.4},
 	{"dma1m", "message DMA, 1 MiB read", ROW_DMA, CMD_DMA_READ, MIB, 1, 150, 1.10},
+	{"dma1mw", "message DMA, 1 MiB write", ROW_DMA, CMD_DMA_WRITE, MIB, 1, 150, 1.10},
 	{"mapped4k", "mapped DMA, 4 KiB read", ROW_MAPPED, CMD_REGION_WRITE, 4096, 1, 20000, 1.10},
+	{"loop4k", "mapped DMA, 4 KiB reads in a loop", ROW_LOOP, CMD_DMA_READ, 4096, 1, 200000,
+	 1.35},
+	{"loop4kw", "mapped DMA, 4 KiB writes in a loop", ROW_LOOP, CMD_DMA_WRITE, 4096, 1, 200000,
+	 1.35},
 };
 const unsigned row_count = sizeof(rows) / sizeof(rows[0]);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -172,9 +173,13 @@ static const struct vfui_dma_limits limits = {.max_maps = 65535,
 					      .read_bytes = 6 * PAGE,
 					      .bounce_bytes = 32 * PAGE};
 
+/* All tests run twice: as if in callbacks of a server, whose thread copies alone, and not so. */
+static bool in_a_round;
+
 static void start(const struct vfui_dma_hooks *hooks, const struct vfui_dma_limits *with)
 {
 	ck_assert_int_eq(vfui_dma_init(&dma, hooks), 0);
+	vfui_dma_set_round(&dma, in_a_round);
 	ck_assert_int_eq(vfui_dma_connect(&dma, (struct vfui_conn *)&conn_lock, with), 0);
 }
 
@@ -187,6 +192,12 @@ static void setup(void)
 	send_results = 0;
 	hooked[0] = '\0';
 	start(&hooks, &limits);
+}
+
+static void setup_round(void)
+{
+	in_a_round = true;
+	setup();
 }
 
 static void end(void)
@@ -203,6 +214,7 @@ static void end(void)
 static void teardown(void)
 {
 	end();
+	in_a_round = false;
 }
 
 static int file(uint64_t size)
@@ -1013,6 +1025,49 @@ START_TEST(mixed_ranges)
 }
 END_TEST
 
+/* One write, and one read, from within a mapped range over one that is a file to within one by message, and on. */
+START_TEST(one_copy_of_all_kinds)
+{
+	struct result result = {0};
+	int memory = file(PAGE), io = file(PAGE), last = file(PAGE);
+	uint8_t from[2 * PAGE + 300], back[sizeof(from)], page[PAGE];
+
+	for (unsigned i = 0; i < sizeof(from); i++)
+		from[i] = pattern(BASE + PAGE - 100 + i);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, dup(memory)), 0);
+	ck_assert_int_eq(map(RW | IO, 0, BASE + PAGE, PAGE, dup(io)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 2 * PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + 3 * PAGE, PAGE, dup(last)), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE + PAGE - 100, from, sizeof(from), done,
+					      &result),
+			 0);
+	ck_assert_uint_eq(nsent, 1);
+	ck_assert_uint_eq(sent[0].address, BASE + 2 * PAGE);
+	ck_assert_uint_eq(sent[0].count, PAGE);
+	ck_assert_mem_eq(sent[0].data, from + 100 + PAGE, PAGE);
+	answer(0);
+	ck_assert_uint_eq(result.n, 1);
+	ck_assert_int_eq(result.status, 0);
+	ck_assert_int_eq(pread(memory, page, PAGE, 0), PAGE);
+	ck_assert_mem_eq(page + PAGE - 100, from, 100);
+	ck_assert_uint_eq(page[PAGE - 101], 0);
+	ck_assert_int_eq(pread(io, page, PAGE, 0), PAGE);
+	ck_assert_mem_eq(page, from + 100, PAGE);
+	ck_assert_int_eq(pread(last, page, PAGE, 0), PAGE);
+	ck_assert_mem_eq(page, from + 100 + 2 * PAGE, 200);
+	ck_assert_uint_eq(page[200], 0);
+	/* The client gives what a write of the same would have left there. */
+	ck_assert_int_eq(
+		vfui_dma_read_async(&dma, BASE + PAGE - 100, back, sizeof(back), done, &result), 0);
+	answer(1);
+	ck_assert_uint_eq(result.n, 2);
+	ck_assert_mem_eq(back, from, sizeof(from));
+	close(memory);
+	close(io);
+	close(last);
+}
+END_TEST
+
 /* ---- order: as started, mapped or by message --------------------------------------------------- */
 
 static char order[64];
@@ -1118,6 +1173,86 @@ START_TEST(mapped_copies_need_nothing_but_memory)
 	ck_assert_int_eq(there[0], 99);
 	ck_assert_uint_eq(nsent, 0);
 	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+/* In a callback of its server a device needs not even the lock, but all rules hold. */
+START_TEST(the_owner_copies_alone)
+{
+	uint8_t *there = map_both(), byte = 0;
+	struct result result = {0};
+
+	vfui_dma_set_round(&dma, true);
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "1", 1), 0);
+	/* Whoever takes it from now on waits for ever. */
+	vfui_os_lock(&dma.lock);
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED + PAGE, "2", 1), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, MAPPED, &byte, 1), 0);
+	ck_assert_int_eq(byte, '1');
+	ck_assert_int_eq(vfui_dma_write_async(&dma, MAPPED, "3", 1, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, MAPPED + PAGE, &byte, 1, done, &result), 0);
+	vfui_os_unlock(&dma.lock);
+	ck_assert_uint_eq(result.n, 2);
+	ck_assert_int_eq(there[0], '3');
+	ck_assert_int_eq(byte, '2');
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED + 8 * PAGE - 1, "22", 2), -EFAULT);
+	ck_assert_int_eq(vfui_dma_write(&dma, UINT64_MAX, "22", 2), -EFAULT);
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "", 0), 0);
+	vfui_dma_set_blocked(&dma, true);
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "4", 1), -EIO);
+	vfui_dma_set_blocked(&dma, false);
+	ck_assert_int_eq(unmap(MAPPED, 8 * PAGE), 0);
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "4", 1), -EFAULT);
+	ck_assert_int_eq(there[0], '3');
+	ck_assert_int_eq(map(R, 0, MAPPED, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, MAPPED, &byte, 1), 0);
+	ck_assert_int_eq(vfui_dma_write(&dma, MAPPED, "4", 1), -EACCES);
+	munmap(there, 8 * PAGE);
+}
+END_TEST
+
+static void *copy_while_owned(void *arg)
+{
+	uint8_t byte = 1;
+
+	(void)arg;
+	for (unsigned i = 0; i < 2000; i++) {
+		int rc = vfui_dma_write(&dma, MAPPED + i % PAGE, &byte, 1);
+
+		ck_assert(!rc || rc == -EFAULT);
+	}
+	return NULL;
+}
+
+static void set_flag(void *user)
+{
+	atomic_store((atomic_bool *)user, true);
+}
+
+/* The owner copies alone, and unmaps; others, who do not, have their maps until they are done. */
+START_TEST(others_copy_beside_the_owner)
+{
+	pthread_t threads[2];
+
+	in_a_round = true;
+	vfui_dma_set_round(&dma, true);
+	ck_assert_int_eq(map(RW, 0, MAPPED, PAGE, file(PAGE)), 0);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, copy_while_owned, NULL), 0);
+	for (unsigned i = 0; i < 300; i++) {
+		struct vfui_dma_wait *wait;
+		atomic_bool is_free = false;
+
+		ck_assert_int_eq(vfui_dma_write(&dma, MAPPED + PAGE - 3, "abc", 3), 0);
+		if (vfui_dma_unmap(&dma, MAPPED, PAGE, false, &policy, &wait, &err) == VFU_LATER) {
+			vfui_dma_wait_start(&dma, wait, set_flag, &is_free);
+			while (!atomic_load(&is_free))
+				sched_yield();
+		}
+		ck_assert_int_eq(map(RW, 0, MAPPED, PAGE, file(PAGE)), 0);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
 }
 END_TEST
 
@@ -2387,10 +2522,13 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, a_read_larger_than_the_bound_goes_alone);
 	tcase_add_test(tcase, writes_fill_the_window);
 	tcase_add_test(tcase, mixed_ranges);
+	tcase_add_test(tcase, one_copy_of_all_kinds);
 	tcase_add_test(tcase, mapped_copies_wait_for_messages_before_them);
 	tcase_add_test(tcase, mixed_copies_keep_the_order);
 	tcase_add_test(tcase, mapped_copies_need_nothing_but_memory);
 	tcase_add_test(tcase, mapped_copies_that_wait_can_be_cancelled);
+	tcase_add_test(tcase, the_owner_copies_alone);
+	tcase_add_test(tcase, others_copy_beside_the_owner);
 	tcase_add_test(tcase, blocking_copies_keep_the_order);
 	tcase_add_test(tcase, other_threads_mix);
 	tcase_add_test(tcase, integers_in_shared_memory);
@@ -2427,16 +2565,23 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, maps_that_run_out);
 }
 
-int main(void)
+static void add_case(Suite *suite, const char *name, void (*begin)(void))
 {
-	Suite *suite = suite_create("dma");
-	TCase *tcase = tcase_create("dma");
+	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, 120);
 	leaks_watch(tcase);
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, begin, teardown);
 	add_map_tests(tcase);
 	add_copy_tests(tcase);
 	suite_add_tcase(suite, tcase);
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("dma");
+
+	add_case(suite, "dma", setup);
+	add_case(suite, "dma in rounds", setup_round);
 	return run_suite(suite);
 }
