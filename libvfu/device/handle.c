@@ -97,6 +97,9 @@ static int function_reset(void *ctx, struct vfu_request *req)
 	struct vfu_device *dev = ctx;
 	int rc;
 
+	/* Two parts of one access may ask: for one reset, which the device thinks about. */
+	if (dev->gate.is_open)
+		return 0;
 	rc = vfui_device_ask(dev, VFU_GATE_FLR, flr_decided, dev);
 	if (!rc)
 		return vfui_device_reset(dev);

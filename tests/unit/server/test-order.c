@@ -207,6 +207,12 @@ static unsigned add_flr(void)
 	return (unsigned)at;
 }
 
+static int take_it(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)req, (void)access;
+	return 0;
+}
+
 START_TEST(flr_asks)
 {
 	unsigned at = add_flr();
@@ -224,6 +230,35 @@ START_TEST(flr_asks)
 	ck_assert_ptr_nonnull(strstr(rig.calls, " reset"));
 	gate_result = -EBUSY;
 	ck_assert_uint_eq(rig_write(&rig, 7, at + 8, 2, 0x8000), EBUSY);
+	gate_result = 0;
+}
+END_TEST
+
+/* One access has both bits that reset, in two parts, as a handler lies between: one reset, and one answer. */
+START_TEST(flr_twice_in_an_access)
+{
+	struct {
+		uint64_t offset;
+		uint32_t region, count;
+		uint8_t data[256];
+	} in = {.region = VFU_REGION_CONFIG, .count = 256};
+	unsigned at = add_flr();
+	uint16_t write;
+
+	ck_assert_int_eq(vfu_device_set_handler(rig.dev, VFU_REGION_CONFIG, 0xa0, 4, take_it, NULL),
+			 0);
+	ck_assert_int_eq(vfu_device_add_capability_at(rig.dev, 0x13, 0xb0, "\6\3\0\0", 4), 0xb0);
+	ck_assert_uint_lt(at, 0xa0);
+	in.data[at + 9] = 0x80;
+	in.data[0xb0 + 4] = 1;
+	use_gate(VFU_LATER);
+	write = rig_send(&rig, 10, &in, sizeof(in));
+	rig_silence(&rig);
+	ck_assert_str_eq(rig.calls, "config:0+160 gate-flr config:a4+92");
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, write, 10), 0);
+	ck_assert_str_eq(rig.calls, "config:0+160 gate-flr config:a4+92 reset");
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), -EALREADY);
 	gate_result = 0;
 }
 END_TEST
@@ -1233,6 +1268,7 @@ static void add_order(TCase *tcase)
 	ADD(gate_refuses_later);
 	ADD(gate_done_inside_the_hook);
 	ADD(flr_asks);
+	ADD(flr_twice_in_an_access);
 	ADD(disconnect_asks);
 	ADD(disconnect_resets_by_policy);
 	ADD(disconnect_with_a_gate_open);
