@@ -362,6 +362,8 @@ int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
  * start in ascending order, and each may be answered later. The client gets one answer when all are
  * done: the first failure, if any; no part starts after one that failed at once. Owner.
  *
+ * What lies where the table of MSI-X is or its pending bits is -EINVAL: the library serves those.
+ *
  * Also of configuration space, from 0x40 on but for MSI and MSI-X: so a capability can be a window into something
  * else. Machine monitors read the whole space at once, so reads must have no effects that matter. The hook
  * config_written hears nothing of such ranges, and the library looks at none of what is written there.

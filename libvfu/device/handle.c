@@ -689,13 +689,12 @@ int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
 			   vfu_access_fn *fn, void *user)
 {
-	int rc = 0;
+	int rc;
 
 	if (is_child(dev))
 		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
-	if (index == VFU_REGION_CONFIG)
-		rc = vfui_pci_check_handler(&dev->pci, offset, size, &dev->err);
+	rc = vfui_pci_check_handler(&dev->pci, index, offset, size, &dev->err);
 	return rc ? rc
 		  : vfui_region_set_handler(&dev->regions, index, offset, size, fn, user,
 					    &dev->err);

@@ -147,7 +147,12 @@ static int access_pba(void *user, struct vfu_request *req, const struct vfu_acce
 
 /* ---- where they are ---- */
 
-static uint32_t pba_size(uint32_t vectors)
+uint32_t vfui_msix_table_size(uint32_t vectors)
+{
+	return vectors * ENTRY;
+}
+
+uint32_t vfui_msix_pba_size(uint32_t vectors)
 {
 	return (vectors + 63) / 64 * 8;
 }
@@ -160,8 +165,8 @@ static int check_place(const struct vfui_regions *regions, const struct vfui_msi
 
 	if (place->vectors > VECTORS_MAX || !def || def->bar_flags & VFU_BAR_IO)
 		return -EINVAL;
-	table_end = table + ENTRY * (uint64_t)place->vectors;
-	pba_end = pba + pba_size(place->vectors);
+	table_end = table + vfui_msix_table_size(place->vectors);
+	pba_end = pba + vfui_msix_pba_size(place->vectors);
 	if ((table | pba) & 7 || table_end > def->size || pba_end > def->size)
 		return -EINVAL;
 	return table < pba_end && pba < table_end ? -EINVAL : 0;
@@ -182,12 +187,14 @@ static int route(struct vfui_msix *msix, bool on)
 	const struct vfui_msix_place *place = &msix->place;
 	int rc;
 
-	rc = route_one(msix, place->table, place->vectors * ENTRY, on ? access_table : NULL);
+	rc = route_one(msix, place->table, vfui_msix_table_size(place->vectors),
+		       on ? access_table : NULL);
 	if (rc)
 		return rc;
-	rc = route_one(msix, place->pba, pba_size(place->vectors), on ? access_pba : NULL);
+	rc = route_one(msix, place->pba, vfui_msix_pba_size(place->vectors),
+		       on ? access_pba : NULL);
 	if (rc)
-		route_one(msix, place->table, place->vectors * ENTRY, NULL);
+		route_one(msix, place->table, vfui_msix_table_size(place->vectors), NULL);
 	return rc;
 }
 

@@ -27,6 +27,10 @@ struct vfui_msix {
 	bool always;            /* entries count also before they are written, E66 */
 };
 
+/* Bytes that they take. */
+uint32_t vfui_msix_table_size(uint32_t vectors);
+uint32_t vfui_msix_pba_size(uint32_t vectors);
+
 void vfui_msix_init(struct vfui_msix *msix, struct vfui_irqs *irqs, struct vfui_regions *regions);
 void vfui_msix_fini(struct vfui_msix *msix);
 /* -EINVAL, -EEXIST: not in a memory BAR, not apart, or where something else is; then nothing changes. */

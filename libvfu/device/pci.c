@@ -51,14 +51,28 @@ int vfui_pci_set_class(struct vfui_pci *pci, uint32_t class_code, uint8_t revisi
 
 /* ---- what of it may be the device's ------------------------------------------------------------- */
 
-static bool overlaps(uint64_t offset, uint64_t size, unsigned at, unsigned len)
+static bool overlaps(uint64_t offset, uint64_t size, uint64_t at, uint64_t len)
 {
 	return len && offset < at + len && (offset >= at || size > at - offset);
 }
 
-int vfui_pci_check_handler(const struct vfui_pci *pci, uint64_t offset, uint64_t size,
-			   struct vfu_err *err)
+/* Of MSI-X, in its BAR. */
+static int check_bar_handler(const struct vfui_msix_place *place, unsigned index, uint64_t offset,
+			     uint64_t size, struct vfu_err *err)
 {
+	if (index != place->bar ||
+	    (!overlaps(offset, size, place->table, vfui_msix_table_size(place->vectors)) &&
+	     !overlaps(offset, size, place->pba, vfui_msix_pba_size(place->vectors))))
+		return 0;
+	return vfui_err_set(err, -EINVAL, "handler.offset", 0,
+			    "the table of MSI-X and its pending bits are the library's");
+}
+
+int vfui_pci_check_handler(const struct vfui_pci *pci, unsigned index, uint64_t offset,
+			   uint64_t size, struct vfu_err *err)
+{
+	if (index != VFU_REGION_CONFIG)
+		return check_bar_handler(&pci->tables.place, index, offset, size, err);
 	if (!vfui_pci_is_ours(pci))
 		return 0;
 	if (offset < PCI_STD_HEADER_SIZEOF)
@@ -83,9 +97,9 @@ int vfui_pci_check_register(const struct vfui_pci *pci, const struct vfu_registe
 		return 0;
 	size = reg->width + (reg->count ? reg->count - UINT64_C(1) : 0) *
 				    (reg->stride ? reg->stride : reg->width);
-	rc = vfui_pci_check_handler(pci, reg->offset, size, err);
+	rc = vfui_pci_check_handler(pci, VFU_REGION_CONFIG, reg->offset, size, err);
 	if (!rc && reg->flags & VFU_REGISTER_VIEW)
-		rc = vfui_pci_check_handler(pci, reg->target, size, err);
+		rc = vfui_pci_check_handler(pci, VFU_REGION_CONFIG, reg->target, size, err);
 	return rc;
 }
 

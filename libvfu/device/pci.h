@@ -30,9 +30,9 @@ int vfui_pci_set_ids(struct vfui_pci *pci, uint16_t vendor, uint16_t device, uin
 		     uint16_t subdevice);
 int vfui_pci_set_class(struct vfui_pci *pci, uint32_t class_code, uint8_t revision);
 
-/* Whether the device may serve a range of region 7 by itself, or have a register there: 0, -EINVAL. */
-int vfui_pci_check_handler(const struct vfui_pci *pci, uint64_t offset, uint64_t size,
-			   struct vfu_err *err);
+/* Whether the device may serve a range of a region by itself, or have a register there in region 7: 0, -EINVAL. */
+int vfui_pci_check_handler(const struct vfui_pci *pci, unsigned index, uint64_t offset,
+			   uint64_t size, struct vfu_err *err);
 int vfui_pci_check_register(const struct vfui_pci *pci, const struct vfu_register *reg,
 			    struct vfu_err *err);
 

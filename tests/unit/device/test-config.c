@@ -517,6 +517,35 @@ START_TEST(the_librarys_own_is_not_for_handlers)
 }
 END_TEST
 
+/* Nor are the tables of MSI-X, which a handler for just these bytes would replace, or take away (fn NULL). */
+START_TEST(the_tables_are_not_for_handlers)
+{
+	static const struct {
+		uint64_t offset, size;
+	} ranges[] = {{0x100, 64}, {0x800, 8}, {0, 4096},
+		      {0x13f, 1},  {0x807, 8}, {0x80, UINT64_MAX}};
+	const struct vfu_region bar = {
+		.size = 4096, .flags = VFU_REGION_READ | VFU_REGION_WRITE, .fd = -1};
+	uint8_t behind[4], control = 0;
+	struct vfu_access read = {.offset = 0x10c, .data = &control, .count = 1};
+
+	ck_assert_int_eq(vfu_device_set_region(dev, 0, &bar), 0);
+	ck_assert_int_eq(vfu_device_set_region(dev, 1, &bar), 0);
+	ck_assert_int_eq(vfu_device_set_msix(dev, 4, 0, 0x100, 0x800), 0);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		for (unsigned on = 0; on < 2; on++)
+			refused(vfu_device_set_handler(dev, 0, ranges[i].offset, ranges[i].size,
+						       on ? window : NULL, behind),
+				-EINVAL, "handler.offset");
+	ck_assert_int_eq(vfui_region_access(&dev->regions, NULL, &read), 0);
+	ck_assert_uint_eq(control, 1); /* masked, as after reset */
+	ck_assert_int_eq(vfu_device_set_handler(dev, 1, 0x100, 64, window, behind), 0);
+	ck_assert_int_eq(vfu_device_set_handler(dev, 0, 0x140, 64, window, behind), 0);
+	ck_assert_int_eq(vfu_device_set_msix(dev, 0, 0, 0, 0), 0);
+	ck_assert_int_eq(vfu_device_set_handler(dev, 0, 0x100, 64, window, behind), 0);
+}
+END_TEST
+
 START_TEST(a_rom_of_memory)
 {
 	static const uint8_t rom[3000] = {0x55, 0xaa, [2999] = 7};
@@ -558,6 +587,7 @@ int main(void)
 	tcase_add_test(tcase, registers_have_masks);
 	tcase_add_test(tcase, a_capability_is_a_window);
 	tcase_add_test(tcase, the_librarys_own_is_not_for_handlers);
+	tcase_add_test(tcase, the_tables_are_not_for_handlers);
 	tcase_add_test(tcase, a_rom_of_memory);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
