@@ -561,7 +561,7 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
  * Writes of the client that come as events: it asks for their eventfd (GET_REGION_IO_FDS), and signals that, or has KVM do
  * so for its guest, in place of a message. places: what it is written to for that, n of them, 1 or more and 1,024 in a
  * region; they share the eventfd. fn runs on the owner, once for all signals since it last ran, which are not ordered
- * with messages (E52) and wait while a gate is open. Writes by message go where they go without this:
+ * with messages (E52), wait while a gate is open and are gone after a reset. Writes by message go where they go without this:
  * give the places a handler too. Each client gets an eventfd of its own; the event goes with its region. Owner.
  */
 struct vfu_ioevent_place {

@@ -109,6 +109,14 @@ void vfui_ioevents_signalled(const struct vfui_ioevents *ioevents, uint64_t key)
 	ioevents->list[i].fn(ioevents->list[i].user);
 }
 
+/* epoll looks at the counter again before it tells. */
+void vfui_ioevents_reset(const struct vfui_ioevents *ioevents)
+{
+	for (unsigned i = 0; i < ioevents->n; i++)
+		if (ioevents->list[i].fd >= 0)
+			vfui_eventfd_drain(ioevents->list[i].fd);
+}
+
 /* ---- the answer ---- */
 
 static int open_one(struct vfui_ioevents *ioevents, unsigned index, unsigned i)

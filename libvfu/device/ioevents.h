@@ -42,6 +42,8 @@ static inline unsigned vfui_ioevent_region(uint64_t key)
 void vfui_ioevents_fini(struct vfui_ioevents *ioevents);
 /* The client is gone: what it signals from now on is nobody's. */
 void vfui_ioevents_disconnect(struct vfui_ioevents *ioevents);
+/* The device was reset: what was signalled before and not heard is not heard any more. */
+void vfui_ioevents_reset(const struct vfui_ioevents *ioevents);
 /* The body of vfu_device_add_ioevent; size: of the region. */
 int vfui_ioevents_add(struct vfui_ioevents *ioevents, uint64_t size,
 		      const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,

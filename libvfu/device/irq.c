@@ -487,7 +487,8 @@ int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
 		struct vfui_vector *v = &irq->vectors[vector];
 
 		rc = v->fd >= 0 || v->masked || irq->held ? 0 : -ENOENT;
-		v->pending = !rc || is_level(irq);
+		/* What waited stays, whoever listens now. */
+		v->pending |= !rc || is_level(irq);
 		if (!rc)
 			rc = deliver(irq, v, &left);
 		if (!rc && is_first_wait(irq, v))

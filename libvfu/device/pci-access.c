@@ -147,7 +147,10 @@ void vfui_pci_reset(struct vfui_pci *pci)
 	for (size_t i = 0; i < pci->size; i++) {
 		uint8_t mask = pci->write_mask[i] | pci->w1c_mask[i];
 
-		pci->config[i] = (uint8_t)((pci->config[i] & ~mask) | (pci->reset_value[i] & mask));
+		/* The others are not even read: another thread may write a register's (vfu_device_update_register). */
+		if (mask)
+			pci->config[i] =
+				(uint8_t)((pci->config[i] & ~mask) | (pci->reset_value[i] & mask));
 	}
 	vfui_msix_reset(&pci->tables);
 	vfui_pci_apply(pci);
@@ -172,7 +175,7 @@ int vfui_pci_read(struct vfui_pci *pci, size_t offset, void *buf, size_t len)
 	if (!len)
 		return 0;
 	show_interrupts(pci);
-	memcpy(buf, pci->config + offset, len);
+	vfui_memory_read(buf, pci->config + offset, len);
 	return 0;
 }
 
@@ -181,7 +184,7 @@ int vfui_pci_write(struct vfui_pci *pci, size_t offset, const void *buf, size_t 
 	if (!vfui_is_inside(offset, len, pci->size))
 		return -EINVAL;
 	if (len)
-		memcpy(pci->config + offset, buf, len);
+		vfui_memory_write(pci->config + offset, buf, len);
 	vfui_pci_apply(pci);
 	return 0;
 }

@@ -5,8 +5,11 @@
  * test-config.c - what a device puts into configuration space by the public calls, and learns from it.
  */
 #include <check.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -445,6 +448,44 @@ START_TEST(registers_have_masks)
 }
 END_TEST
 
+static uint32_t read_counter(void)
+{
+	const uint8_t *at = vfu_device_region_memory(dev, VFU_REGION_CONFIG);
+
+	return le32toh(
+		__atomic_load_n((const uint32_t *)(const void *)(at + 0x60), __ATOMIC_RELAXED));
+}
+
+static void *count_up(void *arg)
+{
+	const atomic_bool *is_over = arg;
+	uint32_t value = 0;
+
+	while (!atomic_load(is_over)) {
+		vfu_device_update_register(dev, VFU_REGION_CONFIG, 0x60, 4, ~0u, ++value);
+		ck_assert_uint_eq(read_counter(), value);
+	}
+	return NULL;
+}
+
+/* A register is its own: a reset puts back what the client wrote elsewhere, and takes away nothing that another thread writes. */
+START_TEST(a_reset_does_not_write_registers)
+{
+	const struct vfu_register counter = reg(0x60);
+	atomic_bool is_over = false;
+	pthread_t thread;
+
+	ck_assert_int_eq(vfu_device_add_register(dev, VFU_REGION_CONFIG, &counter), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, count_up, &is_over), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		ck_assert_int_eq(vfui_device_reset(dev), 0);
+		get(0x60, 4);
+	}
+	atomic_store(&is_over, true);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 static unsigned accesses;
 
 /* The capability's data is a window: what is read of it is what is behind. */
@@ -585,6 +626,7 @@ int main(void)
 	tcase_add_test(tcase, a_masked_message_waits);
 	tcase_add_test(tcase, states);
 	tcase_add_test(tcase, registers_have_masks);
+	tcase_add_test(tcase, a_reset_does_not_write_registers);
 	tcase_add_test(tcase, a_capability_is_a_window);
 	tcase_add_test(tcase, the_librarys_own_is_not_for_handlers);
 	tcase_add_test(tcase, the_tables_are_not_for_handlers);

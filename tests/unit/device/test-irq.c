@@ -777,6 +777,24 @@ START_TEST(held_messages_are_pending_then_come_once)
 }
 END_TEST
 
+/* vfu_irq_raise has said that it is pending: that nobody listens when it is unmasked, and raised again, does not lose it. */
+START_TEST(what_is_pending_waits_for_an_eventfd)
+{
+	int fd;
+
+	vfui_irqs_mask(&irqs, VFU_IRQ_MSIX, 3, true);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 3), 0);
+	vfui_irqs_mask(&irqs, VFU_IRQ_MSIX, 3, false);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 8);
+	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 3), -ENOENT);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 8);
+	fd = arm(VFU_IRQ_MSIX, 3);
+	ck_assert_uint_eq(fired(fd), 1);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 0);
+	close(fd);
+}
+END_TEST
+
 START_TEST(turning_off_forgets_messages_reset_the_line)
 {
 	vfui_irqs_hold(&irqs, VFU_IRQ_MSIX, true);
@@ -918,6 +936,7 @@ int main(void)
 	tcase_add_test(tcase, a_line_that_was_up_fires_when_armed);
 	tcase_add_test(tcase, a_held_line_waits);
 	tcase_add_test(tcase, held_messages_are_pending_then_come_once);
+	tcase_add_test(tcase, what_is_pending_waits_for_an_eventfd);
 	tcase_add_test(tcase, turning_off_forgets_messages_reset_the_line);
 	tcase_add_test(tcase, a_disconnect_disarms_and_unmasks);
 	tcase_add_test(tcase, counts_may_change);

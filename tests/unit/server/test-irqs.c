@@ -390,6 +390,31 @@ START_TEST(an_old_clients_eventfd_is_nobodys)
 }
 END_TEST
 
+/* Rung before a reset, or while it is being thought about, is not rung after it. */
+START_TEST(a_reset_ends_what_was_rung)
+{
+	uint16_t id;
+	int fd;
+
+	rig_set_hooks(&rig, gate_later);
+	add_bells();
+	ck_assert_uint_eq(ask_for_fds(4096), 3);
+	fd = dup(rig.msg->fds[0]);
+	raw_close_fds(rig.msg);
+	id = rig_send(&rig, 13, NULL, 0);
+	rig_silence(&rig);
+	signal_it(fd);
+	ck_assert_int_eq(vfu_device_gate_done(rig.dev, 0), 0);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 0);
+	signal_it(fd);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[0], 1);
+	close(fd);
+	ck_assert_uint_eq(rig_reply(&rig, id, 13), 0);
+}
+END_TEST
+
 static void replace_region(void *user)
 {
 	const struct vfu_region region = {.size = 4096, .flags = 3, .fd = -1};
@@ -493,6 +518,7 @@ int main(void)
 	tcase_add_test(tcase, e3_writes_come_as_events);
 	tcase_add_test(tcase, e5_as_much_as_there_is_room_for);
 	tcase_add_test(tcase, an_old_clients_eventfd_is_nobodys);
+	tcase_add_test(tcase, a_reset_ends_what_was_rung);
 	tcase_add_test(tcase, an_event_may_take_its_region_away);
 	tcase_add_test(tcase, events_that_can_not_be);
 	suite_add_tcase(suite, tcase);
