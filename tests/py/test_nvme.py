@@ -138,6 +138,26 @@ def test_many_at_once(disk):
     assert wanted == set(range(driver.ENTRIES))
 
 
+def test_what_waits_for_an_answer(device, monkeypatch):
+    """By messages each copy is a round trip: the command, a list of pages, data to be written; the rest goes together."""
+    copies = []
+    copy = type(device.dma)._copy
+
+    async def counted(self, start, iova, data):
+        copies.append(start)
+        return await copy(self, start, iova, data)
+
+    monkeypatch.setattr(type(device.dma), "_copy", counted)
+    with plugged(device, shared=False) as disk:
+        for call, wanted in [
+            (lambda: disk.read(0, 8), 2), (lambda: disk.read(0, 2048), 3),
+            (lambda: disk.write(0, blocks(0, 8)), 3), (lambda: disk.write(0, blocks(0, 2048)), 4), (disk.flush, 2),
+        ]:  # fmt: skip
+            copies.clear()
+            call()
+            assert len(copies) == wanted
+
+
 def test_identify(mapped):
     controller = mapped.identify(1)
     assert struct.unpack_from("<HH", controller) == (0x1234, 0)

@@ -4,6 +4,7 @@
 EXTRA_DIST += \
 	tests/qemu/check-qemu \
 	tests/qemu/command.py \
+	tests/qemu/disk.py \
 	tests/qemu/guest-checks.c \
 	tests/qemu/guest-script
 

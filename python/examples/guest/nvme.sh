@@ -8,8 +8,8 @@
 #     vfu guest nvme.py file=/tmp/disk.img --driver nvme --run guest/nvme.sh
 #
 # The disk's first half gets a file system, unless it has one from an earlier guest: then what that one left is compared
-# with its checksums. New files are written, and read back from the disk after it was mounted anew. With a second disk,
-# that of QEMU's own nvme say, the rates of both are shown: their second half is written for that, and read.
+# with its checksums. New files are written, the disk is reset, and they are read back after it was mounted anew. Last,
+# the rates of all NVMe disks that there are, QEMU's own too: their second half is written for that, and read.
 
 set -eu
 name=${DEV0:?"the PCI address of the disk"}
@@ -24,7 +24,7 @@ disk=/dev/${1##*/}
 half=$(($(blockdev --getsize64 "$disk") / 2097152)) # MiB
 modprobe ext4
 mkdir -p /mnt
-echo "$(cat "/sys/bus/pci/devices/$name"/nvme/nvme*/model | tr -s ' ') $((2 * half)) MiB"
+echo "$(cat "/sys/bus/pci/devices/$name"/nvme/nvme*/model | xargs) $((2 * half)) MiB"
 
 mounted() { mount -t ext4 "$disk" /mnt 2>/dev/null; }
 sums() { (cd /mnt && md5sum -c sums >/tmp/said 2>&1) || die "$(cat /tmp/said)"; }
@@ -42,6 +42,9 @@ for i in 1 2 3 4 5 6 7 8; do
 	head -c $((i * 99999)) /dev/urandom >/mnt/file$i
 done
 (cd /mnt && md5sum file* >sums)
+dd if=/dev/zero of="$disk" bs=1M seek=$half count=$half oflag=direct 2>/dev/null &
+echo 1 >"/sys/bus/pci/devices/$name/reset" # in the middle of that: the driver does again what had not ended
+wait $! || die "what was written when the disk was reset was not"
 umount /mnt
 echo 3 >/proc/sys/vm/drop_caches 2>/dev/null # from the disk, not from memory
 mounted || die "what was unmounted cannot be mounted"
@@ -61,5 +64,5 @@ for controller in /sys/class/nvme/*; do
 	disk=/dev/${controller##*/}n1
 	written=$(rate if=/dev/zero "of=$disk" "seek=$half" oflag=direct)
 	read=$(rate "if=$disk" of=/dev/null "skip=$half" iflag=direct)
-	echo "$(tr -s ' ' <"$controller/model") written with $written, read with $read"
+	echo "$(xargs <"$controller/model") written with $written, read with $read"
 done
