@@ -79,9 +79,13 @@ void vfupy_lost(PyObject *where);
 /* make_error(code, field, offset, text) -> exception; report(where, exception) -> errno; log(level, text) */
 PyObject *set_globals(PyObject *make_error, PyObject *report, PyObject *log);
 
-/* Regions: areas is a sequence of (offset, size); fd is taken. BufferError while memory of regions is in use. */
+/*
+ * Regions: areas is a list of (offset, size); fd is taken. files: of the areas, (descriptor, offset), the caller's; empty: none.
+ * BufferError while memory of regions is in use.
+ */
 PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
-			    unsigned bar_flags, int fd, PyObject *areas, unsigned widths);
+			    unsigned bar_flags, int fd, PyObject *areas, unsigned widths,
+			    PyObject *files);
 /* data: what follows id, version and next. */
 PyObject *device_add_region_capability(struct vfupy_device *d, unsigned index, uint16_t id,
 				       uint16_t version, PyObject *data);
@@ -166,7 +170,7 @@ PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);
 
 /* Makes waits of the client run Python's signal handlers, and logging. */
 PyObject *client_set_hooks(struct vfu_client *cl, int level);
-/* (size, offset, flags, fd, [(offset, size)...], type, subtype); the fd is the caller's. */
+/* (size, offset, flags, fd, [(offset, size)...], type, subtype, reply, [(fd, offset) of areas...]); descriptors are the caller's. */
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);
 /* Numbers in a region, with errors that begin with name. owner: of cl, which lives as long. */
 PyObject *client_port(struct vfu_client *cl, PyObject *owner, unsigned index, const char *name);

@@ -40,26 +40,54 @@ static struct vfu_area *parse_areas(PyObject *areas)
 	return out;
 }
 
+/* Those of the areas, [(descriptor, offset)]; NULL: there are none, or an exception is set. */
+static struct vfu_area_file *parse_files(PyObject *files, Py_ssize_t nareas)
+{
+	Py_ssize_t n = PyList_Check(files) ? PyList_GET_SIZE(files) : 0;
+	struct vfu_area_file *out = n ? PyMem_Calloc((size_t)n, sizeof(*out)) : NULL;
+
+	if (n && n != nareas)
+		PyErr_SetString(PyExc_ValueError, "each area has a file, or none has");
+	else if (n && !out)
+		PyErr_NoMemory();
+	for (Py_ssize_t i = 0; !PyErr_Occurred() && i < n; i++) {
+		unsigned long long offset;
+
+		if (PyArg_ParseTuple(PyList_GET_ITEM(files, i), "iK;a file is (fd, offset)",
+				     &out[i].fd, &offset))
+			out[i].offset = offset;
+	}
+	if (!PyErr_Occurred())
+		return out;
+	PyMem_Free(out);
+	return NULL;
+}
+
 PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t size, unsigned flags,
-			    unsigned bar_flags, int fd, PyObject *areas, unsigned widths)
+			    unsigned bar_flags, int fd, PyObject *areas, unsigned widths,
+			    PyObject *files)
 {
 	struct vfu_region region = {
 		.size = size, .flags = flags, .bar_flags = bar_flags, .fd = fd, .widths = widths};
 	struct vfu_area *list = parse_areas(areas);
+	struct vfu_area_file *behind = list ? parse_files(files, PyList_GET_SIZE(areas)) : NULL;
 	int rc;
 
-	if (list && d->views)
+	if (!PyErr_Occurred() && d->views)
 		PyErr_SetString(PyExc_BufferError, "memory of the device's regions is in use");
 	if (PyErr_Occurred()) {
 		PyMem_Free(list);
+		PyMem_Free(behind);
 		if (fd >= 0)
 			close(fd);
 		return NULL;
 	}
 	region.nareas = (unsigned)PyList_GET_SIZE(areas);
 	region.areas = region.nareas ? list : NULL;
+	region.files = behind;
 	rc = vfu_device_set_region(d->dev, index, &region);
 	PyMem_Free(list);
+	PyMem_Free(behind);
 	if (rc) {
 		vfupy_raise_device(d->dev, rc);
 		return NULL;

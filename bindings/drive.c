@@ -231,10 +231,26 @@ PyObject *client_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsi
 	return set_eventfds(cl, vfu_client_irq_set_unmask_eventfds, index, start, fds);
 }
 
+/* Files of areas, [(descriptor, offset)]; areas that share one have the same descriptor. */
+static PyObject *list_files(const struct vfu_region_info *info)
+{
+	PyObject *list = PyList_New(0);
+
+	for (unsigned i = 0; list && info->files && i < info->nareas; i++) {
+		PyObject *item = Py_BuildValue("(iK)", info->files[i].fd,
+					       (unsigned long long)info->files[i].offset);
+
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
 PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 {
 	struct vfu_region_info info;
-	PyObject *areas, *result;
+	PyObject *areas, *files, *result;
 	int rc;
 
 	Py_BEGIN_ALLOW_THREADS
@@ -253,13 +269,21 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index)
 			Py_CLEAR(areas);
 		Py_XDECREF(item);
 	}
-	result = !areas ? NULL
-			: Py_BuildValue("(KKIiNIIy#)", (unsigned long long)info.size,
-					(unsigned long long)info.offset, (unsigned)info.flags,
-					info.fd, areas, (unsigned)info.type, (unsigned)info.subtype,
-					info.reply, (Py_ssize_t)info.reply_len);
+	files = areas ? list_files(&info) : NULL;
+	if (!files) {
+		Py_XDECREF(areas);
+		vfu_region_info_fini(&info);
+		return NULL;
+	}
+	result = Py_BuildValue("(KKIiNIIy#N)", (unsigned long long)info.size,
+			       (unsigned long long)info.offset, (unsigned)info.flags, info.fd,
+			       areas, (unsigned)info.type, (unsigned)info.subtype, info.reply,
+			       (Py_ssize_t)info.reply_len, files);
+	/* The caller's now. */
+	for (unsigned i = 0; result && info.files && i < info.nareas; i++)
+		info.files[i].fd = -1;
 	if (result)
-		info.fd = -1; /* the caller's now */
+		info.fd = -1;
 	vfu_region_info_fini(&info);
 	return result;
 }

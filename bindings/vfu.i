@@ -277,6 +277,7 @@ struct vfu_client {};
 %ignore vfu_region;
 %ignore vfu_region_info;
 %ignore vfu_area;
+%ignore vfu_area_file;
 %ignore vfu_device_hooks;
 %ignore vfu_peer;
 %ignore vfu_device_peer;

@@ -33,6 +33,7 @@ doc_examples = \
 	doc/examples/doorbell \
 	doc/examples/regions \
 	doc/examples/many \
+	doc/examples/areas \
 	doc/examples/dma
 EXTRA_PROGRAMS += $(doc_examples)
 doc/examples/run-examples.log: $(doc_examples)
@@ -43,6 +44,7 @@ doc_examples_window_LDADD = libvfu/libvfu.la -lpthread
 doc_examples_doorbell_LDADD = libvfu/libvfu.la
 doc_examples_regions_LDADD = libvfu/libvfu.la
 doc_examples_many_LDADD = libvfu/libvfu.la
+doc_examples_areas_LDADD = libvfu/libvfu.la
 doc_examples_dma_LDADD = libvfu/libvfu.la -lpthread
 TESTS += doc/examples/run-examples.sh
 EXTRA_DIST += doc/examples/run-examples.sh

@@ -131,6 +131,11 @@ enum { VFU_DMA_READ = 1, VFU_DMA_WRITE = 2 }; /* what the device may do with a r
 struct vfu_area {
 	uint64_t offset, size;
 };
+/* The file behind one. */
+struct vfu_area_file {
+	int fd;
+	uint64_t offset; /* where the area starts in it, a multiple of the page size */
+};
 
 /* ---- memory that can vanish
  *
@@ -301,6 +306,12 @@ enum { VFU_BAR_IO = 1, VFU_BAR_64 = 2, VFU_BAR_PREFETCH = 4 };
  * read and that of the next request: what waits for room in the socket is copied. Of a large write all may be seen
  * as it arrives, once what came before it has started; one whose client dies in the middle has written its beginning.
  *
+ * With files each area has a file of its own, in place of fd: the client maps it from there, and the region's memory, if
+ * it is plain, is made of them, and of the library's between them. The descriptors stay the caller's, and the library has copies; an
+ * area may have that of another. A client maps them if both sides have said the capability sparse_mmap_fds, an
+ * extension of the protocol that is a draft and off by default (vfu_server_set_capability); another one reaches all by messages. One that
+ * takes fewer descriptors in a message than there are files (VFU_OPT_MAX_MSG_FDS) is told of as many.
+ *
  * With widths each access has one of these sizes and is aligned to it, as registers of hardware want it: any other
  * is -EINVAL to the client, and its callback and handlers are not called. What the client maps is not checked.
  *
@@ -320,6 +331,8 @@ struct vfu_region {
 	const struct vfu_area *areas; /* page-aligned, ascending, copied */
 	unsigned nareas;
 	uint32_t widths; /* VFU_WIDTH_*; 0: any number of bytes, anywhere */
+	const struct vfu_area_file
+		*files; /* nareas, at most 64 different ones; NULL: all is in fd */
 };
 
 /* Sets or replaces region index, below VFU_REGIONS_MAX; size 0 removes it. Owner. */
@@ -351,7 +364,7 @@ struct vfu_region_capability {
 /*
  * Has the answer to GET_REGION_INFO tell it of a region that is set, behind those added before; copied. They go
  * when the region is set again. -EINVAL: the rules of the answer do not hold with it (the detail names field and
- * rule), or it is sparse_mmap, which the region's areas say. A client with which it was not agreed does not
+ * rule), or it is sparse_mmap or sparse_mmap_fds, which the region's areas say. A client with which it was not agreed does not
  * see it. Owner.
  */
 int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
@@ -909,6 +922,11 @@ struct vfu_region_info {
 	/* All the server has said, as vfu/wire.h lays it out and vfu/parts.h reads it. */
 	const void *reply;
 	size_t reply_len;
+	/*
+	 * The files of areas, if each has its own, in place of fd; NULL: all are in that. Closed by
+	 * vfu_region_info_fini. Only with a server that was asked for it (sparse_mmap_fds).
+	 */
+	struct vfu_area_file *files;
 };
 /* Fills out; on success call vfu_region_info_fini. */
 int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out);

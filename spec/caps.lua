@@ -13,7 +13,7 @@
 --	ours      what this library says unless its user says something else (value), from min to max.  More than
 --	          that max no limit becomes, whatever the peer says.  Without a value it says nothing: the key is off
 --	          until the user of each side says it
---	kept      not for the user to say, but for the library, once it can do what is meant: as yet none of them
+--	kept      not for the user to say, but for the library, once it can do what is meant
 --	feature   may be answered only if the other side proposed it
 --	signed    its default -1 means absent
 --	drop      when a reply would grow too long (E17): what states a default goes in any case, then 1 first,
@@ -83,6 +83,6 @@ object "migration" {
 
 capability "sparse_mmap_fds" {
 	since = "draft", status = "experimental", type = "bool", default = false, combine = "and",
-	limit = "sparse_mmap_fds", kept = true, feature = true, in_request = true, in_reply = true, drop = 5,
+	limit = "sparse_mmap_fds", feature = true, in_request = true, in_reply = true, drop = 5,
 	doc = "the client understands the region capability sparse_mmap_fds",
 }

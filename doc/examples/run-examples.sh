@@ -30,6 +30,9 @@ server=
 [ "$(${EMULATOR-} doc/examples/regions "$dir/regions.sock")" = "region 9: 42 43 44" ]
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/many "$dir")" = "device: 4, another: refused" ]
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/areas "$dir/areas.sock" >"$dir/out"
+printf 'area 0\narea 1\n' | cmp - "$dir/out"
 [ -z "$(find "$dir" -name '*.sock')" ] || { echo "the socket was left behind" >&2; exit 1; }
 
 # shellcheck disable=SC2086

@@ -34,6 +34,19 @@ int vfui_fds_dup(struct vfui_fds *fds, const int *from, unsigned n)
 	return 0;
 }
 
+int vfui_fds_index(struct vfui_fds *fds, int fd)
+{
+	unsigned i = 0;
+
+	while (i < fds->n && fds->fd[i] != fd)
+		i++;
+	if (i == VFUI_FDS_MAX)
+		return -EMSGSIZE;
+	if (i == fds->n)
+		fds->fd[fds->n++] = fd;
+	return (int)i;
+}
+
 int vfui_fds_move(struct vfui_fds *to, struct vfui_fds *from)
 {
 	if (from->n > VFUI_FDS_MAX - to->n)

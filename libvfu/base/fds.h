@@ -22,6 +22,8 @@ struct vfui_fds {
 void vfui_fds_close(struct vfui_fds *fds);
 /* Fills *fds with close-on-exec copies: 0, or -errno and nothing is held. */
 int vfui_fds_dup(struct vfui_fds *fds, const int *from, unsigned n);
+/* Where fd stands in *fds, at whose end it is put if it is new. -EMSGSIZE: no room. */
+int vfui_fds_index(struct vfui_fds *fds, int fd);
 /* Moves all of *from to the end of *to: 0, or -EMSGSIZE and nothing moved. */
 int vfui_fds_move(struct vfui_fds *to, struct vfui_fds *from);
 

@@ -231,6 +231,13 @@ int vfui_os_mmap_over(void *addr, size_t len)
 	return new == MAP_FAILED ? -errno : 0;
 }
 
+int vfui_os_mmap_file_over(void *addr, size_t len, int prot, int fd, uint64_t offset)
+{
+	void *new = mmap(addr, len, prot, MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+
+	return new == MAP_FAILED ? -errno : 0;
+}
+
 size_t vfui_os_page_size(void)
 {
 	return (size_t)sysconf(_SC_PAGESIZE);

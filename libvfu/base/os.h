@@ -68,6 +68,8 @@ void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int
 int vfui_os_munmap(void *addr, size_t len);
 /* Anonymous memory in place of what is mapped there. Async-signal-safe. */
 int vfui_os_mmap_over(void *addr, size_t len);
+/* Puts a shared mapping of a file in the place of what was mapped there. */
+int vfui_os_mmap_file_over(void *addr, size_t len, int prot, int fd, uint64_t offset);
 size_t vfui_os_page_size(void);
 /* How many descriptors the process may have. */
 uint64_t vfui_os_max_fds(void);

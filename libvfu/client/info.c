@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "base/fds.h"
 #include "client/call.h"
 #include "device/peer-file.h"
 #include "parts-feature.h"
@@ -105,24 +106,23 @@ int vfu_client_reset(struct vfu_client *cl)
 
 /* ---- regions ---- */
 
-/* An answer to GET_REGION_INFO, with room for so much, and the newest descriptor. */
+/* An answer to GET_REGION_INFO, with room for so much, and the newest descriptors. */
 struct answer {
 	struct vfu_wire_get_region_info_reply head; /* at the front of the payload, too */
-	uint8_t *payload;
+	struct vfui_msg *msg;
 	size_t len, room;
-	int fd;
+	struct vfui_fds fds;
 };
 
-/* Keeps the first descriptor in place of an older one and closes the rest (E13, E14). */
-static void take_fds(struct answer *a, struct vfui_call *call)
+/* Keeps descriptors in place of older ones (E13). */
+static void take_fds(struct answer *a)
 {
-	for (unsigned i = 0; i < call->reply_nfds; i++) {
-		if (i) {
-			vfui_os_close(call->reply_fds[i]);
-		} else {
-			vfui_os_close(a->fd);
-			a->fd = call->reply_fds[0];
-		}
+	if (!a->msg->nfds)
+		return;
+	vfui_fds_close(&a->fds);
+	while (a->fds.n < vfui_min(a->msg->nfds, VFUI_FDS_MAX)) {
+		a->fds.fd[a->fds.n] = vfui_msg_take_fd(a->msg, a->fds.n);
+		a->fds.n++;
 	}
 }
 
@@ -133,18 +133,15 @@ static int ask_once(struct vfui_conn *conn, unsigned index, struct answer *a, st
 							    .index = index};
 	int ret;
 
-	vfui_os_free(a->payload);
-	a->payload = vfui_os_malloc(a->room);
-	if (!a->payload)
-		return -ENOMEM;
-	call.reply_tail = a->payload + sizeof(a->head);
-	call.reply_room = a->room - sizeof(a->head);
-	ret = vfui_call_get_region_info(conn, &call, &in, &a->head);
-	take_fds(a, &call);
+	vfui_msg_free(a->msg);
+	call.keeps = true;
+	ret = vfui_conn_call(conn, VFU_WIRE_CMD_GET_REGION_INFO, &call, &in, sizeof(in), NULL, 0);
+	a->msg = call.kept;
 	if (ret)
 		return ret;
-	memcpy(a->payload, &a->head, sizeof(a->head));
-	a->len = sizeof(a->head) + vfui_min(call.reply_len, call.reply_room);
+	take_fds(a);
+	a->len = vfui_min(a->msg->len, a->room);
+	memcpy(&a->head, a->msg->payload, sizeof(a->head));
 	return 0;
 }
 
@@ -185,8 +182,33 @@ static int take_areas(const struct vfu_wire_get_region_info_reply_caps *cap,
 	return 0;
 }
 
+/* The areas, and for each the descriptor that it names, which the check has found among them. */
+static int take_file_areas(const struct vfu_wire_get_region_info_reply_caps *cap,
+			   struct vfui_fds *fds, struct vfu_region_info *out)
+{
+	struct vfu_wire_items areas = vfu_wire_sparse_mmap_fds_areas_parse(cap->data, cap->rest);
+	struct vfu_wire_sparse_fd_area area;
+	size_t n = (size_t)areas.left;
+
+	out->areas = vfui_os_calloc(n, sizeof(*out->areas));
+	out->files = vfui_os_calloc(n, sizeof(*out->files));
+	if (!out->areas || !out->files)
+		return -ENOMEM;
+	for (; vfu_wire_sparse_mmap_fds_areas_next(&areas, &area); out->nareas++) {
+		out->areas[out->nareas] = (struct vfu_area){area.offset, area.size};
+		out->files[out->nareas] =
+			(struct vfu_area_file){fds->fd[area.fd_index], area.fd_offset};
+	}
+	/* Those that were named are out's now. */
+	for (unsigned i = 0; i < out->nareas; i++)
+		for (unsigned k = 0; k < fds->n; k++)
+			if (fds->fd[k] == out->files[i].fd)
+				fds->fd[k] = -1;
+	return 0;
+}
+
 /* Capabilities that mean something to us; those that stand here twice the check has refused. */
-static int take_caps(struct vfu_region_info *out)
+static int take_caps(struct vfui_fds *fds, struct vfu_region_info *out)
 {
 	struct vfu_wire_items caps =
 		vfu_wire_get_region_info_reply_caps_parse(out->reply, out->reply_len);
@@ -196,6 +218,9 @@ static int take_caps(struct vfu_region_info *out)
 	while (!ret && vfu_wire_get_region_info_reply_caps_next(&caps, &cap)) {
 		if (cap.kind == VFU_WIRE_GET_REGION_INFO_REPLY_CAPS_SPARSE_MMAP) {
 			ret = take_areas(&cap, out);
+		} else if (cap.kind == VFU_WIRE_GET_REGION_INFO_REPLY_CAPS_SPARSE_MMAP_FDS) {
+			if (out->flags & VFU_REGION_MMAP)
+				ret = take_file_areas(&cap, fds, out);
 		} else if (cap.kind == VFU_WIRE_GET_REGION_INFO_REPLY_CAPS_TYPE) {
 			out->type = cap.as.type.type;
 			out->subtype = cap.as.type.subtype;
@@ -222,14 +247,44 @@ bool vfu_region_info_capability(const struct vfu_region_info *info, unsigned n,
 	return true;
 }
 
-/* [offset, offset + size) of the region lies in the file (E57); of one without a size, where a file can be. */
+/* Of a region that is in one file: offset + the area's (E57). */
+static struct vfu_area_file file_of(const struct vfu_region_info *info, const struct vfu_area *area,
+				    unsigned i)
+{
+	if (info->files)
+		return info->files[i];
+	return (struct vfu_area_file){info->fd, info->offset + area->offset};
+}
+
+/* The area lies in its file; in one without a size, where a file can be. */
 static bool is_mappable(const struct vfu_region_info *info, const struct vfu_area *area,
-			const struct stat *st)
+			uint64_t offset, const struct stat *st)
 {
 	uint64_t end = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : INT64_MAX;
 
-	return area->size && info->offset <= end &&
-	       vfui_is_inside(area->offset, area->size, end - info->offset);
+	return area->size && (info->files || area->offset <= UINT64_MAX - info->offset) &&
+	       vfui_is_inside(offset, area->size, end);
+}
+
+static int check_area(const struct vfui_conn *conn, const struct vfu_region_info *info,
+		      const struct vfu_area *area, unsigned i, struct vfu_err *err)
+{
+	struct vfu_area_file file = file_of(info, area, i);
+	struct stat st;
+	int ret = vfui_os_fstat(file.fd, &st);
+	const char *fault = ret ? NULL : vfui_peer_file_fault(vfui_conn_policy(conn), file.fd, &st);
+
+	if (ret)
+		return ret;
+	if (fault)
+		return vfui_err_set(err, -EPROTO, "get_region_info.fds", 0, "the file is %s",
+				    fault);
+	if (is_mappable(info, area, file.offset, &st))
+		return 0;
+	return vfui_err_set(err, -EPROTO, "get_region_info.sparse_mmap.areas", 0,
+			    "mappable area %u, %#llx bytes at %#llx, is not inside the region "
+			    "and its file",
+			    i, (unsigned long long)area->size, (unsigned long long)area->offset);
 }
 
 /* What the server says may be mapped must be there: touching what is not would be fatal. */
@@ -237,56 +292,46 @@ static int check_mapping(const struct vfui_conn *conn, const struct vfu_region_i
 			 struct vfu_err *err)
 {
 	struct vfu_area all = {0, info->size};
-	const struct vfu_area *areas = info->nareas ? info->areas : &all;
-	unsigned n = info->nareas ? info->nareas : 1;
-	struct stat st;
-	int ret = vfui_os_fstat(info->fd, &st);
-	const char *fault =
-		ret ? NULL : vfui_peer_file_fault(vfui_conn_policy(conn), info->fd, &st);
+	int ret = info->nareas ? 0 : check_area(conn, info, &all, 0, err);
 
-	if (ret)
-		return ret;
-	if (fault)
-		return vfui_err_set(err, -EPROTO, "get_region_info.fds", 0, "the file is %s",
-				    fault);
-	for (unsigned i = 0; i < n; i++)
-		if (!is_mappable(info, &areas[i], &st))
-			return vfui_err_set(
-				err, -EPROTO, "get_region_info.sparse_mmap.areas", 0,
-				"mappable area %u, %#llx bytes at %#llx, is not inside the region "
-				"and its file",
-				i, (unsigned long long)areas[i].size,
-				(unsigned long long)areas[i].offset);
-	return 0;
+	for (unsigned i = 0; i < info->nareas && !ret; i++)
+		ret = check_area(conn, info, &info->areas[i], i, err);
+	return ret;
 }
 
 static int digest(struct vfui_conn *conn, struct answer *a, struct vfu_region_info *out,
 		  struct vfu_err *err)
 {
+	void *payload = vfui_os_malloc(a->len);
 	int ret;
 
+	*out = (struct vfu_region_info){.fd = -1};
+	if (!payload)
+		return -ENOMEM;
+	memcpy(payload, a->msg->payload, a->len);
 	*out = (struct vfu_region_info){
 		.size = a->head.size,
 		.offset = a->head.offset,
 		.fd = -1,
 		.flags = a->head.flags & (VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP),
-		.reply = a->payload,
+		.reply = payload,
 		.reply_len = a->len};
-	a->payload = NULL;
-	ret = take_caps(out);
+	ret = take_caps(&a->fds, out);
 	if (ret || !(out->flags & VFU_REGION_MMAP))
 		return ret;
-	if (a->fd < 0)
+	if (!out->files && !a->fds.n)
 		return vfui_err_set(err, -EPROTO, "get_region_info.fds", 0,
 				    "the region can be mapped, but there is no file");
-	out->fd = a->fd;
-	a->fd = -1;
+	if (!out->files) { /* one, and the rest are closed (E14) */
+		out->fd = a->fds.fd[0];
+		a->fds.fd[0] = -1;
+	}
 	return check_mapping(conn, out, err);
 }
 
 static int region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
 {
-	struct answer a = {.fd = -1};
+	struct answer a = {.len = 0};
 	struct vfu_err err = {0};
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
@@ -299,8 +344,8 @@ static int region_info(struct vfu_client *cl, unsigned index, struct vfu_region_
 		if (ret)
 			vfu_region_info_fini(out);
 	}
-	vfui_os_close(a.fd);
-	vfui_os_free(a.payload);
+	vfui_fds_close(&a.fds);
+	vfui_msg_free(a.msg);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -338,8 +383,14 @@ int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtyp
 
 void vfu_region_info_fini(struct vfu_region_info *info)
 {
+	struct vfui_fds fds = {.n = 0};
+
 	if (!info)
 		return;
+	for (unsigned i = 0; info->files && i < info->nareas; i++)
+		vfui_fds_index(&fds, info->files[i].fd);
+	vfui_fds_close(&fds);
+	vfui_os_free(info->files);
 	vfui_os_close(info->fd);
 	vfui_os_free(info->areas);
 	vfui_os_free((void *)(uintptr_t)info->reply);
@@ -347,6 +398,7 @@ void vfu_region_info_fini(struct vfu_region_info *info)
 	info->reply_len = 0;
 	info->fd = -1;
 	info->areas = NULL;
+	info->files = NULL;
 	info->nareas = 0;
 }
 

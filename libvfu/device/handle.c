@@ -469,8 +469,8 @@ int vfui_device_reset(struct vfu_device *dev)
 	rc = dev->hooks.reset ? dev->hooks.reset(dev->hooks_user) : 0;
 	if (rc)
 		return rc > 0 ? -EIO : rc;
-	for (unsigned i = 0; i < VFU_REGIONS; i++)
-		vfui_ioevents_reset(&dev->regions.region[i].ioevents);
+	for (unsigned i = 0; i < dev->regions.n; i++)
+		vfui_ioevents_reset(&vfui_region_at(&dev->regions, i)->ioevents);
 	/* In this order: what is pending must not fire because a mask goes. */
 	vfui_irqs_reset(&dev->irqs);
 	vfui_pci_reset(&dev->pci);

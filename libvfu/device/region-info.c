@@ -4,7 +4,7 @@
  *
  * region-info.c - what GET_REGION_INFO says of a region: the fixed part, and a list of capabilities.
  *
- *	 | fixed part | sparse_mmap: the areas | what the device has added ...
+ *	 | fixed part | sparse_mmap(_fds): the areas | what the device has added ...
  *	                                         each kept as an answer that has it alone:
  *	                                         | fixed part | capability |
  *
@@ -23,6 +23,16 @@
 #include "policy.h"
 #include "transport/msg.h"
 
+/* The descriptors that go along with the region's capabilities. */
+static void list_fds(const struct vfu_region *def, struct vfui_fds *fds)
+{
+	fds->n = 0;
+	if (def->fd >= 0)
+		vfui_fds_index(fds, def->fd);
+	for (unsigned i = 0; def->files && i < def->nareas; i++)
+		vfui_fds_index(fds, def->files[i].fd);
+}
+
 static int check(unsigned index, const struct vfu_region *def, const void *payload, size_t len,
 		 const struct vfui_limits *limits, const struct vfui_policy *policy,
 		 struct vfui_fault *fault)
@@ -30,8 +40,10 @@ static int check(unsigned index, const struct vfu_region *def, const void *paylo
 	const struct vfu_wire_get_region_info_request asked = {.argsz = sizeof(asked),
 							       .index = index};
 
-	return vfui_check_get_region_info_reply(payload, len, def->fd >= 0, limits, policy, &asked,
-						fault);
+	struct vfui_fds fds;
+
+	list_fds(def, &fds);
+	return vfui_check_get_region_info_reply(payload, len, fds.n, limits, policy, &asked, fault);
 }
 
 /* ---- building ---- */
@@ -44,7 +56,7 @@ static void build_fixed(struct vfu_wire_builder *b, void *buf, size_t room, unsi
 		.index = index,
 		.flags = def->flags & (VFU_REGION_READ | VFU_REGION_WRITE | VFU_REGION_MMAP),
 		.size = def->size,
-		.offset = def->flags & VFU_REGION_MMAP ? def->fd_offset : 0,
+		.offset = def->flags & VFU_REGION_MMAP && !def->files ? def->fd_offset : 0,
 	};
 
 	vfu_wire_get_region_info_reply_build(b, buf, room, &info);
@@ -60,6 +72,23 @@ static void add_areas(struct vfu_wire_builder *b, const struct vfu_region *def)
 							       def->areas[i].size};
 
 		vfu_wire_sparse_mmap_areas_add(b, &area);
+	}
+}
+
+static void add_file_areas(struct vfu_wire_builder *b, const struct vfu_region *def)
+{
+	const struct vfu_wire_sparse_mmap_fds cap = {0};
+	struct vfui_fds fds = {.n = 0};
+
+	vfu_wire_get_region_info_reply_caps_add_sparse_mmap_fds(b, &cap);
+	for (unsigned i = 0; i < def->nareas; i++) {
+		const struct vfu_wire_sparse_fd_area area = {
+			.offset = def->areas[i].offset,
+			.size = def->areas[i].size,
+			.fd_offset = def->files[i].offset,
+			.fd_index = (uint32_t)vfui_fds_index(&fds, def->files[i].fd)};
+
+		vfu_wire_sparse_mmap_fds_areas_add(b, &area);
 	}
 }
 
@@ -82,7 +111,9 @@ static size_t build(void *buf, size_t room, unsigned index, const struct vfu_reg
 	struct vfu_wire_builder b;
 
 	build_fixed(&b, buf, room, index, def);
-	if (def->nareas)
+	if (def->nareas && def->files)
+		add_file_areas(&b, def);
+	else if (def->nareas)
 		add_areas(&b, def);
 	for (unsigned i = 0; i < caps->n; i++) {
 		const struct vfui_region_cap *cap = &caps->list[i];
@@ -165,7 +196,8 @@ int vfui_region_caps_add(struct vfui_region_caps *caps, unsigned index,
 	struct vfui_region_cap one;
 	int rc;
 
-	if (cap->id == VFU_WIRE_REGION_CAP_SPARSE_MMAP)
+	if (cap->id == VFU_WIRE_REGION_CAP_SPARSE_MMAP ||
+	    cap->id == VFU_WIRE_REGION_CAP_SPARSE_MMAP_FDS)
 		return vfui_err_set(err, -EINVAL, "region_capability.id", 0,
 				    "what may be mapped is said by the region's areas");
 	if (cap->len > most || (cap->len && !cap->data))
@@ -215,8 +247,10 @@ int vfui_region_info_build(unsigned index, const struct vfu_region *def,
 		return -ENOMEM;
 	build(out->payload, out->len, index, def, caps, limits, policy);
 	/* With what says how much of it may be mapped (E12). */
-	out->fd = in_argsz >= out->len && def->flags & VFU_REGION_MMAP ? def->fd : -1;
+	out->fds.n = 0;
 	if (in_argsz < out->len)
 		shorten(out, policy);
+	else if (def->flags & VFU_REGION_MMAP)
+		list_fds(def, &out->fds);
 	return 0;
 }

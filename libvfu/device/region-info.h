@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/fds.h"
 #include "vfu.h"
 
 struct vfui_limits;
@@ -30,7 +31,7 @@ struct vfui_region_caps {
 struct vfui_region_reply {
 	void *payload; /* free with vfui_os_free */
 	size_t len;
-	int fd; /* borrowed; -1: none */
+	struct vfui_fds fds; /* borrowed */
 };
 
 void vfui_region_caps_fini(struct vfui_region_caps *caps);

@@ -24,6 +24,7 @@
 
 #include "base/util.h"
 #include "base/err.h"
+#include "base/fds.h"
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "device/masks.h"
@@ -43,11 +44,23 @@ static void release(struct vfui_handler *handler)
 		vfui_os_free(handler->user);
 }
 
+/* Copies of descriptors: each stands at all areas that have it. */
+static void close_files(const struct vfu_region *def)
+{
+	struct vfui_fds fds = {.n = 0};
+
+	for (unsigned i = 0; def->files && i < def->nareas; i++)
+		vfui_fds_index(&fds, def->files[i].fd);
+	vfui_fds_close(&fds);
+	vfui_os_free((void *)def->files);
+}
+
 static void region_fini(struct vfui_region *region)
 {
 	vfu_watch_free(region->watch);
 	if (region->memory && region->memory_len)
 		vfui_os_munmap(region->memory, region->memory_len);
+	close_files(&region->def);
 	vfui_os_free((void *)region->def.areas);
 	for (unsigned i = 0; i < region->nhandlers; i++)
 		release(&region->handlers[i]);
@@ -165,33 +178,57 @@ static int check_areas(const struct vfu_region *def, struct vfu_err *err)
 }
 
 /* A mapping past the end of a file is one that kills whoever touches it. */
-static int check_file(const struct vfu_region *def, struct vfu_err *err)
+static int check_file(int fd, uint64_t offset, uint64_t need, struct vfu_err *err)
 {
-	const struct vfu_area *last = def->nareas ? &def->areas[def->nareas - 1] : NULL;
-	uint64_t need = last && def->access ? last->offset + last->size : def->size;
 	struct stat st;
 	int rc;
 
-	if (def->fd < 0) {
-		if (def->flags & VFU_REGION_MMAP)
-			return vfui_err_set(err, -EINVAL, "region.fd", 0,
-					    "nothing to map without a file");
-		return 0;
-	}
-	if (def->fd_offset & (vfui_os_page_size() - 1))
+	if (offset & (vfui_os_page_size() - 1))
 		return vfui_err_set(err, -EINVAL, "region.fd_offset", 0, "not the start of a page");
-	if (!vfui_is_inside(def->fd_offset, need, INT64_MAX))
+	if (!vfui_is_inside(offset, need, INT64_MAX))
 		return vfui_err_set(err, -EINVAL, "region.fd_offset", 0,
 				    "no file reaches so far: it ends before 2^63");
-	rc = vfui_os_fstat(def->fd, &st);
+	rc = vfui_os_fstat(fd, &st);
 	if (rc < 0)
 		return vfui_err_set(err, rc, "region.fd", 0, "no such descriptor");
 	if (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISDIR(st.st_mode))
 		return vfui_err_set(err, -EINVAL, "region.fd", 0,
 				    "pipes, sockets and directories can not be mapped");
-	if (S_ISREG(st.st_mode) && !vfui_is_inside(def->fd_offset, need, (uint64_t)st.st_size))
+	if (S_ISREG(st.st_mode) && !vfui_is_inside(offset, need, (uint64_t)st.st_size))
 		return vfui_err_set(err, -EINVAL, "region.size", 0,
 				    "the file ends before the region does");
+	return 0;
+}
+
+static int check_files(const struct vfu_region *def, struct vfu_err *err)
+{
+	struct vfui_fds fds = {.n = 0};
+	int rc = 0;
+
+	if (def->fd >= 0 || !def->nareas)
+		return vfui_err_set(err, -EINVAL, "region.files", 0,
+				    "files are those of areas, and then the region has none");
+	for (unsigned i = 0; i < def->nareas && !rc; i++) {
+		if (vfui_fds_index(&fds, def->files[i].fd) < 0)
+			return vfui_err_set(err, -EINVAL, "region.files", 0,
+					    "more than %d different ones", VFUI_FDS_MAX);
+		rc = check_file(def->files[i].fd, def->files[i].offset, def->areas[i].size, err);
+	}
+	return rc;
+}
+
+/* What is behind the region. */
+static int check_memory(const struct vfu_region *def, struct vfu_err *err)
+{
+	const struct vfu_area *last = def->nareas ? &def->areas[def->nareas - 1] : NULL;
+	uint64_t need = last && def->access ? last->offset + last->size : def->size;
+
+	if (def->files)
+		return check_files(def, err);
+	if (def->fd >= 0)
+		return check_file(def->fd, def->fd_offset, need, err);
+	if (def->flags & VFU_REGION_MMAP)
+		return vfui_err_set(err, -EINVAL, "region.fd", 0, "nothing to map without a file");
 	return 0;
 }
 
@@ -216,7 +253,7 @@ static int check_def(const struct vfui_regions *regions, unsigned index,
 	if (!rc)
 		rc = check_areas(def, err);
 	if (!rc)
-		rc = check_file(def, err);
+		rc = check_memory(def, err);
 	if (!rc)
 		rc = vfui_region_info_check(index, def, &(struct vfui_region_caps){0}, err);
 	return rc;
@@ -262,6 +299,31 @@ static int open_file(struct vfui_region *region, struct vfu_err *err)
 	return region->watch ? 0 : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to watch it");
 }
 
+/* The library's memory, and files in the place of parts of it. */
+static int open_files(struct vfui_region *region, struct vfu_err *err)
+{
+	const struct vfu_region *def = &region->def;
+	int rc = region->memory ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < def->nareas && !rc; i++) {
+		uint8_t *at = region->memory + def->areas[i].offset;
+		size_t size = (size_t)def->areas[i].size;
+		int fd = def->files[i].fd;
+
+		rc = vfui_os_mmap_file_over(at, size, PROT_READ | PROT_WRITE, fd,
+					    def->files[i].offset);
+		if ((rc == -EACCES || rc == -EPERM) && !(def->flags & VFU_REGION_WRITE)) {
+			rc = vfui_os_mmap_file_over(at, size, PROT_READ, fd, def->files[i].offset);
+			region->is_readonly = true;
+		}
+	}
+	if (rc)
+		return vfui_err_set(err, rc, "region.files", 0, "they can not be mapped: %s",
+				    strerror(-rc));
+	region->watch = vfu_watch_new(region->memory, (size_t)def->size);
+	return region->watch ? 0 : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to watch them");
+}
+
 /* Memory of a plain region. */
 static int open_memory(struct vfui_region *region, struct vfu_err *err)
 {
@@ -269,33 +331,63 @@ static int open_memory(struct vfui_region *region, struct vfu_err *err)
 
 	if (region->def.access)
 		return 0;
+	region->memory_len = (size_t)region->def.size;
 	if (region->def.fd < 0)
 		open_own_memory(region);
 	else
 		rc = open_file(region, err);
-	region->memory_len = (size_t)region->def.size;
-	return rc;
+	return region->def.files ? open_files(region, err) : rc;
+}
+
+static int copy_files(struct vfui_region *region, const struct vfu_region *def)
+{
+	struct vfu_area_file *files = vfui_os_malloc(def->nareas * sizeof(*files));
+	struct vfui_fds theirs = {.n = 0}, ours = {.n = 0};
+	int rc = files ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < def->nareas; i++)
+		vfui_fds_index(&theirs, def->files[i].fd);
+	if (!rc)
+		rc = vfui_fds_dup(&ours, theirs.fd, theirs.n);
+	if (rc) {
+		vfui_os_free(files);
+		return rc;
+	}
+	for (unsigned i = 0; i < def->nareas; i++) {
+		int at = vfui_fds_index(&theirs, def->files[i].fd);
+
+		files[i] = (struct vfu_area_file){ours.fd[at], def->files[i].offset};
+	}
+	region->def.files = files;
+	return 0;
+}
+
+/* Copies, also of descriptors. What there is of them goes with region_fini. */
+static int copy_areas(struct vfui_region *region, const struct vfu_region *def, struct vfu_err *err)
+{
+	struct vfu_area *areas = vfui_os_malloc(def->nareas * sizeof(*areas));
+	int rc = areas ? 0 : -ENOMEM;
+
+	region->def.areas = areas;
+	if (!rc) {
+		memcpy(areas, def->areas, def->nareas * sizeof(*areas));
+		rc = def->files ? copy_files(region, def) : 0;
+	}
+	return rc ? vfui_err_set(err, rc, "region.areas", 0, "no copy of them: %s", strerror(-rc))
+		  : 0;
 }
 
 static int region_init(struct vfui_region *region, const struct vfu_region *def,
 		       struct vfu_err *err)
 {
-	size_t len = def->nareas * sizeof(*def->areas);
-	struct vfu_area *areas = NULL;
 	int rc;
 
 	*region = (struct vfui_region){.def = *def};
 	region->def.areas = NULL;
-	if (len) {
-		areas = vfui_os_malloc(len);
-		if (!areas) {
-			region_fini(region);
-			return vfui_err_set(err, -ENOMEM, "region.areas", 0, "out of memory");
-		}
-		memcpy(areas, def->areas, len);
-	}
-	region->def.areas = areas;
-	rc = open_memory(region, err);
+	region->def.files = NULL;
+	rc = def->nareas ? copy_areas(region, def, err) : 0;
+	if (!rc)
+		rc = open_memory(region, err);
 	if (rc)
 		region_fini(region);
 	return rc;

@@ -75,7 +75,7 @@ static int get_region_info(void *ctx, struct vfui_request *req,
 		return rc;
 	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};
 	req->is_replied = true;
-	vfui_conn_reply(srv->conn, &req->msg->hdr, 0, &iov, 1, &out.fd, out.fd >= 0 ? 1 : 0);
+	vfui_conn_reply(srv->conn, &req->msg->hdr, 0, &iov, 1, out.fds.fd, out.fds.n);
 	vfui_os_free(out.payload);
 	return 0;
 }

@@ -59,6 +59,11 @@ class _Port(Protocol):
     def put(self, offset: int, width: int, value: int, post: bool, /) -> None: ...
 
 
+def _close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
 class Region:
     """A region of the device, as dev.regions.bar0: the client's view of it.
 
@@ -85,9 +90,10 @@ class Region:
         self.name = region_name(index)
         self._port: _Port = c.client_port(handle, index, self.name)
         info = c.client_region_info(handle, index)
-        self.size, offset, self.flags, fd, self.areas, self.type, self.subtype, self._reply = info
-        self._file = (fd, offset)
-        self._close = weakref.finalize(self, os.close, fd) if fd >= 0 else None
+        self.size, offset, self.flags, fd, self.areas, self.type, self.subtype, self._reply, files = info
+        # What map() maps: (descriptor, offset) of each area, or of the whole.
+        self._files = files or [(fd, offset + start) for start, _ in self.areas or [(0, self.size)] if fd >= 0]
+        self._close = weakref.finalize(self, _close_all, {one for one, _ in self._files}) if self._files else None
 
     @shown
     def __repr__(self) -> str:
@@ -108,7 +114,7 @@ class Region:
     @property
     def mappable(self) -> bool:
         """Whether map() works: the device gave a file, and says that all or areas of it may be mapped."""
-        return bool(self.flags & c.VFU_REGION_MMAP) and self._file[0] >= 0
+        return bool(self.flags & c.VFU_REGION_MMAP and self._files)
 
     @functools.cached_property
     def info(self) -> protocol.GetRegionInfoReply:
@@ -116,7 +122,7 @@ class Region:
         reply = protocol.GetRegionInfoReply.parse(
             self._reply,
             request=protocol.GetRegionInfoRequest(index=self.index),
-            nfds=1 if self._file[0] >= 0 else 0,
+            nfds=64 if self._files else 0,
             limits=protocol.Limits.widest(),  # the library has checked it
         )
         assert isinstance(reply, protocol.GetRegionInfoReply)  # which has no layouts of its own
@@ -193,10 +199,10 @@ class Region:
         """
         if not self.mappable:
             raise ValueError(f"{self.name} cannot be mapped")
-        fd, base = self._file
-        offset, size = self.areas[area] if self.areas else (0, self.size)
+        fd, offset = self._files[area]
+        size = self.areas[area][1] if self.areas else self.size
         protection = (mmap.PROT_READ if self.readable else 0) | (mmap.PROT_WRITE if self.writable else 0)
-        return Mapping(fd, size, prot=protection, offset=base + offset)
+        return Mapping(fd, size, prot=protection, offset=offset)
 
 
 def _cpu_accesses(offset: int, size: int) -> Iterator[tuple[int, int]]:

@@ -183,7 +183,7 @@ class Device:
         """
         cls = type(self)
         self._check_names()
-        regions, self._parts, self._write_sides = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
+        self._regions, self._parts, self._write_sides = collect(cls, lambda name: name == "dma" or hasattr(Device, name))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_ending: Callable[[], bool] | None = None  # the server's answer, while one runs
         self._agreed: Callable[[str], int] | None = None  # what it has agreed with its client, the same
@@ -205,14 +205,14 @@ class Device:
         )
         c.vfu_device_set_class(handle, self.class_code, self.revision)
         c.vfu_device_set_config_size(handle, self.config_size)
-        for region in regions.values():
+        for region in self._regions.values():
             region._install(handle)
         for part in self._parts:
             part._install(handle)
         # Those without a place go beside those that have one.
         for one in sorted(self._pci_capabilities(), key=lambda one: not one.offset):
             one._install(handle)
-        cls.irqs._install(handle, regions)
+        cls.irqs._install(handle, self._regions)
         commands.install(self, self._CALLED)
         self._hooks = sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name))
         c.device_set_hooks(handle, self._hooks)

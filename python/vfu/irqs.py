@@ -108,7 +108,7 @@ class Irqs:
             raise ValueError("no BAR is free for the MSI-X table: put it into one with msix_bar")
         end = self.msix_pba + (self.msix + 63) // 64 * 8
         size = max(4096, 1 << (end - 1).bit_length())
-        c.device_set_region(handle, free[0], size, c.VFU_REGION_READ | c.VFU_REGION_WRITE, 0, -1, [], 0)
+        c.device_set_region(handle, free[0], size, c.VFU_REGION_READ | c.VFU_REGION_WRITE, 0, -1, [], 0, [])
         return free[0]
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import os
@@ -21,7 +22,7 @@ from .registers import Bits, Handler, Range, Register
 from .shown import shown
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from _typeshed import FileDescriptorLike, ReadableBuffer
     from typing_extensions import Self
 
     from .device import Device
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     Capability = protocol.Part | protocol.UnknownLink
     Access = TypeVar("Access", bound=Callable[..., Any])
+    File = str | os.PathLike[str] | FileDescriptorLike
+    Area = tuple[int, int] | tuple[int, int, File] | tuple[int, int, File, int]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PCI_NAMES = (*(f"bar{i}" for i in range(6)), "rom", "config", "vga")
@@ -143,13 +146,14 @@ class Region:
     def __init__(
         self,
         size: int,
-        mmap: bool | Sequence[tuple[int, int]] = False,
+        mmap: bool | Sequence[Area] = False,
         capabilities: Iterable[Capability] = (),
         widths: Iterable[int] = (),
     ) -> None:
         self.events: list[tuple[list[tuple[int, int, int, int]], Callable[..., Any]]] = []
         self.size, self.mmap, self.capabilities, self.widths = (
             number("size", size), mmap, tuple(capabilities), frozenset(widths))
+        self.has_files = isinstance(mmap, (list, tuple)) and any(len(area) > 2 for area in mmap)
         if self.widths - {1, 2, 4, 8}:
             raise ValueError(f"widths are of 1, 2, 4 and 8 bytes, not {sorted(self.widths)}")
         if mmap and (size % _PAGE or any(n % _PAGE for area in self.areas for n in area)):
@@ -165,7 +169,7 @@ class Region:
     @property
     def areas(self) -> list[tuple[int, int]]:
         """What the client may map, if it is not all: [(offset, size)]."""
-        return [(offset, size) for offset, size in self.mmap] if isinstance(self.mmap, (list, tuple)) else []
+        return [(offset, size) for offset, size, *_ in self.mmap] if isinstance(self.mmap, (list, tuple)) else []
 
     def __set_name__(self, owner: type, name: str) -> None:
         match = re.fullmatch(r"bar([0-5])|rom", name)
@@ -241,12 +245,30 @@ class Region:
             return self.range()._serve(offset)
         return self.range(offset, size, raw=raw)._serve
 
+    def _open_files(self, stack: contextlib.ExitStack) -> list[tuple[int, int]]:
+        """Descriptors of the areas' files, and where the areas are in them; stack closes what was opened here."""
+        assert isinstance(self.mmap, (list, tuple))
+        files: list[tuple[int, int]] = []
+        for _, size, *behind in self.mmap:
+            file, offset = (*behind, 0)[:2] if behind else (memfd(f"vfu-region{self.index}", size), 0)
+            fd: int = file if isinstance(file, int) else -1
+            if isinstance(file, (str, os.PathLike)):
+                fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+            if not behind or isinstance(file, (str, os.PathLike)):
+                stack.callback(os.close, fd)
+            files.append((file.fileno() if fd < 0 else fd, offset))
+        return files
+
     def _install(self, handle: c.DeviceHandle) -> None:
         flags, fd = self.flags, -1
         if self.mmap:
             flags |= c.VFU_REGION_MMAP
-            fd = memfd(f"vfu-region{self.index}", self.size)
-        c.device_set_region(handle, self.index, self.size, flags, self.bar_flags, fd, self.areas, sum(self.widths))
+        with contextlib.ExitStack() as stack:
+            files = self._open_files(stack) if self.has_files else []
+            if self.mmap and not files:
+                fd = memfd(f"vfu-region{self.index}", self.size)
+            c.device_set_region(
+                handle, self.index, self.size, flags, self.bar_flags, fd, self.areas, sum(self.widths), files)
         for capability in self.capabilities:
             caps: list[Any] = [capability]  # what fits, the answer knows
             link = protocol.GetRegionInfoReply(caps=caps).build()[protocol.GetRegionInfoReply.SIZE :]
@@ -265,7 +287,9 @@ class Bar(Region):
     register is one to these, one over several registers is served in parts, in ascending order, and answered once.
 
     mmap: True lets the client map all of it, a list of (offset, size) parts of it. What the client
-    does to mapped memory is not seen by handlers.
+    does to mapped memory is not seen by handlers. (offset, size, file) or (offset, size, file, offset in it) is a part
+    that is a file of its own, a path or an open one: clients map it that agree on sparse_mmap_fds with a Server that says it,
+    capabilities={"sparse_mmap_fds": True}; others use messages. The file stays as long as the region.
 
     widths: with (4, 8) what is not an aligned access of 4 or 8 bytes is refused with EINVAL, and no handler sees it.
     """
@@ -276,7 +300,7 @@ class Bar(Region):
         io: bool = False,
         prefetch: bool = False,
         is64: bool = False,
-        mmap: bool | Sequence[tuple[int, int]] = False,
+        mmap: bool | Sequence[Area] = False,
         capabilities: Iterable[Capability] = (),
         widths: Iterable[int] = (),
     ) -> None:
@@ -303,7 +327,7 @@ class DeviceRegion(Region):
         size: int,
         type: int,
         subtype: int = 0,
-        mmap: bool | Sequence[tuple[int, int]] = False,
+        mmap: bool | Sequence[Area] = False,
         capabilities: Iterable[Capability] = (),
         widths: Iterable[int] = (),
         index: int | None = None,

@@ -83,8 +83,14 @@ def policy_complaint(field: str, choice: str) -> str:
 
 
 def tell_unsaid(device: Device, said: Mapping[str, Any]) -> None:
-    """Which methods no client can reach, for want of a capability that the server does not say."""
+    """Which methods no client can reach, and areas none can map, for want of a capability that the server does not say."""
     known = known_capabilities()
+    key = "sparse_mmap_fds"
+    for region in device._regions.values():
+        if region.has_files and not said.get(key):
+            logger.warning(
+                "%s: no client can map its areas, whose files need %s, which this server does not say: capabilities={%r: True}, "
+                "or vfu serve --capability %s=true", region.name, key, key, key)
     for number, method in device._served.items():
         message = protocol.MESSAGES.get(number)
         name = message.requires if message else None

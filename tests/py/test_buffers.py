@@ -119,7 +119,7 @@ def test_memory_of_a_region(how):
     device.bar0[:4096] = b"A" * 4096
     kept = KEEP[how](device.bar0.view())
     with pytest.raises(BufferError, match="in use"):
-        c.device_set_region(device._handle, 0, 16, 3, 0, -1, [], 0)
+        c.device_set_region(device._handle, 0, 16, 3, 0, -1, [], 0, [])
     del device
     gc.collect()
     with memoryview(kept) as view:

@@ -206,7 +206,7 @@ def test_a_method_whose_capability_the_server_does_not_say(tmp_path, caplog, mon
     assert "--capability write_multiple=true" in told
     assert warnings(options={"write_multiple": 0}) == [told]
     assert [key.path for key in protocol.CAPABILITIES if key.type == "bool" and key.ours is None] == [
-        "twin_socket.supported", "sparse_mmap_fds"
+        "twin_socket.supported"
     ]  # which the library keeps
 
 

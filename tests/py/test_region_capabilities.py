@@ -41,11 +41,7 @@ def test_both_ends(connect):
     [
         (protocol.UnknownLink(protocol.RegionCapHeader(id=2, version=1), b"cut"), "get_region_info.cap_type"),
         (protocol.SparseMmap(areas=[protocol.SparseMmapArea(0, PAGE)]), "region_capability.id"),
-        (
-            protocol.SparseMmapFds(areas=[protocol.SparseFdArea(size=2 * PAGE)]),
-            "get_region_info.sparse_fd_area.offset",
-        ),
-        (protocol.SparseMmapFds(areas=[protocol.SparseFdArea(size=PAGE)] * 2), "get_region_info.sparse_mmap_fds.areas"),
+        (protocol.SparseMmapFds(areas=[protocol.SparseFdArea(size=PAGE)]), "region_capability.id"),
     ],
 )
 def test_rules(capability, field):
@@ -111,6 +107,56 @@ def test_regions_that_can_not_be():
         twice()
     with pytest.raises(ValueError, match="devices have a dma of their own"):
         type("D", (vfu.Device,), {"dma": vfu.DeviceRegion(PAGE, type=1)})()
+
+
+AGREED = {"capabilities": {"sparse_mmap_fds": True}}
+
+
+@pytest.fixture
+def queues(tmp_path):
+    """A class whose region is one file with a path, one that is open, one of its own, and what lies between them."""
+    path = tmp_path / "queue"
+    path.write_bytes(bytes(2 * PAGE))
+    with open(tmp_path / "other", "w+b") as other:
+        other.truncate(PAGE)
+
+        class Queues(vfu.Device):
+            bar0 = vfu.Bar(8 * PAGE, mmap=[(0, PAGE, path, PAGE), (2 * PAGE, PAGE, other), (3 * PAGE, PAGE)])
+
+        yield Queues, path, other
+
+
+def test_e14_areas_with_files_of_their_own(connect, queues):
+    """SPARSE_MMAP_FDS, when both sides have said it: each area is mapped from its file."""
+    kind, path, other = queues
+    device = kind()
+    dev = connect(device, server_options=AGREED, **AGREED)
+    bar = dev.regions.bar0
+    (areas,) = bar.capabilities
+    assert [(a.offset, a.fd_offset, a.size, a.fd_index) for a in areas.areas] == [
+        (0, PAGE, PAGE, 0), (2 * PAGE, 0, PAGE, 1), (3 * PAGE, 0, PAGE, 2)]
+    assert bar.areas == [(0, PAGE), (2 * PAGE, PAGE), (3 * PAGE, PAGE)]
+    for i in range(3):
+        with bar.map(i) as mapping:
+            mapping[8] = 0x40 + i
+        assert bar.read8(bar.areas[i][0] + 8) == device.bar0[bar.areas[i][0] + 8] == 0x40 + i
+    assert path.read_bytes()[PAGE + 8] == 0x40
+    assert os.pread(other.fileno(), 9, 0)[8] == 0x41
+    bar.write(PAGE - 2, b"across")
+    assert path.read_bytes()[-2:] == b"ac" and device.bar0[PAGE : PAGE + 4] == b"ross"
+
+
+@pytest.mark.parametrize("server, client", [({}, AGREED), (AGREED, {}), (AGREED, AGREED | {"options": {"max_msg_fds": 1}})])
+def test_files_that_are_not_agreed_on(connect, queues, caplog, server, client):
+    """Without it, or where a message has no room for them, accesses go by messages."""
+    kind, path, _ = queues
+    dev = connect(kind(), server_options=server, **client)
+    bar = dev.regions.bar0
+    assert bar.areas == ([(0, PAGE)] if server and client else [])
+    assert bar.mappable == bool(bar.areas)
+    bar.write32(8, 5)
+    assert path.read_bytes()[PAGE + 8] == 5
+    assert ("bar0: no client can map its areas, whose files need sparse_mmap_fds" in caplog.text) != bool(server)
 
 
 class Wide(vfu.Device):

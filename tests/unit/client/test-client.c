@@ -661,6 +661,127 @@ START_TEST(region_info_spoilt)
 }
 END_TEST
 
+/* An answer with areas that have files of their own: two areas, and which descriptors they name. */
+struct file_areas {
+	uint16_t id, version;
+	uint32_t next, nr_areas, reserved;
+	struct {
+		uint64_t offset, fd_offset, size;
+		uint32_t fd_index, pad;
+	} area[2];
+};
+
+static struct file_areas *prepare_files(void)
+{
+	static struct file_areas cap;
+
+	answer = (struct info){.flags = 15, .cap_offset = 32, .size = 65536};
+	cap = (struct file_areas){16, 1, 0, 2, 0, {{0, 8192, 4096, 1, 0}, {32768, 0, 8192, 0, 0}}};
+	answer.argsz = (uint32_t)(answer_len = 32 + sizeof(cap));
+	answer_fds[0] = file_of(8192);
+	answer_fds[1] = file_of(12288);
+	answer_fds[2] = peer_fd();
+	answer_nfds = 3;
+	fd_comes = LAST;
+	far.json = "{\"capabilities\":{\"sparse_mmap_fds\":true}}";
+	ck_assert_int_eq(vfu_client_set_capability(cl, "sparse_mmap_fds", 1), 0);
+	return &cap;
+}
+
+static void close_answer(void)
+{
+	for (unsigned i = 0; i < answer_nfds; i++)
+		close(answer_fds[i]);
+}
+
+/* E14: with SPARSE_MMAP_FDS each area names its descriptor; those that none names are closed. */
+START_TEST(e14_region_info_with_files)
+{
+	struct vfu_region_info info;
+	struct file_areas *cap = prepare_files();
+
+	memcpy(answer.caps, cap, sizeof(*cap));
+	ck_assert_int_eq(ask_info(&info), 0);
+	ck_assert_int_eq(info.fd, -1);
+	ck_assert_uint_eq(info.nareas, 2);
+	ck_assert_uint_eq(info.areas[1].offset, 32768);
+	ck_assert_uint_eq(info.areas[1].size, 8192);
+	ck_assert(peer_fd_is(info.files[0].fd, answer_fds[1]));
+	ck_assert_uint_eq(info.files[0].offset, 8192);
+	ck_assert(peer_fd_is(info.files[1].fd, answer_fds[0]));
+	vfu_region_info_fini(&info);
+	vfu_region_info_fini(&info);
+	/* Both in one. */
+	cap->area[0].fd_index = 0;
+	cap->area[0].fd_offset = 0;
+	memcpy(answer.caps, cap, sizeof(*cap));
+	ck_assert_int_eq(ask_info(&info), 0);
+	ck_assert_int_eq(info.files[0].fd, info.files[1].fd);
+	vfu_region_info_fini(&info);
+	close_answer();
+}
+END_TEST
+
+/* A server says so only if that was agreed on. */
+START_TEST(files_that_nobody_asked_for)
+{
+	struct vfu_region_info info = {.fd = -1};
+	struct file_areas *cap = prepare_files();
+
+	ck_assert_int_eq(vfu_client_set_capability(cl, "sparse_mmap_fds", 0), 0);
+	memcpy(answer.caps, cap, sizeof(*cap));
+	ck_assert_int_eq(ask_info(&info), -EPROTO);
+	close_answer();
+}
+END_TEST
+
+static void spoil_files(struct file_areas *cap, unsigned how)
+{
+	switch (how) {
+	case 0: /* no such descriptor */
+		cap->area[1].fd_index = 3;
+		break;
+	case 1:
+		cap->area[1].fd_index = UINT32_MAX;
+		break;
+	case 2: /* the file ends before the area does */
+		cap->area[1].fd_offset = 4096;
+		break;
+	case 3:
+		cap->area[1].fd_offset = UINT64_MAX - 4095;
+		break;
+	case 4: /* an area leaves the region */
+		cap->area[1].offset = 65536 - 4096;
+		break;
+	case 5: /* overlaps the other one */
+		cap->area[1].offset = 0;
+		break;
+	case 6:
+		cap->area[1].size = 0;
+		break;
+	case 7:
+		cap->nr_areas = 0;
+		break;
+	case 8:
+		cap->nr_areas = UINT32_MAX;
+		break;
+	default: /* none of them came */
+		fd_comes = FIRST;
+	}
+}
+
+START_TEST(files_spoilt)
+{
+	struct vfu_region_info info = {.fd = -1};
+	struct file_areas *cap = prepare_files();
+
+	spoil_files(cap, (unsigned)_i);
+	memcpy(answer.caps, cap, sizeof(*cap));
+	ck_assert_int_eq(ask_info(&info), -EPROTO);
+	close_answer();
+}
+END_TEST
+
 /* ---- regions ---- */
 
 static void moves_data(struct script *s)
@@ -1757,11 +1878,13 @@ int main(void)
 				   NULL});
 	add_loop(suite, "bad version", bad_version, 7);
 	add(suite, "asking",
-	    (const TTest *const[]){asks_the_device, short_reply_ends_it, wrong_answer_to_a_call,
-				   descriptors_of_a_call, peer_dies_in_a_call,
-				   region_info_with_areas, region_info_fd_comes_once,
-				   region_info_plain, counts_are_bounded, features, NULL});
+	    (const TTest *const[]){
+		    asks_the_device, short_reply_ends_it, wrong_answer_to_a_call,
+		    descriptors_of_a_call, peer_dies_in_a_call, region_info_with_areas,
+		    region_info_fd_comes_once, region_info_plain, e14_region_info_with_files,
+		    files_that_nobody_asked_for, counts_are_bounded, features, NULL});
 	add_loop(suite, "spoilt region info", region_info_spoilt, SPOILS);
+	add_loop(suite, "spoilt files", files_spoilt, 10);
 	add_loop(suite, "lying replies", read_reply_lies, 6);
 	add(suite, "regions",
 	    (const TTest *const[]){access_is_split, late_reply, posted_writes,

@@ -536,7 +536,7 @@ START_TEST(info_of_plain_regions)
 		reply = info(1, argsz, 0);
 		memcpy(&head, reply.payload, sizeof(head));
 		ck_assert_uint_eq(reply.len, 32);
-		ck_assert_int_eq(reply.fd, -1);
+		ck_assert_uint_eq(reply.fds.n, 0);
 		ck_assert_uint_eq(head.argsz, 32);
 		ck_assert_uint_eq(head.flags, 3);
 		ck_assert_uint_eq(head.index, 1);
@@ -595,7 +595,9 @@ START_TEST(info_of_sparse_regions)
 
 		memcpy(&head, reply.payload, sizeof(head));
 		ck_assert_uint_eq(reply.len, cases[i].len);
-		ck_assert_int_eq(reply.fd, reply.len > 32 ? def.fd : -1);
+		ck_assert_uint_eq(reply.fds.n, reply.len > 32);
+		if (reply.fds.n)
+			ck_assert_int_eq(reply.fds.fd[0], def.fd);
 		ck_assert_uint_eq(head.argsz, 80);
 		ck_assert_uint_eq(head.flags, cases[i].flags);
 		ck_assert_uint_eq(head.cap_offset, cases[i].cap_offset);
@@ -621,7 +623,7 @@ static unsigned areas_told(unsigned index, struct vfu_area *areas, uint32_t *fla
 		memcpy(areas, (uint8_t *)reply.payload + 48, n * sizeof(*areas));
 	}
 	*flags = head.flags & 7;
-	*fd = reply.fd;
+	*fd = reply.fds.n ? reply.fds.fd[0] : -1;
 	vfui_os_free(reply.payload);
 	return n;
 }
@@ -702,10 +704,201 @@ START_TEST(e12_who_is_not_told_of_areas_maps_nothing)
 	ck_assert_int_eq(vfui_region_keep_handler(&regions, 2, PAGE, 8, note, (void *)"k"), 0);
 	reply = info(2, 32, 0);
 	ck_assert_uint_eq(reply.len, 32);
-	ck_assert_int_eq(reply.fd, -1);
+	ck_assert_uint_eq(reply.fds.n, 0);
 	vfui_os_free(reply.payload);
 }
 END_TEST
+
+/* ---- areas with files of their own ---- */
+
+static const struct vfu_area two_areas[] = {{0, PAGE}, {2 * PAGE, 2 * PAGE}};
+
+/* A region of 8 pages, areas of which are in two files; those are the caller's. */
+static struct vfu_region with_files(struct vfu_area_file files[2])
+{
+	files[0] = (struct vfu_area_file){file(4 * PAGE), PAGE};
+	files[1] = (struct vfu_area_file){file(2 * PAGE), 0};
+	return (struct vfu_region){.size = 8 * PAGE,
+				   .flags = RW | VFU_REGION_MMAP,
+				   .areas = two_areas,
+				   .nareas = 2,
+				   .files = files,
+				   .fd = -1};
+}
+
+static void close_both(const struct vfu_area_file files[2])
+{
+	close(files[0].fd);
+	close(files[1].fd);
+}
+
+static struct vfui_region_reply info_for(uint32_t argsz, unsigned max_fds, bool agreed)
+{
+	struct vfui_limits limits = vfui_limits_widest;
+	struct vfui_policy policy = {0};
+	struct vfui_region_reply reply;
+
+	limits.max_msg_fds = max_fds;
+	limits.sparse_mmap_fds = agreed;
+	ck_assert_int_eq(vfui_region_info(&regions, 2, argsz, &limits, &policy, &reply), 0);
+	return reply;
+}
+
+/* E14 without SPARSE_MMAP_FDS: one file; with it one for each area that says so, at most as many as go into a message. */
+START_TEST(e14_areas_with_files_of_their_own)
+{
+	static const struct {
+		uint32_t argsz;
+		unsigned max_fds;
+		bool agreed;
+		size_t len;
+		uint32_t flags, nareas;
+		unsigned nfds;
+	} cases[] = {
+		{4096, 8, true, 32 + 16 + 64, 15, 2, 2}, {4096, 2, true, 32 + 16 + 64, 15, 2, 2},
+		{4096, 1, true, 32 + 16 + 32, 15, 1, 1}, {4096, 0, true, 32, 3, 0, 0},
+		{4096, 8, false, 32, 3, 0, 0},           {111, 8, true, 32, 7, 0, 0},
+	};
+	static const uint64_t area[2][4] = {{0, PAGE, PAGE, 0}, {2 * PAGE, 0, 2 * PAGE, 1}};
+	struct vfu_area_file files[2];
+
+	ck_assert_int_eq(set(2, with_files(files)), 0);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct vfui_region_reply reply =
+			info_for(cases[i].argsz, cases[i].max_fds, cases[i].agreed);
+		struct vfu_wire_get_region_info_reply head;
+		struct vfu_wire_sparse_mmap_fds cap = {0};
+
+		memcpy(&head, reply.payload, sizeof(head));
+		ck_assert_uint_eq(reply.len, cases[i].len);
+		ck_assert_uint_eq(head.flags, cases[i].flags);
+		ck_assert_uint_eq(head.offset, 0);
+		ck_assert_uint_eq(reply.fds.n, cases[i].nfds);
+		if (reply.len > 32)
+			memcpy(&cap, (uint8_t *)reply.payload + 32, sizeof(cap));
+		ck_assert_uint_eq(cap.id, cases[i].nareas ? 16 : 0);
+		ck_assert_uint_eq(cap.nr_areas, cases[i].nareas);
+		for (unsigned k = 0; k < cap.nr_areas; k++) {
+			struct vfu_wire_sparse_fd_area one;
+
+			memcpy(&one, (uint8_t *)reply.payload + 48 + 32 * k, sizeof(one));
+			ck_assert_uint_eq(one.offset, area[k][0]);
+			ck_assert_uint_eq(one.fd_offset, area[k][1]);
+			ck_assert_uint_eq(one.size, area[k][2]);
+			ck_assert_uint_eq(one.fd_index, area[k][3]);
+		}
+		vfui_os_free(reply.payload);
+	}
+	close_both(files);
+}
+END_TEST
+
+/* One file behind both areas goes along once, and the pages that are kept are cut out of its areas. */
+START_TEST(areas_may_share_a_file)
+{
+	struct vfu_area_file files[2], mine;
+	struct vfu_region def = with_files(files);
+	struct vfui_region_reply reply;
+	struct vfu_wire_sparse_fd_area one;
+
+	mine = files[1];
+	files[1] = (struct vfu_area_file){files[0].fd, 2 * PAGE};
+	ck_assert_int_eq(set(2, def), 0);
+	ck_assert_int_eq(vfui_region_keep_handler(&regions, 2, 2 * PAGE, 8, note, (void *)"k"), 0);
+	reply = info_for(4096, 1, true);
+	ck_assert_uint_eq(reply.fds.n, 1);
+	ck_assert_uint_eq(reply.len, 32 + 16 + 64);
+	memcpy(&one, (uint8_t *)reply.payload + 48 + 32, sizeof(one));
+	ck_assert_uint_eq(one.offset, 3 * PAGE);
+	ck_assert_uint_eq(one.fd_offset, 3 * PAGE);
+	ck_assert_uint_eq(one.size, PAGE);
+	ck_assert_uint_eq(one.fd_index, 0);
+	vfui_os_free(reply.payload);
+	close(files[0].fd);
+	close(mine.fd);
+}
+END_TEST
+
+START_TEST(files_of_areas_are_the_memory)
+{
+	struct vfu_area_file files[2];
+	uint8_t data[3 * PAGE], *memory;
+
+	ck_assert_int_eq(set(2, with_files(files)), 0);
+	memory = vfui_region_memory(&regions, 2);
+	ck_assert_int_eq(pwrite(files[0].fd, "file", 4, PAGE), 4);
+	ck_assert_mem_eq(memory, "file", 4);
+	/* Over the end of the first, what is between them, and the second. */
+	memset(data, 7, sizeof(data));
+	ck_assert_int_eq(access_region(2, PAGE - 1, data, PAGE + 2, true), 0);
+	ck_assert_int_eq(pread(files[1].fd, data, 2, 0), 2);
+	ck_assert_uint_eq(data[0], 7);
+	ck_assert_uint_eq(data[1], 0);
+	ck_assert_uint_eq(memory[PAGE + 5], 7);
+	ck_assert_uint_eq(memory[2 * PAGE], 7);
+	close_both(files);
+}
+END_TEST
+
+START_TEST(files_of_areas_are_looked_at)
+{
+	static struct vfu_area many[65];
+	struct vfu_area_file files[2], good[2], all[65];
+	struct vfu_region def = with_files(files);
+	int pipe_fds[2];
+
+	memcpy(good, files, sizeof(good));
+	for (unsigned how = 0; how < 6; how++) {
+		struct vfu_region wrong = def;
+
+		memcpy(files, good, sizeof(files));
+		if (how == 0)
+			wrong.fd = file(8 * PAGE);
+		else if (how == 1)
+			wrong.nareas = 0;
+		else if (how == 2)
+			files[0].offset = 8;
+		else if (how == 3)
+			files[1].offset = PAGE; /* the file ends */
+		else if (how == 4)
+			files[1].fd = -1;
+		else
+			wrong.flags = RW;
+		ck_assert_int_lt(set(2, wrong), 0);
+	}
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	memcpy(files, good, sizeof(files));
+	files[1].fd = pipe_fds[0];
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	/* More than go into a message. */
+	for (unsigned i = 0; i < 65; i++) {
+		many[i] = (struct vfu_area){(uint64_t)i * PAGE, PAGE};
+		all[i] = (struct vfu_area_file){dup(good[1].fd), 0};
+	}
+	def.areas = many;
+	def.files = all;
+	def.size = 128 * PAGE;
+	def.nareas = 65;
+	ck_assert_int_eq(set(2, def), -EINVAL);
+	ck_assert_str_eq(err.field, "region.files");
+	def.nareas = 64;
+	ck_assert_int_eq(set(2, def), 0);
+	for (unsigned i = 0; i < 65; i++)
+		close(all[i].fd);
+	close_both(good);
+}
+END_TEST
+
+static int replace_files(void)
+{
+	struct vfu_area_file files[2];
+	int rc = set(2, with_files(files));
+
+	close_both(files);
+	return rc;
+}
 
 START_TEST(more_areas_than_can_be_told)
 {
@@ -782,28 +975,20 @@ START_TEST(capabilities_keep_the_rules)
 		struct vfu_wire_sparse_fd_area area;
 	} fds = {1, 0, {.size = PAGE}};
 	struct vfu_region def = {.size = PAGE, .flags = RW | VFU_REGION_MMAP, .fd = file(PAGE)};
-	struct vfui_limits bare = {.max_msg_fds = 1};
 	static uint8_t many[65536];
 
 	ck_assert_int_eq(set(2, def), 0);
 	ck_assert_int_eq(add(2, 1, many, 8), -EINVAL);
 	ck_assert_int_eq(add(2, 2, many, 4), -EINVAL);
 	ck_assert_str_eq(err.field, "get_region_info.cap_type");
-	fds.area.size = 2 * PAGE;
 	ck_assert_int_eq(add(2, 16, &fds, sizeof(fds)), -EINVAL);
-	ck_assert_str_eq(err.field, "get_region_info.sparse_fd_area.offset");
-	fds.area.size = PAGE;
-	ck_assert_int_eq(add(2, 16, &fds, sizeof(fds)), 0);
-	ck_assert_int_eq(add(2, 16, &fds, sizeof(fds)), -EINVAL);
-	ck_assert_str_eq(err.field, "get_region_info.sparse_mmap_fds");
+	ck_assert_str_eq(err.field, "region_capability.id");
 	/* Together they are too long; what was refused leaves nothing behind. */
 	ck_assert_int_eq(add(2, 77, many, 40000), 0);
 	ck_assert_int_eq(add(2, 78, many, 40000), -EINVAL);
 	ck_assert_str_eq(err.field, "get_region_info.payload");
 	ck_assert_int_eq(add(2, 78, many, SIZE_MAX), -EINVAL);
-	ck_assert_uint_eq(ids(2, &vfui_limits_widest), 1677);
-	/* A client that has not agreed on it does not see it. */
-	ck_assert_uint_eq(ids(2, &bare), 77);
+	ck_assert_uint_eq(ids(2, &vfui_limits_widest), 77);
 }
 END_TEST
 
@@ -851,8 +1036,12 @@ START_TEST(out_of_memory)
 	fault_each_alloc(replace_sparse);
 	fault_each_alloc(add_handler);
 	fault_each_alloc(ask_info);
+	fault_each_alloc(replace_files);
+	fault_each_alloc(ask_info);
 	ck_assert_int_eq(set_plain(1, PAGE), 0);
 	fault_each_alloc(add_one);
+	fault_fail(FAULT_MMAP, 2, EAGAIN);
+	ck_assert_int_eq(replace_files(), -EAGAIN);
 	/* A failed map, and one that may only be read. */
 	def.fd = file(PAGE);
 	fault_fail(FAULT_MMAP, 1, EAGAIN);
@@ -890,6 +1079,10 @@ int main(void)
 	tcase_add_loop_test(tcase, kept_pages_are_in_no_area, 0, sizeof(cuts) / sizeof(cuts[0]));
 	tcase_add_test(tcase, e12_who_is_not_told_of_areas_maps_nothing);
 	tcase_add_test(tcase, more_areas_than_can_be_told);
+	tcase_add_test(tcase, e14_areas_with_files_of_their_own);
+	tcase_add_test(tcase, areas_may_share_a_file);
+	tcase_add_test(tcase, files_of_areas_are_the_memory);
+	tcase_add_test(tcase, files_of_areas_are_looked_at);
 	tcase_add_test(tcase, capabilities_of_the_device);
 	tcase_add_test(tcase, capabilities_keep_the_rules);
 	tcase_add_test(tcase, large_memory_costs_what_is_touched);
