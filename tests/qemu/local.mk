@@ -6,7 +6,8 @@ EXTRA_DIST += \
 	tests/qemu/command.py \
 	tests/qemu/disk.py \
 	tests/qemu/guest-checks.c \
-	tests/qemu/guest-script
+	tests/qemu/guest-script \
+	tests/qemu/replug.py
 
 clean_local += tests/qemu/log
 
