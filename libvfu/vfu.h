@@ -593,7 +593,8 @@ int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
  * Raises an interrupt: signals the vector's eventfd, before it returns and without sleeping,
  * whatever the client does to that; INTx: asserts the line (Status bit 3, E64) until lowered. 0:
  * delivered, or pending while masked or bus mastering is off (E63, logged). -ENOENT: no eventfd is
- * set. -EINVAL: no such vector. -EMFILE: pending, see below. Any thread.
+ * set, or there is no client; only INTx waits for one, as its line stays up, while messages are lost, and those that
+ * are pending when a client goes: VFIO turns them off when a device is closed (E47). -EINVAL: no such vector. -EMFILE: pending, see below. Any thread.
  *
  * INTx fires once and is masked by that (E36), as a level is: while the line stays up it fires again each
  * time the client unmasks it, be it by an eventfd (DATA_EVENTFD with ACTION_UNMASK, KVM's resampling). MSI and

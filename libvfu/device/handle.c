@@ -139,6 +139,7 @@ static int init_parts(struct vfu_device *dev)
 	rc = vfui_irqs_init(&dev->irqs, &dev->events);
 	if (rc < 0)
 		goto fini_dma;
+	vfui_irqs_disconnect(&dev->irqs); /* nobody is there yet */
 	vfui_regions_init(&dev->regions);
 	rc = vfui_pci_init(&dev->pci, &dev->dma, &dev->irqs, &dev->regions, &pci_hooks);
 	if (!rc)

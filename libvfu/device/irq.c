@@ -487,6 +487,8 @@ int vfui_irqs_raise(struct vfui_irqs *irqs, unsigned index, unsigned vector)
 		struct vfui_vector *v = &irq->vectors[vector];
 
 		rc = v->fd >= 0 || v->masked || irq->held ? 0 : -ENOENT;
+		if (irq->is_deserted)
+			rc = -ENOENT;
 		/* What waited stays, whoever listens now. */
 		v->pending |= !rc || is_level(irq);
 		if (!rc)
@@ -578,11 +580,22 @@ void vfui_irqs_disconnect(struct vfui_irqs *irqs)
 		struct vfui_irq *irq = &irqs->index[i];
 
 		vfui_os_lock(&irq->lock);
+		irq->is_deserted = true;
 		for (uint32_t v = 0; v < irq->count; v++) {
 			disarm(irqs, &irq->vectors[v]);
 			irq->vectors[v].masked &= (uint8_t)~VFUI_MASKED_SET_IRQS;
+			irq->vectors[v].pending &= is_level(irq);
 			irq->vectors[v].told = false;
 		}
 		vfui_os_unlock(&irq->lock);
+	}
+}
+
+void vfui_irqs_connect(struct vfui_irqs *irqs)
+{
+	for (unsigned i = 0; i < VFU_IRQS; i++) {
+		vfui_os_lock(&irqs->index[i].lock);
+		irqs->index[i].is_deserted = false;
+		vfui_os_unlock(&irqs->index[i].lock);
 	}
 }

@@ -49,6 +49,7 @@ struct vfui_irq {
 	struct vfui_vector *vectors;
 	uint32_t count, flags; /* VFU_IRQ_* */
 	unsigned held;         /* VFUI_HELD_* */
+	bool is_deserted;      /* there is no client: messages are lost */
 };
 
 struct vfui_irqs {
@@ -98,7 +99,11 @@ uint8_t vfui_irqs_pending(struct vfui_irqs *irqs, unsigned index, uint32_t byte)
 
 /* Device reset: line down, nothing pending; eventfds and the masks of SET_IRQS are the client's and stay. Owner. */
 void vfui_irqs_reset(struct vfui_irqs *irqs);
-/* The client is gone: no eventfds, no masks of SET_IRQS; the line and what is pending belong to the device and stay. Owner. */
+/*
+ * The client is gone: no eventfds, no masks of SET_IRQS, and until the next one has come messages are lost, those that
+ * were pending too, as of a device that VFIO closes. The line is a level, the device's, and stays. Owner.
+ */
 void vfui_irqs_disconnect(struct vfui_irqs *irqs);
+void vfui_irqs_connect(struct vfui_irqs *irqs);
 
 #endif

@@ -61,13 +61,19 @@ static bool asks_pm_reset(const struct vfui_pci *pci, const struct vfu_access *a
 	       !(byte & PCI_PM_CTRL_STATE_MASK) && !(now & PCI_PM_CTRL_NO_SOFT_RESET);
 }
 
-/* A vector whose bit is set waits; what it waits with fires when the bit is cleared. */
+/*
+ * A vector whose bit is set waits; what it waits with fires when the bit is cleared. Few writes change one, so the
+ * others take no vector's lock.
+ */
 static void apply_msi_masks(struct vfui_pci *pci, bool ours)
 {
 	uint32_t bits = ours && pci->msi_mask ? vfui_pci_get(pci->config + pci->msi_mask, 4) : 0;
+	uint32_t changed = bits ^ pci->msi_masked;
 
-	for (uint32_t i = 0; i < pci->irqs->index[VFU_IRQ_MSI].count; i++)
-		vfui_irqs_mask(pci->irqs, VFU_IRQ_MSI, i, bits >> i & 1);
+	pci->msi_masked = bits;
+	for (uint32_t i = 0; changed; i++, changed >>= 1)
+		if (changed & 1)
+			vfui_irqs_mask(pci->irqs, VFU_IRQ_MSI, i, bits >> i & 1);
 }
 
 void vfui_pci_apply(struct vfui_pci *pci)

@@ -45,7 +45,8 @@ struct vfui_pci {
 	bool bus_master_matters;                /* E63: the policy is enforce */
 	uint8_t msi, msix;                      /* where those capabilities are; 0: none */
 	uint8_t msi_len;                        /* how long that of MSI is */
-	uint8_t msi_mask; /* its mask bits, before those of what is pending; 0: it has none */
+	uint8_t msi_mask;    /* its mask bits, before those of what is pending; 0: it has none */
+	uint32_t msi_masked; /* those that vectors have been told of */
 	struct vfui_msix tables;
 	struct vfui_dma *dma;
 	struct vfui_irqs *irqs;

@@ -83,6 +83,7 @@ static void agree(struct vfu_server *srv, struct vfui_msg *msg)
 	keep_agreed(srv, &agreed);
 	srv->state = VFUI_SERVER_UP;
 	srv->was_up = true;
+	vfui_irqs_connect(&srv->dev->irqs);
 	if (srv->options.values[VFU_OPT_ONE_CLIENT] && srv->listen_fd >= 0) {
 		srv->is_done = true;
 		srv->unlooked = VFUI_TICK_REQUESTS; /* the listener's end comes with this round */

@@ -38,6 +38,7 @@ static void setup(void)
 	dev = vfu_device_new();
 	ck_assert_ptr_nonnull(dev);
 	ck_assert_int_eq(vfu_device_set_hooks(dev, &hooks, &resets), 0);
+	vfui_irqs_connect(&dev->irqs); /* as a client does */
 }
 
 static void teardown(void)

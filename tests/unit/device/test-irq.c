@@ -18,6 +18,7 @@
 #include "../../lib/lacks.h"
 #include "../../lib/leaks.h"
 #include "base/os.h"
+#include "base/util.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/suite.h"
 #include "checks.h"
@@ -818,9 +819,37 @@ START_TEST(a_disconnect_disarms_and_unmasks)
 	close(fd);
 	ck_assert(vfui_irqs_line(&irqs));
 	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_INTX, 0), -ENOENT);
+	vfui_irqs_connect(&irqs);
 	fd = arm(VFU_IRQ_INTX, 0);
 	ck_assert_uint_eq(fired(fd), 1);
 	close(fd);
+}
+END_TEST
+
+/* E47: as of a device that VFIO closes. Held or masked makes no difference: there is nobody to let them go. */
+START_TEST(messages_without_a_client_are_lost)
+{
+	static const unsigned indices[] = {VFU_IRQ_MSIX, VFU_IRQ_ERR, VFU_IRQ_REQ};
+
+	vfui_irqs_hold(&irqs, VFU_IRQ_MSIX, VFUI_HELD_NO_MASTER);
+	vfui_irqs_mask(&irqs, VFU_IRQ_MSIX, 0, true);
+	ck_assert_int_ge(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 0), 0);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 1);
+	vfui_irqs_disconnect(&irqs);
+	ck_assert_uint_eq(vfui_irqs_pending(&irqs, VFU_IRQ_MSIX, 0), 0);
+	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(indices); i++)
+		ck_assert_int_eq(vfui_irqs_raise(&irqs, indices[i], 0), -ENOENT);
+	vfui_irqs_connect(&irqs);
+	vfui_irqs_mask(&irqs, VFU_IRQ_MSIX, 0, false);
+	vfui_irqs_hold(&irqs, VFU_IRQ_MSIX, 0);
+	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(indices); i++) {
+		int fd = arm(indices[i], 0);
+
+		ck_assert_uint_eq(fired(fd), 0);
+		ck_assert_int_eq(vfui_irqs_raise(&irqs, indices[i], 0), 0);
+		ck_assert_uint_eq(fired(fd), 1);
+		close(fd);
+	}
 }
 END_TEST
 
@@ -939,6 +968,7 @@ int main(void)
 	tcase_add_test(tcase, what_is_pending_waits_for_an_eventfd);
 	tcase_add_test(tcase, turning_off_forgets_messages_reset_the_line);
 	tcase_add_test(tcase, a_disconnect_disarms_and_unmasks);
+	tcase_add_test(tcase, messages_without_a_client_are_lost);
 	tcase_add_test(tcase, counts_may_change);
 	tcase_add_test(tcase, raising_races_with_arming);
 	tcase_add_test(tcase, out_of_memory);
