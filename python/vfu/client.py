@@ -19,7 +19,7 @@ import libvfu as c
 
 from . import commands, pci, protocol
 from .capabilities import Agreed, limits_of
-from .errors import Disconnected, log_level, logger, make_error
+from .errors import Disconnected, explain, log_level, logger, make_error
 from .memory import Mapping, memfd
 from .server import configure, own_fd, read_fields
 from .shown import shown
@@ -145,7 +145,7 @@ class Region:
         try:
             return c.vfu_client_region_read(self._h, self.index, offset, size)
         except OSError as error:
-            error.strerror = f"{self.name} at {offset:#x}: {error.strerror}"
+            explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
             raise
 
     def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
@@ -157,7 +157,7 @@ class Region:
         try:
             put(self._h, self.index, offset, data)
         except OSError as error:
-            error.strerror = f"{self.name} at {offset:#x}: {error.strerror}"
+            explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
             raise
 
     def read8(self, offset: int) -> int:

@@ -7,7 +7,7 @@ import difflib
 import inspect
 import operator
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 
@@ -51,6 +51,16 @@ def meant(name: str, known: Iterable[str]) -> str | None:
     known = list(known)
     same = [one for one in known if _plain(one) == _plain(name)]
     return next(iter(same or difflib.get_close_matches(name, known, 1, cutoff=0.85)), None)
+
+
+def misspelt(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Those of names that are one of the known but for their spelling, and which. An object's own names may well be like
+    a register's: sample beside samples is no mistake, nor is _samples."""
+    known = list(known)
+    for name in names:
+        near = None if name.startswith("_") else meant(name, known)
+        if near and not (name.startswith(near) or near.startswith(name)):
+            yield name, near
 
 
 def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple[type, ...]) -> None:

@@ -17,9 +17,9 @@ import libvfu as c
 
 from . import commands, pci, protocol
 from .capabilities import Agreed
-from .declared import refuse_handler, refuse_misspelt
+from .declared import misspelt, refuse_handler, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
-from .errors import Error, hook, log_level, make_error, report, report_missed
+from .errors import Error, hook, log_level, logger, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
 from .regions import MemoryPart, Region, collect
 from .registers import Bits, Range, Register
@@ -96,6 +96,7 @@ class Device:
     What an object has
     ------------------
     self.REGISTER: a number to read and set; no handler runs, and the client's rights do not hold. self.bar0[a:b]: memory.
+    Attributes of its own, under any names; the log tells of one that is a register's but for its spelling.
     self.irqs.msix[i].trigger(), self.irqs.intx.raise_() and lower(): interrupts, see DeviceIrqs; from any thread.
     self.dma: the client's memory, `await self.dma.read(iova, size)`, write(), read_sync(), map(), see DeviceDma.
     __init__() may have arguments, which `vfu serve my.py period=0.1` gives, and calls super().__init__() first.
@@ -218,6 +219,7 @@ class Device:
         c.device_set_hooks(handle, self._hooks)
         self.__dict__["irqs"] = DeviceIrqs(handle, cls.irqs)
         self.dma = DeviceDma(handle)
+        self._looked_at = {*vars(self), "_looked_at"}
         self._clear_registers()
 
     @shown
@@ -409,6 +411,7 @@ class Device:
     @hook("reset")
     def _reset(self) -> None:
         self._cancel()
+        self._look_at_names()
         self._clear_registers()
         return self.reset()
 
@@ -440,6 +443,7 @@ class Device:
     @hook("on_disconnect")
     def _disconnected(self) -> None:
         self._cancel()
+        self._look_at_names()
         report_missed()
         return self.on_disconnect()
 
@@ -537,6 +541,20 @@ class Device:
         functions += [*self._served.values(), *self._features.values()]
         functions += [function for part in self._parts for function in part.functions]
         return any(inspect.iscoroutinefunction(function) for function in functions)
+
+    def _look_at_names(self) -> None:
+        """Tells of attributes that were set on the object and are a register's but for the spelling: the client sees
+        nothing of them. Looked at now and then, for a look at each would cost what setting a register does."""
+        names = vars(self).keys() - self._looked_at
+        if not names:
+            return
+        self._looked_at |= names
+        cls = type(self)
+        kinds = (Register, Range, MemoryPart, Bits, Region)
+        known = [name for name in dir(cls) if isinstance(inspect.getattr_static(cls, name), kinds)]
+        for name, near in misspelt(sorted(names), known):
+            logger.warning("%s: self.%s is no register, did you mean %s? If it is your own, call it _%s",
+                           cls.__name__, name, near, name)
 
     def _clear_registers(self) -> None:
         for part in self._parts:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import libvfu as c
 
-from .errors import make_error
+from .errors import explain, make_error
 from .pci import COMMAND_BUS_MASTER
 from .shown import shown
 
@@ -57,7 +57,7 @@ def _explain(error: OSError, what: str, iova: int, handle: c.DeviceHandle) -> No
     }.get(error.errno or 0)
     if error.errno == errno.EIO and not c.vfu_device_config_read(handle, 4, 1)[0] & COMMAND_BUS_MASTER:
         why = "the client has bus mastering off"
-    error.strerror = f"DMA {what} at {iova:#x}: {why or error.strerror}"
+    explain(error, f"DMA {what} at {iova:#x}: {why or error.strerror}")
 
 
 _FULL = object()

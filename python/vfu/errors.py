@@ -82,6 +82,12 @@ def make_error(code: int, field: str = "", offset: int = 0, text: str = "") -> E
     return error
 
 
+def explain(error: OSError, text: str) -> None:
+    """Says better what went wrong, to str() and repr() alike."""
+    error.strerror = text
+    error.args = (error.errno, text)
+
+
 # A client can make a handler fail as often as it likes. As the library does with its lines, of each kind (one place,
 # one exception) a few are logged in a while, the first with its traceback; the others are counted, and the next of
 # that kind tells how many there were, or the end of a connection after that while.

@@ -16,7 +16,7 @@ import libvfu as c
 from . import protocol
 from .capabilities import Agreed, check_capability, known_capabilities
 from .device import Device, cancel_all, check_device
-from .errors import Error, logger, trace_option
+from .errors import Error, explain, logger, trace_option
 from .shown import connected, shown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def configure(
         try:
             set_profile(handle, profile)
         except Error as error:
-            error.strerror = profile_complaint(profile)
+            explain(error, profile_complaint(profile))
             raise
     for field, choice in (policy or {}).items():
         try:
@@ -146,6 +146,7 @@ class Server:
         self._h: c.vfu_server | None = None
         self._is_made = False
         self.device = device
+        device._look_at_names()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done: asyncio.Future[None] | None = None
         self._timer: asyncio.Handle | None = None

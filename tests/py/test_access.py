@@ -151,6 +151,13 @@ def test_fields_and_arrays(run):
     assert run("wait", SOCKET, FILE, "alarm=0", "--timeout", 60)[:2] == (0, "0x0\n")
 
 
+def test_writes_of_what_is_read_only_say_so(run):
+    """Once they are done: it is the device that does not take them."""
+    said = "vfu write: events is read-only, and has not changed\n"
+    assert run("write", SOCKET, FILE, "events=7", "ticks=5", "alarm=0", "kick=0") == (0, "", said)
+    assert run("read", SOCKET, FILE, "ticks", "events", "--json")[1] == '{"ticks": 6, "events": 3}\n'
+
+
 def test_reads_all_whose_reading_does_nothing(run):
     names = [line.split()[0] for line in run("read", SOCKET, FILE, "*")[1].splitlines()]
     assert names == ["ticks", "small", "large", "kick", "status", "alarm", "level", "table[0]", "table[1]", "table[2]",

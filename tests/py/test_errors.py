@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import pickle
 import socket
 import threading
 import time
@@ -52,6 +53,15 @@ def failure(action, *args):
     with pytest.raises(vfu.Error) as caught:
         action(*args)
     return caught.value
+
+
+def test_repr_says_where_too(connect):
+    """As a prompt shows it, also where the place was added behind the library."""
+    bar0 = connect(Device()).regions.bar0
+    for error in failure(bar0.read, 0x1000, 4), failure(bar0.write, 0x1000, b"1234"), failure(bar0.read32, 0x1000), \
+            failure(bar0.write32, 0x1000, 1):
+        assert repr(error).startswith("Error(22, 'bar0 at 0x1000: ")
+        assert str(error) == f"[Errno 22] {error.strerror}" and repr(pickle.loads(pickle.dumps(error))) == repr(error)
 
 
 def test_exceptions_become_errors(connect, caplog):

@@ -15,7 +15,7 @@ import pytest
 
 import vfu
 from vfu.cli import commands_of, in_guest, main, parser, status
-from vfu.guest import GuestError, TimedOut
+from vfu.guest import GuestError, TimedOut, Unusable
 from vfu.trace import Record, pcapng
 
 VFU = [sys.executable, "-m", "vfu"]
@@ -39,6 +39,7 @@ ENDS = [
     (0, "trace", "--read", "FINE"), (1, "trace", "--read", "NOWHERE"), (2, "trace"), (3, "trace", "--read", "CAPTURE"),
     (1, "serve", "NOWHERE", "--socket-path=NEW"), (2, "serve"),
     (1, "guest", "NOWHERE", "--run", "-"), (2, "guest"),
+    (1, "guest", COUNTER, "--run", COUNTER, "--kernel", "NOWHERE"), (1, "guest", COUNTER, "--run", COUNTER, "--modules", "NOWHERE"),
 ]
 # Those that wait for somebody else, and with what SIGINT ends them.
 ENDLESS = [
@@ -97,7 +98,7 @@ def test_ends_with(places, code, words, capfd):
     assert bool(err) == (code not in (0, 3)), err
 
 
-@pytest.mark.parametrize("code, error", [(124, TimedOut), (125, GuestError)])
+@pytest.mark.parametrize("code, error", [(1, Unusable), (124, TimedOut), (125, GuestError)])
 def test_guest_without_an_end_of_its_own(monkeypatch, tmp_path, capfd, code, error):
     def boot(*_):
         raise error("what happened")

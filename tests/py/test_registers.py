@@ -386,3 +386,33 @@ def test_bad_declarations():
 
     with pytest.raises(ValueError, match="overlap"):
         Overlapping()
+
+
+class Spelling(vfu.Device):
+    bar0 = vfu.Bar(size=16)
+    threshold = bar0.reg32(0)
+    samples = bar0.reg32(4)
+    rx_enable = threshold.bit(0)
+
+    def __init__(self):
+        super().__init__()
+        self.thershold, self.sample, self._threshhold, self.buffer = 1, [], 2, {}
+
+    @bar0.reg32(8).on_write
+    def go(self, value):
+        self.rxEnable = value
+
+
+def test_attributes_of_objects(connect, caplog):
+    """Own names are free; one that is a register's but for its spelling is told of, once."""
+    device = Spelling()
+    assert caplog.text == ""
+    dev = connect(device)
+    told = ["Spelling: self.thershold is no register, did you mean threshold? If it is your own, call it _thershold"]
+    assert caplog.messages == told
+    dev.regions.bar0.write32(8, 1)
+    told += ["Spelling: self.rxEnable is no register, did you mean rx_enable? If it is your own, call it _rxEnable"]
+    for _ in range(2):
+        dev.reset()
+        assert caplog.messages == told
+    assert (device.thershold, device.rxEnable, device.threshold) == (1, 1, 0)

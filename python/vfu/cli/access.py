@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from .connection import add_device, add_socket, complete_assignments, complete_places, completed, connect
@@ -36,7 +37,8 @@ examples:
 
 WRITE = PLACES + """\
 They are written in this order, each with one access. Of a bit field's register the other bits that can be written are
-read before, and written as they are.
+read before, and written as they are. What is read-only in the class of --device is written all the same, and standard
+error says that the device does not take it.
 
 examples:
   vfu write /tmp/counter.sock bar0+0x00:32=0x1234
@@ -96,3 +98,5 @@ def run_write(options: argparse.Namespace) -> None:
             place.region_of(dev)
         for place, value in values:
             place.write(dev, value)
+            if place.readonly:
+                print(f"vfu write: {place.name} is read-only, and has not changed", file=sys.stderr)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from ..guest import Cache, GuestError, Kit, Machine, Server, Slot, Task, TimedOut, check_drivers, serve_command
+from ..guest import Cache, GuestError, Kit, Machine, Server, Slot, Task, TimedOut, Unusable, check_drivers, serve_command
 from ..guest import run as run_guest
 from ..guest.boot import Sink
 from .error import CommandError
@@ -158,6 +158,10 @@ def run(options: argparse.Namespace) -> int:
     missing = [name for name, _ in grouped(options.devices) if not is_file(name) and not is_socket(name)]
     if missing:
         raise CommandError(f"there is no file or socket {missing[0]}")
+    # Before anything is fetched.
+    for path in options.kernel, options.modules:
+        if path is not None and not path.exists():
+            raise CommandError(f"there is no {path}")
     try:
         with ended_by_signals(), contextlib.ExitStack() as stack:
             status = boot(options, task, stack)
@@ -165,6 +169,8 @@ def run(options: argparse.Namespace) -> int:
     except TimedOut as error:
         tell(str(error))
         return TIMEOUT
+    except Unusable as error:
+        raise CommandError(str(error)) from None
     except GuestError as error:
         tell(str(error))
         return NO_GUEST

@@ -75,6 +75,7 @@ class Place:
     lowest: int = 0  # bit of a field
     bits: int = 0  # of a field; 0: all there are
     keep: int = 0  # of a field: the register's other bits, which are written as they were read
+    readonly: bool = False  # its class says so
 
     @property
     def mask(self) -> int:
@@ -239,11 +240,17 @@ def _places(name: str, part: Register | Bits, index: str | None) -> list[Place]:
 def _place(name: str, part: Register | Bits, register: Register, index: int) -> Place:
     offset, region = register.offset + index * register.stride, region_name(register.region.index)
     if not isinstance(part, Bits):
-        return Place(name, region, offset, register.width)
+        return Place(name, region, offset, register.width, readonly=not _is_written(register, -1))
     field = (1 << part.width) - 1 << part.position
     # What else ones do than to be stored is not done for the field's sake.
     keep = 0 if register.writeonly else register.writable & ~field
-    return Place(name, region, offset, register.width, part.position, part.width, keep)
+    readonly = not _is_written(register, field)
+    return Place(name, region, offset, register.width, part.position, part.width, keep, readonly)
+
+
+def _is_written(register: Register, bits: int) -> bool:
+    """Whether a write of these bits does anything."""
+    return bool(register.write or (register.writable | register.w1c | register.w1s) & bits)
 
 
 def _raw(word: str, match: re.Match[str]) -> Place:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from . import boot
 from .cache import Cache, Kernel, Tools
-from .errors import GuestError, Unavailable
+from .errors import GuestError, Unavailable, Unusable
 from .machine import Machine, Slot
 from .servers import Server, serve_command
 from .task import Task, check_drivers, make_initramfs
@@ -39,6 +39,7 @@ __all__ = [
     "Task",
     "TimedOut",
     "Unavailable",
+    "Unusable",
     "check_drivers",
     "run",
     "serve_command",

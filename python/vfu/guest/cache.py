@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import kernel, modules, programs
-from .errors import GuestError, Unavailable
+from .errors import GuestError, Unavailable, Unusable
 from .packages import BACKPORTS, SUITE, Apt, Progress, find_mirror, output
 
 # QEMU's first version with the device vfio-user-pci that this package asks for.
@@ -92,9 +92,9 @@ class Cache:
         if wanted is not None:
             version = qemu_version([wanted])
             if version is None:
-                raise GuestError(f"{wanted} is no QEMU that runs here")
+                raise Unusable(f"{wanted} is no QEMU that runs here")
             if version < OLDEST_QEMU:
-                raise GuestError(f"{wanted} is QEMU {version[0]}.{version[1]}; the device vfio-user-pci needs 11.1")
+                raise Unusable(f"{wanted} is QEMU {version[0]}.{version[1]}; the device vfio-user-pci needs 11.1")
             return [wanted]
         found = shutil.which(QEMU)
         if found is not None and (qemu_version([found]) or (0,)) >= OLDEST_QEMU:

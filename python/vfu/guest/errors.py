@@ -9,3 +9,7 @@ class GuestError(Exception):
 
 class Unavailable(GuestError):
     """What a guest is made of cannot be had on this machine; says what to get."""
+
+
+class Unusable(GuestError):
+    """What was given is of no use: a file that is none such, a driver that the kernel lacks."""

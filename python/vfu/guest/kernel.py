@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import GuestError
+from .errors import GuestError, Unusable
 
 
 def is_image(head: bytes) -> bool:
@@ -25,11 +25,11 @@ def version(path: Path) -> str | None:
                 at = struct.unpack_from("<H", data, 0x20E)[0] + 0x200
                 return bytes(data[at : at + 256]).split(b"\0")[0].split(b" ")[0].decode()
             if data[:4] != b"\x7fELF":
-                raise GuestError(f"{path} is no Linux kernel: neither a bzImage nor an ELF file")
+                raise Unusable(f"{path} is no Linux kernel: neither a bzImage nor an ELF file")
             found = re.search(rb"Linux version (\d\S*) ", data)
             return found[1].decode() if found else None
     except (OSError, ValueError) as error:
-        raise GuestError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise Unusable(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def unpack(image: Path, to: Path, zstd: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cache import Kernel
-from .errors import GuestError
+from .errors import Unusable
 
 # Devices have the slots from here on, up to that of the disk of modules.
 FIRST_SLOT, DISK_SLOT = 0x10, 0x1E
@@ -49,7 +49,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         if len(self.slots) > DISK_SLOT - FIRST_SLOT:
-            raise GuestError(f"a guest has at most {DISK_SLOT - FIRST_SLOT} devices")
+            raise Unusable(f"a guest has at most {DISK_SLOT - FIRST_SLOT} devices")
 
     def addresses(self) -> list[str]:
         """The devices' PCI addresses in the guest."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import modules, programs
 from .cache import Kernel, Tools
-from .errors import GuestError
+from .errors import Unusable
 from .initramfs import Archive
 
 HERE = Path(__file__).parent
@@ -41,13 +41,13 @@ class Task:
 
 
 def check_drivers(drivers: Sequence[str], kernel: Kernel) -> None:
-    """Raises GuestError for those that are not there to be loaded."""
+    """Raises Unusable for those that are not there to be loaded."""
     for driver in drivers:
         if driver.endswith(".ko"):
             if not os.path.isfile(driver):
-                raise GuestError(f"there is no file {driver}")
+                raise Unusable(f"there is no file {driver}")
         elif kernel.names is not None and modules.canonical(driver) not in kernel.names:
-            raise GuestError(f"kernel {kernel.version} has no module {driver}")
+            raise Unusable(f"kernel {kernel.version} has no module {driver}")
 
 
 def environment(task: Task, addresses: Sequence[str]) -> str:
