@@ -247,14 +247,6 @@ static void chunk_done(void *user, int status, struct vfui_msg *reply)
 	vfui_list_init(&done);
 	status = check_reply(chunk, status, reply);
 	vfui_os_lock(&dma->lock);
-	/* A blocking call may have given up its buffer, so its data came without a sink. */
-	if (!status && op->what.waited && !op->what.write) {
-		if (reply->len - sizeof(struct head) < chunk->len)
-			status = -EIO;
-		else if (op->what.waiter)
-			memcpy(op->what.buf + chunk->offset, reply->payload + sizeof(struct head),
-			       chunk->len);
-	}
 	if (!op->status)
 		op->status = status;
 	put_chunk(dma, chunk);
@@ -280,7 +272,7 @@ static int send_chunk(struct vfui_conn *conn, struct vfui_dma_chunk *chunk)
 		.user = chunk,
 	};
 
-	if (!op->what.write && !op->what.waited) {
+	if (!op->what.write) {
 		out.sink = op->what.buf + chunk->offset;
 		out.sink_skip = sizeof(head);
 		out.sink_len = chunk->len;

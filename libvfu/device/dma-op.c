@@ -12,8 +12,9 @@
  * sent and answered. Whoever finds that, lock held, moves it to a list of its own ("done") and tells the
  * caller once the lock is free (settle). A fence runs when the first of the ops left is younger than it.
  *
- * The memory of an op's caller is used until it is told. One who will not wait any longer, because the
- * wait ended before the op, says so (give_up): what is in flight then ends in nobody's memory.
+ * The memory of an op's caller is used until it is told: what is written goes from there, what is read is received
+ * there. One who will not wait any longer, because the wait ended before the op, says so (give_up): what is in
+ * flight then ends in nobody's memory. It is the thread that reads, so nothing comes in meanwhile.
  */
 #include "device/dma-op.h"
 
@@ -22,6 +23,7 @@
 
 #include "base/os.h"
 #include "device/dma-table.h"
+#include "transport/conn.h"
 
 struct vfui_dma_fence {
 	struct vfui_list link;
@@ -152,16 +154,20 @@ void vfui_dma_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
 void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 {
 	struct vfui_list done, *link, *after;
+	struct vfui_dma_copy what = {.len = 0};
+	struct vfui_conn *conn;
 	uint64_t seq = 0;
 
 	vfui_list_init(&done);
 	vfui_os_lock(&dma->lock);
+	conn = dma->conn;
 	vfui_list_for_each_safe(link, after, &dma->ops) {
 		struct vfui_dma_op *op = vfui_dma_op_of(link);
 
 		if (op->what.waiter != waiter)
 			continue;
 		seq = op->seq;
+		what = op->what;
 		op->what.waiter = NULL;
 		if (!op->status)
 			op->status = -ECANCELED;
@@ -173,6 +179,8 @@ void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter)
 		vfui_os_cond_wait(&dma->quiet, &dma->lock, -1);
 	dma->awaiting--;
 	vfui_os_unlock(&dma->lock);
+	if (conn && what.len && !what.write)
+		vfui_conn_drop_sink(conn, what.buf, what.len);
 	vfui_dma_settle(dma, &done);
 }
 

@@ -16,9 +16,8 @@
  *                            dma-file.c         files kept for maps that are not mapped
  *                      dma-state.h
  *
- * The lock holds for table work only. Nobody calls out, copies (but for the bytes of a blocking read,
- * whose buffer may be given up) or sends with it held, so a map that is used without it has one more
- * reference. Only the owner changes the maps: in its rounds it may look at them, and copy, without.
+ * The lock holds for table work only. Nobody calls out, copies or sends with it held, so a map that is
+ * used without it has one more reference. Only the owner changes the maps: in its rounds it may look at them, and copy, without.
  */
 #ifndef VFUI_DMA_STATE_H
 #define VFUI_DMA_STATE_H
@@ -56,8 +55,8 @@ struct vfui_dma_hooks {
 	void (*unwritten)(void *ctx, uint64_t iova, size_t len, int status);
 	/*
 	 * Serves the connection until ready(arg): vfui_conn_wait plus what the device keeps about
-	 * re-entrance. 0 or negative errno. NULL: vfui_conn_wait alone. Asked first with a ready that
-	 * is true, to learn whether the caller may wait.
+	 * re-entrance, on the thread that reads and no other. 0 or negative errno. NULL: vfui_conn_wait
+	 * alone. Asked first with a ready that is true, to learn whether the caller may wait.
 	 */
 	int (*wait)(void *ctx, bool (*ready)(void *arg), void *arg);
 	void *ctx;

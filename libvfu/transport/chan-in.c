@@ -16,7 +16,7 @@
  * Of a message that still lacks more than a block only its own bytes are read, nothing behind it. The rest of a large reply may go
  * straight to its request's memory, that of a large command where its owner says (is_direct): then only its head
  * is in the block. A request that was given up takes the sink away, and so does memory that goes: the rest is read
- * and forgotten. Behind such a message little is read first, for what is in the block of another one is copied.
+ * and forgotten. Where another such is expected little is read first, for what of it is in the block is copied.
  *
  * Descriptors come with a read, not with a message. Which message's they are can take a header that is
  * not here yet (find_owner): until then the message that might be it is not handed out (must_wait). They
@@ -147,9 +147,9 @@ static int choose_room(struct vfui_in *in, struct iovec *iov, bool *is_whole)
 	*is_whole = in->is_direct || missing > VFUI_IN_BLOCK;
 	if (*is_whole)
 		iov->iov_len = vfui_min(iov->iov_len, missing);
-	else if (in->was_direct && vfui_buf_len(buf) == 0)
+	else if (in->expects_large && vfui_buf_len(buf) == 0)
 		iov->iov_len = READ_HEAD;
-	in->was_direct = false;
+	in->expects_large = false;
 	return 0;
 }
 
@@ -319,7 +319,7 @@ VFUI_APART static void end_direct(struct vfui_in *in, struct vfui_msg *msg)
 	msg->placed = msg->hdr.size - in->direct_kept;
 	in->block->buf.start -= msg->placed;
 	in->is_direct = false;
-	in->was_direct = true;
+	in->expects_large = true;
 }
 
 bool vfui_in_take(struct vfui_in *in, struct vfui_in_msg *out)

@@ -48,8 +48,8 @@ struct vfui_in {
 	uint8_t *sink;
 	size_t direct_left;
 	size_t direct_kept; /* bytes of the message that are in the block */
-	bool was_direct;    /* the last message's was: likely the next one's will, too */
-	bool is_drained;    /* the last read took all there was */
+	bool expects_large; /* the last message was, so likely the next one will be; or it was asked for */
+	bool is_drained; /* the last read took all there was */
 	unsigned nmarks;
 	struct vfui_in_mark marks[VFUI_IN_MARKS];
 };

@@ -234,17 +234,19 @@ static int reply_status(const struct vfu_wire_header *hdr)
 	return hdr->error == 0 || hdr->error > 4095 ? -EIO : -(int)hdr->error;
 }
 
-/* Copies what the sink is for, unless it was received there. */
-static void fill_sink(const struct vfui_pend *pend, const struct vfui_msg *msg)
+/* Copies what the sink is for, unless it was received there. -ECANCELED: it was taken away. */
+static int fill_sink(const struct vfui_pend *pend, const struct vfui_msg *msg)
 {
-	if (pend->sink != NULL && msg->len > pend->sink_skip)
+	if (pend->sink == NULL)
+		return pend->sink_len > 0 ? -ECANCELED : 0;
+	if (msg->placed == 0 && msg->len > pend->sink_skip)
 		memcpy(pend->sink, msg->payload + pend->sink_skip,
 		       vfui_min(msg->len - pend->sink_skip, pend->sink_len));
+	return 0;
 }
 
 /* Ends a request that was answered. The lock is not held, and it is not in the table any more. */
-static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct vfui_msg *msg,
-		  bool is_in_sink)
+static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct vfui_msg *msg)
 {
 	struct vfui_fault fault = {0};
 	int status = reply_status(&msg->hdr);
@@ -255,8 +257,8 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 					    &conn->options.policy, pend->request, &fault) < 0) {
 			r = vfui_conn_violation_at(conn, &fault);
 			status = -EPROTO;
-		} else if (!is_in_sink) {
-			fill_sink(pend, msg);
+		} else {
+			status = fill_sink(pend, msg);
 		}
 	}
 	pend->done(pend->user, status, status == 0 ? msg : NULL);
@@ -280,7 +282,6 @@ static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 {
 	struct vfui_pend *pend, copy;
-	bool is_in_sink;
 
 	vfui_os_lock(&conn->lock);
 	conn->stats->replies_in++;
@@ -290,14 +291,32 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
 		return handle_stray(conn, msg);
 	}
 	copy = *pend;
-	is_in_sink = conn->is_direct;
 	conn->is_direct = false;
 	vfui_pend_remove(&conn->pending, pend);
 	if (copy.is_reserved)
 		conn->stats->late_replies++;
 	vfui_os_unlock(&conn->lock);
 	msg->info = copy.info;
-	return copy.is_reserved ? 1 : finish(conn, &copy, msg, is_in_sink);
+	return copy.is_reserved ? 1 : finish(conn, &copy, msg);
+}
+
+/*
+ * The rest of this reply belongs in its request's sink: that wants it, it fits, and what is here of it keeps all
+ * rules. Else it is received as any other, and refused whole.
+ */
+static bool is_for_sink(const struct vfui_conn *conn, const struct vfui_pend *pend,
+			const struct vfu_wire_header *hdr)
+{
+	const struct vfui_buf *buf = &conn->in.block->buf;
+	size_t len = hdr->size - sizeof(*hdr);
+
+	return pend != NULL && !pend->is_reserved && pend->sink != NULL &&
+	       pend->command == hdr->command && len >= pend->sink_skip &&
+	       len - pend->sink_skip <= pend->sink_len &&
+	       pend->sink_skip >= pend->info->reply_size &&
+	       vfui_buf_len(buf) >= sizeof(*hdr) + pend->sink_skip &&
+	       pend->info->check_reply(buf->data + buf->start + sizeof(*hdr), len, 0, &conn->mine,
+				       &conn->options.policy, pend->request, NULL) >= 0;
 }
 
 /* Has the rest of a large reply received where its request wants it. */
@@ -305,15 +324,12 @@ static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr
 {
 	struct vfui_pend *pend;
 
-	if (conn->in.is_direct || vfui_in_is_ready(&conn->in) ||
+	if (conn->in.is_direct || vfui_in_is_ready(&conn->in) || conn->in.nmarks > 0 ||
 	    (hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
 		return;
 	vfui_os_lock(&conn->lock);
 	pend = vfui_pend_find(&conn->pending, hdr->id);
-	if (pend != NULL && !pend->is_reserved && pend->sink != NULL &&
-	    pend->command == hdr->command && hdr->size - sizeof(*hdr) >= pend->sink_skip &&
-	    hdr->size - sizeof(*hdr) - pend->sink_skip <= pend->sink_len &&
-	    pend->sink_skip >= pend->info->reply_size &&
+	if (is_for_sink(conn, pend, hdr) &&
 	    vfui_in_set_direct(&conn->in, pend->sink_skip, pend->sink)) {
 		conn->is_direct = true;
 		conn->direct_id = hdr->id;

@@ -266,7 +266,7 @@ static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info
 	pend->user = out->user;
 	pend->sink = out->sink;
 	pend->sink_skip = out->sink_skip;
-	pend->sink_len = out->sink_len;
+	pend->sink_len = out->sink != NULL ? out->sink_len : 0;
 	if (out->niov > 0 && out->iov[0].iov_len > 0)
 		memcpy(pend->request, out->iov[0].iov_base,
 		       vfui_min(sizeof(pend->request),
@@ -378,10 +378,12 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	vfui_os_lock(&conn->lock);
 	r = submit_locked(conn, out, is_reader, is_waiter, &hdr);
 	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
-	if (is_reader)
+	if (is_reader) {
 		vfui_os_unlock(&conn->lock);
-	else
+		conn->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
+	} else {
 		notify_and_unlock(conn, is_earlier);
+	}
 	if (r == 0) {
 		*id = hdr.id;
 		trace_sent(conn, &hdr, out->iov, (unsigned)out->niov, out->nfds);

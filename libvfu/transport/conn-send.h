@@ -33,8 +33,8 @@ struct vfui_out {
 	bool no_reply; /* done is not used */
 	/*
 	 * Room for the reply's payload from byte sink_skip on, for messages whose payload is plain
-	 * data from there on. Written before done runs; payload then holds only the first
-	 * sink_skip bytes.
+	 * data from there on, at which their checks do not look. Written before done runs, and only if the
+	 * reply keeps all rules; payload then holds only the first sink_skip bytes.
 	 */
 	void *sink;
 	size_t sink_skip, sink_len;

@@ -206,6 +206,9 @@ static int check_own(struct vfui_conn *conn, const struct vfui_message *info, co
 void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
 {
 	vfui_in_drop_memory(&conn->in, memory, len);
+	vfui_os_lock(&conn->lock);
+	vfui_pend_drop_sinks(&conn->pending, memory, len);
+	vfui_os_unlock(&conn->lock);
 }
 
 int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,

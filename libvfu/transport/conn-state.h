@@ -105,7 +105,10 @@ int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct v
 int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
 			unsigned nfds, struct vfu_err *err);
 
-/* Memory is about to go that ops->sink may have named. The reader's, or while nobody reads. */
+/*
+ * Memory is about to go that ops->sink has named, or a request: from now on nothing is received there, and a
+ * request whose reply was to be ends with -ECANCELED. The reader's, or while nobody reads.
+ */
 void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len);
 
 /* Has waits look at their ready() again. */

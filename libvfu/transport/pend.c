@@ -103,6 +103,18 @@ void vfui_pend_reserve(struct vfui_pend_table *table, struct vfui_pend *pend)
 	table->nwaiting--;
 }
 
+void vfui_pend_drop_sinks(struct vfui_pend_table *table, const void *memory, size_t len)
+{
+	struct vfui_list *node;
+
+	vfui_list_for_each(node, &table->waiting) {
+		struct vfui_pend *pend = from_node(node);
+
+		if ((uintptr_t)pend->sink - (uintptr_t)memory < len)
+			pend->sink = NULL;
+	}
+}
+
 void vfui_pend_remove(struct vfui_pend_table *table, struct vfui_pend *pend)
 {
 	if (!pend->is_reserved)

@@ -25,8 +25,8 @@ struct vfui_pend {
 	uint64_t deadline;
 	void (*done)(void *user, int status, struct vfui_msg *reply);
 	void *user;
-	uint8_t *sink; /* where the reply's payload goes from byte sink_skip on; NULL: nowhere */
-	size_t sink_skip, sink_len;
+	uint8_t *sink; /* where the reply's payload goes from byte sink_skip on; NULL: nowhere, */
+	size_t sink_skip, sink_len; /* and if it has a length, nowhere any more */
 	/* fixed part of the request, for checking the reply */
 	uint64_t request[(VFUI_REQUEST_SIZE + 7) / 8];
 };
@@ -53,6 +53,8 @@ struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline
 struct vfui_pend *vfui_pend_find(const struct vfui_pend_table *table, uint16_t id);
 /* Gives it up but keeps its id from being used. */
 void vfui_pend_reserve(struct vfui_pend_table *table, struct vfui_pend *pend);
+/* Nobody's sink lies in that memory any more. */
+void vfui_pend_drop_sinks(struct vfui_pend_table *table, const void *memory, size_t len);
 void vfui_pend_remove(struct vfui_pend_table *table, struct vfui_pend *pend);
 /* The one whose deadline comes first, NULL if none waits. */
 struct vfui_pend *vfui_pend_first(const struct vfui_pend_table *table);

@@ -92,6 +92,16 @@ void vfui_conn_wake(struct vfui_conn *conn)
 	(void)conn;
 }
 
+void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
+{
+	ck_assert_ptr_eq(conn, (struct vfui_conn *)&conn_lock);
+	for (unsigned i = 0; i < nsent; i++) {
+		if (sent[i].is_open &&
+		    (uintptr_t)sent[i].out.sink - (uintptr_t)memory < (uintptr_t)len)
+			sent[i].out.sink = NULL;
+	}
+}
+
 int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms)
 {
 	(void)conn;
@@ -125,8 +135,9 @@ static void answer_with(unsigned i, int status, uint64_t count, size_t len)
 		if (s->out.sink)
 			((uint8_t *)s->out.sink)[at] = payload[16 + at];
 	}
-	if (s->out.sink)
-		msg.len = 16;
+	/* As the connection does where the sink was taken away. */
+	if (s->out.sink_len && !s->out.sink && !status)
+		status = -ECANCELED;
 	s->out.done(s->out.user, status, status ? NULL : &msg);
 	free(s->data);
 	s->data = NULL;
@@ -1728,6 +1739,9 @@ START_TEST(blocking_copies)
 	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
 	ck_assert_int_eq(vfui_dma_read(&dma, BASE + 3, buffer, 20 * PAGE), 0);
 	check_buffer(BASE + 3, 20 * PAGE);
+	/* Received in their place. */
+	ck_assert_ptr_eq(sent[0].out.sink, buffer);
+	ck_assert_ptr_eq(sent[1].out.sink, buffer + sent[0].count);
 	ck_assert_int_eq(vfui_dma_write(&dma, BASE + 3, buffer, 20 * PAGE), 0);
 	ck_assert_uint_eq(nopen, 0);
 }

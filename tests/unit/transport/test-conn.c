@@ -330,6 +330,132 @@ START_TEST(malformed_reply_is_a_violation)
 }
 END_TEST
 
+static uint8_t sinks[2][100000];
+
+static void spoil_sinks(void)
+{
+	memset(sinks, 0xee, sizeof(sinks));
+}
+
+static bool is_spoiled(const uint8_t *sink)
+{
+	for (size_t i = 0; i < sizeof(sinks[0]); i++) {
+		if (sink[i] != 0xee)
+			return false;
+	}
+	return true;
+}
+
+/* Sends the peer's message, which is in end.msg, and has it handled; its first half before the rest. */
+static void put_halves(size_t size)
+{
+	peer_send(end.peer, &end.msg, size / 2, NULL, 0);
+	for (unsigned i = 0; i < 4; i++)
+		vfui_conn_process(end.conn, 0);
+	ck_assert(is_spoiled(sinks[0]));
+	peer_send(end.peer, (uint8_t *)&end.msg + size / 2, size - size / 2, NULL, 0);
+	for (unsigned i = 0; i < 20; i++)
+		vfui_conn_process(end.conn, 0);
+}
+
+/* The rules are looked at before a byte of it is received there. */
+START_TEST(a_reply_that_breaks_a_rule_leaves_the_sink_alone)
+{
+	static const struct {
+		const char *what;
+		size_t at; /* of the payload's byte that is wrong */
+		size_t more;
+		uint16_t command;
+		uint32_t error;
+		int status;
+	} cases[] = {
+		{"offset", 0, 0, READ, 0, -EPROTO},
+		{"region", 8, 0, READ, 0, -EPROTO},
+		{"count", 12, 0, READ, 0, -EPROTO},
+		{"too long", 16, 8, READ, 0, -EPROTO},
+		{"an error", 16, 0, READ, EACCES, -EACCES},
+		{"of another request", 16, 0, VFU_WIRE_CMD_REGION_WRITE, 0, -ENOTCONN},
+	};
+
+	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(cases); i++) {
+		size_t len = 100016 + cases[i].more;
+		struct end_result result;
+		uint8_t head[16];
+		uint16_t id;
+
+		end_open_default(false);
+		spoil_sinks();
+		ck_assert_int_eq(end_ask(100000, -1, sinks[0], &result), 0);
+		end_get_request();
+		id = end.msg.hdr.id;
+		memcpy(head, end.msg.payload, 16);
+		peer_build(&end.msg, id, cases[i].command,
+			   cases[i].error ? REPLY | VFU_WIRE_HEADER_ERROR : REPLY, NULL, len);
+		end.msg.hdr.error = cases[i].error;
+		memcpy(end.msg.payload, head, 16);
+		end.msg.payload[cases[i].at] ^= cases[i].at < 16;
+		put_halves(32 + len);
+		ck_assert_msg(is_spoiled(sinks[0]), "%s", cases[i].what);
+		end_close();
+		ck_assert_msg(result.status == cases[i].status, "%s: %d", cases[i].what,
+			      result.status);
+		ck_assert_uint_eq(result.runs, 1);
+	}
+}
+END_TEST
+
+static void answer(uint16_t id, const uint8_t *head, uint32_t count)
+{
+	static uint8_t payload[100016];
+
+	memcpy(payload, head, 16);
+	peer_build(&end.msg, id, READ, REPLY, payload, 16 + count);
+}
+
+/* Of two requests one has half of its reply when their memory goes, the other none. */
+START_TEST(memory_that_goes_gets_nothing)
+{
+	struct end_result results[2], small;
+	uint8_t heads[2][16], kept[4] = {0xee, 0xee, 0xee, 0xee};
+	uint16_t ids[2];
+
+	end_open_default(false);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(end_ask(100000, -1, sinks[i], &results[i]), 0);
+		end_get_request();
+		ids[i] = end.msg.hdr.id;
+		memcpy(heads[i], end.msg.payload, 16);
+	}
+	answer(ids[0], heads[0], 100000);
+	peer_send(end.peer, &end.msg, 50000, NULL, 0);
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_ge(vfui_conn_process(end.conn, 0), 0);
+	vfui_conn_drop_sink(end.conn, sinks, sizeof(sinks));
+	spoil_sinks();
+	peer_send(end.peer, (uint8_t *)&end.msg + 50000, 50032, NULL, 0);
+	for (unsigned i = 0; i < 20; i++)
+		ck_assert_int_ge(vfui_conn_process(end.conn, 0), 0);
+	ck_assert_int_eq(results[0].status, -ECANCELED);
+	answer(ids[1], heads[1], 100000);
+	put_halves(100032);
+	ck_assert_int_eq(results[1].status, -ECANCELED);
+	ck_assert(is_spoiled(sinks[0]) && is_spoiled(sinks[1]));
+	ck_assert_uint_eq(results[0].runs + results[1].runs, 2);
+	/* The stream is in step; of a small reply it is the same. */
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(end_ask(4, -1, kept, &small), 0);
+		end_get_request();
+		if (i == 0)
+			vfui_conn_drop_sink(end.conn, kept, sizeof(kept));
+		end_answer_read(4);
+		ck_assert_int_eq(vfui_conn_process(end.conn, 0), 1);
+		ck_assert_int_eq(small.status, i == 0 ? -ECANCELED : 0);
+		ck_assert((kept[0] == 0xee && kept[3] == 0xee) == (i == 0));
+	}
+	end_close();
+}
+END_TEST
+
 START_TEST(free_ends_what_is_pending)
 {
 	struct end_result results[4];
@@ -842,6 +968,8 @@ int main(void)
 	tcase_add_test(tcase, stray_replies);
 	tcase_add_test(tcase, answers_to_posted_writes);
 	tcase_add_test(tcase, malformed_reply_is_a_violation);
+	tcase_add_test(tcase, a_reply_that_breaks_a_rule_leaves_the_sink_alone);
+	tcase_add_test(tcase, memory_that_goes_gets_nothing);
 	tcase_add_test(tcase, free_ends_what_is_pending);
 	tcase_add_test(tcase, timeouts_and_late_replies);
 	tcase_add_test(tcase, full_queue_stops_reading);
