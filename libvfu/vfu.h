@@ -434,8 +434,8 @@ int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct
 /*
  * Gives the bits in mask of a little-endian number of 1, 2, 4 or 8 bytes in a plain region's memory the value that
  * they have in value, for the device: no masks and functions matter. Atomic, as the client's accesses to registers
- * are: of bits that it clears at the same time none comes back. -EINVAL: no such place. Any thread, while the region
- * is not replaced.
+ * are: of bits that it clears at the same time none comes back. -EINVAL: no such place, or one of configuration space where
+ * no register may be. Any thread, while the region is not replaced.
  */
 int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t offset,
 			       unsigned width, uint64_t mask, uint64_t value);

@@ -720,6 +720,10 @@ int vfu_device_update_register(struct vfu_device *dev, unsigned index, uint64_t 
 {
 	if (is_child(dev))
 		return -EOWNERDEAD;
+	/* There the owner writes, one byte after the other. */
+	if (index == VFU_REGION_CONFIG &&
+	    vfui_pci_check_handler(&dev->pci, index, offset, width, NULL))
+		return -EINVAL;
 	return vfui_register_update(&dev->regions, index, offset, width, mask, value);
 }
 

@@ -223,6 +223,14 @@ static const struct {
 	uint8_t id, len;
 } cap_lengths[] = {{PCI_CAP_ID_PM, 6}, {PCI_CAP_ID_EXP, 0x12}, {PCI_CAP_ID_AF, 4}};
 
+/* One of PCI Express has more from version 2 on: what a guest took for it would be the next capability. */
+static unsigned least_len(size_t i, const uint8_t *data, size_t len)
+{
+	if (cap_lengths[i].id == PCI_CAP_ID_EXP && len && (data[0] & PCI_EXP_FLAGS_VERS) > 1)
+		return PCI_EXP_SLTSTA2;
+	return cap_lengths[i].len;
+}
+
 int vfui_pci_add_capability(struct vfui_pci *pci, uint8_t id, unsigned offset, const void *data,
 			    size_t len, struct vfu_err *err)
 {
@@ -237,11 +245,13 @@ int vfui_pci_add_capability(struct vfui_pci *pci, uint8_t id, unsigned offset, c
 				    len);
 	/* One with reset bits is enough of a kind. */
 	for (size_t i = 0; i < VFUI_ARRAY_SIZE(cap_lengths); i++) {
-		if (id == cap_lengths[i].id && len < cap_lengths[i].len)
+		unsigned least = id == cap_lengths[i].id ? least_len(i, data, len) : 0;
+
+		if (len < least)
 			return vfui_err_set(err, -EINVAL, "capability.len", 0,
 					    "capability 0x%02x has at least %u bytes, not %zu", id,
-					    cap_lengths[i].len, len);
-		if (id == cap_lengths[i].id && vfui_pci_find_cap(pci, id))
+					    least, len);
+		if (least && vfui_pci_find_cap(pci, id))
 			return vfui_err_set(err, -EEXIST, "capability.id", 0,
 					    "there is a capability 0x%02x", id);
 	}

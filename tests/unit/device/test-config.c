@@ -228,6 +228,9 @@ START_TEST(power_management)
 	put(pmcsr, 2, 0);
 	ck_assert_uint_eq(resets, 1);
 	ck_assert_int_eq(vfu_device_config_state(dev, VFU_CONFIG_POWER_STATE), 0);
+	/* It sends no events, so there are none to enable. */
+	put(pmcsr, 2, 0xfffc);
+	ck_assert_uint_eq(get(pmcsr, 2), 0);
 }
 END_TEST
 
@@ -279,6 +282,11 @@ START_TEST(express_of_other_types)
 	ck_assert_uint_eq(get(0x52, 2), 0);
 	put(0x48, 2, PCI_EXP_DEVCTL_BCR_FLR);
 	ck_assert_uint_eq(resets, 0);
+	/* There is no link to be controlled. */
+	put(0x50, 2, 0xffff);
+	put(0x70, 2, 0xffff);
+	ck_assert_uint_eq(get(0x50, 2), 0);
+	ck_assert_uint_eq(get(0x70, 2), 0);
 }
 END_TEST
 
@@ -552,6 +560,9 @@ START_TEST(the_librarys_own_is_not_for_handlers)
 	refused(vfu_device_add_register(dev, VFU_REGION_CONFIG, &view), -EINVAL, "handler.offset");
 	view.size = 8;
 	refused(vfu_device_add_register(dev, VFU_REGION_CONFIG, &view), -EINVAL, "register.size");
+	ck_assert_int_eq(vfu_device_update_register(dev, VFU_REGION_CONFIG, 4, 2, 4, 4), -EINVAL);
+	ck_assert_int_eq(vfu_device_update_register(dev, VFU_REGION_CONFIG, 0x4c, 4, 1, 0),
+			 -EINVAL);
 	ck_assert_int_eq(vfu_device_set_handler(dev, VFU_REGION_CONFIG, 0x50, 4, window, NULL), 0);
 	ck_assert_int_eq(vfu_device_set_config_size(dev, 4096), 0);
 	ck_assert_int_eq(vfu_device_set_handler(dev, VFU_REGION_CONFIG, 0xffc, 4, window, NULL), 0);

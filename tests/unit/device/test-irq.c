@@ -337,7 +337,7 @@ START_TEST(other_flags_change_nothing)
 }
 END_TEST
 
-START_TEST(only_intx_can_be_masked_but_all_unmasked)
+START_TEST(e36_only_intx_can_be_masked_but_all_unmasked)
 {
 	for (unsigned i = 0; i < VFU_IRQS; i++) {
 		bool has = i != VFU_IRQ_MSI;
@@ -348,7 +348,7 @@ START_TEST(only_intx_can_be_masked_but_all_unmasked)
 }
 END_TEST
 
-START_TEST(an_empty_index_follows_the_policy)
+START_TEST(e35_an_empty_index_follows_the_policy)
 {
 	ck_assert_int_eq(set(NONE | TRIGGER, VFU_IRQ_MSI, 0, 0), 0);
 	policy.empty_irq_index = VFUI_EMPTY_IRQ_INDEX_REJECT;
@@ -945,8 +945,8 @@ int main(void)
 	tcase_add_test(tcase, ranges_are_checked_without_overflow);
 	tcase_add_test(tcase, flags_are_one_kind_and_one_action);
 	tcase_add_test(tcase, other_flags_change_nothing);
-	tcase_add_test(tcase, only_intx_can_be_masked_but_all_unmasked);
-	tcase_add_test(tcase, an_empty_index_follows_the_policy);
+	tcase_add_test(tcase, e36_only_intx_can_be_masked_but_all_unmasked);
+	tcase_add_test(tcase, e35_an_empty_index_follows_the_policy);
 	tcase_add_loop_test(tcase, e36_each_kind_of_data_with_each_action, 0,
 			    sizeof(cells) / sizeof(cells[0]));
 	tcase_add_loop_test(tcase, e36_each_kind_of_data_with_each_action_from_unmasked, 0,
