@@ -129,7 +129,8 @@ class Vector:
         """Raises it, once the DMA that was started before has arrived (after_dma=False: now). Any thread.
 
         False: the client does not listen. True: it is delivered, or will be when it is no longer masked, and the client
-        has turned bus mastering on (E63, which is logged). Asked for twice before that it comes once.
+        has turned bus mastering on (E63, which is logged). Asked for twice before that it comes once. If there is no
+        client, or it goes before that, it is lost: the next one gets none but its own (E47).
         """
         raise_it = c.vfu_irq_raise_after if after_dma else c.vfu_irq_raise
         try:
@@ -149,7 +150,7 @@ class Line(Vector):
     def raise_(self, after_dma: bool = True) -> bool:
         """Asserts the line, once the DMA that was started before has arrived (after_dma=False: now), as trigger().
 
-        False: the client does not listen.
+        False: the client does not listen. It gets it when it does, and so does the next one, while the line is up.
         """
         return self.trigger(after_dma)
 

@@ -197,6 +197,33 @@ def test_eventfd_for_event_loops(connect):
     assert select.select([fd], [], [], 5)[0] == [fd]
 
 
+def test_without_a_client(serve):
+    """E47: messages are lost, also those that wait for bus mastering when a client goes; a line stays up."""
+    device = Device()
+    path = serve(device)
+    assert not any(one.trigger() for one in (device.irqs.msix[0], device.irqs.msi[0], device.irqs.err, device.irqs.req))
+    with vfu.Client(path, irqs="all") as dev:
+        dev.config.bus_master = False
+        dev.regions.bar0.write32(0, 1)
+        assert device.delivered
+    until_gone(device)
+    assert not device.irqs.intx.raise_()
+    with vfu.Client(path, irqs="all") as dev:
+        dev.config.bus_master = True
+        assert [dev.irqs.msix[i].wait(timeout=0) for i in range(2)] == [0, 0]
+        assert dev.irqs.err[0].wait(timeout=0) == dev.irqs.req[0].wait(timeout=0) == 0
+        assert dev.irqs.intx.wait(timeout=5) == 1
+        dev.regions.bar0.write32(0, 1)
+        assert dev.irqs.msix[1].wait(timeout=5) == 1
+
+
+def until_gone(device):
+    deadline = time.monotonic() + 60
+    while "no client" not in repr(device) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert "no client" in repr(device)
+
+
 def test_trigger_by_client(connect):
     dev = connect(Device())
     dev.irqs.msix[1].trigger()
