@@ -752,7 +752,7 @@ struct vfu_device_hooks {
 	/* RESET, FLR, or the end of a connection if the disconnect policy says so (E47). Registers
 	 * of plain memory regions are the device's to clear. Copies by message that have not ended end with
 	 * -ECANCELED, before this if nothing of them is on its way, else once that is answered; no more of them
-	 * is sent. */
+	 * is sent, and buffers that are pinned (vfu_dma_pin) are written nowhere. */
 	int (*reset)(void *user);
 	/* A range came or is about to go (unmap: before access ends). */
 	void (*dma_mapped)(void *user, const struct vfu_dma_range *range);

@@ -214,6 +214,12 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
 	return vfui_dma_messages_open(dma, conn, limits);
 }
 
+void vfui_dma_reset(struct vfui_dma *dma)
+{
+	vfui_dma_cancel(dma, 0, UINT64_MAX);
+	vfui_dma_bounce_cancel(dma, 0, UINT64_MAX);
+}
+
 void vfui_dma_disconnect(struct vfui_dma *dma)
 {
 	vfui_dma_messages_close(dma);

@@ -27,6 +27,11 @@ void vfui_dma_abandon(struct vfui_dma *dma);
 int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
 		     const struct vfui_dma_limits *limits);
 /*
+ * The device is reset: copies by message that have not ended end with -ECANCELED, those in flight once they are
+ * answered, and no more of them is sent; buffers that are pinned are written nowhere. Owner.
+ */
+void vfui_dma_reset(struct vfui_dma *dma);
+/*
  * First step of a disconnect, before vfui_conn_free: no DMA starts from now on, message DMA ends
  * with -ECANCELED (fn runs in vfui_conn_free for what is in flight), every range is unmapped. Pinned
  * memory stays until unpinned. Owner.

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "device/dma-op.h"
 #include "device/handle.h"
 #include "device/register.h"
 #include "base/os.h"
@@ -466,7 +465,7 @@ int vfui_device_reset(struct vfu_device *dev)
 	int rc;
 
 	/* First, so that who hears of an end has not been reset yet. What was sent goes in front of the answer. */
-	vfui_dma_cancel(&dev->dma, 0, UINT64_MAX);
+	vfui_dma_reset(&dev->dma);
 	rc = dev->hooks.reset ? dev->hooks.reset(dev->hooks_user) : 0;
 	if (rc)
 		return rc > 0 ? -EIO : rc;

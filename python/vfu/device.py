@@ -129,8 +129,8 @@ class Device:
     The client has a timeout of its own (QEMU's: 5 s), and may answer no DMA while it waits (E60): do not await DMA by
     messages in finally.
 
-    A reset ends the device's DMA: what has not been sent never is, and whoever awaits it, a task that is kept too, gets
-    ECANCELED; what was sent came before the reset's answer. The client's bus mastering is off then.
+    A reset ends the device's DMA: what has not been sent never is, nor what was pinned as a buffer, and whoever awaits it,
+    a task that is kept too, gets ECANCELED; what was sent came before the reset's answer. Bus mastering is off then.
 
     A method on_NAME(self, request) serves a message of the protocol that the library leaves to devices, as
     on_get_irq_info, or one with a number that the protocol lacks, as on_4242. request is an object of

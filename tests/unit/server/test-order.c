@@ -687,6 +687,20 @@ START_TEST(a_reset_ends_copies)
 }
 END_TEST
 
+/* Nor is what the device has pinned written back. */
+START_TEST(a_reset_ends_pins)
+{
+	struct vfu_dma_pin pin;
+
+	use_dma();
+	ck_assert_int_eq(vfu_dma_pin(rig.dev, IOVA, 16, VFU_DMA_WRITE, &pin), 0);
+	memset(pin.addr, 0x5a, pin.len);
+	ck_assert_uint_eq(rig_call(&rig, 13, NULL, 0), 0);
+	ck_assert_int_eq(vfu_dma_unpin(rig.dev, &pin), -ECANCELED);
+	rig_silence(&rig);
+}
+END_TEST
+
 /* The client, which answers message DMA from its own thread after it has sent what is in script. */
 struct peer {
 	const char *script;     /* one character a request */
@@ -1297,6 +1311,7 @@ static void add_reentry(TCase *tcase)
 	ADD(gate_decides_for_who_asked);
 	ADD(copies_take_effect_as_started);
 	ADD(a_reset_ends_copies);
+	ADD(a_reset_ends_pins);
 	ADD(reading_goes_on_after_a_wait);
 	ADD(disconnected_while_waiting);
 	ADD(interrupted_while_waiting);
