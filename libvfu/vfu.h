@@ -677,7 +677,8 @@ int vfu_dma_fill_async(struct vfu_device *dev, uint64_t iova, size_t len, uint8_
  * first, if it is pinned to be read, and written back when it is unpinned, if it is pinned to be written:
  * if both, the bytes that are not as they were read in, so that what the device left alone stays the
  * client's to change; if only that, all of it (zeros where nothing was put). An unmap does not wait for a
- * buffer, and then it is written nowhere. Many may be live at once, VFU_OPT_DMA_BOUNCE_BYTES all told.
+ * buffer, and then it is written nowhere. Many may be live at once, VFU_OPT_DMA_BOUNCE_BYTES all told. One that
+ * keeps an unmap waiting for a second is named in the log.
  */
 struct vfu_dma_pin {
 	void *addr;

@@ -198,3 +198,23 @@ int vfui_dma_unpin(struct vfui_dma *dma, struct vfu_dma_pin *pin)
 {
 	return vfui_dma_unpin_async(dma, pin, NULL, NULL);
 }
+
+unsigned vfui_dma_pins_of(const struct vfui_dma *dma, const struct vfui_dma_wait *wait,
+			  struct vfu_dma_piece *first)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < dma->nslots; i++) {
+		const struct vfui_dma_slot *slot = &dma->slots[i];
+		const struct vfui_dma_map *map = slot->map;
+
+		if (!map || map->wait != wait)
+			continue;
+		if (!n++)
+			*first = (struct vfu_dma_piece){
+				map->range.first +
+					(uint64_t)((uint8_t *)slot->addr - map->memory.addr),
+				slot->len};
+	}
+	return n;
+}

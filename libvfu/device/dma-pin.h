@@ -17,4 +17,10 @@ int vfui_dma_pin_async(struct vfui_dma *dma, uint64_t iova, size_t len, unsigned
 int vfui_dma_unpin_async(struct vfui_dma *dma, struct vfu_dma_pin *pin, vfu_dma_fn *fn, void *user);
 int vfui_dma_unpin(struct vfui_dma *dma, struct vfu_dma_pin *pin);
 
+struct vfui_dma_wait;
+
+/* How many pins an unmap waits for, and where the first of them is. Lock held. */
+unsigned vfui_dma_pins_of(const struct vfui_dma *dma, const struct vfui_dma_wait *wait,
+			  struct vfu_dma_piece *first);
+
 #endif

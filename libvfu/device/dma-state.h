@@ -51,6 +51,8 @@ struct vfui_dma_hooks {
 	void (*exposed)(void *ctx);
 	/* Memory of a range is gone: what there was to say of it once. Any thread. */
 	void (*lost)(void *ctx, const struct vfu_dma_range *range);
+	/* An unmap has waited for a second: for so many pins, the first of them; none: for a copy. */
+	void (*held)(void *ctx, uint64_t iova, size_t len, unsigned pins);
 	/* A pin was given back, and what was changed did not reach its memory. Any thread. */
 	void (*unwritten)(void *ctx, uint64_t iova, size_t len, int status);
 	/*
@@ -88,6 +90,8 @@ struct vfui_dma {
 	_Atomic(struct vfui_dma_map *) recent; /* found last; most lookups are for the same one */
 	uint32_t nmapped;                      /* of these, in memory */
 	struct vfui_list doomed;               /* out of the table, still pinned */
+	uint64_t
+		look_at; /* when an unmap will have waited for them for long, 0: none does. Owner */
 	struct vfui_dma_file *files[VFUI_DMA_FILES];
 	struct vfui_dma_slot *slots; /* of the public pins */
 	uint32_t nslots, free_slot;

@@ -23,6 +23,8 @@ struct vfui_dma_map {
 /* An unmap whose answer waits: for its maps that are pinned, and for vfui_dma_wait_start. */
 struct vfui_dma_wait {
 	uint32_t left;
+	bool is_told;   /* that it waits for long */
+	uint64_t since; /* vfui_os_now */
 	void (*done)(void *user);
 	void *user;
 };

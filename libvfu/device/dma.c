@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/os.h"
 #include "base/util.h"
@@ -21,6 +22,9 @@
 #include "device/dma-table.h"
 #include "policy.h"
 #include "wire-dma.h"
+
+/* An unmap that waits for pins as long is worth a line in the log. */
+#define LONG_NS (1000 * VFUI_MS)
 
 int vfui_dma_init(struct vfui_dma *dma, const struct vfui_dma_hooks *hooks)
 {
@@ -199,11 +203,64 @@ int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
 	is_pinned = wait->left > 1;
 	vfui_os_unlock(&dma->lock);
 	if (is_pinned) {
+		wait->since = vfui_os_now();
+		if (!dma->look_at)
+			dma->look_at = wait->since + LONG_NS;
 		*out = wait;
 		return VFU_LATER;
 	}
 	vfui_os_free(wait);
 	return 0;
+}
+
+/* An unmap that has waited for long, and was not told; NULL: none, and look_at says when to look again. Lock held. */
+static struct vfui_dma_wait *long_wait(struct vfui_dma *dma)
+{
+	uint64_t now = vfui_os_now();
+	struct vfui_list *link;
+
+	dma->look_at = 0;
+	vfui_list_for_each(link, &dma->doomed) {
+		struct vfui_dma_wait *wait =
+			vfui_container_of(link, struct vfui_dma_map, link)->wait;
+
+		if (!wait || wait->is_told)
+			continue;
+		if (now - wait->since >= LONG_NS)
+			return wait;
+		if (!dma->look_at || wait->since + LONG_NS < dma->look_at)
+			dma->look_at = wait->since + LONG_NS;
+	}
+	return NULL;
+}
+
+void vfui_dma_look(struct vfui_dma *dma)
+{
+	struct vfui_dma_wait *wait;
+
+	if (!dma->look_at || vfui_os_now() < dma->look_at)
+		return;
+	vfui_os_lock(&dma->lock);
+	while ((wait = long_wait(dma))) {
+		struct vfu_dma_piece first = {0, 0};
+		unsigned pins = vfui_dma_pins_of(dma, wait, &first);
+
+		wait->is_told = true;
+		vfui_os_unlock(&dma->lock);
+		if (dma->hooks.held)
+			dma->hooks.held(dma->hooks.ctx, first.iova, first.len, pins);
+		vfui_os_lock(&dma->lock);
+	}
+	vfui_os_unlock(&dma->lock);
+}
+
+int vfui_dma_look_timeout(const struct vfui_dma *dma)
+{
+	uint64_t now = dma->look_at ? vfui_os_now() : 0;
+
+	if (!dma->look_at)
+		return -1;
+	return now < dma->look_at ? (int)((dma->look_at - now + VFUI_MS - 1) / VFUI_MS) : 0;
 }
 
 /* ---- connections ------------------------------------------------------------------------------- */

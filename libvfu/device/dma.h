@@ -57,6 +57,12 @@ int vfui_dma_map(struct vfui_dma *dma, uint32_t flags, uint64_t offset, uint64_t
 int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
 		   const struct vfui_policy *policy, struct vfui_dma_wait **wait,
 		   struct vfu_err *err);
+/*
+ * Tells the device, once each, of unmaps that have waited for a second. To be called in each round, and
+ * vfui_dma_look_timeout milliseconds from now at the latest (-1: not yet). Owner.
+ */
+void vfui_dma_look(struct vfui_dma *dma);
+int vfui_dma_look_timeout(const struct vfui_dma *dma);
 /* Runs done when the last pin is gone: at once if it is, else on the thread that unpins. Consumes wait; done may be NULL. */
 void vfui_dma_wait_start(struct vfui_dma *dma, struct vfui_dma_wait *wait, void (*done)(void *user),
 			 void *user);

@@ -53,6 +53,19 @@ static void dma_lost(void *ctx, const struct vfu_dma_range *range)
 		 (unsigned long long)range->iova, (unsigned long long)range->size);
 }
 
+static void dma_held(void *ctx, uint64_t iova, size_t len, unsigned pins)
+{
+	struct vfu_device *dev = ctx;
+
+	if (!pins)
+		vfui_log(&dev->log, VFU_LOG_WARN, "a copy holds up an unmap for a second");
+	else
+		vfui_log(&dev->log, VFU_LOG_WARN,
+			 "a pin of %#zx bytes at %#llx, the first of %u, holds up an unmap for a "
+			 "second",
+			 len, (unsigned long long)iova, pins);
+}
+
 static void dma_unwritten(void *ctx, uint64_t iova, size_t len, int status)
 {
 	struct vfu_device *dev = ctx;
@@ -124,6 +137,7 @@ static int init_parts(struct vfu_device *dev)
 						 .unmapping = dma_unmapping,
 						 .exposed = dma_exposed,
 						 .lost = dma_lost,
+						 .held = dma_held,
 						 .unwritten = dma_unwritten,
 						 .wait = dma_wait,
 						 .ctx = dev};

@@ -51,6 +51,7 @@ static void begin_round(struct vfu_server *srv)
 	srv->owner = pthread_self();
 	vfui_dma_set_round(&srv->dev->dma, true);
 	vfui_server_take_wake(srv);
+	vfui_dma_look(&srv->dev->dma);
 	if (srv->dev->gate.is_open)
 		vfui_device_gate_run(srv->dev);
 	if (srv->state == VFUI_SERVER_ENDING)

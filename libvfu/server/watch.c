@@ -112,6 +112,7 @@ int vfu_server_timeout(struct vfu_server *srv)
 		return 0;
 	timeout = earlier(vfui_conn_timeout(srv->conn), vfui_server_greet_timeout(srv));
 	timeout = earlier(timeout, rest_timeout(srv));
+	timeout = earlier(timeout, vfui_dma_look_timeout(&srv->dev->dma));
 	/* What a client before this one left unanswered wakes nobody when it is answered. */
 	if (vfui_account_is_half(srv->account))
 		timeout = earlier(timeout, VFUI_FULL_TICK_MS);

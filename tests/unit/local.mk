@@ -50,6 +50,7 @@ fault_tests = \
 	tests/unit/client/test-memory \
 	tests/unit/server/test-parts \
 	tests/unit/server/test-large \
+	tests/unit/server/test-memory \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm
 tests_unit_test_calls_LDADD = $(fault_libs)
@@ -85,6 +86,8 @@ tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_r
 tests_unit_server_test_parts_LDADD = $(fault_libs)
 tests_unit_server_test_large_SOURCES = tests/unit/server/test-large.c $(server_rig)
 tests_unit_server_test_large_LDADD = $(fault_libs)
+tests_unit_server_test_memory_SOURCES = tests/unit/server/test-memory.c $(server_rig)
+tests_unit_server_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_LDADD = $(fault_libs)
