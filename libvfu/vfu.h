@@ -462,6 +462,28 @@ const struct vfu_access *vfu_request_access(struct vfu_request *req);
  * In the callback, or who answers it.
  */
 int vfu_request_set_filled(struct vfu_request *req, uint32_t len);
+/*
+ * Answers a read with access->count bytes of the device's own at data, in place of the access's data: where the read
+ * is large they are sent from where they are. The request is then ended as ever: by the callback's 0, or by
+ * vfu_request_done. The memory must stay, and what is in it should, until release(user, data) is called, which
+ * happens once, whatever becomes of the request (NULL: the memory stays as long as the device, and never changes): when
+ * the socket has the bytes, however long a client does not read; when the connection ends; or sooner, where they were
+ * copied. What waits counts for VFU_OPT_QUEUE_BYTES. Memory of a file that others can cut should be watched
+ * (vfu_watch_new).
+ *
+ * With VFU_LEND_BRIEFLY what the socket does not take at once is copied, and release called before the callback's
+ * request, or vfu_request_done, is over: for memory that a later request, or the device, is going to change. Without it a
+ * change shows in the bytes that are not sent yet.
+ *
+ * release runs on the thread that has sent the last byte: the owner, in what processes or waits, or whoever answers
+ * another request, or sends DMA; no lock is held. It may answer requests, but must not wait, nor free anything of the
+ * library. It does not run in the child of a fork. -EINVAL: no read, no such flag; -EALREADY: something was lent; nothing is
+ * released then. In the callback, or who answers it.
+ */
+enum { VFU_LEND_BRIEFLY = 1 };
+typedef void vfu_release_fn(void *user, const void *data);
+int vfu_request_lend(struct vfu_request *req, const void *data, unsigned flags,
+		     vfu_release_fn *release, void *user);
 /* Answers (0 or negative errno) and frees it. -ENOTCONN: the client is gone; the request is freed
  * all the same. */
 int vfu_request_done(struct vfu_request *req, int status);

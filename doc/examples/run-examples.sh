@@ -42,3 +42,7 @@ printf 'ring: entry, memory: data\nmemory: DATA AND SO ON too! ...\n' | cmp - "$
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/window >"$dir/out"
 printf 'capabilities: from 0x60, window: seen, serial number: 01...08\n' | cmp - "$dir/out"
+
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/lend >"$dir/out"
+printf 'picture: 1048576 bytes of 1, given back: 1\nlog: "ready", then 65531 zeros\n' | cmp - "$dir/out"

@@ -150,6 +150,68 @@ static bool is_command(const struct vfu_request *req)
 	return !req->is_access && req->kept;
 }
 
+/* ---- reads that are answered with memory of the device */
+
+/* Less is copied, as it would be on its way out (transport/conn-send.c). */
+#define LEND_LEAST 16384
+
+static void give_back(const struct vfui_lent *lent)
+{
+	if (lent->release)
+		lent->release(lent->user, lent->data);
+}
+
+void vfui_request_drop_lent(struct vfu_request *req)
+{
+	if (!req->is_lent)
+		return;
+	req->is_lent = false;
+	give_back(&req->lent);
+}
+
+int vfui_request_answer_lent(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
+			     struct vfu_request *req)
+{
+	const struct iovec iov[2] = {
+		{.iov_base = req->head, .iov_len = req->head_len},
+		{.iov_base = (void *)(uintptr_t)req->lent.data, .iov_len = req->access.count},
+	};
+	int rc;
+
+	if (!req->is_brief) {
+		req->is_lent = false;
+		return vfui_conn_reply_lent(conn, hdr, iov, 2, &req->lent);
+	}
+	rc = vfui_conn_reply(conn, hdr, 0, iov, 2, NULL, 0);
+	vfui_request_drop_lent(req);
+	return rc;
+}
+
+int vfu_request_lend(struct vfu_request *req, const void *data, unsigned flags,
+		     vfu_release_fn *release, void *user)
+{
+	const struct vfui_lent lent = {.release = release, .user = user, .data = data};
+
+	if (!req->is_access || req->access.is_write || !data || flags & ~VFU_LEND_BRIEFLY)
+		return -EINVAL;
+	if (is_child(req->session))
+		return -EOWNERDEAD;
+	if (req->is_lent)
+		return -EALREADY;
+	req->filled = req->access.count;
+	if (!req->is_part && req->access.count >= LEND_LEAST) {
+		req->lent = lent;
+		req->is_lent = true;
+		req->is_brief = flags & VFU_LEND_BRIEFLY;
+		return 0;
+	}
+	memcpy(req->access.data, data, req->access.count);
+	give_back(&lent);
+	return 0;
+}
+
+/* ---- requests that leave their callback */
+
 /* The buffer of a read that is answered later: zeros, or the device says what it fills of it. */
 static void start_buffer(struct vfu_request *later)
 {
@@ -169,6 +231,7 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
 		return NULL;
 	*later = *req;
 	later->is_deferred = true;
+	req->is_lent = false;
 	later->charged = 0;
 	charge(later, sizeof(*later) + len);
 	if (is_command(req))
@@ -256,6 +319,8 @@ static int answer_access(struct vfui_conn *conn, struct vfu_request *req, int st
 		{.iov_base = req->access.data, .iov_len = has_data ? req->access.count : 0},
 	};
 
+	if (req->is_lent && !status)
+		return vfui_request_answer_lent(conn, &req->hdr, req);
 	return vfui_conn_reply(conn, &req->hdr, status, iov, has_data ? 2 : 1, NULL, 0);
 }
 
@@ -277,6 +342,7 @@ static int end_whole(struct vfu_request *req, int status, const struct vfui_answ
 		rc = answer_command(conn, req, answer, err);
 	else if (conn)
 		rc = req->is_silent ? 0 : answer_access(conn, req, status);
+	vfui_request_drop_lent(req);
 	is_room = vfui_account_is_room_made(session->account, req->charged);
 	if (conn)
 		session_leave(session, req->is_fence, is_room);
@@ -362,7 +428,7 @@ void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, 
 	split->part.is_part = true;
 	split->part.is_access = true;
 	split->part.is_deferred = false;
-	split->part.is_uncleared = false;
+	split->part.is_lent = split->part.is_uncleared = false;
 	split->part.access = *access;
 	split->part.access.offset = offset;
 	split->part.access.count = count;

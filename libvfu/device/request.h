@@ -52,13 +52,16 @@ struct vfu_request {
 	/* Unless is_access: a command that the device serves. */
 	struct vfui_msg *kept; /* it, 8-byte aligned, until it is answered; NULL: none */
 	uint32_t skip;         /* its payload begins with so many bytes that are the library's */
+	struct vfui_lent
+		lent; /* memory of the device that is sent in place of the access's, if is_lent */
 	uint32_t filled; /* the device has written so many bytes of an access that is_uncleared */
 	uint32_t room;   /* for so many bytes of the device's answer */
 	bool echoes;     /* an answer without data is the request's */
 	bool is_access;
-	bool is_silent;      /* a part of a longer request, which answers */
-	bool is_deferred;    /* what is on the heap answers */
-	bool is_part;        /* of an access, see below */
+	bool is_silent;   /* a part of a longer request, which answers */
+	bool is_deferred; /* what is on the heap answers */
+	bool is_part;     /* of an access, see below */
+	bool is_lent, is_brief;
 	bool is_uncleared;   /* a read whose buffer holds anything, but for filled bytes */
 	bool is_fence;       /* on the heap: holds up later requests */
 	atomic_bool is_told; /* no line about its failure */
@@ -113,6 +116,12 @@ static inline void vfui_request_clear_rest(struct vfu_request *req)
 		memset((uint8_t *)req->access.data + req->filled, 0,
 		       req->access.count - req->filled);
 }
+
+/* Answers a read with what was lent. What vfui_conn_reply says. */
+int vfui_request_answer_lent(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
+			     struct vfu_request *req);
+/* Gives back what was lent, if anything was: it is not sent. */
+void vfui_request_drop_lent(struct vfu_request *req);
 
 /* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */
 struct vfui_request {

@@ -215,6 +215,18 @@ static void fill_head(struct vfu_request *req, uint64_t offset, uint32_t region,
 	vfui_request_set_head(req, &head, sizeof(head));
 }
 
+/* The device has lent memory for a read that is over. */
+VFUI_APART static int end_lent(struct vfu_server *srv, struct vfui_request *req, int rc)
+{
+	if (rc) {
+		vfui_request_drop_lent(&req->base);
+		return rc < 0 ? access_failed(srv, req, &req->base.access, rc) : rc;
+	}
+	req->is_replied = true;
+	vfui_request_answer_lent(srv->conn, &req->msg->hdr, &req->base);
+	return 0;
+}
+
 static int region_read(void *ctx, struct vfui_request *req,
 		       const struct vfu_wire_region_read_request *in, const void *tail,
 		       size_t tail_len)
@@ -241,6 +253,8 @@ static int region_read(void *ctx, struct vfui_request *req,
 						       .count = in->count,
 						       .region = in->region};
 		rc = vfui_region_access(&srv->dev->regions, &req->base, &req->base.access);
+		if (req->base.is_lent)
+			return end_lent(srv, req, rc);
 		if (rc < 0)
 			return access_failed(srv, req, &req->base.access, rc);
 		if (rc || req->base.is_deferred)

@@ -196,7 +196,8 @@ static inline void init_request(const struct vfu_server *srv, struct vfui_reques
 	req->err = err;
 	req->base.session = srv->session;
 	req->base.is_access = req->base.is_silent = false;
-	req->base.is_deferred = req->base.is_part = req->base.is_uncleared = false;
+	req->base.is_deferred = req->base.is_part = false;
+	req->base.is_lent = req->base.is_uncleared = false;
 	atomic_init(&req->base.is_told, false);
 	req->msg = msg;
 	req->step = 0;

@@ -2,7 +2,11 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * chan-out.c - the outgoing queue. Its items own their bytes and descriptors.
+ * chan-out.c - the outgoing queue. Its items own their bytes and descriptors, but for memory that was lent: that
+ * stays where it is until the socket has it, and is then given back.
+ *
+ *	items:  | buf: messages, whole | -> | buf: begin | tail: lent | -> | buf ...
+ *	                                                  \ sent: released
  */
 #include <errno.h>
 #include <string.h>
@@ -22,6 +26,9 @@ struct vfui_out_item {
 	struct vfui_list node;
 	struct vfui_buf buf;
 	struct vfui_fds fds;
+	struct iovec tail; /* lent, behind buf: of one message, with nothing behind it */
+	struct vfui_lent lent;
+	struct vfui_out_item *next; /* in released */
 };
 
 static struct vfui_out_item *from_node(struct vfui_list *node)
@@ -41,6 +48,8 @@ static struct vfui_out_item *item_new(size_t cap)
 	}
 	vfui_list_init(&item->node);
 	item->fds.n = 0;
+	item->tail.iov_len = 0;
+	item->lent.release = NULL;
 	return item;
 }
 
@@ -60,14 +69,41 @@ void vfui_outq_init(struct vfui_outq *queue)
 	vfui_list_init(&queue->items);
 }
 
+/* Nobody needs what it lent any more. */
+VFUI_APART static void give_back(struct vfui_outq *queue, struct vfui_out_item *item)
+{
+	vfui_list_remove(&item->node);
+	item->next = queue->released;
+	queue->released = item;
+}
+
 void vfui_outq_fini(struct vfui_outq *queue)
 {
+	struct vfui_out_item *released;
 	struct vfui_list *node;
 
-	while ((node = vfui_list_pop(&queue->items)) != NULL)
-		item_free(from_node(node));
+	while ((node = vfui_list_pop(&queue->items)) != NULL) {
+		if (from_node(node)->lent.release != NULL)
+			give_back(queue, from_node(node));
+		else
+			item_free(from_node(node));
+	}
 	item_free(queue->spare);
+	released = queue->released;
 	vfui_outq_init(queue);
+	queue->released = released;
+}
+
+void vfui_outq_release(struct vfui_out_item *released, bool tell)
+{
+	while (released != NULL) {
+		struct vfui_out_item *item = released;
+
+		released = item->next;
+		if (tell)
+			item->lent.release(item->lent.user, item->lent.data);
+		item_free(item);
+	}
 }
 
 /* ---- appending ---- */
@@ -100,14 +136,26 @@ static struct vfui_out_item *item_for(struct vfui_outq *queue, size_t len)
 {
 	struct vfui_out_item *item = from_node(queue->items.prev);
 
-	if (vfui_list_is_empty(&queue->items) || item->fds.n > 0 || vfui_buf_room(&item->buf) < len)
+	if (vfui_list_is_empty(&queue->items) || item->fds.n > 0 || item->tail.iov_len > 0 ||
+	    vfui_buf_room(&item->buf) < len)
 		item = add_item(queue, &queue->items, len);
 	return item;
 }
 
+/* What was lent waits where it is, behind the rest of its message. */
+static void add_tail(struct vfui_outq *queue, struct vfui_out_item *item,
+		     const struct vfui_rest *rest)
+{
+	item->tail = rest->iov[rest->niov - 1];
+	item->lent = *rest->lent;
+	rest->lent->is_taken = true;
+	queue->bytes += item->tail.iov_len;
+}
+
 int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest)
 {
-	size_t len = iov_len(rest->iov, rest->niov);
+	unsigned niov = rest->niov - (rest->lent != NULL);
+	size_t len = iov_len(rest->iov, niov);
 	struct vfui_out_item *item;
 	struct vfui_fds copies = {.n = 0};
 	int r = rest->nfds > 0 ? vfui_fds_dup(&copies, rest->fds, rest->nfds) : 0;
@@ -116,7 +164,7 @@ int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest)
 		return r;
 	if (rest->is_begun)
 		item = add_item(queue, queue->items.next, len);
-	else if (rest->nfds > 0)
+	else if (rest->nfds > 0 || rest->lent != NULL)
 		item = add_item(queue, &queue->items, len);
 	else
 		item = item_for(queue, len);
@@ -126,8 +174,10 @@ int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest)
 	}
 	if (rest->nfds > 0)
 		vfui_fds_move(&item->fds, &copies);
-	for (unsigned i = 0; i < rest->niov; i++)
+	for (unsigned i = 0; i < niov; i++)
 		vfui_buf_append(&item->buf, rest->iov[i].iov_base, rest->iov[i].iov_len);
+	if (rest->lent != NULL)
+		add_tail(queue, item, rest);
 	queue->fds += rest->nfds;
 	queue->bytes += len;
 	return 0;
@@ -173,13 +223,21 @@ VFUI_APART static void drop_fds(struct vfui_outq *queue, struct vfui_out_item *i
 /* Drops what was sent of the first item, and the item once it is empty. */
 static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_t len)
 {
+	size_t copied = vfui_min(len, vfui_buf_len(&item->buf));
+
 	queue->bytes -= len;
 	queue->gone += len;
-	vfui_buf_consume(&item->buf, len);
+	vfui_buf_consume(&item->buf, copied);
+	item->tail.iov_base = (uint8_t *)item->tail.iov_base + (len - copied);
+	item->tail.iov_len -= len - copied;
 	if (item->fds.n > 0)
 		drop_fds(queue, item);
-	if (vfui_buf_len(&item->buf) > 0)
+	if (vfui_buf_len(&item->buf) > 0 || item->tail.iov_len > 0)
 		return;
+	if (item->lent.release != NULL) {
+		give_back(queue, item);
+		return;
+	}
 	vfui_list_remove(&item->node);
 	item_free(queue->spare);
 	queue->spare = item;
@@ -189,9 +247,14 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd)
 {
 	while (!vfui_list_is_empty(&queue->items)) {
 		struct vfui_out_item *item = from_node(queue->items.next);
-		struct iovec iov = {item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
-		ssize_t n = send_some(queue, fd, &iov, 1, item->fds.fd, item->fds.n);
+		struct iovec iov[2] = {{item->buf.data + item->buf.start, vfui_buf_len(&item->buf)},
+				       item->tail};
+		unsigned niov = item->tail.iov_len > 0 ? 2 : 1;
+		ssize_t n = send_some(queue, fd, iov, niov, item->fds.fd, item->fds.n);
 
+		/* Memory may be gone, see send_with. */
+		if (n == -EFAULT && vfui_watch_touch(iov, niov, false))
+			continue;
 		/* Too many descriptors of this user are on their way: not for ever. */
 		if (n < 0)
 			return n == -ETOOMANYREFS ? -EAGAIN : (int)n;
@@ -220,9 +283,10 @@ static void rest_sent(struct vfui_rest *rest, size_t len)
 static bool can_join(const struct vfui_outq *queue, const struct vfui_rest *rest)
 {
 	const struct vfui_list *first = queue->items.next;
+	const struct vfui_out_item *item = from_node((struct vfui_list *)(uintptr_t)first);
 
-	return rest->nfds == 0 && first->next == &queue->items &&
-	       from_node((struct vfui_list *)(uintptr_t)first)->fds.n == 0;
+	return rest->nfds == 0 && first->next == &queue->items && item->fds.n == 0 &&
+	       item->tail.iov_len == 0;
 }
 
 /* Sends the message, in one call with the item in front of it (NULL: none), as far as both go. */

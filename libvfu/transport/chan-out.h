@@ -17,6 +17,14 @@
 #define VFUI_OUT_BLOCK 65536
 #define VFUI_OUT_IOV 8
 
+/* Memory that is the last iov of a message and may stay where it is. release runs once, or is NULL. */
+struct vfui_lent {
+	void (*release)(void *user, const void *data);
+	void *user;
+	const void *data;
+	bool is_taken; /* by the queue */
+};
+
 /* A message on its way: what of it is not sent yet. Bytes and descriptors are the caller's. */
 struct vfui_rest {
 	struct iovec iov[VFUI_OUT_IOV];
@@ -24,22 +32,28 @@ struct vfui_rest {
 	const int *fds;
 	unsigned nfds; /* 0 once they are gone, with the first byte */
 	bool is_begun; /* its first byte is gone: nothing else may be sent before its last */
+	struct vfui_lent *lent; /* NULL: all that waits is copied */
 };
 
 struct vfui_outq {
 	struct vfui_list items;
 	struct vfui_out_item *spare; /* empty, kept to avoid allocation */
-	size_t bytes;                /* waiting to be sent, */
-	unsigned fds;                /* and descriptors */
-	uint64_t gone;               /* bytes that were queued once and are not any more */
-	uint64_t batches, sent;      /* sendmsg calls that sent something, and bytes */
+	struct vfui_out_item
+		*released;      /* sent, or never to be: for vfui_outq_release, without the lock */
+	size_t bytes;           /* waiting to be sent, */
+	unsigned fds;           /* and descriptors */
+	uint64_t gone;          /* bytes that were queued once and are not any more */
+	uint64_t batches, sent; /* sendmsg calls that sent something, and bytes */
 };
 
 void vfui_outq_init(struct vfui_outq *queue);
+/* What was lent is not given back yet: see released. */
 void vfui_outq_fini(struct vfui_outq *queue);
+/* Gives what was lent back to who lent it (tell), and frees the items. */
+void vfui_outq_release(struct vfui_out_item *released, bool tell);
 /*
- * Queues a copy of what is left of a message: behind all others, but in front if it has begun. 0,
- * -ENOMEM, -EMFILE.
+ * Queues a copy of what is left of a message, but for what is lent: behind all others, but in front if it has begun.
+ * 0, -ENOMEM, -EMFILE.
  */
 int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest);
 /*

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/os.h"
 #include "transport/chan-in.h"
 #include "transport/chan-out.h"
 #include "transport/conn-state.h"
@@ -81,6 +82,18 @@ struct vfui_conn {
 static inline bool vfui_conn_is_full(const struct vfui_conn *conn)
 {
 	return atomic_load_explicit(&conn->full, memory_order_relaxed) != 0;
+}
+
+/* Gives up the lock, and then back what was lent and is sent. For who may have changed the queue. */
+static inline void vfui_conn_unlock(struct vfui_conn *conn)
+{
+	struct vfui_out_item *released = conn->out.released;
+
+	if (released != NULL)
+		conn->out.released = NULL;
+	vfui_os_unlock(&conn->lock);
+	if (released != NULL)
+		vfui_outq_release(released, true);
 }
 
 /* vfui_conn_is_forked, for what runs with each message. */

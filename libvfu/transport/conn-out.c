@@ -88,7 +88,7 @@ int vfui_conn_flush(struct vfui_conn *conn)
 		return -EOWNERDEAD;
 	vfui_os_lock(&conn->lock);
 	r = vfui_conn_flush_locked(conn);
-	vfui_os_unlock(&conn->lock);
+	vfui_conn_unlock(conn);
 	return r;
 }
 
@@ -118,7 +118,7 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)
 		vfui_conn_end_out(conn);
 		conn->status = conn->cause.code;
 	}
-	vfui_os_unlock(&conn->lock);
+	vfui_conn_unlock(conn);
 	if (is_first)
 		vfui_conn_wake(conn);
 }

@@ -146,7 +146,7 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 		atomic_fetch_add(&conn->events, 1);
 		vfui_os_cond_broadcast(&conn->cond);
 	}
-	vfui_os_unlock(&conn->lock);
+	vfui_conn_unlock(conn);
 	if (wake)
 		vfui_conn_poke(conn);
 }

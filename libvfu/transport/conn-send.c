@@ -14,6 +14,10 @@
  *	                                      | the socket does not take all of it
  *	    the caller may block  ------------+--> patience: as long as the peer reads on
  *	    it may not, or no more  ----------+--> the rest is copied to the queue
+ *	    memory of it is lent    ----------+--> and that stays where it is, until the socket has it
+ *
+ * What was lent is given back without the lock (vfui_conn_unlock), by the thread that sent the last of it, or that ended
+ * the connection. What was not lent may change as soon as the call that sends it returns.
  *
  * The queue is under conn->lock, which patience gives up: a slow peer holds up only who talks to it. Part
  * of a message may be out then (is_sending), so until its end nobody else sends a byte; what they say is
@@ -112,10 +116,13 @@ static int send_patiently(struct vfui_conn *conn, struct vfui_rest *rest)
 /* Sends a message by itself, from where it lies, or queues it. */
 VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header *hdr,
 				 const struct iovec *iov, unsigned niov, const int *fds,
-				 unsigned nfds, bool may_block)
+				 unsigned nfds, bool may_block, struct vfui_lent *lent)
 {
-	struct vfui_rest rest = {
-		.iov = {{hdr, sizeof(*hdr)}}, .niov = niov + 1, .fds = fds, .nfds = nfds};
+	struct vfui_rest rest = {.iov = {{hdr, sizeof(*hdr)}},
+				 .niov = niov + 1,
+				 .fds = fds,
+				 .nfds = nfds,
+				 .lent = lent};
 	int r = -EAGAIN;
 
 	if (niov >= VFUI_OUT_IOV)
@@ -124,7 +131,7 @@ VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header 
 		memcpy(rest.iov + 1, iov, niov * sizeof(*iov));
 	if (!conn->is_sending)
 		r = vfui_outq_send(&conn->out, conn->fd, &rest);
-	if (r == -EAGAIN && may_block)
+	if (r == -EAGAIN && may_block && lent == NULL)
 		r = send_patiently(conn, &rest);
 	/* What others have queued meanwhile. */
 	if (r == 0 && conn->out.bytes > 0)
@@ -140,13 +147,14 @@ VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header 
 
 /* Sends or queues one message. The lock is held. */
 static int transmit(struct vfui_conn *conn, struct vfu_wire_header *hdr, const struct iovec *iov,
-		    unsigned niov, const int *fds, unsigned nfds, bool is_reader, bool may_block)
+		    unsigned niov, const int *fds, unsigned nfds, bool is_reader, bool may_block,
+		    struct vfui_lent *lent)
 {
 	if (conn->out_status != 0)
 		return conn->out_status;
 	if (nfds == 0 && hdr->size < IN_PLACE && is_reader)
 		return add_to_batch(conn, hdr, iov, niov);
-	return send_alone(conn, hdr, iov, niov, fds, nfds, may_block);
+	return send_alone(conn, hdr, iov, niov, fds, nfds, may_block, lent);
 }
 
 /* No lock is held. What a peer sends back may already have been seen on another thread. */
@@ -195,7 +203,7 @@ VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier
 	if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
 		wake = atomic_load(&conn->is_reading) ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
 						      : conn->is_armed;
-	vfui_os_unlock(&conn->lock);
+	vfui_conn_unlock(conn);
 	if (wake)
 		vfui_conn_poke(conn);
 }
@@ -203,7 +211,8 @@ VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier
 /* ---- replies ---- */
 
 static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
-		      const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds)
+		      const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
+		      struct vfui_lent *lent)
 {
 	struct vfu_wire_header hdr = {.id = request->id,
 				      .command = request->command,
@@ -217,15 +226,17 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 		hdr.error = (uint32_t)-status;
 	}
 	vfui_os_lock(&conn->lock);
-	r = transmit(conn, &hdr, iov, niov, fds, nfds, is_reader, is_reader && conn->may_block);
+	r = transmit(conn, &hdr, iov, niov, fds, nfds, is_reader, is_reader && conn->may_block,
+		     lent);
 	if (r == 0)
 		conn->stats->replies_out++;
 	if (is_reader)
-		vfui_os_unlock(&conn->lock);
+		vfui_conn_unlock(conn);
 	else
 		notify_and_unlock(conn, false);
+	/* What was lent may have been given back already. */
 	if (r == 0)
-		trace_sent(conn, &hdr, iov, niov, nfds);
+		trace_sent(conn, &hdr, iov, niov - (lent != NULL && lent->is_taken), nfds);
 	return r;
 }
 
@@ -233,9 +244,27 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 VFUI_APART static int send_reason(struct vfui_conn *conn, const struct vfu_wire_header *request,
 				  int reason)
 {
-	if (send_reply(conn, request, reason, NULL, 0, NULL, 0) != 0)
+	if (send_reply(conn, request, reason, NULL, 0, NULL, 0, NULL) != 0)
 		vfui_conn_break(conn, reason, "a reply could not be sent");
 	return reason;
+}
+
+int vfui_conn_reply_lent(struct vfui_conn *conn, const struct vfu_wire_header *request,
+			 const struct iovec *iov, unsigned niov, struct vfui_lent *lent)
+{
+	int r = 0;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	lent->is_taken = false;
+	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) == 0) {
+		r = send_reply(conn, request, 0, iov, niov, NULL, 0, lent);
+		if (r != 0 && r != -ENOTCONN)
+			send_reason(conn, request, r);
+	}
+	if (!lent->is_taken && lent->release != NULL)
+		lent->release(lent->user, lent->data);
+	return r;
 }
 
 int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
@@ -248,9 +277,9 @@ int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *reques
 	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) != 0)
 		return 0;
 	if (status < 0)
-		r = send_reply(conn, request, status, NULL, 0, NULL, 0);
+		r = send_reply(conn, request, status, NULL, 0, NULL, 0, NULL);
 	else
-		r = send_reply(conn, request, 0, iov, (unsigned)niov, fds, nfds);
+		r = send_reply(conn, request, 0, iov, (unsigned)niov, fds, nfds, NULL);
 	return r == 0 || r == -ENOTCONN ? r : send_reason(conn, request, r);
 }
 
@@ -349,7 +378,7 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 	hdr->id = pend != NULL ? pend->id : VFUI_PEND_POSTED;
 	hdr->flags = pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
 	r = transmit(conn, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
-		     is_waiter || (is_reader && conn->may_block));
+		     is_waiter || (is_reader && conn->may_block), NULL);
 	if (r == 0)
 		conn->stats->requests_out++;
 	else if (!out->no_reply)
@@ -379,7 +408,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	r = submit_locked(conn, out, is_reader, is_waiter, &hdr);
 	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 	if (is_reader) {
-		vfui_os_unlock(&conn->lock);
+		vfui_conn_unlock(conn);
 		conn->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
 	} else {
 		notify_and_unlock(conn, is_earlier);

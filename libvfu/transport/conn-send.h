@@ -9,6 +9,7 @@
 
 #include <sys/uio.h>
 
+#include "transport/chan-out.h"
 #include "transport/conn-state.h"
 
 /*
@@ -19,6 +20,13 @@
  */
 int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
 		    const struct iovec *iov, int niov, const int *fds, unsigned nfds);
+
+/*
+ * The same where the last iov is lent: it may wait where it is. It is given back once, on whichever thread sends the
+ * last of it or ends the connection, in this call if that can be; not in the child of a fork.
+ */
+int vfui_conn_reply_lent(struct vfui_conn *conn, const struct vfu_wire_header *request,
+			 const struct iovec *iov, unsigned niov, struct vfui_lent *lent);
 
 /* Runs exactly once. reply: NULL on failure; else checked, borrowed until this returns. */
 typedef void vfui_done_fn(void *user, int status, struct vfui_msg *reply);

@@ -98,7 +98,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
 					      : VFUI_IN_POLL);
-	vfui_os_unlock(&conn->lock);
+	vfui_conn_unlock(conn);
 	return left;
 }
 
@@ -307,7 +307,7 @@ static bool is_sent(void *arg)
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
 	is = conn->out_status != 0 || conn->out.gone >= mark->end;
-	vfui_os_unlock(&conn->lock);
+	vfui_conn_unlock(conn);
 	return is;
 }
 

@@ -145,6 +145,7 @@ static void free_whole_parts(struct vfui_conn *conn)
 		vfui_in_fini(&conn->in);
 	if (vfui_os_is_unlocked(&conn->lock)) {
 		vfui_outq_fini(&conn->out);
+		vfui_outq_release(conn->out.released, false);
 		vfui_pend_fini(&conn->pending);
 	}
 }
@@ -157,6 +158,7 @@ static void free_parts(struct vfui_conn *conn)
 	vfui_os_mutex_fini(&conn->lock);
 	vfui_in_fini(&conn->in);
 	vfui_outq_fini(&conn->out);
+	vfui_outq_release(conn->out.released, true);
 	vfui_pend_fini(&conn->pending);
 }
 

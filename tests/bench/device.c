@@ -65,6 +65,23 @@ static int bar0_copy(void *user, struct vfu_request *req, const struct vfu_acces
 	return 0;
 }
 
+/* Sent from where it is. */
+static int bar0_lend(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	struct bench *b = user;
+
+	return a->is_write
+		       ? bar0_copy(user, req, a)
+		       : vfu_request_lend(req, b->bar0 + a->offset, VFU_LEND_BRIEFLY, NULL, NULL);
+}
+
+/* What was there before, as after a DMA into it. */
+static int bar0_filled(void *user, struct vfu_request *req, const struct vfu_access *a)
+{
+	(void)user;
+	return a->is_write ? 0 : vfu_request_set_filled(req, a->count);
+}
+
 static void transfer_done(void *user, int status);
 
 static int transfer(struct bench *b)
@@ -169,16 +186,27 @@ static int bar1_access(void *user, struct vfu_request *req, const struct vfu_acc
 	return reg == REG_START ? start(b, req, (uint32_t)b->reg[reg]) : 0;
 }
 
-/* Its own memory (the library's copy of it), a callback that copies, or one that does nothing. */
-static bool set_bar0(struct vfu_region *bar0, const char *kind)
+/* Memory of the library, or a callback that does nothing, says that it has filled the buffer, copies or lends. */
+static bool set_bar0(struct vfu_region *bar0, const char *name)
 {
-	if (!strcmp(kind, "nothing"))
-		bar0->access = bar0_nothing;
-	else if (!strcmp(kind, "copy"))
-		bar0->access = bar0_copy;
-	else if (strcmp(kind, "memory"))
-		return false;
-	return true;
+	static const struct {
+		const char *name;
+		vfu_access_fn *fn;
+		uint32_t flags;
+	} kinds[] = {
+		{"nothing", bar0_nothing, 0}, {"filled", bar0_filled, VFU_REGION_UNCLEARED},
+		{"copy", bar0_copy, 0},       {"lend", bar0_lend, VFU_REGION_UNCLEARED},
+		{"memory", NULL, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].name, name))
+			continue;
+		bar0->access = kinds[i].fn;
+		bar0->flags |= kinds[i].flags;
+		return true;
+	}
+	return false;
 }
 
 static int bench_init(struct bench *b, const char *kind)
@@ -198,6 +226,10 @@ static int bench_init(struct bench *b, const char *kind)
 	if (vfu_device_set_ids(b->dev, 0x1234, 0xbe7c, 0, 0) ||
 	    vfu_device_set_region(b->dev, 0, &bar0) || vfu_device_set_region(b->dev, 1, &bar1))
 		return -EINVAL;
+	/* Memory that nobody has written costs less to read. */
+	memset(b->bar0, 0x5a, BAR0_SIZE);
+	if (vfu_device_region_memory(b->dev, 0))
+		memset(vfu_device_region_memory(b->dev, 0), 0x5a, BAR0_SIZE);
 	return 0;
 }
 
@@ -267,7 +299,7 @@ int main(int argc, char **argv)
 	if (!path) {
 		fprintf(stderr,
 			"usage: %s --socket-path=PATH [--dma-read-bytes=N] [--spin]\n"
-			"       [--bar0=nothing|copy|memory]\n",
+			"       [--bar0=nothing|filled|copy|lend|memory]\n",
 			argv[0]);
 		return 2;
 	}

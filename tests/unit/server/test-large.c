@@ -3,15 +3,18 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * test-large.c - reads and writes of much, whose bytes are not to be touched more often than they must: buffers that
- * are not cleared, memory that is written while it arrives. BAR3 is 1 MiB; whatever is allocated begins as 0xaa.
+ * are not cleared, memory that is written while it arrives, memory that the device lends. BAR3 is 1 MiB; whatever is allocated begins as 0xaa.
  */
 #include "config.h"
 
 #include <check.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../lib/lacks.h"
@@ -436,6 +439,291 @@ START_TEST(file_is_cut_while_it_is_written)
 }
 END_TEST
 
+/* ---- reads of memory that the device lends ---- */
+
+static uint8_t own[SIZE];
+static unsigned nlent, nreleased;
+static unsigned lend_flags;
+static int lend_status;
+static struct vfu_request *answer_too; /* by release */
+
+static void release(void *user, const void *data)
+{
+	ck_assert_ptr_eq(user, &nreleased);
+	ck_assert((const uint8_t *)data >= own);
+	nreleased++;
+	if (answer_too) {
+		struct vfu_request *req = answer_too;
+
+		answer_too = NULL;
+		ck_assert_int_eq(vfu_request_done(req, 0), 0);
+	}
+}
+
+static void do_lend(struct vfu_request *req, const struct vfu_access *access)
+{
+	const uint8_t *data = own + access->offset;
+
+	ck_assert_int_eq(vfu_request_lend(req, data, 2, release, &nreleased), -EINVAL);
+	ck_assert_int_eq(vfu_request_lend(req, NULL, 0, release, &nreleased), -EINVAL);
+	ck_assert_int_eq(vfu_request_lend(req, data, lend_flags, release, &nreleased), 0);
+	nlent++;
+}
+
+static int lend(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user;
+	if (access->is_write) {
+		ck_assert_int_eq(vfu_request_lend(req, own, 0, release, &nreleased), -EINVAL);
+		return 0;
+	}
+	if (defers) {
+		later = vfu_request_defer(req);
+		return later ? VFU_LATER : -ENOMEM;
+	}
+	do_lend(req, access);
+	if (access->count == SIZE)
+		ck_assert_int_eq(vfu_request_lend(req, own, 0, release, &nreleased), -EALREADY);
+	return lend_status;
+}
+
+static void set_lender(void)
+{
+	for (size_t i = 0; i < SIZE; i++)
+		own[i] = (uint8_t)(i * 13 + i / 255);
+	set_bar(0, lend);
+	nlent = nreleased = lend_flags = 0;
+	lend_status = 0;
+	defers = false;
+	answer_too = NULL;
+}
+
+static uint8_t got[2 * SIZE];
+
+/* The client reads so many bytes; the server goes on meanwhile. */
+static void collect(size_t n)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t len = recv(rig.sock, got + at, n - at, MSG_DONTWAIT);
+
+		ck_assert_msg(len > 0 || errno == EAGAIN, "the end after %zu bytes", at);
+		at += len > 0 ? (size_t)len : 0;
+		rig_pump(&rig);
+	}
+}
+
+/* _i: what a send takes at most; 0: all that goes. */
+START_TEST(lent_until_it_is_sent)
+{
+	set_lender();
+	fault_limit(FAULT_SEND, (size_t)_i * 9973);
+	rig_send_read(&rig, BAR, 0, SIZE);
+	rig_pump(&rig);
+	ck_assert_uint_eq(nlent, 1);
+	ck_assert_uint_eq(nreleased, 0);
+	/* Behind it in the queue: this one's begin, one without, and another that is lent. */
+	rig_send_read(&rig, BAR, 100, 4);
+	rig_send_read(&rig, 1, 0, 4);
+	rig_send_read(&rig, BAR, 5, 65536);
+	collect(32 + SIZE - 300000);
+	ck_assert_uint_eq(nreleased, 1); /* the copied one */
+	/* It is sent from there. */
+	own[SIZE - 1] ^= 0xff;
+	memcpy(got + SIZE, got, 32 + SIZE - 300000);
+	collect(300000);
+	ck_assert_mem_eq(got, own + SIZE - 300000, 300000);
+	ck_assert_mem_eq(got + SIZE + 32, own, SIZE - 300000);
+	collect(36 + 36 + 32 + 65536);
+	ck_assert_mem_eq(got + 32, own + 100, 4);
+	ck_assert_mem_eq(got + 36 + 36 + 32, own + 5, 65536);
+	ck_assert_uint_eq(nlent, 3);
+	ck_assert_uint_eq(nreleased, 3);
+	ck_assert_uint_eq(rig_write(&rig, BAR, 0, 4, 1), 0);
+}
+END_TEST
+
+/* What is to be changed soon is not sent changed. */
+START_TEST(lent_for_a_moment)
+{
+	set_lender();
+	lend_flags = VFU_LEND_BRIEFLY;
+	rig_send_read(&rig, BAR, 0, SIZE);
+	rig_pump(&rig);
+	ck_assert_uint_eq(nreleased, 1);
+	memcpy(got + SIZE, own, SIZE);
+	memset(own, 0xee, SIZE);
+	memcpy(own, got + SIZE, SIZE / 2); /* for collect overwrites the first half of got alone */
+	collect(32 + SIZE / 2);
+	ck_assert_mem_eq(got + 32, own, SIZE / 2);
+	memcpy(own, got + SIZE, SIZE);
+	collect(SIZE / 2);
+	ck_assert_mem_eq(got, own + SIZE / 2, SIZE / 2);
+	ck_assert_uint_eq(nreleased, 1);
+}
+END_TEST
+
+/* One who never reads has so much, and then nothing; what it had is given back when it goes. */
+START_TEST(lent_to_one_who_never_reads)
+{
+	unsigned most;
+
+	set_lender();
+	for (unsigned i = 0; i < 40; i++)
+		rig_send_read(&rig, BAR, 0, SIZE);
+	rig_pump(&rig);
+	most = nlent;
+	ck_assert_uint_ge(most, 4);
+	ck_assert_uint_le(most, 8); /* VFU_OPT_QUEUE_BYTES, and what the socket takes */
+	if (_i)
+		vfu_server_disconnect(rig.srv);
+	rig_hang_up(&rig);
+	ck_assert_uint_eq(nreleased, nlent); /* more, if it was still read */
+	rig_connect(&rig);
+	ck_assert_uint_eq(rig_read(&rig, BAR, 0, 65536), 0);
+	ck_assert_mem_eq(rig.msg->payload + 16, own, 65536);
+	ck_assert_uint_eq(nreleased, nlent);
+}
+END_TEST
+
+START_TEST(lent_and_copied)
+{
+	set_lender();
+	ck_assert_mem_eq(read_bar(3, 100), own + 3, 100);
+	ck_assert_uint_eq(nreleased, 1);
+	/* A part of a read. */
+	set_bar(_i ? VFU_REGION_UNCLEARED : 0, NULL);
+	ck_assert_int_eq(vfu_device_set_handler(rig.dev, BAR, 100, 65536, lend, NULL), 0);
+	memset(memory(), '.', 200);
+	read_bar(0, 65536);
+	expect(rig.msg->payload + 16, 100, '.');
+	ck_assert_mem_eq(rig.msg->payload + 116, own + 100, 65436);
+	ck_assert_uint_eq(nreleased, 2);
+	/* All of one. */
+	ck_assert_mem_eq(read_bar(100, 65536), own + 100, 65536);
+	ck_assert_uint_eq(nreleased, 3);
+	ck_assert_uint_eq(nlent, 3);
+}
+END_TEST
+
+START_TEST(lent_in_vain)
+{
+	set_lender();
+	lend_status = -ENODEV;
+	ck_assert_uint_eq(rig_read(&rig, BAR, 0, 65536), ENODEV);
+	ck_assert_uint_eq(nreleased, 1);
+	lend_status = VFU_LATER; /* without a request */
+	ck_assert_uint_eq(rig_read(&rig, BAR, 0, 65536), EIO);
+	ck_assert_uint_eq(nreleased, 2);
+}
+END_TEST
+
+static void *answer_elsewhere(void *arg)
+{
+	*(int *)arg = vfu_request_done(later, 0);
+	return NULL;
+}
+
+/* _i: good, by another thread, failed, the client is gone. */
+START_TEST(lent_later)
+{
+	int status = _i == 2 ? -ENODEV : 0, rc = 1;
+	pthread_t thread;
+	uint16_t id;
+
+	set_lender();
+	defers = true;
+	id = rig_send_read(&rig, BAR, 7, 65536);
+	rig_silence(&rig);
+	do_lend(later, vfu_request_access(later));
+	if (_i == 3)
+		rig_hang_up(&rig);
+	if (_i == 1) {
+		ck_assert_int_eq(pthread_create(&thread, NULL, answer_elsewhere, &rc), 0);
+		pthread_join(thread, NULL);
+	} else {
+		rc = vfu_request_done(later, status);
+	}
+	ck_assert_int_eq(rc, _i == 3 ? -ENOTCONN : 0);
+	if (_i != 3)
+		ck_assert_uint_eq(rig_reply(&rig, id, 9), (unsigned)-status);
+	if (_i < 2)
+		ck_assert_mem_eq(rig.msg->payload + 16, own + 7, 65536);
+	ck_assert_uint_eq(nreleased, 1);
+}
+END_TEST
+
+/* Nothing is locked when it is given back. */
+START_TEST(released_and_answered)
+{
+	set_lender();
+	defers = true;
+	rig_send_read(&rig, BAR, 0, 8);
+	rig_silence(&rig);
+	answer_too = later;
+	defers = false;
+	rig_send_read(&rig, BAR, 0, SIZE);
+	collect(32 + SIZE + 40);
+	ck_assert_mem_eq(got + 32, own, SIZE);
+	ck_assert_uint_eq(nreleased, 1);
+	ck_assert_ptr_null(answer_too);
+}
+END_TEST
+
+static int lend_for_good(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user;
+	return vfu_request_lend(req, own + access->offset, 0, NULL, NULL);
+}
+
+START_TEST(lent_for_good)
+{
+	set_lender();
+	set_bar(0, lend_for_good);
+	rig_send_read(&rig, BAR, 0, SIZE);
+	collect(32 + SIZE);
+	ck_assert_mem_eq(got + 32, own, SIZE);
+	ck_assert_mem_eq(read_bar(9, 50), own + 9, 50);
+	rig_send_read(&rig, BAR, 0, SIZE);
+	rig_pump(&rig);
+}
+END_TEST
+
+START_TEST(lent_before_a_fork)
+{
+	int status;
+	pid_t child;
+
+	set_lender();
+	rig_send_read(&rig, BAR, 0, SIZE);
+	rig_pump(&rig);
+	child = fork();
+	if (child == 0) {
+		vfu_server_free(rig.srv);
+		_exit(nreleased == 0 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	collect(32 + SIZE);
+	ck_assert_uint_eq(nreleased, 1);
+}
+END_TEST
+
+/* No memory for what waits: it is an error, or the end. */
+START_TEST(lent_without_memory)
+{
+	set_lender();
+	for (unsigned nth = 1; nth < 6; nth++) {
+		fault_fail(FAULT_ALLOC, nth, ENOMEM);
+		rig_send_read(&rig, BAR, 0, SIZE);
+		rig_pump(&rig);
+		fault_reset();
+		rig_hang_up(&rig);
+		ck_assert_uint_eq(nreleased, nlent);
+		rig_connect(&rig);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("large");
@@ -455,6 +743,16 @@ int main(void)
 	tcase_add_test(tcase, refused_and_not_written);
 	tcase_add_test(tcase, cut_in_the_middle);
 	tcase_add_loop_test(tcase, file_is_cut_while_it_is_written, 0, 2);
+	tcase_add_loop_test(tcase, lent_until_it_is_sent, 0, 3);
+	tcase_add_test(tcase, lent_for_a_moment);
+	tcase_add_loop_test(tcase, lent_to_one_who_never_reads, 0, 2);
+	tcase_add_loop_test(tcase, lent_and_copied, 0, 2);
+	tcase_add_test(tcase, lent_in_vain);
+	tcase_add_loop_test(tcase, lent_later, 0, 4);
+	tcase_add_test(tcase, released_and_answered);
+	tcase_add_test(tcase, lent_for_good);
+	tcase_add_test(tcase, lent_before_a_fork);
+	tcase_add_test(tcase, lent_without_memory);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
