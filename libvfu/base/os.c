@@ -10,6 +10,7 @@
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -450,20 +451,26 @@ void vfui_os_wiped_page_free(void *page)
 	vfui_os_munmap(page, vfui_os_page_size());
 }
 
-const volatile uint8_t *vfui_os_fork_mark_new(void)
+/*
+ * One for the process, made when first needed and kept: what came from the parent refers to the parent's for
+ * as long as it lives here. All handles look at it with each call, so those of a thousand devices should not
+ * have a page each.
+ */
+const volatile uint8_t *vfui_os_fork_mark(void)
 {
-	uint8_t *mark = page_new();
+	static _Atomic(uint8_t *) marks;
+	uint8_t *mark = atomic_load(&marks), *fresh;
 
-	if (mark == NULL)
+	if (mark != NULL && *(volatile uint8_t *)mark != 0)
+		return mark;
+	fresh = page_new();
+	if (fresh == NULL)
 		return NULL;
 	/* Without the advice a fork goes unnoticed. */
-	wipe_on_fork(mark);
-	*mark = 1;
+	wipe_on_fork(fresh);
+	*fresh = 1;
+	if (atomic_compare_exchange_strong(&marks, &mark, fresh))
+		return fresh;
+	vfui_os_munmap(fresh, vfui_os_page_size());
 	return mark;
-}
-
-void vfui_os_fork_mark_free(const volatile uint8_t *mark)
-{
-	if (mark != NULL)
-		vfui_os_munmap((void *)(uintptr_t)mark, vfui_os_page_size());
 }

@@ -122,10 +122,9 @@ void vfui_os_cond_broadcast(pthread_cond_t *cond);
 void *vfui_os_wiped_page_new(void);
 void vfui_os_wiped_page_free(void *page);
 /*
- * A byte that reads 1 in this process and 0 in a child after fork(): a page that the kernel wipes.
- * Where the kernel can not do that it stays 1. NULL: no memory.
+ * A byte that reads 1 in this process and 0 in a child after fork(): a page that the kernel wipes. The same
+ * for all who ask; a child's own is another. Where the kernel can not do that it stays 1. NULL: no memory.
  */
-const volatile uint8_t *vfui_os_fork_mark_new(void);
-void vfui_os_fork_mark_free(const volatile uint8_t *mark);
+const volatile uint8_t *vfui_os_fork_mark(void);
 
 #endif

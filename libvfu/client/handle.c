@@ -42,9 +42,8 @@ struct vfu_client *vfu_client_new(void)
 	cl->options.log.limit = &cl->log_limit;
 	cl->options.stats = &cl->stats;
 	cl->epoll_fd = -1;
-	cl->fork_mark = vfui_os_fork_mark_new();
+	cl->fork_mark = vfui_os_fork_mark();
 	if (!cl->fork_mark || init_locks(cl)) {
-		vfui_os_fork_mark_free(cl->fork_mark);
 		vfui_os_free(cl);
 		return NULL;
 	}
@@ -75,7 +74,6 @@ void vfu_client_free(struct vfu_client *cl)
 	}
 	vfui_os_close(cl->epoll_fd);
 	vfui_os_free(cl->bounce);
-	vfui_os_fork_mark_free(cl->fork_mark);
 	vfui_os_free(cl);
 }
 

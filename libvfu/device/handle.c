@@ -176,15 +176,9 @@ struct vfu_device *vfu_device_new(void)
 		goto fini_lock;
 	atomic_init(&dev->state, VFU_WIRE_DEVICE_STATE_RUNNING);
 	dev->log.limit = &dev->log_limit;
-	dev->fork_mark = vfui_os_fork_mark_new();
-	if (!dev->fork_mark)
-		goto fini_log;
-	if (init_parts(dev) < 0)
-		goto free_mark;
-	return dev;
-free_mark:
-	vfui_os_fork_mark_free(dev->fork_mark);
-fini_log:
+	dev->fork_mark = vfui_os_fork_mark();
+	if (dev->fork_mark && init_parts(dev) == 0)
+		return dev;
 	vfui_log_limit_fini(&dev->log_limit);
 fini_lock:
 	vfui_os_mutex_fini(&dev->lock);
@@ -206,7 +200,6 @@ static void abandon(struct vfu_device *dev)
 	vfui_pci_fini(&dev->pci);
 	vfui_commands_fini(&dev->commands);
 	vfui_dma_abandon(&dev->dma);
-	vfui_os_fork_mark_free(dev->fork_mark);
 	vfui_os_free(dev);
 }
 
@@ -227,7 +220,6 @@ int vfu_device_free(struct vfu_device *dev)
 	vfui_dma_fini(&dev->dma);
 	vfui_log_flush(&dev->log, true);
 	vfui_log_limit_fini(&dev->log_limit);
-	vfui_os_fork_mark_free(dev->fork_mark);
 	vfui_os_mutex_fini(&dev->lock);
 	vfui_os_free(dev);
 	return 0;

@@ -40,8 +40,9 @@ struct vfui_gate {
 struct vfu_device {
 	const volatile uint8_t *fork_mark;
 	struct vfui_dma dma;
-	struct vfui_events events;
 	struct vfui_irqs irqs;
+	struct vfui_events events;
+	struct vfui_gate gate; /* under lock; beside what each request needs, which looks at it */
 	struct vfui_regions regions;
 	struct vfui_pci pci;
 	struct vfui_commands commands;
@@ -57,7 +58,6 @@ struct vfu_device {
 	struct vfui_device_server server;
 	bool has_peer; /* there is a client, which is, under the same lock: */
 	struct vfu_peer peer;
-	struct vfui_gate gate;
 	struct vfu_request *resetting; /* the config write that waits for the gate before an FLR */
 };
 

@@ -24,7 +24,7 @@ static int init_session(struct vfui_session *session)
 	rc = vfui_os_cond_init(&session->unused);
 	if (rc < 0)
 		goto fini_lock;
-	session->fork_mark = vfui_os_fork_mark_new();
+	session->fork_mark = vfui_os_fork_mark();
 	if (session->fork_mark)
 		return 0;
 	rc = -ENOMEM;
@@ -64,7 +64,6 @@ void vfui_session_end(struct vfui_session *session)
 
 static void free_session(struct vfui_session *session)
 {
-	vfui_os_fork_mark_free(session->fork_mark);
 	vfui_account_unref(session->account);
 	vfui_os_free(session);
 }

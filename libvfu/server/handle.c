@@ -27,8 +27,6 @@ static void release(struct vfu_server *srv)
 
 	for (i = 0; i < VFUI_ARRAY_SIZE(srv->scratch); i++)
 		vfui_os_free(srv->scratch[i].data);
-	if (srv->fork_mark)
-		vfui_os_fork_mark_free(srv->fork_mark);
 	vfui_account_unref(srv->account);
 	vfui_os_close(srv->wake_fd);
 	vfui_os_close(srv->epoll_fd);
@@ -63,7 +61,7 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 	vfui_list_init(&srv->held);
 	vfui_options_init(&srv->options);
 	vfui_policy_profile(&srv->policy, "default");
-	srv->fork_mark = vfui_os_fork_mark_new();
+	srv->fork_mark = vfui_os_fork_mark();
 	srv->wake_fd = vfui_os_eventfd();
 	srv->account = vfui_account_new();
 	if (!srv->fork_mark || !srv->account || srv->wake_fd < 0) {

@@ -57,40 +57,39 @@ struct vfui_scratch {
 	size_t size;
 };
 
+/* In the order of use: first what each round touches, in a few lines of the cache, for there may be thousands. */
 struct vfu_server {
 	struct vfu_device *dev;
-	struct vfu_err err;
-	struct vfui_policy policy;
-	struct vfui_options options;
 	const volatile uint8_t *fork_mark;
 	_Atomic(pthread_t) owner;
-	bool interruptible;
-	int (*interrupt)(void *user);
-	void *interrupt_user;
 	bool is_processing; /* callbacks may be running */
 	bool is_given_up;   /* one of them has freed the server: whoever is left last does it */
 	bool is_running;    /* in vfu_server_run, which stop is for */
 	bool is_asking;     /* the device is asked about a client */
 
+	/* waiting */
+	bool is_wake_suspect; /* wake_fd may be readable although woken is not set */
+	atomic_bool woken, stop;
+	int wake_fd;
+	int epoll_fd; /* -1: nobody asked for it */
+	struct pollfd watched[VFUI_SERVER_PFDS];
+	unsigned nwatched;
+
 	/* the listener */
 	int listen_fd;
-	struct vfui_sock_file file;
 	unsigned unlooked;   /* requests since the last look at it */
 	uint64_t rest_until; /* no client could be taken: when to try again; 0: it can */
 	uint64_t looked_at;
-	bool is_done; /* VFU_OPT_ONE_CLIENT, and that client has come: the listener is to be closed */
 
 	/* the connection */
 	enum vfui_server_state state;
-	pthread_mutex_t conn_lock; /* the owner changes conn with it, others need it to use conn */
 	bool was_up;
-	struct vfu_err ended; /* how the last one did, under the same lock; code 0: as it should */
-	uint64_t greet_by;    /* when VERSION must have come */
+	bool is_agreed; /* what stands in agreed, under conn_lock */
+	bool is_done; /* VFU_OPT_ONE_CLIENT, and that client has come: the listener is to be closed */
 	struct vfui_conn *conn;
-	bool is_agreed; /* what stands in agreed, under the same lock */
-	struct vfui_caps agreed;
 	struct vfui_session *session;
 	struct vfui_account *account; /* of all as well: what an old client left is still there */
+	uint64_t greet_by;            /* when VERSION must have come */
 	struct vfu_stats stats;       /* of all connections; the present one adds to it */
 
 	/* the order of requests */
@@ -98,13 +97,18 @@ struct vfu_server {
 	unsigned waits;        /* vfu_dma_read calls on the stack */
 	struct vfui_scratch scratch[VFUI_SERVER_DEPTH + 1];
 
-	/* waiting */
-	int wake_fd;
-	atomic_bool woken, stop;
-	bool is_wake_suspect; /* wake_fd may be readable although woken is not set */
-	int epoll_fd;         /* -1: nobody asked for it */
-	struct pollfd watched[VFUI_SERVER_PFDS];
-	unsigned nwatched;
+	/* what is rare */
+	pthread_mutex_t conn_lock; /* the owner changes conn with it, others need it to use conn */
+	struct vfu_err
+		ended; /* how the last connection did, under the same lock; code 0: as it should */
+	struct vfui_caps agreed;
+	struct vfui_sock_file file; /* the listener's */
+	bool interruptible;
+	int (*interrupt)(void *user);
+	void *interrupt_user;
+	struct vfui_policy policy;
+	struct vfui_options options;
+	struct vfu_err err;
 };
 
 /* No request may start, nor the next of the writes in one: the device thinks, or too much is unanswered. */

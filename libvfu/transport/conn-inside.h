@@ -22,27 +22,29 @@ enum { VFUI_AWAKE, VFUI_IN_RECV, VFUI_IN_POLL };
 /* Why nothing more is read: so much is queued to be sent; the owner said so. */
 enum { VFUI_FULL_OUT = 1, VFUI_FULL_OWNER = 2 };
 
+/*
+ * In the order of use: first what each message touches, in a few lines of the cache, for a process may have
+ * thousands of connections, each of which has left it when its turn comes again.
+ */
 struct vfui_conn {
 	int fd;
-	bool is_server;
+	int wake_fd;
 	const struct vfui_conn_ops *ops;
 	void *ctx;
-	struct vfui_conn_options options;
 	const volatile uint8_t *fork_mark;
-	int wake_fd;
+	struct vfu_stats *stats;
+	bool is_server;
 	bool owns_wake_fd;
-	struct vfui_limits mine, peers;
 
 	/* Only the thread that holds the reader role. */
-	struct vfui_in in;
-	unsigned strays;      /* replies that nobody asked for */
-	bool has_batch;       /* it queued something that was not sent yet */
-	uint64_t batch_since; /* since when, at the latest; 0: not known */
-	unsigned batch_turns; /* messages handled since then, */
-	unsigned batch_look;  /* and at how many to look at the clock */
-	bool may_be_late;     /* when it last looked, the time of some request might be up */
-	bool may_block;       /* inside a call that may sleep */
+	bool has_batch;   /* it queued something that was not sent yet */
+	bool may_be_late; /* when it last looked, the time of some request might be up */
+	bool may_block;   /* inside a call that may sleep */
 	bool has_recv_timeout;
+	unsigned strays;           /* replies that nobody asked for */
+	uint64_t batch_since;      /* since when, at the latest; 0: not known */
+	unsigned batch_turns;      /* messages handled since then, */
+	unsigned batch_look;       /* and at how many to look at the clock */
 	unsigned turns;            /* messages handled in waits */
 	uint64_t requests_in;      /* not added to the counters yet */
 	uint64_t received_counted; /* bytes that were */
@@ -50,33 +52,37 @@ struct vfui_conn {
 	/* The reader role: taken and given back under the lock. */
 	_Atomic(pthread_t) reader; /* means something while is_reading */
 	atomic_bool is_reading;
+	atomic_bool is_unsent; /* something is queued */
+	atomic_bool is_poked;  /* our own wake_fd was written to */
 	atomic_int sleeping;   /* VFUI_AWAKE, ... */
 	atomic_uint sleepers;  /* threads that sleep in waits */
 	atomic_uint full;      /* why nothing may be added by reading more: VFUI_FULL_... */
-	atomic_bool is_unsent; /* something is queued */
 	/* Threads that only serve, which send it at the latest when they leave. */
 	atomic_uint serving;
-	atomic_bool is_poked; /* our own wake_fd was written to */
-	atomic_uint events;   /* rises whenever a wait should look at its condition again */
+	atomic_uint events; /* rises whenever a wait should look at its condition again */
 
 	pthread_mutex_t lock;
-	pthread_cond_t cond;
 	/* Under the lock. */
 	struct vfui_outq out;
-	bool is_sending; /* a thread has sent part of a message and waits for room, unlocked */
 	struct vfui_pend_table pending;
-	atomic_int status; /* written under the lock */
-	struct vfu_err cause;
+	atomic_int status;    /* written under the lock */
 	int out_status;       /* not 0: nothing can be sent any more */
-	size_t oversize;      /* of a message larger than the queue, which it does not make full */
+	bool is_sending;      /* a thread has sent part of a message and waits for room, unlocked */
 	bool is_room_awaited; /* somebody may wait until the queue is empty */
 	bool is_direct;       /* the reply to direct_id goes straight to its sink */
 	bool is_filling; /* at this moment, in a receive that ends with the tick at the latest */
-	uint16_t direct_id;
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
 	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */
 	bool is_put_off; /* and that was to leave the socket alone while another thread reads */
-	struct vfu_stats own_stats, *stats;
+	uint16_t direct_id;
+	size_t oversize; /* of a message larger than the queue, which it does not make full */
+
+	struct vfui_limits mine, peers; /* the reader's */
+	struct vfui_conn_options options;
+	struct vfui_in in; /* the reader's; what is rare in it comes last */
+	pthread_cond_t cond;
+	struct vfu_err cause;       /* under the lock */
+	struct vfu_stats own_stats; /* likewise, unless somebody lends others */
 };
 
 static inline bool vfui_conn_is_full(const struct vfui_conn *conn)

@@ -90,7 +90,7 @@ static void init_limits(struct vfui_conn *conn)
 /* What may fail. Nothing is undone here: vfui_conn_free copes with any part missing. */
 static int open_parts(struct vfui_conn *conn)
 {
-	conn->fork_mark = vfui_os_fork_mark_new();
+	conn->fork_mark = vfui_os_fork_mark();
 	if (conn->fork_mark == NULL)
 		return -ENOMEM;
 	if (conn->wake_fd < 0) {
@@ -175,6 +175,5 @@ void vfui_conn_free(struct vfui_conn *conn)
 	}
 	if (conn->owns_wake_fd)
 		vfui_os_close(conn->wake_fd);
-	vfui_os_fork_mark_free(conn->fork_mark);
 	vfui_os_free(conn);
 }
