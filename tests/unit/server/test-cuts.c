@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "../../lib/lacks.h"
 #include "../../lib/rig.h"
 #include "../../lib/suite.h"
 
@@ -121,7 +122,7 @@ static unsigned make_cargo(enum cargo cargo, int *fds)
 	unsigned n = cargo == EVENTFDS ? VECTORS : cargo != NOTHING;
 
 	for (unsigned i = 0; i < n; i++)
-		fds[i] = cargo == MEMORY ? rig_memfd(2 * PAGE) : eventfd(0, EFD_CLOEXEC);
+		fds[i] = cargo == MEMORY ? rig_memfd(2 * PAGE) : passed_eventfd(EFD_CLOEXEC);
 	return n;
 }
 
