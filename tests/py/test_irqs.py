@@ -90,6 +90,29 @@ def test_resampling(connect):
     os.close(resample)
 
 
+def test_resampling_as_qemu_sets_it_up(connect):
+    """QEMU with KVM masks the line while it hands it over, and unmasks it then: what was raised meanwhile comes."""
+    dev = connect(Device())
+    resample = os.eventfd(0)
+    assert dev.irqs.intx.fd >= 0
+    dev.irqs.intx.mask()
+    dev.regions.bar0.write32(8, 1)
+    assert dev.irqs.intx.wait(timeout=0) == 0
+    dev.irqs.intx.unmask_on(resample)
+    dev.irqs.intx.unmask()
+    for _ in range(3):  # the guest's handler, which does not lower it, ends its interrupt
+        assert dev.irqs.intx.wait(timeout=5) == 1
+        os.eventfd_write(resample, 1)
+    assert dev.irqs.intx.wait(timeout=5) == 1
+    dev.regions.bar0.write32(8, 0)  # it does
+    os.eventfd_write(resample, 1)
+    dev.irqs.intx.mask()  # and QEMU takes it back
+    dev.irqs.intx.unmask_on(None)
+    dev.irqs.intx.unmask()
+    assert dev.irqs.intx.wait(timeout=0) == 0
+    os.close(resample)
+
+
 def test_masking_by_eventfd(connect):
     dev = connect(Device())
     mask = os.eventfd(1)  # signalled before: that counts
