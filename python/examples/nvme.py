@@ -208,9 +208,9 @@ class Nvme(vfu.Device):
     async def work(self, queue: SubmissionQueue) -> None:
         while queue.head != queue.tail:
             at, queue.head = queue.address + 64 * queue.head, (queue.head + 1) % queue.size
-            try:
+            try:  # all is copied in its order: before what tells the driver that the head went on
                 command = Command(queue, await self.dma.read(at, 64))
-            except (vfu.Error, OverflowError):
+            except vfu.Error:
                 self.status |= FATAL  # there is no command that could be told of it
                 return
             status = await self.execute(command)
@@ -244,7 +244,7 @@ class Nvme(vfu.Device):
             try:
                 await self.dma.write_list([*pieces, *entry], command.data if pieces else command.data[-16:])
                 break
-            except (vfu.Error, OverflowError):  # and nothing is written, if one of the pieces cannot be
+            except vfu.Error:  # and nothing is written, if one of the pieces cannot be
                 pieces = []
         else:
             self.status |= FATAL
@@ -361,7 +361,7 @@ class Nvme(vfu.Device):
             2: [(0, "I", 1)] if namespace == 0 else [],  # those above namespace
         }
         require(what in fields, INVALID_FIELD)
-        require((namespace == 1, True, namespace < 0xFFFF_FFFE)[what], INVALID_NAMESPACE)
+        require({0: namespace == 1, 1: True, 2: namespace < 0xFFFF_FFFE}[what], INVALID_NAMESPACE)
         await self.answer(command, PAGE, fields[what])
 
     async def get_log_page(self, command: Command) -> None:

@@ -49,8 +49,12 @@ def dma_range(iova: int, size: int, flags: int, mapped: bool) -> DmaRange:
     return DmaRange(iova, size, bool(flags & c.VFU_DMA_READ), bool(flags & c.VFU_DMA_WRITE), bool(mapped), flags)
 
 
-def _explain(error: OSError, what: str, iova: int, handle: c.DeviceHandle) -> None:
-    """Says of a failed copy where it was, and why if that is known."""
+def _explained(error: Exception, what: str, iova: int, handle: c.DeviceHandle) -> Exception:
+    """A copy's failure, with where it was, and why if that is known."""
+    if isinstance(error, OverflowError) and iova >> 64:  # what a client says may lead there, and nothing is
+        error = make_error(errno.EFAULT)
+    if not isinstance(error, OSError):
+        return error
     why = {
         errno.EFAULT: "not all of it is mapped, or its file was cut",
         errno.EACCES: "the client does not allow it",
@@ -58,6 +62,7 @@ def _explain(error: OSError, what: str, iova: int, handle: c.DeviceHandle) -> No
     if error.errno == errno.EIO and not c.vfu_device_config_read(handle, 4, 1)[0] & COMMAND_BUS_MASTER:
         why = "the client has bus mastering off"
     explain(error, f"DMA {what} at {iova:#x}: {why or error.strerror}")
+    return error
 
 
 _FULL = object()
@@ -112,8 +117,9 @@ class DeviceDma:
     Addresses are the client's (IOVA), sizes in bytes. Coroutines await read() and write(); others use read_sync() and
     write_sync(), from any thread where all is mapped, else in handlers. map() gives memory itself, pin() that or a buffer.
 
-    vfu.Error: EFAULT, not all of it is mapped; Denied, the client does not allow it; EIO, the client has bus mastering
-    off (E63); ECANCELED, the client took the memory away, has reset the device, or has gone; strerror says where.
+    vfu.Error: EFAULT, not all of it is mapped, as an address of more than 64 bits never is; Denied, the client does not
+    allow it; EIO, the client has bus mastering off (E63); ECANCELED, the client took the memory away, has reset the
+    device, or has gone; strerror says where.
     """
 
     def __init__(self, handle: c.DeviceHandle) -> None:
@@ -139,17 +145,15 @@ class DeviceDma:
         try:
             result: bytes | bool = await self._copy(c.dma_read, iova, size)
             return result
-        except OSError as error:
-            _explain(error, "read", iova, self._handle)
-            raise
+        except (OSError, OverflowError) as error:
+            raise _explained(error, "read", iova, self._handle) from None
 
     async def write(self, iova: int, data: ReadableBuffer) -> None:
         """Writes bytes, which must not change until then. An interrupt that is triggered afterwards comes after them."""
         try:
             await self._copy(c.dma_write, iova, data)
-        except OSError as error:
-            _explain(error, "write", iova, self._handle)
-            raise
+        except (OSError, OverflowError) as error:
+            raise _explained(error, "write", iova, self._handle) from None
 
     async def read_list(self, pieces: Sequence[tuple[int, int]]) -> bytes:
         """Reads many pieces, (iova, size) of each, and returns their bytes one behind the other: a scatter list."""
@@ -177,9 +181,9 @@ class DeviceDma:
         first = pieces[0][0] if pieces else 0
         try:
             return await self._copy(start, first, None)
-        except OSError as error:
-            _explain(error, what, first, self._handle)
-            raise
+        except (OSError, OverflowError) as error:
+            at = next((iova for iova, _ in pieces if iova >> 64), first)
+            raise _explained(error, what, at, self._handle) from None
 
     async def pin(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
         """Pins memory of any kind and returns it as a PinnedMemory.
@@ -197,9 +201,8 @@ class DeviceDma:
         try:
             memory: PinnedMemory = await self._copy(start, iova, None)
             return memory
-        except OSError as error:
-            _explain(error, "pin", iova, self._handle)
-            raise
+        except (OSError, OverflowError) as error:
+            raise _explained(error, "pin", iova, self._handle) from None
 
     async def unpin(self, memory: PinnedMemory) -> None:
         """Gives pinned memory back, and waits until the client has what was changed. BufferError while views exist.
@@ -270,17 +273,15 @@ class DeviceDma:
         """read() for those who are no coroutine: it waits; in a handler other requests are served meanwhile (E60)."""
         try:
             return c.vfu_dma_read(self._handle, iova, size)
-        except OSError as error:
-            _explain(error, "read", iova, self._handle)
-            raise
+        except (OSError, OverflowError) as error:
+            raise _explained(error, "read", iova, self._handle) from None
 
     def write_sync(self, iova: int, data: ReadableBuffer) -> None:
         """write() for those who are no coroutine: it waits; in a handler other requests are served meanwhile (E60)."""
         try:
             c.vfu_dma_write(self._handle, iova, data)
-        except OSError as error:
-            _explain(error, "write", iova, self._handle)
-            raise
+        except (OSError, OverflowError) as error:
+            raise _explained(error, "write", iova, self._handle) from None
 
     def map(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
         """Pins mapped memory and returns it as a PinnedMemory, in which both sides see each other's writes.
@@ -289,7 +290,10 @@ class DeviceDma:
         write: it will be written to, for which the client must have allowed it.
         """
         flags = c.VFU_DMA_READ | c.VFU_DMA_PIN_DIRECT | (c.VFU_DMA_WRITE if write else 0)
-        return c.dma_pin(self._handle, iova, size, flags)
+        try:
+            return c.dma_pin(self._handle, iova, size, flags)
+        except (OSError, OverflowError) as error:
+            raise _explained(error, "map", iova, self._handle) from None
 
     @property
     def ranges(self) -> list[DmaRange]:
