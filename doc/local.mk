@@ -15,11 +15,11 @@ doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_in
 	$(AM_V_GEN)output=model_json; $(codegen_run)
 
 # The dissector; doc/wireshark.md says where Wireshark looks for it.
-EXTRA_DIST += doc/gen/vfio-user.lua doc/wireshark.md doc/messages.md
+EXTRA_DIST += doc/gen/vfio-user.lua doc/wireshark.md doc/messages.md doc/limits.md
 MAINTAINERCLEANFILES += doc/gen/vfio-user.lua
 wiresharkdir = $(datadir)/libvfu/wireshark
 wireshark_DATA = doc/gen/vfio-user.lua
-vfudoc_DATA += doc/wireshark.md doc/messages.md
+vfudoc_DATA += doc/wireshark.md doc/messages.md doc/limits.md
 
 doc/gen/vfio-user.lua: codegen/gen/dissector.lua $(codegen_lua_language) $(codegen_inputs)
 	$(AM_V_GEN)output=dissector; $(codegen_run)

@@ -20,6 +20,7 @@ py_tests = \
 	tests/py/test_exit_status.py \
 	tests/py/test_help.py \
 	tests/py/test_guest.py \
+	tests/py/test_limits.py \
 	tests/py/test_many.py \
 	tests/py/test_odd_servers.py \
 	tests/py/test_leaks.py \

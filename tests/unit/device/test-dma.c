@@ -2499,6 +2499,23 @@ START_TEST(maps_that_run_out)
 }
 END_TEST
 
+/* A process may have so many mappings, and needs some for itself: what comes beyond goes through the file. */
+START_TEST(so_many_are_mapped)
+{
+	struct vfu_dma_range ranges[2];
+	int fd = file(PAGE);
+
+	dma.nmapped += 61439;
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, dup(fd)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + PAGE, PAGE, fd), 0);
+	ck_assert_uint_eq(vfui_dma_list(&dma, ranges, 2), 2);
+	ck_assert(ranges[0].mapped);
+	ck_assert(!ranges[1].mapped);
+	ck_assert_int_eq(vfui_dma_write(&dma, BASE + PAGE, "abc", 4), 0);
+	dma.nmapped -= 61439;
+}
+END_TEST
+
 static void add_map_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, told_of_files_that_can_be_cut);
@@ -2577,6 +2594,7 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, out_of_memory);
 	tcase_add_test(tcase, pins_without_memory);
 	tcase_add_test(tcase, maps_that_run_out);
+	tcase_add_test(tcase, so_many_are_mapped);
 }
 
 static void add_case(Suite *suite, const char *name, void (*begin)(void))

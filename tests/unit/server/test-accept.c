@@ -171,6 +171,24 @@ START_TEST(many_are_refused)
 }
 END_TEST
 
+/* Those who wait are looked at a few at a time, or who comes faster than they are refused would stop all else. */
+START_TEST(so_many_at_a_look)
+{
+	int socks[17];
+
+	ck_assert_int_eq(vfu_server_listen(rig.srv, path), 0);
+	answer = -EACCES;
+	for (unsigned i = 0; i < 17; i++)
+		socks[i] = raw_connect(path);
+	ck_assert_int_eq(vfu_server_process(rig.srv, 0), 0);
+	ck_assert_uint_eq(times, 16);
+	ck_assert_int_eq(vfu_server_process(rig.srv, 0), 0);
+	ck_assert_uint_eq(times, 17);
+	for (unsigned i = 0; i < 17; i++)
+		is_turned_away(socks[i]);
+}
+END_TEST
+
 static int attach(int *sock)
 {
 	int fds[2];
@@ -257,6 +275,7 @@ int main(void)
 	ADD(refused_at_the_listener);
 	ADD(not_asked_about_a_second);
 	ADD(many_are_refused);
+	ADD(so_many_at_a_look);
 	ADD(refused_at_attach);
 	ADD(calls_in_the_hook);
 	tcase_add_loop_test(tcase, freed_in_the_hook, 0, 2);

@@ -5,6 +5,7 @@
  * test-json.c - capabilities in VERSION: what is taken, what is refused and by which name.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +145,27 @@ START_TEST(bad_texts_are_refused)
 }
 END_TEST
 
+START_TEST(texts_are_so_long_and_so_deep)
+{
+	static char text[16385 + 1];
+	char deep[64];
+
+	/* Blanks behind it are of the text, and so is its NUL. */
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "{}", 2);
+	text[16383] = '\0';
+	ck_assert_int_eq(parse(text, true), 0);
+	text[16383] = ' ';
+	text[16384] = '\0';
+	ck_assert_int_eq(parse(text, true), -EINVAL);
+	for (int n = 0; n < 20; n++) {
+		snprintf(deep, sizeof(deep), "{\"a\":%.*s1%.*s}", n, "[[[[[[[[[[[[[[[[[[[[", n,
+			 "]]]]]]]]]]]]]]]]]]]]");
+		ck_assert_msg(parse(deep, true) == (n + 1 < 8 ? 0 : -EINVAL), "%d deep", n + 1);
+	}
+}
+END_TEST
+
 START_TEST(build_writes_what_is_present)
 {
 	char text[512];
@@ -226,6 +248,7 @@ int main(void)
 	tcase_add_test(tcase, all_keys_are_read);
 	tcase_add_test(tcase, bad_values_are_named);
 	tcase_add_test(tcase, bad_texts_are_refused);
+	tcase_add_test(tcase, texts_are_so_long_and_so_deep);
 	tcase_add_test(tcase, build_writes_what_is_present);
 	tcase_add_test(tcase, round_trip);
 	suite_add_tcase(suite, tcase);
