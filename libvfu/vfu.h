@@ -946,10 +946,8 @@ struct vfu_region_info {
 	/* All the server has said, as vfu/wire.h lays it out and vfu/parts.h reads it. */
 	const void *reply;
 	size_t reply_len;
-	/*
-	 * The files of areas, if each has its own, in place of fd; NULL: all are in that. Closed by
-	 * vfu_region_info_fini. Only with a server that was asked for it (sparse_mmap_fds).
-	 */
+	/* The files of areas, if each has its own, in place of fd; NULL: all are in that. Closed by
+	 * vfu_region_info_fini. Only with a server that was asked for it (sparse_mmap_fds). */
 	struct vfu_area_file *files;
 };
 /* Fills out; on success call vfu_region_info_fini. */
