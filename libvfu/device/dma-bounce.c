@@ -69,8 +69,7 @@ static void free_bounce(struct vfui_dma_bounce *b)
 	vfui_list_remove(&b->link);
 	if (b->has_room)
 		dma->bounced -= size_of(b);
-	if (b->account && b->account == dma->limits.account)
-		vfui_account_give(b->account, COST);
+	vfui_dma_discharge(dma, &b->charge);
 	vfui_os_unlock(&dma->lock);
 	vfui_os_free(b->data);
 	vfui_os_free(b);
@@ -177,7 +176,7 @@ static void serve_queue(struct vfui_dma *dma)
 static int enter(struct vfui_dma *dma, const struct vfui_dma_bounce *what, bool may_wait,
 		 struct vfui_dma_bounce **out)
 {
-	struct vfui_account *account = may_wait ? dma->limits.account : NULL;
+	struct vfui_dma_charge charge;
 	struct vfui_dma_reach reach;
 	int rc = vfui_dma_check(dma, what->iova, what->len, what->flags, &reach);
 
@@ -187,17 +186,17 @@ static int enter(struct vfui_dma *dma, const struct vfui_dma_bounce *what, bool 
 		return -E2BIG;
 	if (!may_wait && !(vfui_list_is_empty(&dma->queued) && has_room(dma, what)))
 		return -ENOBUFS;
-	if (account && vfui_account_take(account, COST))
-		return -ENOBUFS;
+	rc = vfui_dma_charge(dma, &charge, may_wait ? COST : 0);
+	if (rc)
+		return rc;
 	*out = vfui_os_malloc(sizeof(**out));
 	if (!*out) {
-		if (account)
-			vfui_account_give(account, COST);
+		vfui_dma_discharge(dma, &charge);
 		return -ENOMEM;
 	}
 	**out = *what;
 	(*out)->dma = dma;
-	(*out)->account = account;
+	(*out)->charge = charge;
 	vfui_list_push(&dma->queued, &(*out)->link);
 	if (!may_wait)
 		take_room(dma, *out);

@@ -60,24 +60,25 @@ static bool needs_op(const struct vfui_dma *dma, unsigned kinds)
 static int new_op(struct vfui_dma *dma, const struct vfui_dma_copy *what, unsigned kinds,
 		  struct vfui_dma_op **op)
 {
-	struct vfui_account *account =
-		what->waited || what->bounce || what->is_paid ? NULL : dma->limits.account;
+	bool is_free = what->waited || what->bounce || what->is_paid;
+	struct vfui_dma_charge charge;
+	int rc = vfui_dma_charge(dma, &charge, is_free ? 0 : vfui_dma_copy_cost(what));
 
-	if (account && vfui_account_take(account, vfui_dma_copy_cost(what)))
-		return -ENOBUFS;
+	if (rc)
+		return rc;
 	*op = vfui_dma_op_new(dma);
-	if (*op) {
-		/* All but its place in the order (vfui_dma_op_push). */
-		(*op)->what = *what;
-		(*op)->account = account;
-		(*op)->next = 0;
-		(*op)->inflight = 0;
-		(*op)->status = 0;
-		(*op)->has_direct = (kinds & ~BY_MESSAGE) != 0;
-	} else if (account) {
-		vfui_account_give(account, vfui_dma_copy_cost(what));
+	if (!*op) {
+		vfui_dma_discharge(dma, &charge);
+		return -ENOMEM;
 	}
-	return *op ? 0 : -ENOMEM;
+	/* All but its place in the order (vfui_dma_op_push). */
+	(*op)->what = *what;
+	(*op)->charge = charge;
+	(*op)->next = 0;
+	(*op)->inflight = 0;
+	(*op)->status = 0;
+	(*op)->has_direct = (kinds & ~BY_MESSAGE) != 0;
+	return 0;
 }
 
 /* What it touches, with the lock held. */

@@ -26,8 +26,7 @@
 
 struct list {
 	struct vfui_dma *dma;
-	struct vfui_account *account; /* NULL: it costs nothing */
-	size_t cost;
+	struct vfui_dma_charge charge;
 	atomic_size_t left;
 	atomic_int status;
 	vfu_dma_fn *fn;
@@ -45,8 +44,7 @@ static void piece_done(void *user, int status)
 	if (atomic_fetch_sub(&list->left, 1) > 1)
 		return;
 	vfui_os_lock(&list->dma->lock);
-	if (list->account && list->account == list->dma->limits.account)
-		vfui_account_give(list->account, list->cost);
+	vfui_dma_discharge(list->dma, &list->charge);
 	vfui_os_unlock(&list->dma->lock);
 	list->fn(list->user, atomic_load(&list->status));
 	vfui_os_free(list);
@@ -81,24 +79,22 @@ static int check(struct vfui_dma *dma, const struct vfu_dma_piece *pieces, size_
 static int list_new(struct vfui_dma *dma, const struct vfu_dma_piece *pieces, size_t n, bool write,
 		    struct list **out)
 {
-	struct vfui_account *account;
+	struct vfui_dma_charge charge = {NULL, 0};
 	size_t cost = 0;
 	int rc;
 
 	vfui_os_lock(&dma->lock);
 	rc = check(dma, pieces, n, write, &cost);
-	account = cost ? dma->limits.account : NULL;
-	if (!rc && account)
-		rc = vfui_account_take(account, cost);
+	if (!rc)
+		rc = vfui_dma_charge(dma, &charge, cost);
 	*out = rc ? NULL : vfui_os_calloc(1, sizeof(**out));
-	if (!rc && !*out && account)
-		vfui_account_give(account, cost);
+	if (!*out)
+		vfui_dma_discharge(dma, &charge);
 	vfui_os_unlock(&dma->lock);
 	if (rc || !*out)
 		return rc ? rc : -ENOMEM;
 	(*out)->dma = dma;
-	(*out)->account = account;
-	(*out)->cost = cost;
+	(*out)->charge = charge;
 	atomic_init(&(*out)->left, n + 1);
 	return 0;
 }

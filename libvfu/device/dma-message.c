@@ -361,7 +361,7 @@ int vfui_dma_start_and_unlock(struct vfui_dma *dma, struct vfui_dma_op *op)
 	struct vfui_list done;
 
 	if (!dma->conn) {
-		vfui_dma_op_discharge(dma, op);
+		vfui_dma_discharge(dma, &op->charge);
 		vfui_os_unlock(&dma->lock);
 		vfui_dma_op_free(dma, op);
 		return -ENOTCONN;

@@ -39,7 +39,7 @@ void vfui_dma_op_finish(struct vfui_dma *dma, struct vfui_dma_op *op, struct vfu
 	vfui_list_remove(&op->unsent);
 	vfui_list_push(done, &op->link);
 	atomic_fetch_sub(&dma->nops, 1);
-	vfui_dma_op_discharge(dma, op);
+	vfui_dma_discharge(dma, &op->charge);
 	if (!op->what.waiter)
 		return;
 	op->what.waiter->status = op->status;

@@ -17,6 +17,12 @@ struct vfui_dma_waiter {
 	int status;
 };
 
+/* What is kept for a client, as it counts (base/account.h); no account: it does not. */
+struct vfui_dma_charge {
+	struct vfui_account *account;
+	size_t bytes;
+};
+
 /* A buffer that stands for memory while it is pinned (dma-bounce.c). */
 struct vfui_dma_bounce {
 	struct vfui_list link; /* in bounces, or in queued */
@@ -28,7 +34,7 @@ struct vfui_dma_bounce {
 	uint8_t *was; /* what was read in; NULL: nothing, all of it is to be written */
 	bool has_room;
 	bool is_dead; /* the memory was unmapped; changed with the lock */
-	struct vfui_account *account;
+	struct vfui_dma_charge charge;
 	/* When data is there: 0, or why it can not be used. Without the lock. */
 	int (*ready)(struct vfui_dma_bounce *bounce);
 	struct vfu_dma_pin *pin; /* of the caller, for ready */
@@ -58,9 +64,9 @@ struct vfui_dma_copy {
 
 /* One that needs messages, or comes behind such, and how far it is. */
 struct vfui_dma_op {
-	struct vfui_list link;        /* in ops, or over */
-	struct vfui_list unsent;      /* in unsent, or in no list */
-	struct vfui_account *account; /* that it is charged to; NULL: none */
+	struct vfui_list link;   /* in ops, or over */
+	struct vfui_list unsent; /* in unsent, or in no list */
+	struct vfui_dma_charge charge;
 	uint64_t seq;
 	size_t next; /* what is not sent yet begins here */
 	uint32_t inflight;
@@ -117,6 +123,28 @@ static inline uint8_t *vfui_dma_copy_data(const struct vfui_dma_copy *what, size
 
 /* With the lock held. */
 
+/* Counts so many bytes, 0 for nothing: 0 or -ENOBUFS. */
+static inline int vfui_dma_charge(struct vfui_dma *dma, struct vfui_dma_charge *charge,
+				  size_t bytes)
+{
+	int rc;
+
+	charge->account = bytes ? dma->limits.account : NULL;
+	charge->bytes = bytes;
+	rc = charge->account ? vfui_account_take(charge->account, bytes) : 0;
+	if (rc)
+		charge->account = NULL;
+	return rc;
+}
+
+/* They count no more. The account of an older server is none of ours. */
+static inline void vfui_dma_discharge(struct vfui_dma *dma, struct vfui_dma_charge *charge)
+{
+	if (charge->account && charge->account == dma->limits.account)
+		vfui_account_give(charge->account, charge->bytes);
+	charge->account = NULL;
+}
+
 /* Last in the order. */
 static inline void vfui_dma_op_push(struct vfui_dma *dma, struct vfui_dma_op *op)
 {
@@ -124,14 +152,6 @@ static inline void vfui_dma_op_push(struct vfui_dma *dma, struct vfui_dma_op *op
 	atomic_fetch_add(&dma->nops, 1);
 	vfui_list_push(&dma->ops, &op->link);
 	vfui_list_push(&dma->unsent, &op->unsent);
-}
-
-/* It counts no more. The account of an older server is none of ours. */
-static inline void vfui_dma_op_discharge(struct vfui_dma *dma, struct vfui_dma_op *op)
-{
-	if (op->account && op->account == dma->limits.account)
-		vfui_account_give(op->account, vfui_dma_copy_cost(&op->what));
-	op->account = NULL;
 }
 
 /* Takes an op that is over out of the order: to done, for settle. */
