@@ -182,7 +182,7 @@ class NoLine(Line):
 
 
 class Vectors(tuple[Vector, ...]):
-    """The vectors of one kind, by index. enabled: whether the client uses them."""
+    """The vectors of one kind, by index. enabled: whether the client uses them; used: how many."""
 
     __slots__ = ()
     name = ""
@@ -192,6 +192,12 @@ class Vectors(tuple[Vector, ...]):
     def enabled(self) -> bool:
         """The client has enabled this kind of interrupt in configuration space; on_config_write() tells when to look."""
         return bool(self) and bool(c.vfu_device_config_state(self[0]._handle, self.state))
+
+    @property
+    def used(self) -> int:
+        """How many of them the client uses, from the first on: none before it has enabled them. Of MSI it may be fewer than
+        there are: a vector that it does not use must not be triggered, so what would be told by that is told by another."""
+        return len(self) if self.enabled else 0
 
     @overload
     def __getitem__(self, key: SupportsIndex) -> Vector: ...
@@ -209,6 +215,10 @@ class MsiVectors(Vectors):
     __slots__ = ()
     name = "msi"
     state = c.VFU_CONFIG_MSI
+
+    @property
+    def used(self) -> int:
+        return c.vfu_device_config_state(self[0]._handle, c.VFU_CONFIG_MSI_VECTORS) if self.enabled else 0
 
 
 class MsixVectors(Vectors):

@@ -127,6 +127,12 @@ def test_states(full):
     msix = device.find_capability(0x11)
     dev.config.write16(msix + 2, 0x8000)
     assert device.irqs.msix.enabled and not device.irqs.msi.enabled
+    assert device.irqs.msix.used == 2 and device.irqs.msi.used == 0
+    dev.config.write16(msix + 2, 0)
+    msi = device.find_capability(0x05)
+    for exponent, used in ((0, 1), (1, 2), (2, 4), (5, 4)):  # more than there are must not be asked for
+        dev.config.write16(msi + 2, 1 | exponent << 4)
+        assert device.irqs.msi.used == used and device.irqs.msix.used == 0
 
 
 def test_mask_bits_of_msi(full):
