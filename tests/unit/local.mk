@@ -8,6 +8,7 @@ unit_tests = \
 	tests/unit/server/test-connections \
 	tests/unit/server/test-bounds \
 	tests/unit/server/test-cuts \
+	tests/unit/server/test-hostile \
 	tests/unit/server/test-irqs \
 	tests/unit/server/test-order \
 	tests/unit/server/test-server \
@@ -20,6 +21,7 @@ tests_unit_server_test_accept_SOURCES = tests/unit/server/test-accept.c $(server
 tests_unit_server_test_connections_SOURCES = tests/unit/server/test-connections.c $(server_rig)
 tests_unit_server_test_bounds_SOURCES = tests/unit/server/test-bounds.c $(server_rig)
 tests_unit_server_test_cuts_SOURCES = tests/unit/server/test-cuts.c $(server_rig)
+tests_unit_server_test_hostile_SOURCES = tests/unit/server/test-hostile.c $(server_rig)
 tests_unit_server_test_irqs_SOURCES = tests/unit/server/test-irqs.c $(server_rig)
 tests_unit_server_test_order_SOURCES = tests/unit/server/test-order.c $(server_rig)
 tests_unit_server_test_server_SOURCES = tests/unit/server/test-server.c $(server_rig)
