@@ -92,24 +92,72 @@ static unsigned skip_of(const struct handler *h, const struct vfu_access *a)
 	return (unsigned)((a->offset - h->offset) % h->stride);
 }
 
+/* Less is not worth the memory that remembers what was lent. */
+#define LEND_LEAST 16384
+
+static void lent_back(void *user, const void *data)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+
+	(void)data;
+	PyBuffer_Release(user);
+	PyMem_Free(user);
+	PyGILState_Release(gil);
+}
+
+/* Has the library send what a buffer holds from there. Only bytes stay what they are for as long as that takes. */
+static int lend(struct vfu_request *req, const Py_buffer *view)
+{
+	Py_buffer *held = PyMem_Malloc(sizeof(*held));
+	int rc;
+
+	if (!held) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	*held = *view;
+	rc = vfu_request_lend(req, held->buf, PyBytes_Check(view->obj) ? 0 : VFU_LEND_BRIEFLY,
+			      lent_back, held);
+	if (!rc)
+		return 0;
+	PyMem_Free(held);
+	vfupy_raise_plain(NULL, rc);
+	return -1;
+}
+
+/* The same for a result with a buffer. */
+static int put_buffer(struct vfu_request *req, const struct vfu_access *a, PyObject *result)
+{
+	Py_buffer view;
+	int rc = 0;
+
+	if (PyObject_GetBuffer(result, &view, PyBUF_SIMPLE))
+		return -1;
+	if (view.len != (Py_ssize_t)a->count) {
+		PyErr_Format(PyExc_ValueError, "%zd bytes returned for a read of %u", view.len,
+			     (unsigned)a->count);
+		rc = -1;
+	} else if (a->count >= LEND_LEAST && view.obj) {
+		rc = lend(req, &view);
+		if (!rc)
+			return 0;
+	} else {
+		memcpy(a->data, view.buf, a->count);
+		vfu_request_set_filled(req, a->count);
+	}
+	PyBuffer_Release(&view);
+	return rc;
+}
+
 /* Puts a callback's result (an int, or bytes of the right length) where the access wants it. */
-static int put_result(const struct handler *h, const struct vfu_access *a, PyObject *result)
+static int put_result(const struct handler *h, struct vfu_request *req, const struct vfu_access *a,
+		      PyObject *result)
 {
 	unsigned shift = h->is_range ? 0 : skip_of(h, a) * 8;
-	Py_buffer view;
 	uint64_t value;
 
-	if (h->is_range && PyObject_CheckBuffer(result)) {
-		if (PyObject_GetBuffer(result, &view, PyBUF_SIMPLE))
-			return -1;
-		if (view.len == (Py_ssize_t)a->count)
-			memcpy(a->data, view.buf, a->count);
-		else
-			PyErr_Format(PyExc_ValueError, "%zd bytes returned for a read of %u",
-				     view.len, (unsigned)a->count);
-		PyBuffer_Release(&view);
-		return PyErr_Occurred() ? -1 : 0;
-	}
+	if (h->is_range && PyObject_CheckBuffer(result))
+		return put_buffer(req, a, result);
 	if (a->count > 8 && result != Py_None) {
 		PyErr_Format(PyExc_TypeError, "a read of %u bytes must return bytes, not %s",
 			     (unsigned)a->count, Py_TYPE(result)->tp_name);
@@ -128,6 +176,7 @@ static int put_result(const struct handler *h, const struct vfu_access *a, PyObj
 	if (as_value(result, &value))
 		return -1;
 	put_le(a->data, value >> shift, a->count);
+	vfu_request_set_filled(req, a->count);
 	return 0;
 }
 
@@ -247,7 +296,7 @@ static PyObject *deferred_answer(PyObject *object, PyObject *value)
 	if (!self->req)
 		return PyErr_Format(PyExc_RuntimeError, "answered already");
 	access = vfu_request_access(self->req);
-	if (!access->is_write && put_result(self->handler, access, value))
+	if (!access->is_write && put_result(self->handler, self->req, access, value))
 		return NULL;
 	return deferred_end(self, 0);
 }
@@ -310,7 +359,7 @@ static int read_register(struct handler *h, struct vfu_request *req, const struc
 	if (PyCoro_CheckExact(result))
 		rc = answer_later(h, req, name_answer, result);
 	else
-		rc = put_result(h, a, result);
+		rc = put_result(h, req, a, result);
 	Py_DECREF(result);
 	return rc;
 }
@@ -443,7 +492,7 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 		rc = a->is_write ? spawn(h, req, result)
 				 : answer_later(h, req, name_answer, result);
 	else if (!a->is_write && !h->raw)
-		rc = put_result(h, a, result);
+		rc = put_result(h, req, a, result);
 	else if (result != Py_None)
 		rc = no_generator(result);
 	Py_DECREF(result);
@@ -451,7 +500,8 @@ static int call_range(struct handler *h, struct vfu_request *req, const struct v
 }
 
 /* The view ends with the call; what the handler made of it and keeps has the data to itself. */
-static int end_view(const struct vfu_access *a, PyObject *data, PyObject *view, int rc)
+static int end_view(struct vfu_request *req, const struct vfu_access *a, PyObject *data,
+		    PyObject *view, int rc)
 {
 	PyObject *type, *exc, *trace;
 
@@ -459,8 +509,10 @@ static int end_view(const struct vfu_access *a, PyObject *data, PyObject *view, 
 	Py_XDECREF(PyObject_CallMethod(view, "release", NULL));
 	PyErr_Clear();
 	PyErr_Restore(type, exc, trace);
-	if (!a->is_write && !rc)
+	if (!a->is_write && !rc) {
 		vfupy_data_get(data, a->data);
+		vfu_request_set_filled(req, a->count);
+	}
 	return rc;
 }
 
@@ -474,7 +526,7 @@ static int call_with_view(struct handler *h, struct vfu_request *req, const stru
 		return -1;
 	args[2] = PyMemoryView_FromObject(data);
 	if (args[2])
-		rc = end_view(a, data, args[2], call_range(h, req, a, args));
+		rc = end_view(req, a, data, args[2], call_range(h, req, a, args));
 	Py_DECREF(data);
 	return rc;
 }
@@ -495,7 +547,7 @@ static int access_range(struct handler *h, struct vfu_request *req, const struct
 }
 
 /* Without a handler the memory behind it is what there is. */
-static int access_memory(struct handler *h, const struct vfu_access *a)
+static int access_memory(struct handler *h, struct vfu_request *req, const struct vfu_access *a)
 {
 	uint8_t *at = register_at(h->device, h->region, a->offset, a->count);
 
@@ -505,7 +557,7 @@ static int access_memory(struct handler *h, const struct vfu_access *a)
 		memcpy(at, a->data, a->count);
 	else
 		memcpy(a->data, at, a->count);
-	return 0;
+	return a->is_write ? 0 : vfu_request_set_filled(req, a->count);
 }
 
 static int on_range(void *user, struct vfu_request *req, const struct vfu_access *a)
@@ -513,7 +565,7 @@ static int on_range(void *user, struct vfu_request *req, const struct vfu_access
 	struct handler *h = user;
 	PyGILState_STATE gil = PyGILState_Ensure();
 	PyObject *fn = range_function(h, a);
-	int rc = fn ? access_range(h, req, a) : access_memory(h, a);
+	int rc = fn ? access_range(h, req, a) : access_memory(h, req, a);
 
 	if (rc < 0)
 		rc = failed(h, req, fn ? fn : h->device->self);

@@ -431,6 +431,8 @@ void vfupy_data_get(PyObject *object, void *to)
 
 	if (m->addr)
 		memcpy(to, m->addr, (size_t)m->len);
+	else
+		memset(to, 0, (size_t)m->len);
 }
 
 /* Takes pin, also when it fails. */

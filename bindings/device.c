@@ -85,6 +85,7 @@ PyObject *device_set_region(struct vfupy_device *d, unsigned index, uint64_t siz
 	region.nareas = (unsigned)PyList_GET_SIZE(areas);
 	region.areas = region.nareas ? list : NULL;
 	region.files = behind;
+	region.flags |= VFU_REGION_UNCLEARED; /* access.c says what it fills */
 	rc = vfu_device_set_region(d->dev, index, &region);
 	PyMem_Free(list);
 	PyMem_Free(behind);

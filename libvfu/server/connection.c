@@ -127,7 +127,6 @@ void vfui_server_hang_up(struct vfu_server *srv)
 	struct vfu_err err;
 
 	vfui_err_set(&err, -ECONNABORTED, NULL, 0, "disconnected by this side");
-	vfui_conn_flush(srv->conn);
 	vfui_conn_fail(srv->conn, &err);
 }
 

@@ -118,7 +118,8 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)
 		vfui_conn_end_out(conn);
 		conn->status = conn->cause.code;
 	}
-	vfui_conn_unlock(conn);
+	/* What was lent is left to the thread that reads, or frees it: the caller may hold locks of its own. */
+	vfui_os_unlock(&conn->lock);
 	if (is_first)
 		vfui_conn_wake(conn);
 }

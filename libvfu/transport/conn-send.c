@@ -16,8 +16,8 @@
  *	    it may not, or no more  ----------+--> the rest is copied to the queue
  *	    memory of it is lent    ----------+--> and that stays where it is, until the socket has it
  *
- * What was lent is given back without the lock (vfui_conn_unlock), by the thread that sent the last of it, or that ended
- * the connection. What was not lent may change as soon as the call that sends it returns.
+ * What was lent is given back without the lock (vfui_conn_unlock), by the thread that sent the last of it, or that reads
+ * when the connection has ended. What was not lent may change as soon as the call that sends it returns.
  *
  * The queue is under conn->lock, which patience gives up: a slow peer holds up only who talks to it. Part
  * of a message may be out then (is_sending), so until its end nobody else sends a byte; what they say is

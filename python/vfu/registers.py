@@ -433,7 +433,8 @@ class Range:
     up to 8 bytes an int does, little-endian and cut to the size. Other sizes are an error of the handler: the client
     gets EIO. Without on_read the client reads, and without on_write it writes, the memory behind the range, which is
     self.mailbox for the device, a vfu.Memory. Either may be a coroutine: a write is then answered at once, a read
-    when the coroutine returns.
+    when the coroutine returns. Of 16 KiB and more that it reads nothing is copied: bytes are sent from where they are, and
+    kept as long as that takes; of another buffer, which may change, the socket gets what it takes at once.
 
     With raw=True there are no copies, and both are function(self, offset, view): a memoryview of what was written, or
     one to be filled. It ends with the call, so neither can be a coroutine; slices of it that you keep are

@@ -15,6 +15,7 @@ py_tests = \
 	tests/py/test_dma.py \
 	tests/py/test_vanish.py \
 	tests/py/test_irqs.py \
+	tests/py/test_large.py \
 	tests/py/test_endings.py \
 	tests/py/test_errors.py \
 	tests/py/test_exit_status.py \

@@ -449,7 +449,10 @@ static struct vfu_request *answer_too; /* by release */
 
 static void release(void *user, const void *data)
 {
+	struct vfu_stats stats;
+
 	ck_assert_ptr_eq(user, &nreleased);
+	vfu_server_stats(rig.srv, &stats); /* with locks of the server's */
 	ck_assert((const uint8_t *)data >= own);
 	nreleased++;
 	if (answer_too) {
