@@ -705,14 +705,18 @@ static struct vfu_ioevent_place *parse_places(PyObject *list, unsigned *n)
 }
 
 PyObject *device_add_ioevent(struct vfupy_device *d, unsigned region, PyObject *places,
-			     PyObject *function)
+			     PyObject *function, int fd, uint64_t offset)
 {
 	const struct handler model = {.region = region, .write = function};
 	unsigned n = 0;
 	struct vfu_ioevent_place *list = parse_places(places, &n);
 	struct handler *h = list ? new_handler(d, &model) : NULL;
-	int rc = h ? vfu_device_add_ioevent(d->dev, region, list, n, on_ioevent, h) : -ENOMEM;
+	int rc = -ENOMEM;
 
+	if (h && fd < 0)
+		rc = vfu_device_add_ioevent(d->dev, region, list, n, on_ioevent, h);
+	else if (h) /* list has room for one at least */
+		rc = vfu_device_add_shadow_ioevent(d->dev, region, list, fd, offset, on_ioevent, h);
 	PyMem_Free(list);
 	if (rc) {
 		if (h)

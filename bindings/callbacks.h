@@ -108,9 +108,12 @@ enum {
  */
 PyObject *device_add_range(struct vfupy_device *d, unsigned region, uint64_t offset, uint64_t size,
 			   bool raw, PyObject *read, PyObject *write);
-/* places: a list of (offset, size, flags, datamatch); function(self) is called when the client signals. */
+/*
+ * places: a list of (offset, size, flags, datamatch); function(self) is called when the client signals. fd, the caller's: the
+ * file in which a shadow ioeventfd of one place stores the value, at offset; -1: it is none.
+ */
 PyObject *device_add_ioevent(struct vfupy_device *d, unsigned region, PyObject *places,
-			     PyObject *function);
+			     PyObject *function, int fd, uint64_t offset);
 /* Little-endian value in region memory; IndexError outside of it. */
 PyObject *device_load(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width);
 PyObject *device_store(struct vfupy_device *d, unsigned region, uint64_t offset, unsigned width,
@@ -172,6 +175,8 @@ PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);
 PyObject *client_set_hooks(struct vfu_client *cl, int level);
 /* (size, offset, flags, fd, [(offset, size)...], type, subtype, reply, [(fd, offset) of areas...]); descriptors are the caller's. */
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);
+/* ([(type, flags, offset, size, datamatch, fd, shadow fd, shadow offset)...], [fd...]); those in the second are the caller's. */
+PyObject *client_io_fds(struct vfu_client *cl, unsigned index);
 /* Numbers in a region, with errors that begin with name. owner: of cl, which lives as long. */
 PyObject *client_port(struct vfu_client *cl, PyObject *owner, unsigned index, const char *name);
 /* Sends a message: (payload, descriptors) of its answer, which are the caller's; None if it is posted. */

@@ -295,3 +295,55 @@ int vfupy_init(PyObject *module)
 		return -1;
 	return 0;
 }
+
+static PyObject *list_io_fds(const struct vfu_io_fds *fds)
+{
+	PyObject *list = PyList_New(0);
+
+	for (unsigned i = 0; list && i < fds->n; i++) {
+		const struct vfu_io_fd *one = &fds->list[i];
+		PyObject *item =
+			Py_BuildValue("(IIKKKiiK)", (unsigned)one->type, (unsigned)one->flags,
+				      (unsigned long long)one->offset,
+				      (unsigned long long)one->size,
+				      (unsigned long long)one->datamatch, one->fd, one->shadow_fd,
+				      (unsigned long long)one->shadow_offset);
+
+		if (!item || PyList_Append(list, item))
+			Py_CLEAR(list);
+		Py_XDECREF(item);
+	}
+	return list;
+}
+
+PyObject *client_io_fds(struct vfu_client *cl, unsigned index)
+{
+	PyObject *list, *numbers, *result = NULL;
+	struct vfu_io_fds fds;
+	int rc;
+
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_client_io_fds(cl, index, &fds);
+	Py_END_ALLOW_THREADS
+	if (rc < 0) {
+		vfupy_raise_client(cl, rc);
+		return NULL;
+	}
+	list = PyErr_Occurred() ? NULL : list_io_fds(&fds);
+	numbers = list ? PyList_New(0) : NULL;
+	for (unsigned i = 0; numbers && i < fds.answer.reply_nfds; i++) {
+		PyObject *number = PyLong_FromLong(fds.answer.reply_fds[i]);
+
+		if (!number || PyList_Append(numbers, number))
+			Py_CLEAR(numbers);
+		Py_XDECREF(number);
+	}
+	if (numbers)
+		result = Py_BuildValue("(OO)", list, numbers);
+	for (unsigned i = 0; result && i < fds.answer.reply_nfds; i++)
+		fds.answer.reply_fds[i] = -1; /* the caller's now */
+	Py_XDECREF(list);
+	Py_XDECREF(numbers);
+	vfu_io_fds_fini(&fds);
+	return result;
+}

@@ -112,6 +112,8 @@ VFU_GATE_FLR: int
 VFU_GATE_RESET: int
 VFU_IOEVENT_MATCH: int
 VFU_IOEVENT_PIO: int
+VFU_IOREGION_PIO: int
+VFU_IOREGION_POSTED_WRITES: int
 VFU_IRQ_ERR: int
 VFU_IRQ_EVENTFD: int
 VFU_IRQ_INTX: int
@@ -204,8 +206,11 @@ def device_add_register(
     write: Callable[..., Any] | None,
 ) -> None: ...
 def device_add_ioevent(
-    dev: DeviceHandle, region: int, places: list[tuple[int, int, int, int]], function: Callable[..., Any]
+    dev: DeviceHandle, region: int, places: list[tuple[int, int, int, int]], function: Callable[..., Any], fd: int, offset: int
 ) -> None: ...
+def vfu_device_add_ioregion(
+    dev: DeviceHandle, index: int, offset: int, size: int, flags: int, user_data: int, fd: int
+) -> int: ...
 def device_add_range(
     dev: DeviceHandle,
     region: int,
@@ -292,6 +297,9 @@ def client_set_hooks(cl: vfu_client, level: int) -> None: ...
 def client_region_info(
     cl: vfu_client, index: int
 ) -> tuple[int, int, int, int, list[tuple[int, int]], int, int, bytes, list[tuple[int, int]]]: ...
+def client_io_fds(
+    cl: vfu_client, index: int
+) -> tuple[list[tuple[int, int, int, int, int, int, int, int]], list[int]]: ...
 def client_call(
     cl: vfu_client | None, command: int, payload: ReadableBuffer, fds: Sequence[int], timeout_ms: int, post: bool
 ) -> tuple[bytes, list[int]] | None: ...

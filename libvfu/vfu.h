@@ -610,6 +610,24 @@ typedef void vfu_ioevent_fn(void *user);
 int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
 			   const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
 			   void *user);
+/*
+ * The same of one place, where the value that is written (place->size is not 0) is stored in a file first, a memfd say, at offset: the
+ * device maps that, and fn looks there. Of libvfio-user's protocol alone (E4): clients are told of it by a server with the
+ * policy "io_fd_layout" "longer" (profile "libvfio-user"); by others, and where no kernel or client stores, writes come by message. fd
+ * stays the caller's. Owner.
+ */
+int vfu_device_add_shadow_ioevent(struct vfu_device *dev, unsigned index,
+				  const struct vfu_ioevent_place *place, int fd, uint64_t offset,
+				  vfu_ioevent_fn *fn, void *user);
+enum { VFU_IOREGION_PIO = 1, VFU_IOREGION_POSTED_WRITES = 2 };
+/*
+ * Has clients told of an ioregionfd: accesses to [offset, offset + size) come as messages of the kernel's on fd, which
+ * the device serves at its other end. The library lists it with its descriptor (GET_REGION_IO_FDS), and no more: Linux has
+ * no such thing yet, so accesses go on coming by message. flags: VFU_IOREGION_*. user_data: in the kernel's messages. fd stays the
+ * caller's, and each client is given it. Owner.
+ */
+int vfu_device_add_ioregion(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
+			    uint32_t flags, uint64_t user_data, int fd);
 
 /*
  * Raises an interrupt: signals the vector's eventfd, before it returns and without sleeping,
@@ -1024,6 +1042,10 @@ int vfu_client_irq_mask(struct vfu_client *cl, unsigned index, unsigned start, u
 int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 /* Makes the device raise the vectors (loopback test). */
 int vfu_client_irq_trigger(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
+enum { VFU_IRQ_DO_MASK = 8, VFU_IRQ_DO_UNMASK = 16, VFU_IRQ_DO_TRIGGER = 32 };
+/* One of these to some of count vectors, in one message (DATA_BOOL, E34): those whose byte in which is not 0. */
+int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsigned start,
+		      unsigned count, const uint8_t *which);
 
 /*
  * Lets the device reach [iova, iova + size). flags: VFU_DMA_*, or any of DMA_MAP (vfu/wire.h) whose rules
@@ -1091,6 +1113,35 @@ struct vfu_call {
 int vfu_client_call(struct vfu_client *cl, struct vfu_call *call);
 /* Frees the answer, and closes its descriptors but those that are -1. Not needed after a failure. */
 void vfu_call_fini(struct vfu_call *call);
+
+/*
+ * Descriptors that take accesses to parts of a region in place of messages (GET_REGION_IO_FDS): a client gives them to KVM
+ * for its guest, or signals the eventfds itself. What it does there is not ordered with messages (E52).
+ */
+struct vfu_io_fd {
+	uint32_t type;  /* VFU_IO_*; those that nobody here knows are left out (E4) */
+	uint32_t flags; /* VFU_IOEVENT_*, or VFU_IOREGION_* */
+	uint64_t offset,
+		size; /* in the region, always inside of it; size 0: any access at offset */
+	uint64_t
+		datamatch; /* VFU_IOEVENT_MATCH: the value that signals; user data of an ioregionfd */
+	int fd;
+	int shadow_fd; /* VFU_IO_SHADOW: where the value is stored before the signal, else -1 ... */
+	uint64_t shadow_offset; /* ... at this offset */
+};
+enum { VFU_IO_EVENTFD, VFU_IO_REGIONFD, VFU_IO_SHADOW };
+struct vfu_io_fds {
+	struct vfu_io_fd *list; /* several may have the same descriptor */
+	unsigned n;
+	struct vfu_call answer; /* the library's: all that the device has said */
+};
+/*
+ * Fills *out; on success call vfu_io_fds_fini, which closes the descriptors: dup() those that are to stay. No entries is a
+ * good answer (E5). -EPROTO: an entry breaks a rule, or is outside of the region. The device tells of as many as
+ * VFU_OPT_MAX_MSG_FDS has room for.
+ */
+int vfu_client_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *out);
+void vfu_io_fds_fini(struct vfu_io_fds *fds);
 
 #ifdef __cplusplus
 }

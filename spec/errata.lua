@@ -27,14 +27,17 @@ erratum { 3,
 	text = "The stride is computed from argsz less 32, which counts the message header.",
 	peers = "libvfio-user sends entries of 48 bytes, not 40.",
 	decision = [[The stride is (argsz - 16) / count, without remainder and at least 40. At 48 the longer
-		layout holds.]],
+		layout holds. Our server sends the text's, unless the policy says otherwise.]],
+	policy = "io_fd_layout", choices = { "text", "longer" },
+	profiles = { strict = "text", ["libvfio-user"] = "longer" },
 }
 
 erratum { 4,
 	title = "Shadow ioeventfds",
 	text = "Type 2 does not exist.",
 	peers = "libvfio-user alone has it.",
-	decision = [[It is understood, off unless asked for; types nobody knows are skipped by the stride.]],
+	decision = [[It is understood; our server has such entries in the longer layout alone (E3), else the client
+		writes by message. Types nobody knows are skipped by the stride.]],
 }
 
 erratum { 5,

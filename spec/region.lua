@@ -18,6 +18,12 @@ flags "io_fd_ioevent" {
 	bit "deassign" { 2, doc = "remove" },
 }
 
+flags "io_fd_ioregion" {
+	since = "0.0", doc = "flags of an ioregionfd, numbered as its patches for KVM number them",
+	bit "pio" { 0, doc = "the address is an I/O port" },
+	bit "posted_writes" { 1, doc = "writes are not waited for" },
+}
+
 enum "region_index" {
 	since = "0.0", doc = "the regions of a PCI device",
 	value "bar0" { 0, doc = "base address register 0" },

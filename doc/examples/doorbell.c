@@ -17,11 +17,6 @@
 #include <unistd.h>
 
 #include <vfu.h>
-#if __has_include(<vfu/parts.h>)
-#include <vfu/parts.h>
-#else /* in the library's own tree */
-#include <parts.h>
-#endif
 
 enum { COUNT = 0x00, BELL = 0x40, RINGS = 3 };
 
@@ -71,23 +66,14 @@ static struct vfu_server *set_up(struct vfu_device *dev, const char *path)
 /* The eventfd of the first entry, or -1. */
 static int ask_for_bell(struct vfu_client *client)
 {
-	const struct vfu_wire_get_region_io_fds_request in = {.argsz = 4096,
-							      .index = VFU_REGION_BAR0};
-	struct vfu_call call = {.size = sizeof(call),
-				.command = VFU_WIRE_CMD_GET_REGION_IO_FDS,
-				.request = &in,
-				.request_len = sizeof(in)};
-	struct vfu_wire_get_region_io_fds_reply_sub_regions entry;
-	struct vfu_wire_items entries;
+	struct vfu_io_fds fds;
 	int fd = -1;
 
-	if (vfu_client_call(client, &call) < 0)
+	if (vfu_client_io_fds(client, VFU_REGION_BAR0, &fds) < 0)
 		return -1;
-	entries = vfu_wire_get_region_io_fds_reply_sub_regions_parse(call.reply, call.reply_len);
-	if (vfu_wire_get_region_io_fds_reply_sub_regions_next(&entries, &entry) &&
-	    entry.kind == VFU_WIRE_GET_REGION_IO_FDS_REPLY_SUB_REGIONS_IOEVENTFD)
-		fd = dup(call.reply_fds[entry.as.ioeventfd.fd_index]);
-	vfu_call_fini(&call);
+	if (fds.n && fds.list[0].type == VFU_IO_EVENTFD && fds.list[0].offset == BELL)
+		fd = dup(fds.list[0].fd);
+	vfu_io_fds_fini(&fds);
 	return fd;
 }
 

@@ -126,6 +126,32 @@ int vfu_client_irq_disable(struct vfu_client *cl, unsigned index)
 	return vfui_client_end(cl, ret, &err);
 }
 
+int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsigned start,
+		      unsigned count, const uint8_t *which)
+{
+	struct vfu_wire_set_irqs_request in = {.argsz = (uint32_t)sizeof(in) + count,
+					       .flags = VFU_WIRE_IRQ_SET_DATA_BOOL | what,
+					       .index = index,
+					       .start = start,
+					       .count = count};
+	struct vfu_err err;
+	struct vfui_call call = vfui_client_new_call(&err);
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	if (!conn)
+		return ret;
+	call.tail = which;
+	call.tail_len = count;
+	if (what != VFU_IRQ_DO_MASK && what != VFU_IRQ_DO_UNMASK && what != VFU_IRQ_DO_TRIGGER)
+		ret = vfui_err_set(&err, -EINVAL, "set_irqs.flags", 4, "no action 0x%x", what);
+	else if (!count)
+		ret = vfui_err_set(&err, -EINVAL, "set_irqs.count", 16, "no vectors");
+	else
+		ret = vfui_call_set_irqs(conn, &call, &in);
+	return vfui_client_end(cl, ret, &err);
+}
+
 int vfu_client_irq_mask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count)
 {
 	return act(cl, VFU_WIRE_IRQ_SET_ACTION_MASK, index, start, count);

@@ -677,9 +677,7 @@ int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
 	return vfui_region_add_capability(&dev->regions, index, cap, &dev->err);
 }
 
-int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
-			   const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
-			   void *user)
+static int add_ioevent(struct vfu_device *dev, unsigned index, const struct vfui_ioevent *one)
 {
 	struct vfui_region *region;
 
@@ -690,8 +688,49 @@ int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
 	if (!region || !region->def.size)
 		return vfui_err_set(&dev->err, -EINVAL, "region.index", 0, "no region %u", index);
 	region->ioevents.events = &dev->events;
-	return vfui_ioevents_add(&region->ioevents, region->def.size, places, n, fn, user,
-				 &dev->err);
+	return vfui_ioevents_add(&region->ioevents, region->def.size, one, &dev->err);
+}
+
+int vfu_device_add_ioevent(struct vfu_device *dev, unsigned index,
+			   const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
+			   void *user)
+{
+	const struct vfui_ioevent one = {.type = VFU_WIRE_IO_FD_TYPE_IOEVENTFD,
+					 .places = (struct vfu_ioevent_place *)places,
+					 .nplaces = n,
+					 .fn = fn,
+					 .user = user,
+					 .file = -1};
+
+	return add_ioevent(dev, index, &one);
+}
+
+int vfu_device_add_shadow_ioevent(struct vfu_device *dev, unsigned index,
+				  const struct vfu_ioevent_place *place, int fd, uint64_t offset,
+				  vfu_ioevent_fn *fn, void *user)
+{
+	const struct vfui_ioevent one = {.type = VFU_WIRE_IO_FD_TYPE_SHADOW,
+					 .places = (struct vfu_ioevent_place *)place,
+					 .nplaces = 1,
+					 .fn = fn,
+					 .user = user,
+					 .file = fd,
+					 .shadow = offset};
+
+	return add_ioevent(dev, index, &one);
+}
+
+int vfu_device_add_ioregion(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,
+			    uint32_t flags, uint64_t user_data, int fd)
+{
+	struct vfu_ioevent_place place = {.offset = offset, .datamatch = user_data, .flags = flags};
+	const struct vfui_ioevent one = {.type = VFU_WIRE_IO_FD_TYPE_IOREGIONFD,
+					 .places = &place,
+					 .nplaces = 1,
+					 .size = size,
+					 .file = fd};
+
+	return add_ioevent(dev, index, &one);
 }
 
 int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offset, uint64_t size,

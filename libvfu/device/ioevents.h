@@ -7,19 +7,25 @@
 #ifndef VFUI_IOEVENTS_H
 #define VFUI_IOEVENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "device/events.h"
 #include "vfu.h"
 
-/* One eventfd, and the writes that it stands for. */
+/* One eventfd, and the writes that it stands for; or a file that takes accesses. */
 struct vfui_ioevent {
 	struct vfu_ioevent_place *places;
 	unsigned nplaces;
 	vfu_ioevent_fn *fn;
 	void *user;
-	int fd; /* -1: the client that there is has not asked for it */
+	uint32_t type;   /* enum io_fd_type of the protocol */
+	int fd;          /* the eventfd; -1: the client that there is has not asked for it */
+	int file;        /* of an ioregionfd, or the memory of a shadow one: ours; -1: none */
+	uint64_t size;   /* of an ioregionfd */
+	uint64_t shadow; /* where in the file a shadow one has its value */
+	bool is_told;    /* to the client whose answer is being built */
 };
 
 /* Those of one region. */
@@ -44,10 +50,9 @@ void vfui_ioevents_fini(struct vfui_ioevents *ioevents);
 void vfui_ioevents_disconnect(struct vfui_ioevents *ioevents);
 /* The device was reset: what was signalled before and not heard is not heard any more. */
 void vfui_ioevents_reset(const struct vfui_ioevents *ioevents);
-/* The body of vfu_device_add_ioevent; size: of the region. */
-int vfui_ioevents_add(struct vfui_ioevents *ioevents, uint64_t size,
-		      const struct vfu_ioevent_place *places, unsigned n, vfu_ioevent_fn *fn,
-		      void *user, struct vfu_err *err);
+/* The body of vfu_device_add_ioevent and its like: makes a copy of one, its file and its places. size: of the region. */
+int vfui_ioevents_add(struct vfui_ioevents *ioevents, uint64_t size, const struct vfui_ioevent *one,
+		      struct vfu_err *err);
 /* The client has signalled one of them. */
 void vfui_ioevents_signalled(const struct vfui_ioevents *ioevents, uint64_t key);
 
@@ -59,8 +64,8 @@ struct vfui_io_fds {
 	unsigned nfds;
 };
 
-/* in_argsz: room of the client; max_fds: what it takes in a message. 0 or negative errno. */
+/* in_argsz: room of the client; max_fds: what it takes in a message; is_long: layout of entries (E3). 0 or negative errno. */
 int vfui_ioevents_reply(struct vfui_ioevents *ioevents, unsigned index, uint32_t in_argsz,
-			unsigned max_fds, struct vfui_io_fds *out);
+			unsigned max_fds, bool is_long, struct vfui_io_fds *out);
 
 #endif

@@ -95,7 +95,8 @@ static int get_region_io_fds(void *ctx, struct vfui_request *req,
 	if (!region)
 		return no_such(req, "region", in->index);
 	rc = vfui_ioevents_reply(&region->ioevents, in->index, in->argsz,
-				 vfui_conn_peer_limits(srv->conn)->max_msg_fds, &out);
+				 vfui_conn_peer_limits(srv->conn)->max_msg_fds,
+				 policy_of(srv)->io_fd_layout == VFUI_IO_FD_LAYOUT_LONGER, &out);
 	if (rc < 0)
 		return rc;
 	iov = (struct iovec){.iov_base = out.payload, .iov_len = out.len};

@@ -62,6 +62,7 @@ from .client import (
     ClientVector,
     Config,
     DeviceInfo,
+    IoFd,
     Region,
     Regions,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "Elements",
     "Error",
     "Gate",
+    "IoFd",
     "Irqs",
     "Line",
     "Mapping",

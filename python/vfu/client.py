@@ -52,6 +52,24 @@ class DeviceInfo(NamedTuple):
     reset: bool
 
 
+class IoFd(NamedTuple):
+    """A descriptor that takes accesses to a part of a region, of Region.io_fds().
+
+    type: of protocol.IoFdType, 0: an eventfd that stands for writes. flags: of protocol.IoFdIoevent. offset, size: in the region; size 0:
+    any access at the offset. datamatch: the value that signals, with the flag for that. fd: what takes them. shadow_fd, shadow_offset: where the
+    value is stored before the signal, -1: nowhere (E4).
+    """
+
+    type: int
+    flags: int
+    offset: int
+    size: int
+    datamatch: int
+    fd: int
+    shadow_fd: int
+    shadow_offset: int
+
+
 class _Port(Protocol):
     """Numbers in a region: in C, but for those of configuration space."""
 
@@ -191,6 +209,15 @@ class Region:
     def write64(self, offset: int, value: int, post: bool = False) -> None:
         """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 8, value, post)
+
+    def io_fds(self) -> tuple[list[IoFd], commands.Descriptors]:
+        """What takes accesses in place of messages (GET_REGION_IO_FDS): os.eventfd_write(entries[0].fd, 1) is a write.
+
+        The entries, whose descriptors are those of the second, which closes them when it goes, unless they are taken; several
+        entries may have the same. Not ordered with messages (E52). vfu.Error with EPROTO: an entry is outside of the region.
+        """
+        entries, fds = c.client_io_fds(self._h, self.index)
+        return [IoFd(*entry) for entry in entries], commands.Descriptors(fds)
 
     def map(self, area: int = 0) -> Mapping:
         """Maps the region, or one of its areas, by index. Returns an mmap (a Mapping), which outlives the connection.

@@ -37,6 +37,15 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PCI_NAMES = (*(f"bar{i}" for i in range(6)), "rom", "config", "vga")
 
 
+def _descriptor(file: File, stack: contextlib.ExitStack) -> int:
+    """Of an open file; of a path one that stack closes."""
+    if isinstance(file, (str, os.PathLike)):
+        fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, fd)
+        return fd
+    return file if isinstance(file, int) else file.fileno()
+
+
 class MemoryPart:
     """A part of a region that is memory, for the client too: see Bar.memory. On a device it is a Memory.
 
@@ -150,7 +159,8 @@ class Region:
         capabilities: Iterable[Capability] = (),
         widths: Iterable[int] = (),
     ) -> None:
-        self.events: list[tuple[list[tuple[int, int, int, int]], Callable[..., Any]]] = []
+        self.events: list[tuple[list[tuple[int, int, int, int]], Callable[..., Any], tuple[File, int] | None]] = []
+        self.ioregions: list[tuple[int, int, int, int, File]] = []
         self.size, self.mmap, self.capabilities, self.widths = (
             number("size", size), mmap, tuple(capabilities), frozenset(widths))
         self.has_files = isinstance(mmap, (list, tuple)) and any(len(area) > 2 for area in mmap)
@@ -208,14 +218,21 @@ class Region:
         """
         return Range(self, offset, self.size - offset if size is None else size, raw)
 
-    def event(self, *places: tuple[int, int] | tuple[int, int, int]) -> Callable[[Access], Access]:
+    def event(
+        self, *places: tuple[int, int] | tuple[int, int, int], shadow: tuple[File, int] | None = None
+    ) -> Callable[[Access], Access]:
         """Decorator: method(self) is called when the client, or KVM for its guest, signals an eventfd instead of writing.
 
         places: (offset, size), or (offset, size, value) of which only writes of that value signal; size is 1, 2, 4 or 8
         bytes, or 0 for any. They share one eventfd, which the client asks for with GET_REGION_IO_FDS. Several signals are
         one call, not ordered with messages (E52). A write by message goes where it goes without this: to a register's
         on_write or memory. A coroutine runs as one of spawn(until_reset=True).
+
+        shadow: (file, offset), of one place whose values are stored there before the signal: an extension of libvfio-user (E4),
+        of which clients are told by a Server with policy={"io_fd_layout": "longer"}, or its profile. file: a path, or an open one.
         """
+        if shadow and len(places) != 1:
+            raise ValueError("a shadow is that of one place")
         entries = [
             (offset, size, c.VFU_IOEVENT_MATCH if value else 0, value[0] if value else 0)
             for offset, size, *value in places
@@ -224,10 +241,23 @@ class Region:
             entries = [(offset, size, flags | c.VFU_IOEVENT_PIO, value) for offset, size, flags, value in entries]
 
         def add(function: Access) -> Access:
-            self.events.append((entries, function))
+            self.events.append((entries, function, shadow))
             return function
 
         return add
+
+    def ioregion(
+        self, offset: int, size: int, file: File, *, user_data: int = 0, posted_writes: bool = False
+    ) -> None:
+        """Has clients told of an ioregionfd: accesses to that part that come as messages of the kernel's on a file.
+
+        It is listed with its descriptor (GET_REGION_IO_FDS), and no more: Linux has no such thing yet, so accesses go on coming
+        by message. file: what clients are given, a path or an open one, which stays open until the device is made.
+        user_data: a number that is in the kernel's messages.
+        """
+        pio = isinstance(self, Bar) and self.bar_flags & c.VFU_BAR_IO
+        flags = (c.VFU_IOREGION_PIO if pio else 0) | (c.VFU_IOREGION_POSTED_WRITES if posted_writes else 0)
+        self.ioregions.append((offset, size, flags, user_data, file))
 
     @overload
     def on_access(self, offset: Access) -> Access: ...
@@ -250,13 +280,12 @@ class Region:
         assert isinstance(self.mmap, (list, tuple))
         files: list[tuple[int, int]] = []
         for _, size, *behind in self.mmap:
-            file, offset = (*behind, 0)[:2] if behind else (memfd(f"vfu-region{self.index}", size), 0)
-            fd: int = file if isinstance(file, int) else -1
-            if isinstance(file, (str, os.PathLike)):
-                fd = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-            if not behind or isinstance(file, (str, os.PathLike)):
-                stack.callback(os.close, fd)
-            files.append((file.fileno() if fd < 0 else fd, offset))
+            if behind:
+                file, offset = (*behind, 0)[:2]
+                files.append((_descriptor(file, stack), offset))
+            else:
+                files.append((memfd(f"vfu-region{self.index}", size), 0))
+                stack.callback(os.close, files[-1][0])
         return files
 
     def _install(self, handle: c.DeviceHandle) -> None:
@@ -274,8 +303,12 @@ class Region:
             link = protocol.GetRegionInfoReply(caps=caps).build()[protocol.GetRegionInfoReply.SIZE :]
             head = protocol.RegionCapHeader.unpack(link)
             c.device_add_region_capability(handle, self.index, head.id, head.version, link[head.SIZE :])
-        for places, function in self.events:
-            c.device_add_ioevent(handle, self.index, places, function)
+        with contextlib.ExitStack() as stack:
+            for places, function, shadow in self.events:
+                file, offset = shadow or (-1, 0)
+                c.device_add_ioevent(handle, self.index, places, function, _descriptor(file, stack), offset)
+            for offset, size, flags, user_data, file in self.ioregions:
+                c.vfu_device_add_ioregion(handle, self.index, offset, size, flags, user_data, _descriptor(file, stack))
 
 
 class Bar(Region):

@@ -3,8 +3,11 @@
 """What a device says of a region besides its size, and what a client sees of it."""
 
 import asyncio
+import contextlib
 import errno
 import os
+import socket
+import tempfile
 import time
 
 import pytest
@@ -211,6 +214,41 @@ class Bells(vfu.Device):
     @bar0.event((0x90, 0))
     def broken(self):
         raise RuntimeError("no bell")
+
+
+@pytest.mark.parametrize("longer", [False, True])
+def test_e4_entries_of_other_kinds(connect, longer):
+    """A shadow ioeventfd, in the layout that has room for it, and an ioregionfd."""
+    with tempfile.TemporaryFile() as memory, contextlib.ExitStack() as stack:
+        memory.truncate(64)
+        mine, theirs = (stack.enter_context(one) for one in socket.socketpair())
+
+        class Shadowed(vfu.Device):
+            bar0 = vfu.Bar(size=PAGE)
+            bar0.ioregion(0x200, 0x100, theirs, user_data=77, posted_writes=True)
+            seen = 0
+
+            @bar0.event((0x40, 4), shadow=(memory, 16))
+            def bell(self):
+                self.seen = int.from_bytes(os.pread(memory.fileno(), 4, 16), "little")
+
+        device = Shadowed()
+        dev = connect(device, server_options={"policy": {"io_fd_layout": "longer" if longer else "text"}})
+        entries, fds = dev.regions.bar0.io_fds()
+        assert [one[:5] for one in entries] == [(2, 0, 0x40, 4, 0)] * longer + [(1, 2, 0x200, 0x100, 77)]
+        assert len(fds) == 1 + 2 * longer and entries[-1].fd == fds[-1]
+        os.write(entries[-1].fd, b"x")
+        assert mine.recv(1) == b"x"
+        if longer:
+            os.pwrite(entries[0].shadow_fd, b"abcd", entries[0].shadow_offset)
+            os.eventfd_write(entries[0].fd, 1)
+            deadline = time.monotonic() + 10
+            while not device.seen and time.monotonic() < deadline:
+                dev.regions.bar0.read32(0)
+            assert device.seen == int.from_bytes(b"abcd", "little")
+        fds.close()
+    with pytest.raises(ValueError, match="one place"):
+        vfu.Bar(PAGE).event((0, 4), (4, 4), shadow=(0, 0))
 
 
 def test_writes_that_come_as_events(connect, caplog):

@@ -146,6 +146,7 @@ class Device(vfu.Device):
 # What waits for an answer.
 CALLS = {
     "read": lambda dev: dev.regions.bar0.read(0, 4),
+    "io fds": lambda dev: dev.regions.bar0.io_fds()[1].close(),
     "read32": lambda dev: dev.regions.bar0.read32(0),
     "read64": lambda dev: dev.regions.bar0.read64(0x20),
     "read much": lambda dev: dev.regions.bar0.read(0x200, bytearray(1024)),

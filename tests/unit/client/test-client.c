@@ -782,6 +782,158 @@ START_TEST(files_spoilt)
 }
 END_TEST
 
+/* ---- descriptors that take accesses ---- */
+
+struct io_answer {
+	uint32_t argsz, flags, index, count;
+	uint8_t entries[144];
+};
+
+static struct io_answer io_answer;
+static bool io_twice; /* room is short at first */
+
+static void sends_io_fds(struct script *s)
+{
+	struct info region = {.argsz = 32, .flags = 3, .size = 4096};
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_REGION_INFO);
+	io_answer.index = region.index = script_u32(s, 8);
+	script_reply(s, &region, 32);
+	script_get(s, VFU_WIRE_CMD_GET_REGION_IO_FDS);
+	if (io_twice) {
+		struct io_answer none = {.argsz = 5000, .index = region.index};
+
+		script_reply(s, &none, 16);
+		script_get(s, VFU_WIRE_CMD_GET_REGION_IO_FDS);
+		ck_assert_uint_eq(script_u32(s, 0), 5000);
+	}
+	script_reply_fds(s, &io_answer, io_answer.argsz, answer_fds, answer_nfds);
+	script_end(s);
+}
+
+/* Entries of the text's layout, or of libvfio-user's. */
+static void put_entry(unsigned i, size_t stride, const struct vfu_wire_io_fd_shadow *entry)
+{
+	struct vfu_wire_io_fd_shadow one = *entry;
+
+	if (stride == 40)
+		one.shadow_offset = one.datamatch;
+	memcpy(io_answer.entries + i * stride, &one, stride);
+	io_answer.count = i + 1;
+	io_answer.argsz = (uint32_t)(16 + (i + 1) * stride);
+}
+
+static int ask_io_fds(struct vfu_io_fds *fds, unsigned nfds)
+{
+	int ret;
+
+	answer_nfds = nfds;
+	for (unsigned i = 0; i < nfds; i++)
+		answer_fds[i] = peer_fd();
+	script_connect(&far, cl, sends_io_fds);
+	ret = vfu_client_io_fds(cl, 2, fds);
+	finish();
+	return ret;
+}
+
+/* E3, E4: both layouts; types that nobody knows are skipped. E5: none is a good answer. */
+START_TEST(e3_io_fds_in_both_layouts)
+{
+	static const struct vfu_wire_io_fd_shadow entries[] = {
+		{.gpa_offset = 8, .size = 4, .fd_index = 1, .flags = 1, .datamatch = 7},
+		{.gpa_offset = 64, .size = 4, .type = 9},
+		{.gpa_offset = 4092,
+		 .size = 4,
+		 .type = 2,
+		 .fd_index = 0,
+		 .shadow_mem_fd_index = 1,
+		 .shadow_offset = 24}};
+	struct vfu_io_fds fds;
+
+	for (size_t stride = 40; stride <= 48; stride += 8) {
+		unsigned n = stride == 40 ? 2 : 3;
+
+		for (unsigned i = 0; i < n; i++)
+			put_entry(i, stride, &entries[i]);
+		io_twice = stride == 48;
+		ck_assert_int_eq(ask_io_fds(&fds, 2), 0);
+		ck_assert_uint_eq(fds.n, n - 1);
+		ck_assert_uint_eq(fds.list[0].offset, 8);
+		ck_assert_uint_eq(fds.list[0].size, 4);
+		ck_assert_uint_eq(fds.list[0].type, VFU_IO_EVENTFD);
+		ck_assert_uint_eq(fds.list[0].flags, VFU_IOEVENT_MATCH);
+		ck_assert_uint_eq(fds.list[0].datamatch, 7);
+		ck_assert_int_eq(fds.list[0].shadow_fd, -1);
+		ck_assert(peer_fd_is(fds.list[0].fd, answer_fds[1]));
+		if (n == 3) {
+			ck_assert_uint_eq(fds.list[1].type, VFU_IO_SHADOW);
+			ck_assert(peer_fd_is(fds.list[1].shadow_fd, answer_fds[1]));
+			ck_assert_uint_eq(fds.list[1].shadow_offset, 24);
+		}
+		vfu_io_fds_fini(&fds);
+		vfu_io_fds_fini(&fds);
+		close_answer();
+	}
+	io_twice = false;
+	io_answer = (struct io_answer){.argsz = 16};
+	ck_assert_int_eq(ask_io_fds(&fds, 0), 0);
+	ck_assert_uint_eq(fds.n, 0);
+	vfu_io_fds_fini(&fds);
+}
+END_TEST
+
+/* Each spoils a good entry of 4 bytes at 8. */
+static const struct vfu_wire_io_fd_shadow spoilt_entries[] = {
+	{.gpa_offset = 4093, .size = 4, .fd_index = 0}, {.gpa_offset = 4096, .size = 0},
+	{.gpa_offset = UINT64_MAX - 3, .size = 4},      {.gpa_offset = 8, .size = 4, .fd_index = 1},
+	{.gpa_offset = 8, .size = UINT64_MAX},          {.type = 2, .shadow_mem_fd_index = 1},
+	{.gpa_offset = 8, .size = 4097, .type = 1},
+};
+
+START_TEST(io_fds_spoilt)
+{
+	struct vfu_io_fds fds;
+
+	io_twice = false;
+	put_entry(0, 48, &spoilt_entries[_i]);
+	ck_assert_int_eq(ask_io_fds(&fds, 1), -EPROTO);
+	vfu_io_fds_fini(&fds);
+	close_answer();
+}
+END_TEST
+
+static void takes_bools(struct script *s)
+{
+	script_version(s);
+	for (unsigned i = 0; i < 3; i++) {
+		script_get(s, VFU_WIRE_CMD_SET_IRQS);
+		ck_assert_uint_eq(s->msg.hdr.size, 16 + 20 + 3);
+		ck_assert_uint_eq(script_u32(s, 0), 23);
+		ck_assert_uint_eq(script_u32(s, 4), 2u | 8u << i);
+		ck_assert_uint_eq(script_u32(s, 12), 5);
+		ck_assert_uint_eq(script_u32(s, 16), 3);
+		ck_assert_mem_eq(s->msg.payload + 20, "\1\0\1", 3);
+		script_reply(s, NULL, 0);
+	}
+	script_end(s);
+}
+
+/* E34: a byte for each vector, and no others. */
+START_TEST(e34_some_vectors_in_one_message)
+{
+	static const uint8_t which[3] = {1, 0, 1};
+
+	script_connect(&far, cl, takes_bools);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(vfu_client_irq_do(cl, 2, 8u << i, 5, 3, which), 0);
+	ck_assert_int_eq(vfu_client_irq_do(cl, 2, 4, 5, 3, which), -EINVAL);
+	ck_assert_int_eq(vfu_client_irq_do(cl, 2, 40, 5, 3, which), -EINVAL);
+	ck_assert_int_eq(vfu_client_irq_do(cl, 2, VFU_IRQ_DO_MASK, 5, 0, which), -EINVAL);
+	finish();
+}
+END_TEST
+
 /* ---- regions ---- */
 
 static void moves_data(struct script *s)
@@ -1887,9 +2039,12 @@ int main(void)
 	add_loop(suite, "spoilt files", files_spoilt, 10);
 	add_loop(suite, "lying replies", read_reply_lies, 6);
 	add(suite, "regions",
-	    (const TTest *const[]){access_is_split, late_reply, posted_writes,
-				   posted_writes_wait_for_room, posting_can_be_off, async_accesses,
-				   disconnect_in_callback, irqs_are_split, NULL});
+	    (const TTest *const[]){
+		    access_is_split, late_reply, posted_writes, posted_writes_wait_for_room,
+		    posting_can_be_off, async_accesses, disconnect_in_callback, irqs_are_split,
+		    e3_io_fds_in_both_layouts, e34_some_vectors_in_one_message, NULL});
+	add_loop(suite, "spoilt io fds", io_fds_spoilt,
+		 sizeof(spoilt_entries) / sizeof(spoilt_entries[0]));
 	add(suite, "bus mastering",
 	    (const TTest *const[]){turns_bus_mastering_on, bus_mastering_ends_with_the_connection,
 				   NULL});

@@ -6,12 +6,15 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "../../lib/lacks.h"
@@ -366,6 +369,129 @@ START_TEST(e5_as_much_as_there_is_room_for)
 }
 END_TEST
 
+/* Besides the bells: a shadow, and a file that takes accesses, whose other end this returns. */
+static int add_other_kinds(int memory)
+{
+	static const struct vfu_ioevent_place place = {
+		.offset = 0xc0, .size = 4, .datamatch = 9, .flags = VFU_IOEVENT_MATCH};
+	int pair[2];
+
+	add_bells();
+	rung[2] = 0;
+	ck_assert_int_eq(ftruncate(memory, 64), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(
+		vfu_device_add_shadow_ioevent(rig.dev, 0, &place, memory, 16, ring, &rung[2]), 0);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0x100, 0x200,
+						 VFU_IOREGION_POSTED_WRITES, 77, pair[0]),
+			 0);
+	close(pair[0]);
+	return pair[1];
+}
+
+static void check_longer_entries(void)
+{
+	/* fd_index, type, flags, shadow_mem_fd_index. */
+	static const uint32_t halves[5][4] = {
+		{0, 0, 0, 0}, {0, 0, 1, 0}, {1, 0, 0, 0}, {2, 2, 1, 3}, {4, 1, 2, 0}};
+	/* offset, size, shadow_offset, datamatch; of an ioregionfd its user data, as the text has it, and zeros. */
+	static const uint64_t wide[5][4] = {{0x40, 4, 0, 0},
+					    {0x44, 2, 0, 7},
+					    {0x80, 0, 0, 0},
+					    {0xc0, 4, 16, 9},
+					    {0x100, 0x200, 77, 0}};
+
+	for (unsigned i = 0; i < 5; i++) {
+		size_t at = 16 + i * 48;
+
+		ck_assert_uint_eq(raw_u64(rig.msg, at), wide[i][0]);
+		ck_assert_uint_eq(raw_u64(rig.msg, at + 8), wide[i][1]);
+		for (unsigned k = 0; k < 4; k++)
+			ck_assert_uint_eq(raw_u32(rig.msg, at + 16 + 4 * k), halves[i][k]);
+		ck_assert_uint_eq(raw_u64(rig.msg, at + 32), wide[i][2]);
+		ck_assert_uint_eq(raw_u64(rig.msg, at + 40), wide[i][3]);
+	}
+}
+
+/* E3, E4: in libvfio-user's layout, with a shadow, and a file that takes accesses. */
+START_TEST(e4_entries_of_the_longer_layout)
+{
+	int memory = memfd_create("shadow", 0), far = add_other_kinds(memory);
+	char text[4] = "";
+
+	/* The text's layout has no room for the shadow. */
+	ck_assert_uint_eq(ask_for_fds(4096), 4);
+	ck_assert_uint_eq(rig.msg->len, 16 + 4 * 40);
+	ck_assert_uint_eq(rig.msg->nfds, 3);
+	ck_assert_uint_eq(raw_u32(rig.msg, 16 + 3 * 40 + 20), 1);
+	ck_assert_uint_eq(raw_u64(rig.msg, 16 + 3 * 40 + 32), 77);
+	raw_close_fds(rig.msg);
+	rig_hang_up(&rig);
+	rig_pump(&rig);
+	ck_assert_int_eq(vfu_server_set_profile(rig.srv, "libvfio-user"), 0);
+	rig_connect(&rig);
+	ck_assert_uint_eq(ask_for_fds(4096), 5);
+	ck_assert_uint_eq(rig.msg->len, 16 + 5 * 48);
+	ck_assert_uint_eq(rig.msg->nfds, 5);
+	check_longer_entries();
+	/* The client stores and signals; what it writes to the other file comes out at its end. */
+	ck_assert_int_eq(pwrite(rig.msg->fds[3], "abcd", 4, 16), 4);
+	signal_it(rig.msg->fds[2]);
+	rig_pump(&rig);
+	ck_assert_uint_eq(rung[2], 1);
+	ck_assert_int_eq(pread(memory, text, 4, 16), 4);
+	ck_assert_mem_eq(text, "abcd", 4);
+	ck_assert_int_eq(write(rig.msg->fds[4], "x", 1), 1);
+	ck_assert_int_eq(read(far, text, 4), 1);
+	raw_close_fds(rig.msg);
+	close(far);
+	close(memory);
+}
+END_TEST
+
+START_TEST(entries_that_can_not_be)
+{
+	struct vfu_ioevent_place place = {.offset = 0, .size = 8};
+	int memory = memfd_create("shadow", 0), fd = open("/dev/null", O_RDWR);
+
+	ck_assert_int_eq(ftruncate(memory, 64), 0);
+#define SHADOW(fd, offset) vfu_device_add_shadow_ioevent(rig.dev, 0, &place, fd, offset, ring, rung)
+	ck_assert_int_eq(SHADOW(memory, 57), -EINVAL);
+	ck_assert_int_eq(SHADOW(memory, UINT64_MAX), -EINVAL);
+	ck_assert_int_eq(SHADOW(fd, 0), -EINVAL);
+	ck_assert_int_eq(SHADOW(-1, 0), -EBADF);
+	place.size = 0;
+	ck_assert_int_eq(SHADOW(memory, 0), -EINVAL);
+	place.size = 4;
+	place.offset = 4096;
+	ck_assert_int_eq(SHADOW(memory, 0), -EINVAL);
+#undef SHADOW
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0, 0, 0, 0, fd), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0, 4097, 0, 0, fd), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, UINT64_MAX, 2, 0, 0, fd), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0, 4, 4, 0, fd), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 3, 0, 4, 0, 0, fd), -EINVAL);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0, 4, 0, 0, -1), -EBADF);
+	ck_assert_uint_eq(ask_for_fds(4096), 0);
+	/* Of two descriptors for which there is no room none goes; and none behind it. */
+	place.offset = 0;
+	for (unsigned i = 0; i < 7; i++)
+		ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0, 4, 0, 0, fd), 0);
+	ck_assert_int_eq(
+		vfu_device_add_shadow_ioevent(rig.dev, 0, &place, memory, 0, ring, &rung[2]), 0);
+	ck_assert_int_eq(vfu_device_add_ioregion(rig.dev, 0, 0, 4, 0, 0, fd), 0);
+	rig_hang_up(&rig);
+	rig_pump(&rig);
+	ck_assert_int_eq(vfu_server_set_policy(rig.srv, "io_fd_layout", "longer"), 0);
+	rig_connect(&rig);
+	ck_assert_uint_eq(ask_for_fds(4096), 7);
+	ck_assert_uint_eq(rig.msg->nfds, 7);
+	raw_close_fds(rig.msg);
+	close(memory);
+	close(fd);
+}
+END_TEST
+
 /* What a client that is gone has kept rings no bell, not that of the next one either. */
 START_TEST(an_old_clients_eventfd_is_nobodys)
 {
@@ -517,6 +643,8 @@ int main(void)
 	tcase_add_test(tcase, e32_vectors_come_in_pieces);
 	tcase_add_test(tcase, e3_writes_come_as_events);
 	tcase_add_test(tcase, e5_as_much_as_there_is_room_for);
+	tcase_add_test(tcase, e4_entries_of_the_longer_layout);
+	tcase_add_test(tcase, entries_that_can_not_be);
 	tcase_add_test(tcase, an_old_clients_eventfd_is_nobodys);
 	tcase_add_test(tcase, a_reset_ends_what_was_rung);
 	tcase_add_test(tcase, an_event_may_take_its_region_away);
