@@ -717,8 +717,9 @@ int vfu_dma_fill_async(struct vfu_device *dev, uint64_t iova, size_t len, uint8_
  * first, if it is pinned to be read, and written back when it is unpinned, if it is pinned to be written:
  * if both, the bytes that are not as they were read in, so that what the device left alone stays the
  * client's to change; if only that, all of it (zeros where nothing was put). An unmap does not wait for a
- * buffer, and then it is written nowhere. Many may be live at once, VFU_OPT_DMA_BOUNCE_BYTES all told. One that
- * keeps an unmap waiting for a second is named in the log.
+ * buffer, nor does a reset, and then it is written nowhere; the memory itself stays pinned at a reset. Many
+ * may be live at once, VFU_OPT_DMA_BOUNCE_BYTES all told. One that keeps an unmap waiting for a second is
+ * named in the log.
  */
 struct vfu_dma_pin {
 	void *addr;
@@ -744,7 +745,7 @@ int vfu_dma_pin_async(struct vfu_device *dev, uint64_t iova, size_t len, unsigne
  * Gives it back. A buffer's bytes are on their way when this returns, in the order of copies: an interrupt
  * raised with vfu_irq_raise_after comes behind them; a fault on that way is logged. -EINVAL: not a live pin.
  * -EFAULT: it is given back, but its file was cut (vfu_sigbus_guard); -ECANCELED: but its memory was taken
- * away, and nothing was written. Any thread.
+ * away, or the device was reset, and nothing was written. Any thread.
  */
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
 /* The same; if 0 is returned fn runs once, and tells what became of it. Any thread. */

@@ -7,7 +7,9 @@
  *            room for it            read in              unpin            written back
  *    queued ------------> bounces ------------> pinned ---------> an op ---------------> freed
  *      |                     |                    |
- *      +---- unmap: over ----+                    +-- unmap: is_dead, is written nowhere
+ *      +---- cancel: over ---+                    +-- cancel: is_dead, is written nowhere
+ *
+ * cancel: an unmap of what it stands for, a reset, the end of the connection.
  *
  * All buffers of a device together are bounded (VFU_OPT_DMA_BOUNCE_BYTES). A pin that need not come at once
  * waits in a queue, and a large one holds up the small ones behind it, else it might wait for ever.

@@ -20,10 +20,10 @@ int vfui_dma_bounce_async(struct vfui_dma *dma, const struct vfui_dma_bounce *wh
 int vfui_dma_bounce_wait(struct vfui_dma *dma, const struct vfui_dma_bounce *what);
 /*
  * Writes what was changed back, if that was agreed, and frees the buffer. fn runs once, and 0 is returned;
- * without one: -ECANCELED: its memory was unmapped.
+ * without one: -ECANCELED: see vfui_dma_bounce_cancel.
  */
 int vfui_dma_bounce_end(struct vfui_dma_bounce *bounce, vfu_dma_fn *fn, void *user);
-/* Memory that they stand for is unmapped: those that wait end, the others are written nowhere. */
+/* An unmap, or a reset: those that wait for memory there end, and those that stand for it are written nowhere. */
 void vfui_dma_bounce_cancel(struct vfui_dma *dma, uint64_t first, uint64_t last);
 /* Frees them all, when nothing is in flight. */
 void vfui_dma_bounce_fini(struct vfui_dma *dma);

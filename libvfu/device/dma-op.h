@@ -33,7 +33,7 @@ struct vfui_dma_bounce {
 	uint8_t *data;
 	uint8_t *was; /* what was read in; NULL: nothing, all of it is to be written */
 	bool has_room;
-	bool is_dead; /* the memory was unmapped; changed with the lock */
+	bool is_dead; /* vfui_dma_bounce_cancel has ended it; changed with the lock */
 	struct vfui_dma_charge charge;
 	/* When data is there: 0, or why it can not be used. Without the lock. */
 	int (*ready)(struct vfui_dma_bounce *bounce);

@@ -6,7 +6,8 @@
  *
  * An unmap goes hook, table, messages, memory: the device hears of it while it may still reach the range;
  * then nobody finds it any more; message DMA that touches it ends with -ECANCELED and is not waited for;
- * and its memory goes, or stays for those who have pinned it.
+ * and its memory goes, or stays for those who have pinned it. A reset ends the same messages and buffers, of
+ * all ranges, and leaves the ranges, and pins that point into them, as they are.
  */
 #include "device/dma.h"
 
@@ -130,6 +131,16 @@ void vfui_dma_wait_start(struct vfui_dma *dma, struct vfui_dma_wait *wait, void 
 	vfui_dma_wait_put(dma, wait);
 }
 
+/*
+ * Ends messages and buffers of pins there. Buffers first: who hears of the end of a copy may give one back, and
+ * that is written nowhere either.
+ */
+static void cancel(struct vfui_dma *dma, uint64_t first, uint64_t last)
+{
+	vfui_dma_bounce_cancel(dma, first, last);
+	vfui_dma_cancel(dma, first, last);
+}
+
 /* Takes one map out of the table; its memory stays as long as it is pinned. */
 static void remove_map(struct vfui_dma *dma, struct vfui_dma_map *map, struct vfui_dma_wait *wait)
 {
@@ -139,8 +150,7 @@ static void remove_map(struct vfui_dma *dma, struct vfui_dma_map *map, struct vf
 	if (dma->hooks.unmapping)
 		dma->hooks.unmapping(dma->hooks.ctx, &range);
 	is_free = vfui_dma_remove(dma, map, wait);
-	vfui_dma_cancel(dma, range.iova, range.iova + (range.size - 1));
-	vfui_dma_bounce_cancel(dma, range.iova, range.iova + (range.size - 1));
+	cancel(dma, range.iova, range.iova + (range.size - 1));
 	if (is_free)
 		vfui_dma_map_free(dma, map);
 }
@@ -273,14 +283,13 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
 
 void vfui_dma_reset(struct vfui_dma *dma)
 {
-	vfui_dma_cancel(dma, 0, UINT64_MAX);
-	vfui_dma_bounce_cancel(dma, 0, UINT64_MAX);
+	cancel(dma, 0, UINT64_MAX);
 }
 
 void vfui_dma_disconnect(struct vfui_dma *dma)
 {
 	vfui_dma_messages_close(dma);
-	vfui_dma_cancel(dma, 0, UINT64_MAX);
+	cancel(dma, 0, UINT64_MAX);
 	remove_maps(dma, 0, UINT64_MAX, NULL);
 }
 

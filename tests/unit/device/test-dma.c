@@ -2123,6 +2123,48 @@ START_TEST(buffers_whose_memory_goes)
 }
 END_TEST
 
+static void give_back(void *user, int status)
+{
+	struct bounced *b = user;
+
+	ck_assert_int_eq(status, -ECANCELED);
+	b->result.n++;
+	b->result.status = vfui_dma_unpin(&dma, &b->pin);
+}
+
+/* Nor is one written that is given back by who hears of the end of a copy. */
+START_TEST(buffers_given_back_by_callbacks)
+{
+	enum { RESET, UNMAP, DISCONNECT };
+	struct result first = {0};
+	struct bounced b;
+
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	pin_named(BASE, 8, RW, &b);
+	answer_all(false);
+	((uint8_t *)b.pin.addr)[0] ^= 1;
+	/* It fills the window, and another one is over at once. */
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 16 * PAGE, done, &first), 0);
+	ck_assert_int_eq(vfui_dma_write_async(&dma, BASE, buffer, 8, give_back, &b), 0);
+	if (_i == RESET)
+		vfui_dma_reset(&dma);
+	else if (_i == UNMAP)
+		ck_assert_int_eq(unmap(BASE, 64 * PAGE), 0);
+	else
+		vfui_dma_disconnect(&dma);
+	ck_assert_uint_eq(b.result.n, 2);
+	ck_assert_int_eq(b.result.status, -ECANCELED);
+	/* Nothing has come behind what was in the window. */
+	for (unsigned i = 0, n = nsent; i < n; i++) {
+		if (sent[i].is_open)
+			answer_with(i, -EIO, 0, 0);
+		ck_assert_uint_eq(nsent, n);
+	}
+	ck_assert_uint_eq(first.n, 1);
+	ck_assert_uint_eq(dma.bounced, 0);
+}
+END_TEST
+
 static void unwritten(void *ctx, uint64_t iova, size_t len, int status)
 {
 	(void)ctx;
@@ -2583,6 +2625,7 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, a_buffer_stands_for_all_kinds);
 	tcase_add_test(tcase, buffers_wait_for_room);
 	tcase_add_test(tcase, buffers_whose_memory_goes);
+	tcase_add_loop_test(tcase, buffers_given_back_by_callbacks, 0, 3);
 	tcase_add_test(tcase, buffers_that_fail);
 	tcase_add_test(tcase, buffers_that_are_waited_for);
 	tcase_add_test(tcase, buffers_pinned_by_callbacks);
