@@ -220,16 +220,22 @@ VFUI_APART static void drop_fds(struct vfui_outq *queue, struct vfui_out_item *i
 	vfui_fds_close(&item->fds);
 }
 
-/* Drops what was sent of the first item, and the item once it is empty. */
-static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_t len)
+/* Of what was sent, the part that was copied, after the rest of it is taken off the tail. */
+VFUI_APART static size_t tail_sent(struct vfui_out_item *item, size_t len)
 {
 	size_t copied = vfui_min(len, vfui_buf_len(&item->buf));
 
-	queue->bytes -= len;
-	queue->gone += len;
-	vfui_buf_consume(&item->buf, copied);
 	item->tail.iov_base = (uint8_t *)item->tail.iov_base + (len - copied);
 	item->tail.iov_len -= len - copied;
+	return copied;
+}
+
+/* Drops what was sent of the first item, and the item once it is empty. */
+static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_t len)
+{
+	queue->bytes -= len;
+	queue->gone += len;
+	vfui_buf_consume(&item->buf, item->tail.iov_len > 0 ? tail_sent(item, len) : len);
 	if (item->fds.n > 0)
 		drop_fds(queue, item);
 	if (vfui_buf_len(&item->buf) > 0 || item->tail.iov_len > 0)
@@ -247,11 +253,15 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd)
 {
 	while (!vfui_list_is_empty(&queue->items)) {
 		struct vfui_out_item *item = from_node(queue->items.next);
-		struct iovec iov[2] = {{item->buf.data + item->buf.start, vfui_buf_len(&item->buf)},
-				       item->tail};
-		unsigned niov = item->tail.iov_len > 0 ? 2 : 1;
-		ssize_t n = send_some(queue, fd, iov, niov, item->fds.fd, item->fds.n);
+		struct iovec iov[2];
+		unsigned niov = 0;
+		ssize_t n;
 
+		iov[niov++] =
+			(struct iovec){item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
+		if (item->tail.iov_len > 0)
+			iov[niov++] = item->tail;
+		n = send_some(queue, fd, iov, niov, item->fds.fd, item->fds.n);
 		/* Memory may be gone, see send_with. */
 		if (n == -EFAULT && vfui_watch_touch(iov, niov, false))
 			continue;
