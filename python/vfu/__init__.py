@@ -72,7 +72,7 @@ from .dma import DeviceDma, DmaRange, PinnedMemory
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping, Memory
-from .pci import Capability
+from .pci import Capability, ExtendedCapability
 from .regions import Bar, ConfigSpace, DeviceRegion, MemoryPart, Rom
 from .registers import Bits, Elements, Range, Register, View
 from .server import Server, serve
@@ -103,6 +103,7 @@ __all__ = [
     "DmaRange",
     "Elements",
     "Error",
+    "ExtendedCapability",
     "Gate",
     "IoFd",
     "Irqs",

@@ -340,6 +340,11 @@ class Config(Region):
         """The list of PCI capabilities, read anew each time; those that GET_REGION_INFO tells of are info.caps."""
         return pci.capabilities(self.read(0, min(self.size, 256)))
 
+    @property
+    def extended_capabilities(self) -> list[pci.ExtendedCapability]:
+        """The list of PCI's extended capabilities, read anew each time; none if the space has 256 bytes."""
+        return pci.extended_capabilities(self.read(0, self.size)) if self.size > 256 else []
+
 
 class Regions:
     """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.

@@ -63,6 +63,27 @@ CAPABILITIES = {
     0x13: "Advanced Features",
 }
 
+EXTENDED_CAPABILITIES = {
+    0x01: "Advanced Error Reporting",
+    0x02: "Virtual Channel",
+    0x03: "Serial Number",
+    0x04: "Power Budgeting",
+    0x0B: "Vendor Specific",
+    0x0D: "Access Control",
+    0x0E: "Alternative Routing-ID",
+    0x0F: "Address Translation",
+    0x10: "Single Root I/O Virtualization",
+    0x13: "Page Request",
+    0x15: "Resizable BAR",
+    0x18: "Latency Tolerance",
+    0x19: "Secondary PCI Express",
+    0x1B: "Process Address Space",
+    0x1E: "L1 Substates",
+    0x1F: "Precision Time Measurement",
+    0x23: "Designated Vendor Specific",
+    0x26: "Physical Layer 16 GT/s",
+}
+
 CLASSES = {
     0x00: "Unclassified device",
     0x01: "Mass storage controller",
@@ -103,6 +124,27 @@ class Capability(NamedTuple):
         return CAPABILITIES.get(self.id, f"capability {self.id:#04x}")
 
 
+class ExtendedCapability(NamedTuple):
+    """An entry of the list of extended capabilities, which is in configuration space from 0x100 on.
+
+    id: its number, of PCI's; version; offset: where it is, in bytes; data: from its id to the next capability, or to the end.
+    """
+
+    id: int
+    version: int
+    offset: int
+    data: bytes
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{self.name} at {self.offset:#x}: {self.data.hex(' ', 4)}"
+
+    @property
+    def name(self) -> str:
+        """What PCI calls it: "Serial Number"..."""
+        return EXTENDED_CAPABILITIES.get(self.id, f"capability {self.id:#06x}")
+
+
 def header(config: bytes) -> dict[str, int]:
     """The header's fields, by name, of configuration space (bytes)."""
     return {name: int.from_bytes(config[at : at + width], "little") for name, (at, width) in FIELDS.items()}
@@ -117,11 +159,30 @@ def capabilities(config: bytes) -> list[Capability]:
         seen.add(at)
         found.append((config[at], at))
         at = config[at + 1] & ~3
-    ends = sorted(offset for _, offset in found) + [min(len(config), 256)]
-    return [
-        Capability(identity, offset, bytes(config[offset : ends[ends.index(offset) + 1]]))
-        for identity, offset in found
-    ]
+    datas = _datas(config, [offset for _, offset in found], 256)
+    return [Capability(identity, offset, data) for (identity, offset), data in zip(found, datas)]
+
+
+def extended_capabilities(config: bytes) -> list[ExtendedCapability]:
+    """The list of extended capabilities of configuration space (bytes), tolerant of broken lists."""
+    found: list[tuple[int, int, int]] = []
+    seen: set[int] = set()
+    at = 0x100
+    while 0x100 <= at and at not in seen and at + 4 <= len(config):
+        seen.add(at)
+        head = int.from_bytes(config[at : at + 4], "little")
+        if head in (0, 0xFFFF_FFFF):
+            break
+        found.append((head & 0xFFFF, head >> 16 & 0xF, at))
+        at = head >> 20 & ~3
+    datas = _datas(config, [offset for *_, offset in found], 4096)
+    return [ExtendedCapability(*one, data) for one, data in zip(found, datas)]
+
+
+def _datas(config: bytes, offsets: list[int], end: int) -> list[bytes]:
+    """What is from each offset to the next one in configuration space, or to the end."""
+    ends = sorted(offsets) + [min(len(config), end)]
+    return [bytes(config[offset : ends[ends.index(offset) + 1]]) for offset in offsets]
 
 
 # ---- what a device declares ----

@@ -232,6 +232,14 @@ def test_info(backend):
         assert text in result.stdout, result.stdout
 
 
+def test_info_of_extended_capabilities(backend):
+    _, path = backend(os.path.join(EXAMPLES, "window.py"))
+    said = run("info", path).stdout
+    assert "Extended capability 0x100: Serial Number\n  Extended capability 0x10c: Vendor Specific\n" in said
+    facts = json.loads(run("info", path, "--json").stdout)["pci"]["extended_capabilities"]
+    assert facts[0] == {"id": 3, "version": 1, "offset": 0x100, "name": "Serial Number"}
+
+
 @pytest.mark.parametrize("words", ["info PATH", "--help", "guest --help", "--version", "--print-capabilities"])
 def test_nobody_reads_the_output(backend, words):
     path = backend(COUNTER)[1] if "PATH" in words else ""

@@ -70,18 +70,30 @@ def test_lists(full):
     with pytest.raises(vfu.NotFound):
         device.find_capability(pci.Vendor, after=0x60)
     assert dev.config.size == 4096
-    at = 0x100
-    extended = {}
-    while at:
-        head = dev.config.read32(at)
-        extended[head & 0xFFFF] = head >> 16 & 15, at
-        at = head >> 20
-    assert {place for _, place in extended.values()} == {0x100, 0x10C, 0x200}
-    assert extended[0x26] == (3, 0x200)
-    serial = extended[3][1]
-    assert dev.config.read(serial + 4, 8) == bytes.fromhex("8877665544332211")
-    vendor = extended[0x0B][1]
-    assert dev.config.read(vendor + 4, 8) == b"\x15\x08\xc2\0abcd"
+    extended = dev.config.extended_capabilities
+    assert [(one.id, one.version, one.offset, len(one.data)) for one in extended] == [
+        (0x03, 1, 0x100, 12), (0x26, 3, 0x200, 0xE00), (0x0B, 1, 0x10C, 0xF4)]
+    assert repr(extended[0]) == "<vfu.ExtendedCapability Serial Number at 0x100: 03000120 88776655 44332211>"
+    serial, _, vendor = extended
+    assert dev.config.read(serial.offset + 4, 8) == serial.data[4:] == bytes.fromhex("8877665544332211")
+    assert dev.config.read(vendor.offset + 4, 8) == vendor.data[4:12] == b"\x15\x08\xc2\0abcd"
+
+
+def test_lists_of_others():
+    """What another server's configuration space says ends, whatever it is."""
+
+    def extended(*heads):
+        space = bytearray(4096)
+        for at, head in heads:
+            space[at : at + 4] = head.to_bytes(4, "little")
+        return [(one.id, one.offset) for one in pci.extended_capabilities(bytes(space))]
+
+    assert extended() == extended((0x100, 0xFFFF_FFFF)) == []
+    assert extended((0x100, 0x100_1_0003)) == [(3, 0x100)]  # its own next
+    assert extended((0x100, 0x200_1_0003), (0x200, 0x100_1_7777)) == [(3, 0x100), (0x7777, 0x200)]
+    assert extended((0x100, 0x040_1_0003)) == [(3, 0x100)]  # into the other list
+    assert extended((0x100, 0xFFC_1_0003), (0xFFC, 0x001_1_0004)) == [(3, 0x100), (4, 0xFFC)]
+    assert pci.extended_capabilities(bytes(256)) == []
 
 
 def test_registers(full):

@@ -93,7 +93,9 @@ def describe_pci(config: bytes) -> Facts:
     """What configuration space says."""
     capabilities = [{"id": cap.id, "offset": cap.offset, "name": cap.name} | capability_facts(cap)
                     for cap in pci.capabilities(config)]
-    return pci.header(config) | {"capabilities": capabilities}
+    extended = [{"id": cap.id, "version": cap.version, "offset": cap.offset, "name": cap.name}
+                for cap in pci.extended_capabilities(config)]
+    return pci.header(config) | {"capabilities": capabilities, "extended_capabilities": extended}
 
 
 def region_kind(region: Any, config: bytes) -> str | None:
@@ -120,7 +122,7 @@ def describe_irq(irq: Any) -> Facts:
 
 def describe(dev: vfu.Client, names: Names, all_config: bool) -> Facts:
     """All that the device and its class say."""
-    config = dev.config.read(0, dev.config.size if all_config else 256) if dev.info.pci else b""
+    config = dev.config.read(0, dev.config.size) if dev.info.pci else b""
     regions = [dev.regions[index] for index in range(len(dev.regions))]
     facts: Facts = {
         "pci": describe_pci(config) if config else None,
@@ -160,6 +162,7 @@ def pci_lines(c: Facts) -> Iterator[str]:
     if c["interrupt_pin"]:
         yield f"  Interrupt pin: {'?ABCD'[c['interrupt_pin']] if c['interrupt_pin'] <= 4 else '?'}"
     yield from map(capability_line, c["capabilities"])
+    yield from (f"  Extended capability {cap['offset']:#05x}: {cap['name']}" for cap in c["extended_capabilities"])
 
 
 def region_lines(region: Facts, inside: list[Facts]) -> Iterator[str]:
