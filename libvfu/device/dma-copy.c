@@ -93,19 +93,20 @@ static int look(struct vfui_dma *dma, const struct vfui_dma_copy *what,
 }
 
 /*
- * Whether a blocking copy may wait, asked without the lock; so it looks again. A thread that is not the
- * owner never may, and what needs no messages need not: then *at_once is set.
+ * Whether a blocking copy may wait, asked without the lock; so it looks again: there may be other maps by now. A
+ * thread that is not the owner never may, and what needs no messages need not: then *at_once is set.
  */
 VFUI_APART static int look_to_wait(struct vfui_dma *dma, const struct vfui_dma_copy *what,
 				   struct vfui_dma_reach *reach, bool *at_once)
 {
-	int rc;
+	int rc, may;
 
 	vfui_os_unlock(&dma->lock);
-	rc = check_wait(dma);
+	may = check_wait(dma);
 	vfui_os_lock(&dma->lock);
-	*at_once = rc == -EPERM && !(reach->kinds & BY_MESSAGE);
-	return rc && !*at_once ? rc : look(dma, what, reach);
+	rc = look(dma, what, reach);
+	*at_once = may == -EPERM && !(reach->kinds & BY_MESSAGE);
+	return may && !*at_once ? may : rc;
 }
 
 /* Copies what needs no op. With the lock held, which is given back. */
@@ -117,7 +118,7 @@ VFUI_APART static int copy_and_unlock(struct vfui_dma *dma, const struct vfui_dm
 	if (map)
 		vfui_dma_hold(map);
 	vfui_os_unlock(&dma->lock);
-	rc = vfui_dma_copy_direct(dma, what, map);
+	rc = vfui_dma_copy_direct(dma, what, map, false);
 	if (map)
 		vfui_dma_release(dma, map);
 	return rc ? rc : VFU_LATER;

@@ -144,7 +144,7 @@ static void copy_direct(struct vfui_dma *dma, struct vfui_dma_op *op)
 	op->inflight++;
 	dma->sending = op->seq;
 	vfui_os_unlock(&dma->lock);
-	rc = vfui_dma_copy_direct(dma, &op->what, NULL);
+	rc = vfui_dma_copy_direct(dma, &op->what, NULL, true);
 	vfui_os_lock(&dma->lock);
 	busy_no_more(dma);
 	op->inflight--;

@@ -63,7 +63,7 @@ size_t vfui_dma_copy_changed(const struct vfui_dma_copy *what, size_t *at)
 }
 
 int vfui_dma_copy_direct(struct vfui_dma *dma, const struct vfui_dma_copy *what,
-			 struct vfui_dma_map *all)
+			 struct vfui_dma_map *all, bool is_part)
 {
 	size_t at = 0, n;
 	int rc = 0;
@@ -72,7 +72,7 @@ int vfui_dma_copy_direct(struct vfui_dma *dma, const struct vfui_dma_copy *what,
 		uint8_t *data = vfui_dma_copy_data(what, at);
 
 		rc = all ? vfui_dma_map_copy(dma, all, what->iova + at, data, n, what->write)
-			 : vfui_dma_copy_each(dma, what->iova + at, data, n, what->write);
+			 : vfui_dma_copy_each(dma, what->iova + at, data, n, what->write, is_part);
 	}
 	return rc;
 }

@@ -167,9 +167,12 @@ static inline void vfui_dma_op_end(struct vfui_dma *dma, struct vfui_dma_op *op,
 
 /* Without the lock. */
 
-/* Copies what of it needs no messages. all: a map that holds all of it, and stays meanwhile; NULL: look it up, part by part. */
+/*
+ * Copies what of it needs no messages. all: a map that holds all of it, and stays meanwhile; NULL: look it up, part by
+ * part. is_part: of an op, whose other parts come by message; else there are none.
+ */
 int vfui_dma_copy_direct(struct vfui_dma *dma, const struct vfui_dma_copy *what,
-			 struct vfui_dma_map *all);
+			 struct vfui_dma_map *all, bool is_part);
 
 /* Tells the callers of ops that are over; then what waited behind them may run. */
 void vfui_dma_settle(struct vfui_dma *dma, struct vfui_list *done);

@@ -147,13 +147,14 @@ int vfui_dma_map_copy(struct vfui_dma *dma, struct vfui_dma_map *map, uint64_t i
 }
 
 /* The map at iova with a pin; NULL: it went, or is another by now. */
-static struct vfui_dma_map *find_and_hold(struct vfui_dma *dma, uint64_t iova, uint32_t needs)
+static struct vfui_dma_map *find_and_hold(struct vfui_dma *dma, uint64_t iova, uint32_t needs,
+					  bool is_part)
 {
 	struct vfui_dma_map *map;
 
 	vfui_os_lock(&dma->lock);
 	map = vfui_dma_find(dma, iova);
-	if (map && map->flags & needs)
+	if (map && map->flags & needs && (is_part || map->memory.kind != VFUI_DMA_MESSAGE))
 		vfui_dma_hold(map);
 	else
 		map = NULL;
@@ -161,13 +162,14 @@ static struct vfui_dma_map *find_and_hold(struct vfui_dma *dma, uint64_t iova, u
 	return map;
 }
 
-int vfui_dma_copy_each(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write)
+int vfui_dma_copy_each(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write,
+		       bool is_part)
 {
+	const uint32_t needs = write ? VFU_DMA_WRITE : VFU_DMA_READ;
 	int rc = 0;
 
 	for (size_t n; len && !rc; iova += n, buf += n, len -= n) {
-		struct vfui_dma_map *map =
-			find_and_hold(dma, iova, write ? VFU_DMA_WRITE : VFU_DMA_READ);
+		struct vfui_dma_map *map = find_and_hold(dma, iova, needs, is_part);
 
 		if (!map)
 			return -ECANCELED;

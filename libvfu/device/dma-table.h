@@ -94,10 +94,11 @@ void vfui_dma_release(struct vfui_dma *dma, struct vfui_dma_map *map);
 int vfui_dma_map_copy(struct vfui_dma *dma, struct vfui_dma_map *map, uint64_t iova, uint8_t *buf,
 		      size_t len, bool write);
 /*
- * The parts of a range that need no messages, in one map after the other; it was checked, and what went away
- * since is -ECANCELED.
+ * A range in one map after the other; it was checked, and what went away since is -ECANCELED. So is a map that
+ * needs messages, unless the range is_part of a copy that sends them: those are passed over then.
  */
-int vfui_dma_copy_each(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write);
+int vfui_dma_copy_each(struct vfui_dma *dma, uint64_t iova, uint8_t *buf, size_t len, bool write,
+		       bool is_part);
 void vfui_dma_map_free(struct vfui_dma *dma, struct vfui_dma_map *map);
 /* One reason less to wait; the last one tells who waits, and frees it. */
 void vfui_dma_wait_put(struct vfui_dma *dma, struct vfui_dma_wait *wait);

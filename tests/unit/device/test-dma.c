@@ -1791,6 +1791,34 @@ START_TEST(blocking_copies_keep_the_order)
 }
 END_TEST
 
+/* While another thread asks whether it may wait the owner maps other memory there. */
+static int wait_and_change(void *ctx, bool (*ready)(void *arg), void *arg)
+{
+	(void)ctx, (void)ready, (void)arg;
+	ck_assert_int_eq(unmap(BASE, PAGE), 0);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, -1), 0);
+	return -EPERM;
+}
+
+/* What needs messages by now is not passed over as if it was copied. */
+START_TEST(maps_that_change_under_a_copy)
+{
+	const struct vfui_dma_hooks hooks = {.wait = wait_and_change};
+	struct vfui_dma_copy what = {.iova = BASE, .buf = buffer, .len = 2 * PAGE};
+	struct result result = {0};
+
+	end();
+	start(&hooks, &limits);
+	ck_assert_int_eq(map(RW, 0, BASE, PAGE, file(PAGE)), 0);
+	ck_assert_int_eq(map(RW, 0, BASE + PAGE, PAGE, -1), 0);
+	ck_assert_int_eq(vfui_dma_read_async(&dma, BASE + PAGE, buffer, 1, done, &result), 0);
+	ck_assert_int_eq(vfui_dma_read(&dma, BASE, buffer, 8), -EPERM);
+	answer_all(false);
+	ck_assert_int_eq(vfui_dma_copy_direct(&dma, &what, NULL, false), -ECANCELED);
+	ck_assert_int_eq(vfui_dma_copy_direct(&dma, &what, NULL, true), 0);
+}
+END_TEST
+
 START_TEST(a_wait_that_is_given_up)
 {
 	const struct vfui_dma_hooks hooks = {.wait = wait_answering};
@@ -2617,6 +2645,7 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, a_deadline_is_for_all_that_wait);
 	tcase_add_test(tcase, copies_started_by_callbacks);
 	tcase_add_test(tcase, blocking_copies);
+	tcase_add_test(tcase, maps_that_change_under_a_copy);
 	tcase_add_test(tcase, a_wait_that_is_given_up);
 	tcase_add_test(tcase, lists_of_pieces);
 	tcase_add_test(tcase, lists_are_paid_for);
