@@ -321,7 +321,9 @@ void vfui_dma_abandon(struct vfui_dma *dma)
 		return;
 	memset(&dma->hooks, 0, sizeof(dma->hooks));
 	dma->pumping = false;
+	/* The callers of these are the parent's. */
 	vfui_dma_forget(dma);
+	vfui_dma_bounce_fini(dma);
 	for (link = dma->doomed.next; link != &dma->doomed; link = link->next)
 		vfui_container_of(link, struct vfui_dma_map, link)->wait = NULL;
 	vfui_dma_fini(dma);

@@ -2113,6 +2113,28 @@ START_TEST(buffers_wait_for_room)
 }
 END_TEST
 
+/* After a fork nobody hears of them: it is the parent who waits. */
+START_TEST(buffers_that_are_abandoned)
+{
+	struct bounced live, reading, waiting;
+
+	order[0] = '\0';
+	ck_assert_int_eq(map(RW, 0, BASE, 64 * PAGE, -1), 0);
+	pin_named(BASE, 8 * PAGE, RW, &live);
+	answer_all(false);
+	pin_named(BASE, 4 * PAGE, RW, &reading);
+	pin_named(BASE, 8 * PAGE, RW, &waiting);
+	vfui_dma_abandon(&dma);
+	ck_assert_uint_eq(live.result.n, 1);
+	ck_assert_uint_eq(reading.result.n, 0);
+	ck_assert_uint_eq(waiting.result.n, 0);
+	for (unsigned i = 0; i < nsent; i++)
+		sent[i].is_open = false;
+	nopen = 0;
+	start(NULL, &limits);
+}
+END_TEST
+
 /* An unmap waits for none of them; what comes to the same place is not written to. */
 START_TEST(buffers_whose_memory_goes)
 {
@@ -2654,6 +2676,7 @@ static void add_copy_tests(TCase *tcase)
 	tcase_add_test(tcase, a_buffer_stands_for_all_kinds);
 	tcase_add_test(tcase, buffers_wait_for_room);
 	tcase_add_test(tcase, buffers_whose_memory_goes);
+	tcase_add_test(tcase, buffers_that_are_abandoned);
 	tcase_add_loop_test(tcase, buffers_given_back_by_callbacks, 0, 3);
 	tcase_add_test(tcase, buffers_that_fail);
 	tcase_add_test(tcase, buffers_that_are_waited_for);
