@@ -453,7 +453,7 @@ void *vfu_device_region_memory(struct vfu_device *dev, unsigned index);
  */
 struct vfu_request *vfu_request_defer(struct vfu_request *req);
 /* The access to serve; its data stays valid until vfu_request_done. For a read the buffer starts
- * zeroed. NULL: it is a command. */
+ * zeroed, but for VFU_REGION_UNCLEARED. NULL: it is a command. */
 const struct vfu_access *vfu_request_access(struct vfu_request *req);
 /*
  * Of a read of a region with VFU_REGION_UNCLEARED: the device has written the first len bytes of the access's data,
@@ -464,11 +464,11 @@ const struct vfu_access *vfu_request_access(struct vfu_request *req);
 int vfu_request_set_filled(struct vfu_request *req, uint32_t len);
 /*
  * Answers a read with access->count bytes of the device's own at data, in place of the access's data: where the read
- * is large they are sent from where they are. The request is then ended as ever: by the callback's 0, or by
- * vfu_request_done. The memory must stay, and what is in it should, until release(user, data) is called, which
+ * is large (16 KiB, and no part of one that is split) they are sent from where they are. The request is then ended as
+ * ever: by the callback's 0, or by vfu_request_done. The memory must stay, and what is in it should, until release(user, data) is called, which
  * happens once, whatever becomes of the request (NULL: the memory stays as long as the device, and never changes): when
  * the socket has the bytes, however long a client does not read; when the connection ends; or sooner, where they were
- * copied. What waits counts for VFU_OPT_QUEUE_BYTES. Memory of a file that others can cut should be watched
+ * copied, also before this returns. What waits counts for VFU_OPT_QUEUE_BYTES. Memory of a file that others can cut should be watched
  * (vfu_watch_new).
  *
  * With VFU_LEND_BRIEFLY what the socket does not take at once is copied, and release called before the callback's

@@ -132,7 +132,7 @@ static int start(struct vfui_dma *dma, const struct vfui_dma_copy *what)
 	bool at_once = false;
 	int rc;
 
-	/* Behind what this thread has copied alone: the lock is for what other threads do. */
+	/* Takes effect behind what this thread has copied alone, of which the lock knows nothing. */
 	__sync_synchronize();
 	vfui_os_lock(&dma->lock);
 	rc = look(dma, what, &reach);

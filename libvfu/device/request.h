@@ -120,7 +120,7 @@ static inline void vfui_request_clear_rest(struct vfu_request *req)
 /* Answers a read with what was lent. What vfui_conn_reply says. */
 int vfui_request_answer_lent(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
 			     struct vfu_request *req);
-/* Gives back what was lent, if anything was: it is not sent. */
+/* Gives back what was lent, if anything was and the connection has not taken it (vfui_request_answer_lent). */
 void vfui_request_drop_lent(struct vfu_request *req);
 
 /* What the handlers of messages get. Little of it is set for each message, as most are small accesses. */

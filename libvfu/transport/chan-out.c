@@ -69,8 +69,8 @@ void vfui_outq_init(struct vfui_outq *queue)
 	vfui_list_init(&queue->items);
 }
 
-/* Nobody needs what it lent any more. */
-VFUI_APART static void give_back(struct vfui_outq *queue, struct vfui_out_item *item)
+/* Nobody needs what was lent for it any more: it is given back without the lock (vfui_outq_release). */
+VFUI_APART static void retire(struct vfui_outq *queue, struct vfui_out_item *item)
 {
 	vfui_list_remove(&item->node);
 	item->next = queue->released;
@@ -84,7 +84,7 @@ void vfui_outq_fini(struct vfui_outq *queue)
 
 	while ((node = vfui_list_pop(&queue->items)) != NULL) {
 		if (from_node(node)->lent.release != NULL)
-			give_back(queue, from_node(node));
+			retire(queue, from_node(node));
 		else
 			item_free(from_node(node));
 	}
@@ -241,7 +241,7 @@ static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_
 	if (vfui_buf_len(&item->buf) > 0 || item->tail.iov_len > 0)
 		return;
 	if (item->lent.release != NULL) {
-		give_back(queue, item);
+		retire(queue, item);
 		return;
 	}
 	vfui_list_remove(&item->node);

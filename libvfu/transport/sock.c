@@ -30,6 +30,9 @@ struct place {
 /* How much of a name is in that of its lock: all names have room for the rest. */
 #define LOCK_NAME 200
 
+/* Who has connected and waits to be accepted; the kernel lets one more. */
+#define BACKLOG_MAX 16
+
 /* Names that are tried for a socket that has none yet. */
 #define NAMES 16
 
@@ -309,7 +312,7 @@ static int listen_at(int fd, unsigned mode, struct vfui_sock_file *file)
 	file->fd = vfui_os_open_path(place.addr.sun_path, false);
 	r = file->fd < 0 ? file->fd : set_mode(file, mode);
 	if (r == 0)
-		r = vfui_os_listen(fd, 16);
+		r = vfui_os_listen(fd, BACKLOG_MAX);
 	if (r == 0)
 		r = vfui_os_link(place.addr.sun_path, path);
 	if (r == -EEXIST)
@@ -367,9 +370,7 @@ int vfui_sock_accept(int fd)
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	int r;
 
-	/*
-	 * An inherited listener may be a blocking one, and its flags are not ours alone to change.
-	 */
+	/* An inherited listener may be a blocking one, and its flags are not ours alone to change. */
 	r = vfui_os_poll(&pfd, 1, 0);
 	if (r <= 0)
 		return r == 0 || r == -EINTR ? -EAGAIN : r;

@@ -311,6 +311,28 @@ START_TEST(full_queue_times_out)
 }
 END_TEST
 
+/* As doc/limits.md has it. */
+START_TEST(so_many_wait)
+{
+	struct vfui_sock_file file;
+	int fds[18], listener, r = 0;
+	unsigned n = 0;
+
+	make_dir();
+	listener = vfui_sock_listen(path, 0, &file, &err);
+	ck_assert_int_ge(listener, 0);
+	while (n < 18 && (r = vfui_sock_connect(path, 20, NULL, NULL, &err)) >= 0)
+		fds[n++] = r;
+	ck_assert_int_eq(r, -ETIMEDOUT);
+	ck_assert_uint_eq(n, 17);
+	while (n > 0)
+		close(fds[--n]);
+	close(listener);
+	vfui_sock_remove(&file);
+	drop_dir();
+}
+END_TEST
+
 /* ---- permissions ---- */
 
 static mode_t mode_of(const char *name)
@@ -441,6 +463,7 @@ int main(void)
 	tcase_add_test(tcase, left_over_files_do_no_harm);
 	tcase_add_test(tcase, bad_addresses);
 	tcase_add_test(tcase, full_queue_times_out);
+	tcase_add_test(tcase, so_many_wait);
 	tcase_add_loop_test(tcase, permissions_are_there_before_it_listens, 0, 8);
 	tcase_add_test(tcase, permissions_of_a_replaced_file);
 	tcase_add_test(tcase, permissions_that_can_not_be_set);
