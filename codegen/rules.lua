@@ -415,16 +415,21 @@ local function of_fds(name, broken, text, mend)
 	rule { name = name, where = "model", broken = broken, text = text, mend = mend }
 end
 
+local function descriptors(x)
+	local n = E.text(x.arg)
+	return n .. (n == "1" and " file descriptor" or " file descriptors")
+end
+
 local function want(x, d, value)
 	d:want_fds(value(x.arg))
 end
 
 of_fds("max_fds", function(x) return E.is_zero(x.arg) and E.ne(E.nfds, zero) or E.gt(E.nfds, x.arg) end, function(x)
-	return E.is_zero(x.arg) and "no file descriptors" or "at most " .. E.text(x.arg) .. " file descriptors"
+	return E.is_zero(x.arg) and "no file descriptors" or "at most " .. descriptors(x)
 end, want)
 of_fds("min_fds", function(x)
 	return x.arg.op == "num" and x.arg.v == 1 and E.eq(E.nfds, zero) or E.lt(E.nfds, x.arg)
-end, function(x) return "at least " .. E.text(x.arg) .. " file descriptors" end, want)
+end, function(x) return "at least " .. descriptors(x) end, want)
 of_fds("count_fds", function(x)
 	return E.all(x.or_none and E.ne(E.nfds, zero), E.ne(E.nfds, x.arg))
 end, function(x)
