@@ -196,7 +196,7 @@ static int check_file(int fd, uint64_t offset, uint64_t need, struct vfu_err *er
 				    "pipes, sockets and directories can not be mapped");
 	if (S_ISREG(st.st_mode) && !vfui_is_inside(offset, need, (uint64_t)st.st_size))
 		return vfui_err_set(err, -EINVAL, "region.size", 0,
-				    "the file ends before the region does");
+				    "the file ends before the region, or the area, does");
 	return 0;
 }
 

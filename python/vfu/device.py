@@ -84,8 +84,10 @@ class Device:
     config_size: of configuration space, 256 or 4096 bytes. capabilities: those of PCI in it, vfu.pci.PowerManagement(),
     Express(), Vendor(), SerialNumber(), Extended(), or (id, bytes after the next pointer) each; those of VERSION are the
     Server's. config = vfu.ConfigSpace(): registers of the device's own in it.
-    bar0 to bar5 = vfu.Bar(...), rom = vfu.Rom(...): memory, see Bar.
-    registers = bar0.reg8(offset) to reg64(offset), memory(), on_access(): what lies in it, see Register. Without handlers
+    bar0 to bar5 = vfu.Bar(...), rom = vfu.Rom(...): memory, see Bar. log = vfu.DeviceRegion(...), under any name: a region
+    that PCI does not know.
+    registers = bar0.reg8(offset) to reg64(offset), memory(), range(): what lies in it, see Register and Range; event():
+    writes that come as signals of an eventfd, see Bar. Without handlers
     a register is storage that the client reads and writes without Python; its arguments say which bits, its decorators
     on_read and on_write give it handlers.
     irqs = vfu.Irqs(intx=1, msix=4): interrupts, see Irqs.
@@ -125,7 +127,8 @@ class Device:
     meanwhile, and it may go: then the tasks have ended before on_disconnect(), too. When the connection ends reset() is
     not called, and registers stay: a task that says in one that it is busy takes that back in finally. The server's end
     waits as well.
-    A task that has not ended after reset_timeout is named in the log with the line where it is, and waited for no more.
+    A task that has not ended after reset_timeout is named in the log with the line where it is, cancelled once more, and
+    waited for no more: what its finally awaits is cut short. Who needs longer says so, reset_timeout = 4.0.
     The client has a timeout of its own (QEMU's: 5 s), and may answer no DMA while it waits (E60): do not await DMA by
     messages in finally.
 

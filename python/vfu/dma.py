@@ -58,6 +58,7 @@ def _explained(error: Exception, what: str, iova: int, handle: c.DeviceHandle) -
     why = {
         errno.EFAULT: "not all of it is mapped, or its file was cut",
         errno.EACCES: "the client does not allow it",
+        errno.EOPNOTSUPP: "not all of it is in one range that is mapped; pin() has a buffer for what is reached by messages",
     }.get(error.errno or 0)
     if error.errno == errno.EIO and not c.vfu_device_config_read(handle, 4, 1)[0] & COMMAND_BUS_MASTER:
         why = "the client has bus mastering off"
@@ -188,6 +189,11 @@ class DeviceDma:
     async def pin(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
         """Pins memory of any kind and returns it as a PinnedMemory.
 
+            memory = await self.dma.pin(address, 64)
+            with memory.view() as view:
+                view[:5] = bytes(view[:5]).upper()
+            await self.dma.unpin(memory)
+
         Where it lies in one mapped range it is the memory itself, as of map(). Else it is a buffer: filled with what
         is there, and written back where it was changed, when it is given back. It waits for room, of which a device has
         options["dma_bounce_bytes"]; what will be written to takes it twice. vfu.Error with E2BIG: there is never so much.
@@ -286,7 +292,7 @@ class DeviceDma:
     def map(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
         """Pins mapped memory and returns it as a PinnedMemory, in which both sides see each other's writes.
 
-        All of it is in one mapped range. release() it, or the client waits when it takes the memory away.
+        All of it is in one mapped range, else EOPNOTSUPP. release() it, or the client waits when it takes the memory away.
         write: it will be written to, for which the client must have allowed it.
         """
         flags = c.VFU_DMA_READ | c.VFU_DMA_PIN_DIRECT | (c.VFU_DMA_WRITE if write else 0)

@@ -49,14 +49,14 @@ def configure(
     for field, choice in (policy or {}).items():
         try:
             set_policy(handle, field, choice)
-        except Error as error:
+        except (Error, TypeError) as error:
             raise ValueError(policy_complaint(field, choice)) from error
     for name, value in {"trace": trace_option(), **(options or {})}.items():
         if name not in OPTIONS:
             raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
         try:
             set_option(handle, OPTIONS[name], value)
-        except (Error, OverflowError) as error:
+        except (Error, OverflowError, TypeError) as error:
             raise ValueError(f"option {name} can not be {value!r}: vfu.h says its range") from error
     for name, value in (capabilities or {}).items():
         try:

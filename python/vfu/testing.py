@@ -39,11 +39,13 @@ def plug(
     policy: Mapping[str, str] | None = None,
     options: Mapping[str, int] | None = None,
     capabilities: Mapping[str, int | bool] | None = None,
-    **client: Any,
+    client: Mapping[str, Any] | None = None,
+    **others: Any,
 ) -> Iterator[Client]:
     """A connected client of a device that a thread of this process serves, until the end of the block.
 
-    profile, policy, options, capabilities: the server's, with the defaults of `vfu serve`; all else is for Client.
+    profile, policy, options, capabilities: the server's, with the defaults of `vfu serve`; all else is for Client,
+    which gets its own of these four in client={"capabilities": {"sparse_mmap_fds": True}}.
     Raises what Client and Server raise."""
     ours, theirs = socket.socketpair()
     with ours:
@@ -51,7 +53,7 @@ def plug(
             server = Server(
                 device, fd=theirs, profile=profile, policy=policy, options=options, capabilities=capabilities
             )
-        with server, server.start(), Client(fd=ours, **client) as dev:
+        with server, server.start(), Client(fd=ours, **(client or {}), **others) as dev:
             ours.close()  # the client has its own: it alone keeps the connection
             yield dev
 

@@ -336,7 +336,7 @@ def test_read_into(connect):
     assert bytearray(b"8 bytes!") in device.log
 
 
-def test_pins(connect):
+def test_pins(connect, caplog):
     device = Device()
     dev = connect(device)
     memory = dev.dma.alloc(4096)
@@ -350,6 +350,7 @@ def test_pins(connect):
     with pytest.raises(vfu.Error) as caught:
         dev.regions.bar0.write32(0x24, 1)
     assert caught.value.errno == errno.EOPNOTSUPP
+    assert f"DMA map at {unmapped.iova:#x}: not all of it is in one range that is mapped; pin() has" in caplog.text
 
 
 def test_ranges_and_hooks(connect):

@@ -214,8 +214,13 @@ def test_server_misuse(tmp_path):
         vfu.Server(Device())
     with pytest.raises(ValueError, match="unknown option"):
         vfu.Server(Device(), tmp_path / "a", options={"nope": 1})
+    for value in (0o1777, "0660", 1.5, None):
+        with pytest.raises(ValueError, match=f"option socket_mode can not be {value!r}"):
+            vfu.Server(Device(), tmp_path / "a", options={"socket_mode": value})
     with pytest.raises(ValueError, match="unknown policy"):
         vfu.Server(Device(), tmp_path / "a", policy={"nope": "x"})
+    with pytest.raises(ValueError, match="policy bus_master is .*, not 1"):
+        vfu.Server(Device(), tmp_path / "a", policy={"bus_master": 1})
     with pytest.raises(vfu.Error):
         vfu.Server(Device(), tmp_path / "a", profile="nope")
     with pytest.raises(vfu.Error):

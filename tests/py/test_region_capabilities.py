@@ -162,6 +162,12 @@ def test_files_that_are_not_agreed_on(connect, queues, caplog, server, client):
     assert ("bar0: no client can map its areas, whose files need sparse_mmap_fds" in caplog.text) != bool(server)
 
 
+def test_file_that_is_too_short(tmp_path):
+    (tmp_path / "queue").write_bytes(bytes(PAGE))
+    with pytest.raises(vfu.Error, match="the file ends before the region, or the area, does"):
+        type("Short", (vfu.Device,), {"bar0": vfu.Bar(8 * PAGE, mmap=[(0, 2 * PAGE, tmp_path / "queue")])})()
+
+
 class Wide(vfu.Device):
     bar0 = vfu.Bar(size=PAGE, widths=(4, 8))
     bar1 = vfu.Bar(size=PAGE)

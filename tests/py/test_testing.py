@@ -75,6 +75,9 @@ def test_plug_has_the_policies_of_serve():
     assert copied(policy={"bus_master": "ignore"}) == 7
     with vfu.testing.plug(Doubler(), profile="libvfio-user", capabilities={"max_msg_fds": 3}) as dev:
         assert dev.limits["max_msg_fds"] == 3
+    said = {"capabilities": {"sparse_mmap_fds": True}}
+    with vfu.testing.plug(Doubler(), **said, client=said, timeout=30) as dev:
+        assert dev.agreed["sparse_mmap_fds"]
     with pytest.raises(ValueError, match="unknown option"):
         with vfu.testing.plug(Doubler(), options={"x": 1}):
             pass
