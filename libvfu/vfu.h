@@ -745,7 +745,7 @@ int vfu_dma_pin_async(struct vfu_device *dev, uint64_t iova, size_t len, unsigne
  * Gives it back. A buffer's bytes are on their way when this returns, in the order of copies: an interrupt
  * raised with vfu_irq_raise_after comes behind them; a fault on that way is logged. -EINVAL: not a live pin.
  * -EFAULT: it is given back, but its file was cut (vfu_sigbus_guard); -ECANCELED: but its memory was taken
- * away, or the device was reset, and nothing was written. Any thread.
+ * away, or the device was reset, and nothing was written from a buffer. Any thread.
  */
 int vfu_dma_unpin(struct vfu_device *dev, struct vfu_dma_pin *pin);
 /* The same; if 0 is returned fn runs once, and tells what became of it. Any thread. */

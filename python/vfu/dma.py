@@ -195,8 +195,9 @@ class DeviceDma:
             await self.dma.unpin(memory)
 
         Where it lies in one mapped range it is the memory itself, as of map(). Else it is a buffer: filled with what
-        is there, and written back where it was changed, when it is given back. It waits for room, of which a device has
-        options["dma_bounce_bytes"]; what will be written to takes it twice. vfu.Error with E2BIG: there is never so much.
+        is there, and written back where it was changed, when it is given back, unless a reset comes first. It waits for
+        room, of which a device has options["dma_bounce_bytes"]; what will be written to takes it twice. vfu.Error with
+        E2BIG: there is never so much.
         write: it will be written to, for which the client must have allowed it.
         """
         flags = c.VFU_DMA_READ | (c.VFU_DMA_WRITE if write else 0)
@@ -214,7 +215,8 @@ class DeviceDma:
         """Gives pinned memory back, and waits until the client has what was changed. BufferError while views exist.
 
         memory.release() does not wait, and a fault is only logged. Either way copies and interrupts that are started
-        afterwards come behind it. ECANCELED: the client took the memory away first, and nothing was written.
+        afterwards come behind it. ECANCELED: the client took the memory away first, or has reset the device, and nothing
+        was written from a buffer.
         """
         copy = _Copy(self._wake)
         # It needs no room, and makes some for those that wait.
