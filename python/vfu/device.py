@@ -543,6 +543,7 @@ class Device:
         functions = [getattr(self, name) for name in ("on_connect", "on_gate")]
         functions += [*self._served.values(), *self._features.values()]
         functions += [function for part in self._parts for function in part.functions]
+        functions += [function for region in self._regions.values() for _, function, _ in region.events]
         return any(inspect.iscoroutinefunction(function) for function in functions)
 
     def _look_at_names(self) -> None:

@@ -104,6 +104,11 @@ CLASSES = {
 }
 
 
+def _shown(data: bytes) -> str:
+    """Its beginning: the last one of a list has all that follows."""
+    return data[:64].hex(" ", 4) + (f" and {len(data) - 64} bytes" if len(data) > 64 else "")
+
+
 class Capability(NamedTuple):
     """An entry of the list of PCI capabilities in configuration space.
 
@@ -116,7 +121,7 @@ class Capability(NamedTuple):
 
     @shown
     def __repr__(self) -> str:
-        return f"{self.name} at {self.offset:#x}: {self.data.hex(' ', 4)}"
+        return f"{self.name} at {self.offset:#x}: {_shown(self.data)}"
 
     @property
     def name(self) -> str:
@@ -137,7 +142,7 @@ class ExtendedCapability(NamedTuple):
 
     @shown
     def __repr__(self) -> str:
-        return f"{self.name} at {self.offset:#x}: {self.data.hex(' ', 4)}"
+        return f"{self.name} at {self.offset:#x}: {_shown(self.data)}"
 
     @property
     def name(self) -> str:

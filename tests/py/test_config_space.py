@@ -74,6 +74,7 @@ def test_lists(full):
     assert [(one.id, one.version, one.offset, len(one.data)) for one in extended] == [
         (0x03, 1, 0x100, 12), (0x26, 3, 0x200, 0xE00), (0x0B, 1, 0x10C, 0xF4)]
     assert repr(extended[0]) == "<vfu.ExtendedCapability Serial Number at 0x100: 03000120 88776655 44332211>"
+    assert repr(extended[1]).endswith(" 00000000 and 3520 bytes>")
     serial, _, vendor = extended
     assert dev.config.read(serial.offset + 4, 8) == serial.data[4:] == bytes.fromhex("8877665544332211")
     assert dev.config.read(vendor.offset + 4, 8) == vendor.data[4:12] == b"\x15\x08\xc2\0abcd"

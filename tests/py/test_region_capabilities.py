@@ -205,7 +205,6 @@ def test_widths(connect, caplog):
 
 class Bells(vfu.Device):
     bar0 = vfu.Bar(size=PAGE)
-    event_loop = True
     rung = later = 0
 
     @bar0.event((0x40, 4), (0x44, 2, 7))
