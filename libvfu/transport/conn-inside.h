@@ -90,8 +90,11 @@ static inline bool vfui_conn_is_full(const struct vfui_conn *conn)
 	return atomic_load_explicit(&conn->full, memory_order_relaxed) != 0;
 }
 
-/* Gives up the lock, and then back what was lent and is sent. For who may have changed the queue. */
-static inline void vfui_conn_unlock(struct vfui_conn *conn)
+/*
+ * Gives up the lock, and then back what was lent and is sent. For who may have changed the queue. True: that was
+ * something, and who was told may have said more.
+ */
+static inline bool vfui_conn_unlock(struct vfui_conn *conn)
 {
 	struct vfui_out_item *released = conn->out.released;
 
@@ -100,6 +103,7 @@ static inline void vfui_conn_unlock(struct vfui_conn *conn)
 	vfui_os_unlock(&conn->lock);
 	if (released != NULL)
 		vfui_outq_release(released, true);
+	return released != NULL;
 }
 
 /* vfui_conn_is_forked, for what runs with each message. */

@@ -98,8 +98,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
 					      : VFUI_IN_POLL);
-	vfui_conn_unlock(conn);
-	return left;
+	return vfui_conn_unlock(conn) ? prepare_sleep(conn, left, events) : left;
 }
 
 /* Sleeps where the socket, its room for more, and other threads can all end it. */

@@ -296,6 +296,66 @@ START_TEST(many_threads_send_much)
 }
 END_TEST
 
+/* ---- what is said while lent memory is given back ---- */
+
+static struct vfu_wire_header waiting;
+static uint8_t lent_bytes[65536], drained[65536];
+
+static void answer_other(void *user, const void *data)
+{
+	(void)user, (void)data;
+	ck_assert_int_eq(vfui_conn_reply(end.conn, &waiting, 0, NULL, 0, NULL, 0), 0);
+}
+
+/* The first request waits for the second's memory to be given back. */
+static int lend_or_wait(struct vfui_conn *conn, struct vfui_msg *m)
+{
+	struct vfui_lent lent = {.release = answer_other, .data = lent_bytes};
+	const struct iovec iov = {lent_bytes, sizeof(lent_bytes)};
+
+	if (m->hdr.id == 1)
+		waiting = m->hdr;
+	return m->hdr.id == 1 ? 0 : vfui_conn_reply_lent(conn, &m->hdr, &iov, 1, &lent);
+}
+
+static size_t nlooks;
+
+static bool is_all_there(void *arg)
+{
+	size_t *n = arg;
+	ssize_t len;
+
+	nlooks++;
+	while ((len = recv(end.peer, drained, sizeof(drained), MSG_DONTWAIT)) > 0)
+		*n += (size_t)len;
+	return *n == 16 + 65536 + 16;
+}
+
+/* Nobody sleeps on it. */
+START_TEST(said_before_a_sleep)
+{
+	size_t n = 0;
+
+	fault_reset();
+	fault_virtual_time(true);
+	end_open_default(true);
+	end.on_command = lend_or_wait;
+	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
+	peer_put(end.peer, 2, READ, 0, 0, NULL, 16);
+	fault_limit(FAULT_SEND, 20000);
+	fault_fail(FAULT_SEND, 2, EAGAIN);
+	ck_assert_int_eq(vfui_conn_process(end.conn, 0), 2);
+	fault_reset();
+	ck_assert(!is_all_there(&n));
+	ck_assert_uint_eq(n, 20000);
+	nlooks = 0;
+	ck_assert_int_eq(vfui_conn_wait(end.conn, is_all_there, &n, 10000), 0);
+	ck_assert_uint_eq(nlooks, 3); /* without the role, with it, and after one sleep */
+	end_close();
+	fault_virtual_time(false);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sending");
@@ -308,6 +368,7 @@ int main(void)
 	tcase_add_test(tcase, answered_too_early);
 	tcase_add_test(tcase, failed_in_the_middle);
 	tcase_add_test(tcase, many_threads_send_much);
+	tcase_add_test(tcase, said_before_a_sleep);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
