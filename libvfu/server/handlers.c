@@ -219,7 +219,7 @@ static void fill_head(struct vfu_request *req, uint64_t offset, uint32_t region,
 /* The device has lent memory for a read that is over. */
 VFUI_APART static int end_lent(struct vfu_server *srv, struct vfui_request *req, int rc)
 {
-	if (rc) {
+	if (rc || req->base.is_deferred) {
 		vfui_request_drop_lent(&req->base);
 		return rc < 0 ? access_failed(srv, req, &req->base.access, rc) : rc;
 	}

@@ -620,6 +620,31 @@ START_TEST(lent_in_vain)
 }
 END_TEST
 
+static int defer_and_lend(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user;
+	later = vfu_request_defer(req);
+	do_lend(req, access);
+	return 0;
+}
+
+/* A device that is wrong twice: what it lends is not of the request that it took, nor is that answered yet. */
+START_TEST(lent_to_what_was_taken)
+{
+	uint16_t id;
+
+	set_lender();
+	set_bar(0, defer_and_lend);
+	id = rig_send_read(&rig, BAR, 0, 65536);
+	rig_silence(&rig);
+	ck_assert_uint_eq(nreleased, 1);
+	ck_assert_int_eq(vfu_request_done(later, 0), 0);
+	ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+	expect(rig.msg->payload + 16, 65536, 0);
+	rig_silence(&rig);
+}
+END_TEST
+
 static void *answer_elsewhere(void *arg)
 {
 	*(int *)arg = vfu_request_done(later, 0);
@@ -751,6 +776,7 @@ int main(void)
 	tcase_add_loop_test(tcase, lent_to_one_who_never_reads, 0, 2);
 	tcase_add_loop_test(tcase, lent_and_copied, 0, 2);
 	tcase_add_test(tcase, lent_in_vain);
+	tcase_add_test(tcase, lent_to_what_was_taken);
 	tcase_add_loop_test(tcase, lent_later, 0, 4);
 	tcase_add_test(tcase, released_and_answered);
 	tcase_add_test(tcase, lent_for_good);
