@@ -110,7 +110,7 @@ def test_pin(connect):
 
 def test_region_is_sealed(connect):
     dev = connect(Device())
-    fd = dev.regions.bar0._file[0]
+    ((fd, _),) = dev.regions.bar0._files
     for size in 0, 1 << 30:
         with pytest.raises(PermissionError):
             os.ftruncate(fd, size)
