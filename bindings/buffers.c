@@ -371,8 +371,12 @@ static Py_ssize_t memory_len(PyObject *object)
 static void memory_dealloc(PyObject *object)
 {
 	PyTypeObject *type = Py_TYPE(object);
+	PyObject *kind, *exc, *trace;
 
+	/* An exception may be on its way, and who waits for the room of a pin is told of it now. */
+	PyErr_Fetch(&kind, &exc, &trace);
 	memory_drop((struct memory *)object);
+	PyErr_Restore(kind, exc, trace);
 	PyObject_Free(object);
 	Py_DECREF(type);
 }

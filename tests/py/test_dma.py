@@ -208,6 +208,51 @@ class Far(vfu.Device):
         self.irqs.msix[0].trigger()
 
 
+class Dropping(vfu.Device):
+    """Drops the last reference of a pin while an exception is on its way; another pin waits for its room."""
+
+    bar0 = vfu.Bar(size=4096)
+    address = bar0.reg64(0)
+
+    @bar0.reg32(8).on_read
+    async def begin(self):
+        self.held = [await self.dma.pin(self.address, 4096)]
+        self.waiter = asyncio.ensure_future(self.dma.pin(self.address, 4096))
+        await asyncio.sleep(0)
+        return 1
+
+    @bar0.reg32(12).on_read
+    def drop(self):
+        with self.held[0].view() as view:
+            view[0] = 1
+        try:
+            (self.held.pop(), {}["lost"])
+        except BaseException as error:
+            self.outcome = repr(error)
+        return 1
+
+    @bar0.reg32(16).on_read
+    async def wait(self):
+        try:
+            await self.waiter
+        except OSError as error:
+            return error.errno
+        return 0
+
+
+def test_a_pin_dropped_by_an_exception(connect, capfd):
+    device = Dropping()
+    dev = connect(device, {"options": {"dma_bounce_bytes": 8192}})
+    bar0 = dev.regions.bar0
+    bar0.write64(0, dev.dma.alloc(4096, shared=False).iova)
+    assert bar0.read32(8) == 1
+    dev.config.bus_master = False
+    assert bar0.read32(12) == 1
+    assert device.outcome == "KeyError('lost')"
+    assert bar0.read32(16) == errno.EIO
+    assert capfd.readouterr().err == ""
+
+
 def test_addresses_beyond_all(connect, quiet):
     dev = connect(Far())
     memory = dev.dma.alloc(4096, iova=0x10000)
