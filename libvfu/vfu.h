@@ -601,7 +601,7 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
  */
 struct vfu_ioevent_place {
 	uint64_t offset;    /* in the region */
-	uint64_t datamatch; /* with VFU_IOEVENT_MATCH: only writes of this value */
+	uint64_t datamatch; /* with VFU_IOEVENT_MATCH: only writes of this value of size bytes */
 	uint32_t size;      /* of the writes: 1, 2, 4, 8; 0: any */
 	uint32_t flags;     /* VFU_IOEVENT_*, KVM's numbers */
 };

@@ -69,8 +69,15 @@ static int check_place(const struct vfu_ioevent_place *place, uint64_t size, str
 				    place->size);
 	if (!place->size && place->flags & VFU_IOEVENT_MATCH)
 		return vfui_err_set(err, -EINVAL, "ioevent.size", 0, "a value to match has a size");
+	if (place->flags & VFU_IOEVENT_MATCH && place->size < 8 &&
+	    place->datamatch >> 8 * place->size)
+		return vfui_err_set(err, -EINVAL, "ioevent.datamatch", 0,
+				    "0x%llx is no value of %u bytes",
+				    (unsigned long long)place->datamatch, place->size);
 	if (!vfui_is_inside(place->offset, vfui_max(place->size, 1), size))
-		return vfui_err_set(err, -EINVAL, "ioevent.offset", 0, "outside of the region");
+		return vfui_err_set(err, -EINVAL, "ioevent.offset", 0,
+				    "%u bytes at 0x%llx are outside of the region", place->size,
+				    (unsigned long long)place->offset);
 	return 0;
 }
 

@@ -10,7 +10,7 @@ import contextlib
 import enum
 import errno
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import libvfu as c
@@ -501,9 +501,10 @@ class Device:
 
     def _pci_capabilities(self) -> list[pci.Declared]:
         said: Any = self.capabilities
-        ones = [] if isinstance(said, dict) else list(said)
+        is_list = isinstance(said, Iterable) and not isinstance(said, dict)
+        ones = list(said) if is_list else []
         pairs = [one for one in ones if not isinstance(one, pci.Declared)]
-        if isinstance(said, dict) or not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in pairs):
+        if not is_list or not all(isinstance(one, (tuple, list)) and len(one) == 2 for one in pairs):
             raise TypeError(
                 "capabilities are PCI's, (id, bytes) pairs or what vfu.pci makes; those of VERSION are the Server's"
             )

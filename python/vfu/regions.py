@@ -161,6 +161,8 @@ class Region:
     ) -> None:
         self.events: list[tuple[list[tuple[int, int, int, int]], Callable[..., Any], tuple[File, int] | None]] = []
         self.ioregions: list[tuple[int, int, int, int, File]] = []
+        if not isinstance(widths, Iterable):
+            raise TypeError(f"widths are of bytes, ({widths!r},), not {widths!r}")
         self.size, self.mmap, self.capabilities, self.widths = (
             number("size", size), mmap, tuple(capabilities), frozenset(widths))
         self.has_files = isinstance(mmap, (list, tuple)) and any(len(area) > 2 for area in mmap)
@@ -231,6 +233,8 @@ class Region:
         shadow: (file, offset), of one place whose values are stored there before the signal: an extension of libvfio-user (E4),
         of which clients are told by a Server with policy={"io_fd_layout": "longer"}, or its profile. file: a path, or an open one.
         """
+        if not all(isinstance(place, Sequence) and len(place) in (2, 3) for place in places):
+            raise TypeError(f"places are (offset, size) or (offset, size, value) each, not {places!r}")
         if shadow and len(places) != 1:
             raise ValueError("a shadow is that of one place")
         entries = [

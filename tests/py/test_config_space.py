@@ -206,6 +206,11 @@ def test_places_that_are_refused(said, why):
         type("Odd", (vfu.Device,), {"capabilities": said})()
 
 
+def test_capabilities_that_are_no_list():
+    with pytest.raises(TypeError, match="capabilities are PCI's"):
+        type("Odd", (vfu.Device,), {"capabilities": pci.Vendor(b"1")})()
+
+
 def test_registers_stay_behind_the_header():
     config = vfu.ConfigSpace()
     with pytest.raises(vfu.Error, match="the header, below 0x40, is the library's"):

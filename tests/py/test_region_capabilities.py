@@ -201,6 +201,8 @@ def test_widths(connect, caplog):
     assert dev.regions.bar1.read(3, 13) == bytes(13)
     with pytest.raises(ValueError, match="widths"):
         vfu.Bar(size=PAGE, widths=(3,))
+    with pytest.raises(TypeError, match=r"\(4,\), not 4"):
+        vfu.Bar(size=PAGE, widths=4)
 
 
 class Bells(vfu.Device):
@@ -254,6 +256,9 @@ def test_e4_entries_of_other_kinds(connect, longer):
         fds.close()
     with pytest.raises(ValueError, match="one place"):
         vfu.Bar(PAGE).event((0, 4), (4, 4), shadow=(0, 0))
+    for places in ((0, 4), ((0,),), ((0, 4, 1, 1),)):
+        with pytest.raises(TypeError, match=r"places are \(offset, size\)"):
+            vfu.Bar(PAGE).event(*places)
 
 
 def test_writes_that_come_as_events(connect, caplog):

@@ -581,6 +581,9 @@ START_TEST(events_that_can_not_be)
 		{{.size = 3}, "ioevent.size"},
 		{{.size = 16}, "ioevent.size"},
 		{{.flags = VFU_IOEVENT_MATCH}, "ioevent.size"},
+		{{.size = 1, .datamatch = 256, .flags = VFU_IOEVENT_MATCH}, "ioevent.datamatch"},
+		{{.size = 4, .datamatch = UINT64_MAX, .flags = VFU_IOEVENT_MATCH},
+		 "ioevent.datamatch"},
 		{{.flags = 4}, "ioevent.flags"},
 	};
 	static const struct vfu_ioevent_place places[1025];
