@@ -641,11 +641,12 @@ static int access_part(struct vfui_region *region, struct vfui_split *split,
 		access = &split->part.access;
 		req = req ? &split->part : NULL;
 	}
-	if (region->def.flags & VFU_REGION_UNCLEARED && !access->is_write) {
+	if (split->is_uncleared) {
 		if (handled)
 			return read_uncleared(next->fn, next->user, next->fills, req, access);
 		if (region->def.access)
-			return read_uncleared(region->def.access, region->def.user, true, req,
+			return read_uncleared(region->def.access, region->def.user,
+					      region->def.flags & VFU_REGION_UNCLEARED, req,
 					      access);
 	}
 	return handled ? next->fn(next->user, req, access) : access_base(region, req, access);
@@ -666,6 +667,7 @@ VFUI_APART static int access_parts(struct vfui_region *region, struct vfu_reques
 		return -EINVAL;
 	split.whole = req;
 	split.held = NULL;
+	split.is_uncleared = region->def.flags & VFU_REGION_UNCLEARED && !access->is_write;
 	for (uint32_t done = 0; done < access->count && !rc; done += taken) {
 		rc = done ? check_access(region, access) : 0;
 		if (rc)

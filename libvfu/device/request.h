@@ -86,7 +86,8 @@ struct vfui_split {
 	struct vfu_request part;   /* the one whose callback runs */
 	struct vfu_request *whole; /* as it came; NULL: nothing can be answered later */
 	struct vfu_request
-		*held; /* the whole on the heap; NULL: no part is answered later so far */
+		*held;     /* the whole on the heap; NULL: no part is answered later so far */
+	bool is_uncleared; /* a read whose buffer holds anything, whatever region is there by now */
 };
 
 /* Prepares split->part for the part of access that begins at offset, count bytes long. */

@@ -182,6 +182,25 @@ START_TEST(parts_are_not_cleared_either)
 }
 END_TEST
 
+static int become_cleared(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user, (void)req, (void)access;
+	set_bar(0, fill_nothing);
+	return 0;
+}
+
+/* The function of one part sets the region anew, with one that knows nothing of this. */
+START_TEST(cleared_from_now_on)
+{
+	defers = false;
+	set_bar(VFU_REGION_UNCLEARED, NULL);
+	ck_assert_int_eq(vfu_device_set_handler(rig.dev, BAR, 0, 16, become_cleared, NULL), 0);
+	rig.bar0 = spoil;
+	ck_assert_uint_eq(rig_read(&rig, 0, 0, 4096), 0);
+	expect(read_bar(0, 4096), 4096, 0);
+}
+END_TEST
+
 /* Where the region did not ask for it all is as ever, whatever is said. */
 START_TEST(cleared_buffers_stay_cleared)
 {
@@ -761,6 +780,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, what_is_not_filled_is_zeros, 0, 4);
 	tcase_add_loop_test(tcase, parts_are_not_cleared_either, 0, 2);
+	tcase_add_test(tcase, cleared_from_now_on);
 	tcase_add_loop_test(tcase, cleared_buffers_stay_cleared, 0, 2);
 	tcase_add_loop_test(tcase, written_as_it_arrives, 0, 4);
 	tcase_add_test(tcase, posted_as_it_arrives);
