@@ -357,10 +357,29 @@ static PyObject *memory_release(PyObject *object, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-static PyObject *memory_enter(PyObject *object, PyObject *args)
+static PyObject *memory_view(PyObject *object, PyObject *args)
 {
 	(void)args;
 	return PyMemoryView_FromObject(object);
+}
+
+static PyObject *memory_enter(PyObject *object, PyObject *args)
+{
+	(void)args;
+	Py_INCREF(object);
+	return object;
+}
+
+static PyObject *memory_repr(PyObject *object)
+{
+	struct memory *m = (struct memory *)object;
+	const char *name = m->kind == PINNED ? "vfu.PinnedMemory" : "libvfu.Memory";
+	char size[32];
+
+	if (!m->addr)
+		return PyUnicode_FromFormat("<%s, released>", name);
+	snprintf(size, sizeof(size), "0x%zx", (size_t)m->len); /* Python has no %zx */
+	return PyUnicode_FromFormat("<%s %s bytes>", name, size);
 }
 
 static Py_ssize_t memory_len(PyObject *object)
@@ -385,7 +404,9 @@ static PyMethodDef memory_methods[] = {
 	{"release", memory_release, METH_NOARGS,
 	 "Ends the use of the memory. BufferError while views exist; EFAULT: the client has cut the "
 	 "file behind it meanwhile."},
-	{"view", memory_enter, METH_NOARGS, "A memoryview of it."},
+	{"view", memory_view, METH_NOARGS, "A memoryview of it."},
+	{"__enter__", memory_enter, METH_NOARGS, "Itself."},
+	{"__exit__", memory_release, METH_VARARGS, "As release(), also of what was released."},
 	{NULL, NULL, 0, NULL},
 };
 
@@ -396,8 +417,10 @@ static PyType_Spec memory_spec = {
 	.slots =
 		(PyType_Slot[]){
 			{Py_tp_doc,
-			 (void *)"Memory of a device or its client: supports the buffer protocol."},
+			 (void *)"Memory of a device or its client: supports the buffer protocol, and "
+				 "with, whose end is release()."},
 			{Py_tp_methods, memory_methods},
+			{Py_tp_repr, memory_repr},
 			{Py_tp_dealloc, memory_dealloc},
 			{Py_sq_length, memory_len},
 			{Py_bf_getbuffer, memory_get},

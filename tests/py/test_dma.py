@@ -41,15 +41,18 @@ class Device(vfu.Device):
 
     @bar0.reg32(0x24).on_write
     def write_through_pin(self, value):
-        pin = self.dma.map(self.target, 16)
-        with pin.view() as view:
-            view[:4] = b"pin!"
-            self.log.append(bytes(view[4:8]))
-            try:
-                pin.release()
-            except BufferError:
-                self.log.append("in use")
-        pin.release()
+        with self.dma.map(self.target, 16) as pin:
+            with pin.view() as view:
+                view[:4] = b"pin!"
+                self.log.append(bytes(view[4:8]))
+                try:
+                    pin.release()
+                except BufferError:
+                    self.log.append("in use")
+            self.log.append(repr(pin))
+        self.log.append(repr(pin))
+        with pin:
+            pin.release()
 
     @bar0.reg32(0x28).on_write
     async def fill(self, value):
@@ -389,7 +392,8 @@ def test_pins(connect, caplog):
     dev.regions.bar0.write64(8, memory.iova)
     dev.regions.bar0.write32(0x24, 1)
     assert memory[:4] == b"pin!"
-    assert device.log[-2:] == [b"four", "in use"]
+    assert device.log[-4:] == [
+        b"four", "in use", "<vfu.PinnedMemory 0x10 bytes>", "<vfu.PinnedMemory, released>"]
     unmapped = dev.dma.alloc(4096, shared=False)
     dev.regions.bar0.write64(8, unmapped.iova)
     with pytest.raises(vfu.Error) as caught:
