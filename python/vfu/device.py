@@ -99,8 +99,9 @@ class Device:
     ------------------
     self.REGISTER: a number to read and set; no handler runs, and the client's rights do not hold. self.bar0[a:b]: memory.
     Attributes of its own, under any names; the log tells of one that is a register's but for its spelling.
-    self.irqs.msix[i].trigger(), self.irqs.intx.raise_() and lower(): interrupts, see DeviceIrqs; from any thread.
-    self.dma: the client's memory, `await self.dma.read(iova, size)`, write(), read_sync(), map(), see DeviceDma.
+    self.irqs.msix[i].trigger(), self.irqs.intx.raise_() and lower(), err and req: interrupts, see DeviceIrqs; from any thread.
+    self.dma: the client's memory, `await self.dma.read(iova, size)`, write(), read_list(), fill(), pin(), read_sync(), map(),
+    see DeviceDma.
     __init__() may have arguments, which `vfu serve my.py period=0.1` gives, and calls super().__init__() first.
 
     Methods that are called, if the class has them
@@ -293,7 +294,7 @@ class Device:
 
     @property
     def peer(self) -> Peer:
-        """Who the client is, a Peer. Disconnected: there is none. Any thread."""
+        """Who the client is, a Peer. Disconnected: there is none, as in on_disconnect(). Any thread."""
         return Peer(*c.device_peer(self._handle))
 
     def find_capability(self, what: int | type[pci.Declared], after: int = 0, *, extended: bool = False) -> int:
