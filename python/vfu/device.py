@@ -364,7 +364,13 @@ class Device:
 
     @hook("on_gate")
     def _gate(self, what: int) -> bool:
-        result = self.on_gate(Gate(what))
+        try:
+            result = self.on_gate(Gate(what))
+        except Exception as error:
+            if what != Gate.DISCONNECT:
+                raise
+            report(self.on_gate, error)
+            return self._await_tasks(what)  # the client is gone, whatever it says
         if not inspect.iscoroutine(result):
             return self._await_tasks(what)
         if self._loop is None and what == Gate.DISCONNECT:
@@ -379,9 +385,9 @@ class Device:
             self.spawn(result, at_reset="cancel")
 
     def _decide(self, task: Task, what: int) -> None:
-        """on_gate() has decided. If what it let pass ends tasks, they are waited for first."""
+        """on_gate() has decided. If what it let pass, or cannot stop, ends tasks, they are waited for first."""
         code = outcome(task)
-        if code or not self._await_tasks(what):
+        if (code and what != Gate.DISCONNECT) or not self._await_tasks(what):
             self._let_pass(code)
 
     def _let_pass(self, code: int) -> None:

@@ -24,7 +24,7 @@ class Device(vfu.Device):
     event_loop = True
     reset_timeout = 60.0
     refusal = 0
-    gate_waits = False
+    gate_waits = refuses_late = False
 
     def __init__(self):
         super().__init__()
@@ -68,6 +68,8 @@ class Device(vfu.Device):
 
     async def think(self, what):
         await asyncio.sleep(0.001)
+        if self.refuses_late:
+            raise OSError(errno.EBUSY, "not now")
         self.happened.append(f"{what.name} may pass")
 
     def reset(self):
@@ -229,8 +231,12 @@ def next_client(path, device):
         assert device.happened == ["waited for", "gone"]
 
 
-def test_the_end_of_a_connection_waits(serve):
+@pytest.mark.parametrize("refuses", ["never", "at once", "late"])
+def test_the_end_of_a_connection_waits(serve, refuses):
+    """Whatever on_gate() says to it: it is asked, but a client that is gone is gone."""
     device = Device()
+    device.refusal = errno.EBUSY if refuses == "at once" else 0
+    device.gate_waits = device.refuses_late = refuses == "late"
     path = serve(device)
     with vfu.Client(path) as dev:
         dev.regions.bar0.write32(0, 1)
