@@ -189,10 +189,11 @@ class DeviceDma:
     async def pin(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
         """Pins memory of any kind and returns it as a PinnedMemory.
 
-            with await self.dma.pin(address, 64) as memory:  # given back at the end, without a wait
-                with memory.view() as view:
-                    view[:5] = bytes(view[:5]).upper()
-                await self.dma.unpin(memory)  # waits, and raises what went wrong
+            async def shout(self, address):
+                with await self.dma.pin(address, 64) as memory:  # given back at the end, without a wait
+                    with memory.view() as view:
+                        view[:5] = bytes(view[:5]).upper()
+                    await self.dma.unpin(memory)  # waits, and raises what went wrong
 
         Where it lies in one mapped range it is the memory itself, as of map(). Else it is a buffer: filled with what
         is there, and written back where it was changed, when it is given back, unless a reset comes first. It waits for
