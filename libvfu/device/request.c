@@ -205,16 +205,19 @@ int vfu_request_lend(struct vfu_request *req, const void *data, unsigned flags,
 		return 0;
 	}
 	memcpy(req->access.data, data, req->access.count);
+	req->is_copied = true;
 	give_back(&lent);
 	return 0;
 }
 
 /* ---- requests that leave their callback */
 
-/* The buffer of a read that is answered later: zeros, or the device says what it fills of it. */
-static void start_buffer(struct vfu_request *later)
+/* The buffer of a read that is answered later: what was lent, or zeros, or the device says what it fills of it. */
+static void start_buffer(struct vfu_request *later, const struct vfu_request *req)
 {
-	if (later->is_uncleared)
+	if (req->is_copied)
+		memmove(later->access.data, req->access.data, req->access.count);
+	else if (later->is_uncleared)
 		later->filled = 0;
 	else
 		memset(later->access.data, 0, later->access.count);
@@ -244,7 +247,7 @@ static struct vfu_request *defer_whole(struct vfu_request *req)
 		if (req->access.is_write)
 			memcpy(later->access.data, req->access.data, len);
 		else
-			start_buffer(later);
+			start_buffer(later, req);
 	}
 	session_ref(req->session);
 	if (later->is_fence)
@@ -397,7 +400,7 @@ static struct vfu_request *defer_part(struct vfui_split *split)
 	later->whole = split->held;
 	later->access.data = part_data(split, &split->whole->access);
 	if (!later->access.is_write)
-		start_buffer(later);
+		start_buffer(later, &split->part);
 	charge(split->held, sizeof(*later));
 	atomic_fetch_add(&split->held->parts, 1);
 	split->part.is_deferred = true;
@@ -427,7 +430,7 @@ void vfui_split_next(struct vfui_split *split, const struct vfu_access *access, 
 	split->part.is_part = true;
 	split->part.is_access = true;
 	split->part.is_deferred = false;
-	split->part.is_lent = split->part.is_uncleared = false;
+	split->part.is_lent = split->part.is_copied = split->part.is_uncleared = false;
 	split->part.access = *access;
 	split->part.access.offset = offset;
 	split->part.access.count = count;

@@ -62,6 +62,7 @@ struct vfu_request {
 	bool is_deferred; /* what is on the heap answers */
 	bool is_part;     /* of an access, see below */
 	bool is_lent, is_brief;
+	bool is_copied;      /* what was lent is in the access's data */
 	bool is_uncleared;   /* a read whose buffer holds anything, but for filled bytes */
 	bool is_fence;       /* on the heap: holds up later requests */
 	atomic_bool is_told; /* no line about its failure */

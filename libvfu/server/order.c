@@ -197,7 +197,7 @@ static inline void init_request(const struct vfu_server *srv, struct vfui_reques
 	req->base.session = srv->session;
 	req->base.is_access = req->base.is_silent = false;
 	req->base.is_deferred = req->base.is_part = false;
-	req->base.is_lent = req->base.is_uncleared = false;
+	req->base.is_lent = req->base.is_copied = req->base.is_uncleared = false;
 	atomic_init(&req->base.is_told, false);
 	req->msg = msg;
 	req->step = 0;

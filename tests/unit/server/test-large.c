@@ -664,6 +664,38 @@ START_TEST(lent_to_what_was_taken)
 }
 END_TEST
 
+static int lend_and_defer(void *user, struct vfu_request *req, const struct vfu_access *access)
+{
+	(void)user;
+	do_lend(req, access);
+	later = vfu_request_defer(req);
+	return VFU_LATER;
+}
+
+/* What was lent goes along with the request that is taken then, be it large, small, or a part. */
+START_TEST(lent_and_taken)
+{
+	static const uint32_t counts[] = {65536, 5000, 8};
+	uint16_t id;
+
+	set_lender();
+	set_bar(0, lend_and_defer);
+	for (unsigned i = 0; i < 4; i++) {
+		uint32_t count = counts[i % 3];
+
+		if (i == 3)
+			ck_assert_int_eq(
+				vfu_device_set_handler(rig.dev, BAR, SIZE - 8, 8, lend, NULL), 0);
+		id = rig_send_read(&rig, BAR, i < 3 ? 3 : SIZE - count, count);
+		rig_silence(&rig);
+		ck_assert_int_eq(vfu_request_done(later, 0), 0);
+		ck_assert_uint_eq(rig_reply(&rig, id, 9), 0);
+		ck_assert_mem_eq(rig.msg->payload + 16, own + (i < 3 ? 3 : SIZE - count), count);
+	}
+	ck_assert_uint_eq(nreleased, nlent);
+}
+END_TEST
+
 static void *answer_elsewhere(void *arg)
 {
 	*(int *)arg = vfu_request_done(later, 0);
@@ -797,6 +829,7 @@ int main(void)
 	tcase_add_loop_test(tcase, lent_and_copied, 0, 2);
 	tcase_add_test(tcase, lent_in_vain);
 	tcase_add_test(tcase, lent_to_what_was_taken);
+	tcase_add_test(tcase, lent_and_taken);
 	tcase_add_loop_test(tcase, lent_later, 0, 4);
 	tcase_add_test(tcase, released_and_answered);
 	tcase_add_test(tcase, lent_for_good);
