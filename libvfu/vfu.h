@@ -465,8 +465,8 @@ int vfu_request_set_filled(struct vfu_request *req, uint32_t len);
 /*
  * Answers a read with access->count bytes of the device's own at data, in place of the access's data: where the read
  * is large (16 KiB, and no part of one that is split) they are sent from where they are. The request is then ended as
- * ever: by the callback's 0, or by vfu_request_done. The memory must stay, and what is in it should, until release(user, data) is called, which
- * happens once, whatever becomes of the request (NULL: the memory stays as long as the device, and never changes): when
+ * ever: by the callback's 0, or by vfu_request_done, also if vfu_request_defer is called after this. The memory must
+ * stay, and what is in it should, until release(user, data) is called, which happens once, whatever becomes of the request (NULL: the memory stays as long as the device, and never changes): when
  * the socket has the bytes, however long a client does not read; when the connection ends; or sooner, where they were
  * copied, also before this returns. What waits counts for VFU_OPT_QUEUE_BYTES. Memory of a file that others can cut should be watched
  * (vfu_watch_new).
