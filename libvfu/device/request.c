@@ -3,6 +3,20 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * request.c - answering requests later, from any thread, exactly once.
+ *
+ *	callback's request ---- 0, -errno ---> its handler answers (server/)
+ *	    |  vfu_request_defer
+ *	    v
+ *	one on the heap ------- vfu_request_done, _reply ---> session ---> connection, if there still is one
+ *	    ^
+ *	parts of it, each deferred by itself: the last that is done ends the whole (struct vfui_split)
+ *
+ * The session outlives the connection for as long as somebody holds a request of it: session_enter keeps the
+ * connection while it is used, and the end of the connection waits for that, not for answers. What a deferred request
+ * holds is charged to the account until it is answered; one that changes things for later ones is a fence.
+ *
+ * Memory that a device lends for a read goes with the request that is answered: to the queue of what is sent, which
+ * gives it back, or back at once where the answer is an error, a copy, or nobody's.
  */
 #include <errno.h>
 #include <string.h>
