@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -84,6 +85,14 @@ static bool does_counts(void)
 	must(write(fd, &one, sizeof(one)) == sizeof(one));
 	must(read(fd, &one, sizeof(one)) == sizeof(one));
 	return read(fd, &one, sizeof(one)) < 0;
+}
+
+static bool does_nowait(void)
+{
+	uint64_t count;
+	const struct iovec iov = {.iov_base = &count, .iov_len = sizeof(count)};
+
+	return preadv2(eventfd(1, 0), &iov, 1, -1, RWF_NOWAIT) == sizeof(count);
 }
 
 static bool does_wipe_on_fork(void)
@@ -163,6 +172,7 @@ bool lacks(enum lacks what, const char *test)
 		[LACKS_CTRUNC] = {does_ctrunc, "MSG_CTRUNC"},
 		[LACKS_AIO] = {does_aio, "AIO"},
 		[LACKS_COUNTS] = {does_counts, "counts of its own byte order in an eventfd"},
+		[LACKS_NOWAIT] = {does_nowait, "RWF_NOWAIT"},
 		[LACKS_FD_LIMIT] = {does_fd_limit, "a limit of descriptors"},
 		[LACKS_FAULTS] = {does_faults, "the address of a SIGBUS"},
 	};

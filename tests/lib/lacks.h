@@ -22,6 +22,7 @@ enum lacks {
 	LACKS_CTRUNC,     /* to be told that descriptors were cut off */
 	LACKS_AIO,        /* io_setup(2) */
 	LACKS_COUNTS, /* eventfds that count by what is written: a big-endian emulator's by 2^56 */
+	LACKS_NOWAIT, /* a read that does not wait whatever the file says: preadv2(2), RWF_NOWAIT */
 	LACKS_FAULTS, /* a handler of SIGBUS that is told the address */
 	LACKS_FD_LIMIT, /* a limit of descriptors that is the kernel's; valgrind has its own */
 };

@@ -522,6 +522,8 @@ START_TEST(a_reset_ends_what_was_rung)
 	uint16_t id;
 	int fd;
 
+	if (lacks(LACKS_NOWAIT, __func__))
+		return;
 	rig_set_hooks(&rig, gate_later);
 	add_bells();
 	ck_assert_uint_eq(ask_for_fds(4096), 3);
