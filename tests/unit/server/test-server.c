@@ -366,7 +366,7 @@ START_TEST(e55_regions_of_the_devices_own)
 	ck_assert_uint_eq(raw_u64(rig.msg, 16), 0);
 	ck_assert_uint_eq(rig_write(&rig, 9, 8, 4, 0x11223344), 0);
 	ck_assert_uint_eq(rig_read(&rig, 9, 8, 4), 0);
-	ck_assert_uint_eq(raw_u32(rig.msg, 16), 0x11223344);
+	ck_assert_uint_eq(rig_data(&rig), 0x11223344);
 	ck_assert_uint_eq(rig_read(&rig, 10, 0, 4), EINVAL);
 	ck_assert_uint_eq(rig_read(&rig, 12, 0, 4), EINVAL);
 	ck_assert_uint_eq(rig_read(&rig, 256 + 9, 0, 4), EINVAL);
