@@ -232,8 +232,9 @@ class Session:
         (self.top / "build" / "run").symlink_to(BUILD / "run")
         (self.top / "build" / "x.py").write_text("import vfu\n")
         (self.top / "build" / "test.sh").write_text("lspci -s $DEV0\n")
-        for name in ("vfu", "python3"):
-            self._make_command(name, f"{BUILD}/run {name}")
+        self._make_command("vfu", f"{BUILD}/run vfu")
+        # The python3 on PATH may be a script of a shell, which a sanitizer's library kills.
+        self._make_command("python3", f"{BUILD}/run {sys.executable}")
         # A program with a sanitized library has to be sanitized itself.
         sanitizers = re.findall(r"-fsanitize=\S+", (BUILD / "config.status").read_text())
         self._make_command("cc", " ".join([os.environ.get("CC") or str(shutil.which("cc")), *sorted(set(sanitizers))]))
