@@ -17,7 +17,9 @@ check-lint: all
 	  $(SHELL) $(srcdir)/tests/lint/check-lint $(lints)
 
 if HAVE_CHECK
-check-valgrind: all $(unit_tests) $(gen_tests)
+# The programs after the library: beside "all", which is a make of its own, both would build it.
+check-valgrind: all
+	+@$(MAKE) $(AM_MAKEFLAGS) $(unit_tests) $(gen_tests)
 	@command -v '$(VALGRIND)' >/dev/null && test '$(VALGRIND)' != : || { \
 	  echo "SKIPPED: check-valgrind needs valgrind"; exit 0; }; \
 	$(AM_TESTS_ENVIRONMENT) LIBTOOL='$(SHELL) $(abs_builddir)/libtool' VALGRIND='$(VALGRIND)'; \
