@@ -381,12 +381,13 @@ static void exposed(void *ctx)
 	nexposed++;
 }
 
-/* Stands first: the guard, once on, stays on in a process that runs all tests. */
+/* Stands first: the guard, once on, stays on in a process that runs all tests, and them again in rounds. */
 START_TEST(told_of_files_that_can_be_cut)
 {
 	const struct vfui_dma_hooks hooks = {.exposed = exposed};
+	const unsigned told = vfui_sigbus_is_guarded() ? 0 : 1;
 
-	ck_assert(!vfui_sigbus_is_guarded());
+	nexposed = 0;
 	end();
 	start(&hooks, &limits);
 	ck_assert_int_eq(map(RW, 0, BASE, PAGE, sealed(PAGE)), 0);
@@ -394,10 +395,10 @@ START_TEST(told_of_files_that_can_be_cut)
 	ck_assert_int_eq(map(RW, 0, BASE + 2 * PAGE, PAGE, -1), 0);
 	ck_assert_uint_eq(nexposed, 0);
 	ck_assert_int_eq(map(RW, 0, BASE + 3 * PAGE, PAGE, file(PAGE)), 0);
-	ck_assert_uint_eq(nexposed, 1);
+	ck_assert_uint_eq(nexposed, told);
 	ck_assert_int_eq(vfu_sigbus_guard(), 0);
 	ck_assert_int_eq(map(RW, 0, BASE + 4 * PAGE, PAGE, file(PAGE)), 0);
-	ck_assert_uint_eq(nexposed, 1);
+	ck_assert_uint_eq(nexposed, told);
 }
 END_TEST
 
@@ -551,7 +552,7 @@ END_TEST
 START_TEST(any_order_of_maps_and_unmaps)
 {
 	enum { N = 512 };
-	static uint8_t model[N]; /* 0: free, else length to the end of its range, 255: inside */
+	uint8_t model[N] = {0}; /* 0: free, else length to the end of its range, 255: inside */
 	uint64_t seed = 12345;
 
 	for (unsigned step = 0; step < 40000; step++) {
