@@ -27,14 +27,10 @@ int vfui_region_keep_handler(struct vfui_regions *regions, unsigned index, uint6
 			     uint64_t size, vfu_access_fn *fn, void *user)
 {
 	int rc = vfui_region_set_handler(regions, index, offset, size, fn, user, NULL);
-	struct vfui_handler *handler;
 
-	if (rc || !fn)
-		return rc;
-	handler = vfui_region_handler_at(vfui_region_at(regions, index), offset);
-	handler->is_kept = true;
-	handler->fills = false;
-	return 0;
+	if (!rc && fn)
+		vfui_region_handler_at(vfui_region_at(regions, index), offset)->is_kept = true;
+	return rc;
 }
 
 static unsigned count_kept(const struct vfui_region *region)

@@ -536,7 +536,6 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 	if (!region || !size || !vfui_is_inside(offset, size, region->def.size))
 		return vfui_err_set(err, -EINVAL, "handler.offset", 0, "not inside region %u",
 				    index);
-	handler.fills = region->def.flags & VFU_REGION_UNCLEARED;
 	from = find_handler(region, offset);
 	for (to = from; to < region->nhandlers && region->handlers[to].first <= handler.last;
 	     to++) {
@@ -560,6 +559,13 @@ int vfui_region_set_handler(struct vfui_regions *regions, unsigned index, uint64
 }
 
 /* ---- access ------------------------------------------------------------------------------------ */
+
+/* What serves it, a handler or the region's callback (NULL), is the device's and says what it has filled. */
+static bool says_filled(const struct vfui_region *region, const struct vfui_handler *handler)
+{
+	return region->def.flags & VFU_REGION_UNCLEARED &&
+	       !(handler && (handler->is_owned || handler->is_kept));
+}
 
 /*
  * Calls a function for a read into a buffer that holds whatever it held: none of that may leave. One that
@@ -643,11 +649,11 @@ static int access_part(struct vfui_region *region, struct vfui_split *split,
 	}
 	if (split->is_uncleared) {
 		if (handled)
-			return read_uncleared(next->fn, next->user, next->fills, req, access);
+			return read_uncleared(next->fn, next->user, says_filled(region, next), req,
+					      access);
 		if (region->def.access)
 			return read_uncleared(region->def.access, region->def.user,
-					      region->def.flags & VFU_REGION_UNCLEARED, req,
-					      access);
+					      says_filled(region, NULL), req, access);
 	}
 	return handled ? next->fn(next->user, req, access) : access_base(region, req, access);
 }

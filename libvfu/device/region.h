@@ -25,7 +25,6 @@ struct vfui_handler {
 	void *user;
 	bool is_owned; /* user is freed with it */
 	bool is_kept;  /* no client maps its pages (region-map.h) */
-	bool fills;    /* fn is the device's, and says what it has filled (VFU_REGION_UNCLEARED) */
 };
 
 struct vfui_region {
