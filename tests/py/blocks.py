@@ -23,7 +23,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import textwrap
 import time
 from pathlib import Path
@@ -234,8 +233,7 @@ class Session:
         (self.top / "build" / "x.py").write_text("import vfu\n")
         (self.top / "build" / "test.sh").write_text("lspci -s $DEV0\n")
         self._make_command("vfu", f"{BUILD}/run vfu")
-        # The python3 on PATH may be a script of a shell, which a sanitizer's library kills.
-        self._make_command("python3", f"{BUILD}/run {sys.executable}")
+        self._make_command("python3", f"{BUILD}/run python3")
         # A program with a sanitized library has to be sanitized itself.
         sanitizers = re.findall(r"-fsanitize=\S+", (BUILD / "config.status").read_text())
         self._make_command("cc", " ".join([os.environ.get("CC") or str(shutil.which("cc")), *sorted(set(sanitizers))]))
