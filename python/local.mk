@@ -7,7 +7,6 @@ vfu_package = \
 	python/vfu/__init__.py \
 	python/vfu/__main__.py \
 	python/vfu/capabilities.py \
-	python/vfu/client.py \
 	python/vfu/commands.py \
 	python/vfu/declared.py \
 	python/vfu/device.py \
@@ -24,6 +23,12 @@ vfu_package = \
 	python/vfu/server.py \
 	python/vfu/shown.py \
 	python/vfu/testing.py
+vfu_client = \
+	python/vfu/client/__init__.py \
+	python/vfu/client/dma.py \
+	python/vfu/client/irqs.py \
+	python/vfu/client/regions.py \
+	python/vfu/client/times.py
 vfu_cli = \
 	python/vfu/cli/__init__.py \
 	python/vfu/cli/access.py \
@@ -104,7 +109,7 @@ vfu_examples = \
 	python/examples/systemd/vfu@.service \
 	python/examples/systemd/vfu@.socket
 
-EXTRA_DIST += $(vfu_package) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
+EXTRA_DIST += $(vfu_package) $(vfu_client) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
 	python/vfu-command.in
 
 # Finds the package beside an installation too whose prefix Python does not look at.
@@ -137,6 +142,8 @@ command_pages = \
 if HAVE_PYTHON
 vfupackagedir = $(pythondir)/vfu
 vfupackage_DATA = $(vfu_package)
+vfuclientdir = $(pythondir)/vfu/client
+vfuclient_DATA = $(vfu_client)
 vfuclidir = $(pythondir)/vfu/cli
 vfucli_DATA = $(vfu_cli)
 vfudecodedir = $(pythondir)/vfu/decode
@@ -192,7 +199,7 @@ uninstall-local:
 endif
 
 # What the commands say of themselves. vfu.1 is written last: when it is there, all are.
-python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
+python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_client) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
 	$(AM_V_GEN)rm -rf python/packaging/pages && $(MKDIR_P) python/packaging/pages && \
 	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
 	mv python/packaging/pages/vfu-*.1 python/packaging && mv python/packaging/pages/vfu.1 $@ && \

@@ -53,19 +53,10 @@ import libvfu as _c
 
 from . import pci as pci
 from .capabilities import Agreed
-from .client import (
-    Buffer,
-    Client,
-    ClientDma,
-    ClientIrq,
-    ClientIrqs,
-    ClientVector,
-    Config,
-    DeviceInfo,
-    IoFd,
-    Region,
-    Regions,
-)
+from .client import Client, DeviceInfo
+from .client.dma import Buffer, ClientDma
+from .client.irqs import ClientIrq, ClientIrqs, ClientVector
+from .client.regions import Config, IoFd, Region, Regions
 from .commands import Descriptors, Raw
 from .device import Device, Gate, Peer
 from .dma import DeviceDma, DmaRange, PinnedMemory

@@ -33,7 +33,7 @@ def cpu_ns(pid: int) -> int:
     return time.process_time_ns() + time.clock_gettime_ns(~pid << 3 | 2)
 
 
-def measure(bar: vfu.client.Region, operation, pid: int) -> float:
+def measure(bar: vfu.Region, operation, pid: int) -> float:
     """Nanoseconds for one; the first round warms up, and a read tells that all that was posted is done."""
     for _ in range(2):
         start = cpu_ns(pid)

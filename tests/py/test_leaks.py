@@ -53,7 +53,7 @@ def allocated():
 
 def references():
     """To what everybody uses, and so is not counted by blocks."""
-    shared = [None, True, False, 0, 1, b"", "", (), vfu.Client, vfu.client.Region, vfu.Error, OSError]
+    shared = [None, True, False, 0, 1, b"", "", (), vfu.Client, vfu.Region, vfu.Error, OSError]
     return sum(map(sys.getrefcount, shared))
 
 

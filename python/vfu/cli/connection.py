@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import vfu
-from vfu.client import IRQ_NAMES, REGION_NAMES
+from vfu.client.irqs import IRQ_NAMES
+from vfu.client.regions import REGION_NAMES
 
 from .names import Names
 

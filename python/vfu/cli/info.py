@@ -14,7 +14,7 @@ from typing import Any
 
 import vfu
 from vfu import pci
-from vfu.client import irq_name
+from vfu.client.irqs import irq_name
 
 from . import parts
 from .connection import add_device, add_socket, connect

@@ -27,7 +27,7 @@ from typing import Any
 
 import vfu
 from vfu import pci
-from vfu.client import REGION_NAMES, region_name
+from vfu.client.regions import REGION_NAMES, region_name
 from vfu.regions import MemoryPart
 from vfu.registers import Bits, Range, Register
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vfu.client import region_name
+from vfu.client.regions import region_name
 from vfu.regions import MemoryPart
 from vfu.registers import Bits, Register, View
 

@@ -143,7 +143,7 @@ class Completer:
             return sorted(name for name in names if name.startswith(start) and name[:2] != "__")
         thing: Any = self.namespace.get(path[0], getattr(builtins, path[0], None))
         for name in path[1:]:
-            if isinstance(thing, (Registers, Array, vfu.client.Config)) or not hasattr(type(thing), "__dict__"):
+            if isinstance(thing, (Registers, Array, vfu.Config)) or not hasattr(type(thing), "__dict__"):
                 return []
             thing = getattr(thing, name, None)
         hidden = not start.startswith("_")

@@ -15,7 +15,7 @@ import time
 from typing import Any, NamedTuple
 
 import vfu
-from vfu.client import IRQ_NAMES
+from vfu.client.irqs import IRQ_NAMES
 
 from .access import assignment
 from .connection import add_device, add_socket, complete_assignments, complete_events, completed, seconds

@@ -20,7 +20,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import vfu
-from vfu.client import IRQ_NAMES, ClientIrq, ClientVector, Region, irq_name
+from vfu.client.irqs import IRQ_NAMES, ClientIrq, ClientVector, irq_name
+from vfu.client.regions import Region
 
 from ..decode.hexdump import Dump
 from . import info

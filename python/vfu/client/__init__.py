@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Clients: use a device that someone serves."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import threading
+from collections.abc import Iterable
+from collections.abc import Mapping as AnyMapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import libvfu as c
+
+from .. import commands, pci, protocol
+from ..capabilities import Agreed, limits_of
+from ..errors import Disconnected, log_level, make_error
+from ..server import configure, own_fd, read_fields
+from ..shown import shown
+from .dma import ClientDma
+from .irqs import ClientIrqs
+from .regions import Config, Regions
+from .times import milliseconds
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath
+    from typing_extensions import Self
+
+
+class DeviceInfo(NamedTuple):
+    """What the device says about itself: how many regions and irqs it has (indices, some of which may be empty), and
+    whether it is a PCI device (pci) and can be reset (reset)."""
+
+    regions: int
+    irqs: int
+    pci: bool
+    reset: bool
+
+
+def _serve(handle: c.vfu_client) -> None:
+    """The background thread: while the connection is up."""
+    while True:
+        try:
+            c.vfu_client_serve(handle, -1)
+        except OSError:
+            if not _is_up(handle):
+                return
+
+
+def _is_up(handle: c.vfu_client) -> bool:
+    try:
+        return c.vfu_client_status(handle) == 0
+    except OSError:
+        return False
+
+
+class Client:
+    """A connection to a device: at a path, or over a connected socket (fd: a number, which is taken, or a socket,
+    which is not). Any thread may use it.
+
+    info: a DeviceInfo; regions, config, irqs, dma: what the device has, see Regions, Config, ClientIrqs, ClientDma.
+
+    background: a thread serves the device's DMA all the time; else it is served in every call that waits.
+    timeout: seconds to wait for each answer; 0 or None: for ever.
+    irqs: give the device eventfds now: those of MSI-X if it has that, else of MSI, else of INTx. The first use of
+    another interrupt takes them away again, as servers may have room for one interrupt's only. "all": those of all
+    interrupts, and none is ever taken away. False: when they are used.
+    bus_master: turn bus mastering on at the first use of DMA, MSI or MSI-X, as drivers do; a reset turns it
+    off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
+    profile, policy, options, capabilities: as a Server's.
+    It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
+
+    Handlers of signals run while a call waits in the main thread, at the latest after 250 ms. What they raise, as
+    KeyboardInterrupt, ends the call, whatever has become of it at the device; the Client can be used on, or closed. If
+    they return the call goes on. What waits in another thread ends with close().
+
+    NotFound, Refused, Denied: there is no server at the path. Timeout: it does not answer. Disconnected: it has a
+    client already. Error with EPROTO: what it says breaks a rule of the protocol, which field and text name. After close()
+    methods raise ValueError or Disconnected, and in the child of a fork an Error with EOWNERDEAD.
+    """
+
+    info: DeviceInfo
+    regions: Regions
+    irqs: ClientIrqs
+    dma: ClientDma
+
+    def __init__(
+        self,
+        path: StrPath | None = None,
+        *,
+        fd: FileDescriptorLike | None = None,
+        background: bool = False,
+        timeout: float | None = 5.0,
+        irqs: bool | Literal["all"] = True,
+        bus_master: bool = True,
+        profile: str | None = None,
+        policy: AnyMapping[str, str] | None = None,
+        options: AnyMapping[str, int] | None = None,
+        capabilities: AnyMapping[str, int | bool] | None = None,
+    ) -> None:
+        if (path is None) == (fd is None):
+            raise ValueError("give either path or fd")
+        self._where = os.fspath(path) if path is not None else "of a socket"
+        self._h: c.vfu_client | None = None
+        self._ending: c.vfu_client | None = None
+        self._thread: threading.Thread | None = None
+        c.vfu_sigbus_guard()
+        handle = c.vfu_client_new()
+        c.client_set_hooks(handle, log_level())
+        settings = {"timeout_ms": milliseconds(timeout or 0), "bus_master": int(bus_master), **(options or {})}
+        configure("client", handle, profile, policy, settings, capabilities)
+        if path is not None:
+            try:
+                c.vfu_client_connect(handle, os.fspath(path))
+            except Disconnected as error:
+                # Not of one that sends what is no message.
+                if error.errno != errno.ENOTCONN or error.strerror == "the peer closed the connection":
+                    error.strerror += " (a server has one client at a time, and may refuse some)"
+                raise
+        elif fd is not None:
+            c.vfu_client_attach(handle, own_fd(fd))
+        self._h = handle
+        try:
+            self._set_up(handle, background, irqs)
+        except BaseException:
+            self.close()
+            raise
+
+    @shown
+    def __repr__(self) -> str:
+        if self._h is None:
+            return f"{self._where} closed"
+        if not _is_up(self._h):
+            return f"{self._where} disconnected"
+        return f"{self._where} connected: {self.info.regions} regions, {self.info.irqs} irqs"
+
+    def _set_up(self, handle: c.vfu_client, background: bool, irqs: bool | Literal["all"]) -> None:
+        raw = c.vfu_device_info()
+        c.vfu_client_device_info(handle, raw)
+        self.info = DeviceInfo(raw.num_regions, raw.num_irqs, raw.pci, raw.reset)
+        self.regions = Regions(handle, self.info.regions)
+        self.irqs = ClientIrqs(handle, self.info.irqs, irqs)
+        self.dma = ClientDma(handle)
+        if background:
+            self._thread = threading.Thread(target=_serve, args=(handle,), name="vfu-client", daemon=True)
+            self._thread.start()
+
+    @property
+    def config(self) -> Config:
+        """Configuration space, dev.regions.config. Error with EPROTO: the device has none of a size that PCI knows."""
+        if len(self.regions) <= c.VFU_REGION_CONFIG:
+            raise make_error(errno.EPROTO, text=f"the device has {len(self.regions)} regions, no configuration space")
+        config = self.regions.config
+        if config.size not in pci.CONFIG_SIZES:
+            raise make_error(errno.EPROTO, text=f"configuration space of {config.size} bytes: PCI knows 256 and 4096")
+        return config
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What was agreed when connecting, {name: value}: major and minor of the version; max_data_xfer_size and pgsize
+        in bytes, max_msg_fds, max_dma_maps... as in protocol.Limits."""
+        out = read_fields(c.vfu_limits, c.vfu_client_limits, self._h)
+        return out | limits_of(self.agreed)
+
+    @property
+    def agreed(self) -> Agreed:
+        """What was agreed of the capabilities of VERSION: agreed["pgsizes"], agreed["migration.pgsize"]..."""
+        return Agreed(functools.partial(c.vfu_client_agreed, self._h))
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """Counters since it was made, {name: number}: requests_out, bytes_in, late_replies... of vfu.h."""
+        return read_fields(c.vfu_stats, c.vfu_client_stats, self._h)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is up. That it has ended is noticed when it is used."""
+        return self._h is not None and _is_up(self._h)
+
+    def reset(self) -> None:
+        """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait().
+
+        vfu.Error: the device refuses; info.reset says whether it can be reset at all.
+        """
+        c.vfu_client_reset(self._h)
+
+    def call(
+        self,
+        command: str | int | protocol.Payload,
+        /,
+        *,
+        fds: Iterable[FileDescriptorLike] = (),
+        timeout: float | None = None,
+        post: bool = False,
+        **fields: Any,
+    ) -> Any:
+        """Sends a message and returns its answer, an object of vfu.protocol.
+
+        command: its name, as "get_irq_info", with its fields; an object of vfu.protocol; or a number, and then, if
+        the protocol does not know it, data=bytes; the answer to that is a vfu.Raw. Messages that are about what the
+        library keeps, as dma_map, have methods of their own and are refused here. What lies in a list may be dicts of
+        its fields, where the list holds one kind; counts and offsets are set from what follows, and so need not be given.
+
+        fds: descriptors to send, numbers or files, which stay yours. Those of the answer are in its attribute fds,
+        which closes those that are not taken. timeout: seconds, 0: for ever; that of the Client if not given.
+        post: without an answer. argsz, where it is room for the answer, is 64 KiB if not given.
+
+        Error: field and text say which rule the request breaks, which then is not sent; or the device's errno.
+        """
+        longest = 0 if timeout is None else milliseconds(timeout) or -1
+        return commands.call(self._h, command, fds, longest, post, fields)
+
+    def feature_get(
+        self, feature: str | int, data: protocol.Part | ReadableBuffer = b"", room: int = commands.ROOM
+    ) -> Any:
+        """What a feature says, by name ("migration") or number: an object of vfu.protocol if that knows it, else bytes.
+
+        data: what goes with the question, an object likewise or bytes. room: most bytes of the answer.
+        """
+        return commands.get_feature(self._h, feature, data, room)
+
+    def feature_set(self, feature: str | int, data: protocol.Part | ReadableBuffer) -> Any:
+        """Sets a feature, by name or number: data is an object of vfu.protocol, or bytes.
+
+        Returns what the device says to that: what was set, if it does not differ. ENOTTY or EINVAL: it has no such
+        feature (E45).
+        """
+        return commands.set_feature(self._h, feature, data)
+
+    def feature_probe(self, feature: str | int, *, get: bool = False, set: bool = False) -> bool:
+        """Whether the device has a feature, by name or number, and with get and set those methods of it (E45, E46)."""
+        return commands.probe_feature(self._h, feature, get, set)
+
+    def feature(self, flags: int, data: ReadableBuffer = b"") -> bytes:
+        """DEVICE_FEATURE as it is: flags as in linux/vfio.h (bits 0 to 15 the feature, 16 get, 17 set, 18 probe), and the
+        data behind them. Returns the data of the reply."""
+        return c.vfu_client_feature(self._h, flags, data)
+
+    def serve(self, timeout: float | None = None) -> int:
+        """Serves the device's DMA for so many seconds (None: until the connection ends); how many requests there were.
+
+        For a device that uses memory while its client has nothing to ask, where there is no background thread.
+        """
+        return c.vfu_client_serve(self._h, -1 if timeout is None else milliseconds(timeout))
+
+    def close(self) -> None:
+        """Ends the connection. Can be called again; should a signal handler raise meanwhile, do so for the rest.
+
+        Eventfds of interrupts and files of regions are closed; memory that was mapped stays usable.
+        """
+        if self._h is not None:
+            self._ending, self._h = self._h, None
+        if self._ending is None:
+            return
+        c.vfu_client_disconnect(self._ending)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._ending = None
+        if hasattr(self, "dma"):
+            self.dma._maps.clear()
+            self.regions._close()
+            self.irqs._close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_h", None) is not None or getattr(self, "_ending", None) is not None:
+            self.close()

@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The client's view of the device's interrupts, and of their vectors."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
+
+import libvfu as c
+
+from .. import pci
+from ..errors import logger
+from ..shown import shown
+from .times import milliseconds
+
+IRQ_NAMES = ("intx", "msi", "msix", "err", "req")
+
+# Vectors that get their eventfd when the client connects. Those above get it at first use.
+_EAGER_VECTORS = 64
+
+
+class ClientVector:
+    """One interrupt vector of the device, dev.irqs.msix[3]: waited for, or watched by an event loop. Any thread.
+
+    It has an eventfd, which the device gets when the vector is first used, and which is closed with the Client.
+    """
+
+    def __init__(self, arming: _Arming, index: int, vector: int) -> None:
+        self._arming, self._h, self.index, self.vector = arming, arming.handle, index, vector
+        self._fd: int | None = None
+        self._close: Callable[[], Any] | None = None
+        self._turn: int | None = None
+        # A message, which a device sends only while bus mastering is on.
+        self._is_message = index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
+        self._has_complained = False
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{irq_name(self.index)}[{self.vector}], {self._armed()}"
+
+    def _armed(self) -> str:
+        return "armed" if self._fd is not None and self._turn == self._arming.turn(self.index) else "not armed"
+
+    @property
+    def fd(self) -> int:
+        """The eventfd that the device signals, the same for good: for event loops. Asking for it arms the vector.
+
+        It stays the Client's. Its count is taken by wait(timeout=0): a read of it may block, as the device can change
+        its flags.
+        """
+        if self._turn != self._arming.turn(self.index):
+            self._arming.arm([self])
+        return self._eventfd()
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits until the device raises it, for timeout seconds at most (None: for ever), and serves its DMA meanwhile.
+
+        Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
+        gone, and will not.
+        """
+        longest = -1 if timeout is None else milliseconds(max(0, timeout))
+        fd = self.fd
+        if self._is_message:
+            c.vfu_client_use_bus_master(self._h)  # off again after a reset
+        count = c.client_wait_eventfd(self._h, fd, longest)
+        if not count and timeout and self._is_message and not self._has_complained:
+            self._has_complained = _complain(self._h)
+        return count
+
+    def trigger(self) -> None:
+        """Asks the device to raise it, as a test does (SET_IRQS with DATA_NONE and ACTION_TRIGGER)."""
+        c.vfu_client_irq_trigger(self._h, self.index, self.vector, 1)
+
+    def mask(self) -> None:
+        """Has the device hold it back until unmask(). vfu.Error: it cannot, as the interrupt's flags say."""
+        c.vfu_client_irq_mask(self._h, self.index, self.vector, 1)
+
+    def unmask(self) -> None:
+        """Lets it come again; what was raised meanwhile comes now."""
+        c.vfu_client_irq_unmask(self._h, self.index, self.vector, 1)
+
+    def mask_on(self, fd: int | None) -> None:
+        """Has the device mask it whenever the eventfd fd is signalled (os.eventfd_write(fd, 1)); None: no longer.
+
+        fd stays the caller's, who may close it. vfu.Error: the interrupt cannot be masked, as its flags say.
+        """
+        c.client_set_mask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
+
+    def unmask_on(self, fd: int | None) -> None:
+        """The same for unmask(), as KVM resamples INTx: while the line is up each signal brings it again.
+
+        disable() and the end of the connection take both away.
+        """
+        c.client_set_unmask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
+
+    def _eventfd(self) -> int:
+        if self._fd is None:
+            self._fd = c.eventfd_new()
+            self._close = weakref.finalize(self, os.close, self._fd)
+        return self._fd
+
+
+def _complain(handle: c.vfu_client) -> bool:
+    """A message did not come: says so if it could not."""
+    try:
+        command = c.vfu_client_region_read(handle, c.VFU_REGION_CONFIG, pci.FIELDS["command"][0], 2)
+    except OSError:
+        return False
+    if command[0] & pci.COMMAND_BUS_MASTER:
+        return False
+    logger.warning("no interrupt: bus mastering is off, so the device cannot send MSI and MSI-X")
+    return True
+
+
+class _Arming:
+    """Which eventfds the device has: those of one interrupt at a time, for there are servers with one table for all."""
+
+    def __init__(self, handle: c.vfu_client, one_at_a_time: bool) -> None:
+        self.handle, self._one_at_a_time = handle, one_at_a_time
+        self._armed: set[int] = set()  # indices
+        self._turns: dict[int, int] = {}  # index: how often its eventfds were taken away
+        self._lock = threading.RLock()
+
+    def turn(self, index: int) -> int:
+        return self._turns.get(index, 0)
+
+    def arm(self, vectors: Sequence[ClientVector]) -> None:
+        """Gives the device the eventfds of neighbouring vectors of one index."""
+        index = vectors[0].index
+        with self._lock:
+            if self._one_at_a_time:
+                for other in self._armed - {index}:
+                    logger.info("%s takes the place of %s", irq_name(index), irq_name(other))
+                    self.take_away(other)
+            c.client_set_eventfds(self.handle, index, vectors[0].vector, [vector._eventfd() for vector in vectors])
+            self._armed.add(index)
+            for vector in vectors:
+                vector._turn = self.turn(index)
+
+    def take_away(self, index: int) -> None:
+        with self._lock:
+            c.vfu_client_irq_disable(self.handle, index)
+            self._armed.discard(index)
+            self._turns[index] = self.turn(index) + 1
+
+
+def irq_name(index: int) -> str:
+    """As attributes of irqs are called, and those that have none."""
+    return IRQ_NAMES[index] if index < len(IRQ_NAMES) else f"irq{index}"
+
+
+class ClientIrq(ClientVector):
+    """An interrupt of the device, dev.irqs.msix, and its vectors: irq[i], irq[a:b]. Itself it stands for vector 0.
+
+    count: how many vectors it has, which is its len() too; 0: the device has no such interrupt (E35).
+    flags: of protocol.IrqInfoFlags, whether it can be masked, resized...
+    """
+
+    count: int
+    flags: int
+
+    def __init__(self, arming: _Arming, index: int) -> None:
+        super().__init__(arming, index, 0)
+        info = c.vfu_irq_info()
+        c.vfu_client_irq_info(self._h, index, info)
+        self.count, self.flags = info.count, info.flags
+        self._vectors: dict[int, ClientVector] = {}  # those that were used
+
+    @shown
+    def __repr__(self) -> str:
+        armed = sum(vector._armed() == "armed" for vector in list(self._vectors.values()))
+        return f"{irq_name(self.index)}: {self.count} vectors, {armed} armed"
+
+    def __len__(self) -> int:
+        return self.count
+
+    @overload
+    def __getitem__(self, vector: int) -> ClientVector: ...
+    @overload
+    def __getitem__(self, vector: slice) -> list[ClientVector]: ...
+    def __getitem__(self, vector: int | slice) -> ClientVector | list[ClientVector]:
+        if isinstance(vector, slice):
+            return [self[i] for i in range(*vector.indices(self.count))]
+        if not -self.count <= vector < self.count:
+            raise IndexError(f"{irq_name(self.index)} has {self.count} vectors")
+        vector %= self.count
+        if vector not in self._vectors:
+            self._vectors.setdefault(vector, ClientVector(self._arming, self.index, vector))  # another thread may be first
+        return self._vectors[vector]
+
+    @property
+    def fd(self) -> int:
+        """The eventfd of vector 0."""
+        return self[0].fd
+
+    def enable(self) -> None:
+        """Gives the device the eventfds of the first 64 vectors now; the others follow when they are used.
+
+        Those of another interrupt are taken away first, unless the Client has irqs="all".
+        IndexError: it has no vectors.
+        """
+        if not self.count:
+            raise IndexError(f"{irq_name(self.index)} has no vectors")
+        self._arming.arm(self[:_EAGER_VECTORS])
+
+    def disable(self) -> None:
+        """Takes all eventfds away from the device; a vector that is used again gets its own back."""
+        self._arming.take_away(self.index)
+
+    def _close_all(self) -> None:
+        for vector in self._vectors.values():
+            if vector._close:
+                vector._close()
+                vector._fd = vector._close = vector._turn = None
+
+
+class ClientIrqs:
+    """dev.irqs: the interrupts of the device, by index or as intx, msi, msix, err, req.
+
+    The device is asked about each once, when it is first used. IndexError, AttributeError: the device has fewer.
+    """
+
+    _PREFERRED = (c.VFU_IRQ_MSIX, c.VFU_IRQ_MSI, c.VFU_IRQ_INTX)
+
+    intx: ClientIrq
+    msi: ClientIrq
+    msix: ClientIrq
+    err: ClientIrq
+    req: ClientIrq
+
+    def __init__(self, handle: c.vfu_client, count: int, arm: bool | Literal["all"]) -> None:
+        self._count = count
+        self._known: dict[int, ClientIrq] = {}
+        self._arming = _Arming(handle, one_at_a_time=arm != "all")
+        wanted = range(count) if arm == "all" else self._PREFERRED if arm else ()
+        for irq in (self[index] for index in wanted if index < count):
+            if irq.count and irq.flags & c.VFU_IRQ_EVENTFD:
+                irq.enable()
+                if arm != "all":
+                    break
+
+    @shown
+    def __repr__(self) -> str:
+        known = ", ".join(f"{irq_name(irq.index)}[{irq.count}]" for irq in list(self._known.values()))
+        return f"{self._count}, asked for: {known or 'none'}"
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> ClientIrq:
+        if not 0 <= index < self._count:
+            raise IndexError(f"the device has {self._count} interrupts")
+        if index not in self._known:
+            self._known.setdefault(index, ClientIrq(self._arming, index))  # another thread may be first
+        return self._known[index]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *IRQ_NAMES[: self._count]]
+
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
+                raise AttributeError(name)
+            return self[IRQ_NAMES.index(name)]
+
+    def _close(self) -> None:
+        for irq in self._known.values():
+            irq._close_all()

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Seconds of Python, milliseconds of C."""
+
+import math
+
+
+def milliseconds(seconds: float) -> int:
+    """Rounded up: a little is not nothing, which may mean for ever."""
+    if not 0 <= seconds <= 1_000_000:
+        raise ValueError(f"a timeout of {seconds!r} seconds: 0 to 1,000,000 it may be")
+    return math.ceil(seconds * 1000)
