@@ -838,7 +838,8 @@ int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t valu
 /* What it says of a capability, see above. Owner. */
 int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t value);
 /* Which behaviour where the protocol allows several: a field of the errata table and one of its
- * choices; or a profile: "default", "strict", "libvfio-user". */
+ * choices; or a profile: "default", "strict", "libvfio-user". -ENOENT: there is none of that name; -EINVAL: no such
+ * choice; nothing changes, and vfu_server_err says which profiles there are. Owner. */
 int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char *choice);
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
@@ -897,6 +898,7 @@ void vfu_client_free(struct vfu_client *cl);
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value);
 /* What it says of a capability, see "Capabilities" above. */
 int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t value);
+/* As a server's; for the next connection. */
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile);
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);

@@ -23,6 +23,9 @@ struct vfui_policy {
 	${fields}
 };
 
+/* What there is for vfui_policy_profile, for sentences. */
+#define VFUI_POLICY_PROFILES "${names}"
+
 /* Sets all fields: ${profiles}.  -ENOENT for another name. */
 int vfui_policy_profile(struct vfui_policy *policy, const char *profile);
 /* Sets one field by name.  -ENOENT for an unknown name, -EINVAL for an unknown choice. */
@@ -44,5 +47,6 @@ return function(model)
 		fields[#fields + 1] = ("uint8_t %s;"):format(p.name)
 	end
 	local profiles = text.either("default", model.profiles)
-	return text.fill(template, { enums = enums, fields = fields, profiles = profiles })
+	local names = table.concat({ "default", table.unpack(model.profiles) }, ", ")
+	return text.fill(template, { enums = enums, fields = fields, profiles = profiles, names = names })
 end

@@ -103,26 +103,24 @@ int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t 
 
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice)
 {
-	int ret;
+	struct vfu_err err;
 
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
-	ret = vfui_policy_set(&cl->options.policy, field, choice);
-	if (ret)
-		return vfui_client_fail(cl, ret, "no such policy, or no such choice");
-	return 0;
+	if (!vfui_options_policy(&cl->options.policy, field, choice, &err))
+		return 0;
+	return vfui_client_keep(cl, err.code, &err);
 }
 
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile)
 {
-	int ret;
+	struct vfu_err err;
 
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
-	ret = vfui_policy_profile(&cl->options.policy, profile);
-	if (ret)
-		return vfui_client_fail(cl, ret, "no such profile");
-	return 0;
+	if (!vfui_options_policy(&cl->options.policy, profile, NULL, &err))
+		return 0;
+	return vfui_client_keep(cl, err.code, &err);
 }
 
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user)

@@ -184,27 +184,27 @@ int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t
 	return vfui_caps_choose(&srv->options.own, name, value, true, &srv->err);
 }
 
-static int policy_changed(struct vfu_server *srv, int rc, const char *field, const char *choice)
+static int set_policy(struct vfu_server *srv, const char *name, const char *choice)
 {
-	if (vfui_server_check(srv) < 0)
-		return -EOWNERDEAD;
+	int rc = vfui_server_check(srv);
+
 	if (rc < 0)
-		return vfui_err_set(&srv->err, rc, NULL, 0, "no %s %s%s%s",
-				    choice ? "policy" : "profile", field, choice ? " = " : "",
-				    choice ? choice : "");
+		return rc;
 	vfui_err_clear(&srv->err);
-	tell_policy(srv);
-	return 0;
+	rc = vfui_options_policy(&srv->policy, name, choice, &srv->err);
+	if (!rc)
+		tell_policy(srv);
+	return rc;
 }
 
 int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char *choice)
 {
-	return policy_changed(srv, vfui_policy_set(&srv->policy, field, choice), field, choice);
+	return set_policy(srv, field, choice);
 }
 
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile)
 {
-	return policy_changed(srv, vfui_policy_profile(&srv->policy, profile), profile, NULL);
+	return set_policy(srv, profile, NULL);
 }
 
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err)

@@ -67,6 +67,22 @@ int vfui_options_set(struct vfui_options *options, enum vfu_option option, uint6
 	return 0;
 }
 
+int vfui_options_policy(struct vfui_policy *policy, const char *name, const char *choice,
+			struct vfu_err *err)
+{
+	int ret =
+		choice ? vfui_policy_set(policy, name, choice) : vfui_policy_profile(policy, name);
+
+	if (ret == -EINVAL)
+		vfui_err_set(err, ret, NULL, 0, "policy %.32s can not be '%.32s'", name, choice);
+	else if (ret && choice)
+		vfui_err_set(err, ret, NULL, 0, "there is no policy '%.32s'", name);
+	else if (ret)
+		vfui_err_set(err, ret, NULL, 0,
+			     "there is no profile '%.32s', only " VFUI_POLICY_PROFILES, name);
+	return ret;
+}
+
 void vfui_conn_options_init(struct vfui_conn_options *options)
 {
 	memset(options, 0, sizeof(*options));

@@ -31,6 +31,9 @@
 void vfui_options_init(struct vfui_options *options);
 int vfui_options_set(struct vfui_options *options, enum vfu_option option, uint64_t value,
 		     struct vfu_err *err);
+/* Sets one field of a policy, or, without a choice, all of a profile. -ENOENT, -EINVAL, with the names in err. */
+int vfui_options_policy(struct vfui_policy *policy, const char *name, const char *choice,
+			struct vfu_err *err);
 
 void vfui_conn_options_init(struct vfui_conn_options *options);
 

@@ -16,7 +16,7 @@ import libvfu as c
 from . import protocol
 from .capabilities import Agreed, check_capability, known_capabilities
 from .device import Device, cancel_all, check_device
-from .errors import Error, explain, logger, trace_option
+from .errors import Error, logger, trace_option
 from .shown import connected, shown
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ def configure(
     if profile:
         try:
             set_profile(handle, profile)
-        except Error as error:
-            explain(error, profile_complaint(profile))
-            raise
+        except (Error, TypeError) as error:
+            raise ValueError(profile_complaint(profile)) from error
     for field, choice in (policy or {}).items():
         try:
             set_policy(handle, field, choice)
@@ -122,7 +121,7 @@ class Server:
     options={"socket_mode": 0o660}: permissions of the socket file, which it has before anybody can connect; else what
     the umask leaves.
 
-    ValueError: there is no such policy, option or capability, or not with that value; Error with EADDRINUSE: the path is
+    ValueError: there is no such profile, policy, option or capability, or not with that value, and which there are; Error with EADDRINUSE: the path is
     served already. It ends with close(), a with statement, or the last reference to it.
     """
 

@@ -221,8 +221,11 @@ def test_server_misuse(tmp_path):
         vfu.Server(Device(), tmp_path / "a", policy={"nope": "x"})
     with pytest.raises(ValueError, match="policy bus_master is .*, not 1"):
         vfu.Server(Device(), tmp_path / "a", policy={"bus_master": 1})
-    with pytest.raises(vfu.Error):
-        vfu.Server(Device(), tmp_path / "a", profile="nope")
+    for profile in ("nope", 5):
+        with pytest.raises(ValueError, match=f"unknown profile {profile!r}; there are default, .*strict"):
+            vfu.Server(Device(), tmp_path / "a", profile=profile)
+    with pytest.raises(ValueError, match="unknown profile 'nope'; there are default, .*strict"):
+        vfu.Client(tmp_path / "a", profile="nope")
     with pytest.raises(vfu.Error):
         vfu.Server(Device(), tmp_path / "no" / "directory")
     device = Device()

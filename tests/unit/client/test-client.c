@@ -245,9 +245,13 @@ START_TEST(options_are_checked)
 	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAX_MSG_FDS, 0), -EINVAL);
 	ck_assert_int_eq(vfu_client_set(cl, VFU_OPTIONS, 1), -EINVAL);
 	ck_assert_int_eq(vfu_client_set_policy(cl, "no_such_thing", "x"), -ENOENT);
+	ck_assert_str_eq(last_text(), "there is no policy 'no_such_thing'");
 	ck_assert_int_eq(vfu_client_set_policy(cl, "minor", "x"), -EINVAL);
+	ck_assert_str_eq(last_text(), "policy minor can not be 'x'");
 	ck_assert_int_eq(vfu_client_set_policy(cl, "minor", "zero"), 0);
 	ck_assert_int_eq(vfu_client_set_profile(cl, "x"), -ENOENT);
+	ck_assert_ptr_nonnull(
+		strstr(last_text(), "no profile 'x', only default, strict, libvfio-user"));
 	ck_assert_int_eq(vfu_client_set_profile(cl, "strict"), 0);
 	ck_assert_int_lt(vfu_client_connect(cl, "/nonexistent/socket"), 0);
 	ck_assert_str_ne(last_text(), "");
