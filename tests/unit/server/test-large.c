@@ -26,6 +26,9 @@ enum { BAR = 3, SIZE = 1 << 20 };
 
 static struct rig rig;
 static long blocks;
+static uint32_t fills; /* bytes that the device writes, and says so */
+static bool says, defers;
+static struct vfu_request *later;
 
 static void set_bar(uint32_t flags, vfu_access_fn *fn)
 {
@@ -41,6 +44,8 @@ static void setup(void)
 {
 	fault_reset();
 	blocks = fault_blocks();
+	fills = 0;
+	says = defers = false;
 	mallopt(M_PERTURB, 0x55);
 	rig_open(&rig);
 	rig_connect(&rig);
@@ -53,10 +58,6 @@ static void teardown(void)
 }
 
 /* ---- buffers that are not cleared ---- */
-
-static uint32_t fills; /* bytes that the device writes, and says so */
-static bool says, defers;
-static struct vfu_request *later;
 
 static void fill(struct vfu_request *req, const struct vfu_access *access)
 {
@@ -112,8 +113,11 @@ static const uint8_t *read_bar(uint64_t offset, uint32_t count)
 
 static void expect(const uint8_t *data, size_t n, uint8_t byte)
 {
-	for (size_t i = 0; i < n; i++)
-		ck_assert_msg(data[i] == byte, "byte %zu is %#x", i, data[i]);
+	size_t i = 0;
+
+	while (i < n && data[i] == byte)
+		i++;
+	ck_assert_msg(i == n, "byte %zu is %#x", i, data[i]);
 }
 
 static void check_filled(uint32_t count, uint32_t n)
