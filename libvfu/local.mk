@@ -60,7 +60,7 @@ libvfu_sources += \
 	libvfu/device/pci-kinds.h libvfu/device/pci-kinds.c libvfu/device/pci-irq.h libvfu/device/pci-irq.c libvfu/device/pci-bars.h libvfu/device/pci-bars.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
-	libvfu/client/state.h \
+	libvfu/client/state.h libvfu/client/backoff.h \
 	libvfu/client/dma-table.h libvfu/client/dma-table.c \
 	libvfu/client/dma-serve.h libvfu/client/dma-serve.c \
 	libvfu/client/watch.h libvfu/client/watch.c \

@@ -84,6 +84,8 @@ enum vfu_option {
 	VFU_OPT_SOCKET_MODE, /* server: permissions of the socket file, 1..0777; a client needs the right
 				     to write. It has them before anybody can connect. 0: what the umask
 				     leaves (0) */
+	VFU_OPT_CONNECT_WAIT_MS, /* client: how long vfu_client_connect tries again while there is no
+				    server that takes it; 0: not at all (0) */
 	VFU_OPTIONS
 };
 
@@ -911,8 +913,15 @@ void vfu_client_err(struct vfu_client *cl, struct vfu_err *err);
 /* Of all connections, the one that is being made or ended among them. */
 void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out);
 
-/* Connects ("unix:PATH" or a path), agrees on a version and capabilities. -EISCONN: connected. Each
- * step waits as long as a request does (VFU_OPT_TIMEOUT_MS). */
+/*
+ * Connects ("unix:PATH" or a path), agrees on a version and capabilities. -EISCONN: connected. Each
+ * step waits as long as a request does (VFU_OPT_TIMEOUT_MS).
+ *
+ * While nobody is there (-ENOENT, -ECONNREFUSED), it has a client and hangs up (-ENOTCONN), or does not
+ * answer (-ETIMEDOUT), it tries again after 1 ms, 2 ms, 4 ms... 250 ms, until VFU_OPT_CONNECT_WAIT_MS have passed
+ * since the call; then it fails as the last attempt did. All else ends it at once: a server that does not
+ * agree, a path without permission, the interrupt hook (-EINTR), vfu_client_disconnect (-ENOTCONN).
+ */
 int vfu_client_connect(struct vfu_client *cl, const char *address);
 /* The same over a connected socket; takes it. */
 int vfu_client_attach(struct vfu_client *cl, int fd);

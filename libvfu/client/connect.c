@@ -6,12 +6,14 @@
  *
  *	vfu_client_connect                       what it may wait for
  *	    reserve      is_connecting           an old connection that failed, to be gone
- *	    sock         a connected socket      the server, whose queue is full
- *	    negotiate    greeting: a connection  the server's VERSION
- *	                 that nobody else knows
+ *	+-> sock         a connected socket      the server, whose queue is full
+ *	|   negotiate    greeting: a connection  the server's VERSION
+ *	|                that nobody else knows
+ *	+-- pause        nothing                 a server that is not there yet, or has a client
  *	    publish      conn: calls may use it
  *
- * Each of these waits has the deadline of a request, and asks why_stop: the interrupt hook, and
+ * Each of these waits has the deadline of a request, the way round that of VFU_OPT_CONNECT_WAIT_MS,
+ * and all ask why_stop: the interrupt hook, and
  * whether vfu_client_disconnect was called on another thread meanwhile (is_given_up). That one
  * returns when the thread that connects has noticed, as it does when the last call has left a
  * connection. Nobody waits for himself: not in a callback of the connection that ends, nor on the
@@ -20,6 +22,7 @@
 #include <errno.h>
 
 #include "base/os.h"
+#include "client/backoff.h"
 #include "client/call.h"
 #include "client/connect.h"
 #include "client/dma-serve.h"
@@ -116,41 +119,113 @@ static int negotiate(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_e
 	return vfui_negotiate_client(conn, &cl->caps, &cl->minor, err);
 }
 
-/* fd: a connected socket, or the negative errno that says why not. */
-static int attach(struct vfu_client *cl, int fd, struct vfu_err *err)
+/* Greets over fd, a connected socket. A connection, also one that failed; NULL: no memory. */
+static int greet(struct vfu_client *cl, int fd, struct vfui_conn **conn, struct vfu_err *err)
 {
 	static const struct vfui_conn_ops ops = {.command = vfui_client_command};
-	struct vfui_conn *conn = NULL;
-	int ret = fd < 0 ? (err->code ? fd : -EBADF) : 0;
 
-	if (!ret) {
-		atomic_store(&cl->is_mapped, false);
-		atomic_store(&cl->is_master, false);
-		conn = vfui_conn_new(fd, false, &cl->options, &ops, cl);
-		ret = conn ? negotiate(cl, conn, err)
-			   : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");
+	atomic_store(&cl->is_mapped, false);
+	atomic_store(&cl->is_master, false);
+	*conn = vfui_conn_new(fd, false, &cl->options, &ops, cl);
+	return *conn ? negotiate(cl, *conn, err)
+		     : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");
+}
+
+static int try_address(struct vfu_client *cl, const char *address, struct vfui_conn **conn,
+		       struct vfu_err *err)
+{
+	int fd = vfui_sock_connect(address, (unsigned)cl->options.set.values[VFU_OPT_TIMEOUT_MS],
+				   why_stop, cl, err);
+
+	return fd < 0 ? fd : greet(cl, fd, conn, err);
+}
+
+/* ---- waiting for a server ---- */
+
+/* What may be another answer a moment later: nobody is there, or somebody who has a client. */
+static bool may_come(int status)
+{
+	static const int passing[] = {-ENOENT,     -ECONNREFUSED, -ENOTCONN,
+				      -ECONNRESET, -EPIPE,        -ETIMEDOUT};
+
+	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(passing); i++)
+		if (status == passing[i])
+			return true;
+	return false;
+}
+
+/* Frees what an attempt has left, which vfu_client_stats and vfu_client_disconnect look at. */
+static void forget_attempt(struct vfu_client *cl, struct vfui_conn **conn)
+{
+	vfui_os_lock(&cl->lock);
+	cl->greeting = NULL;
+	vfui_os_unlock(&cl->lock);
+	vfui_conn_free(*conn);
+	*conn = NULL;
+}
+
+/* Sleeps for so long, while nothing ends it. 0, or what did. */
+static int pause_for(struct vfu_client *cl, uint64_t ns)
+{
+	const struct vfui_clock *clock = &cl->options.clock;
+	uint64_t until = vfui_clock_now(clock) + ns;
+	int64_t left;
+	int ret;
+
+	while (!(ret = why_stop(cl)) && (left = vfui_clock_left(clock, until)) > 0) {
+		vfui_os_lock(&cl->lock);
+		if (!cl->is_given_up)
+			vfui_os_cond_wait(&cl->cond, &cl->lock, left);
+		vfui_os_unlock(&cl->lock);
 	}
-	return publish(cl, conn, ret, err);
+	return ret;
+}
+
+/* Tries until there is a connection, the time to wait for one is up, or something else is the matter. */
+static int await_server(struct vfu_client *cl, const char *address, struct vfui_conn **conn,
+			struct vfu_err *err)
+{
+	const struct vfui_clock *clock = &cl->options.clock;
+	uint64_t wait_ms = cl->options.set.values[VFU_OPT_CONNECT_WAIT_MS];
+	uint64_t deadline = vfui_clock_deadline(clock, (int64_t)wait_ms);
+	struct vfui_backoff backoff = {0};
+	int ret, stop;
+
+	while ((ret = try_address(cl, address, conn, err)) && may_come(ret)) {
+		int64_t left = vfui_clock_left(clock, deadline);
+
+		stop = why_stop(cl);
+		if (!stop && left <= 0)
+			break;
+		forget_attempt(cl, conn);
+		if (!stop)
+			stop = pause_for(cl, vfui_min(vfui_backoff_next(&backoff), (uint64_t)left));
+		if (stop)
+			return vfui_err_set(err, stop, NULL, 0, "waiting for a server: %s",
+					    stop == -ENOTCONN ? "disconnected" : "interrupted");
+		vfui_err_clear(err);
+	}
+	return ret;
 }
 
 int vfu_client_connect(struct vfu_client *cl, const char *address)
 {
 	struct vfu_err err = {0};
+	struct vfui_conn *conn = NULL;
 	int ret = reserve(cl);
 
 	if (ret)
 		return ret;
 	ret = make_way(cl, &err);
 	if (!ret)
-		ret = vfui_sock_connect(address,
-					(unsigned)cl->options.set.values[VFU_OPT_TIMEOUT_MS],
-					why_stop, cl, &err);
-	return attach(cl, ret, &err);
+		ret = await_server(cl, address, &conn, &err);
+	return publish(cl, conn, ret, &err);
 }
 
 int vfu_client_attach(struct vfu_client *cl, int fd)
 {
 	struct vfu_err err = {0};
+	struct vfui_conn *conn = NULL;
 	int ret = reserve(cl);
 
 	if (ret) {
@@ -160,7 +235,9 @@ int vfu_client_attach(struct vfu_client *cl, int fd)
 	ret = make_way(cl, &err);
 	if (ret)
 		vfui_os_close(fd);
-	return attach(cl, ret ? ret : fd, &err);
+	else
+		ret = fd < 0 ? -EBADF : greet(cl, fd, &conn, &err);
+	return publish(cl, conn, ret, &err);
 }
 
 /* ---- disconnecting ---- */

@@ -5,6 +5,7 @@
 py_tests = \
 	tests/py/test_accept.py \
 	tests/py/test_access.py \
+	tests/py/test_reconnect.py \
 	tests/py/test_region_capabilities.py \
 	tests/py/test_registers.py \
 	tests/py/test_register_kinds.py \

@@ -285,6 +285,16 @@ def test_connecting(how):
     control_c(connecting, how)
 
 
+def waiting_for_a_server(child):
+    with tempfile.TemporaryDirectory() as place, child.interrupted():
+        vfu.Client(f"{place}/sock", wait=1000)
+
+
+def test_waiting_for_a_server():
+    """That is not there."""
+    control_c(waiting_for_a_server)
+
+
 def attaching(child):
     ours, theirs = socket.socketpair()
     with ours, theirs, child.interrupted():

@@ -39,6 +39,8 @@ def add_socket(
     """Which device, and how long its server may take."""
     parser.add_argument("socket", metavar="SOCKET", help="where the device is served")
     parser.add_argument("--timeout", metavar="SECONDS", type=seconds, default=timeout, help=about)
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=0,
+                        help="wait so long for a server that is not there yet, or has a client (0)")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def connect(options: argparse.Namespace) -> vfu.Client:
     """A client that changes nothing of the device by being there."""
-    return vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout)
+    return vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout, wait=options.wait)
 
 
 def _names(options: argparse.Namespace) -> Names:

@@ -31,7 +31,8 @@ With --device its registers are listed, by the names that `vfu read` takes; they
 examples:
   vfu info /tmp/counter.sock
   vfu info /tmp/counter.sock --device counter.py
-  vfu info /tmp/counter.sock --json"""
+  vfu info /tmp/counter.sock --json
+  vfu info /tmp/counter.sock --wait 10   # it may be about to start"""
 
 
 def add_to(commands: Any) -> None:

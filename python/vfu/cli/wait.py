@@ -131,7 +131,7 @@ def run(options: argparse.Namespace) -> None:
         for place, value in values:
             place.write(dev, value)
 
-    with vfu.Client(options.socket, irqs=False) as dev:
+    with vfu.Client(options.socket, irqs=False, wait=options.wait) as dev:
         came = awaited.wait(dev, stimulate, options)
     if came == {"count": 0}:
         raise TimeIsUp(f"{options.event} did not come")

@@ -118,16 +118,16 @@ class Array:
 
 
 class Workbench:
-    """A connection, and the names that a prompt has for it. timeout: of each answer, in seconds."""
+    """A connection, and the names that a prompt has for it. timeout: of each answer, wait: of a server, in seconds."""
 
-    def __init__(self, socket: str, names: Names, timeout: float | None):
-        self.socket, self.names, self.timeout = socket, names, timeout
+    def __init__(self, socket: str, names: Names, timeout: float | None, wait: float = 0):
+        self.socket, self.names, self.timeout, self.wait_for_server = socket, names, timeout, wait
         self.namespace: dict[str, Any] = {"__name__": "__vfu__", "vfu": vfu}
         self.dev = self._connect()
 
     def _connect(self) -> vfu.Client:
         """Its memory is served while the prompt waits."""
-        self.dev = vfu.Client(self.socket, background=True, timeout=self.timeout)
+        self.dev = vfu.Client(self.socket, background=True, timeout=self.timeout, wait=self.wait_for_server)
         self.namespace |= {
             "dev": self.dev, **self._regions(), "irqs": self.dev.irqs, "dma": self.dev.dma, "regs": Registers(self),
             "info": self.info, "hexdump": self.hexdump, "wait": self.wait, "reconnect": self.reconnect,

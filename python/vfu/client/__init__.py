@@ -64,6 +64,7 @@ class Client:
 
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
     timeout: seconds to wait for each answer; 0 or None: for ever.
+    wait: seconds for which it tries again while there is no server at the path, or one that has a client.
     irqs: give the device eventfds now: those of MSI-X if it has that, else of MSI, else of INTx. The first use of
     another interrupt takes them away again, as servers may have room for one interrupt's only. "all": those of all
     interrupts, and none is ever taken away. False: when they are used.
@@ -77,7 +78,7 @@ class Client:
     they return the call goes on. What waits in another thread ends with close().
 
     NotFound, Refused, Denied: there is no server at the path. Timeout: it does not answer. Disconnected: it has a
-    client already. Error with EPROTO: what it says breaks a rule of the protocol, which field and text name. After close()
+    client already. With wait= these, but for Denied, are of the last attempt. Error with EPROTO: what it says breaks a rule of the protocol, which field and text name. After close()
     methods raise ValueError or Disconnected, and in the child of a fork an Error with EOWNERDEAD.
     """
 
@@ -93,6 +94,7 @@ class Client:
         fd: FileDescriptorLike | None = None,
         background: bool = False,
         timeout: float | None = 5.0,
+        wait: float = 0,
         irqs: bool | Literal["all"] = True,
         bus_master: bool = True,
         profile: str | None = None,
@@ -109,7 +111,12 @@ class Client:
         c.vfu_sigbus_guard()
         handle = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
-        settings = {"timeout_ms": milliseconds(timeout or 0), "bus_master": int(bus_master), **(options or {})}
+        settings = {
+            "timeout_ms": milliseconds(timeout or 0),
+            "connect_wait_ms": milliseconds(wait),
+            "bus_master": int(bus_master),
+            **(options or {}),
+        }
         configure("client", handle, profile, policy, settings, capabilities)
         if path is not None:
             try:

@@ -73,6 +73,29 @@ static void fill_queue(void)
 	memset(waiting + n, -1, sizeof(waiting) - n * sizeof(waiting[0]));
 }
 
+/* No server, but one is expected. */
+static void expect_server(void)
+{
+	strcpy(dir, "/tmp/vfu-connect-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/s", dir);
+}
+
+static int await_server(void)
+{
+	int ret;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_CONNECT_WAIT_MS, 60000), 0);
+	ret = vfu_client_connect(cl, path);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_CONNECT_WAIT_MS, 0), 0);
+	return ret;
+}
+
+static void stop_expecting(void)
+{
+	rmdir(dir);
+}
+
 static int connect_to_queue(void)
 {
 	return vfu_client_connect(cl, path);
@@ -197,13 +220,16 @@ static const struct {
 	int result;
 } enders[] = {{100, waits, -ETIMEDOUT}, {0, signals, -EINTR}, {0, disconnects, -ENOTCONN}};
 
+/* The time is that of waiting, not of a step. */
+static const struct place absence = {expect_server, await_server, stop_expecting};
+
 #define PLACES (sizeof(places) / sizeof(places[0]))
 #define ENDERS (sizeof(enders) / sizeof(enders[0]))
 
 START_TEST(connecting_ends)
 {
-	const struct place *place = &places[_i / (int)ENDERS];
-	unsigned how = (unsigned)_i % ENDERS;
+	const struct place *place = _i / ENDERS < PLACES ? &places[_i / (int)ENDERS] : &absence;
+	unsigned how = place == &absence ? 1 + (unsigned)_i % 2 : (unsigned)_i % ENDERS;
 	struct vfu_err err;
 	pthread_t other;
 
@@ -220,6 +246,90 @@ START_TEST(connecting_ends)
 	/* It can connect again. */
 	is_signalled = false;
 	ck_assert_int_eq(vfu_client_connect(cl, "/nonexistent/s"), -ENOENT);
+}
+END_TEST
+
+/* ---- a server that comes late ---- */
+
+static int listen_at(const char *at)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strcpy(addr.sun_path, at);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+/* First there is no file, then one where nobody listens, then a server that hangs up. */
+static void *comes_late(void *arg)
+{
+	int fd;
+
+	poll(NULL, 0, 20);
+	fd = listen_at(path);
+	poll(NULL, 0, 20);
+	ck_assert_int_eq(listen(fd, 4), 0);
+	for (unsigned i = 0; i < 3; i++)
+		close(accept(fd, NULL, NULL));
+	far.fd = accept(fd, NULL, NULL);
+	far.nfds = 0;
+	script_version(&far);
+	script_end(&far);
+	close(far.fd);
+	close(fd);
+	return arg;
+}
+
+START_TEST(waits_for_a_server)
+{
+	pthread_t server;
+
+	expect_server();
+	pthread_create(&server, NULL, comes_late, NULL);
+	ck_assert_int_eq(await_server(), 0);
+	ck_assert_int_eq(vfu_client_status(cl), 0);
+	vfu_client_disconnect(cl);
+	pthread_join(server, NULL);
+	unlink(path);
+	stop_expecting();
+}
+END_TEST
+
+static void *refuses(void *arg)
+{
+	int fd = *(int *)arg;
+	struct script s = {.fd = accept(fd, NULL, NULL)};
+
+	script_get(&s, VFU_WIRE_CMD_VERSION);
+	script_error(&s, EINVAL);
+	script_end(&s);
+	close(s.fd);
+	return NULL;
+}
+
+/* What is no matter of time ends it, and when the time is up it fails as the last attempt did. */
+START_TEST(waits_for_nothing_else)
+{
+	pthread_t server;
+	struct vfu_err err;
+	int fd;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_CONNECT_WAIT_MS, 20), 0);
+	expect_server();
+	ck_assert_int_eq(vfu_client_connect(cl, path), -ENOENT);
+	fd = listen_at(path);
+	ck_assert_int_eq(vfu_client_connect(cl, path), -ECONNREFUSED);
+	vfu_client_err(cl, &err);
+	ck_assert_ptr_nonnull(strstr(err.text, path));
+	ck_assert_int_eq(listen(fd, 4), 0);
+	pthread_create(&server, NULL, refuses, &fd);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_CONNECT_WAIT_MS, 600000), 0);
+	ck_assert_int_eq(vfu_client_connect(cl, path), -EINVAL);
+	pthread_join(server, NULL);
+	close(fd);
+	unlink(path);
+	stop_expecting();
 }
 END_TEST
 
@@ -304,7 +414,9 @@ int main(void)
 	leaks_watch(tcase);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, connecting_ends, 0, PLACES * ENDERS);
+	tcase_add_loop_test(tcase, connecting_ends, 0, PLACES * ENDERS + 2);
+	tcase_add_test(tcase, waits_for_a_server);
+	tcase_add_test(tcase, waits_for_nothing_else);
 	tcase_add_loop_test(tcase, disconnecting_at_any_moment, 0, 30);
 	tcase_add_loop_test(tcase, waits_end_without_the_reader, 0, 2);
 	suite_add_tcase(suite, tcase);
