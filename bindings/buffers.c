@@ -535,26 +535,11 @@ PyObject *dma_pin(struct vfupy_device *d, uint64_t iova, size_t len, unsigned fl
 	return (PyObject *)pinned_new(d, &pin, !(flags & VFU_DMA_WRITE));
 }
 
-PyObject *dma_ranges(struct vfupy_device *d)
+PyObject *vfupy_range_list(struct vfu_dma_range *ranges, size_t n)
 {
-	struct vfu_dma_range *ranges;
-	PyObject *list;
-	size_t room, n;
+	PyObject *list = PyList_New(0);
 
-	Py_BEGIN_ALLOW_THREADS
-	room = vfu_dma_ranges(d->dev, NULL, 0);
-	Py_END_ALLOW_THREADS
-	ranges = PyMem_Calloc(room + 1, sizeof(*ranges));
-	list = PyList_New(0);
-	if (!ranges || !list) {
-		PyMem_Free(ranges);
-		Py_XDECREF(list);
-		return PyErr_NoMemory();
-	}
-	Py_BEGIN_ALLOW_THREADS
-	n = vfu_dma_ranges(d->dev, ranges, room);
-	Py_END_ALLOW_THREADS
-	for (size_t i = 0; list && i < n && i < room; i++) {
+	for (size_t i = 0; list && i < n; i++) {
 		const struct vfu_dma_range *r = &ranges[i];
 		PyObject *item = Py_BuildValue("(KKIO)", (unsigned long long)r->iova,
 					       (unsigned long long)r->size, (unsigned)r->flags,
@@ -566,6 +551,23 @@ PyObject *dma_ranges(struct vfupy_device *d)
 	}
 	PyMem_Free(ranges);
 	return list;
+}
+
+PyObject *dma_ranges(struct vfupy_device *d)
+{
+	struct vfu_dma_range *ranges;
+	size_t room, n;
+
+	Py_BEGIN_ALLOW_THREADS
+	room = vfu_dma_ranges(d->dev, NULL, 0);
+	Py_END_ALLOW_THREADS
+	ranges = PyMem_Calloc(room + 1, sizeof(*ranges));
+	if (!ranges)
+		return PyErr_NoMemory();
+	Py_BEGIN_ALLOW_THREADS
+	n = vfu_dma_ranges(d->dev, ranges, room);
+	Py_END_ALLOW_THREADS
+	return vfupy_range_list(ranges, n < room ? n : room);
 }
 
 /* ---- memory of Python objects, held for C ---- */
@@ -597,47 +599,9 @@ PyObject *hold_buffer(PyObject *object)
 	return capsule;
 }
 
-/*
- * maps[iova] = entry, also while an exception is on its way. Without memory for that the entry stays
- * for ever: what the device may reach must.
- */
-static void note_map(PyObject *maps, PyObject *key, PyObject *entry)
+Py_buffer *vfupy_held(PyObject *hold)
 {
-	PyObject *type, *exc, *trace;
-
-	PyErr_Fetch(&type, &exc, &trace);
-	if (PyObject_SetItem(maps, key, entry)) {
-		PyErr_Clear();
-		Py_INCREF(entry);
-	}
-	PyErr_Restore(type, exc, trace);
-}
-
-PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
-			    int fd, uint64_t fd_offset, PyObject *maps, PyObject *entry)
-{
-	Py_buffer *view = PyCapsule_GetPointer(hold, hold_name);
-	PyObject *key;
-	int rc;
-
-	if (!view)
-		return NULL;
-	if (view->readonly && flags & VFU_DMA_WRITE)
-		return PyErr_Format(PyExc_BufferError,
-				    "the device may not write to a read-only buffer");
-	key = PyLong_FromUnsignedLongLong(iova);
-	if (!key)
-		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	rc = vfu_client_dma_map(cl, iova, (uint64_t)view->len, flags, view->buf, fd, fd_offset);
-	Py_END_ALLOW_THREADS
-	/* Here, for a signal handler may raise before Python runs on, or has done so while this waited. */
-	if (rc == 0)
-		note_map(maps, key, entry);
-	else
-		vfupy_raise_client(cl, rc);
-	Py_DECREF(key);
-	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+	return PyCapsule_GetPointer(hold, hold_name);
 }
 
 /* ---- memory that can vanish ---- */

@@ -57,6 +57,10 @@ void vfupy_served_free(struct vfupy_device *d);
 PyObject *vfupy_data_new(const void *from, size_t len);
 void vfupy_data_get(PyObject *data, void *to);
 
+/* A list for Python; frees ranges. What a capsule of hold_buffer() keeps; NULL with an exception. */
+PyObject *vfupy_range_list(struct vfu_dma_range *ranges, size_t n);
+Py_buffer *vfupy_held(PyObject *hold);
+
 /* From Python object to C; NULL with a TypeError set if it is none. */
 struct vfupy_device *vfupy_device_of(PyObject *object);
 
@@ -192,6 +196,9 @@ PyObject *client_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsi
 /* hold: of hold_buffer(), must be kept until the range is unmapped. What is mapped is noted: maps[iova] = entry. */
 PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
 			    int fd, uint64_t fd_offset, PyObject *maps, PyObject *entry);
+
+/* As dma_ranges, of the client's own table. */
+PyObject *client_dma_ranges(struct vfu_client *cl);
 
 /* Keeps the memory of an object that has a buffer in place for as long as the result lives. */
 PyObject *hold_buffer(PyObject *object);

@@ -279,6 +279,7 @@ struct vfu_client {};
 %ignore vfu_client_dma_map;
 %ignore vfu_client_dma_map_nowait;
 %ignore vfu_client_set_dma;
+%ignore vfu_client_dma_ranges;
 %ignore vfu_access;
 %ignore vfu_region;
 %ignore vfu_region_info;

@@ -86,6 +86,8 @@ enum vfu_option {
 				     leaves (0) */
 	VFU_OPT_CONNECT_WAIT_MS, /* client: how long vfu_client_connect tries again while there is no
 				    server that takes it; 0: not at all (0) */
+	VFU_OPT_DMA_SHARE, /* client: the files behind DMA ranges go to the device, 0 or 1 (1). 0: it
+				reaches all memory by messages, and what it may do holds for each */
 	VFU_OPTIONS
 };
 
@@ -1063,7 +1065,9 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
  * Lets the device reach [iova, iova + size). flags: VFU_DMA_*, or any of DMA_MAP (vfu/wire.h) whose rules
  * hold; -EINVAL, which names field and rule, before anything is sent if not. host: the memory, served by this
  * client for DMA messages, or NULL (vfu_client_set_dma). fd: the file behind it at fd_offset, which the device
- * maps (kept by the caller), or -1: by message only. The memory must stay until the unmap. A map that
+ * maps (kept by the caller), or -1: by message only, as with VFU_OPT_DMA_SHARE 0, when neither the file nor flags of
+ * how it is used go to the device. What comes by message is done whole or not at all (E2), and is -EACCES where
+ * flags do not allow it, -EFAULT where nothing is mapped. The memory must stay until the unmap. A map that
  * fails is not there: the library does not touch host after this returns. After -ETIMEDOUT and the
  * like the server may have it all the same: unmap it before you map there again.
  */
@@ -1078,6 +1082,16 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
  * function: -EDEADLK, and nothing happened.
  */
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size);
+/*
+ * The same for all ranges: in one message if the policy unmap_all is "flag" (E6) and the server does not refuse it, else
+ * one after the other. The first error; one that the server has refused keeps no other from going.
+ */
+int vfu_client_dma_unmap_all(struct vfu_client *cl);
+/*
+ * Copies up to n ranges in ascending order to out; returns how many there are, those among them whose map is not answered
+ * yet. mapped: the device has the file.
+ */
+size_t vfu_client_dma_ranges(struct vfu_client *cl, struct vfu_dma_range *out, size_t n);
 /* Queues a map without waiting; vfu_client_fence waits for all and returns the first error of a map of
  * this connection that no fence has told yet. */
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,

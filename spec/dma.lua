@@ -91,8 +91,9 @@ message "dma_read" {
 		bytes "data" { size = field.count, max = limit.max_data_xfer_size, doc = "the bytes read" },
 	},
 	errors = {
-		EINVAL = "a rule above is broken, or the range is not announced",
-		EPERM = "the range may not be read",
+		EINVAL = "a rule above is broken",
+		EFAULT = "not all of it is announced, or it has no memory any more",
+		EACCES = "part of it may not be read",
 		ENODEV = "the device may not master the bus",
 	},
 }
@@ -120,8 +121,9 @@ message "dma_write" {
 			doc = "nothing, as QEMU 10.1 and 10.2 answer: the whole write is taken for done" },
 	},
 	errors = {
-		EINVAL = "a rule above is broken, or the range is not announced",
-		EPERM = "the range may not be written",
+		EINVAL = "a rule above is broken",
+		EFAULT = "not all of it is announced, or it has no memory any more",
+		EACCES = "part of it may not be written",
 		ENODEV = "the device may not master the bus",
 	},
 }

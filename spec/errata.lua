@@ -53,7 +53,10 @@ erratum { 6,
 	text = "They are unused.",
 	peers = [[QEMU sends bit 1 for everything; libvfio-user knows bits 0 and 1; the Rust crate names them
 		wrongly.]],
-	decision = "Bit 1 alone is accepted. Our client sends it only when told to.",
+	decision = [[Bit 1 alone is accepted. Our client unmaps each range for itself, and sends the bit where the
+		policy says so; refused, it unmaps each.]],
+	policy = "unmap_all", choices = { "each", "flag" },
+	profiles = { strict = "each", ["libvfio-user"] = "flag" },
 }
 
 erratum { 7,

@@ -99,6 +99,7 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 					.cl = cl,
 					.host = host,
 					.flags = in->flags,
+					.is_shared = has_fd,
 					.holders = 2};
 	if (host && has_fd)
 		r->watch = vfu_watch_new(host, (size_t)in->size);
@@ -164,4 +165,43 @@ void vfui_client_table_unuse(struct vfu_client *cl)
 	vfui_os_lock(&cl->lock);
 	set_in_use(cl, NULL);
 	vfui_os_unlock(&cl->lock);
+}
+
+/* With the lock. */
+static bool next_range(struct vfu_client *cl, uint64_t iova, struct vfu_dma_range *out)
+{
+	const struct vfui_client_range *r = range_of(vfui_ranges_from(&cl->ranges, iova));
+
+	if (!r)
+		return false;
+	*out = (struct vfu_dma_range){.iova = r->range.first,
+				      .size = r->range.last - r->range.first + 1,
+				      .flags = r->flags,
+				      .mapped = r->is_shared};
+	return true;
+}
+
+bool vfui_client_table_next(struct vfu_client *cl, uint64_t iova, struct vfu_dma_range *out)
+{
+	bool is_there;
+
+	vfui_os_lock(&cl->lock);
+	is_there = next_range(cl, iova, out);
+	vfui_os_unlock(&cl->lock);
+	return is_there;
+}
+
+size_t vfui_client_table_list(struct vfu_client *cl, struct vfu_dma_range *out, size_t n)
+{
+	uint64_t iova = 0;
+	size_t count;
+
+	vfui_os_lock(&cl->lock);
+	count = cl->ranges.count;
+	for (size_t i = 0; i < n && i < count; i++) {
+		next_range(cl, iova, &out[i]);
+		iova = out[i].iova + out[i].size;
+	}
+	vfui_os_unlock(&cl->lock);
+	return count;
 }

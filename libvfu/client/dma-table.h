@@ -18,6 +18,7 @@ struct vfui_client_range {
 	uint8_t *host;           /* NULL: the callback's */
 	struct vfu_watch *watch; /* of host, if the device has its file and the table has this */
 	uint32_t flags;          /* VFU_DMA_* */
+	bool is_shared;          /* the device has its file */
 	unsigned holders;        /* the table, and who waits for the map's answer */
 	bool is_gone;            /* from the table */
 };
@@ -41,6 +42,11 @@ void vfui_client_table_settle(struct vfui_client_range *r, int status);
 void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last);
 /* All leave; no thread reads any more. The caller has the lock. */
 void vfui_client_table_clear(struct vfu_client *cl);
+
+/* The lowest range from this address on; false: there is none. */
+bool vfui_client_table_next(struct vfu_client *cl, uint64_t iova, struct vfu_dma_range *out);
+/* Copies the first n ranges; returns how many there are. */
+size_t vfui_client_table_list(struct vfu_client *cl, struct vfu_dma_range *out, size_t n);
 
 /* The part of an access that lies in one range. */
 struct vfui_client_piece {

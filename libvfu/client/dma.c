@@ -34,12 +34,18 @@
 
 /* ---- mapping ---- */
 
-static struct vfu_wire_dma_map_request map_request(uint64_t iova, uint64_t size, unsigned flags,
-						   int fd, uint64_t fd_offset)
+/* *fd is -1 from then on if the device does not get files: nor is it told how to use one. */
+static struct vfu_wire_dma_map_request map_request(struct vfui_conn *conn, uint64_t iova,
+						   uint64_t size, unsigned flags, int *fd,
+						   uint64_t fd_offset)
 {
+	if (!vfui_conn_option(conn, VFU_OPT_DMA_SHARE)) {
+		*fd = -1;
+		flags &= ~(VFU_WIRE_DMA_MAP_MMAP | VFU_WIRE_DMA_MAP_FILE_IO);
+	}
 	return (struct vfu_wire_dma_map_request){.argsz = sizeof(struct vfu_wire_dma_map_request),
 						 .flags = flags,
-						 .offset = fd >= 0 ? fd_offset : 0,
+						 .offset = *fd >= 0 ? fd_offset : 0,
 						 .address = iova,
 						 .size = size};
 }
@@ -64,7 +70,7 @@ static void map_settled(void *user, int status)
 int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 		       void *host, int fd, uint64_t fd_offset)
 {
-	struct vfu_wire_dma_map_request in = map_request(iova, size, flags, fd, fd_offset);
+	struct vfu_wire_dma_map_request in;
 	struct vfu_err err;
 	struct vfui_call call = vfui_client_new_call(&err);
 	struct vfui_client_range *r;
@@ -73,6 +79,7 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 
 	if (!conn)
 		return ret;
+	in = map_request(conn, iova, size, flags, &fd, fd_offset);
 	ret = check_map(conn, &in, fd >= 0, &err);
 	if (!ret)
 		ret = vfui_client_use_master(cl, conn, &err);
@@ -116,24 +123,84 @@ static void unmap_settled(void *user, int status)
 		vfui_client_table_drop(unmap->cl, unmap->first, unmap->last);
 }
 
+/* All that lies whole in what in says. */
+static int unmap(struct vfu_client *cl, struct vfui_conn *conn,
+		 const struct vfu_wire_dma_unmap_request *in, struct vfu_err *err)
+{
+	bool is_all = in->flags & VFU_WIRE_DMA_UNMAP_ALL;
+	struct unmap unmap = {.cl = cl,
+			      .first = in->address,
+			      .last = is_all ? UINT64_MAX : in->address + (in->size - 1)};
+	struct vfu_wire_dma_unmap_reply out;
+	struct vfui_call call = vfui_client_new_call(err);
+	int ret;
+
+	call.settled = unmap_settled;
+	call.user = &unmap;
+	ret = vfui_call_dma_unmap(conn, &call, in, &out);
+	if (!unmap.is_settled)
+		unmap_settled(&unmap, ret);
+	return ret;
+}
+
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 {
 	struct vfu_wire_dma_unmap_request in = {.argsz = sizeof(in), .address = iova, .size = size};
-	struct vfu_wire_dma_unmap_reply out;
-	struct unmap unmap = {.cl = cl, .first = iova, .last = iova + (size - 1)};
-	struct vfu_err err;
-	struct vfui_call call = vfui_client_new_call(&err);
+	struct vfu_err err = {0};
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
 	if (!conn)
 		return ret;
-	call.settled = unmap_settled;
-	call.user = &unmap;
-	ret = vfui_call_dma_unmap(conn, &call, &in, &out);
-	if (!unmap.is_settled)
-		unmap_settled(&unmap, ret);
+	ret = unmap(cl, conn, &in, &err);
 	return vfui_client_end(cl, ret, &err);
+}
+
+/* The first error. What the server refuses stays; another error says that there is nobody to ask any more. */
+static int unmap_each(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
+{
+	struct vfu_dma_range range = {0};
+	int first = 0;
+
+	while (vfui_client_table_next(cl, range.iova + range.size, &range)) {
+		struct vfu_wire_dma_unmap_request in = {
+			.argsz = sizeof(in), .address = range.iova, .size = range.size};
+		struct vfu_err detail = {0};
+		int ret = unmap(cl, conn, &in, &detail);
+
+		if (ret && !first) {
+			*err = detail;
+			first = ret;
+		}
+		if ((ret && may_be_unmapped(ret)) || range.iova + range.size == 0)
+			break;
+	}
+	return first;
+}
+
+int vfu_client_dma_unmap_all(struct vfu_client *cl)
+{
+	struct vfu_wire_dma_unmap_request in = {.argsz = sizeof(in),
+						.flags = VFU_WIRE_DMA_UNMAP_ALL};
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	bool is_done = false;
+
+	if (!conn)
+		return ret;
+	if (vfui_conn_policy(conn)->unmap_all == VFUI_UNMAP_ALL_FLAG) {
+		ret = unmap(cl, conn, &in, &err);
+		is_done = may_be_unmapped(ret);
+	}
+	if (!is_done)
+		ret = unmap_each(cl, conn, &err);
+	return vfui_client_end(cl, ret, &err);
+}
+
+size_t vfu_client_dma_ranges(struct vfu_client *cl, struct vfu_dma_range *out, size_t n)
+{
+	return *cl->fork_mark ? vfui_client_table_list(cl, out, n) : 0;
 }
 
 /* ---- mapping without waiting ---- */
@@ -208,7 +275,7 @@ static bool is_storm(struct vfu_client *cl, struct vfui_conn *conn)
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 			      void *host, int fd, uint64_t fd_offset)
 {
-	struct vfu_wire_dma_map_request in = map_request(iova, size, flags, fd, fd_offset);
+	struct vfu_wire_dma_map_request in;
 	struct vfu_err err = {0};
 	struct vfui_client_range *r = NULL;
 	int ret;
@@ -218,6 +285,7 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	if (!conn)
 		return ret;
 	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
+	in = map_request(conn, iova, size, flags, &fd, fd_offset);
 	ret = check_map(conn, &in, fd >= 0, &err);
 	if (!ret && may_wait)
 		ret = vfui_client_use_master(cl, conn, &err);

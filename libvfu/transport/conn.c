@@ -39,6 +39,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_ONE_CLIENT] = {0, 1, 0},
 	[VFU_OPT_SOCKET_MODE] = {0, 0777, 0},
 	[VFU_OPT_CONNECT_WAIT_MS] = {0, INT32_MAX, 0},
+	[VFU_OPT_DMA_SHARE] = {0, 1, 1},
 };
 
 void vfui_options_init(struct vfui_options *options)

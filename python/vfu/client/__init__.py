@@ -70,6 +70,8 @@ class Client:
     interrupts, and none is ever taken away. False: when they are used.
     bus_master: turn bus mastering on at the first use of DMA, MSI or MSI-X, as drivers do; a reset turns it
     off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
+    shared: the device gets the files behind memory for DMA, and maps them. False: it reaches all memory by messages, each
+    of which may do only what its range allows.
     profile, policy, options, capabilities: as a Server's.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
 
@@ -97,6 +99,7 @@ class Client:
         wait: float = 0,
         irqs: bool | Literal["all"] = True,
         bus_master: bool = True,
+        shared: bool = True,
         profile: str | None = None,
         policy: AnyMapping[str, str] | None = None,
         options: AnyMapping[str, int] | None = None,
@@ -115,6 +118,7 @@ class Client:
             "timeout_ms": milliseconds(timeout or 0),
             "connect_wait_ms": milliseconds(wait),
             "bus_master": int(bus_master),
+            "dma_share": int(shared),
             **(options or {}),
         }
         configure("client", handle, profile, policy, settings, capabilities)
@@ -131,6 +135,7 @@ class Client:
         self._h = handle
         try:
             self._set_up(handle, background, irqs)
+            self.dma.shared = bool(settings["dma_share"])
         except BaseException:
             self.close()
             raise

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import libvfu as c
 
+from ..dma import DmaRange, dma_range
 from ..memory import Mapping, memfd
 from ..shown import shown
 
@@ -39,7 +40,14 @@ class ClientDma:
 
     What is there already, or overlaps with it, is refused with EEXIST (E8); more ranges than the device takes with
     ENOSPC (E9). At first use the Client turns bus mastering on, unless it has bus_master=False (E63).
+
+    The device's messages are served while anything waits: any call of the Client, and its thread in the background. What is
+    not mapped they find to be EFAULT, what its range does not allow EACCES; then nothing of the transfer was done.
+
+    shared: whether the device gets the files behind memory, as the Client was told.
     """
+
+    shared: bool = True
 
     _FIRST = 0x1000_0000
 
@@ -58,12 +66,13 @@ class ClientDma:
         self,
         size: int,
         iova: int | None = None,
-        shared: bool = True,
+        shared: bool | None = None,
         read: bool = True,
         write: bool = True,
         flags: int = 0,
     ) -> Buffer:
-        """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only.
+        """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only; by default the
+        Client's shared holds.
 
         size: in bytes, rounded up to whole pages. iova: its address, by default the lowest free one from 0x1000_0000.
         read and write: what the device may do. flags: more of protocol.DmaMapFlags, whose rules are checked first.
@@ -72,7 +81,7 @@ class ClientDma:
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = -1
         try:
-            if shared:
+            if self.shared if shared is None else shared and self.shared:
                 fd = memfd("vfu-dma", size)
             buffer = Buffer(fd, size)
             self.map(buffer, self._free(size) if iova is None else iova, fd=fd, read=read, write=write, flags=flags)
@@ -102,7 +111,7 @@ class ClientDma:
         entry = (memoryview(buffer).nbytes, hold, buffer)
         c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset, self._maps, entry)
         if isinstance(buffer, Buffer):
-            buffer.iova, buffer.shared = iova, fd >= 0
+            buffer.iova, buffer.shared = iova, fd >= 0 and self.shared
 
     def unmap(self, what: ReadableBuffer | int) -> None:
         """Takes memory away from the device: a buffer that was mapped, or the iova of one. ValueError: it is not.
@@ -114,6 +123,26 @@ class ClientDma:
             raise ValueError("not mapped")
         c.vfu_client_dma_unmap(self._h, iova, self._maps[iova][0])
         del self._maps[iova]
+
+    def unmap_all(self) -> None:
+        """Takes all memory away from the device. vfu.Error: it refuses some, which stay mapped."""
+        try:
+            c.vfu_client_dma_unmap_all(self._h)
+        finally:
+            self._forget_gone()
+
+    @property
+    def ranges(self) -> list[DmaRange]:
+        """What the device may reach, in ascending order; mapped: it has the file."""
+        return [dma_range(*item) for item in c.client_dma_ranges(self._h)]
+
+    def _forget_gone(self) -> None:
+        """Lets go of the memory of ranges that the library has no more. Others may map and unmap meanwhile."""
+        known = list(self._maps.items())
+        there = {iova for iova, *_ in c.client_dma_ranges(self._h)}
+        for iova, entry in known:
+            if iova not in there and self._maps.get(iova) is entry:
+                del self._maps[iova]
 
     def _free(self, size: int) -> int:
         at = self._FIRST

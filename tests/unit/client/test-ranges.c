@@ -1,0 +1,265 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * test-ranges.c - which memory a client lets its device reach, and how: files or messages, all of it
+ * taken back at once.
+ */
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../lib/leaks.h"
+#include "../../lib/os_fault.h"
+#include "../../lib/script.h"
+#include "../../lib/suite.h"
+
+#define SIZE 4096
+#define RW (VFU_DMA_READ | VFU_DMA_WRITE)
+
+static struct script far;
+static struct vfu_client *cl;
+static uint8_t memory[4 * SIZE];
+
+static void setup(void)
+{
+	memset(&far, 0, sizeof(far));
+	memset(memory, 'm', sizeof(memory));
+	cl = vfu_client_new();
+	ck_assert_ptr_nonnull(cl);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_BUS_MASTER, 0), 0);
+}
+
+static void teardown(void)
+{
+	vfu_client_free(cl);
+}
+
+static void finish(void)
+{
+	vfu_client_disconnect(cl);
+	script_join(&far);
+}
+
+static int map(uint64_t iova)
+{
+	return vfu_client_dma_map(cl, iova, SIZE, RW, memory, -1, 0);
+}
+
+static size_t count(void)
+{
+	return vfu_client_dma_ranges(cl, NULL, 0);
+}
+
+/* The server's part: n maps are answered. */
+static void take_maps(struct script *s, unsigned n)
+{
+	script_version(s);
+	for (unsigned i = 0; i < n; i++) {
+		script_get(s, VFU_WIRE_CMD_DMA_MAP);
+		script_reply(s, NULL, 0);
+	}
+}
+
+/* A DMA command of the device; its errno. */
+static unsigned dma(struct script *s, uint16_t command, uint64_t iova, uint64_t len)
+{
+	static uint8_t payload[16 + SIZE];
+	uint64_t head[2] = {iova, len};
+
+	memset(payload, 'd', sizeof(payload));
+	memcpy(payload, head, sizeof(head));
+	peer_put(s->fd, 7, command, 0, 0, payload,
+		 command == VFU_WIRE_CMD_DMA_READ ? 16 : 16 + len);
+	script_get(s, command);
+	return s->msg.hdr.error;
+}
+
+/* Between the two the client waits for the answer of a RESET, and serves. */
+static uint16_t begin_reset(struct script *s)
+{
+	script_get(s, VFU_WIRE_CMD_RESET);
+	return s->msg.hdr.id;
+}
+
+static void end_reset(struct script *s, uint16_t id)
+{
+	s->msg.hdr = (struct vfu_wire_header){.id = id, .command = VFU_WIRE_CMD_RESET};
+	script_reply(s, NULL, 0);
+	script_end(s);
+}
+
+/* ---- taking all back ---- */
+
+static void get_unmap(struct script *s, uint32_t flags, uint64_t iova, uint64_t size)
+{
+	script_get(s, VFU_WIRE_CMD_DMA_UNMAP);
+	ck_assert_uint_eq(script_u32(s, 4), flags);
+	ck_assert_uint_eq(script_u64(s, 8), iova);
+	ck_assert_uint_eq(script_u64(s, 16), size);
+}
+
+static void unmaps_each(struct script *s)
+{
+	static const uint64_t at[] = {0, 0x5000, -(uint64_t)SIZE};
+	uint16_t id;
+
+	take_maps(s, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		get_unmap(s, 0, at[i], SIZE);
+		if (i == 1)
+			script_error(s, EBUSY);
+		else
+			script_reply(s, s->msg.payload, 24);
+	}
+	id = begin_reset(s);
+	/* What was refused is there, what was not is not. */
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_READ, 0x5000, 8), 0);
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_READ, 0, 8), EFAULT);
+	end_reset(s, id);
+}
+
+START_TEST(each_range_is_unmapped)
+{
+	struct vfu_dma_range ranges[3];
+
+	script_connect(&far, cl, unmaps_each);
+	ck_assert_int_eq(map(-(uint64_t)SIZE), 0);
+	ck_assert_int_eq(map(0x5000), 0);
+	ck_assert_int_eq(map(0), 0);
+	ck_assert_uint_eq(vfu_client_dma_ranges(cl, ranges, 3), 3);
+	ck_assert_uint_eq(ranges[1].iova, 0x5000);
+	ck_assert_uint_eq(ranges[2].iova, -(uint64_t)SIZE);
+	ck_assert_uint_eq(ranges[2].size, SIZE);
+	ck_assert_uint_eq(ranges[2].flags, RW);
+	ck_assert(!ranges[2].mapped);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), -EBUSY);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	ck_assert_uint_eq(vfu_client_dma_ranges(cl, ranges, 1), 1);
+	ck_assert_uint_eq(ranges[0].iova, 0x5000);
+	finish();
+	ck_assert_uint_eq(count(), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), -ENOTCONN);
+}
+END_TEST
+
+static void knows_the_flag(struct script *s)
+{
+	take_maps(s, 3);
+	get_unmap(s, 2, 0, 0);
+	script_reply(s, s->msg.payload, 24);
+	script_end(s);
+}
+
+static void refuses_the_flag(struct script *s)
+{
+	take_maps(s, 2);
+	get_unmap(s, 2, 0, 0);
+	script_error(s, EINVAL);
+	for (unsigned i = 0; i < 2; i++) {
+		get_unmap(s, 0, 0x1000 * i, SIZE);
+		script_reply(s, s->msg.payload, 24);
+	}
+	script_end(s);
+}
+
+START_TEST(one_message_where_the_policy_says_so)
+{
+	ck_assert_int_eq(vfu_client_set_policy(cl, "unmap_all", "flag"), 0);
+	script_connect(&far, cl, knows_the_flag);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(map(0x1000 * i), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), 0);
+	ck_assert_uint_eq(count(), 0);
+	finish();
+	script_connect(&far, cl, refuses_the_flag);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(map(0x1000 * i), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), 0);
+	ck_assert_uint_eq(count(), 0);
+	finish();
+}
+END_TEST
+
+static void ends_while_unmapping(struct script *s)
+{
+	take_maps(s, 3);
+	script_get(s, VFU_WIRE_CMD_DMA_UNMAP);
+	script_reply(s, s->msg.payload, 24);
+	script_get(s, VFU_WIRE_CMD_DMA_UNMAP);
+}
+
+START_TEST(the_server_ends_meanwhile)
+{
+	script_connect(&far, cl, ends_while_unmapping);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(map(0x1000 * i), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), -ENOTCONN);
+	finish();
+}
+END_TEST
+
+/* ---- the file stays here ---- */
+
+static void gets_no_file(struct script *s)
+{
+	uint16_t id;
+
+	script_version(s);
+	for (unsigned i = 0; i < 2; i++) {
+		script_get(s, VFU_WIRE_CMD_DMA_MAP);
+		ck_assert_uint_eq(s->nfds, 0);
+		ck_assert_uint_eq(script_u32(s, 4), i ? RW : VFU_DMA_READ);
+		ck_assert_uint_eq(script_u64(s, 8), 0);
+		script_reply(s, NULL, 0);
+	}
+	id = begin_reset(s);
+	/* Each access is held to what its range allows, and is done whole or not at all. */
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, 16, 8), EACCES);
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, SIZE - 4, 8), EACCES);
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_READ, SIZE - 4, 8), 0);
+	ck_assert_uint_eq(s->msg.payload[16], 'm');
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, SIZE, 8), 0);
+	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, 2 * SIZE - 4, 8), EFAULT);
+	end_reset(s, id);
+}
+
+START_TEST(no_file_is_shared)
+{
+	int file = memfd_create("test", MFD_CLOEXEC);
+	struct vfu_dma_range range;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_DMA_SHARE, 2), -EINVAL);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_DMA_SHARE, 0), 0);
+	script_connect(&far, cl, gets_no_file);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0, SIZE, VFU_DMA_READ | 4, memory, file, SIZE), 0);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, SIZE, SIZE, RW | 8, memory + SIZE, file, 0),
+			 0);
+	ck_assert_int_eq(vfu_client_fence(cl), 0);
+	ck_assert_uint_eq(vfu_client_dma_ranges(cl, &range, 1), 2);
+	ck_assert(!range.mapped);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	finish();
+	close(file);
+	for (unsigned i = 0; i < sizeof(memory); i++)
+		ck_assert_uint_eq(memory[i], i >= SIZE && i < SIZE + 8 ? 'd' : 'm');
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("ranges");
+	TCase *tcase = tcase_create("ranges");
+
+	leaks_watch(tcase);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, each_range_is_unmapped);
+	tcase_add_test(tcase, one_message_where_the_policy_says_so);
+	tcase_add_test(tcase, the_server_ends_meanwhile);
+	tcase_add_test(tcase, no_file_is_shared);
+	suite_add_tcase(suite, tcase);
+	return run_suite(suite);
+}
