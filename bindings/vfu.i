@@ -274,6 +274,8 @@ struct vfu_client {};
 %ignore vfu_client_irq_set_eventfds;
 %ignore vfu_client_irq_set_mask_eventfds;
 %ignore vfu_client_irq_set_unmask_eventfds;
+%ignore vfu_client_region_access;
+%ignore vfu_client_access;
 %ignore vfu_client_region_read_async;
 %ignore vfu_client_region_write_async;
 %ignore vfu_client_dma_map;

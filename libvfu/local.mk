@@ -66,7 +66,9 @@ libvfu_sources += \
 	libvfu/client/watch.h libvfu/client/watch.c \
 	libvfu/client/call.h libvfu/client/call.c \
 	libvfu/client/master.h libvfu/client/master.c \
-	libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c libvfu/client/region.c libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
+	libvfu/client/async.h libvfu/client/region.h libvfu/client/region.c libvfu/client/async.c libvfu/client/posts.c \
+	libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
 	libvfu/client/connect.h libvfu/client/connect.c \
 	libvfu/client/handle.c \
 	libvfu/server/state.h \

@@ -1023,6 +1023,29 @@ int vfu_client_region_read_async(struct vfu_client *cl, unsigned index, uint64_t
 int vfu_client_region_write_async(struct vfu_client *cl, unsigned index, uint64_t offset,
 				  const void *buf, size_t len, vfu_client_fn *fn, void *user);
 
+/* An access with all that can be said of it. All zero, but size, buf and len, will do. */
+struct vfu_client_access {
+	size_t size; /* sizeof(struct vfu_client_access): later versions append */
+	bool is_write;
+	unsigned index; /* the region */
+	uint64_t offset;
+	void *buf; /* what is read goes there; what is written comes from there, and stays as it is */
+	size_t len;
+	int timeout_ms;    /* for each message's answer; 0: VFU_OPT_TIMEOUT_MS; -1: none */
+	vfu_client_fn *fn; /* NULL: the call waits */
+	void *user;
+	uint64_t
+		id; /* set when the call returns 0 and there is a fn: for vfu_client_cancel, never 0 */
+};
+/* vfu_client_region_read or _write, or with a fn their _async. */
+int vfu_client_region_access(struct vfu_client *cl, struct vfu_client_access *access);
+/*
+ * Gives up an access that has a fn. 0: fn does not run, and buf is the caller's again; the device may do it all the
+ * same, what it answers is dropped. -ENOENT: it has ended, or is about to: fn has run, runs or will. Any thread, in
+ * callbacks too; elsewhere than on the thread that reads it can take a quarter of a second while buf is being filled.
+ */
+int vfu_client_cancel(struct vfu_client *cl, uint64_t id);
+
 /*
  * Turns Command.BusMaster of a PCI device on, without which it may neither reach memory nor send MSI
  * and MSI-X (E63). Does nothing if it was called since connecting and the last reset, or with

@@ -48,11 +48,6 @@ static int check_call(struct vfui_conn *conn, const struct vfu_call *call, struc
 	return rc < 0 ? rc : vfui_conn_check_own(conn, call->command, &iov, 1, call->nfds, err);
 }
 
-static int timeout_of(const struct vfu_call *call)
-{
-	return call->timeout_ms < 0 ? 0 : call->timeout_ms ? call->timeout_ms : -1;
-}
-
 static int post(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_err *err)
 {
 	const struct iovec iov = {(void *)(uintptr_t)call->request, call->request_len};
@@ -62,7 +57,7 @@ static int post(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_
 				     .fds = call->fds,
 				     .nfds = call->nfds,
 				     .no_reply = true,
-				     .timeout_ms = timeout_of(call)};
+				     .timeout_ms = vfui_client_timeout(call->timeout_ms)};
 
 	err->code = 0;
 	return vfui_conn_post(conn, &out);
@@ -75,7 +70,7 @@ static int ask(struct vfui_conn *conn, struct vfu_call *call, struct vfu_err *er
 
 	inner.fds = call->fds;
 	inner.nfds = call->nfds;
-	inner.timeout_ms = timeout_of(call);
+	inner.timeout_ms = vfui_client_timeout(call->timeout_ms);
 	inner.keeps = true;
 	ret = vfui_conn_call(conn, call->command, &inner, call->request, call->request_len, NULL,
 			     0);

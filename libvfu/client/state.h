@@ -31,6 +31,7 @@ struct vfui_client_async {
 	struct vfu_client *cl;
 	vfu_client_fn *fn;
 	void *user;
+	uint64_t tag;
 	int count;
 };
 
@@ -59,6 +60,7 @@ struct vfu_client {
 	vfu_client_dma_fn *dma_fn;
 	void *dma_user;
 	struct vfui_client_async *spare;
+	uint64_t tags; /* of accesses with a callback so far */
 	struct vfui_client_err errs[VFUI_CLIENT_ERRS];
 	uint64_t err_serial;
 	int epoll_fd; /* -1: nobody asked for it */

@@ -137,11 +137,27 @@ static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 		unsigned event = atomic_load(&conn->events);
 
 		/* Else it is being answered just now. */
-		if (vfui_conn_abandon(conn, id))
+		if (vfui_conn_abandon(conn, id, 0, NULL) == 0)
 			return atomic_load(&conn->status) != 0 ? -ENOTCONN : r;
 		vfui_conn_nap(conn, event, -1);
 	}
 	return is_done(waiter) ? waiter->status : r;
+}
+
+int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user)
+{
+	int r;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	for (;;) {
+		unsigned event = atomic_load(&conn->events);
+
+		r = vfui_conn_abandon(conn, id, tag, user);
+		if (r != -EBUSY)
+			return r;
+		vfui_conn_nap(conn, event, -1);
+	}
 }
 
 /* Why a call failed: the request's own reason, or what ended the connection. */

@@ -293,6 +293,7 @@ static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info
 	pend->command = (uint16_t)out->command;
 	pend->done = out->done;
 	pend->user = out->user;
+	pend->tag = out->tag;
 	pend->sink = out->sink;
 	pend->sink_skip = out->sink_skip;
 	pend->sink_len = out->sink != NULL ? out->sink_len : 0;
@@ -424,27 +425,42 @@ int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
 {
 	uint16_t id;
 
-	return vfui_conn_submit(conn, out, false, &id);
+	return vfui_conn_start(conn, out, &id);
 }
 
-bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id)
+int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+{
+	return vfui_conn_submit(conn, out, false, id);
+}
+
+/* Takes the request away from a sink that is being filled, unless that happens at this moment. With the lock. */
+static bool leave_sink(struct vfui_conn *conn, uint16_t id)
+{
+	if (!conn->is_direct || conn->direct_id != id)
+		return true;
+	if (conn->is_filling)
+		return false;
+	vfui_in_drop_direct(&conn->in);
+	conn->is_direct = false;
+	return true;
+}
+
+int vfui_conn_abandon(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user)
 {
 	struct vfui_pend *pend;
-	bool found = false;
+	int r = 0;
 
 	vfui_os_lock(&conn->lock);
 	pend = vfui_pend_find(&conn->pending, id);
-	if (pend != NULL && !pend->is_reserved) {
-		bool is_direct = conn->is_direct && conn->direct_id == id;
-
-		found = !is_direct || !conn->is_filling;
-		if (found && is_direct) {
-			vfui_in_drop_direct(&conn->in);
-			conn->is_direct = false;
-		}
-		if (found)
-			vfui_pend_reserve(&conn->pending, pend);
+	if (pend == NULL || pend->is_reserved || pend->tag != tag)
+		r = -ENOENT;
+	else if (!leave_sink(conn, id))
+		r = -EBUSY;
+	if (r == 0) {
+		if (user != NULL)
+			*user = pend->user;
+		vfui_pend_reserve(&conn->pending, pend);
 	}
 	vfui_os_unlock(&conn->lock);
-	return found;
+	return r;
 }

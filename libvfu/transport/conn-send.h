@@ -49,6 +49,7 @@ struct vfui_out {
 	int timeout_ms; /* -1: VFU_OPT_TIMEOUT_MS; 0: none */
 	vfui_done_fn *done;
 	void *user;
+	uint64_t tag; /* for vfui_conn_cancel; 0: none */
 };
 
 /*
@@ -56,14 +57,17 @@ struct vfui_out {
  * full, or too many requests are pending; -ENOTCONN. Payload is copied or sent, descriptors copied.
  */
 int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out);
+/* The same, and says under which id: with out->tag it names the request to vfui_conn_cancel. */
+int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id);
 
 /* ---- for the files of the connection ---- */
 
 /*
- * Gives a request up: its late reply will be dropped. False: done ran, or is about to run, or the
- * thread that reads is filling the sink; it raises conn->events when that is over.
+ * Gives a request up, of which *user (may be NULL) was the user: its late reply will be dropped. -ENOENT: done
+ * ran, or is about to run; -EBUSY: the thread that reads is filling the sink; it raises conn->events when that is
+ * over. tag: that of the request.
  */
-bool vfui_conn_abandon(struct vfui_conn *conn, uint16_t id);
+int vfui_conn_abandon(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user);
 /* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
 		     uint16_t *id);

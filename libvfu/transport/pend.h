@@ -25,6 +25,7 @@ struct vfui_pend {
 	uint64_t deadline;
 	void (*done)(void *user, int status, struct vfui_msg *reply);
 	void *user;
+	uint64_t tag;  /* the owner's, 0: none; an id is used again, this is not */
 	uint8_t *sink; /* where the reply's payload goes from byte sink_skip on; NULL: nowhere, */
 	size_t sink_skip, sink_len; /* and if it has a length, nowhere any more */
 	/* fixed part of the request, for checking the reply */

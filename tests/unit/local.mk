@@ -51,6 +51,7 @@ fault_tests = \
 	tests/unit/client/test-client \
 	tests/unit/client/test-connect \
 	tests/unit/client/test-posts \
+	tests/unit/client/test-requests \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-ranges \
@@ -97,6 +98,8 @@ tests_unit_server_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_LDADD = $(fault_libs)
+tests_unit_client_test_requests_SOURCES = tests/unit/client/test-requests.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_requests_LDADD = $(fault_libs)
 tests_unit_client_test_connect_SOURCES = tests/unit/client/test-connect.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_connect_LDADD = $(fault_libs)
 tests_unit_client_test_client_LDADD = $(fault_libs)
