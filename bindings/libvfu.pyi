@@ -64,6 +64,22 @@ class vfu_irq_info:
     count: int
     flags: int
 
+class vfu_msix:
+    count: int
+    offset: int
+    table_bar: int
+    table_offset: int
+    pending_bar: int
+    pending_offset: int
+    is_enabled: bool
+    is_masked: bool
+
+class vfu_msix_entry:
+    address: int
+    data: int
+    is_masked: bool
+    is_pending: bool
+
 class vfu_express:
     type: int
     flags: int
@@ -295,6 +311,12 @@ def vfu_client_region_read(cl: vfu_client, index: int, offset: int, buf: int) ->
 def vfu_client_region_read(cl: vfu_client, index: int, offset: int, buf: WriteableBuffer) -> int: ...
 def vfu_client_region_write(cl: vfu_client, index: int, offset: int, buf: ReadableBuffer) -> int: ...
 def vfu_client_region_post(cl: vfu_client, index: int, offset: int, buf: ReadableBuffer) -> int: ...
+def vfu_client_msix(cl: vfu_client, out: vfu_msix) -> int: ...
+def vfu_client_msix_entry(cl: vfu_client, msix: vfu_msix, vector: int, out: vfu_msix_entry) -> int: ...
+def client_bars(cl: vfu_client) -> list[tuple[int, int, int]]: ...
+def client_assign_bars(
+    cl: vfu_client | None, io: int, io_size: int, memory: int, memory_size: int, memory64: int, memory64_size: int
+) -> list[tuple[int, int, int]]: ...
 def client_port(cl: vfu_client, index: int, name: str) -> Port: ...
 def client_set_hooks(cl: vfu_client, level: int) -> None: ...
 def client_region_info(

@@ -276,6 +276,14 @@ struct vfu_client {};
 %ignore vfu_client_irq_set_unmask_eventfds;
 %ignore vfu_client_region_access;
 %ignore vfu_client_access;
+%ignore vfu_client_config_read;
+%ignore vfu_client_config_write;
+%ignore vfu_client_capability;
+%ignore vfu_client_capabilities;
+%ignore vfu_client_bar;
+%ignore vfu_client_bars;
+%ignore vfu_client_windows;
+%ignore vfu_client_assign_bars;
 %ignore vfu_client_region_read_async;
 %ignore vfu_client_region_write_async;
 %ignore vfu_client_dma_map;
@@ -309,6 +317,8 @@ struct vfu_client {};
 
 /* C has separate names for structs, Python does not. */
 %rename(vfu_limits, %$isclass) vfu_client_limits;
+%rename(vfu_msix, %$isclass) vfu_client_msix;
+%rename(vfu_msix_entry, %$isclass) vfu_client_msix_entry;
 
 %include "vfu.h"
 

@@ -69,6 +69,7 @@ libvfu_sources += \
 	libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
 	libvfu/client/async.h libvfu/client/region.h libvfu/client/region.c libvfu/client/async.c libvfu/client/posts.c \
 	libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/pci.h libvfu/client/pci.c libvfu/client/pci-bars.c \
 	libvfu/client/connect.h libvfu/client/connect.c \
 	libvfu/client/handle.c \
 	libvfu/server/state.h \

@@ -1047,6 +1047,78 @@ int vfu_client_region_access(struct vfu_client *cl, struct vfu_client_access *ac
 int vfu_client_cancel(struct vfu_client *cl, uint64_t id);
 
 /*
+ * What a PCI device has in its configuration space, as firmware and drivers find it. All of it is asked for anew, in
+ * accesses that a CPU makes: 1, 2 or 4 aligned bytes, for servers need not know others. -ENODEV: the device
+ * is not PCI. -EPROTO: what it says can not be; the detail tells. Any thread; who sizes or places BARs should be the only one just then.
+ */
+int vfu_client_config_read(struct vfu_client *cl, unsigned offset, void *buf, size_t len);
+int vfu_client_config_write(struct vfu_client *cl, unsigned offset, const void *buf, size_t len);
+
+/* A capability in configuration space; version: of an extended one, which are from 0x100 on. */
+struct vfu_client_capability {
+	uint16_t id, offset;
+	uint8_t version;
+};
+/*
+ * The list of capabilities, or of the extended ones, in its order: fills at most room, and returns how many there are; 0 is a good
+ * answer. -EPROTO: the list comes back to where it was, or leaves the place of such capabilities.
+ */
+int vfu_client_capabilities(struct vfu_client *cl, bool extended,
+			    struct vfu_client_capability *list, unsigned room);
+/* Offset of a capability by its id, the first or (after: an offset) the next one behind another in the list; -ENOENT. */
+int vfu_client_find_capability(struct vfu_client *cl, unsigned id, unsigned after);
+int vfu_client_find_extended_capability(struct vfu_client *cl, unsigned id, unsigned after);
+
+/* MSI-X: where its table and its pending bits are, and what Message Control says. */
+struct vfu_client_msix {
+	uint32_t count;  /* vectors */
+	uint32_t offset; /* of the capability */
+	uint32_t table_bar, table_offset, pending_bar, pending_offset;
+	bool is_enabled, is_masked; /* masked: all of them */
+};
+/* -ENOENT: the device has none. */
+int vfu_client_msix(struct vfu_client *cl, struct vfu_client_msix *out);
+/* An entry of the table, as the device has it. */
+struct vfu_client_msix_entry {
+	uint64_t address;
+	uint32_t data;
+	bool is_masked, is_pending;
+};
+/* Reads it from the BARs, which some devices want to be placed for that (vfu_client_assign_bars). -EINVAL: no such vector. */
+int vfu_client_msix_entry(struct vfu_client *cl, const struct vfu_client_msix *msix,
+			  unsigned vector, struct vfu_client_msix_entry *out);
+
+enum { VFU_BARS = 6 };
+/* A base address register. size 0: there is none, or it is the upper half of the one before. */
+struct vfu_client_bar {
+	uint64_t size, address;
+	uint32_t flags; /* VFU_BAR_IO, _64, _PREFETCH */
+};
+/*
+ * Finds the BARs by what their registers keep of ones that are written, as firmware does, not by the sizes of regions. What they held is
+ * there again afterwards; while it is not, decoding of I/O and memory is off in Command.
+ */
+int vfu_client_bars(struct vfu_client *cl, struct vfu_client_bar bars[VFU_BARS]);
+
+/* Where BARs may be placed; a size of 0: nowhere. */
+struct vfu_client_windows {
+	size_t size;              /* sizeof(struct vfu_client_windows): later versions append */
+	struct vfu_area io;       /* below 4 GiB */
+	struct vfu_area memory;   /* below 4 GiB */
+	struct vfu_area memory64; /* anywhere */
+};
+/*
+ * Places the BARs as firmware does and then turns on decoding of I/O and memory, of what there is, in Command: there are servers that
+ * refuse all accesses to BARs before. Each is aligned to its size. BARs with 64 bits that are prefetchable go to
+ * memory64, the others to memory; of those that there is no room for, 64-bit ones go to the other window. windows: NULL for I/O
+ * 0x1000 to 0xffff, memory 0xe0000000 to 0xfebfffff, memory64 from 2^39 to 2^47: keep DMA ranges out of them, as devices
+ * may find their own BARs there. bars, if not NULL, is filled. -ENOSPC: there is no room, and then, and after other errors if the device lets
+ * it, all is as it was. A reset may take it all away.
+ */
+int vfu_client_assign_bars(struct vfu_client *cl, const struct vfu_client_windows *windows,
+			   struct vfu_client_bar bars[VFU_BARS]);
+
+/*
  * Turns Command.BusMaster of a PCI device on, without which it may neither reach memory nor send MSI
  * and MSI-X (E63). Does nothing if it was called since connecting and the last reset, or with
  * VFU_OPT_BUS_MASTER 0. vfu_client_dma_map and vfu_client_irq_set_eventfds (MSI, MSI-X) call it; who

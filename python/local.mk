@@ -7,6 +7,7 @@ vfu_package = \
 	python/vfu/__init__.py \
 	python/vfu/__main__.py \
 	python/vfu/capabilities.py \
+	python/vfu/capability_fields.py \
 	python/vfu/commands.py \
 	python/vfu/declared.py \
 	python/vfu/device.py \

@@ -56,14 +56,14 @@ from .capabilities import Agreed
 from .client import Client, DeviceInfo
 from .client.dma import Buffer, ClientDma
 from .client.irqs import ClientIrq, ClientIrqs, ClientVector
-from .client.regions import Config, IoFd, Region, Regions
+from .client.regions import ClientMsix, Config, IoFd, Region, Regions
 from .commands import Descriptors, Raw
 from .device import Device, Gate, Peer
 from .dma import DeviceDma, DmaRange, PinnedMemory
 from .errors import Denied, Disconnected, Error, NotFound, Refused, Timeout
 from .irqs import DeviceIrqs, Irqs, Line, Vector
 from .memory import Mapping, Memory
-from .pci import Capability, ExtendedCapability
+from .pci import Capability, ClientBar, ExtendedCapability, MsixEntry
 from .regions import Bar, ConfigSpace, DeviceRegion, MemoryPart, Rom
 from .registers import Bits, Elements, Range, Register, View
 from .server import Server, serve
@@ -77,9 +77,11 @@ __all__ = [
     "Buffer",
     "Capability",
     "Client",
+    "ClientBar",
     "ClientDma",
     "ClientIrq",
     "ClientIrqs",
+    "ClientMsix",
     "ClientVector",
     "Config",
     "ConfigSpace",
@@ -102,6 +104,7 @@ __all__ = [
     "Mapping",
     "Memory",
     "MemoryPart",
+    "MsixEntry",
     "NotFound",
     "Peer",
     "PinnedMemory",

@@ -21,6 +21,7 @@ from typing import ClassVar, NamedTuple
 
 import libvfu as c
 
+from . import capability_fields
 from .shown import shown
 
 # Fields of a type 0 header: offset, width.
@@ -128,6 +129,11 @@ class Capability(NamedTuple):
         """What PCI calls it: "MSI-X", "Vendor Specific"..."""
         return CAPABILITIES.get(self.id, f"capability {self.id:#04x}")
 
+    @property
+    def fields(self) -> dict[str, int | bool]:
+        """{name: value} of what it says, of kinds that are known here: MSI-X, MSI, PCI Express, Power Management..."""
+        return capability_fields.fields(capability_fields.PLAIN, self.id, self.data)
+
 
 class ExtendedCapability(NamedTuple):
     """An entry of the list of extended capabilities, which is in configuration space from 0x100 on.
@@ -148,6 +154,43 @@ class ExtendedCapability(NamedTuple):
     def name(self) -> str:
         """What PCI calls it: "Serial Number"..."""
         return EXTENDED_CAPABILITIES.get(self.id, f"capability {self.id:#06x}")
+
+    @property
+    def fields(self) -> dict[str, int | bool]:
+        """{name: value} of what it says, of kinds that are known here: Serial Number, Vendor Specific..."""
+        return capability_fields.fields(capability_fields.EXTENDED, self.id, self.data)
+
+
+class ClientBar(NamedTuple):
+    """A base address register of a device, as a client finds it: dev.config.bars().
+
+    bar: which one, the first register of two, and the index of its region; size and address: in bytes; io: in I/O space, else of memory, which may be
+    is64 (of 64 bits) and prefetch(able).
+    """
+
+    bar: int
+    size: int
+    address: int
+    io: bool
+    is64: bool
+    prefetch: bool
+
+    @shown
+    def __repr__(self) -> str:
+        kind = "I/O" if self.io else f"memory, {'64' if self.is64 else '32'}-bit"
+        return f"{self.bar}: {self.size:#x} bytes of {kind}{', prefetchable' * self.prefetch} at {self.address:#x}"
+
+
+class MsixEntry(NamedTuple):
+    """An entry of the table of MSI-X, as the device has it: dev.config.msix()[vector].
+
+    address and data: of the message; masked: the vector is; pending: its bit of those is set.
+    """
+
+    address: int
+    data: int
+    masked: bool
+    pending: bool
 
 
 def header(config: bytes) -> dict[str, int]:

@@ -237,7 +237,7 @@ def test_info_of_extended_capabilities(backend):
     said = run("info", path).stdout
     assert "Extended capability 0x100: Serial Number\n  Extended capability 0x10c: Vendor Specific\n" in said
     facts = json.loads(run("info", path, "--json").stdout)["pci"]["extended_capabilities"]
-    assert facts[0] == {"id": 3, "version": 1, "offset": 0x100, "name": "Serial Number"}
+    assert facts[0] == {"id": 3, "version": 1, "offset": 0x100, "name": "Serial Number", "number": 0x0102030405060708}
 
 
 @pytest.mark.parametrize("words", ["info PATH", "--help", "guest --help", "--version", "--print-capabilities"])

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from .connection import add_device, add_socket, complete_assignments, complete_places, completed, connect
+from .connection import add_device, add_enable, add_socket, complete_assignments, complete_places, completed, connect
 from .error import UsageError
 from .names import Names, Place, number
 
@@ -33,7 +33,8 @@ examples:
   vfu read /tmp/counter.sock bar0+0x08
   vfu read /tmp/counter.sock --device counter.py ticks done total
   vfu read /tmp/edu.sock --device edu.py 'dma_*' status
-  vfu read /tmp/counter.sock config.vendor_id config.device_id bar0+2:16 --json"""
+  vfu read /tmp/counter.sock config.vendor_id config.device_id bar0+2:16 --json
+  vfu read /tmp/counter.sock --enable bar0+0x08 config.command"""
 
 WRITE = PLACES + """\
 They are written in this order, each with one access. Of a bit field's register the other bits that can be written are
@@ -52,6 +53,7 @@ def add_to(commands: Any) -> None:
     add_socket(read)
     completed(read.add_argument("places", metavar="PLACE", nargs="+", help="what to read"), complete_places)
     add_device(read)
+    add_enable(read)
     read.add_argument("--json", action="store_true", help="print a JSON object: numbers by their PLACE")
     read.set_defaults(function=run_read)
     write = commands.add_parser(
@@ -60,6 +62,7 @@ def add_to(commands: Any) -> None:
     values = write.add_argument("values", metavar="PLACE=VALUE", nargs="+", help="what to write, and where")
     completed(values, complete_assignments)
     add_device(write)
+    add_enable(write)
     write.set_defaults(function=run_write)
 
 
@@ -67,7 +70,7 @@ def run_read(options: argparse.Namespace) -> None:
     """Prints what is there."""
     names = Names.of_file(options.device)
     places = [place for word in options.places for place in names.find(word)]
-    with connect(options) as dev:
+    with connect(options, options.enable) as dev:
         found = [(place, place.read(dev)) for place in places]
     if options.json:
         print(json.dumps({place.name: value for place, value in found}))
@@ -93,7 +96,7 @@ def run_write(options: argparse.Namespace) -> None:
     """Writes in order, once all is known to be right."""
     names = Names.of_file(options.device)
     values = [assignment(names, word) for word in options.values]
-    with connect(options) as dev:
+    with connect(options, options.enable) as dev:
         for place, _ in values:
             place.region_of(dev)
         for place, value in values:

@@ -48,9 +48,28 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", "--device", metavar="FILE.py[:CLASS]", help="its class, which names its registers")
 
 
-def connect(options: argparse.Namespace) -> vfu.Client:
-    """A client that changes nothing of the device by being there."""
-    return vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout, wait=options.wait)
+def add_enable(parser: argparse.ArgumentParser) -> None:
+    """For devices that want firmware first."""
+    parser.add_argument(
+        "--enable", action="store_true",
+        help="place the BARs and set Command first, as firmware does: some devices refuse all accesses to BARs before")
+
+
+def enabled(dev: vfu.Client, enable: bool) -> vfu.Client:
+    """The same one, with its BARs placed if that is wanted; closed if they cannot be."""
+    try:
+        if enable:
+            dev.assign_bars()
+    except BaseException:
+        dev.close()
+        raise
+    return dev
+
+
+def connect(options: argparse.Namespace, enable: bool = False) -> vfu.Client:
+    """A client that changes nothing of the device by being there, but for --enable."""
+    dev = vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout, wait=options.wait)
+    return enabled(dev, enable)
 
 
 def _names(options: argparse.Namespace) -> Names:

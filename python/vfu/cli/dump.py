@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import vfu
 
 from ..decode import hexdump
-from .connection import add_device, add_socket, complete_regions, completed, connect
+from .connection import add_device, add_enable, add_socket, complete_regions, completed, connect
 from .error import CommandError
 from .names import Names
 from .progress import bar
@@ -42,6 +42,7 @@ def add_to(commands: Any) -> None:
     add_socket(parser)
     completed(parser.add_argument("range", metavar="RANGE", help="what to read"), complete_regions)
     add_device(parser)
+    add_enable(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file")
     parser.add_argument("--raw", action="store_true", help="the bytes themselves, no hex dump")
     parser.add_argument("--width", metavar="BITS", type=int, choices=(8, 16, 32, 64),
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
     """Reads, and writes it out."""
     span = Names.of_file(options.device).span(options.range)
     with contextlib.ExitStack() as stack:
-        dev = stack.enter_context(connect(options))
+        dev = stack.enter_context(connect(options, options.enable))
         region, places = span.of(dev)
         check(options, places)
         out = stack.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer

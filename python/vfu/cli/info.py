@@ -74,27 +74,10 @@ def bar_kind(config: bytes, index: int) -> str:
     return "memory, " + ("64-bit" if value >> 1 & 3 == 2 else "32-bit") + (", prefetchable" if value & 8 else "")
 
 
-def capability_facts(cap: pci.Capability) -> Facts:
-    """What is known of it."""
-
-    def at(offset: int, size: int) -> int:
-        return int.from_bytes(cap.data[offset : offset + size], "little")
-
-    control = at(2, 2)
-    if cap.id == 0x11:
-        table, pba = at(4, 4), at(8, 4)
-        return {"vectors": (control & 0x7FF) + 1, "on": bool(control >> 15), "table_bar": table & 7,
-                "table_offset": table & ~7, "pending_bar": pba & 7, "pending_offset": pba & ~7}
-    if cap.id == 0x05:
-        return {"vectors": 1 << (control >> 1 & 7), "on": bool(control & 1)}
-    return {}
-
-
 def describe_pci(config: bytes) -> Facts:
     """What configuration space says."""
-    capabilities = [{"id": cap.id, "offset": cap.offset, "name": cap.name} | capability_facts(cap)
-                    for cap in pci.capabilities(config)]
-    extended = [{"id": cap.id, "version": cap.version, "offset": cap.offset, "name": cap.name}
+    capabilities = [{"id": cap.id, "offset": cap.offset, "name": cap.name} | cap.fields for cap in pci.capabilities(config)]
+    extended = [{"id": cap.id, "version": cap.version, "offset": cap.offset, "name": cap.name} | cap.fields
                 for cap in pci.extended_capabilities(config)]
     return pci.header(config) | {"capabilities": capabilities, "extended_capabilities": extended}
 

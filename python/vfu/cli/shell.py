@@ -26,7 +26,7 @@ from typing import Any
 import vfu
 
 from . import status
-from .connection import add_device, add_socket
+from .connection import add_device, add_enable, add_socket
 from .error import CommandError
 from .names import Names
 from .workbench import Array, Registers, Workbench
@@ -55,6 +55,7 @@ def add_to(commands: Any) -> None:
         epilog=EPILOG)
     add_socket(parser)
     add_device(parser)
+    add_enable(parser)
     parser.add_argument("-c", metavar="CODE", dest="code",
                         help="run this and show what its last expression is, rather than give a prompt")
     parser.add_argument("--plain", action="store_true", help="Python's own prompt, though IPython is there")
@@ -64,7 +65,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """A prompt, or what was said instead."""
     names = Names.of_file(options.device)
-    with Workbench(options.socket, names, options.timeout, options.wait) as bench:
+    with Workbench(options.socket, names, options.timeout, options.wait, options.enable) as bench:
         if options.code is not None:
             return execute(options.code, "-c", bench.namespace, show=True)
         if not sys.stdin.isatty():

@@ -18,7 +18,9 @@ import vfu
 from vfu.client.irqs import IRQ_NAMES
 
 from .access import assignment
-from .connection import add_device, add_socket, complete_assignments, complete_events, completed, seconds
+from .connection import (
+    add_device, add_enable, add_socket, complete_assignments, complete_events, completed, enabled, seconds,
+)
 from .error import CommandError, TimeIsUp, UsageError
 from .names import Names, Place, number
 
@@ -51,6 +53,7 @@ def add_to(commands: Any) -> None:
     add_socket(parser, timeout=None, about="give up after so long (never)")
     completed(parser.add_argument("event", metavar="EVENT", help="what to wait for"), complete_events)
     add_device(parser)
+    add_enable(parser)
     first = parser.add_argument("-w", "--write", metavar="PLACE=VALUE", action="append", default=[],
                                 help="write this first; repeatable")
     completed(first, complete_assignments)
@@ -131,7 +134,7 @@ def run(options: argparse.Namespace) -> None:
         for place, value in values:
             place.write(dev, value)
 
-    with vfu.Client(options.socket, irqs=False, wait=options.wait) as dev:
+    with enabled(vfu.Client(options.socket, irqs=False, wait=options.wait), options.enable) as dev:
         came = awaited.wait(dev, stimulate, options)
     if came == {"count": 0}:
         raise TimeIsUp(f"{options.event} did not come")

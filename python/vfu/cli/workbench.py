@@ -25,6 +25,7 @@ from vfu.client.regions import Region
 
 from ..decode.hexdump import Dump
 from . import info
+from .connection import enabled
 from .error import CommandError
 from .names import Names, Place, Span
 
@@ -118,16 +119,19 @@ class Array:
 
 
 class Workbench:
-    """A connection, and the names that a prompt has for it. timeout: of each answer, wait: of a server, in seconds."""
+    """A connection, and the names that a prompt has for it. timeout: of each answer, wait: of a server, in seconds.
+    enable: BARs are placed."""
 
-    def __init__(self, socket: str, names: Names, timeout: float | None, wait: float = 0):
+    def __init__(self, socket: str, names: Names, timeout: float | None, wait: float = 0, enable: bool = False):
         self.socket, self.names, self.timeout, self.wait_for_server = socket, names, timeout, wait
+        self.enable = enable
         self.namespace: dict[str, Any] = {"__name__": "__vfu__", "vfu": vfu}
         self.dev = self._connect()
 
     def _connect(self) -> vfu.Client:
         """Its memory is served while the prompt waits."""
-        self.dev = vfu.Client(self.socket, background=True, timeout=self.timeout, wait=self.wait_for_server)
+        dev = vfu.Client(self.socket, background=True, timeout=self.timeout, wait=self.wait_for_server)
+        self.dev = enabled(dev, self.enable)
         self.namespace |= {
             "dev": self.dev, **self._regions(), "irqs": self.dev.irqs, "dma": self.dev.dma, "regs": Registers(self),
             "info": self.info, "hexdump": self.hexdump, "wait": self.wait, "reconnect": self.reconnect,

@@ -21,7 +21,7 @@ from ..server import configure, own_fd, read_fields
 from ..shown import shown
 from .dma import ClientDma
 from .irqs import ClientIrqs
-from .regions import Config, Regions
+from .regions import IO, MEMORY, MEMORY64, Config, Regions, assign_bars
 from .times import milliseconds
 
 if TYPE_CHECKING:
@@ -190,6 +190,16 @@ class Client:
     def connected(self) -> bool:
         """Whether the connection is up. That it has ended is noticed when it is used."""
         return self._h is not None and _is_up(self._h)
+
+    def assign_bars(self, *, io: range = IO, memory: range = MEMORY, memory64: range = MEMORY64) -> list[pci.ClientBar]:
+        """Places the BARs, as firmware does, and turns on decoding of I/O and memory in Command; returns them.
+
+        Some servers, QEMU's among them, refuse all accesses to BARs before. Each is aligned to its size. io, memory and
+        memory64: where there is room, range(first, end) each; BARs with 64 bits that are prefetchable go to memory64. Keep
+        the IOVA of dma.map() out of them. A reset may take it all away.
+        vfu.Error with ENOSPC: there is no room; EPROTO: the device does not take them. Then all is as it was.
+        """
+        return assign_bars(self._h, io, memory, memory64)
 
     def reset(self) -> None:
         """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait().

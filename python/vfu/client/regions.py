@@ -322,6 +322,70 @@ class Config(Region):
         """The list of PCI's extended capabilities, read anew each time; none if the space has 256 bytes."""
         return pci.extended_capabilities(self.read(0, self.size)) if self.size > 256 else []
 
+    def bars(self) -> list[pci.ClientBar]:
+        """The BARs, found as firmware finds them: by what their registers keep of ones that are written.
+
+        They hold again what they did afterwards; meanwhile the device decodes no accesses. vfu.Error with EPROTO: what
+        the device says cannot be; ENODEV: it is not PCI.
+        """
+        return _bars(c.client_bars(self._h))
+
+    def msix(self) -> ClientMsix:
+        """MSI-X, and its table as the device has it: msix()[3].address. vfu.NotFound: it has none."""
+        return ClientMsix(self._h)
+
+
+def _bars(found: list[tuple[int, int, int]]) -> list[pci.ClientBar]:
+    kinds = c.VFU_BAR_IO, c.VFU_BAR_64, c.VFU_BAR_PREFETCH
+    return [
+        pci.ClientBar(i, size, address, *(bool(flags & kind) for kind in kinds))
+        for i, (size, address, flags) in enumerate(found)
+        if size
+    ]
+
+
+# Where assign_bars() places what it is not told about otherwise.
+IO, MEMORY, MEMORY64 = range(0x1000, 0x10000), range(0xE000_0000, 0xFEC0_0000), range(1 << 39, 1 << 47)
+
+
+def assign_bars(handle: c.vfu_client | None, *windows: range) -> list[pci.ClientBar]:
+    """See Client.assign_bars()."""
+    ends = [number for window in windows for number in (window.start, max(0, window.stop - window.start))]
+    return _bars(c.client_assign_bars(handle, *ends))
+
+
+class ClientMsix:
+    """MSI-X of a device, of dev.config.msix(): the table by index, each entry read from the device when it is asked for.
+
+    count: vectors, which is its len() too; table_bar, table_offset, pending_bar, pending_offset: where the device has them;
+    enabled and masked: all of it, as it was when msix() was called. Some devices want their BARs placed first, see
+    Client.assign_bars().
+    """
+
+    def __init__(self, handle: c.vfu_client) -> None:
+        self._h, self._raw = handle, c.vfu_msix()
+        c.vfu_client_msix(handle, self._raw)
+        raw = self._raw
+        self.count: int = raw.count
+        self.table_bar, self.table_offset = raw.table_bar, raw.table_offset
+        self.pending_bar, self.pending_offset = raw.pending_bar, raw.pending_offset
+        self.enabled, self.masked = raw.is_enabled, raw.is_masked
+
+    @shown
+    def __repr__(self) -> str:
+        where = f"table in BAR {self.table_bar} at {self.table_offset:#x}"
+        return f"{self.count} vectors, {'on' if self.enabled else 'off'}{', masked' * self.masked}, {where}"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, vector: int) -> pci.MsixEntry:
+        if not 0 <= vector < self.count:
+            raise IndexError(f"MSI-X has {self.count} vectors")
+        entry = c.vfu_msix_entry()
+        c.vfu_client_msix_entry(self._h, self._raw, vector, entry)
+        return pci.MsixEntry(entry.address, entry.data, entry.is_masked, entry.is_pending)
+
 
 class Regions:
     """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.
