@@ -239,6 +239,7 @@ struct vfu_client {};
 %ignore vfu_device_set_command;
 %ignore vfu_device_set_feature;
 %ignore vfu_client_call;
+%ignore vfu_client_call_async;
 %ignore vfu_call_fini;
 %ignore vfu_call;
 %ignore vfu_feature;

@@ -947,6 +947,14 @@ int vfu_client_fd(struct vfu_client *cl);
 /* For who leaves an event loop, whether after pollfds or after process: waits until all that callbacks and
  * other threads have left to it is in the socket, unless a thread in vfu_client_serve sees to that. */
 int vfu_client_flush(struct vfu_client *cl);
+/*
+ * on: from here on only the calling thread reads what the device says, in vfu_client_process and in its own calls that
+ * wait. Calls of other threads that wait sleep until it has, or their time is up: so it has to call process whenever its
+ * loop says so, and callbacks (vfu_client_fn, vfu_client_call_fn, those of DMA) run on no other thread, as a simulator or an
+ * event loop wants it. Not on: whoever waits reads, as at the beginning. It holds for later connections, too. A call of
+ * another thread that reads already does so to its end, and what ends a connection ends its requests where it is called.
+ */
+int vfu_client_set_reader(struct vfu_client *cl, bool on);
 /* Serves the device's DMA for timeout_ms (-1: until disconnected). Number of requests served, or
  * -errno. A device that does not read the answers is not served until it does. */
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
@@ -1234,6 +1242,16 @@ struct vfu_call {
 int vfu_client_call(struct vfu_client *cl, struct vfu_call *call);
 /* Frees the answer, and closes its descriptors but those that are -1. Not needed after a failure. */
 void vfu_call_fini(struct vfu_call *call);
+/*
+ * The same without waiting. fn runs exactly once if 0 is returned, not inside of this call, on the thread that reads
+ * and with no lock held; status: 0 or a negative errno, as vfu_client_call returns it. answer has what struct vfu_call
+ * says of one, the payload at any alignment, and is the library's: it lasts until fn returns, and so do its
+ * descriptors but those that are set to -1. Of a call that wants no answer (post) fn does not run, and may be NULL.
+ * -ENOBUFS: the queue is full. In callbacks, too.
+ */
+typedef void vfu_client_call_fn(void *user, int status, struct vfu_call *answer);
+int vfu_client_call_async(struct vfu_client *cl, const struct vfu_call *call,
+			  vfu_client_call_fn *fn, void *user);
 
 /*
  * Descriptors that take accesses to parts of a region in place of messages (GET_REGION_IO_FDS): a client gives them to KVM

@@ -111,6 +111,72 @@ int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
 	return vfui_client_end(cl, ret, &err);
 }
 
+/* ---- with a callback ---- */
+
+struct started {
+	unsigned command;
+	vfu_client_call_fn *fn;
+	void *user;
+};
+
+static void ended(void *user, int status, struct vfui_msg *reply)
+{
+	struct started *op = user;
+	struct vfu_call answer = {.size = sizeof(answer), .command = op->command};
+
+	if (reply) {
+		if (!reply->info->reply_takes_fds)
+			vfui_msg_drop_fds(reply);
+		answer.reply_len = reply->len;
+		answer.reply = reply->len ? reply->payload : NULL;
+		answer.reply_fds = reply->fds;
+		answer.reply_nfds = reply->nfds;
+	}
+	op->fn(op->user, status, &answer);
+	vfui_os_free(op);
+}
+
+static int start(struct vfui_conn *conn, const struct vfu_call *call, struct started *op)
+{
+	const struct iovec iov = {(void *)(uintptr_t)call->request, call->request_len};
+	const struct vfui_out out = {.command = call->command,
+				     .iov = &iov,
+				     .niov = 1,
+				     .fds = call->fds,
+				     .nfds = call->nfds,
+				     .no_reply = call->post,
+				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
+				     .done = ended,
+				     .user = op};
+
+	return vfui_conn_send(conn, &out);
+}
+
+int vfu_client_call_async(struct vfu_client *cl, const struct vfu_call *call,
+			  vfu_client_call_fn *fn, void *user)
+{
+	struct vfu_err err = {0};
+	struct started *op = NULL;
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return ret;
+	ret = check_call(conn, call, &err);
+	if (!ret && !call->post) {
+		op = vfui_os_malloc(sizeof(*op));
+		ret = op ? 0 : -ENOMEM;
+	}
+	if (op)
+		*op = (struct started){.command = call->command, .fn = fn, .user = user};
+	if (!ret) {
+		ret = start(conn, call, op);
+		if (ret)
+			vfui_os_free(op);
+	}
+	return vfui_client_end(cl, ret, &err);
+}
+
 void vfu_call_fini(struct vfu_call *call)
 {
 	if (!call)

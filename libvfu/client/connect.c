@@ -88,6 +88,7 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 	if (!ret && cl->is_given_up)
 		ret = vfui_err_set(err, -ENOTCONN, NULL, 0, "disconnected");
 	if (!ret) {
+		vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
 		cl->conn = conn;
 		cl->users = 1;
 	}

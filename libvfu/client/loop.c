@@ -48,6 +48,22 @@ int vfu_client_process(struct vfu_client *cl, unsigned max)
 	return vfui_client_end(cl, ret, &err);
 }
 
+int vfu_client_set_reader(struct vfu_client *cl, bool on)
+{
+	struct vfui_conn *conn;
+
+	if (!*cl->fork_mark)
+		return -EOWNERDEAD;
+	conn = vfui_client_hold(cl);
+	vfui_os_lock(&cl->lock);
+	cl->is_owned = on;
+	cl->owner = pthread_self();
+	if (conn)
+		vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
+	vfui_os_unlock(&cl->lock);
+	return conn ? vfui_client_end(cl, 0, NULL) : 0;
+}
+
 /* ---- one descriptor for all ---- */
 
 int vfu_client_fd(struct vfu_client *cl)

@@ -66,6 +66,8 @@ struct vfu_client {
 	int epoll_fd; /* -1: nobody asked for it */
 	struct pollfd watched[VFUI_CLIENT_PFDS];
 	unsigned nwatched;
+	bool is_owned; /* only the thread owner reads (vfu_client_set_reader) */
+	pthread_t owner;
 
 	/* Fixed while connected. */
 	struct vfui_caps caps;

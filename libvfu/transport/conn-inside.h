@@ -74,6 +74,8 @@ struct vfui_conn {
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
 	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */
 	bool is_put_off; /* and that was to leave the socket alone while another thread reads */
+	bool is_owned;   /* the role is for this thread alone: */
+	pthread_t owner;
 	uint16_t direct_id;
 	size_t oversize; /* of a message larger than the queue, which it does not make full */
 

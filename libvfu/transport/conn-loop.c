@@ -219,3 +219,17 @@ void vfui_conn_disarm(struct vfui_conn *conn)
 	if (was_armed)
 		vfui_conn_poke(conn);
 }
+
+/* ---- whose the reading is ---- */
+
+void vfui_conn_set_owner(struct vfui_conn *conn, bool on, pthread_t owner)
+{
+	if (vfui_conn_is_child(conn))
+		return;
+	vfui_os_lock(&conn->lock);
+	conn->is_owned = on;
+	conn->owner = owner;
+	vfui_os_unlock(&conn->lock);
+	/* Who sleeps because the role was not to be had may take it now. */
+	vfui_conn_event(conn);
+}

@@ -8,6 +8,7 @@
 #define VFUI_CONN_LOOP_H
 
 #include <poll.h>
+#include <pthread.h>
 
 #include "transport/conn-state.h"
 
@@ -31,5 +32,10 @@ int vfui_conn_timeout(struct vfui_conn *conn);
  * again.
  */
 void vfui_conn_disarm(struct vfui_conn *conn);
+/*
+ * on: only the thread owner reads from now on, in vfui_conn_process or waits of its own; waits of others leave it to
+ * that one, however long it takes. Who reads at this moment goes on to the end of the call.
+ */
+void vfui_conn_set_owner(struct vfui_conn *conn, bool on, pthread_t owner);
 
 #endif

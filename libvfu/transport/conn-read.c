@@ -100,7 +100,8 @@ bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
 	bool is_free;
 
 	vfui_os_lock(&conn->lock);
-	is_free = !atomic_load_explicit(&conn->is_reading, memory_order_relaxed);
+	is_free = !atomic_load_explicit(&conn->is_reading, memory_order_relaxed) &&
+		  (!conn->is_owned || pthread_equal(conn->owner, pthread_self()));
 	if (is_free) {
 		atomic_store_explicit(&conn->reader, pthread_self(), memory_order_relaxed);
 		atomic_store_explicit(&conn->is_reading, true, memory_order_release);

@@ -207,7 +207,8 @@ void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left)
 {
 	vfui_os_lock(&conn->lock);
 	atomic_fetch_add(&conn->sleepers, 1);
-	if (atomic_load(&conn->is_reading) && atomic_load(&conn->events) == event)
+	if ((atomic_load(&conn->is_reading) || conn->is_owned) &&
+	    atomic_load(&conn->events) == event)
 		vfui_os_cond_wait(&conn->cond, &conn->lock, left);
 	atomic_fetch_sub(&conn->sleepers, 1);
 	vfui_os_unlock(&conn->lock);

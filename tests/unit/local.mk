@@ -56,6 +56,7 @@ fault_tests = \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-ranges \
+	tests/unit/client/test-loop \
 	tests/unit/server/test-parts \
 	tests/unit/server/test-large \
 	tests/unit/server/test-memory \
@@ -111,6 +112,7 @@ tests_unit_client_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_threads_LDADD = $(fault_libs)
 tests_unit_client_test_ranges_SOURCES = tests/unit/client/test-ranges.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_ranges_LDADD = $(fault_libs)
+tests_unit_client_test_loop_LDADD = $(fault_libs)
 tests_lib_libfault_la_SOURCES = tests/lib/os_fault.c tests/lib/os_fault.h \
 	tests/lib/leaks.c tests/lib/leaks.h tests/lib/suite.h tests/lib/wire_peer.c tests/lib/wire_peer.h
 
