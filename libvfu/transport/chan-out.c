@@ -198,6 +198,17 @@ void *vfui_outq_extend(struct vfui_outq *queue, size_t len)
 
 /* ---- sending ---- */
 
+/* What a send said: bytes, counted, or why none. */
+static ssize_t count_sent(struct vfui_outq *queue, ssize_t n)
+{
+	if (n > 0) {
+		queue->batches++;
+		queue->sent += (size_t)n;
+	}
+	/* The kernel is short of memory: as good as a full socket. */
+	return n == -ENOBUFS || n == -ENOMEM ? -EAGAIN : n;
+}
+
 static ssize_t send_some(struct vfui_outq *queue, int fd, const struct iovec *iov, unsigned niov,
 			 const int *fds, unsigned nfds)
 {
@@ -206,12 +217,7 @@ static ssize_t send_some(struct vfui_outq *queue, int fd, const struct iovec *io
 	do {
 		n = vfui_sock_send(fd, iov, niov, fds, nfds);
 	} while (n == -EINTR);
-	if (n > 0) {
-		queue->batches++;
-		queue->sent += (size_t)n;
-	}
-	/* The kernel is short of memory: as good as a full socket. */
-	return n == -ENOBUFS || n == -ENOMEM ? -EAGAIN : n;
+	return count_sent(queue, n);
 }
 
 VFUI_APART static void drop_fds(struct vfui_outq *queue, struct vfui_out_item *item)
@@ -299,6 +305,12 @@ static bool can_join(const struct vfui_outq *queue, const struct vfui_rest *rest
 	       item->tail.iov_len == 0;
 }
 
+/* Memory that is sent from its place may be gone, and other there now: as good as a full socket. */
+static int why_not(ssize_t error, const struct iovec *iov, unsigned niov)
+{
+	return error == -EFAULT && vfui_watch_touch(iov, niov, false) ? -EAGAIN : (int)error;
+}
+
 /* Sends the message, in one call with the item in front of it (NULL: none), as far as both go. */
 static int send_with(struct vfui_outq *queue, int fd, struct vfui_out_item *item,
 		     struct vfui_rest *rest)
@@ -311,15 +323,22 @@ static int send_with(struct vfui_outq *queue, int fd, struct vfui_out_item *item
 		all[0] = (struct iovec){item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
 	memcpy(all + 1, rest->iov, rest->niov * sizeof(*all));
 	n = send_some(queue, fd, all, rest->niov + 1, rest->fds, rest->nfds);
-	/* Memory that is sent from its place may be gone, and other there now: as good as a full socket. */
 	if (n < 0)
-		return n == -EFAULT && vfui_watch_touch(all, rest->niov + 1, false) ? -EAGAIN
-										    : (int)n;
+		return why_not(n, all, rest->niov + 1);
 	if (item != NULL)
 		item_sent(queue, item, vfui_min((size_t)n, all[0].iov_len));
 	n -= (ssize_t)vfui_min((size_t)n, all[0].iov_len);
 	rest_sent(rest, (size_t)n);
 	return (size_t)n < left ? -EAGAIN : 0;
+}
+
+int vfui_outq_sent(struct vfui_outq *queue, struct vfui_rest *rest, ssize_t n)
+{
+	n = count_sent(queue, n == -EINTR ? -EAGAIN : n);
+	if (n < 0)
+		return why_not(n, rest->iov, rest->niov);
+	rest_sent(rest, (size_t)n);
+	return iov_len(rest->iov, rest->niov) > 0 ? -EAGAIN : 0;
 }
 
 int vfui_outq_send(struct vfui_outq *queue, int fd, struct vfui_rest *rest)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "base/list.h"
@@ -68,5 +69,7 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd);
  * as the socket takes both now: 0 if nothing is left of it, -EAGAIN, or why nothing can be sent any more.
  */
 int vfui_outq_send(struct vfui_outq *queue, int fd, struct vfui_rest *rest);
+/* n bytes of a message that has begun were sent by the caller, or why not: likewise. */
+int vfui_outq_sent(struct vfui_outq *queue, struct vfui_rest *rest, ssize_t n);
 
 #endif

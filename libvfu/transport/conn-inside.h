@@ -69,7 +69,9 @@ struct vfui_conn {
 	int out_status;       /* not 0: nothing can be sent any more */
 	bool is_sending;      /* a thread has sent part of a message and waits for room, unlocked */
 	bool is_room_awaited; /* somebody may wait until the queue is empty */
-	bool is_direct;       /* the reply to direct_id goes straight to its sink */
+	bool has_send_timeout;
+	bool is_watched; /* a send that slept was not read in time: the peer may wait for us to read */
+	bool is_direct;  /* the reply to direct_id goes straight to its sink */
 	bool is_filling; /* at this moment, in a receive that ends with the tick at the latest */
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
 	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */

@@ -4,7 +4,8 @@
  *
  * conn-send.c - requests and replies on their way out.
  *
- * No send call sleeps, the socket takes what fits; who may block polls for more room. A message goes one of these ways:
+ * The socket takes what fits; who may block waits for more room: in the send itself, for a peer that reads all in time,
+ * else in poll, which sees when the peer waits for us to read. A message goes one of these ways:
  *
  *	small, of the thread that reads --> batch: copied to the queue, which is sent when it is
  *	                                    large or old, and before that thread sleeps or gives
@@ -35,6 +36,7 @@
 #include "transport/conn-inside.h"
 #include "transport/conn-out.h"
 #include "transport/conn-send.h"
+#include "transport/sock.h"
 #include "transport/trace.h"
 
 /* Larger messages go from where they lie instead of being copied into a batch. */
@@ -49,6 +51,15 @@
  */
 #define PATIENCE_NS (10 * (int64_t)VFUI_MS)
 #define PATIENCE_MAX_NS (250 * VFUI_MS)
+
+/*
+ * What a send that sleeps is given at most: it may do so for each 32 KiB or so, and each time as long as patience lasts.
+ * 1 MiB of data goes in one.
+ */
+#define ASLEEP ((size_t)5 << 18)
+
+/* More than a socket takes at once. */
+#define ALL_AT_ONCE (256u << 10)
 
 /* The message could not be sent for a reason of its own: the connection is none the worse. */
 static bool is_harmless(int error)
@@ -86,9 +97,33 @@ static bool is_reading(const struct vfui_conn *conn)
 	return vfui_os_poll(&pfd, 1, PATIENCE_NS) > 0 && pfd.revents == POLLOUT;
 }
 
+/* Whether a send may sleep for the peer to read: half as many calls, but it does not see that the peer sends. */
+static bool may_send_asleep(struct vfui_conn *conn, const struct vfui_rest *rest)
+{
+	if (conn->is_watched || rest->nfds > 0 || (!rest->is_begun && conn->out.bytes > 0))
+		return false;
+	if (!conn->has_send_timeout)
+		conn->has_send_timeout =
+			vfui_sock_set_send_timeout(conn->fd, PATIENCE_NS / (int64_t)VFUI_MS) == 0;
+	return conn->has_send_timeout;
+}
+
+/* Sends more of a message, or begins it. 0: the peer sends. */
+static ssize_t send_asleep(const struct vfui_conn *conn, const struct vfui_rest *rest)
+{
+	struct pollfd pfd = {.fd = conn->fd, .events = POLLIN};
+	struct iovec iov[VFUI_OUT_IOV];
+	unsigned niov = 0;
+
+	for (size_t len = 0; niov < rest->niov && len < ASLEEP; len += iov[niov++].iov_len)
+		iov[niov] = (struct iovec){rest->iov[niov].iov_base,
+					   vfui_min(rest->iov[niov].iov_len, ASLEEP - len)};
+	return vfui_os_poll(&pfd, 1, 0) == 0 ? vfui_sock_send_wait(conn->fd, iov, niov) : 0;
+}
+
 /*
  * Goes on sending a large message from where it lies while the peer reads. The lock is given up
- * meanwhile. 0, -EAGAIN: what is left is to be copied, or why nothing can be sent any more.
+ * meanwhile. 0, -EAGAIN: what is left is to be queued, or why nothing can be sent any more.
  */
 static int send_patiently(struct vfui_conn *conn, struct vfui_rest *rest)
 {
@@ -96,19 +131,25 @@ static int send_patiently(struct vfui_conn *conn, struct vfui_rest *rest)
 	int r = -EAGAIN;
 
 	while (r == -EAGAIN && !conn->is_sending && vfui_os_now() < until) {
-		bool goes_on;
+		bool is_asleep = may_send_asleep(conn, rest);
+		bool is_ours = is_asleep || rest->is_begun;
+		ssize_t n;
 
-		conn->is_sending = rest->is_begun;
+		conn->is_sending = is_ours;
 		vfui_os_unlock(&conn->lock);
-		goes_on = is_reading(conn);
+		n = is_asleep ? send_asleep(conn, rest) : is_reading(conn);
 		vfui_os_lock(&conn->lock);
-		conn->is_sending = conn->is_sending && !rest->is_begun;
+		conn->is_sending = conn->is_sending && !is_ours;
 		if (conn->out_status != 0)
 			return conn->out_status;
-		if (!goes_on)
+		if (n == 0)
 			break;
-		if (!conn->is_sending)
+		if (is_asleep)
+			r = vfui_outq_sent(&conn->out, rest, n);
+		else if (!conn->is_sending)
 			r = vfui_outq_send(&conn->out, conn->fd, rest);
+		/* It may wait for us to read: from now on we look. */
+		conn->is_watched |= is_asleep && r == -EAGAIN && n < (ssize_t)ASLEEP;
 	}
 	return r;
 }
@@ -129,9 +170,11 @@ VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header 
 		return -EMSGSIZE;
 	if (niov > 0)
 		memcpy(rest.iov + 1, iov, niov * sizeof(*iov));
-	if (!conn->is_sending)
+	/* What fits at once; but what cannot is better sent in one go. */
+	if (!conn->is_sending &&
+	    !(may_block && hdr->size >= ALL_AT_ONCE && may_send_asleep(conn, &rest)))
 		r = vfui_outq_send(&conn->out, conn->fd, &rest);
-	if (r == -EAGAIN && may_block && lent == NULL)
+	if (r == -EAGAIN && may_block)
 		r = send_patiently(conn, &rest);
 	/* What others have queued meanwhile. */
 	if (r == 0 && conn->out.bytes > 0)

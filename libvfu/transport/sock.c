@@ -477,9 +477,21 @@ ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int
 	return vfui_os_sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+ssize_t vfui_sock_send_wait(int fd, const struct iovec *iov, unsigned niov)
+{
+	struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = niov};
+
+	return vfui_os_sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms)
 {
 	return set_timeout(fd, SO_RCVTIMEO, timeout_ms);
+}
+
+int vfui_sock_set_send_timeout(int fd, unsigned timeout_ms)
+{
+	return set_timeout(fd, SO_SNDTIMEO, timeout_ms);
 }
 
 void vfui_sock_shutdown(int fd)

@@ -65,8 +65,11 @@ ssize_t vfui_sock_recv(int fd, const struct iovec *iov, unsigned niov, struct vf
  */
 ssize_t vfui_sock_send(int fd, const struct iovec *iov, unsigned niov, const int *fds,
 		       unsigned nfds);
-/* How long a receive that waits does so; 0: for ever. */
+/* Without descriptors. Sleeps until all is sent; less: the peer has not read, as long as the timeout for sends says. */
+ssize_t vfui_sock_send_wait(int fd, const struct iovec *iov, unsigned niov);
+/* How long a receive that waits does so, and a send that does, each time that it sleeps; 0: for ever. */
 int vfui_sock_set_timeout(int fd, unsigned timeout_ms);
+int vfui_sock_set_send_timeout(int fd, unsigned timeout_ms);
 /* Ends both directions at once, for all who hold the socket. */
 void vfui_sock_shutdown(int fd);
 /*

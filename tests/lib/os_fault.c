@@ -247,12 +247,16 @@ static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct iovec iov[16];
 	struct msghdr copy = *msg;
+	ssize_t n;
 
 	if (fails(FAULT_SEND))
 		return -1;
 	if (faults[FAULT_SEND].limit > 0)
 		copy = cut(msg, iov, faults[FAULT_SEND].limit);
-	return sendmsg(fd, &copy, flags);
+	n = sendmsg(fd, &copy, flags);
+	if (n < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) == 0)
+		fault_advance(10000000);
+	return n;
 }
 
 static int fault_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *set)

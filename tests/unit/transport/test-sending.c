@@ -187,6 +187,49 @@ START_TEST(nobody_sleeps_with_the_lock)
 }
 END_TEST
 
+static void *write_then_read(void *arg)
+{
+	static struct {
+		struct vfu_wire_header hdr;
+		struct vfu_wire_region_write_request in;
+		uint8_t data[LARGE / 4];
+	} message = {{.id = 2, .command = VFU_WIRE_CMD_REGION_WRITE, .size = sizeof(message)},
+		     {.count = LARGE / 4}};
+
+	peer_put(end.peer, 1, READ, 0, 0, NULL, 16);
+	/* Our reply to that is under way, and sleeps. */
+	while (recv(end.peer, &message.data, 1, MSG_PEEK) != 1)
+		;
+	poll(NULL, 0, 2);
+	ck_assert_int_eq(send(end.peer, &message, sizeof(message), 0), sizeof(message));
+	return count_messages(arg);
+}
+
+static int reply_to_reads(struct vfui_conn *conn, struct vfui_msg *m)
+{
+	return m->hdr.command == READ ? reply_large(conn, m)
+				      : vfui_conn_reply(conn, &m->hdr, 0, NULL, 0, NULL, 0);
+}
+
+/* A peer that reads nothing until we have read what it sends: we notice, and remember. */
+START_TEST(both_send_much)
+{
+	unsigned messages = 2;
+	pthread_t peer;
+
+	open_large(true);
+	end.on_command = reply_to_reads;
+	nread = nheaders = 0;
+	needed = SIZE_MAX;
+	pthread_create(&peer, NULL, write_then_read, &messages);
+	while (nread < LARGE)
+		ck_assert_int_ge(vfui_conn_process_wait(end.conn, 0, 10), 0);
+	pthread_join(peer, NULL);
+	ck_assert(end.conn->is_watched);
+	close_large();
+}
+END_TEST
+
 static void *write_large(void *arg)
 {
 	struct vfu_wire_region_write_request in = {.count = LARGE};
@@ -365,6 +408,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, a_large_reply_holds_up_nobody);
 	tcase_add_test(tcase, nobody_sleeps_with_the_lock);
+	tcase_add_test(tcase, both_send_much);
 	tcase_add_test(tcase, answered_too_early);
 	tcase_add_test(tcase, failed_in_the_middle);
 	tcase_add_test(tcase, many_threads_send_much);
