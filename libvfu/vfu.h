@@ -1200,10 +1200,33 @@ size_t vfu_client_dma_ranges(struct vfu_client *cl, struct vfu_dma_range *out, s
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 			      void *host, int fd, uint64_t fd_offset);
 int vfu_client_fence(struct vfu_client *cl);
-/* Serves DMA of ranges that have no host memory: 0 or negative errno. No blocking call on the same
- * client inside: -EDEADLK. */
+/*
+ * Serves DMA of ranges that have no host memory, those of a simulator: 0 or a negative errno for the device. A read fills
+ * data, all of it. A transfer that goes beyond a range is served in pieces, of each range its own. Runs on whichever thread
+ * waits for the device, or processes; no blocking call on the same client inside: -EDEADLK.
+ */
 typedef int vfu_client_dma_fn(void *user, bool is_write, uint64_t iova, void *data, size_t len);
+/* Those that have no function of their own. */
 void vfu_client_set_dma(struct vfu_client *cl, vfu_client_dma_fn *fn, void *user);
+/* As vfu_client_dma_map, of a range that fn serves, which the device has no file of. */
+int vfu_client_dma_map_fn(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+			  vfu_client_dma_fn *fn, void *user);
+
+/*
+ * A simulator's memory may take its time. In such a function vfu_client_dma_later takes the piece out, the
+ * function returns VFU_LATER, and vfu_client_dma_answer, on any thread, says 0 or a negative errno; other transfers go on
+ * meanwhile. What it is about is then in vfu_client_dma_data, no longer where the function found it: the bytes to write,
+ * or room for those that are read, zeroed. The device has its answer when all pieces of a transfer have theirs, with the first error if
+ * there is one. Unmapping does not wait for it: a device that has let go of a range does not wait for data of it either.
+ *
+ * later: NULL if there are so many that they hold VFU_OPT_QUEUE_BYTES, or no memory: the function can then
+ * return -ENOBUFS; also if it was called for this piece, or not in such a function. Each must be answered, once, before
+ * vfu_client_free. answer frees it. -ENOTCONN: the connection that it was of has ended; else 0.
+ */
+struct vfu_client_dma;
+struct vfu_client_dma *vfu_client_dma_later(struct vfu_client *cl);
+void *vfu_client_dma_data(struct vfu_client_dma *dma);
+int vfu_client_dma_answer(struct vfu_client_dma *dma, int status);
 
 int vfu_client_reset(struct vfu_client *cl);
 /*

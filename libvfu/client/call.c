@@ -123,6 +123,7 @@ static void leave(struct vfu_client *cl)
 	vfui_client_table_clear(cl);
 	cl->map_error = 0;
 	cl->conn = NULL;
+	cl->connection++;
 	cl->is_closing = cl->is_freeing = false;
 	vfui_os_cond_broadcast(&cl->cond);
 	vfui_os_unlock(&cl->lock);

@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "base/shared.h"
 #include "base/sigbus.h"
+#include "client/dma-later.h"
 #include "client/dma-serve.h"
 #include "client/dma-table.h"
 #include "parts-dma.h"
@@ -38,35 +39,50 @@ static int check_lost(struct vfu_client *cl, const struct vfui_client_piece *pie
 	return vfui_watch_is_lost(piece->watch) ? -EFAULT : 0;
 }
 
-static int move_piece(struct vfu_client *cl, const struct vfui_client_piece *piece, uint64_t iova,
-		      bool is_write, uint8_t *data)
+/* The function may answer later; then move->data is another place, with the same bytes so far. */
+static int call_function(struct vfu_client *cl, const struct vfui_client_piece *piece,
+			 struct vfui_client_move *move)
 {
 	int ret;
 
-	if (piece->host) {
-		if (is_write)
-			vfui_shared_write(piece->host, data, piece->len);
-		else
-			vfui_shared_read(data, piece->host, piece->len);
-		return check_lost(cl, piece, iova);
-	}
+	move->is_later = false;
+	cl->move = move;
 	cl->is_in_dma_fn = true;
-	ret = piece->fn(piece->user, is_write, iova, data, piece->len);
+	ret = piece->fn(piece->user, move->is_write, move->what.address + move->at,
+			move->data + move->at, piece->len);
 	cl->is_in_dma_fn = false;
-	return ret < 0 ? ret : 0;
+	cl->move = NULL;
+	if (move->is_later)
+		return 0;
+	return ret == VFU_LATER ? -EIO : ret < 0 ? ret : 0;
 }
 
-static int move_pieces(struct vfu_client *cl, uint64_t iova, size_t len, bool is_write,
-		       uint8_t *data)
+static int move_piece(struct vfu_client *cl, const struct vfui_client_piece *piece,
+		      struct vfui_client_move *move)
 {
-	uint32_t access = is_write ? VFU_DMA_WRITE : VFU_DMA_READ;
+	uint8_t *data = move->data + move->at;
+
+	if (!piece->host)
+		return call_function(cl, piece, move);
+	if (move->is_write)
+		vfui_shared_write(piece->host, data, piece->len);
+	else
+		vfui_shared_read(data, piece->host, piece->len);
+	return check_lost(cl, piece, move->what.address + move->at);
+}
+
+static int move_pieces(struct vfu_client *cl, struct vfui_client_move *move)
+{
+	uint32_t access = move->is_write ? VFU_DMA_WRITE : VFU_DMA_READ;
+	uint64_t iova = move->what.address;
+	size_t len = (size_t)move->what.count;
 	int ret = check_pieces(cl, iova, len, access);
 	struct vfui_client_piece piece;
 
-	for (size_t done = 0; done < len && !ret; done += piece.len) {
-		ret = vfui_client_table_use(cl, iova + done, len - done, access, &piece);
+	for (move->at = 0; move->at < len && !ret; move->at += piece.len) {
+		ret = vfui_client_table_use(cl, iova + move->at, len - move->at, access, &piece);
 		if (!ret)
-			ret = move_piece(cl, &piece, iova + done, is_write, data + done);
+			ret = move_piece(cl, &piece, move);
 	}
 	return ret;
 }
@@ -82,8 +98,10 @@ static uint8_t *bounce(struct vfu_client *cl, size_t len)
 	return cl->bounce;
 }
 
-static int serve_read(struct vfu_client *cl, uint64_t iova, size_t len, const uint8_t **data)
+static int serve_read(struct vfu_client *cl, struct vfui_client_move *move)
 {
+	uint64_t iova = move->what.address;
+	size_t len = (size_t)move->what.count;
 	struct vfui_client_piece piece;
 	int ret;
 
@@ -94,41 +112,46 @@ static int serve_read(struct vfu_client *cl, uint64_t iova, size_t len, const ui
 		return ret;
 	/* An integer goes as one: who knows in which pieces the kernel takes bytes. */
 	if (piece.host && piece.len == len && !vfui_shared_unit(piece.host, len)) {
-		*data = piece.host;
+		move->data = piece.host;
 		vfui_watch_probe(piece.watch, piece.host, len);
 		return check_lost(cl, &piece, iova);
 	}
-	*data = bounce(cl, len);
-	return *data ? move_pieces(cl, iova, len, false, cl->bounce) : -ENOMEM;
+	move->data = bounce(cl, len);
+	return move->data ? move_pieces(cl, move) : -ENOMEM;
 }
 
-static int serve(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_msg *msg)
+static int serve(struct vfu_client *cl, struct vfui_msg *msg, struct vfui_client_move *move)
 {
-	struct vfu_wire_dma_read_reply
-		reply; /* as DMA_WRITE's, and as both requests: 16 bytes (E1) */
-	const uint8_t *data = NULL;
+	const void *bytes;
 	size_t len;
-	struct iovec iov[2] = {{&reply, sizeof(reply)}};
-	int ret;
 
-	memcpy(&reply, msg->payload, sizeof(reply));
-	if (msg->hdr.command == VFU_WIRE_CMD_DMA_READ) {
-		ret = serve_read(cl, reply.address, reply.count, &data);
-		iov[1] = (struct iovec){(void *)(uintptr_t)data, reply.count};
-	} else {
-		const void *bytes =
-			vfu_wire_dma_write_request_data_parse(msg->payload, msg->len, &len);
+	if (!move->is_write)
+		return serve_read(cl, move);
+	bytes = vfu_wire_dma_write_request_data_parse(msg->payload, msg->len, &len);
+	move->data = (uint8_t *)(uintptr_t)bytes;
+	return move_pieces(cl, move);
+}
 
-		ret = move_pieces(cl, reply.address, len, true, (uint8_t *)(uintptr_t)bytes);
+static void answer(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_client_move *move,
+		   int status)
+{
+	struct iovec iov[2] = {{&move->what, sizeof(move->what)},
+			       {move->data, (size_t)move->what.count}};
+
+	if (move->transfer) {
+		vfui_client_later_end(move->transfer, status);
+		return;
 	}
-	vfui_conn_reply(conn, &msg->hdr, ret, iov, data ? 2 : 1, NULL, 0);
-	vfui_client_table_unuse(cl);
-	return ret;
+	vfui_conn_reply(conn, move->hdr, status, iov, !move->is_write && move->data ? 2 : 1, NULL,
+			0);
+	vfui_client_count_served(cl, move->hdr, status);
 }
 
 void vfui_client_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg)
 {
 	struct vfu_client *cl = ctx;
+	struct vfui_client_move move = {.hdr = &msg->hdr,
+					.is_write = msg->hdr.command == VFU_WIRE_CMD_DMA_WRITE};
 	struct vfu_err err;
 	int ret = vfui_conn_check(conn, msg, &err);
 
@@ -138,9 +161,8 @@ void vfui_client_command(void *ctx, struct vfui_conn *conn, struct vfui_msg *msg
 		vfui_conn_reply(conn, &msg->hdr, ret, NULL, 0, NULL, 0);
 		return;
 	}
-	ret = serve(cl, conn, msg);
-	if (ret)
-		vfui_log(vfui_conn_log(conn), VFU_LOG_INFO, "the device's %s failed: %s",
-			 vfui_msg_label(&msg->hdr).text, strerror(-ret));
-	atomic_fetch_add(&cl->served, 1);
+	memcpy(&move.what, msg->payload, sizeof(move.what));
+	ret = serve(cl, msg, &move);
+	answer(cl, conn, &move, ret);
+	vfui_client_table_unuse(cl);
 }

@@ -82,9 +82,11 @@ static int insert(struct vfu_client *cl, struct vfui_client_range *r)
 /* ---- a range's life ---- */
 
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
-			  void *host, bool has_fd, struct vfui_client_range **out,
+			  const struct vfui_client_memory *memory, struct vfui_client_range **out,
 			  struct vfu_err *err)
 {
+	void *host = memory->host;
+	bool has_fd = memory->has_fd;
 	struct vfui_client_range *r;
 	int ret;
 
@@ -98,6 +100,8 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 						  .last = in->address + (in->size - 1)},
 					.cl = cl,
 					.host = host,
+					.fn = memory->fn,
+					.user = memory->user,
 					.flags = in->flags,
 					.is_shared = has_fd,
 					.holders = 2};
@@ -136,6 +140,7 @@ int vfui_client_table_use(struct vfu_client *cl, uint64_t iova, size_t len, uint
 			  struct vfui_client_piece *out)
 {
 	struct vfui_client_range *r;
+	bool is_own;
 	int ret = 0;
 
 	vfui_os_lock(&cl->lock);
@@ -144,11 +149,13 @@ int vfui_client_table_use(struct vfu_client *cl, uint64_t iova, size_t len, uint
 		ret = -EFAULT;
 	} else if (!(r->flags & access)) {
 		ret = -EACCES;
-	} else if (!r->host && !cl->dma_fn) {
+	} else if (!r->host && !r->fn && !cl->dma_fn) {
 		ret = -EFAULT;
 	} else {
-		*out = (struct vfui_client_piece){
-			.fn = cl->dma_fn, .user = cl->dma_user, .len = len};
+		is_own = r->fn;
+		*out = (struct vfui_client_piece){.fn = is_own ? r->fn : cl->dma_fn,
+						  .user = is_own ? r->user : cl->dma_user,
+						  .len = len};
 		if (len - 1 > r->range.last - iova)
 			out->len = (size_t)(r->range.last - iova) + 1;
 		if (r->host)

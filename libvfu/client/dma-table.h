@@ -15,7 +15,9 @@
 struct vfui_client_range {
 	struct vfui_range range;
 	struct vfu_client *cl;
-	uint8_t *host;           /* NULL: the callback's */
+	uint8_t *host;         /* NULL: a function's */
+	vfu_client_dma_fn *fn; /* its own; NULL: the client's */
+	void *user;
 	struct vfu_watch *watch; /* of host, if the device has its file and the table has this */
 	uint32_t flags;          /* VFU_DMA_* */
 	bool is_shared;          /* the device has its file */
@@ -23,12 +25,20 @@ struct vfui_client_range {
 	bool is_gone;            /* from the table */
 };
 
+/* What a range consists of here. */
+struct vfui_client_memory {
+	void *host; /* NULL: a function's, fn or the client's */
+	bool has_fd;
+	vfu_client_dma_fn *fn;
+	void *user;
+};
+
 /*
  * Puts a range into the table. That comes before the message: the device may use the range before
- * its answer is here. The request has passed its check. has_fd: of a file. -EINVAL, -EEXIST, -ENOMEM.
+ * its answer is here. The request has passed its check. -EINVAL, -EEXIST, -ENOMEM.
  */
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
-			  void *host, bool has_fd, struct vfui_client_range **out,
+			  const struct vfui_client_memory *memory, struct vfui_client_range **out,
 			  struct vfu_err *err);
 /*
  * The map of a range was answered, or could not be sent: it leaves the table unless status is 0. It

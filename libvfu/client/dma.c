@@ -67,8 +67,8 @@ static void map_settled(void *user, int status)
 	*r = NULL;
 }
 
-int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
-		       void *host, int fd, uint64_t fd_offset)
+static int map_and_wait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+			struct vfui_client_memory memory, int fd, uint64_t fd_offset)
 {
 	struct vfu_wire_dma_map_request in;
 	struct vfu_err err;
@@ -80,11 +80,12 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 	if (!conn)
 		return ret;
 	in = map_request(conn, iova, size, flags, &fd, fd_offset);
+	memory.has_fd = fd >= 0;
 	ret = check_map(conn, &in, fd >= 0, &err);
 	if (!ret)
 		ret = vfui_client_use_master(cl, conn, &err);
 	if (!ret)
-		ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
+		ret = vfui_client_table_add(cl, &in, &memory, &r, &err);
 	if (!ret) {
 		call.fds = &fd;
 		call.nfds = fd >= 0;
@@ -95,6 +96,20 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 			map_settled(&r, ret);
 	}
 	return vfui_client_end(cl, ret, &err);
+}
+
+int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+		       void *host, int fd, uint64_t fd_offset)
+{
+	return map_and_wait(cl, iova, size, flags, (struct vfui_client_memory){.host = host}, fd,
+			    fd_offset);
+}
+
+int vfu_client_dma_map_fn(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+			  vfu_client_dma_fn *fn, void *user)
+{
+	return map_and_wait(cl, iova, size, flags,
+			    (struct vfui_client_memory){.fn = fn, .user = user}, -1, 0);
 }
 
 struct unmap {
@@ -276,6 +291,7 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 			      void *host, int fd, uint64_t fd_offset)
 {
 	struct vfu_wire_dma_map_request in;
+	struct vfui_client_memory memory = {.host = host};
 	struct vfu_err err = {0};
 	struct vfui_client_range *r = NULL;
 	int ret;
@@ -286,13 +302,14 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 		return ret;
 	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
 	in = map_request(conn, iova, size, flags, &fd, fd_offset);
+	memory.has_fd = fd >= 0;
 	ret = check_map(conn, &in, fd >= 0, &err);
 	if (!ret && may_wait)
 		ret = vfui_client_use_master(cl, conn, &err);
 	if (!ret && may_wait && is_storm(cl, conn))
 		ret = await_maps(cl, conn);
 	if (!ret)
-		ret = vfui_client_table_add(cl, &in, host, fd >= 0, &r, &err);
+		ret = vfui_client_table_add(cl, &in, &memory, &r, &err);
 	if (ret)
 		return vfui_client_end(cl, ret, &err);
 	atomic_fetch_add(&cl->nowait, 1);

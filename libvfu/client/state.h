@@ -59,6 +59,7 @@ struct vfu_client {
 	int map_error;                    /* first failure of a map that nobody waited for */
 	vfu_client_dma_fn *dma_fn;
 	void *dma_user;
+	unsigned connection; /* the present one's number */
 	struct vfui_client_async *spare;
 	uint64_t tags; /* of accesses with a callback so far */
 	struct vfui_client_err errs[VFUI_CLIENT_ERRS];
@@ -73,14 +74,16 @@ struct vfu_client {
 	struct vfui_caps caps;
 	uint16_t minor;
 
-	atomic_uint nowait; /* maps not answered yet */
-	atomic_uint served; /* DMA requests answered */
+	atomic_uint nowait;        /* maps not answered yet */
+	atomic_uint served;        /* DMA requests answered */
+	atomic_size_t later_bytes; /* what those hold that are answered later */
 	atomic_bool
 		is_master; /* bus mastering was turned on, since connecting and the last reset */
 	atomic_bool is_mapped; /* the device has a region that can be mapped: no posted writes */
 
 	/* Only the thread that reads. */
 	bool is_in_dma_fn;
+	struct vfui_client_move *move; /* what that is for */
 	uint8_t *bounce;
 	size_t bounce_size;
 };

@@ -115,3 +115,49 @@ void script_error(struct script *s, uint32_t error)
 	peer_put(s->fd, s->msg.hdr.id, s->msg.hdr.command,
 		 VFU_WIRE_HEADER_TYPE_REPLY | VFU_WIRE_HEADER_ERROR, error, "", 0);
 }
+
+/* ---- DMA ---- */
+
+void script_take_maps(struct script *s, unsigned n)
+{
+	script_version(s);
+	for (unsigned i = 0; i < n; i++) {
+		script_get(s, VFU_WIRE_CMD_DMA_MAP);
+		script_reply(s, NULL, 0);
+	}
+}
+
+void script_send_dma(struct script *s, uint16_t id, uint16_t command, uint64_t iova, uint64_t len)
+{
+	static uint8_t payload[16 + SCRIPT_DMA];
+	const uint64_t head[2] = {iova, len};
+
+	memset(payload, 'd', sizeof(payload));
+	memcpy(payload, head, sizeof(head));
+	peer_put(s->fd, id, command, 0, 0, payload,
+		 command == VFU_WIRE_CMD_DMA_READ ? 16 : 16 + len);
+}
+
+unsigned script_dma(struct script *s, uint16_t command, uint64_t iova, uint64_t len)
+{
+	script_send_dma(s, 7, command, iova, len);
+	script_get(s, command);
+	ck_assert_uint_eq(s->msg.hdr.id, 7);
+	if (!s->msg.hdr.error)
+		ck_assert_uint_eq(s->msg.hdr.size,
+				  32 + (command == VFU_WIRE_CMD_DMA_READ ? len : 0));
+	return s->msg.hdr.error;
+}
+
+uint16_t script_get_reset(struct script *s)
+{
+	script_get(s, VFU_WIRE_CMD_RESET);
+	return s->msg.hdr.id;
+}
+
+void script_end_reset(struct script *s, uint16_t id)
+{
+	s->msg.hdr = (struct vfu_wire_header){.id = id, .command = VFU_WIRE_CMD_RESET};
+	script_reply(s, NULL, 0);
+	script_end(s);
+}

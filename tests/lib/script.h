@@ -44,4 +44,17 @@ void script_reply_fds(struct script *s, const void *payload, size_t len, const i
 		      unsigned nfds);
 void script_error(struct script *s, uint32_t error);
 
+/* ---- DMA */
+
+/* VERSION, and so many maps that are answered. */
+void script_take_maps(struct script *s, unsigned n);
+/* What the device asks for; a write is of bytes 'd'. At most SCRIPT_DMA of them. */
+#define SCRIPT_DMA 65536
+void script_send_dma(struct script *s, uint16_t id, uint16_t command, uint64_t iova, uint64_t len);
+/* The same, and its answer, which is the next message: its errno. */
+unsigned script_dma(struct script *s, uint16_t command, uint64_t iova, uint64_t len);
+/* Between the two the client is in a RESET, and serves. Then nothing more comes of it. */
+uint16_t script_get_reset(struct script *s);
+void script_end_reset(struct script *s, uint16_t id);
+
 #endif

@@ -53,44 +53,6 @@ static size_t count(void)
 	return vfu_client_dma_ranges(cl, NULL, 0);
 }
 
-/* The server's part: n maps are answered. */
-static void take_maps(struct script *s, unsigned n)
-{
-	script_version(s);
-	for (unsigned i = 0; i < n; i++) {
-		script_get(s, VFU_WIRE_CMD_DMA_MAP);
-		script_reply(s, NULL, 0);
-	}
-}
-
-/* A DMA command of the device; its errno. */
-static unsigned dma(struct script *s, uint16_t command, uint64_t iova, uint64_t len)
-{
-	static uint8_t payload[16 + SIZE];
-	uint64_t head[2] = {iova, len};
-
-	memset(payload, 'd', sizeof(payload));
-	memcpy(payload, head, sizeof(head));
-	peer_put(s->fd, 7, command, 0, 0, payload,
-		 command == VFU_WIRE_CMD_DMA_READ ? 16 : 16 + len);
-	script_get(s, command);
-	return s->msg.hdr.error;
-}
-
-/* Between the two the client waits for the answer of a RESET, and serves. */
-static uint16_t begin_reset(struct script *s)
-{
-	script_get(s, VFU_WIRE_CMD_RESET);
-	return s->msg.hdr.id;
-}
-
-static void end_reset(struct script *s, uint16_t id)
-{
-	s->msg.hdr = (struct vfu_wire_header){.id = id, .command = VFU_WIRE_CMD_RESET};
-	script_reply(s, NULL, 0);
-	script_end(s);
-}
-
 /* ---- taking all back ---- */
 
 static void get_unmap(struct script *s, uint32_t flags, uint64_t iova, uint64_t size)
@@ -106,7 +68,7 @@ static void unmaps_each(struct script *s)
 	static const uint64_t at[] = {0, 0x5000, -(uint64_t)SIZE};
 	uint16_t id;
 
-	take_maps(s, 3);
+	script_take_maps(s, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		get_unmap(s, 0, at[i], SIZE);
 		if (i == 1)
@@ -114,11 +76,11 @@ static void unmaps_each(struct script *s)
 		else
 			script_reply(s, s->msg.payload, 24);
 	}
-	id = begin_reset(s);
+	id = script_get_reset(s);
 	/* What was refused is there, what was not is not. */
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_READ, 0x5000, 8), 0);
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_READ, 0, 8), EFAULT);
-	end_reset(s, id);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0x5000, 8), 0);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0, 8), EFAULT);
+	script_end_reset(s, id);
 }
 
 START_TEST(each_range_is_unmapped)
@@ -147,7 +109,7 @@ END_TEST
 
 static void knows_the_flag(struct script *s)
 {
-	take_maps(s, 3);
+	script_take_maps(s, 3);
 	get_unmap(s, 2, 0, 0);
 	script_reply(s, s->msg.payload, 24);
 	script_end(s);
@@ -155,7 +117,7 @@ static void knows_the_flag(struct script *s)
 
 static void refuses_the_flag(struct script *s)
 {
-	take_maps(s, 2);
+	script_take_maps(s, 2);
 	get_unmap(s, 2, 0, 0);
 	script_error(s, EINVAL);
 	for (unsigned i = 0; i < 2; i++) {
@@ -185,7 +147,7 @@ END_TEST
 
 static void ends_while_unmapping(struct script *s)
 {
-	take_maps(s, 3);
+	script_take_maps(s, 3);
 	script_get(s, VFU_WIRE_CMD_DMA_UNMAP);
 	script_reply(s, s->msg.payload, 24);
 	script_get(s, VFU_WIRE_CMD_DMA_UNMAP);
@@ -215,15 +177,15 @@ static void gets_no_file(struct script *s)
 		ck_assert_uint_eq(script_u64(s, 8), 0);
 		script_reply(s, NULL, 0);
 	}
-	id = begin_reset(s);
+	id = script_get_reset(s);
 	/* Each access is held to what its range allows, and is done whole or not at all. */
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, 16, 8), EACCES);
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, SIZE - 4, 8), EACCES);
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_READ, SIZE - 4, 8), 0);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_WRITE, 16, 8), EACCES);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_WRITE, SIZE - 4, 8), EACCES);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, SIZE - 4, 8), 0);
 	ck_assert_uint_eq(s->msg.payload[16], 'm');
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, SIZE, 8), 0);
-	ck_assert_uint_eq(dma(s, VFU_WIRE_CMD_DMA_WRITE, 2 * SIZE - 4, 8), EFAULT);
-	end_reset(s, id);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_WRITE, SIZE, 8), 0);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_WRITE, 2 * SIZE - 4, 8), EFAULT);
+	script_end_reset(s, id);
 }
 
 START_TEST(no_file_is_shared)
