@@ -56,7 +56,8 @@
 }
 
 /* Absence is no failure here. */
-%typemap(out) int vfu_server_timeout, int vfu_client_timeout, int vfu_server_listen_fd, int vfu_server_conn_fd
+%typemap(out) int vfu_server_timeout, int vfu_client_timeout, int vfu_server_listen_fd, int vfu_server_conn_fd,
+	int vfu_server_twin_fd
 	"$result = PyLong_FromLong($1);"
 
 %typemap(out) struct vfu_server *vfu_server_new, struct vfu_client *vfu_client_new {

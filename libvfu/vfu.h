@@ -88,6 +88,9 @@ enum vfu_option {
 				    server that takes it; 0: not at all (0) */
 	VFU_OPT_DMA_SHARE, /* client: the files behind DMA ranges go to the device, 0 or 1 (1). 0: it
 				reaches all memory by messages, and what it may do holds for each */
+	VFU_OPT_TWIN_SOCKET, /* a second socket, for the server's commands alone (DMA_READ, DMA_WRITE) and
+				their replies: propose it (client, 0), or grant it to who does (server,
+				1); 0 or 1. See below */
 	VFU_OPTIONS
 };
 
@@ -98,12 +101,42 @@ enum vfu_option {
  * connection; a bool is 0 or 1, and one that is what it is by default anyway is not said. -ENOENT: there is no
  * such capability; -EINVAL: out of range, or not for this side's user to say; nothing changes, and
  * vfu_client_err or vfu_server_err names the rule. VFU_OPT_MAX_MSG_FDS, _MAX_DATA_XFER_SIZE, _MAX_DMA_MAPS
- * and _WRITE_MULTIPLE are other names for the capabilities called so.
+ * and _WRITE_MULTIPLE are other names for the capabilities called so, VFU_OPT_TWIN_SOCKET for
+ * "twin_socket.supported".
  *
  * vfu_client_agreed and vfu_server_agreed tell what holds in the present connection: the smaller of both
  * values, whether both are true, and of what each side has its own (max_msg_fds, max_data_xfer_size,
  * pgsizes) the peer's, or the most that this library keeps to. -ENOENT; -ENOTCONN: nothing is agreed yet,
  * or any more.
+ */
+
+/*
+ * Twin socket. By one socket the commands of both sides cross: one that reads it must be ready for either. A client
+ * that proposes a twin socket (VFU_OPT_TWIN_SOCKET), to a server that grants it, gets the server's commands by a
+ * second one, which comes as a descriptor with VERSION:
+ *
+ *	client                  main                  server
+ *	   requests  ---------------------------------->
+ *	             <----------------------------------  their replies
+ *	                        twin
+ *	             <----------------------------------  DMA_READ, DMA_WRITE
+ *	   replies   ---------------------------------->
+ *
+ * All else is as with one: every call that waits serves both, pollfds names both, timeout knows of both, process
+ * handles both, the limits are those of the connection. The end of either ends it, and the first reason is kept. A
+ * command that comes by the wrong socket is refused as one of the wrong direction is (-ENOSYS, E24), a reply there is
+ * one to nothing. Where there is none, for the server does not know it, has no descriptors left or was told not to
+ * (VFU_OPT_TWIN_SOCKET 0), one socket serves as ever: vfu_client_agreed "twin_socket.supported" says. One that is
+ * granted and is not there, is no connected stream socket or is the main one again, ends the connection: -EPROTO.
+ *
+ * Order is kept on each of them, not between them. What is promised all the same: a server answers DMA_UNMAP, RESET
+ * and a reset by configuration space only when what it had sent before is answered, or its time is up
+ * (VFU_OPT_TIMEOUT_MS of the server), so that no DMA is done in a range, or after a reset, whose end the client has
+ * read. A client serves a range until it has read the answer to its unmap, with any server, and what comes later is
+ * -EFAULT. It serves what lies in the twin socket before what lies in the main one. But that an access was
+ * answered does not say that DMA which the device started before has arrived: an interrupt that is raised when
+ * it is answered does (vfu_irq_raise_after). A device that stops for another reason, say a feature that is set,
+ * waits for its DMA itself.
  */
 
 /* Counters of one endpoint, over all its connections. */
@@ -880,6 +913,7 @@ int vfu_server_process(struct vfu_server *srv, unsigned max);
 int vfu_server_fd(struct vfu_server *srv);
 int vfu_server_listen_fd(struct vfu_server *srv); /* -1: none; borrowed */
 int vfu_server_conn_fd(struct vfu_server *srv);   /* -1: none; borrowed */
+int vfu_server_twin_fd(struct vfu_server *srv);   /* the twin socket; -1: none; borrowed */
 /* Serves until vfu_server_stop (0), or the only connection ended and nothing listens (0), or
  * -errno. -EINTR after a signal if interruptible. */
 int vfu_server_run(struct vfu_server *srv);
@@ -938,7 +972,7 @@ int vfu_client_disconnect(struct vfu_client *cl);
  * connection. */
 int vfu_client_status(struct vfu_client *cl);
 
-/* Event loop, as for the server. process also runs callbacks and serves the device's DMA; 0 if
+/* Event loop, as for the server (at most 3 to watch). process also runs callbacks and serves the device's DMA; 0 if
  * another thread reads just now. */
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n);
 int vfu_client_timeout(struct vfu_client *cl);

@@ -55,7 +55,7 @@ object "twin_socket" {
 	since = "0.9",
 	doc = "a second socket for the commands of the server and their replies",
 	capability "supported" {
-		since = "0.9", type = "bool", default = false, combine = "and", limit = "twin_socket", kept = true,
+		since = "0.9", type = "bool", default = false, combine = "and", limit = "twin_socket",
 		feature = true, in_request = true, in_reply = true, drop = 0,
 		doc = "the client asks for it, or the server grants it",
 	},

@@ -271,6 +271,11 @@ int vfui_os_socket(int domain, int type)
 	return (int)result(socket(domain, type | SOCK_CLOEXEC, 0));
 }
 
+int vfui_os_socketpair(int fd[2])
+{
+	return (int)result(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd));
+}
+
 int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return (int)result(bind(fd, addr, len));

@@ -81,6 +81,8 @@ void vfui_os_signal_default(int sig);
 void vfui_os_raise(int sig);
 
 int vfui_os_socket(int domain, int type);
+/* A stream of this process with itself, close-on-exec. */
+int vfui_os_socketpair(int fd[2]);
 int vfui_os_bind(int fd, const struct sockaddr *addr, socklen_t len);
 int vfui_os_listen(int fd, int backlog);
 int vfui_os_connect(int fd, const struct sockaddr *addr, socklen_t len);

@@ -14,7 +14,7 @@
 #include "transport/negotiate.h"
 #include "device/ranges.h"
 
-#define VFUI_CLIENT_PFDS 2
+#define VFUI_CLIENT_PFDS VFUI_CONN_PFDS
 
 /* Threads whose last errors are kept; beyond, the oldest error goes. */
 #define VFUI_CLIENT_ERRS 16

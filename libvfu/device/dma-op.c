@@ -215,15 +215,21 @@ static bool is_repeated(const struct vfui_dma *dma, const struct vfui_dma_fence 
 	return false;
 }
 
-int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
-		   unsigned a, unsigned b)
+struct vfui_dma_fence *vfui_dma_fence_new(void (*fn)(void *user, unsigned a, unsigned b),
+					  void *user, unsigned a, unsigned b)
 {
 	struct vfui_dma_fence *fence = vfui_os_malloc(sizeof(*fence));
+
+	if (fence)
+		*fence = (struct vfui_dma_fence){.fn = fn, .user = user, .a = a, .b = b};
+	return fence;
+}
+
+void vfui_dma_fence_set(struct vfui_dma *dma, struct vfui_dma_fence *fence)
+{
+	struct vfui_dma_fence copy = *fence;
 	bool idle, is_kept;
 
-	if (!fence)
-		return -ENOMEM;
-	*fence = (struct vfui_dma_fence){.fn = fn, .user = user, .a = a, .b = b};
 	vfui_os_lock(&dma->lock);
 	idle = vfui_list_is_empty(&dma->ops);
 	fence->seq = dma->seq;
@@ -236,6 +242,16 @@ int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsi
 	if (!is_kept)
 		vfui_os_free(fence);
 	if (idle)
-		fn(user, a, b);
+		copy.fn(copy.user, copy.a, copy.b);
+}
+
+int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
+		   unsigned a, unsigned b)
+{
+	struct vfui_dma_fence *fence = vfui_dma_fence_new(fn, user, a, b);
+
+	if (!fence)
+		return -ENOMEM;
+	vfui_dma_fence_set(dma, fence);
 	return 0;
 }

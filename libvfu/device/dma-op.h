@@ -189,6 +189,10 @@ void vfui_dma_give_up(struct vfui_dma *dma, struct vfui_dma_waiter *waiter);
  */
 int vfui_dma_after(struct vfui_dma *dma, void (*fn)(void *user, unsigned a, unsigned b), void *user,
 		   unsigned a, unsigned b);
+/* The same in two steps, of which the second can not fail, and takes the first's. NULL: out of memory. */
+struct vfui_dma_fence *vfui_dma_fence_new(void (*fn)(void *user, unsigned a, unsigned b),
+					  void *user, unsigned a, unsigned b);
+void vfui_dma_fence_set(struct vfui_dma *dma, struct vfui_dma_fence *fence);
 /* Message DMA is in flight or waits for its turn. Any thread. */
 bool vfui_dma_is_busy(struct vfui_dma *dma);
 

@@ -65,11 +65,12 @@ struct vfui_dma_hooks {
 };
 
 struct vfui_dma_limits {
-	uint32_t max_maps;            /* as agreed */
-	uint64_t max_xfer;            /* what the client takes in one message */
-	uint32_t window;              /* VFU_OPT_DMA_WINDOW */
-	uint64_t read_bytes;          /* VFU_OPT_DMA_READ_BYTES */
-	uint64_t bounce_bytes;        /* VFU_OPT_DMA_BOUNCE_BYTES */
+	uint32_t max_maps;     /* as agreed */
+	uint64_t max_xfer;     /* what the client takes in one message */
+	uint32_t window;       /* VFU_OPT_DMA_WINDOW */
+	uint64_t read_bytes;   /* VFU_OPT_DMA_READ_BYTES */
+	uint64_t bounce_bytes; /* VFU_OPT_DMA_BOUNCE_BYTES */
+	bool is_apart; /* messages go by a socket of their own, where an answer can overtake them */
 	struct vfui_account *account; /* VFUI_DMA of it; a reference is kept; NULL: no bound */
 };
 

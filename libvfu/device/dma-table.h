@@ -20,8 +20,9 @@ struct vfui_dma_map {
 	struct vfui_list link;      /* in doomed */
 };
 
-/* An unmap whose answer waits: for its maps that are pinned, and for vfui_dma_wait_start. */
+/* An unmap whose answer waits: for its maps that are pinned, for messages, and for vfui_dma_wait_start. A reset: for the latter. */
 struct vfui_dma_wait {
+	struct vfui_dma *dma;
 	uint32_t left;
 	bool is_told;   /* that it waits for long */
 	uint64_t since; /* vfui_os_now */

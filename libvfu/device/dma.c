@@ -5,9 +5,17 @@
  * dma.c - maps, unmaps, connects and disconnects: what happens to all of client memory at once.
  *
  * An unmap goes hook, table, messages, memory: the device hears of it while it may still reach the range;
- * then nobody finds it any more; message DMA that touches it ends with -ECANCELED and is not waited for;
- * and its memory goes, or stays for those who have pinned it. A reset ends the same messages and buffers, of
- * all ranges, and leaves the ranges, and pins that point into them, as they are.
+ * then nobody finds it any more; message DMA that touches it ends with -ECANCELED; and its memory goes, or stays for
+ * those who have pinned it. A reset ends the same messages and buffers, of all ranges, and leaves the ranges, and pins
+ * that point into them, as they are.
+ *
+ * Messages that are under way then are not waited for where the answer goes by the same socket: it comes behind them.
+ * With a twin socket it might overtake them, and a DMA_WRITE change memory that the client has taken back:
+ *
+ *	main    UNMAP -->   [ hook, table, cancel ]   wait ............... <-- answer
+ *	twin              DMA_WRITE (before the UNMAP) -->  client  --> reply
+ *
+ * So the answer waits for the replies to all that was sent before (vfui_dma_await_messages), for as long as messages have.
  */
 #include "device/dma.h"
 
@@ -193,34 +201,85 @@ static int check_unmap(const struct vfui_dma *dma, uint64_t iova, uint64_t size,
 	return 0;
 }
 
+static void messages_over(void *user, unsigned a, unsigned b)
+{
+	struct vfui_dma_wait *wait = user;
+
+	(void)a, (void)b;
+	vfui_dma_wait_put(wait->dma, wait);
+}
+
+/* A wait, and what has it wait for messages as well, if it must (NULL: not). -ENOMEM. */
+static int new_wait(struct vfui_dma *dma, struct vfui_dma_wait **out, struct vfui_dma_fence **fence)
+{
+	struct vfui_dma_wait *wait = vfui_os_calloc(1, sizeof(*wait));
+
+	*fence = NULL;
+	if (wait && dma->limits.is_apart) {
+		*fence = vfui_dma_fence_new(messages_over, wait, 0, 0);
+		if (!*fence) {
+			vfui_os_free(wait);
+			wait = NULL;
+		}
+	}
+	*out = wait;
+	if (!wait)
+		return -ENOMEM;
+	wait->dma = dma;
+	wait->left = *fence ? 2 : 1;
+	return 0;
+}
+
+/* Whether anything is left but the caller's own part of it: VFU_LATER, or 0, and then it is gone. */
+static int is_over(struct vfui_dma *dma, struct vfui_dma_wait **wait)
+{
+	bool is_waiting;
+
+	vfui_os_lock(&dma->lock);
+	is_waiting = (*wait)->left > 1;
+	vfui_os_unlock(&dma->lock);
+	if (is_waiting)
+		return VFU_LATER;
+	vfui_os_free(*wait);
+	*wait = NULL;
+	return 0;
+}
+
+int vfui_dma_await_messages(struct vfui_dma *dma, struct vfui_dma_wait **wait)
+{
+	struct vfui_dma_fence *fence;
+
+	*wait = NULL;
+	if (!dma->limits.is_apart || !vfui_dma_is_busy(dma))
+		return 0;
+	if (new_wait(dma, wait, &fence) < 0)
+		return -ENOMEM;
+	vfui_dma_fence_set(dma, fence);
+	return is_over(dma, wait);
+}
+
 int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
 		   const struct vfui_policy *policy, struct vfui_dma_wait **out,
 		   struct vfu_err *err)
 {
-	struct vfui_dma_wait *wait;
-	bool is_pinned;
+	struct vfui_dma_fence *fence;
 	int rc = check_unmap(dma, iova, size, all, policy, err);
 
 	*out = NULL;
 	if (rc)
 		return rc;
-	wait = vfui_os_calloc(1, sizeof(*wait));
-	if (!wait)
+	if (new_wait(dma, out, &fence) < 0)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to unmap");
-	wait->left = 1;
-	remove_maps(dma, all ? 0 : iova, all ? UINT64_MAX : iova + (size - 1), wait);
-	vfui_os_lock(&dma->lock);
-	is_pinned = wait->left > 1;
-	vfui_os_unlock(&dma->lock);
-	if (is_pinned) {
-		wait->since = vfui_os_now();
+	remove_maps(dma, all ? 0 : iova, all ? UINT64_MAX : iova + (size - 1), *out);
+	if (fence)
+		vfui_dma_fence_set(dma, fence);
+	rc = is_over(dma, out);
+	if (rc) {
+		(*out)->since = vfui_os_now();
 		if (!dma->look_at)
-			dma->look_at = wait->since + LONG_NS;
-		*out = wait;
-		return VFU_LATER;
+			dma->look_at = (*out)->since + LONG_NS;
 	}
-	vfui_os_free(wait);
-	return 0;
+	return rc;
 }
 
 /* An unmap that has waited for long, and was not told; NULL: none, and look_at says when to look again. Lock held. */

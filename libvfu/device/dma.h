@@ -32,6 +32,11 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
  */
 void vfui_dma_reset(struct vfui_dma *dma);
 /*
+ * What was sent must be answered before the client may be told that it is over (is_apart). 0: it is. VFU_LATER: *wait
+ * is set, as vfui_dma_unmap does. -ENOMEM. Owner.
+ */
+int vfui_dma_await_messages(struct vfui_dma *dma, struct vfui_dma_wait **wait);
+/*
  * First step of a disconnect, before vfui_conn_free: no DMA starts from now on, message DMA ends
  * with -ECANCELED (fn runs in vfui_conn_free for what is in flight), every range is unmapped. Pinned
  * memory stays until unpinned. Owner.
@@ -63,7 +68,7 @@ int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
  */
 void vfui_dma_look(struct vfui_dma *dma);
 int vfui_dma_look_timeout(const struct vfui_dma *dma);
-/* Runs done when the last pin is gone: at once if it is, else on the thread that unpins. Consumes wait; done may be NULL. */
+/* Runs done when the last pin is gone: at once if it is, else on the thread that unpins, or reads. Consumes wait; done may be NULL. */
 void vfui_dma_wait_start(struct vfui_dma *dma, struct vfui_dma_wait *wait, void (*done)(void *user),
 			 void *user);
 

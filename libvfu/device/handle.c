@@ -92,15 +92,46 @@ static void config_written(void *ctx, size_t offset, size_t len)
 		dev->hooks.config_written(dev->hooks_user, offset, len);
 }
 
+/* ---- answers that wait for message DMA ---- */
+
+static void answer(void *user)
+{
+	vfu_request_done(user, 0);
+}
+
+int vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
+			     struct vfu_request *req)
+{
+	struct vfu_request *later = vfu_request_defer(req);
+
+	vfui_dma_wait_start(&dev->dma, wait, later ? answer : NULL, later);
+	return later ? VFU_LATER : -ENOMEM;
+}
+
+int vfui_device_after_reset(struct vfu_device *dev, struct vfu_request *req)
+{
+	struct vfui_dma_wait *wait;
+	int rc = vfui_dma_await_messages(&dev->dma, &wait);
+
+	return rc == VFU_LATER ? vfui_device_answer_after(dev, wait, req) : rc;
+}
+
+/* ---- resets by way of configuration space ---- */
+
 static void flr_decided(void *ctx, int status)
 {
 	struct vfu_device *dev = ctx;
 	struct vfu_request *req = dev->resetting;
+	struct vfui_dma_wait *wait;
 
 	dev->resetting = NULL;
 	if (!status)
 		status = vfui_device_reset(dev);
-	if (req)
+	if (!status)
+		status = vfui_dma_await_messages(&dev->dma, &wait);
+	if (status == VFU_LATER)
+		vfui_dma_wait_start(&dev->dma, wait, req ? answer : NULL, req);
+	else if (req)
 		vfu_request_done(req, status);
 }
 
@@ -113,8 +144,10 @@ static int function_reset(void *ctx, struct vfu_request *req)
 	if (dev->gate.is_open)
 		return 0;
 	rc = vfui_device_ask(dev, VFU_GATE_FLR, flr_decided, dev);
-	if (!rc)
-		return vfui_device_reset(dev);
+	if (!rc) {
+		rc = vfui_device_reset(dev);
+		return rc ? rc : vfui_device_after_reset(dev, req);
+	}
 	if (rc == VFU_LATER) {
 		/* Out of memory: the reset happens all the same, only its answer is early. */
 		dev->resetting = vfu_request_defer(req);

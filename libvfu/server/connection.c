@@ -222,6 +222,11 @@ int vfu_server_ended(struct vfu_server *srv, struct vfu_err *err)
 	return rc;
 }
 
+int vfu_server_twin_fd(struct vfu_server *srv)
+{
+	return srv->conn ? vfui_conn_twin_fd(srv->conn) : -1;
+}
+
 int vfu_server_conn_fd(struct vfu_server *srv)
 {
 	return srv->conn ? vfui_conn_fd(srv->conn) : -1;

@@ -48,6 +48,7 @@ static int connect_dma(struct vfu_server *srv)
 		.window = srv->options.values[VFU_OPT_DMA_WINDOW],
 		.read_bytes = srv->options.values[VFU_OPT_DMA_READ_BYTES],
 		.bounce_bytes = srv->options.values[VFU_OPT_DMA_BOUNCE_BYTES],
+		.is_apart = vfui_conn_twin_fd(srv->conn) >= 0,
 		.account = srv->account,
 	};
 

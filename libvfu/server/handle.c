@@ -60,6 +60,7 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev)
 	srv->owner = pthread_self();
 	vfui_list_init(&srv->held);
 	vfui_options_init(&srv->options);
+	vfui_options_set(&srv->options, VFU_OPT_TWIN_SOCKET, 1, NULL);
 	vfui_policy_profile(&srv->policy, "default");
 	srv->fork_mark = vfui_os_fork_mark();
 	srv->wake_fd = vfui_os_eventfd();

@@ -386,18 +386,12 @@ static int dma_map(void *ctx, struct vfui_request *req, const struct vfu_wire_dm
 			    vfui_msg_take_fd(req->msg, 0), policy_of(srv), req->err);
 }
 
-static void unpinned(void *user)
-{
-	vfu_request_done(user, 0);
-}
-
 static int dma_unmap(void *ctx, struct vfui_request *req,
 		     const struct vfu_wire_dma_unmap_request *in, const void *tail, size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
 	bool all = in->flags & VFU_WIRE_DMA_UNMAP_ALL;
-	struct vfui_dma_wait *wait = NULL;
-	struct vfu_request *later;
+	struct vfui_dma_wait *wait;
 	int rc;
 
 	(void)tail, (void)tail_len;
@@ -409,9 +403,7 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 	vfui_request_set_head(&req->base, in, sizeof(*in));
 	if (rc == VFU_LATER) {
 		req->base.kept = NULL;
-		later = vfu_request_defer(&req->base);
-		vfui_dma_wait_start(&srv->dev->dma, wait, later ? unpinned : NULL, later);
-		return later ? VFU_LATER : -ENOMEM;
+		return vfui_device_answer_after(srv->dev, wait, &req->base);
 	}
 	return reply_fixed(srv, req, req->base.head, req->base.head_len);
 }
@@ -421,9 +413,13 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 static int reset(void *ctx, struct vfui_request *req, const void *tail, size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
+	int rc;
 
-	(void)req, (void)tail, (void)tail_len;
-	return vfui_device_reset(srv->dev);
+	(void)tail, (void)tail_len;
+	rc = vfui_device_reset(srv->dev);
+	req->base.kept = NULL;
+	req->base.head_len = 0;
+	return rc ? rc : vfui_device_after_reset(srv->dev, &req->base);
 }
 
 static int device_feature(void *ctx, struct vfui_request *req,

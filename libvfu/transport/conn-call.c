@@ -81,8 +81,8 @@ static bool has_room(void *arg)
 
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
-	has = conn->status != 0 || conn->out.bytes == 0 ||
-	      conn->out.bytes + room->size <= conn->options.set.values[VFU_OPT_QUEUE_BYTES];
+	has = conn->status != 0 || vfui_conn_unsent(conn) == 0 ||
+	      vfui_conn_unsent(conn) + room->size <= conn->options.set.values[VFU_OPT_QUEUE_BYTES];
 	has = has && conn->pending.used < VFUI_PEND_MAX;
 	vfui_os_unlock(&conn->lock);
 	return has;

@@ -22,17 +22,25 @@ enum { VFUI_AWAKE, VFUI_IN_RECV, VFUI_IN_POLL };
 /* Why nothing more is read: so much is queued to be sent; the owner said so. */
 enum { VFUI_FULL_OUT = 1, VFUI_FULL_OWNER = 2 };
 
+/* One socket of a connection. */
+struct vfui_chan {
+	int fd;
+	bool is_sending; /* a thread has sent part of a message and waits for room, unlocked. Under the lock */
+	struct vfui_outq out; /* likewise */
+	struct vfui_in in;    /* the reader's; what is rare in it comes last */
+};
+
 /*
  * In the order of use: first what each message touches, in a few lines of the cache, for a process may have
  * thousands of connections, each of which has left it when its turn comes again.
  */
 struct vfui_conn {
-	int fd;
 	int wake_fd;
 	const struct vfui_conn_ops *ops;
 	void *ctx;
 	const volatile uint8_t *fork_mark;
 	struct vfu_stats *stats;
+	struct vfui_chan *twin; /* NULL: none. Set once, by the reader with the lock */
 	bool is_server;
 	bool owns_wake_fd;
 
@@ -41,12 +49,13 @@ struct vfui_conn {
 	bool may_be_late; /* when it last looked, the time of some request might be up */
 	bool may_block;   /* inside a call that may sleep */
 	bool has_recv_timeout;
-	unsigned strays;           /* replies that nobody asked for */
-	uint64_t batch_since;      /* since when, at the latest; 0: not known */
-	unsigned batch_turns;      /* messages handled since then, */
-	unsigned batch_look;       /* and at how many to look at the clock */
-	unsigned turns;            /* messages handled in waits */
-	uint64_t requests_in;      /* not added to the counters yet */
+	const char *ending;   /* one socket has ended, and why: what is there already is handled */
+	unsigned strays;      /* replies that nobody asked for */
+	uint64_t batch_since; /* since when, at the latest; 0: not known */
+	unsigned batch_turns; /* messages handled since then, */
+	unsigned batch_look;  /* and at how many to look at the clock */
+	unsigned turns;       /* messages handled in waits */
+	uint64_t requests_in; /* not added to the counters yet */
 	uint64_t received_counted; /* bytes that were */
 
 	/* The reader role: taken and given back under the lock. */
@@ -63,11 +72,10 @@ struct vfui_conn {
 
 	pthread_mutex_t lock;
 	/* Under the lock. */
-	struct vfui_outq out;
 	struct vfui_pend_table pending;
 	atomic_int status;    /* written under the lock */
-	int out_status;       /* not 0: nothing can be sent any more */
-	bool is_sending;      /* a thread has sent part of a message and waits for room, unlocked */
+	int out_status;       /* not 0: nothing can be sent any more, */
+	const char *closed;   /* and by which socket that, or its end, was seen first */
 	bool is_room_awaited; /* somebody may wait until the queue is empty */
 	bool has_send_timeout;
 	bool is_watched; /* a send that slept was not read in time: the peer may wait for us to read */
@@ -83,7 +91,7 @@ struct vfui_conn {
 
 	struct vfui_limits mine, peers; /* the reader's */
 	struct vfui_conn_options options;
-	struct vfui_in in; /* the reader's; what is rare in it comes last */
+	struct vfui_chan main;
 	pthread_cond_t cond;
 	struct vfu_err cause;       /* under the lock */
 	struct vfu_stats own_stats; /* likewise, unless somebody lends others */
@@ -95,15 +103,35 @@ static inline bool vfui_conn_is_full(const struct vfui_conn *conn)
 }
 
 /*
+ * Whose commands go where: without a twin socket all on one. Ours, and the peer's replies to them:
+ */
+static inline struct vfui_chan *vfui_conn_asking(struct vfui_conn *conn)
+{
+	return conn->twin == NULL || !conn->is_server ? &conn->main : conn->twin;
+}
+
+/* The peer's, and our replies: */
+static inline struct vfui_chan *vfui_conn_serving(struct vfui_conn *conn)
+{
+	return conn->twin == NULL || conn->is_server ? &conn->main : conn->twin;
+}
+
+/* Bytes that wait for room in a socket. With the lock. */
+static inline size_t vfui_conn_unsent(const struct vfui_conn *conn)
+{
+	return conn->main.out.bytes + (conn->twin != NULL ? conn->twin->out.bytes : 0);
+}
+
+/*
  * Gives up the lock, and then back what was lent and is sent. For who may have changed the queue. True: that was
  * something, and who was told may have said more.
  */
 static inline bool vfui_conn_unlock(struct vfui_conn *conn)
 {
-	struct vfui_out_item *released = conn->out.released;
+	struct vfui_out_item *released = conn->main.out.released;
 
 	if (released != NULL)
-		conn->out.released = NULL;
+		conn->main.out.released = NULL;
 	vfui_os_unlock(&conn->lock);
 	if (released != NULL)
 		vfui_outq_release(released, true);

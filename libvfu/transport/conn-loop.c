@@ -35,6 +35,13 @@
 
 /* ---- batches ---- */
 
+/* Something is buffered, if only a part of a message. */
+static inline bool has_more(const struct vfui_conn *conn)
+{
+	return vfui_buf_len(&conn->main.in.block->buf) > 0 ||
+	       (conn->twin != NULL && vfui_buf_len(&conn->twin->in.block->buf) > 0);
+}
+
 /*
  * Sends replies that have waited long enough, while more messages are buffered. If so many messages
  * took less than half the time, as many more may pass before the next look at the clock.
@@ -43,8 +50,7 @@ static void send_old(struct vfui_conn *conn)
 {
 	uint64_t now, age;
 
-	if (!conn->has_batch || vfui_buf_len(&conn->in.block->buf) == 0 ||
-	    ++conn->batch_turns < conn->batch_look)
+	if (!conn->has_batch || !has_more(conn) || ++conn->batch_turns < conn->batch_look)
 		return;
 	now = vfui_clock_now(&conn->options.clock);
 	if (conn->batch_since == 0) {
@@ -76,10 +82,10 @@ static int run_batch(struct vfui_conn *conn, unsigned max, bool may_read, int *n
 		}
 		if (r < 0 || !may_read)
 			break;
-		r = vfui_conn_receive(conn, true);
+		r = vfui_conn_receive_all(conn);
 		if (r <= 0)
 			break;
-		may_read = !conn->in.is_drained;
+		may_read = !vfui_conn_is_drained(conn);
 	}
 	return r;
 }
@@ -130,7 +136,7 @@ static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, 
 		return r;
 	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
 	if (r > 0)
-		return run_batch(conn, max, !conn->in.is_drained, n);
+		return run_batch(conn, max, !vfui_conn_is_drained(conn), n);
 	if (r == 0)
 		vfui_conn_expire(conn);
 	return r;
@@ -157,29 +163,39 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 
 /* ---- what to watch ---- */
 
+/* What to watch one socket for. With the lock. */
+static struct pollfd watch(const struct vfui_conn *conn, const struct vfui_chan *chan)
+{
+	struct pollfd pfd = {.fd = chan->fd, .events = vfui_conn_is_full(conn) ? 0 : POLLIN};
+
+	if (chan->out.bytes > 0)
+		pfd.events |= POLLOUT;
+	return pfd;
+}
+
 int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n)
 {
-	short events = 0;
+	struct pollfd all[VFUI_CONN_PFDS];
+	unsigned count = 0;
 
 	if (vfui_conn_is_child(conn))
 		return 0;
 	vfui_os_lock(&conn->lock);
 	conn->is_armed = true;
-	if (!atomic_load(&conn->is_reading) || vfui_conn_has_role(conn)) {
-		events = vfui_conn_is_full(conn) ? 0 : POLLIN;
-		if (conn->out.bytes > 0)
-			events |= POLLOUT;
-	} else {
+	all[count++] = watch(conn, &conn->main);
+	if (conn->twin != NULL)
+		all[count++] = watch(conn, conn->twin);
+	if (atomic_load(&conn->is_reading) && !vfui_conn_has_role(conn)) {
 		conn->is_put_off = true;
+		for (unsigned i = 0; i < count; i++)
+			all[i].events = 0;
 	}
 	vfui_os_unlock(&conn->lock);
-	if (n > 0)
-		pfds[0] = (struct pollfd){.fd = conn->fd, .events = events};
-	if (!conn->owns_wake_fd)
-		return 1;
-	if (n > 1)
-		pfds[1] = (struct pollfd){.fd = conn->wake_fd, .events = POLLIN};
-	return 2;
+	if (conn->owns_wake_fd)
+		all[count++] = (struct pollfd){.fd = conn->wake_fd, .events = POLLIN};
+	for (unsigned i = 0; i < count && i < n; i++)
+		pfds[i] = all[i];
+	return (int)count;
 }
 
 int vfui_conn_timeout(struct vfui_conn *conn)

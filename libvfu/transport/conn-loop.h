@@ -23,7 +23,12 @@ int vfui_conn_process(struct vfui_conn *conn, unsigned max);
  * as ops->stay wants. -EINTR: a signal came, maybe after messages that were handled.
  */
 int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms);
-/* Fills at most n entries and returns how many are needed (1, or 2 without options.wake_fd). */
+/* Sockets and an eventfd: what vfui_conn_pollfds fills at most. */
+#define VFUI_CONN_PFDS 3
+/*
+ * Fills at most n entries and returns how many are needed: the socket, the twin socket if there is one, and
+ * an eventfd without options.wake_fd.
+ */
 int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n);
 /* Milliseconds until vfui_conn_process should run even if nothing polls ready; -1: for ever. */
 int vfui_conn_timeout(struct vfui_conn *conn);

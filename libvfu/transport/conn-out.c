@@ -34,50 +34,81 @@ void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop)
 		atomic_fetch_xor(&conn->full, VFUI_FULL_OWNER);
 }
 
+static inline void count_out(struct vfui_conn *conn, struct vfui_outq *out)
+{
+	conn->stats->batches += out->batches;
+	conn->stats->bytes_out += out->sent;
+	out->batches = 0;
+	out->sent = 0;
+}
+
 void vfui_conn_account(struct vfui_conn *conn)
 {
-	bool is_full =
-		conn->out.bytes > conn->options.set.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
-		(conn->out.fds > REPLY_FDS && conn->is_server);
-	bool is_unsent = conn->out.bytes > 0;
+	size_t unsent = vfui_conn_unsent(conn);
+	bool is_full = unsent > conn->options.set.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
+		       (conn->main.out.fds > REPLY_FDS && conn->is_server);
+	bool is_unsent = unsent > 0;
 
 	if (is_unsent != atomic_load_explicit(&conn->is_unsent, memory_order_relaxed))
 		atomic_store(&conn->is_unsent, is_unsent);
 	if (is_full != is_out_full(conn))
 		atomic_fetch_xor(&conn->full, VFUI_FULL_OUT);
-	conn->stats->batches += conn->out.batches;
-	conn->stats->bytes_out += conn->out.sent;
-	conn->out.batches = 0;
-	conn->out.sent = 0;
-	if (conn->out.bytes == 0 && conn->is_room_awaited) {
+	count_out(conn, &conn->main.out);
+	if (conn->twin != NULL)
+		count_out(conn, &conn->twin->out);
+	if (unsent == 0 && conn->is_room_awaited) {
 		conn->is_room_awaited = false;
 		atomic_fetch_add(&conn->events, 1);
 		vfui_os_cond_broadcast(&conn->cond);
 	}
 }
 
-int vfui_conn_end_out(struct vfui_conn *conn)
+const char *vfui_conn_note_closed(struct vfui_conn *conn, const struct vfui_chan *chan)
 {
+	if (conn->closed == NULL)
+		conn->closed = chan == conn->twin ? "the peer closed the twin socket"
+						  : "the peer closed the connection";
+	return conn->closed;
+}
+
+int vfui_conn_end_out(struct vfui_conn *conn, const struct vfui_chan *chan)
+{
+	if (chan != NULL)
+		vfui_conn_note_closed(conn, chan);
 	conn->out_status = -ENOTCONN;
-	vfui_outq_fini(&conn->out);
+	vfui_outq_fini(&conn->main.out);
+	if (conn->twin != NULL)
+		vfui_outq_fini(&conn->twin->out);
 	vfui_conn_account(conn);
-	vfui_sock_shutdown(conn->fd);
+	vfui_sock_shutdown(conn->main.fd);
+	if (conn->twin != NULL)
+		vfui_sock_shutdown(conn->twin->fd);
 	return -ENOTCONN;
+}
+
+static int flush_chan(struct vfui_conn *conn, struct vfui_chan *chan)
+{
+	int r;
+
+	if (chan->out.bytes == 0)
+		return 0;
+	if (chan->is_sending)
+		return -EAGAIN;
+	r = vfui_outq_flush(&chan->out, chan->fd);
+	vfui_conn_account(conn);
+	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn, chan) : r;
 }
 
 int vfui_conn_flush_locked(struct vfui_conn *conn)
 {
-	int r;
+	int r = conn->out_status, of_twin;
 
-	if (conn->out_status != 0)
-		return conn->out_status;
-	if (conn->out.bytes == 0)
-		return 0;
-	if (conn->is_sending)
-		return -EAGAIN;
-	r = vfui_outq_flush(&conn->out, conn->fd);
-	vfui_conn_account(conn);
-	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn) : r;
+	if (r == 0)
+		r = flush_chan(conn, &conn->main);
+	if (conn->twin == NULL || conn->out_status != 0)
+		return r;
+	of_twin = flush_chan(conn, conn->twin);
+	return of_twin != 0 ? of_twin : r;
 }
 
 int vfui_conn_flush(struct vfui_conn *conn)
@@ -92,9 +123,25 @@ int vfui_conn_flush(struct vfui_conn *conn)
 	return r;
 }
 
+/* While nothing is read nobody would see that the other socket has ended. */
+VFUI_APART static void look_for_end(struct vfui_conn *conn)
+{
+	struct pollfd pfds[2] = {{.fd = conn->main.fd}, {.fd = conn->twin->fd}};
+	const char *why;
+
+	if (vfui_os_poll(pfds, 2, 0) <= 0)
+		return;
+	vfui_os_lock(&conn->lock);
+	why = vfui_conn_note_closed(conn, pfds[0].revents != 0 ? &conn->main : conn->twin);
+	vfui_os_unlock(&conn->lock);
+	vfui_conn_break(conn, -ENOTCONN, why);
+}
+
 bool vfui_conn_stays_full(struct vfui_conn *conn)
 {
 	vfui_conn_flush(conn);
+	if (conn->twin != NULL && vfui_conn_is_full(conn))
+		look_for_end(conn);
 	return vfui_conn_is_full(conn) &&
 	       atomic_load_explicit(&conn->status, memory_order_relaxed) == 0;
 }
@@ -115,7 +162,7 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause)
 			conn->cause.code = -EPROTO;
 		/* What was answered before is still good, if it can go at once. */
 		vfui_conn_flush_locked(conn);
-		vfui_conn_end_out(conn);
+		vfui_conn_end_out(conn, NULL);
 		conn->status = conn->cause.code;
 	}
 	/* What was lent is left to the thread that reads, or frees it: the caller may hold locks of its own. */

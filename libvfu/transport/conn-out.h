@@ -9,6 +9,8 @@
 
 #include "transport/conn-state.h"
 
+struct vfui_chan;
+
 /* Sends what is queued as far as the socket takes it: 0, -EAGAIN if some is left, -ENOTCONN. */
 int vfui_conn_flush(struct vfui_conn *conn);
 /* So much is queued that no reply should be added to it. */
@@ -24,6 +26,9 @@ void vfui_conn_fail(struct vfui_conn *conn, const struct vfu_err *cause);
 
 /* ---- for the files of the connection ---- */
 
+/* The peer went away, and by this socket that is seen: what to say of it. With the lock. */
+const char *vfui_conn_note_closed(struct vfui_conn *conn, const struct vfui_chan *chan);
+
 /* Fails the connection because the peer broke the protocol. Returns -EPROTO. Without the lock. */
 int vfui_conn_violation(struct vfui_conn *conn, const char *fmt, ...) VFUI_PRINTF(2, 3);
 /* The same for what a generated check found. */
@@ -35,10 +40,10 @@ int vfui_conn_break(struct vfui_conn *conn, int code, const char *text);
 void vfui_conn_account(struct vfui_conn *conn);
 
 /*
- * Nothing can be sent any more, but what the peer sent before it left is still to be read. Returns
+ * Nothing can be sent any more, as was seen by chan (NULL: we do not want to), but what the peer sent before it left is still to be read. Returns
  * -ENOTCONN. With the lock.
  */
-int vfui_conn_end_out(struct vfui_conn *conn);
+int vfui_conn_end_out(struct vfui_conn *conn, const struct vfui_chan *chan);
 /* It is full: whether the socket does not take anything either. A connection that failed says so instead. */
 bool vfui_conn_stays_full(struct vfui_conn *conn);
 /* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */

@@ -83,7 +83,7 @@ void vfui_conn_expire(struct vfui_conn *conn)
 		done = pend->done;
 		user = pend->user;
 		if (conn->is_direct && conn->direct_id == pend->id) {
-			vfui_in_drop_direct(&conn->in);
+			vfui_in_drop_direct(&vfui_conn_asking(conn)->in);
 			conn->is_direct = false;
 		}
 		vfui_pend_reserve(&conn->pending, pend);
@@ -114,9 +114,13 @@ bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
 
 void vfui_conn_count_in(struct vfui_conn *conn)
 {
-	conn->stats->bytes_in += conn->in.received - conn->received_counted;
+	uint64_t received = conn->main.in.received;
+
+	if (conn->twin != NULL)
+		received += conn->twin->in.received;
+	conn->stats->bytes_in += received - conn->received_counted;
 	conn->stats->requests_in += conn->requests_in;
-	conn->received_counted = conn->in.received;
+	conn->received_counted = received;
 	conn->requests_in = 0;
 }
 
@@ -125,8 +129,15 @@ void vfui_conn_count_in(struct vfui_conn *conn)
  */
 static bool must_wake_loop(const struct vfui_conn *conn)
 {
-	return conn->is_armed && (conn->is_ready || conn->is_put_off || conn->out.bytes > 0 ||
-				  conn->pending.nwaiting > 0);
+	return conn->is_armed && (conn->is_ready || conn->is_put_off ||
+				  vfui_conn_unsent(conn) > 0 || conn->pending.nwaiting > 0);
+}
+
+/* A complete message, or the end, is here. */
+static bool is_buffered(struct vfui_conn *conn)
+{
+	return vfui_in_is_ready(&conn->main.in) || conn->ending != NULL ||
+	       (conn->twin != NULL && vfui_in_is_ready(&conn->twin->in));
 }
 
 void vfui_conn_drop_role(struct vfui_conn *conn)
@@ -139,7 +150,7 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 	vfui_conn_flush_locked(conn);
 	vfui_conn_end_batch(conn);
 	vfui_conn_count_in(conn);
-	conn->is_ready = vfui_in_is_ready(&conn->in);
+	conn->is_ready = is_buffered(conn);
 	atomic_store_explicit(&conn->is_reading, false, memory_order_release);
 	wake = must_wake_loop(conn);
 	conn->is_put_off = false;
@@ -189,21 +200,30 @@ VFUI_APART static int why_odd(struct vfui_conn *conn, const struct vfui_msg *msg
 	return 0;
 }
 
+/* The peer may send such commands, and on this socket. */
+static inline bool is_for(struct vfui_conn *conn, const struct vfui_chan *chan,
+			  const struct vfui_message *info)
+{
+	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
+
+	return info->from == from && chan == vfui_conn_serving(conn);
+}
+
 /* Why a command with a sound header is refused without asking anybody: 0 or -errno. */
-static int why_refused(struct vfui_conn *conn, struct vfui_msg *msg)
+static int why_refused(struct vfui_conn *conn, const struct vfui_chan *chan, struct vfui_msg *msg)
 {
 	const struct vfui_policy *policy = &conn->options.policy;
 	uint32_t odd = msg->hdr.flags & ~VFU_WIRE_HEADER_TYPE_MASK;
-	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
 
-	if (!is_known(conn, msg) || msg->info->from != from)
+	if (!is_known(conn, msg) || !is_for(conn, chan, msg->info))
 		return policy->unknown_command == VFUI_UNKNOWN_COMMAND_EINVAL ? -EINVAL : -ENOSYS;
 	if (odd != 0 && (odd != VFU_WIRE_HEADER_NO_REPLY || !msg->info->post))
 		return why_odd(conn, msg);
 	return 0;
 }
 
-VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg, int error)
+VFUI_APART static void refuse(struct vfui_conn *conn, struct vfui_chan *chan,
+			      const struct vfui_msg *msg, int error)
 {
 	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
 		return;
@@ -211,18 +231,18 @@ VFUI_APART static void refuse(struct vfui_conn *conn, const struct vfui_msg *msg
 		 vfui_msg_label(&msg->hdr).text, msg->hdr.flags, strerror(-error),
 		 is_odd_post(msg) ? "; " : "", is_odd_post(msg) ? odd_post : "");
 	vfui_conn_count_drop(conn);
-	vfui_conn_reply(conn, &msg->hdr, error, NULL, 0, NULL, 0);
+	vfui_conn_refuse(conn, chan, &msg->hdr, error);
 }
 
-static void handle_command(struct vfui_conn *conn, struct vfui_msg *msg)
+static void handle_command(struct vfui_conn *conn, struct vfui_chan *chan, struct vfui_msg *msg)
 {
-	int r = why_refused(conn, msg);
+	int r = why_refused(conn, chan, msg);
 
 	conn->requests_in++;
 	if (r == 0)
 		conn->ops->command(conn->ctx, conn, msg);
 	else
-		refuse(conn, msg, r);
+		refuse(conn, chan, msg, r);
 }
 
 /* ---- replies ---- */
@@ -280,14 +300,15 @@ static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 	return 1;
 }
 
-VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
+VFUI_APART static int handle_reply(struct vfui_conn *conn, const struct vfui_chan *chan,
+				   struct vfui_msg *msg)
 {
 	struct vfui_pend *pend, copy;
 
 	vfui_os_lock(&conn->lock);
 	conn->stats->replies_in++;
 	pend = vfui_pend_find(&conn->pending, msg->hdr.id);
-	if (pend == NULL || pend->command != msg->hdr.command) {
+	if (pend == NULL || pend->command != msg->hdr.command || chan != vfui_conn_asking(conn)) {
 		vfui_os_unlock(&conn->lock);
 		return handle_stray(conn, msg);
 	}
@@ -305,10 +326,10 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, struct vfui_msg *msg)
  * The rest of this reply belongs in its request's sink: that wants it, it fits, and what is here of it keeps all
  * rules. Else it is received as any other, and refused whole.
  */
-static bool is_for_sink(const struct vfui_conn *conn, const struct vfui_pend *pend,
+static bool is_for_sink(struct vfui_conn *conn, const struct vfui_pend *pend,
 			const struct vfu_wire_header *hdr)
 {
-	const struct vfui_buf *buf = &conn->in.block->buf;
+	const struct vfui_buf *buf = &vfui_conn_asking(conn)->in.block->buf;
 	size_t len = hdr->size - sizeof(*hdr);
 
 	return pend != NULL && !pend->is_reserved && pend->sink != NULL &&
@@ -321,17 +342,18 @@ static bool is_for_sink(const struct vfui_conn *conn, const struct vfui_pend *pe
 }
 
 /* Has the rest of a large reply received where its request wants it. */
-static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+static void try_direct(struct vfui_conn *conn, struct vfui_chan *chan,
+		       const struct vfu_wire_header *hdr)
 {
 	struct vfui_pend *pend;
 
-	if (conn->in.is_direct || vfui_in_is_ready(&conn->in) || conn->in.nmarks > 0 ||
-	    (hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
+	if (chan != vfui_conn_asking(conn) || chan->in.is_direct || vfui_in_is_ready(&chan->in) ||
+	    chan->in.nmarks > 0 || (hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
 		return;
 	vfui_os_lock(&conn->lock);
 	pend = vfui_pend_find(&conn->pending, hdr->id);
 	if (is_for_sink(conn, pend, hdr) &&
-	    vfui_in_set_direct(&conn->in, pend->sink_skip, pend->sink)) {
+	    vfui_in_set_direct(&chan->in, pend->sink_skip, pend->sink)) {
 		conn->is_direct = true;
 		conn->direct_id = hdr->id;
 	}
@@ -341,14 +363,13 @@ static void try_direct(struct vfui_conn *conn, const struct vfu_wire_header *hdr
 /* ---- any message ---- */
 
 /* The fixed part of a command that is arriving, if that is here and nothing speaks against it so far. */
-static bool head_of(const struct vfui_conn *conn, struct vfui_msg *msg)
+static bool head_of(struct vfui_conn *conn, const struct vfui_chan *chan, struct vfui_msg *msg)
 {
-	const struct vfui_buf *buf = &conn->in.block->buf;
-	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
+	const struct vfui_buf *buf = &chan->in.block->buf;
 	size_t fixed;
 
 	msg->info = vfui_message(msg->hdr.command);
-	if (msg->info == NULL || msg->info->from != from || conn->in.nmarks > 0 ||
+	if (msg->info == NULL || !is_for(conn, chan, msg->info) || chan->in.nmarks > 0 ||
 	    (msg->hdr.flags & ~(uint32_t)VFU_WIRE_HEADER_NO_REPLY) != 0)
 		return false;
 	fixed = sizeof(msg->hdr) + msg->info->request_size;
@@ -362,17 +383,18 @@ static bool head_of(const struct vfui_conn *conn, struct vfui_msg *msg)
 }
 
 /* Has the rest of a large command received where it belongs. */
-static void place_rest(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+static void place_rest(struct vfui_conn *conn, struct vfui_chan *chan,
+		       const struct vfu_wire_header *hdr)
 {
 	struct vfui_msg msg = {.hdr = *hdr};
 	void *sink;
 
-	if (conn->ops->sink == NULL || conn->in.is_direct || vfui_in_is_ready(&conn->in) ||
-	    !head_of(conn, &msg))
+	if (conn->ops->sink == NULL || chan->in.is_direct || vfui_in_is_ready(&chan->in) ||
+	    !head_of(conn, chan, &msg))
 		return;
 	sink = conn->ops->sink(conn->ctx, conn, &msg);
 	if (sink != NULL)
-		vfui_in_set_direct(&conn->in, msg.info->request_size, sink);
+		vfui_in_set_direct(&chan->in, msg.info->request_size, sink);
 }
 
 static bool is_reply(const struct vfu_wire_header *hdr)
@@ -409,50 +431,74 @@ VFUI_APART static void trace_got(struct vfui_conn *conn, const struct vfui_msg *
 		   &msg->hdr, &payload, 1, msg->nfds);
 }
 
-VFUI_APART static void place_large(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+VFUI_APART static void place_large(struct vfui_conn *conn, struct vfui_chan *chan,
+				   const struct vfu_wire_header *hdr)
 {
 	if (is_reply(hdr))
-		try_direct(conn, hdr);
+		try_direct(conn, chan, hdr);
 	else
-		place_rest(conn, hdr);
+		place_rest(conn, chan, hdr);
 }
 
-int vfui_conn_handle_one(struct vfui_conn *conn)
+/* The next message of one socket: as vfui_conn_handle_one. */
+static inline int handle_from(struct vfui_conn *conn, struct vfui_chan *chan)
 {
-	int r = atomic_load_explicit(&conn->status, memory_order_relaxed);
 	struct vfui_in_msg m;
+	int r;
 
-	if (r != 0)
-		return r;
-	if (!vfui_in_head(&conn->in, &m.msg.hdr))
+	if (!vfui_in_head(&chan->in, &m.msg.hdr))
 		return 0;
 	r = check_header(conn, &m.msg.hdr);
 	if (r < 0)
 		return r;
 	if (m.msg.hdr.size >= DIRECT)
-		place_large(conn, &m.msg.hdr);
-	if (!vfui_in_take(&conn->in, &m))
+		place_large(conn, chan, &m.msg.hdr);
+	if (!vfui_in_take(&chan->in, &m))
 		return 0;
 	if (conn->options.set.values[VFU_OPT_TRACE] != 0)
 		trace_got(conn, &m.msg);
 	r = 1;
 	if (is_reply(&m.msg.hdr))
-		r = handle_reply(conn, &m.msg);
+		r = handle_reply(conn, chan, &m.msg);
 	else
-		handle_command(conn, &m.msg);
-	vfui_in_release(&conn->in, &m);
+		handle_command(conn, chan, &m.msg);
+	vfui_in_release(&chan->in, &m);
 	return r;
 }
 
+/*
+ * What lies in the twin socket is older than what was read with it, or after it, from the main one: DMA that was
+ * sent before a reply comes before it. Then, if one of them has ended, so does the connection.
+ */
+VFUI_APART static int handle_either(struct vfui_conn *conn)
+{
+	int r = handle_from(conn, conn->twin);
+
+	if (r == 0)
+		r = handle_from(conn, &conn->main);
+	if (r == 0 && conn->ending != NULL)
+		r = vfui_conn_break(conn, -ENOTCONN, conn->ending);
+	return r;
+}
+
+int vfui_conn_handle_one(struct vfui_conn *conn)
+{
+	int r = atomic_load_explicit(&conn->status, memory_order_relaxed);
+
+	if (r != 0)
+		return r;
+	return conn->twin != NULL ? handle_either(conn) : handle_from(conn, &conn->main);
+}
+
 /* While a sink is being filled, its request can not be given up (vfui_conn_abandon). */
-VFUI_APART static ssize_t fill(struct vfui_conn *conn, bool dontwait)
+VFUI_APART static ssize_t fill(struct vfui_conn *conn, struct vfui_chan *chan, bool dontwait)
 {
 	ssize_t n;
 
 	vfui_os_lock(&conn->lock);
 	conn->is_filling = conn->is_direct;
 	vfui_os_unlock(&conn->lock);
-	n = vfui_in_read(&conn->in, conn->fd, dontwait);
+	n = vfui_in_read(&chan->in, chan->fd, dontwait);
 	vfui_os_lock(&conn->lock);
 	conn->is_filling = false;
 	vfui_os_unlock(&conn->lock);
@@ -460,16 +506,34 @@ VFUI_APART static ssize_t fill(struct vfui_conn *conn, bool dontwait)
 	return n;
 }
 
-int vfui_conn_receive(struct vfui_conn *conn, bool dontwait)
+/* One of two sockets has ended: so does the connection, once what came by the other is handled. */
+VFUI_APART static int end_twins(struct vfui_conn *conn, const struct vfui_chan *chan)
 {
-	ssize_t n = conn->in.is_direct ? fill(conn, dontwait)
-				       : vfui_in_read(&conn->in, conn->fd, dontwait);
+	struct vfui_chan *other = chan == &conn->main ? conn->twin : &conn->main;
+
+	if (conn->ending != NULL)
+		return 1;
+	vfui_os_lock(&conn->lock);
+	conn->ending = vfui_conn_note_closed(conn, chan);
+	vfui_os_unlock(&conn->lock);
+	if (vfui_conn_is_full(conn))
+		return vfui_conn_break(conn, -ENOTCONN, conn->ending);
+	vfui_conn_receive(conn, other, true);
+	return 1;
+}
+
+int vfui_conn_receive(struct vfui_conn *conn, struct vfui_chan *chan, bool dontwait)
+{
+	ssize_t n = chan->in.is_direct ? fill(conn, chan, dontwait)
+				       : vfui_in_read(&chan->in, chan->fd, dontwait);
 
 	if (n > 0)
 		return 1;
 	switch (n) {
 	case 0:
 	case -ECONNRESET:
+		if (conn->twin != NULL)
+			return end_twins(conn, chan);
 		return vfui_conn_break(conn, -ENOTCONN, "the peer closed the connection");
 	case -EAGAIN:
 		return 0;
@@ -482,4 +546,19 @@ int vfui_conn_receive(struct vfui_conn *conn, bool dontwait)
 	default:
 		return vfui_conn_break(conn, (int)n, strerror((int)-n));
 	}
+}
+
+int vfui_conn_receive_all(struct vfui_conn *conn)
+{
+	int r = vfui_conn_receive(conn, &conn->main, true), of_twin;
+
+	if (conn->twin == NULL || r < 0 || conn->ending != NULL)
+		return r;
+	of_twin = vfui_conn_receive(conn, conn->twin, true);
+	return of_twin != 0 ? of_twin : r;
+}
+
+bool vfui_conn_is_drained(const struct vfui_conn *conn)
+{
+	return conn->main.in.is_drained && (conn->twin == NULL || conn->twin->in.is_drained);
 }

@@ -26,10 +26,14 @@ static inline bool vfui_conn_is_stalled(struct vfui_conn *conn)
 	return vfui_conn_is_full(conn) && vfui_conn_stays_full(conn);
 }
 
-/* Handles one buffered message: 1, 0 if none is complete, or what failed the connection. */
+/* Handles one buffered message, of the twin socket first: 1, 0 if none is complete, or what failed the connection. */
 int vfui_conn_handle_one(struct vfui_conn *conn);
 /* Receives once. 1: something came; 0: nothing; -EINTR; or what failed the connection. */
-int vfui_conn_receive(struct vfui_conn *conn, bool dontwait);
+int vfui_conn_receive(struct vfui_conn *conn, struct vfui_chan *chan, bool dontwait);
+/* The same without waiting, of all its sockets: the main one first, so that nothing in the twin is younger. */
+int vfui_conn_receive_all(struct vfui_conn *conn);
+/* The last receive took all there was. */
+bool vfui_conn_is_drained(const struct vfui_conn *conn);
 /* Ends requests whose time is up. */
 void vfui_conn_expire(struct vfui_conn *conn);
 /* Adds what was received to the counters. The reader's, with the lock. */

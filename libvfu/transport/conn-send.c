@@ -20,6 +20,8 @@
  * What was lent is given back without the lock (vfui_conn_unlock), by the thread that sent the last of it, or that reads
  * when the connection has ended. What was not lent may change as soon as the call that sends it returns.
  *
+ * A connection with a twin socket (conn.h) has a queue for each; what a message is says which it goes to.
+ *
  * The queue is under conn->lock, which patience gives up: a slow peer holds up only who talks to it. Part
  * of a message may be out then (is_sending), so until its end nobody else sends a byte; what they say is
  * queued. Back under the lock anything may have happened: the connection failed, the request was
@@ -69,10 +71,10 @@ static bool is_harmless(int error)
 }
 
 /* Queues a small message behind others of the reading thread, which sends them together. */
-static int add_to_batch(struct vfui_conn *conn, const struct vfu_wire_header *hdr,
-			const struct iovec *iov, unsigned niov)
+static int add_to_batch(struct vfui_conn *conn, struct vfui_chan *chan,
+			const struct vfu_wire_header *hdr, const struct iovec *iov, unsigned niov)
 {
-	uint8_t *place = vfui_outq_extend(&conn->out, hdr->size);
+	uint8_t *place = vfui_outq_extend(&chan->out, hdr->size);
 
 	if (place == NULL)
 		return -ENOMEM;
@@ -84,70 +86,78 @@ static int add_to_batch(struct vfui_conn *conn, const struct vfu_wire_header *hd
 		place += iov[i].iov_len;
 	}
 	conn->has_batch = true;
-	if (conn->out.bytes >= BATCH_BYTES)
+	if (chan->out.bytes >= BATCH_BYTES)
 		vfui_conn_flush_locked(conn);
 	return 0;
 }
 
 /* Waits for the peer to read. Not longer than that it sends: then it may wait for us to read. */
-static bool is_reading(const struct vfui_conn *conn)
+static bool is_reading(const struct vfui_conn *conn, const struct vfui_chan *chan)
 {
-	struct pollfd pfd = {.fd = conn->fd, .events = POLLIN | POLLOUT};
+	const struct vfui_chan *other = chan == &conn->main ? conn->twin : &conn->main;
+	struct pollfd pfds[2] = {{.fd = chan->fd, .events = POLLIN | POLLOUT},
+				 {.fd = other != NULL ? other->fd : -1, .events = POLLIN}};
 
-	return vfui_os_poll(&pfd, 1, PATIENCE_NS) > 0 && pfd.revents == POLLOUT;
+	return vfui_os_poll(pfds, 2, PATIENCE_NS) > 0 && pfds[0].revents == POLLOUT &&
+	       pfds[1].revents == 0;
 }
 
-/* Whether a send may sleep for the peer to read: half as many calls, but it does not see that the peer sends. */
+/*
+ * Whether a send may sleep for the peer to read: half as many calls, but it does not see that the peer sends. With
+ * two sockets it would look at neither.
+ */
 static bool may_send_asleep(struct vfui_conn *conn, const struct vfui_rest *rest)
 {
-	if (conn->is_watched || rest->nfds > 0 || (!rest->is_begun && conn->out.bytes > 0))
+	if (conn->is_watched || conn->twin != NULL || rest->nfds > 0 ||
+	    (!rest->is_begun && conn->main.out.bytes > 0))
 		return false;
 	if (!conn->has_send_timeout)
 		conn->has_send_timeout =
-			vfui_sock_set_send_timeout(conn->fd, PATIENCE_NS / (int64_t)VFUI_MS) == 0;
+			vfui_sock_set_send_timeout(conn->main.fd, PATIENCE_NS / (int64_t)VFUI_MS) ==
+			0;
 	return conn->has_send_timeout;
 }
 
 /* Sends more of a message, or begins it. 0: the peer sends. */
 static ssize_t send_asleep(const struct vfui_conn *conn, const struct vfui_rest *rest)
 {
-	struct pollfd pfd = {.fd = conn->fd, .events = POLLIN};
+	struct pollfd pfd = {.fd = conn->main.fd, .events = POLLIN};
 	struct iovec iov[VFUI_OUT_IOV];
 	unsigned niov = 0;
 
 	for (size_t len = 0; niov < rest->niov && len < ASLEEP; len += iov[niov++].iov_len)
 		iov[niov] = (struct iovec){rest->iov[niov].iov_base,
 					   vfui_min(rest->iov[niov].iov_len, ASLEEP - len)};
-	return vfui_os_poll(&pfd, 1, 0) == 0 ? vfui_sock_send_wait(conn->fd, iov, niov) : 0;
+	return vfui_os_poll(&pfd, 1, 0) == 0 ? vfui_sock_send_wait(conn->main.fd, iov, niov) : 0;
 }
 
 /*
  * Goes on sending a large message from where it lies while the peer reads. The lock is given up
  * meanwhile. 0, -EAGAIN: what is left is to be queued, or why nothing can be sent any more.
  */
-static int send_patiently(struct vfui_conn *conn, struct vfui_rest *rest)
+static int send_patiently(struct vfui_conn *conn, struct vfui_chan *chan, struct vfui_rest *rest)
 {
 	uint64_t until = vfui_os_now() + PATIENCE_MAX_NS;
 	int r = -EAGAIN;
 
-	while (r == -EAGAIN && !conn->is_sending && vfui_os_now() < until) {
+	while (r == -EAGAIN && !chan->is_sending && vfui_os_now() < until) {
 		bool is_asleep = may_send_asleep(conn, rest);
 		bool is_ours = is_asleep || rest->is_begun;
 		ssize_t n;
 
-		conn->is_sending = is_ours;
+		chan->is_sending = is_ours;
 		vfui_os_unlock(&conn->lock);
-		n = is_asleep ? send_asleep(conn, rest) : is_reading(conn);
+		n = is_asleep ? send_asleep(conn, rest) : is_reading(conn, chan);
 		vfui_os_lock(&conn->lock);
-		conn->is_sending = conn->is_sending && !is_ours;
+		chan->is_sending = chan->is_sending && !is_ours;
 		if (conn->out_status != 0)
 			return conn->out_status;
 		if (n == 0)
 			break;
 		if (is_asleep)
-			r = vfui_outq_sent(&conn->out, rest, n);
-		else if (!conn->is_sending)
-			r = vfui_outq_send(&conn->out, conn->fd, rest);
+			r = vfui_outq_sent(&chan->out, rest, n);
+		else if (!chan->is_sending)
+			r = vfui_outq_send(&chan->out, chan->fd, rest);
 		/* It may wait for us to read: from now on we look. */
 		conn->is_watched |= is_asleep && r == -EAGAIN && n < (ssize_t)ASLEEP;
 	}
@@ -155,9 +165,10 @@ static int send_patiently(struct vfui_conn *conn, struct vfui_rest *rest)
 }
 
 /* Sends a message by itself, from where it lies, or queues it. */
-VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header *hdr,
-				 const struct iovec *iov, unsigned niov, const int *fds,
-				 unsigned nfds, bool may_block, struct vfui_lent *lent)
+VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfui_chan *chan,
+				 struct vfu_wire_header *hdr, const struct iovec *iov,
+				 unsigned niov, const int *fds, unsigned nfds, bool may_block,
+				 struct vfui_lent *lent)
 {
 	struct vfui_rest rest = {.iov = {{hdr, sizeof(*hdr)}},
 				 .niov = niov + 1,
@@ -171,33 +182,33 @@ VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfu_wire_header 
 	if (niov > 0)
 		memcpy(rest.iov + 1, iov, niov * sizeof(*iov));
 	/* What fits at once; but what cannot is better sent in one go. */
-	if (!conn->is_sending &&
+	if (!chan->is_sending &&
 	    !(may_block && hdr->size >= ALL_AT_ONCE && may_send_asleep(conn, &rest)))
-		r = vfui_outq_send(&conn->out, conn->fd, &rest);
+		r = vfui_outq_send(&chan->out, chan->fd, &rest);
 	if (r == -EAGAIN && may_block)
-		r = send_patiently(conn, &rest);
+		r = send_patiently(conn, chan, &rest);
 	/* What others have queued meanwhile. */
-	if (r == 0 && conn->out.bytes > 0)
+	if (r == 0 && chan->out.bytes > 0)
 		vfui_conn_flush_locked(conn);
 	if (r == -EAGAIN) {
-		r = vfui_outq_push(&conn->out, &rest);
+		r = vfui_outq_push(&chan->out, &rest);
 		if (r < 0 && rest.is_begun)
 			r = -ECONNABORTED;
 	}
 	vfui_conn_account(conn);
-	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn) : r;
+	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn, chan) : r;
 }
 
 /* Sends or queues one message. The lock is held. */
-static int transmit(struct vfui_conn *conn, struct vfu_wire_header *hdr, const struct iovec *iov,
-		    unsigned niov, const int *fds, unsigned nfds, bool is_reader, bool may_block,
-		    struct vfui_lent *lent)
+static int transmit(struct vfui_conn *conn, struct vfui_chan *chan, struct vfu_wire_header *hdr,
+		    const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
+		    bool is_reader, bool may_block, struct vfui_lent *lent)
 {
 	if (conn->out_status != 0)
 		return conn->out_status;
 	if (nfds == 0 && hdr->size < IN_PLACE && is_reader)
-		return add_to_batch(conn, hdr, iov, niov);
-	return send_alone(conn, hdr, iov, niov, fds, nfds, may_block, lent);
+		return add_to_batch(conn, chan, hdr, iov, niov);
+	return send_alone(conn, chan, hdr, iov, niov, fds, nfds, may_block, lent);
 }
 
 /* No lock is held. What a peer sends back may already have been seen on another thread. */
@@ -223,9 +234,9 @@ static uint32_t message_size(const struct iovec *iov, unsigned niov)
  */
 static void send_rest(struct vfui_conn *conn)
 {
-	struct pollfd pfd = {.fd = conn->fd, .events = POLLOUT};
+	struct pollfd pfd = {.fd = conn->main.fd, .events = POLLOUT};
 
-	while (conn->out.bytes > 0 && !conn->is_sending &&
+	while (conn->main.out.bytes > 0 && !conn->main.is_sending &&
 	       atomic_load(&conn->sleeping) == VFUI_IN_RECV) {
 		vfui_os_unlock(&conn->lock);
 		vfui_os_poll(&pfd, 1, PATIENCE_NS);
@@ -243,7 +254,7 @@ VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier
 	bool wake = false;
 
 	send_rest(conn);
-	if (conn->out.bytes > 0 || is_earlier || conn->is_ready)
+	if (vfui_conn_unsent(conn) > 0 || is_earlier || conn->is_ready)
 		wake = atomic_load(&conn->is_reading) ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
 						      : conn->is_armed;
 	vfui_conn_unlock(conn);
@@ -253,9 +264,9 @@ VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier
 
 /* ---- replies ---- */
 
-static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
-		      const struct iovec *iov, unsigned niov, const int *fds, unsigned nfds,
-		      struct vfui_lent *lent)
+static int send_reply(struct vfui_conn *conn, struct vfui_chan *chan,
+		      const struct vfu_wire_header *request, int status, const struct iovec *iov,
+		      unsigned niov, const int *fds, unsigned nfds, struct vfui_lent *lent)
 {
 	struct vfu_wire_header hdr = {.id = request->id,
 				      .command = request->command,
@@ -269,8 +280,8 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 		hdr.error = (uint32_t)-status;
 	}
 	vfui_os_lock(&conn->lock);
-	r = transmit(conn, &hdr, iov, niov, fds, nfds, is_reader, is_reader && conn->may_block,
-		     lent);
+	r = transmit(conn, chan, &hdr, iov, niov, fds, nfds, is_reader,
+		     is_reader && conn->may_block, lent);
 	if (r == 0)
 		conn->stats->replies_out++;
 	if (is_reader)
@@ -284,10 +295,10 @@ static int send_reply(struct vfui_conn *conn, const struct vfu_wire_header *requ
 }
 
 /* The peer waits for an answer: the reason why it does not get the real one is one. */
-VFUI_APART static int send_reason(struct vfui_conn *conn, const struct vfu_wire_header *request,
-				  int reason)
+VFUI_APART static int send_reason(struct vfui_conn *conn, struct vfui_chan *chan,
+				  const struct vfu_wire_header *request, int reason)
 {
-	if (send_reply(conn, request, reason, NULL, 0, NULL, 0, NULL) != 0)
+	if (send_reply(conn, chan, request, reason, NULL, 0, NULL, 0, NULL) != 0)
 		vfui_conn_break(conn, reason, "a reply could not be sent");
 	return reason;
 }
@@ -295,15 +306,16 @@ VFUI_APART static int send_reason(struct vfui_conn *conn, const struct vfu_wire_
 int vfui_conn_reply_lent(struct vfui_conn *conn, const struct vfu_wire_header *request,
 			 const struct iovec *iov, unsigned niov, struct vfui_lent *lent)
 {
+	struct vfui_chan *chan = vfui_conn_serving(conn);
 	int r = 0;
 
 	if (vfui_conn_is_child(conn))
 		return -EOWNERDEAD;
 	lent->is_taken = false;
 	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) == 0) {
-		r = send_reply(conn, request, 0, iov, niov, NULL, 0, lent);
+		r = send_reply(conn, chan, request, 0, iov, niov, NULL, 0, lent);
 		if (r != 0 && r != -ENOTCONN)
-			send_reason(conn, request, r);
+			send_reason(conn, chan, request, r);
 	}
 	if (!lent->is_taken && lent->release != NULL)
 		lent->release(lent->user, lent->data);
@@ -313,6 +325,7 @@ int vfui_conn_reply_lent(struct vfui_conn *conn, const struct vfu_wire_header *r
 int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
 		    const struct iovec *iov, int niov, const int *fds, unsigned nfds)
 {
+	struct vfui_chan *chan = vfui_conn_serving(conn);
 	int r;
 
 	if (vfui_conn_is_child(conn))
@@ -320,10 +333,21 @@ int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *reques
 	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) != 0)
 		return 0;
 	if (status < 0)
-		r = send_reply(conn, request, status, NULL, 0, NULL, 0, NULL);
+		r = send_reply(conn, chan, request, status, NULL, 0, NULL, 0, NULL);
 	else
-		r = send_reply(conn, request, 0, iov, (unsigned)niov, fds, nfds, NULL);
-	return r == 0 || r == -ENOTCONN ? r : send_reason(conn, request, r);
+		r = send_reply(conn, chan, request, 0, iov, (unsigned)niov, fds, nfds, NULL);
+	return r == 0 || r == -ENOTCONN ? r : send_reason(conn, chan, request, r);
+}
+
+void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
+		      const struct vfu_wire_header *request, int error)
+{
+	int r = 0;
+
+	if ((request->flags & VFU_WIRE_HEADER_NO_REPLY) == 0)
+		r = send_reply(conn, chan, request, error, NULL, 0, NULL, 0, NULL);
+	if (r != 0 && r != -ENOTCONN)
+		send_reason(conn, chan, request, r);
 }
 
 /* ---- requests ---- */
@@ -377,11 +401,11 @@ static int may_send(struct vfui_conn *conn, size_t size)
 
 	if (conn->status != 0 || conn->out_status != 0)
 		return -ENOTCONN;
-	if (conn->out.bytes == 0) {
+	if (vfui_conn_unsent(conn) == 0) {
 		conn->oversize = size > max ? size : 0;
 		return 0;
 	}
-	return conn->out.bytes + size > max ? -ENOBUFS : 0;
+	return vfui_conn_unsent(conn) + size > max ? -ENOBUFS : 0;
 }
 
 /*
@@ -421,8 +445,8 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		return r;
 	hdr->id = pend != NULL ? pend->id : VFUI_PEND_POSTED;
 	hdr->flags = pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
-	r = transmit(conn, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
-		     is_waiter || (is_reader && conn->may_block), NULL);
+	r = transmit(conn, vfui_conn_asking(conn), hdr, out->iov, niov, out->fds, out->nfds,
+		     is_reader, is_waiter || (is_reader && conn->may_block), NULL);
 	if (r == 0)
 		conn->stats->requests_out++;
 	else if (!out->no_reply)
@@ -453,7 +477,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 	if (is_reader) {
 		vfui_conn_unlock(conn);
-		conn->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
+		vfui_conn_asking(conn)->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
 	} else {
 		notify_and_unlock(conn, is_earlier);
 	}
@@ -483,7 +507,7 @@ static bool leave_sink(struct vfui_conn *conn, uint16_t id)
 		return true;
 	if (conn->is_filling)
 		return false;
-	vfui_in_drop_direct(&conn->in);
+	vfui_in_drop_direct(&vfui_conn_asking(conn)->in);
 	conn->is_direct = false;
 	return true;
 }

@@ -62,6 +62,12 @@ int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t
 
 /* ---- for the files of the connection ---- */
 
+struct vfui_chan;
+
+/* Answers a command on the socket that it came from with an error: it may be the wrong one. */
+void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
+		      const struct vfu_wire_header *request, int error);
+
 /*
  * Gives a request up, of which *user (may be NULL) was the user: its late reply will be dropped. -ENOENT: done
  * ran, or is about to run; -EBUSY: the thread that reads is filling the sink; it raises conn->events when that is

@@ -81,7 +81,8 @@ int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err)
 	/* What came before may still be there to be read, but nobody can be asked for more. */
 	if (status == 0 && conn->out_status != 0)
 		status = vfui_err_set(err, conn->out_status, NULL, 0,
-				      "the peer closed the connection");
+				      conn->closed != NULL ? conn->closed
+							   : "the peer closed the connection");
 	vfui_os_unlock(&conn->lock);
 	return status;
 }
@@ -118,7 +119,19 @@ const struct vfui_log *vfui_conn_log(const struct vfui_conn *conn)
 
 int vfui_conn_fd(const struct vfui_conn *conn)
 {
-	return conn->fd;
+	return conn->main.fd;
+}
+
+int vfui_conn_twin_fd(struct vfui_conn *conn)
+{
+	int fd;
+
+	if (vfui_conn_is_child(conn))
+		return -1;
+	vfui_os_lock(&conn->lock);
+	fd = conn->twin != NULL ? conn->twin->fd : -1;
+	vfui_os_unlock(&conn->lock);
+	return fd;
 }
 
 unsigned vfui_conn_pending(struct vfui_conn *conn)
@@ -205,7 +218,9 @@ static int check_own(struct vfui_conn *conn, const struct vfui_message *info, co
 
 void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
 {
-	vfui_in_drop_memory(&conn->in, memory, len);
+	vfui_in_drop_memory(&conn->main.in, memory, len);
+	if (conn->twin != NULL)
+		vfui_in_drop_memory(&conn->twin->in, memory, len);
 	vfui_os_lock(&conn->lock);
 	vfui_pend_drop_sinks(&conn->pending, memory, len);
 	vfui_os_unlock(&conn->lock);

@@ -115,6 +115,8 @@ void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
 void vfui_conn_wake(struct vfui_conn *conn);
 
 int vfui_conn_fd(const struct vfui_conn *conn);
+/* The twin socket, -1: there is none. */
+int vfui_conn_twin_fd(struct vfui_conn *conn);
 /* Requests sent that are not answered yet. */
 unsigned vfui_conn_pending(struct vfui_conn *conn);
 /* True on the thread that reads now: in a callback. */

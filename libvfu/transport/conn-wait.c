@@ -57,7 +57,7 @@ static int busy_poll(struct vfui_conn *conn)
 	int r;
 
 	do {
-		r = vfui_conn_receive(conn, true);
+		r = vfui_conn_receive_all(conn);
 	} while (r == 0 && vfui_os_now() < until);
 	return r;
 }
@@ -74,8 +74,16 @@ static int64_t cut_sleep(const struct vfui_conn *conn, int64_t left)
 	return conn->options.interrupt != NULL ? sooner(left, TICK_NS) : left;
 }
 
+/* What of a socket ends it. With the lock. */
+static short events_of(const struct vfui_conn *conn, const struct vfui_chan *chan)
+{
+	short in = vfui_conn_is_out_full(conn) ? 0 : POLLIN;
+
+	return chan->out.bytes > 0 ? (short)(in | POLLOUT) : in;
+}
+
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */
-static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events)
+static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short events[2])
 {
 	struct vfui_pend *first;
 	bool is_long;
@@ -91,40 +99,48 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 		conn->may_be_late = pending == 0;
 		left = sooner(left, pending);
 	}
-	*events = POLLIN;
-	if (conn->out.bytes > 0)
-		*events = vfui_conn_is_out_full(conn) ? POLLOUT : POLLIN | POLLOUT;
+	events[0] = events_of(conn, &conn->main);
+	events[1] = conn->twin != NULL ? events_of(conn, conn->twin) : 0;
 	is_long = left < 0 || left >= LONG_NS;
-	atomic_store(&conn->sleeping, is_long && conn->out.bytes == 0 && conn->has_recv_timeout
+	atomic_store(&conn->sleeping, is_long && conn->main.out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
 					      : VFUI_IN_POLL);
 	return vfui_conn_unlock(conn) ? prepare_sleep(conn, left, events) : left;
 }
 
-/* Sleeps where the socket, its room for more, and other threads can all end it. */
-static int sleep_in_poll(struct vfui_conn *conn, short events, int64_t left)
+/* Sleeps where the sockets, their room for more, and other threads can all end it. */
+static int sleep_in_poll(struct vfui_conn *conn, const short events[2], int64_t left)
 {
-	struct pollfd pfds[2] = {{.fd = conn->fd, .events = events},
-				 {.fd = conn->wake_fd, .events = POLLIN}};
-	int r = vfui_os_poll(pfds, 2, left);
+	struct pollfd pfds[3] = {{.fd = conn->main.fd, .events = events[0]},
+				 {.fd = conn->wake_fd, .events = POLLIN},
+				 {.fd = -1, .events = events[1]}};
+	int r;
 
+	if (conn->twin != NULL)
+		pfds[2].fd = conn->twin->fd;
+	r = vfui_os_poll(pfds, conn->twin != NULL ? 3 : 2, left);
 	atomic_store(&conn->sleeping, VFUI_AWAKE);
 	if (r <= 0)
 		return r;
 	if (pfds[1].revents != 0)
 		vfui_conn_unpoke(conn);
-	return (pfds[0].revents & ~POLLOUT) != 0 ? vfui_conn_receive(conn, true) : 0;
+	if ((pfds[0].revents & ~POLLOUT) != 0)
+		return vfui_conn_receive_all(conn);
+	return (pfds[2].revents & ~POLLOUT) != 0 ? vfui_conn_receive(conn, conn->twin, true) : 0;
 }
 
 int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 {
-	short events;
+	short events[2];
 	int r;
 
-	if (!conn->has_recv_timeout)
-		conn->has_recv_timeout = vfui_sock_set_timeout(conn->fd, TICK_MS) == 0;
-	left = prepare_sleep(conn, left, &events);
-	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
+	/* A receive can sleep on one socket alone. */
+	if (conn->twin != NULL)
+		conn->has_recv_timeout = false;
+	else if (!conn->has_recv_timeout)
+		conn->has_recv_timeout = vfui_sock_set_timeout(conn->main.fd, TICK_MS) == 0;
+	left = prepare_sleep(conn, left, events);
+	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events[0] & POLLIN) {
 		r = busy_poll(conn);
 		if (r != 0) {
 			atomic_store(&conn->sleeping, VFUI_AWAKE);
@@ -133,7 +149,7 @@ int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 	}
 	if (atomic_load_explicit(&conn->sleeping, memory_order_relaxed) == VFUI_IN_POLL)
 		return sleep_in_poll(conn, events, left);
-	r = vfui_conn_receive(conn, false);
+	r = vfui_conn_receive(conn, &conn->main, false);
 	atomic_store(&conn->sleeping, VFUI_AWAKE);
 	return r;
 }
@@ -294,7 +310,7 @@ static bool is_watched(struct vfui_conn *conn)
 
 struct mark {
 	struct vfui_conn *conn;
-	uint64_t end;
+	uint64_t end, twin_end; /* of what is queued for each socket */
 };
 
 /* All up to the mark is sent, or never will be. */
@@ -306,7 +322,9 @@ static bool is_sent(void *arg)
 
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
-	is = conn->out_status != 0 || conn->out.gone >= mark->end;
+	is = conn->main.out.gone >= mark->end &&
+	     (conn->twin == NULL || conn->twin->out.gone >= mark->twin_end);
+	is = is || conn->out_status != 0;
 	vfui_conn_unlock(conn);
 	return is;
 }
@@ -323,7 +341,9 @@ static int wait_until_sent(struct vfui_conn *conn)
 			    .is_patient = true};
 
 	vfui_os_lock(&conn->lock);
-	mark.end = conn->out.gone + conn->out.bytes;
+	mark.end = conn->main.out.gone + conn->main.out.bytes;
+	if (conn->twin != NULL)
+		mark.twin_end = conn->twin->out.gone + conn->twin->out.bytes;
 	vfui_os_unlock(&conn->lock);
 	return wait_for(conn, &wait);
 }

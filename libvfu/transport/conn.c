@@ -40,6 +40,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_SOCKET_MODE] = {0, 0777, 0},
 	[VFU_OPT_CONNECT_WAIT_MS] = {0, INT32_MAX, 0},
 	[VFU_OPT_DMA_SHARE] = {0, 1, 1},
+	[VFU_OPT_TWIN_SOCKET] = {.capability = "twin_socket.supported"},
 };
 
 void vfui_options_init(struct vfui_options *options)
@@ -115,7 +116,7 @@ static int open_parts(struct vfui_conn *conn)
 		conn->wake_fd = vfui_os_eventfd();
 		conn->owns_wake_fd = true;
 	}
-	return conn->wake_fd < 0 ? conn->wake_fd : vfui_in_init(&conn->in);
+	return conn->wake_fd < 0 ? conn->wake_fd : vfui_in_init(&conn->main.in);
 }
 
 struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_options *options,
@@ -134,7 +135,7 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 		vfui_os_close(fd);
 		return NULL;
 	}
-	conn->fd = fd;
+	conn->main.fd = fd;
 	/* One that was inherited may not be so yet. */
 	vfui_os_set_cloexec(fd);
 	conn->is_server = server;
@@ -143,7 +144,7 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 	conn->options = *options;
 	conn->stats = options->stats != NULL ? options->stats : &conn->own_stats;
 	conn->wake_fd = options->wake_fd;
-	vfui_outq_init(&conn->out);
+	vfui_outq_init(&conn->main.out);
 	vfui_pend_init(&conn->pending);
 	init_limits(conn);
 	if (open_parts(conn) != 0) {
@@ -153,17 +154,66 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 	return conn;
 }
 
+/* Of a socket that was just made, or came from the peer. */
+static struct vfui_chan *new_chan(int fd)
+{
+	struct vfui_chan *chan = vfui_os_calloc(1, sizeof(*chan));
+
+	if (chan == NULL)
+		return NULL;
+	if (vfui_in_init(&chan->in) < 0) {
+		vfui_os_free(chan);
+		return NULL;
+	}
+	chan->fd = fd;
+	vfui_outq_init(&chan->out);
+	return chan;
+}
+
+int vfui_conn_set_twin(struct vfui_conn *conn, int fd)
+{
+	struct vfui_chan *chan = conn->twin == NULL ? new_chan(fd) : NULL;
+
+	if (chan == NULL) {
+		vfui_os_close(fd);
+		return -ENOMEM;
+	}
+	vfui_os_set_cloexec(fd);
+	vfui_os_lock(&conn->lock);
+	conn->twin = chan;
+	/* It may have failed meanwhile, on another thread. */
+	if (conn->out_status != 0)
+		vfui_sock_shutdown(fd);
+	vfui_os_unlock(&conn->lock);
+	return 0;
+}
+
+/* Whatever it has queued is nobody's but its own: only replies of a server lend memory, and those go by main. */
+static void free_chan(struct vfui_chan *chan)
+{
+	if (chan == NULL)
+		return;
+	vfui_in_fini(&chan->in);
+	vfui_outq_fini(&chan->out);
+	vfui_os_free(chan);
+}
+
 /*
  * A child after fork() shares the socket with its parent, who is still using it. Its locks may be held
  * by threads that do not exist here; what those were changing is left as it is.
  */
 static void free_whole_parts(struct vfui_conn *conn)
 {
-	if (!atomic_load(&conn->is_reading) || vfui_conn_is_reader(conn))
-		vfui_in_fini(&conn->in);
-	if (vfui_os_is_unlocked(&conn->lock)) {
-		vfui_outq_fini(&conn->out);
-		vfui_outq_release(conn->out.released, false);
+	bool is_idle = !atomic_load(&conn->is_reading) || vfui_conn_is_reader(conn);
+	bool is_unlocked = vfui_os_is_unlocked(&conn->lock);
+
+	if (is_idle)
+		vfui_in_fini(&conn->main.in);
+	if (is_idle && is_unlocked)
+		free_chan(conn->twin);
+	if (is_unlocked) {
+		vfui_outq_fini(&conn->main.out);
+		vfui_outq_release(conn->main.out.released, false);
 		vfui_pend_fini(&conn->pending);
 	}
 }
@@ -174,23 +224,29 @@ static void free_parts(struct vfui_conn *conn)
 	vfui_conn_end_pending(conn);
 	vfui_os_cond_fini(&conn->cond);
 	vfui_os_mutex_fini(&conn->lock);
-	vfui_in_fini(&conn->in);
-	vfui_outq_fini(&conn->out);
-	vfui_outq_release(conn->out.released, true);
+	vfui_in_fini(&conn->main.in);
+	vfui_outq_fini(&conn->main.out);
+	vfui_outq_release(conn->main.out.released, true);
 	vfui_pend_fini(&conn->pending);
+	free_chan(conn->twin);
 }
 
 void vfui_conn_free(struct vfui_conn *conn)
 {
+	void (*end)(int fd);
+	int twin_fd;
+
 	if (conn == NULL)
 		return;
-	if (vfui_conn_is_forked(conn)) {
+	twin_fd = conn->twin != NULL ? conn->twin->fd : -1;
+	end = vfui_conn_is_forked(conn) ? vfui_os_close : vfui_sock_end;
+	if (vfui_conn_is_forked(conn))
 		free_whole_parts(conn);
-		vfui_os_close(conn->fd);
-	} else {
+	else
 		free_parts(conn);
-		vfui_sock_end(conn->fd);
-	}
+	end(conn->main.fd);
+	if (twin_fd >= 0)
+		end(twin_fd);
 	if (conn->owns_wake_fd)
 		vfui_os_close(conn->wake_fd);
 	vfui_os_free(conn);

@@ -13,6 +13,16 @@
  *
  * conn-inside.h has what it is made of, for those files alone. conn.c is its life.
  *
+ * A connection has one socket, or two (vfui_conn_set_twin). Each is a struct vfui_chan: what came and is not a
+ * message yet, what is queued. All else there is once: lock, reader role, requests that are pending, limits, the end.
+ *
+ *	        commands of the client   commands of the server     vfui_conn_asking: where this side's commands go
+ *	main    -->     <-- replies      (without twin: both)       vfui_conn_serving: where the peer's come from
+ *	twin                             <--     --> replies
+ *
+ * The thread that reads receives from both, the main one first, and handles what came by the twin first: so what was
+ * in that when the other was looked at is not overtaken. That is all the order there is between them.
+ *
  * Threads: any thread may call, unless said otherwise. Callbacks (command, done) run on the thread
  * that reads just now, never with a lock held. After fork() all but vfui_conn_free answer
  * -EOWNERDEAD.
@@ -40,6 +50,11 @@ void vfui_conn_options_init(struct vfui_conn_options *options);
 /* Takes the connected socket fd, also on failure (NULL: out of memory or descriptors). */
 struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_options *options,
 				const struct vfui_conn_ops *ops, void *ctx);
+/*
+ * From now on the commands of the server, and their replies, go by the connected socket fd and by no other way
+ * (VERSION agreed on it). Taken, also on failure: -ENOMEM. The reader's, or before anybody else knows of conn; once.
+ */
+int vfui_conn_set_twin(struct vfui_conn *conn, int fd);
 /*
  * First ends all pending requests with -ENOTCONN. Not from a callback, nor while another thread is
  * in a call.

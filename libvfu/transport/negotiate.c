@@ -3,6 +3,16 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * negotiate.c - the VERSION exchange: both sides agree on a version, capabilities and limits.
+ *
+ *	client                                        server
+ *	own caps --- request, "twin_socket" -------->  parse, caps_answer
+ *	             (if VFU_OPT_TWIN_SOCKET)          grant_twin: a socket pair, one end of it ours
+ *	take_twin <- reply, its index, the other end - build_answer (not longer than E17 allows)
+ *	conclude                                       conclude: limits of both from here on
+ *
+ * The twin socket is the one thing that is made here and not only agreed. A server that has no descriptors left,
+ * or whose client takes none (E59), says nothing of it: then there is none, and all goes by one socket. A client
+ * that is told of one and given none, or something else, trusts nothing more that comes and ends the connection.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,6 +21,7 @@
 #include "base/fds.h"
 #include "transport/json.h"
 #include "transport/negotiate.h"
+#include "transport/sock.h"
 #include "wire-session.h"
 
 #define TEXT_MAX 16384
@@ -32,6 +43,38 @@ static void conclude(struct vfui_conn *conn, const struct vfui_caps *theirs, uin
 
 /* ---- client ---- */
 
+static int bad_twin(int code, const char *why, struct vfu_err *err)
+{
+	return vfui_err_set(err, code, "version.capabilities.twin_socket.fd_index", 0,
+			    "version.capabilities.twin_socket.fd_index %s", why);
+}
+
+/* The descriptor that the server named, if it grants what we proposed. Takes it from fds (-1 there). */
+static int take_twin(struct vfui_conn *conn, const struct vfui_caps *said, int *fds, unsigned nfds,
+		     struct vfu_err *err)
+{
+	const struct vfui_caps *own = vfui_conn_own(conn);
+	uint64_t index = said->value[VFUI_KEY_TWIN_SOCKET_FD_INDEX];
+	const char *why;
+	int fd;
+
+	if (!own->value[VFUI_KEY_TWIN_SOCKET_SUPPORTED] ||
+	    !said->value[VFUI_KEY_TWIN_SOCKET_SUPPORTED])
+		return 0;
+	if ((said->said & VFUI_CAP_BIT(VFUI_KEY_TWIN_SOCKET_FD_INDEX)) == 0)
+		return bad_twin(-EPROTO, "must be there, for a twin socket is granted", err);
+	if (index >= nfds)
+		return bad_twin(-EPROTO, "names no descriptor that came with the reply", err);
+	why = vfui_sock_why_no_twin(fds[index], vfui_conn_fd(conn));
+	if (why != NULL)
+		return bad_twin(-EPROTO, why, err);
+	fd = fds[index];
+	fds[index] = -1;
+	return vfui_conn_set_twin(conn, fd) < 0
+		       ? vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a twin socket")
+		       : 0;
+}
+
 /* Sends the offer; *said is what the server says. */
 static int exchange(struct vfui_conn *conn, struct vfui_caps *said, uint16_t *minor,
 		    struct vfu_err *err)
@@ -52,11 +95,13 @@ static int exchange(struct vfui_conn *conn, struct vfui_caps *said, uint16_t *mi
 	r = vfui_conn_call(conn, VFU_WIRE_CMD_VERSION, &call, &in, sizeof(in), &out, sizeof(out));
 	if (r < 0)
 		return r;
-	/* We asked for no second socket. */
+	*minor = out.minor;
+	r = vfui_json_parse(answer, call.reply_len, false, said, err);
+	if (r == 0)
+		r = take_twin(conn, said, call.reply_fds, call.reply_nfds, err);
 	for (unsigned i = 0; i < call.reply_nfds; i++)
 		vfui_os_close(call.reply_fds[i]);
-	*minor = out.minor;
-	return vfui_json_parse(answer, call.reply_len, false, said, err);
+	return r;
 }
 
 int vfui_negotiate_client(struct vfui_conn *conn, struct vfui_caps *agreed, uint16_t *minor,
@@ -95,6 +140,33 @@ static uint16_t choose_minor(const struct vfui_conn *conn, uint16_t proposed)
 	return (uint16_t)vfui_min(proposed, VFUI_MINOR_MOST);
 }
 
+/* Makes the twin socket of an answer that grants it; *fd: the client's end, or -1, and then it does not. */
+static void grant_twin(struct vfui_conn *conn, const struct vfui_caps *client,
+		       struct vfui_caps *answer, int *fd)
+{
+	const uint64_t supported = VFUI_CAP_BIT(VFUI_KEY_TWIN_SOCKET_SUPPORTED);
+	bool is_granted = (answer->said & supported) != 0 &&
+			  answer->value[VFUI_KEY_TWIN_SOCKET_SUPPORTED] != 0;
+	int pair[2] = {-1, -1}, r;
+
+	*fd = -1;
+	answer->said &= ~supported;
+	if (!is_granted || client->value[VFUI_KEY_MAX_MSG_FDS] == 0)
+		return;
+	r = vfui_sock_pair(pair);
+	if (r == 0)
+		r = vfui_conn_set_twin(conn, pair[0]);
+	if (r < 0) {
+		vfui_log(vfui_conn_log(conn), VFU_LOG_WARN, "no twin socket could be made: %s",
+			 strerror(-r));
+		vfui_os_close(pair[1]);
+		return;
+	}
+	*fd = pair[1];
+	answer->said |= supported | VFUI_CAP_BIT(VFUI_KEY_TWIN_SOCKET_FD_INDEX);
+	answer->value[VFUI_KEY_TWIN_SOCKET_FD_INDEX] = 0;
+}
+
 static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request,
 			  const struct vfui_caps *client, uint16_t *minor, struct vfui_caps *answer)
 {
@@ -103,16 +175,18 @@ static int answer_version(struct vfui_conn *conn, const struct vfui_msg *request
 	size_t size = vfui_max(sizeof(request->hdr) + request->len, REPLY_MIN);
 	char text[TEXT_MAX];
 	struct iovec iov[2] = {{&out, sizeof(out)}, {text, 0}};
-	int r;
+	int r, fd;
 
 	memcpy(&in, request->payload, sizeof(in));
 	out.minor = *minor = choose_minor(conn, in.minor);
 	vfui_caps_answer(vfui_conn_own(conn), client, answer);
+	grant_twin(conn, client, answer, &fd);
 	r = build_answer(answer, size - sizeof(request->hdr) - sizeof(out), text);
-	if (r < 0)
-		return r;
 	iov[1].iov_len = (size_t)r;
-	return vfui_conn_reply(conn, &request->hdr, 0, iov, 2, NULL, 0);
+	if (r >= 0)
+		r = vfui_conn_reply(conn, &request->hdr, 0, iov, 2, &fd, fd >= 0);
+	vfui_os_close(fd);
+	return r;
 }
 
 int vfui_negotiate_server(struct vfui_conn *conn, struct vfui_msg *request,

@@ -405,6 +405,30 @@ int vfui_sock_kind(int fd)
 	return listening != 0 ? VFUI_SOCK_LISTENER : VFUI_SOCK_CONNECTED;
 }
 
+/* ---- the second socket of a connection ---- */
+
+int vfui_sock_pair(int fd[2])
+{
+	return vfui_os_socketpair(fd);
+}
+
+const char *vfui_sock_why_no_twin(int fd, int main)
+{
+	struct pollfd pfd = {.fd = fd};
+	struct stat its, mains;
+
+	if (vfui_sock_kind(fd) != VFUI_SOCK_CONNECTED)
+		return "is no connected stream socket";
+	if (vfui_os_fstat(fd, &its) < 0 || vfui_os_fstat(main, &mains) < 0 || is_same(&its, &mains))
+		return "is the socket that it came by";
+	/* Nor one that never was connected: nothing would ever come by it, and nobody be told why. */
+	if (vfui_os_poll(&pfd, 1, 0) != 0)
+		return "has no other end";
+	return NULL;
+}
+
+/* ---- bytes and descriptors ---- */
+
 /* Control data for as many descriptors as a message may carry. */
 union control {
 	struct cmsghdr align;

@@ -50,6 +50,11 @@ enum { VFUI_SOCK_CONNECTED, VFUI_SOCK_LISTENER };
 /* What an inherited descriptor is; -ENOTSOCK, -EPROTOTYPE (not a stream). */
 int vfui_sock_kind(int fd);
 
+/* Two sockets that are connected with each other. 0 or -errno. */
+int vfui_sock_pair(int fd[2]);
+/* Why fd, from a peer, can not be a second socket beside fd main; NULL: it can. */
+const char *vfui_sock_why_no_twin(int fd, int main);
+
 /*
  * Receives bytes, and descriptors if some came with them (close-on-exec, fds->n of them, at most
  * VFUI_FDS_MAX). Waits for nothing, for some bytes, or for all that fit. 0: the peer closed.

@@ -164,6 +164,11 @@ static int fault_socket(int domain, int type, int protocol)
 	return fails(FAULT_FD) ? -1 : socket(domain, type, protocol);
 }
 
+static int fault_socketpair(int domain, int type, int protocol, int fd[2])
+{
+	return fails(FAULT_FD) ? -1 : socketpair(domain, type, protocol, fd);
+}
+
 static int fault_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	return fails(FAULT_FD) ? -1 : accept4(fd, addr, len, flags);
@@ -296,6 +301,7 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define eventfd fault_eventfd
 #define epoll_create1 fault_epoll_create1
 #define socket fault_socket
+#define socketpair fault_socketpair
 #define accept4 fault_accept4
 #define chmod fault_chmod
 #define listen fault_listen

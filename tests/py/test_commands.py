@@ -205,9 +205,7 @@ def test_a_method_whose_capability_the_server_does_not_say(tmp_path, caplog, mon
     assert told.startswith("Plain.on_get_irq_info needs write_multiple, which this server does not say")
     assert "--capability write_multiple=true" in told
     assert warnings(options={"write_multiple": 0}) == [told]
-    assert [key.path for key in protocol.CAPABILITIES if key.type == "bool" and key.ours is None] == [
-        "twin_socket.supported"
-    ]  # which the library keeps
+    assert [key.path for key in protocol.CAPABILITIES if key.type == "bool" and key.ours is None] == []
 
 
 @pytest.mark.parametrize("said", [{"write_multiple": True}, {"ab": 1}, ["ab"], [(1, b"", 2)]])

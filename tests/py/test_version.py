@@ -64,9 +64,13 @@ def get(caps, name):
     return caps
 
 
-def own(**chosen):
-    """What the library says, if its user says this."""
+def own(of="client", /, **chosen):
+    """What the library says, if its user says this. A server grants a twin socket, unless told not to."""
     caps = Capabilities()
+    if of == "server" and chosen.get("twin_socket.supported") is None:
+        chosen["twin_socket.supported"] = True
+    if of == "server" and chosen["twin_socket.supported"]:
+        put(caps, "twin_socket.fd_index", 0)
     for name, c in MODEL.items():
         value = chosen.get(name, c["ours"].get("value"))
         if value is not None and (c["type"] != "bool" or value != KEYS[name].default):
@@ -81,7 +85,7 @@ def chosen(name, value):
 @pytest.mark.parametrize("name", KEYS)
 def test_each_key_is_agreed_both_ways(serve, name):
     for client, server in itertools.product(ends(name, "client"), ends(name, "server")):
-        request, mine = own(**chosen(name, client)), own(**chosen(name, server))
+        request, mine = own(**chosen(name, client)), own("server", **chosen(name, server))
         reply = mine.answer(request)
         device = Plain()
         path = serve(device, capabilities=chosen(name, server))
@@ -177,10 +181,11 @@ def test_the_library_answers_as_vfu_protocol(serve):
     """Also where an answer must leave keys out."""
     luck = random.Random(7)
     said = {"max_msg_fds": 64, "max_data_xfer_size": 1 << 20, "max_dma_maps": 1000}
-    mine = own(**said)
     path = serve(Plain(), capabilities=said)
     for _ in range(60):
         text = random_request(luck).build() + b""
         asked = Capabilities.parse(text)
+        # One that is not asked for is not mentioned.
+        mine = own("server", **said, **{"twin_socket.supported": bool(asked.twin_socket and asked.twin_socket.supported)})
         room = max(20 + len(text), 128) - 20
         assert exchange(path, text) == mine.answer(asked, room).build(reply=True), asked

@@ -62,7 +62,8 @@ fault_tests = \
 	tests/unit/server/test-large \
 	tests/unit/server/test-memory \
 	tests/unit/device/test-device \
-	tests/unit/transport/test-storm
+	tests/unit/transport/test-storm \
+	tests/unit/transport/test-twin
 tests_unit_test_calls_LDADD = $(fault_libs)
 # One end of a connection.
 end_rig = tests/lib/end.c tests/lib/end.h
@@ -90,6 +91,7 @@ tests_unit_transport_test_json_LDADD = $(fault_libs)
 tests_unit_transport_test_trace_LDADD = $(fault_libs)
 tests_unit_transport_test_negotiate_LDADD = $(fault_libs)
 tests_unit_transport_test_storm_LDADD = $(fault_libs)
+tests_unit_transport_test_twin_LDADD = $(fault_libs)
 tests_unit_device_test_device_SOURCES = tests/unit/device/test-device.c tests/lib/raw.c tests/lib/raw.h
 tests_unit_device_test_device_LDADD = $(fault_libs)
 tests_unit_server_test_parts_SOURCES = tests/unit/server/test-parts.c $(server_rig)

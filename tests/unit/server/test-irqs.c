@@ -197,7 +197,7 @@ START_TEST(a_loop_watches_four_descriptors)
 {
 	struct pollfd pfds[8];
 	char path[] = "/tmp/vfu-irqs-XXXXXX";
-	int fd;
+	int fd, twin;
 
 	close(mkstemp(path));
 	unlink(path);
@@ -206,13 +206,18 @@ START_TEST(a_loop_watches_four_descriptors)
 	rig_attach(&rig);
 	rig_version(&rig, "{\"capabilities\": {\"max_msg_fds\": 8, "
 			  "\"twin_socket\": {\"supported\": true}}}");
-	raw_close_fds(rig.msg);
-	ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 8), 3);
+	ck_assert_uint_eq(rig.msg->nfds, 1);
+	twin = rig.msg->fds[0];
+	rig.msg->nfds = 0;
+	ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 8), 4);
+	ck_assert_int_eq(pfds[2].fd, vfu_server_conn_fd(rig.srv));
+	ck_assert_int_eq(pfds[3].fd, vfu_server_twin_fd(rig.srv));
 	fd = resample();
-	ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 8), 3);
+	ck_assert_int_eq(vfu_server_pollfds(rig.srv, pfds, 8), 4);
 	signal_it(fd);
 	ck_assert_int_eq(poll(pfds, 1, 0), 1);
 	close(fd);
+	close(twin);
 }
 END_TEST
 

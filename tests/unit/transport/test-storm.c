@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * test-storm.c - both ends of one socket send 10,000 requests each that cross, from several
- * threads.
+ * test-storm.c - both ends of a connection send 10,000 requests each that cross, from several threads; by one
+ * socket, and by two.
  */
 #include <check.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "transport/conn.h"
 #include "../../lib/leaks.h"
@@ -137,8 +138,8 @@ static void *run_end(void *arg)
 		if (end->is_server) {
 			r = vfui_conn_process_wait(end->conn, 0, TICK);
 		} else {
-			struct pollfd pfds[2];
-			int n = vfui_conn_pollfds(end->conn, pfds, 2);
+			struct pollfd pfds[VFUI_CONN_PFDS];
+			int n = vfui_conn_pollfds(end->conn, pfds, VFUI_CONN_PFDS);
 			int timeout = vfui_conn_timeout(end->conn);
 
 			poll(pfds, (nfds_t)n, timeout < 0 || timeout > TICK ? TICK : timeout);
@@ -186,14 +187,20 @@ static struct vfui_conn *make_conn(int fd, bool server, void *ctx)
 
 START_TEST(crossing_requests)
 {
+	bool has_twin = _i == 1;
 	atomic_bool stop = false;
 	struct end ends[2] = {{.stop = &stop}, {.is_server = true, .stop = &stop}};
 	pthread_t threads[2], callers[CALLERS];
-	int fds[2];
+	int fds[2], twins[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, twins), 0);
 	for (unsigned i = 0; i < 2; i++) {
 		ends[i].conn = make_conn(fds[i], ends[i].is_server, &ends[i]);
+		if (has_twin)
+			ck_assert_int_eq(vfui_conn_set_twin(ends[i].conn, twins[i]), 0);
+		else
+			close(twins[i]);
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, run_end, &ends[i]), 0);
 	}
 	for (unsigned i = 0; i < CALLERS; i++)
@@ -221,7 +228,7 @@ int main(void)
 
 	leaks_watch(tcase);
 	tcase_set_timeout(tcase, 300);
-	tcase_add_test(tcase, crossing_requests);
+	tcase_add_loop_test(tcase, crossing_requests, 0, 2);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
