@@ -40,6 +40,8 @@ int vfupy_init_commands(PyObject *module);
 int vfupy_init_port(void);
 /* The numbers in a list, to be freed with PyMem_Free; NULL with an exception. */
 int *vfupy_parse_fds(PyObject *fds, unsigned *n);
+/* (payload, descriptors) of an answer; the descriptors move to the list. */
+PyObject *vfupy_answer_of(struct vfu_call *call);
 /* Registers that were half written are not any more. */
 void vfupy_forget_halves(struct vfupy_device *d);
 /* Closes a coroutine that there is no place for, and raises why. -1. */
@@ -190,6 +192,22 @@ PyObject *client_port(struct vfu_client *cl, PyObject *owner, unsigned index, co
 /* Sends a message: (payload, descriptors) of its answer, which are the caller's; None if it is posted. */
 PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload, PyObject *fds,
 		      int timeout_ms, bool post);
+/*
+ * Without waiting: done(status, result) is called once if they return; result of a read: bytes, or None if into is a
+ * buffer, of a call: as of client_call. They return what client_cancel takes.
+ */
+PyObject *client_read_async(struct vfu_client *cl, unsigned index, uint64_t offset, PyObject *into,
+			    PyObject *done);
+PyObject *client_write_async(struct vfu_client *cl, unsigned index, uint64_t offset, PyObject *data,
+			     PyObject *done);
+PyObject *client_call_async(struct vfu_client *cl, unsigned command, PyObject *payload,
+			    PyObject *fds, int timeout_ms, bool post, PyObject *done);
+/* Gives up a read or write. True: done is not called, and a buffer is free again; False: it has ended, or cannot be. */
+PyObject *client_cancel(struct vfu_client *cl, PyObject *capsule);
+/* Whether bytes wait for room in the socket: what is posted then might have to wait. */
+PyObject *client_is_sending(struct vfu_client *cl);
+/* What an eventfd counts, 0 if that is nothing: never sleeps. */
+PyObject *eventfd_take(int fd);
 /* Waits for an eventfd and serves DMA meanwhile. Its count, 0: timeout. */
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms);
 PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds);

@@ -310,7 +310,7 @@ void vfupy_served_free(struct vfupy_device *d)
 /* ---- sending ---- */
 
 /* (payload, descriptors) of an answer; the descriptors move to the list. */
-static PyObject *answer_of(struct vfu_call *call)
+PyObject *vfupy_answer_of(struct vfu_call *call)
 {
 	PyObject *list = PyList_New(0);
 	PyObject *payload = PyBytes_FromStringAndSize(call->reply, (Py_ssize_t)call->reply_len);
@@ -358,7 +358,7 @@ PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload
 		return NULL;
 	}
 	/* A signal handler may have raised although it was done. */
-	result = PyErr_Occurred() ? NULL : post ? Py_NewRef(Py_None) : answer_of(&call);
+	result = PyErr_Occurred() ? NULL : post ? Py_NewRef(Py_None) : vfupy_answer_of(&call);
 	vfu_call_fini(&call);
 	return result;
 }

@@ -185,6 +185,15 @@ PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 	return NULL;
 }
 
+PyObject *eventfd_take(int fd)
+{
+	eventfd_t count = 0;
+
+	if (take_count(fd, &count) && errno != EAGAIN)
+		return PyErr_SetFromErrno(PyExc_OSError);
+	return PyLong_FromUnsignedLongLong(count);
+}
+
 PyObject *eventfd_new(void)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

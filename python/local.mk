@@ -30,6 +30,11 @@ vfu_client = \
 	python/vfu/client/irqs.py \
 	python/vfu/client/regions.py \
 	python/vfu/client/times.py
+vfu_aio = \
+	python/vfu/aio/__init__.py \
+	python/vfu/aio/irqs.py \
+	python/vfu/aio/loop.py \
+	python/vfu/aio/regions.py
 vfu_cli = \
 	python/vfu/cli/__init__.py \
 	python/vfu/cli/access.py \
@@ -110,7 +115,7 @@ vfu_examples = \
 	python/examples/systemd/vfu@.service \
 	python/examples/systemd/vfu@.socket
 
-EXTRA_DIST += $(vfu_package) $(vfu_client) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
+EXTRA_DIST += $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
 	python/vfu-command.in
 
 # Finds the package beside an installation too whose prefix Python does not look at.
@@ -145,6 +150,8 @@ vfupackagedir = $(pythondir)/vfu
 vfupackage_DATA = $(vfu_package)
 vfuclientdir = $(pythondir)/vfu/client
 vfuclient_DATA = $(vfu_client)
+vfuaiodir = $(pythondir)/vfu/aio
+vfuaio_DATA = $(vfu_aio)
 vfuclidir = $(pythondir)/vfu/cli
 vfucli_DATA = $(vfu_cli)
 vfudecodedir = $(pythondir)/vfu/decode
@@ -200,7 +207,7 @@ uninstall-local:
 endif
 
 # What the commands say of themselves. vfu.1 is written last: when it is there, all are.
-python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_client) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
+python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
 	$(AM_V_GEN)rm -rf python/packaging/pages && $(MKDIR_P) python/packaging/pages && \
 	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
 	mv python/packaging/pages/vfu-*.1 python/packaging && mv python/packaging/pages/vfu.1 $@ && \

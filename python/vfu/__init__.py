@@ -40,6 +40,7 @@ Where to look, each with help():
     vfu.Bar, vfu.Register   regions and registers: storage, handlers, what is a read and what a write
     vfu.Server        serving: threads, asyncio, policies, options, capabilities
     vfu.Client        regions, configuration space, interrupts, memory for DMA; messages of any kind with call()
+    vfu.aio           the same client for coroutines: awaited, iterated over, in asyncio's event loop
     vfu.Error         what fails: the errno, and which field of a message broke which rule
     vfu.protocol      the protocol as data: messages, structures, flags, enumerations, checks
     vfu.testing, vfu.pytest_plugin   tests of devices, in this process or another, or in a Linux guest

@@ -70,6 +70,11 @@ class Descriptors(list[int]):
     __del__ = close
 
 
+def owned(fds: list[int]) -> Descriptors:
+    """Descriptors that are closed with what is returned."""
+    return fds if isinstance(fds, Descriptors) else Descriptors(fds)
+
+
 @dataclasses.dataclass(repr=False)
 class Raw:
     """A message that the protocol's table lacks: what on_4242() of a device is given, or what Client.call(4242) returns.
@@ -153,6 +158,23 @@ def descriptors(fds: Iterable[FileDescriptorLike]) -> list[int]:
     return [fd if isinstance(fd, int) else fd.fileno() for fd in fds]
 
 
+class Message:
+    """A request as the library takes it, and what its answer means: the same whether somebody waits for that or not.
+
+    wire: its number, payload and descriptors.
+    """
+
+    def __init__(
+        self, what: str | int | protocol.Payload, fds: Iterable[FileDescriptorLike], fields: dict[str, Any]
+    ) -> None:
+        self._number, self._request = _request(what, fields)
+        self.wire: tuple[int, bytes, list[int]] = self._number, self._request.build(), descriptors(fds)
+
+    def answer(self, came: tuple[bytes, list[int]] | None) -> Any:
+        """The object for a payload and descriptors; None: it was posted."""
+        return None if came is None else parse(self._number, came[0], owned(came[1]), request=self._request)
+
+
 def call(
     handle: c.vfu_client | None,
     what: str | int | protocol.Payload,
@@ -162,12 +184,8 @@ def call(
     fields: dict[str, Any],
 ) -> Any:
     """What Client.call does."""
-    number, request = _request(what, fields)
-    answer = c.client_call(handle, number, request.build(), descriptors(fds), milliseconds, post)
-    if answer is None:
-        return None
-    data, came = answer
-    return parse(number, data, Descriptors(came), request=request)
+    message = Message(what, fds, fields)
+    return message.answer(c.client_call(handle, *message.wire, milliseconds, post))
 
 
 # ---- serving ----
@@ -320,32 +338,40 @@ def feature_number(feature: str | int) -> int:
     return number_of(feature, protocol.FeatureIndex, "feature")
 
 
-def call_feature(handle: c.vfu_client | None, feature: str | int, method: int, data: Any, room: int) -> Any:
-    """A GET or SET: the data of the answer."""
-    request = protocol.DeviceFeatureRequest(flags=feature_number(feature) | method, data=data)
+def feature_request(feature: str | int, methods: int, data: Any = b"", room: int = 0) -> protocol.DeviceFeatureRequest:
+    """A GET, SET or PROBE, with room for so many bytes of data in the answer."""
+    request = protocol.DeviceFeatureRequest(flags=feature_number(feature) | methods, data=data)
     request.argsz = request.SIZE + room
-    number = int(request.COMMAND)
-    answer = c.client_call(handle, number, request.build(), [], 0, False)
-    assert answer is not None  # it was not posted
-    return parse(number, answer[0], Descriptors(answer[1]), request=request).data
+    return request
+
+
+def probe_request(feature: str | int, get: bool, set: bool) -> protocol.DeviceFeatureRequest:
+    methods = protocol.FeatureFlags
+    return feature_request(feature, methods.PROBE | (methods.GET if get else 0) | (methods.SET if set else 0))
+
+
+def is_lacking(error: OSError) -> bool:
+    """Of a probe: there is no such feature (E45)."""
+    return error.errno in (errno.ENOTTY, errno.EINVAL)
+
+
+def _call_feature(handle: c.vfu_client | None, request: protocol.DeviceFeatureRequest) -> Any:
+    return call(handle, request, (), 0, False, {}).data
 
 
 def get_feature(handle: c.vfu_client | None, feature: str | int, data: Any, room: int) -> Any:
-    return call_feature(handle, feature, protocol.FeatureFlags.GET, data, room)
+    return _call_feature(handle, feature_request(feature, protocol.FeatureFlags.GET, data, room))
 
 
 def set_feature(handle: c.vfu_client | None, feature: str | int, data: Any) -> Any:
-    return call_feature(handle, feature, protocol.FeatureFlags.SET, data, 0)
+    return _call_feature(handle, feature_request(feature, protocol.FeatureFlags.SET, data))
 
 
 def probe_feature(handle: c.vfu_client | None, feature: str | int, get: bool, set: bool) -> bool:
-    methods = protocol.FeatureFlags
-    flags = methods.PROBE | (methods.GET if get else 0) | (methods.SET if set else 0)
     try:
-        call_feature(handle, feature, flags, b"", 0)
+        _call_feature(handle, probe_request(feature, get, set))
     except OSError as error:
-        if error.errno in (errno.ENOTTY, errno.EINVAL):  # E45
+        if is_lacking(error):
             return False
         raise
     return True
-

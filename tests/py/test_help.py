@@ -15,11 +15,12 @@ import threading
 import pytest
 
 import vfu
+import vfu.aio
 import vfu.guest
 import vfu.pytest_plugin
 import vfu.testing
 
-MODULES = [vfu, vfu.testing, vfu.pytest_plugin, vfu.guest, vfu.protocol]
+MODULES = [vfu, vfu.aio, vfu.testing, vfu.pytest_plugin, vfu.guest, vfu.protocol]
 
 # Members of these have their own manual.
 FOREIGN = (int, list, tuple, OSError, mmap.mmap, enum.Enum)

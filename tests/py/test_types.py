@@ -30,6 +30,7 @@ from typing import Any
 from typing_extensions import assert_type
 
 import vfu
+import vfu.aio
 import vfu.testing
 
 
@@ -103,6 +104,29 @@ with vfu.Server(device, "/tmp/x").start() as server, vfu.Client("/tmp/x", irqs="
     dev.feature_set("logging_start", vfu.protocol.FeatureLoggingStart(page_size=4096))
 with vfu.testing.plug(Counter(), options={"timeout_ms": 100}) as dev:
     assert_type(dev, vfu.Client)
+
+
+async def look() -> None:
+    async with vfu.aio.connect("/tmp/x", timeout=1.0, irqs="all") as dev:
+        assert_type(dev, vfu.aio.Client)
+        assert_type(await dev.regions.bar0.read(0, 4), bytes)
+        assert_type(await dev.regions.bar0.read(0, bytearray(4)), int)
+        assert_type(await dev.regions.bar0.read32(0), int)
+        await asyncio.gather(dev.regions.bar0.write32(0, 1), dev.regions.bar1.write(0, b"1234", post=True))
+        assert_type(await dev.regions.bar0.info(), vfu.Region)
+        assert_type(dev.config, vfu.aio.Config)
+        assert_type(await dev.config.vendor_id, int)
+        assert_type(await dev.config.capabilities(), list[vfu.Capability])
+        assert_type(await dev.irqs.msix[0].wait(timeout=1.0), int)
+        async for count in dev.irqs.intx:
+            assert_type(count, int)
+        ram = await dev.dma.alloc(4096, shared=False)
+        assert_type(ram, vfu.Buffer)
+        await dev.dma.unmap(ram)
+        await dev.irqs.intx.mask()
+        assert_type(await dev.feature(0x10001, b"data"), bytes)
+        assert_type(await dev.run(lambda plain: plain.regions.bar0.size), int)
+    assert_type(await vfu.aio.connect("/tmp/x"), vfu.aio.Client)
 '''
 
 # What a checker says before a device is run.
@@ -112,6 +136,9 @@ WRONG = {
     "class D(vfu.Device):\n    bar0 = vfu.Bar(4096)\n    x = bar0.reg32(0, wlc=1)\n": "overload",
     "vfu.Client(3)\n": "incompatible type",
     'vfu.Client("/tmp/x").regions.bar9\n': "bar9",
+    'import vfu.aio\nvfu.aio.connect("/tmp/x", timout=1)\n': "timout",
+    'import vfu.aio\nasync def f(dev: vfu.aio.Client) -> int:\n    return dev.regions.bar0.read32(0)\n': "Incompatible return",
+    'import vfu.aio\nasync def f(dev: vfu.aio.Client) -> None:\n    await dev.dma.alloc("1")\n': "incompatible type",
     'vfu.Client("/tmp/x").irqs.nmi\n': "nmi",
     'vfu.Client("/tmp/x").config.vendorid\n': "vendorid",
     'vfu.Client("/tmp/x").irqs.msix[0].wait("1")\n': "incompatible type",
@@ -233,5 +260,5 @@ def test_raw_types():
     stub = ast.parse((SOURCE / "bindings" / "libvfu.pyi").read_text())
     named = {one.target.id for one in stub.body if isinstance(one, ast.AnnAssign)}
     named |= {one.name for one in stub.body if isinstance(one, (ast.FunctionDef, ast.ClassDef))}
-    unnamed = {"Port", "Request", "Deferred", "Watch", "Hold", "Notes"}  # of objects that only functions return
+    unnamed = {"Port", "Request", "Deferred", "Watch", "Hold", "Started", "Notes"}  # of objects that only functions return
     assert {name for name in named - unnamed if not hasattr(libvfu, name)} == set()

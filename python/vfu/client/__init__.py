@@ -109,10 +109,11 @@ class Client:
             raise ValueError("give either path or fd")
         self._where = os.fspath(path) if path is not None else "of a socket"
         self._h: c.vfu_client | None = None
+        self._connecting: c.vfu_client | None = None
         self._ending: c.vfu_client | None = None
         self._thread: threading.Thread | None = None
         c.vfu_sigbus_guard()
-        handle = c.vfu_client_new()
+        handle = self._connecting = c.vfu_client_new()
         c.client_set_hooks(handle, log_level())
         settings = {
             "timeout_ms": milliseconds(timeout or 0),
@@ -132,13 +133,18 @@ class Client:
                 raise
         elif fd is not None:
             c.vfu_client_attach(handle, own_fd(fd))
-        self._h = handle
+        self._h, self._connecting = handle, None
         try:
             self._set_up(handle, background, irqs)
             self.dma.shared = bool(settings["dma_share"])
         except BaseException:
             self.close()
             raise
+
+    def _give_up(self) -> None:
+        """Ends the attempt of another thread to make it."""
+        if (handle := getattr(self, "_connecting", None) or getattr(self, "_h", None)) is not None:
+            c.vfu_client_disconnect(handle)
 
     @shown
     def __repr__(self) -> str:

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Interrupts of a device, awaited or iterated over."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import functools
+from typing import TYPE_CHECKING, Any
+
+import libvfu as c
+
+from ..client.irqs import IRQ_NAMES, ClientIrq, ClientVector, _complain, irq_name
+from ..errors import Disconnected
+from ..shown import shown
+from .loop import Loop, in_thread
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+def _time_is_up(waiter: asyncio.Future[int]) -> None:
+    if not waiter.done():
+        waiter.set_result(0)
+
+
+class Vector:
+    """One interrupt vector of the device, dev.irqs.msix[3]: awaited, or iterated over.
+
+        async for count in dev.irqs.msix[3]:
+            ...
+
+    says each time how often it was raised since the last; it ends with close(), and with Disconnected if the device has
+    gone. The device gets the vector's eventfd when it is first used. Of several that wait for one vector each count goes to one.
+    """
+
+    def __init__(self, loop: Loop, index: int, vector: int) -> None:
+        self._loop, self.index, self.vector = loop, index, vector
+        self._waiting: collections.deque[asyncio.Future[int]] = collections.deque()
+        self._has_complained = False
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{irq_name(self.index)}[{self.vector}], {len(self._waiting)} wait"
+
+    def _plain(self) -> Any:
+        return self._loop.client.irqs[self.index][self.vector]
+
+    async def wait(self, timeout: float | None = None) -> int:
+        """Waits until the device raises it, for timeout seconds at most (None: for ever).
+
+        Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
+        gone, and will not.
+        """
+        fd = await self._arm()
+        if not self._waiting and (count := c.eventfd_take(fd)):
+            return count
+        if timeout is not None and timeout <= 0:
+            return 0
+        count = await self._wait(fd, timeout)
+        if not count and self._is_message and not self._has_complained:
+            self._has_complained = await self._loop.run(lambda: _complain(self._loop.handle))
+        return count
+
+    @property
+    def _is_message(self) -> bool:
+        return self.index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
+
+    async def _arm(self) -> int:
+        """The eventfd, which the device has, and may signal."""
+        known = self._loop.armed.get((self.index, self.vector))
+        if known is not None and known[1]._turn == known[1]._arming.turn(self.index) and self._loop.is_master:
+            return known[0]
+
+        def arm() -> tuple[int, ClientVector]:
+            vector: ClientVector = self._plain()
+            fd = vector.fd
+            if self._is_message:
+                c.vfu_client_use_bus_master(self._loop.handle)  # off again after a reset
+            return fd, vector
+
+        fd, vector = await self._loop.run(arm)
+        self._loop.armed[self.index, self.vector] = fd, vector
+        self._loop.is_master = self._loop.is_master or self._is_message
+        return fd
+
+    async def _wait(self, fd: int, timeout: float | None) -> int:
+        waiter = self._loop.waiter()
+        timer = None if timeout is None else self._loop.later(timeout, functools.partial(_time_is_up, waiter))
+        if not self._waiting:
+            self._loop.watch(fd, lambda: self._deliver(fd))
+        self._waiting.append(waiter)
+        try:
+            return int(await waiter)
+        finally:
+            self._waiting.remove(waiter)
+            if not self._waiting:
+                self._loop.unwatch(fd)
+            if timer is not None:
+                timer.cancel()
+
+    def _deliver(self, fd: int) -> None:
+        """The eventfd counts something, which the first that waits is told."""
+        waiter = next((one for one in self._waiting if not one.done()), None)
+        if waiter is not None and (count := c.eventfd_take(fd)):
+            waiter.set_result(count)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> int:
+        try:
+            return await self.wait()
+        except Disconnected:
+            if self._loop.is_closed:
+                raise StopAsyncIteration from None
+            raise
+
+    trigger = in_thread(ClientVector.trigger)
+    mask = in_thread(ClientVector.mask)
+    unmask = in_thread(ClientVector.unmask)
+    mask_on = in_thread(ClientVector.mask_on)
+    unmask_on = in_thread(ClientVector.unmask_on)
+
+
+class Irq(Vector):
+    """An interrupt of the device, dev.irqs.msix, and its vectors, irq[i]. Itself it stands for vector 0."""
+
+    def __init__(self, loop: Loop, index: int) -> None:
+        super().__init__(loop, index, 0)
+        self._vectors: dict[int, Vector] = {0: self}
+
+    def __getitem__(self, vector: int) -> Vector:
+        """A vector; whether the device has so many shows when it is used (IndexError)."""
+        if vector < 0:
+            raise IndexError(f"{irq_name(self.index)}: vectors count from 0")
+        return self._vectors.setdefault(vector, Vector(self._loop, self.index, vector))
+
+    async def info(self) -> ClientIrq:
+        """What the device says of it, as a vfu.ClientIrq: count, flags. Asked for once. Its methods wait, and are not for coroutines."""
+        return await self._loop.run(lambda: self._loop.client.irqs[self.index])
+
+    async def enable(self) -> None:
+        """Gives the device the eventfds of the first 64 vectors now, as vfu.ClientIrq.enable()."""
+        await self._loop.run(lambda: self._loop.client.irqs[self.index].enable())
+
+    async def disable(self) -> None:
+        """Takes all eventfds away from the device; a vector that is used again gets its own back."""
+        await self._loop.run(lambda: self._loop.client.irqs[self.index].disable())
+
+
+class Irqs:
+    """dev.irqs: the interrupts of the device, by index or as intx, msi, msix, err, req.
+
+    IndexError, AttributeError: the device has fewer.
+    """
+
+    intx: Irq
+    msi: Irq
+    msix: Irq
+    err: Irq
+    req: Irq
+
+    def __init__(self, loop: Loop, count: int) -> None:
+        self._all = [Irq(loop, index) for index in range(count)]
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{len(self._all)}"
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, index: int) -> Irq:
+        if not 0 <= index < len(self._all):
+            raise IndexError(f"the device has {len(self._all)} interrupts")
+        return self._all[index]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *IRQ_NAMES[: len(self._all)]]
+
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
+                raise AttributeError(name)
+            return self[IRQ_NAMES.index(name)]

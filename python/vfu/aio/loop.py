@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""A client's connection in an event loop of asyncio.
+
+    Region.read() ... ask(start) --> request --> the device
+         ^                                         | answers, reads and writes memory
+         | future                                  v
+       done(status, result) <-- process() <-- the descriptor is readable, or time is up
+
+Only the loop's thread reads what the device says (vfu_client_set_reader), so all that is told is told here: ends of
+requests, the device's accesses to memory that a function serves. What has no request of its own that needs not wait
+(maps, resets, questions about regions) is a call of the plain vfu.Client in one more thread, and sleeps there until
+this loop has read its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import libvfu as c
+
+from ..errors import Disconnected, Error, make_error
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ..client import Client
+    from ..client.irqs import ClientVector
+
+    Done = Callable[[int, Any], None]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class Loop:
+    """What stands between a vfu.Client, which is its own from now on, and the running event loop."""
+
+    def __init__(self, client: Client, pool: Executor, posts: bool) -> None:
+        assert client._h is not None  # it has just connected
+        self.client, self.posts = client, posts
+        self.handle: c.vfu_client = client._h
+        self.is_closed = False
+        self.is_master = False  # bus mastering is known to be on
+        self.armed: dict[tuple[int, int], tuple[int, ClientVector]] = {}  # eventfds that the device was given
+        self.cause: Error | None = None  # why the connection has ended
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._pid = os.getpid()
+        self._timer: asyncio.Handle | None = None
+        self._waiters: set[asyncio.Future[Any]] = set()  # that only the end of the connection has to tell
+        self._turn = self._loop.create_future()
+        self._gate = asyncio.Lock()  # who found the queue full, and those behind
+        self._pool = pool
+        c.vfu_client_set_reader(self.handle, True)
+        self._fd = c.vfu_client_fd(self.handle)
+        self._loop.add_reader(self._fd, _process, weakref.ref(self))
+        self._set_timer()
+
+    @property
+    def may_post(self) -> bool:
+        """Whether the library posts: not with a region that can be mapped, nor where it was told not to."""
+        known = list(self.client.regions._known.values())
+        return self.posts and not any(region.flags & c.VFU_REGION_MMAP for region in known)
+
+    # ---- turns ----
+
+    def process(self) -> None:
+        """Handles what has come, and sets the time of the next turn."""
+        if self.is_closed or self.cause is not None:
+            return
+        try:
+            c.vfu_client_process(self.handle, 0)
+        except Error as error:
+            self._lose(error)
+            return
+        self._tell_turn()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        timeout = c.vfu_client_timeout(self.handle)
+        self._timer = None if timeout < 0 else self._loop.call_later(timeout / 1000, _process, weakref.ref(self))
+
+    def _tell_turn(self) -> None:
+        turn, self._turn = self._turn, self._loop.create_future()
+        turn.set_result(None)
+
+    def _lose(self, error: Error) -> None:
+        """The connection has ended."""
+        self.cause = error
+        self._leave()
+        for waiter in list(self._waiters):
+            if not waiter.done():
+                waiter.set_exception(self.disconnected())
+        self._tell_turn()
+
+    def _leave(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+
+    def disconnected(self, where: str = "") -> Error:
+        """For who waited when the connection ended."""
+        said = "closed" if self.is_closed or self.cause is None else self.cause.strerror
+        error = make_error(errno.ENOTCONN, text=where + (said or "the connection has ended"))
+        error.__cause__ = self.cause
+        return error
+
+    def close(self) -> None:
+        """Ends the connection, and all that waits for it."""
+        if self.is_closed or self._pid != os.getpid():
+            return
+        self._leave()
+        self.is_closed = True
+        self.client.close()
+        self._lose(make_error(errno.ENOTCONN, text="closed"))
+        self._pool.shutdown()
+
+    # ---- requests ----
+
+    async def ask(self, start: Callable[[Done], c.Started], where: str = "") -> Any:
+        """Has start send a request, and waits for what it is answered; where: how errors begin."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        done = functools.partial(self._settle, future, where)
+        request = None if self._gate.locked() else self._start(start, done, where)
+        if request is None:
+            request = await self._start_in_turn(start, done, where)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._give_up(request)
+            raise
+
+    def _start(self, start: Callable[[Done], c.Started], done: Done, where: str) -> c.Started | None:
+        """None: the queue is full."""
+        if self.is_closed or self.cause is not None:
+            raise self.disconnected(where)
+        try:
+            return start(done)
+        except Error as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return None
+
+    async def _start_in_turn(self, start: Callable[[Done], c.Started], done: Done, where: str) -> c.Started:
+        async with self._gate:
+            while True:
+                turn = self._turn
+                if (request := self._start(start, done, where)) is not None:
+                    return request
+                await asyncio.shield(turn)
+
+    def _give_up(self, request: c.Started) -> None:
+        """Its answer is dropped when it comes; memory for it is free now, or when it comes."""
+        if not self.is_closed:
+            c.client_cancel(self.handle, request)
+
+    def _settle(self, future: asyncio.Future[Any], where: str, status: int, result: Any) -> None:
+        """Told by the library; on another thread if it is that one which ends the connection."""
+        if threading.get_ident() != self._thread:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._settle, future, where, status, result)
+        elif future.done():
+            return
+        elif status >= 0:
+            future.set_result(result)
+        else:
+            future.set_exception(self._error(-status, where))
+
+    def _error(self, code: int, where: str) -> Error:
+        if code in (errno.ENOTCONN, errno.EPROTO):
+            try:
+                c.vfu_client_status(self.handle)
+            except Error as error:
+                self.cause = self.cause or error
+            return self.disconnected(where)
+        return make_error(code, text=where + os.strerror(code))
+
+    async def room(self) -> None:
+        """Until all that was said is in the socket: what is posted now waits for nothing."""
+        async with self._gate:
+            while True:
+                turn = self._turn
+                if self.is_closed or self.cause is not None:
+                    raise self.disconnected()
+                if not c.client_is_sending(self.handle):
+                    return
+                await asyncio.shield(turn)
+
+    # ---- what waits for something else ----
+
+    def waiter(self) -> asyncio.Future[Any]:
+        """A future that the end of the connection fails with Disconnected."""
+        if self.is_closed or self.cause is not None:
+            raise self.disconnected()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiters.add(future)
+        future.add_done_callback(self._waiters.discard)
+        return future
+
+    def watch(self, fd: int, function: Callable[[], None]) -> None:
+        """Calls it whenever fd is readable."""
+        self._loop.add_reader(fd, function)
+
+    def unwatch(self, fd: int) -> None:
+        """No longer."""
+        if not self._loop.is_closed():
+            self._loop.remove_reader(fd)
+
+    def later(self, seconds: float, function: Callable[[], None]) -> asyncio.TimerHandle:
+        """Calls it once so much time has passed."""
+        return self._loop.call_later(seconds, function)
+
+    # ---- in a thread ----
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Calls what waits in the thread for that, one after another."""
+        if self.is_closed:
+            raise self.disconnected()
+        try:
+            return await self._loop.run_in_executor(self._pool, function)
+        except Disconnected as error:
+            self.cause = self.cause or error
+            raise
+
+
+def _process(which: weakref.ref[Loop]) -> None:
+    """The event loop keeps nobody who is not used any more."""
+    loop = which()
+    if loop is not None:
+        loop.process()
+
+
+class _Part(Protocol):
+    """What is made of an object of vfu's client."""
+
+    _loop: Loop
+
+    def _plain(self) -> Any: ...
+
+
+def in_thread(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """A method of the plain object as a coroutine, with its arguments and documentation."""
+
+    @functools.wraps(method)
+    async def call(self: _Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._loop.run(lambda: method(self._plain(), *args, **kwargs))
+
+    return call

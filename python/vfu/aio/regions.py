@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Regions of a device, accessed without waiting in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import libvfu as c
+
+from .. import client, pci
+from ..client.regions import REGION_NAMES, _cpu_accesses, region_name
+from ..errors import explain
+from ..shown import shown
+from .loop import Loop, in_thread
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+    from ..client.regions import Config as PlainConfig
+    from ..client.regions import Region as PlainRegion
+
+
+class Region:
+    """A region of the device, as dev.regions.bar0: vfu.Region with coroutines, which is its manual.
+
+    index and name: which one. Accesses go out when they are awaited, or in asyncio.gather(), where as many as the
+    device answers are under way at once, in order. One that is cancelled may have happened at the device; the buffer that it was
+    to fill is the caller's again.
+    """
+
+    index: int
+    name: str
+
+    def __init__(self, loop: Loop, index: int, piece: int) -> None:
+        self._loop, self.index, self._piece = loop, index, piece
+        self.name = region_name(index)
+
+    @shown
+    def __repr__(self) -> str:
+        return self.name
+
+    def _plain(self) -> PlainRegion:
+        return self._loop.client.regions[self.index]
+
+    async def info(self) -> PlainRegion:
+        """What the device says of it, as a vfu.Region: size, flags, areas, capabilities, map(). Asked for once.
+
+        Its read() and write() wait, and are not for coroutines.
+        """
+        return await self._loop.run(self._plain)
+
+    @overload
+    async def read(self, offset: int, size: int) -> bytes: ...
+    @overload
+    async def read(self, offset: int, size: WriteableBuffer) -> int: ...
+    async def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
+        """Reads size bytes, or fills a buffer and returns its length, as vfu.Region.read()."""
+        if not isinstance(size, SupportsIndex):
+            return await self._fill(offset, size)
+        if 0 < size.__index__() <= self._piece:
+            return bytes(await self._read_piece(offset, size.__index__()))
+        into = bytearray(size)
+        await self._fill(offset, into)
+        return bytes(into)
+
+    async def _fill(self, offset: int, into: WriteableBuffer) -> int:
+        """No part of the buffer is held when it returns, or raises."""
+        with memoryview(into) as view, view.cast("B") as whole:
+            parts = [(at, whole[at:end]) for at, end in self._pieces(offset, len(whole))]
+            try:
+                await _together(self._read_piece(offset + at, part) for at, part in parts)
+            finally:
+                for _, part in parts:
+                    part.release()
+            return len(whole)
+
+    def _pieces(self, offset: int, size: int) -> list[tuple[int, int]]:
+        """What one message moves, (start, end) from the offset on."""
+        return [(at, min(at + self._piece, size)) for at in range(0, size, self._piece)]
+
+    async def _read_piece(self, offset: int, into: int | memoryview) -> Any:
+        return await self._loop.ask(
+            lambda done: c.client_read_async(self._loop.handle, self.index, offset, into, done),
+            f"{self.name} at {offset:#x}: ",
+        )
+
+    async def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
+        """Writes bytes, as vfu.Region.write(). post: returns when it is sent; data of others is copied by then."""
+        view = memoryview(data).cast("B")
+        if post and self._loop.may_post:
+            await self._post(offset, view)
+        else:
+            await _together(self._write_piece(offset + at, view[at:end]) for at, end in self._pieces(offset, len(view)))
+
+    async def _write_piece(self, offset: int, data: memoryview) -> None:
+        await self._loop.ask(
+            lambda done: c.client_write_async(self._loop.handle, self.index, offset, data, done),
+            f"{self.name} at {offset:#x}: ",
+        )
+
+    async def _post(self, offset: int, data: memoryview) -> None:
+        await self._loop.room()
+        try:
+            c.vfu_client_region_post(self._loop.handle, self.index, offset, data)
+        except OSError as error:
+            explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
+            raise
+
+    async def _get(self, offset: int, width: int) -> int:
+        return int.from_bytes(await self.read(offset, width), "little")
+
+    async def _put(self, offset: int, width: int, value: int, post: bool) -> None:
+        await self.write(offset, value.to_bytes(width, "little"), post)
+
+    def read8(self, offset: int) -> Coroutine[Any, Any, int]:
+        """The number in 1 byte."""
+        return self._get(offset, 1)
+
+    def read16(self, offset: int) -> Coroutine[Any, Any, int]:
+        """The little-endian number in 2 bytes."""
+        return self._get(offset, 2)
+
+    def read32(self, offset: int) -> Coroutine[Any, Any, int]:
+        """The little-endian number in 4 bytes."""
+        return self._get(offset, 4)
+
+    def read64(self, offset: int) -> Coroutine[Any, Any, int]:
+        """The little-endian number in 8 bytes."""
+        return self._get(offset, 8)
+
+    def write8(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
+        """Writes a number of 1 byte. OverflowError: it does not fit. post: as of write()."""
+        return self._put(offset, 1, value, post)
+
+    def write16(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
+        """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post: as of write()."""
+        return self._put(offset, 2, value, post)
+
+    def write32(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
+        """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post: as of write()."""
+        return self._put(offset, 4, value, post)
+
+    def write64(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
+        """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post: as of write()."""
+        return self._put(offset, 8, value, post)
+
+    io_fds = in_thread(client.regions.Region.io_fds)
+
+
+async def _together(all: Any) -> list[Any]:
+    """Like gather(), but starts them in order, and if one fails has the others given up before it says so."""
+    all = list(all)
+    if len(all) == 1:
+        return [await all[0]]
+    tasks = [asyncio.ensure_future(one) for one in all]
+    try:
+        return [await task for task in tasks]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Config(Region):
+    """Configuration space: a Region whose PCI header has attributes, as vfu.Config, to be awaited: await dev.config.command.
+
+    vendor_id, device_id, subsystem_vendor_id, subsystem_id, revision, class_code, command, status, cache_line_size,
+    latency_timer, header_type, rom_address, interrupt_line, interrupt_pin are numbers; set() writes them.
+
+    Accesses of any size are made of those that a CPU makes, 1, 2 or 4 aligned bytes.
+    """
+
+    vendor_id: Awaitable[int]
+    device_id: Awaitable[int]
+    command: Awaitable[int]
+    status: Awaitable[int]
+    revision: Awaitable[int]
+    class_code: Awaitable[int]
+    cache_line_size: Awaitable[int]
+    latency_timer: Awaitable[int]
+    header_type: Awaitable[int]
+    subsystem_vendor_id: Awaitable[int]
+    subsystem_id: Awaitable[int]
+    rom_address: Awaitable[int]
+    interrupt_line: Awaitable[int]
+    interrupt_pin: Awaitable[int]
+
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in pci.FIELDS:
+                raise AttributeError(name)
+            return self._get(*pci.FIELDS[name])
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *pci.FIELDS]
+
+    def _plain(self) -> PlainConfig:
+        return self._loop.client.config
+
+    def _pieces(self, offset: int, size: int) -> list[tuple[int, int]]:
+        return [(at - offset, at - offset + width) for at, width in _cpu_accesses(offset, size)]
+
+    @overload
+    async def read(self, offset: int, size: int) -> bytes: ...
+    @overload
+    async def read(self, offset: int, size: WriteableBuffer) -> int: ...
+    async def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
+        """As Region.read(), in accesses of 1, 2 and 4 aligned bytes."""
+        if not isinstance(size, SupportsIndex):
+            return await self._fill(offset, size)
+        into = bytearray(size)
+        await self._fill(offset, into)
+        return bytes(into)
+
+    async def _post(self, offset: int, data: memoryview) -> None:
+        for at, end in self._pieces(offset, len(data)):
+            await super()._post(offset + at, data[at:end])
+
+    async def set(self, **fields: int) -> None:
+        """Writes fields of the header, one after another: await dev.config.set(command=6). TypeError: there is no such field."""
+        for name in fields:
+            if name not in pci.FIELDS:
+                raise TypeError(f"the header has no {name}; it has {', '.join(pci.FIELDS)}")
+        for name, value in fields.items():
+            offset, width = pci.FIELDS[name]
+            await self.write(offset, value.to_bytes(width, "little"))
+
+    async def capabilities(self) -> list[pci.Capability]:
+        """The list of PCI capabilities, read anew each time."""
+        return await self._loop.run(lambda: self._plain().capabilities)
+
+    async def extended_capabilities(self) -> list[pci.ExtendedCapability]:
+        """The list of PCI's extended capabilities, read anew each time; none if the space has 256 bytes."""
+        return await self._loop.run(lambda: self._plain().extended_capabilities)
+
+
+class Regions:
+    """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.
+
+    IndexError, AttributeError: the device has fewer.
+    """
+
+    bar0: Region
+    bar1: Region
+    bar2: Region
+    bar3: Region
+    bar4: Region
+    bar5: Region
+    rom: Region
+    config: Config
+    vga: Region
+
+    def __init__(self, loop: Loop, count: int, piece: int) -> None:
+        self._loop = loop
+        self._all = [(Config if i == c.VFU_REGION_CONFIG else Region)(loop, i, piece) for i in range(count)]
+
+    @shown
+    def __repr__(self) -> str:
+        return f"{len(self._all)}"
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __getitem__(self, index: int) -> Region:
+        if not 0 <= index < len(self._all):
+            raise IndexError(f"the device has {len(self._all)} regions")
+        return self._all[index]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *REGION_NAMES[: len(self._all)]]
+
+    if not TYPE_CHECKING:  # checkers know these by their names
+
+        def __getattr__(self, name):
+            if name not in REGION_NAMES or REGION_NAMES.index(name) >= len(self):
+                raise AttributeError(name)
+            return self[REGION_NAMES.index(name)]
+
+    async def find(self, type: int, subtype: int = 0) -> Region:
+        """The device's own region of a type and subtype, as vfu.Regions.find()."""
+        plain = await self._loop.run(lambda: self._loop.client.regions.find(type, subtype))
+        return self[plain.index]
