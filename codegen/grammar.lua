@@ -125,6 +125,7 @@ kind "message" {
 	{ "id!", "integer 1 65535", "its number" },
 	{ "from!", "one client server", "who asks" },
 	{ "post", "bool", "may be sent with No_reply; others are answered, and what a server does with such a bit is E68" },
+	{ "basic", "bool", "every server knows it; others are not sent to one of which it is said that it knows no more (E71)" },
 	{ "fence", "bool", "no later request starts before it is answered" },
 	{ "gate", "one dma_map dma_unmap reset feature_set command", "the question the device is asked first, and may refuse" },
 	{ "effect", "record effect", "fence and gate hold only with these bits of the request" },

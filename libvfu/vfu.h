@@ -59,7 +59,8 @@ typedef void vfu_log_fn(void *user, enum vfu_log_level level, const char *text);
 enum vfu_option {
 	VFU_OPT_TIMEOUT_MS,         /* how long a request waits for its reply, and a server for
 				       VERSION; 0: for ever (5000) */
-	VFU_OPT_MAX_MSG_FDS,        /* descriptors taken per message, 1..64 (16) */
+	VFU_OPT_MAX_MSG_FDS,        /* descriptors taken per message, and sent by a client, 1..64
+				       (16) */
 	VFU_OPT_MAX_DATA_XFER_SIZE, /* largest count in one message, 4096..16 MiB (1 MiB) */
 	VFU_OPT_MAX_DMA_MAPS,       /* live DMA ranges, 1..65535 (65535) */
 	VFU_OPT_QUEUE_BYTES,    /* what a peer can make us keep, 64 KiB..1 GiB (4 MiB): bytes to be
@@ -936,7 +937,14 @@ void vfu_client_free(struct vfu_client *cl);
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value);
 /* What it says of a capability, see "Capabilities" above. */
 int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t value);
-/* As a server's; for the next connection. */
+/*
+ * As a server's; for the next connection. Some choices are a client's alone, and the profiles that have them:
+ *	"libvfio-user"	  one message moves at most 128 KiB (E69)
+ *	"one-at-a-time"	  a command is sent when all before it are answered (E70): it waits for that, posted writes
+ *			  and vfu_client_dma_map_nowait wait for their answers, and what calls a function at its
+ *			  end is -ENOBUFS while there is another; no command but those that every server
+ *			  knows (E71): others are -ENOSYS
+ */
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile);
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);

@@ -54,6 +54,7 @@ vfu_cli = \
 	python/vfu/cli/serve.py \
 	python/vfu/cli/shell.py \
 	python/vfu/cli/status.py \
+	python/vfu/cli/settings.py \
 	python/vfu/cli/style.py \
 	python/vfu/cli/trace.py \
 	python/vfu/cli/wait.py \

@@ -10,7 +10,7 @@ flags "device_info" {
 }
 
 message "get_info" {
-	id = 4, from = "client", since = "0.0",
+	id = 4, from = "client", since = "0.0", basic = true,
 	doc = [[Asks for the device's kind and for its numbers of regions and interrupts.]],
 	request = {
 		longer = 4096,

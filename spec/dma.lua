@@ -18,7 +18,7 @@ flags "dma_unmap" {
 }
 
 message "dma_map" {
-	id = 2, from = "client", since = "0.0", fence = true, gate = "dma_map",
+	id = 2, from = "client", since = "0.0", basic = true, fence = true, gate = "dma_map",
 	keeps = "the ranges of memory that the device may reach",
 	doc = [[Announces a range of client memory that the device may reach.  Without a file the server reaches
 	it by DMA_READ and DMA_WRITE.  With a file and no mode bit the file is mapped.]],
@@ -47,7 +47,7 @@ message "dma_map" {
 }
 
 message "dma_unmap" {
-	id = 3, from = "client", since = "0.0", fence = true, gate = "dma_unmap",
+	id = 3, from = "client", since = "0.0", basic = true, fence = true, gate = "dma_unmap",
 	keeps = "the ranges of memory that the device may reach",
 	doc = [[Takes ranges away from the device.  The reply comes when the device holds no reference to them any
 	more.]],

@@ -12,7 +12,7 @@ erratum { 1,
 		DMA_READ by 4 bytes.]],
 	decision = "Send 16. A server takes 16, and under the lenient policy 12 or none as well.",
 	policy = "dma_write_reply", choices = { "lenient", "exact" },
-	profiles = { strict = "exact", ["libvfio-user"] = "lenient" },
+	profiles = { strict = "exact", ["libvfio-user"] = "lenient", ["one-at-a-time"] = "lenient" },
 }
 
 erratum { 2,
@@ -29,7 +29,7 @@ erratum { 3,
 	decision = [[The stride is (argsz - 16) / count, without remainder and at least 40. At 48 the longer
 		layout holds. Our server sends the text's, unless the policy says otherwise.]],
 	policy = "io_fd_layout", choices = { "text", "longer" },
-	profiles = { strict = "text", ["libvfio-user"] = "longer" },
+	profiles = { strict = "text", ["libvfio-user"] = "longer", ["one-at-a-time"] = "text" },
 }
 
 erratum { 4,
@@ -56,7 +56,7 @@ erratum { 6,
 	decision = [[Bit 1 alone is accepted. Our client unmaps each range for itself, and sends the bit where the
 		policy says so; refused, it unmaps each.]],
 	policy = "unmap_all", choices = { "each", "flag" },
-	profiles = { strict = "each", ["libvfio-user"] = "flag" },
+	profiles = { strict = "each", ["libvfio-user"] = "flag", ["one-at-a-time"] = "each" },
 }
 
 erratum { 7,
@@ -72,7 +72,7 @@ erratum { 8,
 	peers = "libvfio-user answers EINVAL, and success when the very same range comes again.",
 	decision = "EEXIST in both cases; the policy can accept an exact repeat.",
 	policy = "map_repeat", choices = { "reject", "accept" },
-	profiles = { strict = "reject", ["libvfio-user"] = "accept" },
+	profiles = { strict = "reject", ["libvfio-user"] = "accept", ["one-at-a-time"] = "reject" },
 }
 
 erratum { 9,
@@ -91,7 +91,7 @@ erratum { 10,
 	decision = [[EINVAL for an empty, wrapping or misaligned range, and for one past the end of its file. The
 		last byte of the address space is allowed. The policy can let misaligned ranges pass.]],
 	policy = "map_misaligned", choices = { "reject", "accept" },
-	profiles = { strict = "reject", ["libvfio-user"] = "accept" },
+	profiles = { strict = "reject", ["libvfio-user"] = "accept", ["one-at-a-time"] = "reject" },
 }
 
 erratum { 11,
@@ -113,7 +113,7 @@ erratum { 12,
 		ask again because of argsz alone. The policy can announce the offset already. What a feature says
 		has no part that means anything: EINVAL.]],
 	policy = "short_region_info", choices = { "caps_clear", "caps_offset" },
-	profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear" },
+	profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear", ["one-at-a-time"] = "caps_clear" },
 }
 
 erratum { 13,
@@ -183,7 +183,7 @@ erratum { 21,
 	decision = [[Propose the highest that a revision has, which is 0 so far, and answer the smaller of both;
 		the policy can always answer 0.]],
 	policy = "minor", choices = { "min", "zero" },
-	profiles = { strict = "min", ["libvfio-user"] = "min" },
+	profiles = { strict = "min", ["libvfio-user"] = "min", ["one-at-a-time"] = "min" },
 }
 
 erratum { 22,
@@ -206,7 +206,7 @@ erratum { 24,
 	peers = "libvfio-user answers EINVAL, QEMU ENOSYS; the Rust server leaves the payload unread.",
 	decision = [[The payload is read, descriptors are closed, the answer is ENOSYS, or EINVAL by policy.]],
 	policy = "unknown_command", choices = { "enosys", "einval" },
-	profiles = { strict = "enosys", ["libvfio-user"] = "einval" },
+	profiles = { strict = "enosys", ["libvfio-user"] = "einval", ["one-at-a-time"] = "enosys" },
 }
 
 erratum { 25,
@@ -237,7 +237,7 @@ erratum { 28,
 	decision = [[A reply is never answered. An unknown type, a size below 16 or beyond the limit closes the
 		connection. Unknown bits, and fields that should be zero, are ignored, or refused by policy.]],
 	policy = "unknown_flags", choices = { "ignore", "reject" },
-	profiles = { strict = "reject", ["libvfio-user"] = "ignore" },
+	profiles = { strict = "reject", ["libvfio-user"] = "ignore", ["one-at-a-time"] = "ignore" },
 }
 
 erratum { 29,
@@ -246,7 +246,7 @@ erratum { 29,
 	peers = "libvfio-user succeeds with a header only.",
 	decision = "EINVAL, or by policy a full reply. Our client takes a header only.",
 	policy = "zero_count", choices = { "reject", "reply" },
-	profiles = { strict = "reject", ["libvfio-user"] = "reply" },
+	profiles = { strict = "reject", ["libvfio-user"] = "reply", ["one-at-a-time"] = "reject" },
 }
 
 erratum { 30,
@@ -290,7 +290,7 @@ erratum { 35,
 	peers = "libvfio-user refuses to disable it.",
 	decision = "Disabling succeeds and does nothing; the policy can refuse.",
 	policy = "empty_irq_index", choices = { "noop", "reject" },
-	profiles = { strict = "reject", ["libvfio-user"] = "reject" },
+	profiles = { strict = "reject", ["libvfio-user"] = "reject", ["one-at-a-time"] = "noop" },
 }
 
 erratum { 36,
@@ -329,7 +329,7 @@ erratum { 40,
 	decision = [[Bit (address - iova) / page_size, 64 to a word, the rest zero. Any range is answered,
 		unmapped parts since the start of logging included; the policy can demand one DMA range.]],
 	policy = "bitmap_range", choices = { "any", "exact" },
-	profiles = { strict = "any", ["libvfio-user"] = "exact" },
+	profiles = { strict = "any", ["libvfio-user"] = "exact", ["one-at-a-time"] = "any" },
 }
 
 erratum { 41,
@@ -368,7 +368,7 @@ erratum { 45,
 	decision = [[ENOTTY for an unknown feature or method, EINVAL when malformed; the policy can answer EINVAL
 		always. Clients treat both alike.]],
 	policy = "unsupported_feature", choices = { "enotty", "einval" },
-	profiles = { strict = "enotty", ["libvfio-user"] = "einval" },
+	profiles = { strict = "enotty", ["libvfio-user"] = "einval", ["one-at-a-time"] = "enotty" },
 }
 
 erratum { 46,
@@ -384,7 +384,7 @@ erratum { 47,
 	peers = "libvfio-user calls its reset hook; QEMU and the Rust server exit.",
 	decision = "By the text; the policy can reset.",
 	policy = "disconnect", choices = { "keep", "reset" },
-	profiles = { strict = "keep", ["libvfio-user"] = "reset" },
+	profiles = { strict = "keep", ["libvfio-user"] = "reset", ["one-at-a-time"] = "keep" },
 }
 
 erratum { 48,
@@ -501,7 +501,7 @@ erratum { 62,
 		changes nothing. The policy can demand an exact match, else ENOENT. Size 0 without the flag
 		for all is EINVAL.]],
 	policy = "unmap_range", choices = { "cover", "exact" },
-	profiles = { strict = "exact", ["libvfio-user"] = "exact" },
+	profiles = { strict = "exact", ["libvfio-user"] = "exact", ["one-at-a-time"] = "cover" },
 }
 
 erratum { 63,
@@ -513,7 +513,7 @@ erratum { 63,
 		that what works in one works in the other. Our client turns it on when it first uses either,
 		unless told not to.]],
 	policy = "bus_master", choices = { "ignore", "enforce" },
-	profiles = { strict = "ignore", ["libvfio-user"] = "ignore" },
+	profiles = { strict = "ignore", ["libvfio-user"] = "ignore", ["one-at-a-time"] = "ignore" },
 }
 
 erratum { 64,
@@ -540,7 +540,7 @@ erratum { 67,
 		By policy only those sealed against shrinking, or any. In file-I/O mode a file of size 0, as
 		/proc/PID/mem is, is not measured.]],
 	policy = "peer_file", choices = { "regular", "sealed", "any" },
-	profiles = { strict = "regular", ["libvfio-user"] = "any" },
+	profiles = { strict = "regular", ["libvfio-user"] = "any", ["one-at-a-time"] = "regular" },
 }
 
 erratum { 66,
@@ -554,7 +554,7 @@ erratum { 66,
 		first write to it since connecting and the last reset, so that vectors that nobody writes
 		about fire. By policy entries count always, as on hardware.]],
 	policy = "msix_mask", choices = { "written", "always" },
-	profiles = { strict = "written", ["libvfio-user"] = "written" },
+	profiles = { strict = "written", ["libvfio-user"] = "written", ["one-at-a-time"] = "written" },
 }
 
 erratum { 68,
@@ -566,5 +566,37 @@ erratum { 68,
 		and the log says that nobody will know how it ended; by policy it is refused, which is counted and
 		logged, for there is no reply to say so.]],
 	policy = "no_reply", choices = { "accept", "refuse" },
-	profiles = { strict = "refuse", ["libvfio-user"] = "accept" },
+	profiles = { strict = "refuse", ["libvfio-user"] = "accept", ["one-at-a-time"] = "accept" },
+}
+
+erratum { 69,
+	title = "Less than was agreed",
+	text = "Up to max_data_xfer_size.",
+	peers = [[libvfio-user says 1 MiB and ends the connection at a region write of 256 KiB, which comes in pieces;
+		200,000 bytes pass.]],
+	decision = [[By policy our client moves at most 128 KiB with one message, whatever the server says. Who knows
+		another number sets max_data_xfer_size.]],
+	policy = "transfer", choices = { "agreed", "small" },
+	profiles = { strict = "agreed", ["libvfio-user"] = "small", ["one-at-a-time"] = "agreed" },
+}
+
+erratum { 70,
+	title = "One command at a time",
+	text = "Any number of commands may wait for their replies.",
+	peers = "The Rust server, and others that were written in a day, read no command before they have answered the last.",
+	decision = [[By policy our client sends a command when all before it are answered, late ones included, and posts
+		nothing.]],
+	policy = "outstanding", choices = { "many", "one" },
+	profiles = { strict = "many", ["libvfio-user"] = "many", ["one-at-a-time"] = "one" },
+}
+
+erratum { 71,
+	title = "What a server need not know",
+	text = "An unknown command is answered as any other.",
+	peers = [[The Rust server leaves the payload of a command that it does not know in the stream (E24), which is
+		lost with that, and does not know how to read a bool for each vector.]],
+	decision = [[By policy our client sends only the commands that every server knows; others are ENOSYS here, and
+		nothing is sent. Of SET_IRQS it sends bools as so many requests without data.]],
+	policy = "sent_commands", choices = { "all", "basic" },
+	profiles = { strict = "all", ["libvfio-user"] = "all", ["one-at-a-time"] = "basic" },
 }

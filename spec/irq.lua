@@ -31,7 +31,7 @@ enum "irq_index" {
 }
 
 message "get_irq_info" {
-	id = 7, from = "client", since = "0.0",
+	id = 7, from = "client", since = "0.0", basic = true,
 	doc = [[Asks for the number of vectors of an interrupt index and what can be done with them.]],
 	request = {
 		longer = 4096,
@@ -51,7 +51,7 @@ message "get_irq_info" {
 }
 
 message "set_irqs" {
-	id = 8, from = "client", since = "0.0",
+	id = 8, from = "client", since = "0.0", basic = true,
 	keeps = "eventfds and masks of the interrupts",
 	doc = [[Masks, unmasks, fires or rewires the vectors from start on.  DATA_EVENTFD without descriptors takes
 	the eventfds of the vectors away.  ACTION_TRIGGER with DATA_NONE, start 0 and count 0 disables the index.]],

@@ -7,7 +7,7 @@ protocol {
 	doc = [[vfio-user: one process gives a PCI device to another over a UNIX socket.  The messages mirror
 	the VFIO calls of the Linux kernel.  All numbers are in the byte order of the host.]],
 	files = { "errata", "caps", "session", "dma", "device", "region", "irq", "feature", "migration" },
-	profiles = { "strict", "libvfio-user" },
+	profiles = { "strict", "libvfio-user", "one-at-a-time" },
 	states = "device_state",
 	reserved = policy.unknown_flags.reject,
 	-- All of them are spoken under 0.0: no text says what a higher minor version adds (E21).

@@ -113,7 +113,7 @@ struct "sparse_mmap_fds" {
 }
 
 message "get_region_info" {
-	id = 5, from = "client", since = "0.0",
+	id = 5, from = "client", since = "0.0", basic = true,
 	doc = [[Asks for size and properties of a region.  A reply too long for the client's argsz comes without
 	its capabilities; its own argsz says how much to ask for.]],
 	fds = { reply = { extra = "close",
@@ -206,7 +206,7 @@ message "get_region_io_fds" {
 }
 
 message "region_read" {
-	id = 9, from = "client", since = "0.0",
+	id = 9, from = "client", since = "0.0", basic = true,
 	keeps = "the regions, and the order of accesses",
 	doc = [[Reads from a region.]],
 	request = {
@@ -228,7 +228,7 @@ message "region_read" {
 }
 
 message "region_write" {
-	id = 10, from = "client", since = "0.0", post = true,
+	id = 10, from = "client", since = "0.0", basic = true, post = true,
 	keeps = "the regions, and the order of accesses",
 	doc = [[Writes to a region.]],
 	request = {

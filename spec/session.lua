@@ -4,7 +4,7 @@
 -- Opening a session.
 
 message "version" {
-	id = 1, from = "client", since = "0.0",
+	id = 1, from = "client", since = "0.0", basic = true,
 	keeps = "the version and what was agreed with it",
 	doc = [[Opens a session: it is the first message, and sent once.  The client proposes a version and its
 	capabilities, the server answers with what will be used.  A version agrees when the majors are equal;
@@ -31,7 +31,7 @@ message "version" {
 }
 
 message "reset" {
-	id = 13, from = "client", since = "0.0", fence = true, gate = "reset",
+	id = 13, from = "client", since = "0.0", basic = true, fence = true, gate = "reset",
 	keeps = "the state of configuration space and interrupts",
 	doc = [[Brings the device back to the state it started in.  DMA ranges and interrupt settings made by
 	messages stay; migration goes back to running.]],

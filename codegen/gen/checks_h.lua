@@ -74,6 +74,7 @@ struct vfui_message {
 	uint8_t gate;
 	bool at_once; /* no gate nor states, and a handler of ours: most messages, most of the time */
 	bool post; /* may be sent with NO_REPLY */
+	bool basic; /* every server knows it */
 	bool request_takes_fds;
 	bool reply_takes_fds;
 	bool request_flat; /* its check does not look behind the fixed part */

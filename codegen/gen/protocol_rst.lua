@@ -274,6 +274,7 @@ local function message(m)
 	notes[#notes + 1] = m.status ~= "stable" and ("%s."):format(m.status:gsub("^%l", string.upper)) or nil
 	notes[#notes + 1] = m.requires and ("Only where %s was agreed."):format(code(m.requires)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
+	notes[#notes + 1] = m.basic and "Every server knows it." or nil
 	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
 	notes[#notes + 1] = m.gate and "The device is asked first." or nil
 	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(

@@ -250,7 +250,7 @@ local function message_entry(m)
 	set("name", '"' .. m.name .. '"')
 	set("id", m.id)
 	set("from", "VFUI_FROM_" .. (m.status == "retired" and "nobody" or m.from):upper())
-	for _, key in ipairs { "fence", "post" } do
+	for _, key in ipairs { "fence", "post", "basic" } do
 		set(key, m[key] and "true")
 	end
 	set("gate", m.gate and "VFUI_GATE_" .. m.gate:upper())

@@ -121,7 +121,7 @@ local function gives(r)
 end
 
 local function message(spec, model, node)
-	local m = names.entry(node, { id = node.id, from = node.from, fence = node.fence or false,
+	local m = names.entry(node, { id = node.id, from = node.from, fence = node.fence or false, basic = node.basic or false,
 		gate = node.gate, keeps = node.keeps and text.oneline(node.keeps), post = node.post or false, errors = {}, cname = cname.command(node.name) })
 	local needs = agreed.needs(model, {}, m)
 	m.request = side(model, node, "request", { model = model, needs = needs }, m, node.check)

@@ -150,6 +150,17 @@ static bool is_in_callback(struct vfu_client *cl)
 			      : vfui_conn_is_reader(cl->conn);
 }
 
+bool vfui_client_is_one_by_one(struct vfui_conn *conn)
+{
+	return vfui_conn_policy(conn)->outstanding == VFUI_OUTSTANDING_ONE;
+}
+
+unsigned vfui_client_max_fds(struct vfui_conn *conn)
+{
+	return vfui_min(vfui_conn_peer_limits(conn)->max_msg_fds,
+			vfui_conn_limits(conn)->max_msg_fds);
+}
+
 bool vfui_client_is_interrupted(struct vfu_client *cl)
 {
 	return cl->options.interrupt && cl->options.interrupt(cl->options.interrupt_user);

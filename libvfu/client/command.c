@@ -106,7 +106,10 @@ int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
 	ret = check_call(conn, call, &err);
 	if (!ret) {
 		clear_reply(call);
-		ret = call->post ? post(conn, call, &err) : ask(conn, call, &err);
+		if (call->post && !vfui_client_is_one_by_one(conn))
+			ret = post(conn, call, &err);
+		else
+			ret = ask(conn, call, &err);
 	}
 	return vfui_client_end(cl, ret, &err);
 }

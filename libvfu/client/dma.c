@@ -300,6 +300,10 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 
 	if (!conn)
 		return ret;
+	if (vfui_client_is_one_by_one(conn)) {
+		vfui_client_end(cl, 0, NULL);
+		return vfu_client_dma_map(cl, iova, size, flags, host, fd, fd_offset);
+	}
 	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
 	in = map_request(conn, iova, size, flags, &fd, fd_offset);
 	memory.has_fd = fd >= 0;

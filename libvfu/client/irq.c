@@ -64,7 +64,7 @@ static int give(struct vfu_client *cl, uint32_t action, unsigned index, unsigned
 		return ret;
 	if (action == VFU_WIRE_IRQ_SET_ACTION_TRIGGER && needs_master(index, count, fds))
 		ret = vfui_client_use_master(cl, conn, &err);
-	most = vfui_conn_peer_limits(conn)->max_msg_fds;
+	most = vfui_client_max_fds(conn);
 	for (unsigned i = 0; i < count && !ret; i += n) {
 		n = run_length(fds + i, count - i, most);
 		if (fds[i] >= 0 && !most)
@@ -126,6 +126,23 @@ int vfu_client_irq_disable(struct vfu_client *cl, unsigned index)
 	return vfui_client_end(cl, ret, &err);
 }
 
+/* For a server that may not know bools (E71): each run of vectors with a request without data. */
+static int do_runs(struct vfui_conn *conn, const struct vfu_wire_set_irqs_request *in,
+		   uint32_t what, const uint8_t *which, struct vfu_err *err)
+{
+	unsigned n;
+	int ret = 0;
+
+	for (unsigned i = 0; i < in->count && !ret; i += n) {
+		for (n = 1; i + n < in->count && !which[i + n] == !which[i];)
+			n++;
+		if (which[i])
+			ret = set_irqs(conn, VFU_WIRE_IRQ_SET_DATA_NONE | what, in->index,
+				       in->start + i, n, NULL, err);
+	}
+	return ret;
+}
+
 int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsigned start,
 		      unsigned count, const uint8_t *which)
 {
@@ -147,6 +164,8 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
 		ret = vfui_err_set(&err, -EINVAL, "set_irqs.flags", 4, "no action 0x%x", what);
 	else if (!count)
 		ret = vfui_err_set(&err, -EINVAL, "set_irqs.count", 16, "no vectors");
+	else if (vfui_conn_policy(conn)->sent_commands == VFUI_SENT_COMMANDS_BASIC)
+		ret = do_runs(conn, &in, what, which, &err);
 	else
 		ret = vfui_call_set_irqs(conn, &call, &in);
 	return vfui_client_end(cl, ret, &err);

@@ -13,7 +13,8 @@
 
 static bool may_post(struct vfu_client *cl, struct vfui_conn *conn)
 {
-	return vfui_conn_option(conn, VFU_OPT_POSTED) && !atomic_load(&cl->is_mapped);
+	return vfui_conn_option(conn, VFU_OPT_POSTED) && !atomic_load(&cl->is_mapped) &&
+	       !vfui_client_is_one_by_one(conn);
 }
 
 /* A full socket or queue is waited for, where one may wait: the writer is as fast as the device. */

@@ -81,9 +81,10 @@ static bool has_room(void *arg)
 
 	vfui_os_lock(&conn->lock);
 	vfui_conn_flush_locked(conn);
-	has = conn->status != 0 || vfui_conn_unsent(conn) == 0 ||
+	has = vfui_conn_unsent(conn) == 0 ||
 	      vfui_conn_unsent(conn) + room->size <= conn->options.set.values[VFU_OPT_QUEUE_BYTES];
-	has = has && conn->pending.used < VFUI_PEND_MAX;
+	has = has && conn->pending.used < VFUI_PEND_MAX && !vfui_conn_is_answer_awaited(conn);
+	has = has || conn->status != 0;
 	vfui_os_unlock(&conn->lock);
 	return has;
 }
@@ -161,20 +162,26 @@ int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **u
 }
 
 /* Why a call failed: the request's own reason, or what ended the connection. */
-static void describe(struct vfui_conn *conn, const char *name, int code, struct vfu_err *err)
+static void describe(struct vfui_conn *conn, const struct vfui_message *info, int code,
+		     struct vfu_err *err)
 {
 	if (err == NULL)
 		return;
 	if ((code == -ENOTCONN || code == -EPROTO) && vfui_conn_status(conn, err) != 0)
 		err->code = code;
+	else if (code == -ENOSYS && vfui_conn_is_withheld(conn, info))
+		vfui_err_set(err, code, NULL, 0,
+			     "%s: not sent to servers that know basic commands alone (E71)",
+			     info->name);
 	else
-		vfui_err_set(err, code, NULL, 0, "%s: %s", name, strerror(-code));
+		vfui_err_set(err, code, NULL, 0, "%s: %s", info->name, strerror(-code));
 }
 
 int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
 		   size_t in_len, void *out, size_t out_len)
 {
-	const struct vfui_message *info = vfui_message(command);
+	const struct vfui_message *known = vfui_message(command);
+	const struct vfui_message *info = known != NULL ? known : &vfui_message_unknown;
 	struct iovec iov[2] = {{(void *)(uintptr_t)in, in_len},
 			       {(void *)(uintptr_t)call->tail, call->tail_len}};
 	bool has_sink = call->plain_tail && call->reply_room > 0;
@@ -196,6 +203,6 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 	call->reply_nfds = 0;
 	r = submit_and_wait(conn, &request, &waiter);
 	if (r < 0)
-		describe(conn, info != NULL ? info->name : "request", r, call->err);
+		describe(conn, info, r, call->err);
 	return r;
 }

@@ -102,6 +102,21 @@ static inline bool vfui_conn_is_full(const struct vfui_conn *conn)
 	return atomic_load_explicit(&conn->full, memory_order_relaxed) != 0;
 }
 
+/* The peer reads no command before it has answered the last, and has not yet (E70). The lock is held. */
+static inline bool vfui_conn_is_answer_awaited(const struct vfui_conn *conn)
+{
+	return conn->options.policy.outstanding == VFUI_OUTSTANDING_ONE && conn->pending.used > 0 &&
+	       !conn->is_server;
+}
+
+/* The peer may not know this message, and would lose the stream (E71). */
+static inline bool vfui_conn_is_withheld(const struct vfui_conn *conn,
+					 const struct vfui_message *info)
+{
+	return conn->options.policy.sent_commands == VFUI_SENT_COMMANDS_BASIC && !info->basic &&
+	       !conn->is_server;
+}
+
 /*
  * Whose commands go where: without a twin socket all on one. Ours, and the peer's replies to them:
  */

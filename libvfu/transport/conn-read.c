@@ -319,7 +319,11 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, const struct vfui_cha
 		conn->stats->late_replies++;
 	vfui_os_unlock(&conn->lock);
 	msg->info = copy.info;
-	return copy.is_reserved ? 1 : finish(conn, &copy, msg);
+	if (!copy.is_reserved)
+		return finish(conn, &copy, msg);
+	/* Somebody may wait for it before the next is sent (E70). */
+	vfui_conn_event(conn);
+	return 1;
 }
 
 /*

@@ -401,6 +401,8 @@ static int may_send(struct vfui_conn *conn, size_t size)
 
 	if (conn->status != 0 || conn->out_status != 0)
 		return -ENOTCONN;
+	if (vfui_conn_is_answer_awaited(conn))
+		return -ENOBUFS;
 	if (vfui_conn_unsent(conn) == 0) {
 		conn->oversize = size > max ? size : 0;
 		return 0;
@@ -436,7 +438,7 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		info = &vfui_message_unknown;
 	*hdr = (struct vfu_wire_header){.command = (uint16_t)out->command,
 					.size = message_size(out->iov, niov)};
-	r = may_send(conn, hdr->size);
+	r = vfui_conn_is_withheld(conn, info) ? -ENOSYS : may_send(conn, hdr->size);
 	if (r == 0)
 		r = add_pending(conn, info, out, &pend);
 	if (r == -ENOBUFS)

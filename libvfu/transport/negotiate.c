@@ -29,6 +29,9 @@
 /* A reply of this size is not too long for anybody: no client's request is shorter (E17). */
 #define REPLY_MIN 128
 
+/* The most that our client then moves with one message (E69). */
+#define SMALL 131072
+
 /* What both said holds from now on; both: the keys of features among it. */
 static void conclude(struct vfui_conn *conn, const struct vfui_caps *theirs, uint64_t both,
 		     uint16_t minor, struct vfui_caps *agreed)
@@ -39,6 +42,15 @@ static void conclude(struct vfui_conn *conn, const struct vfui_caps *theirs, uin
 	vfui_caps_limits(own, agreed, vfui_conn_limits(conn));
 	vfui_caps_limits(agreed, agreed, vfui_conn_peer_limits(conn));
 	vfui_conn_limits(conn)->minor = vfui_conn_peer_limits(conn)->minor = minor;
+}
+
+/* A server that takes less than it says (E69). */
+static void make_small(struct vfui_conn *conn)
+{
+	struct vfui_limits *peers = vfui_conn_peer_limits(conn);
+
+	if (vfui_conn_policy(conn)->transfer == VFUI_TRANSFER_SMALL)
+		peers->max_data_xfer_size = vfui_min(peers->max_data_xfer_size, SMALL);
 }
 
 /* ---- client ---- */
@@ -117,6 +129,7 @@ int vfui_negotiate_client(struct vfui_conn *conn, struct vfui_caps *agreed, uint
 		return r;
 	}
 	conclude(conn, &said, vfui_caps_proposed(vfui_conn_own(conn)) & said.said, *minor, agreed);
+	make_small(conn);
 	return 0;
 }
 

@@ -12,10 +12,10 @@
 
 #include "wire.h"
 
-/* A message of a test: header and up to 128 KiB of payload in one piece. */
+/* A message of a test: header and up to 128 KiB of data, and what stands before them, in one piece. */
 struct peer_msg {
 	struct vfu_wire_header hdr;
-	uint8_t payload[131072];
+	uint8_t payload[131072 + 64];
 };
 
 /* Fills *msg: a header, then len bytes (NULL: a pattern made from id). Returns the whole size. */

@@ -162,7 +162,7 @@ def test_serve_complains(tmp_path):
     assert "must call super().__init__()" in complaint(late, sock)
     name = file("name.py", "import vfu\n\nclass A(vfu.Device):\n  bar6 = vfu.Bar(4096)\n")
     assert "TypeError: A.bar6: a region is called bar0 to bar5, or rom (name.py, line 3)" in complaint(name, sock)
-    assert "unknown profile 'x'; there are default, libvfio-user, strict" in complaint(COUNTER, sock, "--profile=x")
+    assert "unknown profile 'x'; there are default, libvfio-user, one-at-a-time, strict" in complaint(COUNTER, sock, "--profile=x")
     assert "too long" in complaint(COUNTER, "--socket-path=" + "x" * 300)
     assert "is not NAME=VALUE" in complaint(COUNTER, sock, "--policy=x")
     assert "unknown policy 'x'; there are bitmap_range, bus_master," in complaint(COUNTER, sock, "--policy=x=y")

@@ -13,6 +13,7 @@ import threading
 import pytest
 
 import vfu
+import vfu.cli
 
 VFU = [sys.executable, "-m", "vfu"]
 VERSION, DMA_MAP, INFO, REGION, IRQ, SET_IRQS, READ, WRITE, DMA_READ, RESET = 1, 2, 4, 5, 7, 8, 9, 10, 11, 13
@@ -140,6 +141,18 @@ def info(path, *args):
     return subprocess.run([*VFU, "info", str(path), *args], capture_output=True, text=True, timeout=60)
 
 
+@pytest.fixture
+def command(capsys):
+    """command("info", path...) -> (status, output, what it says on standard error), in this process."""
+
+    def run(*words):
+        capsys.readouterr()
+        status = vfu.cli.main([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return run
+
+
 @pytest.mark.parametrize("says, text", NUMBERS)
 def test_numbers(odd, says, text):
     with pytest.raises(vfu.Error, match=text) as caught:
@@ -148,13 +161,13 @@ def test_numbers(odd, says, text):
 
 
 @pytest.mark.parametrize("says, text", NUMBERS)
-def test_numbers_in_the_command(odd, says, text):
-    result = info(odd(**says).path, "-x")
-    assert result.returncode == 1
-    assert len(result.stderr.splitlines()) == 1, result.stderr
-    assert result.stderr.startswith("vfu info: ")
+def test_numbers_in_the_command(odd, command, says, text):
+    status, _, said = command("info", odd(**says).path, "-x")
+    assert status == 1
+    assert len(said.splitlines()) == 1, said
+    assert said.startswith("vfu info: ")
     with pytest.raises(vfu.Error, match=text):
-        raise vfu.Error(result.stderr)
+        raise vfu.Error(said)
 
 
 @pytest.fixture
@@ -305,3 +318,109 @@ def test_the_command_accesses_as_cpus_do(odd):
     server = odd()
     assert info(server.path, "-x").returncode == 0
     assert server.accesses and all(map(is_a_cpus, server.accesses))
+
+
+# ---- servers that do not keep to the text, and profiles for them ----
+
+
+class Choking(Odd):
+    """Says 1 MiB, and ends the connection at messages that it cannot take in one piece."""
+
+    bar0 = (1 << 20, 3, 0, None)
+    longest = 0
+
+    def serve_one(self, sock):
+        head = sock.recv(16, socket.MSG_PEEK | socket.MSG_WAITALL)
+        size = struct.unpack_from("=I", head.ljust(16, b"\0"), 4)[0]
+        self.longest = max(self.longest, size)
+        return size <= 200_000 and super().serve_one(sock)
+
+
+class Simple(Odd):
+    """Knows the first commands, and reads one when it has answered the last: it ends at what would be lost to it."""
+
+    bar0 = (4096, 3, 0, None)
+    fault = None
+
+    def serve_one(self, sock):
+        head = sock.recv(16, socket.MSG_PEEK | socket.MSG_WAITALL)
+        number, command, size, flags, _ = struct.unpack("=HHIII", head.ljust(16, b"\0"))
+        if len(head) == 16 and (command not in (*range(1, 6), *range(7, 11), RESET) or flags):
+            self.fault = f"command {command} with flags {flags}"
+        waiting = sock.recv(size + 1, socket.MSG_PEEK) if size else b""
+        if len(waiting) > size:
+            self.fault = f"another behind command {command}"
+        return not self.fault and super().serve_one(sock)
+
+
+@pytest.fixture
+def far(tmp_path):
+    """far(class) -> such a server."""
+    servers = []
+
+    def start(cls):
+        path = tmp_path / f"far{len(servers)}.sock"
+        servers.append(cls(path))
+        servers[-1].path = path
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.mark.parametrize("how, longest", [
+    ({"profile": "libvfio-user"}, 131072), ({"policy": {"transfer": "small"}}, 131072),
+    ({"options": {"max_data_xfer_size": 65536}}, 65536), ({}, None),
+])
+def test_a_server_that_takes_less_than_it_says(far, how, longest):
+    server = far(Choking)
+    with vfu.Client(server.path, irqs=False, **how) as dev:
+        if longest is None:
+            with pytest.raises(vfu.Disconnected):
+                dev.regions.bar0.write(0, bytes(1 << 18))
+        else:
+            dev.regions.bar0.write(0, bytes(1 << 18))
+            dev.regions.bar0.write(0, bytes(1 << 18), post=True)
+            assert len(dev.regions.bar0.read(0, 1 << 18)) == 1 << 18
+            assert server.longest == 32 + longest
+
+
+def use_by_many(dev):
+    """Threads that read, one that posts, and memory."""
+    bar0 = dev.regions.bar0
+    work = [lambda: [bar0.read32(4 * i) for i in range(50)]] * 3 + [lambda: [bar0.write32(0, i, post=True) for i in range(50)]]
+    threads = [threading.Thread(target=one) for one in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    dev.reset()
+
+
+def test_a_server_that_knows_one_command_at_a_time(far):
+    server = far(Simple)
+    with vfu.Client(server.path, profile="one-at-a-time", background=True) as dev:
+        use_by_many(dev)
+        dev.irqs.msix[0].trigger()
+        for call in (lambda: dev.feature_get("migration"), lambda: dev.call(1000, data=b"abc"),
+                     lambda: dev.call(1000, data=b"abc", post=True), dev.regions.bar0.io_fds):
+            with pytest.raises(vfu.Error, match="not sent to servers that know basic commands alone") as caught:
+                call()
+            assert caught.value.errno == errno.ENOSYS
+        assert dev.config.class_code == 0xFF0000
+    assert server.fault is None
+
+
+def test_profiles_of_the_command(far, command):
+    code = ["-c", "bar0.write(0, bytes(1 << 18)); bar0.size"]
+    for profile, expected in (["--profile=libvfio-user"], 0), (["--option=max_data_xfer_size=0x10000"], 0), ([], 1):
+        assert command("shell", far(Choking).path, *profile, *code)[0] == expected
+    server = far(Simple)
+    status, _, said = command("shell", server.path, "--profile=one-at-a-time", "-c", "dev.feature_get('migration')")
+    assert status == 1 and "basic commands alone" in said and said.count("\n") == 1
+    assert server.fault is None
+    assert command("info", server.path, "--profile=nope") == (
+        1, "", "vfu info: unknown profile 'nope'; there are default, libvfio-user, one-at-a-time, strict\n")
+    assert command("read", server.path, "bar0+0", "--option=queue_bytes=1")[2].startswith(
+        "vfu read: option queue_bytes can not be 1")

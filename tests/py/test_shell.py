@@ -18,6 +18,7 @@ import pytest
 
 import vfu
 from vfu import cli
+from vfu.cli import parser
 from vfu.cli.names import Names
 from vfu.cli.shell import Completer
 from vfu.cli.workbench import Workbench
@@ -134,7 +135,8 @@ def test_a_device_without_much(serve):
 
 def test_completes_and_reads_nothing(toy, serve):
     device = toy()
-    with Workbench(serve(device), Names(toy), 5) as bench:
+    options = parser().parse_args(["shell", serve(device)])
+    with Workbench(options, Names(toy)) as bench:
         complete = Completer(bench.namespace)
         assert complete.find("hex") == ["hex", "hexdump"] and complete.find("bar") == ["bar0", "bar1"]
         assert complete.find("regs.c") == ["regs.copied", "regs.copy", "regs.counted"]

@@ -12,6 +12,8 @@ import vfu
 from vfu.client.irqs import IRQ_NAMES
 from vfu.client.regions import REGION_NAMES
 
+from . import settings
+from .error import CommandError
 from .names import Names
 
 LONGEST = 1_000_000  # seconds
@@ -41,6 +43,10 @@ def add_socket(
     parser.add_argument("--timeout", metavar="SECONDS", type=seconds, default=timeout, help=about)
     parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=0,
                         help="wait so long for a server that is not there yet, or has a client (0)")
+    settings.add_to(
+        parser.add_argument_group("for servers that behave in their own ways"),
+        profile="a set of such choices: default, strict, libvfio-user (messages of 128 KiB at most), one-at-a-time (one "
+        "command at a time, and none that a server need not know)")
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +72,14 @@ def enabled(dev: vfu.Client, enable: bool) -> vfu.Client:
     return dev
 
 
-def connect(options: argparse.Namespace, enable: bool = False) -> vfu.Client:
-    """A client that changes nothing of the device by being there, but for --enable."""
-    dev = vfu.Client(options.socket, irqs=False, bus_master=False, timeout=options.timeout, wait=options.wait)
-    return enabled(dev, enable)
+def connect(options: argparse.Namespace, enable: bool = False, **how: Any) -> vfu.Client:
+    """A client of the server, as it was told; without more it changes nothing of the device by being there, but for
+    --enable."""
+    how = {"irqs": False, "bus_master": False, "timeout": options.timeout, "wait": options.wait} | how
+    try:
+        return enabled(vfu.Client(options.socket, **how, **settings.of(options)), enable)
+    except (TypeError, ValueError) as error:
+        raise CommandError(str(error)) from error
 
 
 def _names(options: argparse.Namespace) -> Names:

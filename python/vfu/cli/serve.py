@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import vfu
 
-from . import activation, background, log, status
+from . import activation, background, log, settings, status
 from .error import CommandError, UsageError
 
 EPILOG = """\
@@ -64,13 +64,6 @@ class PrintCapabilities(argparse.Action):
         parser.exit()
 
 
-def pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
-
-
 def mode(text: str) -> int:
     """Permissions, as chmod takes them."""
     if not re.fullmatch("0*[0-7]{1,3}", text) or not int(text, 8):
@@ -102,13 +95,7 @@ def add_to(commands: typing.Any) -> argparse.ArgumentParser:
     parser.add_argument("--one-client", action="store_true",
                         help="let nobody else connect when a client has, and end when it has gone; who connects and "
                         "goes without VERSION is none")
-    parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE",
-                        help="behaviour where the protocol leaves a choice; bus_master=enforce is the default")
-    parser.add_argument("--profile", help="a set of such choices: default, strict, libvfio-user")
-    parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=NUMBER",
-                        help="a limit: timeout_ms, queue_bytes, ...")
-    parser.add_argument("--capability", type=pair, action="append", default=[], metavar="NAME=VALUE",
-                        help="what it says in VERSION: max_msg_fds=8, write_multiple=false, ...")
+    settings.add_to(parser, "; bus_master=enforce is the default")
     background.add_to(parser)
     parser.add_argument("--print-capabilities", action=PrintCapabilities, nargs=0)
     parser.set_defaults(function=run, log_level="warning")
@@ -228,17 +215,6 @@ def keyword_arguments(
             raise CommandError(f"{cls.__name__}: {name} must be {wanted}, not {text!r}") from None
 
 
-def number(name: str, text: str) -> int:
-    try:
-        return int(text, 0)
-    except ValueError:
-        raise CommandError(f"{name} is a number, not {text!r}") from None
-
-
-def number_or_bool(name: str, text: str) -> int | bool:
-    return {"true": True, "false": False}[text] if text in ("true", "false") else number(name, text)
-
-
 class Ending:
     """Signals that end the command with status 0, from its very start: they interrupt what comes before the server.
 
@@ -302,17 +278,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def make_server(options: argparse.Namespace, device: vfu.Device, socket_path: str | None, fd: int | None) -> vfu.Server:
-    policy = dict(options.policy)
-    limits = {name: number(f"option {name}", value) for name, value in options.option}
-    capabilities = {name: number_or_bool(f"capability {name}", value) for name, value in options.capability}
+    chosen = settings.of(options)
     if options.one_client:
-        limits["one_client"] = 1
+        chosen["options"]["one_client"] = 1
     if options.socket_mode is not None:
-        limits["socket_mode"] = options.socket_mode
+        chosen["options"]["socket_mode"] = options.socket_mode
     try:
-        return vfu.Server(
-            device, socket_path, fd=fd, profile=options.profile, policy=policy, options=limits,
-            capabilities=capabilities,
-        )
+        return vfu.Server(device, socket_path, fd=fd, **chosen)
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from error

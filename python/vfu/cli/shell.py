@@ -65,7 +65,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """A prompt, or what was said instead."""
     names = Names.of_file(options.device)
-    with Workbench(options.socket, names, options.timeout, options.wait, options.enable) as bench:
+    with Workbench(options, names) as bench:
         if options.code is not None:
             return execute(options.code, "-c", bench.namespace, show=True)
         if not sys.stdin.isatty():

@@ -19,7 +19,7 @@ from vfu.client.irqs import IRQ_NAMES
 
 from .access import assignment
 from .connection import (
-    add_device, add_enable, add_socket, complete_assignments, complete_events, completed, enabled, seconds,
+    add_device, add_enable, add_socket, complete_assignments, complete_events, completed, connect, seconds,
 )
 from .error import CommandError, TimeIsUp, UsageError
 from .names import Names, Place, number
@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> None:
         for place, value in values:
             place.write(dev, value)
 
-    with enabled(vfu.Client(options.socket, irqs=False, wait=options.wait), options.enable) as dev:
+    with connect(options, options.enable, bus_master=True, timeout=5.0) as dev:
         came = awaited.wait(dev, stimulate, options)
     if came == {"count": 0}:
         raise TimeIsUp(f"{options.event} did not come")

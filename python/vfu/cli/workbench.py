@@ -12,6 +12,7 @@ name stays with that one. Completion looks at dir() alone: to read a register ma
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import difflib
 import select
@@ -25,7 +26,7 @@ from vfu.client.regions import Region
 
 from ..decode.hexdump import Dump
 from . import info
-from .connection import enabled
+from .connection import connect
 from .error import CommandError
 from .names import Names, Place, Span
 
@@ -119,19 +120,16 @@ class Array:
 
 
 class Workbench:
-    """A connection, and the names that a prompt has for it. timeout: of each answer, wait: of a server, in seconds.
-    enable: BARs are placed."""
+    """A connection, and the names that a prompt has for it. options: of the command line, how to connect."""
 
-    def __init__(self, socket: str, names: Names, timeout: float | None, wait: float = 0, enable: bool = False):
-        self.socket, self.names, self.timeout, self.wait_for_server = socket, names, timeout, wait
-        self.enable = enable
+    def __init__(self, options: argparse.Namespace, names: Names):
+        self.socket, self.names, self.options = options.socket, names, options
         self.namespace: dict[str, Any] = {"__name__": "__vfu__", "vfu": vfu}
         self.dev = self._connect()
 
     def _connect(self) -> vfu.Client:
         """Its memory is served while the prompt waits."""
-        dev = vfu.Client(self.socket, background=True, timeout=self.timeout, wait=self.wait_for_server)
-        self.dev = enabled(dev, self.enable)
+        self.dev = connect(self.options, self.options.enable, background=True, irqs=True, bus_master=True)
         self.namespace |= {
             "dev": self.dev, **self._regions(), "irqs": self.dev.irqs, "dma": self.dev.dma, "regs": Registers(self),
             "info": self.info, "hexdump": self.hexdump, "wait": self.wait, "reconnect": self.reconnect,

@@ -72,7 +72,9 @@ class Client:
     off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
     shared: the device gets the files behind memory for DMA, and maps them. False: it reaches all memory by messages, each
     of which may do only what its range allows.
-    profile, policy, options, capabilities: as a Server's.
+    profile, policy, options, capabilities: as a Server's; profile="libvfio-user" moves at most 128 KiB with one message
+    (E69), "one-at-a-time" is for servers that read no command before they have answered the last (E70), and lose their way at those
+    they do not know, which are ENOSYS here (E71). ValueError: there is no such, and which there are.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
 
     Handlers of signals run while a call waits in the main thread, at the latest after 250 ms. What they raise, as

@@ -66,7 +66,7 @@ struct "chain_link" { since = "1", doc = "a link alone",
 	u16 "what" { doc = "5" }, u16 "edition" { doc = "1" }, u32 "follows" { doc = "where" } }
 
 message "set" {
-	id = 1, from = "client", since = "1", post = true, fence = true, gate = "command", states = { "on" },
+	id = 1, from = "client", since = "1", post = true, basic = true, fence = true, gate = "command", states = { "on" },
 	effect = { field = "mode", set = { "list" } },
 	doc = "Sets it.",
 	request = {
