@@ -60,14 +60,15 @@ libvfu_sources += \
 	libvfu/device/pci-kinds.h libvfu/device/pci-kinds.c libvfu/device/pci-irq.h libvfu/device/pci-irq.c libvfu/device/pci-bars.h libvfu/device/pci-bars.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
-	libvfu/client/state.h libvfu/client/backoff.h \
+	libvfu/client/kept.h libvfu/client/kept.c libvfu/client/state.h libvfu/client/backoff.h \
 	libvfu/client/dma-table.h libvfu/client/dma-table.c \
 	libvfu/client/dma-later.h libvfu/client/dma-later.c \
 	libvfu/client/dma-serve.h libvfu/client/dma-serve.c \
 	libvfu/client/watch.h libvfu/client/watch.c \
 	libvfu/client/call.h libvfu/client/call.c \
 	libvfu/client/master.h libvfu/client/master.c \
-	libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
+	libvfu/client/info.h libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
+	libvfu/client/io-fds.h libvfu/client/direct.h libvfu/client/direct.c libvfu/client/numbers.c \
 	libvfu/client/async.h libvfu/client/region.h libvfu/client/region.c libvfu/client/async.c libvfu/client/posts.c \
 	libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
 	libvfu/client/pci.h libvfu/client/pci.c libvfu/client/pci-bars.c \

@@ -92,6 +92,10 @@ enum vfu_option {
 	VFU_OPT_TWIN_SOCKET, /* a second socket, for the server's commands alone (DMA_READ, DMA_WRITE) and
 				their replies: propose it (client, 0), or grant it to who does (server,
 				1); 0 or 1. See below */
+	VFU_OPT_MAPPED, /* client: accesses inside of what can be mapped of a region are made in its
+			   memory, not by message: see vfu_client_region_read, 0 or 1 (0) */
+	VFU_OPT_IOEVENTS, /* client: writes that an eventfd of the device stands for signal that, and
+			     are no messages: see vfu_client_region_write, 0 or 1 (0) */
 	VFU_OPTIONS
 };
 
@@ -1016,7 +1020,12 @@ struct vfu_device_info {
 	uint32_t num_regions, num_irqs;
 	bool pci, reset;
 };
+/*
+ * What the device says of itself, its regions and its interrupts is asked for once a connection, and kept with the descriptors; later calls get
+ * copies. vfu_client_forget_info has all of it asked for anew, for a device that changes; what was kept is freed when the connection ends.
+ */
 int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out);
+void vfu_client_forget_info(struct vfu_client *cl);
 
 struct vfu_region_info {
 	uint64_t size, offset; /* offset: into fd */
@@ -1035,6 +1044,23 @@ struct vfu_region_info {
 /* Fills out; on success call vfu_region_info_fini. */
 int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out);
 void vfu_region_info_fini(struct vfu_region_info *info);
+/* Part of a region as memory. */
+struct vfu_region_map {
+	void *addr;
+	size_t len;
+	struct vfu_watch *watch; /* vfu_watch_is_lost, once the memory was touched */
+	void *base;              /* the library's, down to the end */
+	size_t base_len;
+};
+/*
+ * Maps what the device says may be mapped: len bytes from offset on that lie in one area, 0: to its end. It is the caller's, and
+ * outlives the connection. The device does not see accesses to it; posted writes wait from now on (vfu_client_region_post).
+ * -EINVAL: not all of it may be mapped; an error of mmap(2).
+ */
+int vfu_client_region_map(struct vfu_client *cl, unsigned index, uint64_t offset, uint64_t len,
+			  struct vfu_region_map *out);
+/* Unmaps it; again: nothing. */
+void vfu_region_map_fini(struct vfu_region_map *map);
 /* Index of the device's own region that has this type and subtype, or -ENOENT. Asks about each from VFU_REGIONS on,
  * and of at most VFU_REGIONS_MAX. */
 int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype);
@@ -1047,11 +1073,41 @@ struct vfu_irq_info {
 };
 int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out);
 
-/* Reads or writes len bytes, split at max_data_xfer_size. */
+/*
+ * Reads or writes len bytes, split at max_data_xfer_size.
+ *
+ * With VFU_OPT_MAPPED, and vfu_sigbus_guard on, an access that lies inside of an area which the device lets be mapped is made in that
+ * memory: one load or store where it is of 1, 2, 4 or 8 aligned bytes, a copy else. All other accesses are messages as ever, and so
+ * are those of functions with a callback. The order of one thread's accesses is kept: each waits for its answer, and
+ * posted writes wait, too. -EFAULT, from then on: the server has cut the file.
+ *
+ * With VFU_OPT_IOEVENTS a write, posted ones too, for which the device has given an eventfd (offset, size and value are what it says, see
+ * vfu_client_io_fds) signals that, and is done. The device hears of it soon, but maybe after messages that are sent later, and
+ * of two such writes maybe once (E52): who has to know that it was seen reads something back until it is. An eventfd with a shadow
+ * memory is left to messages.
+ *
+ * The first access of each region asks what there is to be used so, and memory is mapped when it is used first; in a callback, where nobody
+ * can be asked, it goes by message until then.
+ */
 int vfu_client_region_read(struct vfu_client *cl, unsigned index, uint64_t offset, void *buf,
 			   size_t len);
 int vfu_client_region_write(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			    size_t len);
+/* Little-endian numbers, as PCI has them, on any host; each is one access. */
+int vfu_client_region_read8(struct vfu_client *cl, unsigned index, uint64_t offset, uint8_t *value);
+int vfu_client_region_read16(struct vfu_client *cl, unsigned index, uint64_t offset,
+			     uint16_t *value);
+int vfu_client_region_read32(struct vfu_client *cl, unsigned index, uint64_t offset,
+			     uint32_t *value);
+int vfu_client_region_read64(struct vfu_client *cl, unsigned index, uint64_t offset,
+			     uint64_t *value);
+int vfu_client_region_write8(struct vfu_client *cl, unsigned index, uint64_t offset, uint8_t value);
+int vfu_client_region_write16(struct vfu_client *cl, unsigned index, uint64_t offset,
+			      uint16_t value);
+int vfu_client_region_write32(struct vfu_client *cl, unsigned index, uint64_t offset,
+			      uint32_t value);
+int vfu_client_region_write64(struct vfu_client *cl, unsigned index, uint64_t offset,
+			      uint64_t value);
 /*
  * Write without an answer (No_reply): ordered before later requests of this client; what the device
  * says is not reported. Returns when it is in the socket, or somebody is known to put it there: another

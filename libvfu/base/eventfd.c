@@ -36,6 +36,8 @@
 #include <linux/aio_abi.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/os.h"
 
@@ -117,4 +119,17 @@ void vfui_eventfd_drain(int fd)
 	uint64_t count;
 
 	vfui_os_read_nowait(fd, &count, sizeof(count));
+}
+
+bool vfui_is_eventfd(int fd)
+{
+	char path[32], name[32];
+	int len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = vfui_os_readlink(path, name, sizeof(name) - 1);
+	if (len < 0 || (size_t)len >= sizeof(name))
+		return false;
+	name[len] = '\0';
+	return !strcmp(name, "anon_inode:[eventfd]");
 }

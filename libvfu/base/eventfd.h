@@ -7,6 +7,8 @@
 #ifndef VFUI_EVENTFD_H
 #define VFUI_EVENTFD_H
 
+#include <stdbool.h>
+
 /*
  * Adds 1 to the counter, before it returns, and never sleeps: may be called with a lock held. A full
  * counter is a signal that was not consumed yet. -EAGAIN: the kernel has no way to promise that, and
@@ -19,6 +21,9 @@ int vfui_eventfd_signal(int fd);
  * lock held, and fd is one that nobody closes meanwhile. Any thread.
  */
 void vfui_eventfd_signal_slowly(int fd);
+
+/* Whether it is one: writing to anything else could block, or be a way into a file of ours. */
+bool vfui_is_eventfd(int fd);
 
 /* Empties the counter where that can be done without sleeping. Any thread. */
 void vfui_eventfd_drain(int fd);

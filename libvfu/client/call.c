@@ -121,6 +121,7 @@ static void leave(struct vfu_client *cl)
 	vfui_log_flush(&cl->options.log, false);
 	vfui_os_lock(&cl->lock);
 	vfui_client_table_clear(cl);
+	vfui_kept_clear(&cl->kept);
 	cl->map_error = 0;
 	cl->conn = NULL;
 	cl->connection++;

@@ -67,6 +67,7 @@ void vfu_client_free(struct vfu_client *cl)
 		vfui_conn_free(cl->conn);
 		vfui_conn_free(cl->greeting);
 		vfui_client_table_clear(cl);
+		vfui_kept_clear(&cl->kept);
 	}
 	while ((op = cl->spare)) {
 		cl->spare = op->next;

@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "base/fds.h"
 #include "client/call.h"
+#include "client/info.h"
 #include "device/peer-file.h"
 #include "parts-feature.h"
 #include "parts-region.h"
@@ -64,7 +65,7 @@ static int ask_fixed(struct vfu_client *cl, unsigned command, const void *in, si
 	return 0;
 }
 
-int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
+static int ask_device(struct vfu_client *cl, struct vfu_device_info *out)
 {
 	const struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
 	struct vfu_wire_get_info_reply reply;
@@ -78,7 +79,42 @@ int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
 	return ret;
 }
 
-int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
+/* Begins a call that may be answered from what is kept: of a connection that has ended nothing is. */
+static struct vfui_conn *begin_alive(struct vfu_client *cl, int *ret)
+{
+	struct vfui_conn *conn = vfui_client_begin(cl, false, ret);
+	struct vfu_err err = {0};
+
+	if (conn)
+		*ret = vfui_conn_status(conn, &err);
+	if (!conn || !*ret)
+		return conn;
+	vfui_client_end(cl, *ret, &err);
+	return NULL;
+}
+
+int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
+{
+	int ret;
+	bool is_known;
+
+	if (!begin_alive(cl, &ret))
+		return ret;
+	vfui_os_lock(&cl->lock);
+	is_known = cl->kept.has_device;
+	*out = cl->kept.device;
+	vfui_os_unlock(&cl->lock);
+	ret = is_known ? 0 : ask_device(cl, out);
+	if (!ret && !is_known) {
+		vfui_os_lock(&cl->lock);
+		cl->kept.device = *out;
+		cl->kept.has_device = true;
+		vfui_os_unlock(&cl->lock);
+	}
+	return vfui_client_end(cl, ret, NULL);
+}
+
+static int ask_irq(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
 {
 	const struct vfu_wire_get_irq_info_request in = {.argsz = sizeof(in), .index = index};
 	struct vfu_wire_get_irq_info_reply reply;
@@ -87,6 +123,42 @@ int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_in
 	if (!ret)
 		*out = (struct vfu_irq_info){.flags = reply.flags, .count = reply.count};
 	return ret;
+}
+
+int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
+{
+	uint64_t bit = index < VFUI_KEPT_IRQS ? 1ull << index : 0;
+	int ret;
+	bool is_known;
+
+	if (!begin_alive(cl, &ret))
+		return ret;
+	vfui_os_lock(&cl->lock);
+	is_known = cl->kept.has_irq & bit;
+	if (is_known)
+		*out = cl->kept.irq[index];
+	vfui_os_unlock(&cl->lock);
+	ret = is_known ? 0 : ask_irq(cl, index, out);
+	if (!ret && !is_known && bit) {
+		vfui_os_lock(&cl->lock);
+		cl->kept.irq[index] = *out;
+		cl->kept.has_irq |= bit;
+		vfui_os_unlock(&cl->lock);
+	}
+	return vfui_client_end(cl, ret, NULL);
+}
+
+void vfu_client_forget_info(struct vfu_client *cl)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+
+	if (!conn)
+		return;
+	vfui_os_lock(&cl->lock);
+	vfui_kept_forget(&cl->kept);
+	vfui_os_unlock(&cl->lock);
+	vfui_client_end(cl, 0, NULL);
 }
 
 int vfu_client_reset(struct vfu_client *cl)
@@ -247,15 +319,6 @@ bool vfu_region_info_capability(const struct vfu_region_info *info, unsigned n,
 	return true;
 }
 
-/* Of a region that is in one file: offset + the area's (E57). */
-static struct vfu_area_file file_of(const struct vfu_region_info *info, const struct vfu_area *area,
-				    unsigned i)
-{
-	if (info->files)
-		return info->files[i];
-	return (struct vfu_area_file){info->fd, info->offset + area->offset};
-}
-
 /* The area lies in its file; in one without a size, where a file can be. */
 static bool is_mappable(const struct vfu_region_info *info, const struct vfu_area *area,
 			uint64_t offset, const struct stat *st)
@@ -266,10 +329,11 @@ static bool is_mappable(const struct vfu_region_info *info, const struct vfu_are
 	       vfui_is_inside(offset, area->size, end);
 }
 
-static int check_area(const struct vfui_conn *conn, const struct vfu_region_info *info,
-		      const struct vfu_area *area, unsigned i, struct vfu_err *err)
+static int check_area(const struct vfui_conn *conn, const struct vfu_region_info *info, unsigned i,
+		      struct vfu_err *err)
 {
-	struct vfu_area_file file = file_of(info, area, i);
+	struct vfu_area area = vfui_region_area(info, i);
+	struct vfu_area_file file = vfui_region_file(info, i);
 	struct stat st;
 	int ret = vfui_os_fstat(file.fd, &st);
 	const char *fault = ret ? NULL : vfui_peer_file_fault(vfui_conn_policy(conn), file.fd, &st);
@@ -279,23 +343,22 @@ static int check_area(const struct vfui_conn *conn, const struct vfu_region_info
 	if (fault)
 		return vfui_err_set(err, -EPROTO, "get_region_info.fds", 0, "the file is %s",
 				    fault);
-	if (is_mappable(info, area, file.offset, &st))
+	if (is_mappable(info, &area, file.offset, &st))
 		return 0;
 	return vfui_err_set(err, -EPROTO, "get_region_info.sparse_mmap.areas", 0,
 			    "mappable area %u, %#llx bytes at %#llx, is not inside the region "
 			    "and its file",
-			    i, (unsigned long long)area->size, (unsigned long long)area->offset);
+			    i, (unsigned long long)area.size, (unsigned long long)area.offset);
 }
 
 /* What the server says may be mapped must be there: touching what is not would be fatal. */
 static int check_mapping(const struct vfui_conn *conn, const struct vfu_region_info *info,
 			 struct vfu_err *err)
 {
-	struct vfu_area all = {0, info->size};
-	int ret = info->nareas ? 0 : check_area(conn, info, &all, 0, err);
+	int ret = 0;
 
-	for (unsigned i = 0; i < info->nareas && !ret; i++)
-		ret = check_area(conn, info, &info->areas[i], i, err);
+	for (unsigned i = 0; i < vfui_region_nareas(info) && !ret; i++)
+		ret = check_area(conn, info, i, err);
 	return ret;
 }
 
@@ -329,7 +392,7 @@ static int digest(struct vfui_conn *conn, struct answer *a, struct vfu_region_in
 	return check_mapping(conn, out, err);
 }
 
-static int region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
+static int ask_region(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
 {
 	struct answer a = {.len = 0};
 	struct vfu_err err = {0};
@@ -349,36 +412,117 @@ static int region_info(struct vfu_client *cl, unsigned index, struct vfu_region_
 	return vfui_client_end(cl, ret, &err);
 }
 
+int vfui_client_region(struct vfu_client *cl, unsigned index, struct vfui_kept_region **out)
+{
+	struct vfu_region_info info;
+	int ret;
+
+	*out = NULL;
+	if (index >= VFUI_KEPT_REGIONS)
+		return vfui_client_fail(cl, -EINVAL, "no device has so many regions");
+	*out = atomic_load(&cl->kept.region[index]);
+	if (*out)
+		return 0;
+	ret = ask_region(cl, index, &info);
+	if (ret)
+		return ret;
+	*out = vfui_kept_add(&cl->kept, index, &info);
+	if (*out)
+		return 0;
+	vfu_region_info_fini(&info);
+	return vfui_client_fail(cl, -ENOMEM, "no memory for what the device says of a region");
+}
+
 int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
 {
-	int ret = region_info(cl, index, out);
+	struct vfui_kept_region *region;
+	struct vfu_err err = {0};
+	int ret;
 
+	if (!begin_alive(cl, &ret))
+		return ret;
+	ret = vfui_client_region(cl, index, &region);
+	if (ret)
+		return vfui_client_end(cl, ret, NULL);
+	ret = vfui_region_info_copy(&region->info, out);
 	if (!ret && out->flags & VFU_REGION_MMAP)
 		atomic_store(&cl->is_mapped, true);
-	return ret;
+	return vfui_client_end(cl, ret, &err);
+}
+
+int vfui_client_find_area(const struct vfu_region_info *info, uint64_t offset, uint64_t len)
+{
+	for (unsigned i = 0; i < vfui_region_nareas(info); i++) {
+		struct vfu_area area = vfui_region_area(info, i);
+
+		if (offset >= area.offset &&
+		    vfui_is_inside(offset - area.offset, len ? len : 1, area.size))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int map_region(struct vfu_client *cl, unsigned index, uint64_t offset, uint64_t len,
+		      struct vfu_region_map *out)
+{
+	struct vfui_kept_region *region;
+	struct vfu_area area;
+	int i, ret = vfui_client_region(cl, index, &region);
+
+	if (ret)
+		return ret;
+	i = vfui_client_find_area(&region->info, offset, len);
+	if (i < 0)
+		return vfui_client_fail(cl, -EINVAL, "not in an area that can be mapped");
+	area = vfui_region_area(&region->info, (unsigned)i);
+	ret = vfui_region_map(&region->info, (unsigned)i, offset,
+			      len ? len : area.size - (offset - area.offset), out);
+	if (ret)
+		return vfui_client_fail(cl, ret, "the region's file can not be mapped");
+	atomic_store(&cl->is_mapped, true);
+	return 0;
+}
+
+int vfu_client_region_map(struct vfu_client *cl, unsigned index, uint64_t offset, uint64_t len,
+			  struct vfu_region_map *out)
+{
+	int ret;
+
+	*out = (struct vfu_region_map){0};
+	if (!begin_alive(cl, &ret))
+		return ret;
+	return vfui_client_end(cl, map_region(cl, index, offset, len, out), NULL);
+}
+
+static bool has_type(const struct vfui_kept_region *region, uint32_t type, uint32_t subtype)
+{
+	return region->info.type == type && region->info.subtype == subtype;
 }
 
 /* A region that the server will not speak of (EINVAL) is not the one. */
-int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype)
+static int find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype)
 {
 	struct vfu_device_info device;
 	int ret = vfu_client_device_info(cl, &device);
-	bool is_it = false;
 
 	for (unsigned i = VFU_REGIONS; !ret && i < vfui_min(device.num_regions, VFU_REGIONS_MAX);
 	     i++) {
-		struct vfu_region_info info;
+		struct vfui_kept_region *region;
 
-		ret = region_info(cl, i, &info);
-		if (!ret) {
-			is_it = info.type == type && info.subtype == subtype;
-			vfu_region_info_fini(&info);
-		}
-		if (is_it)
+		ret = vfui_client_region(cl, i, &region);
+		if (!ret && has_type(region, type, subtype))
 			return (int)i;
 		ret = ret == -EINVAL ? 0 : ret;
 	}
 	return ret ? ret : vfui_client_fail(cl, -ENOENT, "no region has that type and subtype");
+}
+
+int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	return conn ? vfui_client_end(cl, find_region(cl, type, subtype), NULL) : ret;
 }
 
 void vfu_region_info_fini(struct vfu_region_info *info)

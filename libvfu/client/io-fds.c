@@ -13,30 +13,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/eventfd.h"
 #include "base/os.h"
 #include "client/call.h"
+#include "client/info.h"
+#include "client/io-fds.h"
 #include "parts-region.h"
 
 /* Room of the first question; who has more to say tells how much. */
 enum { FIRST_ROOM = 4096 };
-
-static int ask_size(struct vfu_client *cl, unsigned index, uint64_t *size)
-{
-	const struct vfu_wire_get_region_info_request in = {.argsz = sizeof(in), .index = index};
-	struct vfu_wire_get_region_info_reply reply;
-	struct vfu_call call = {.size = sizeof(call),
-				.command = VFU_WIRE_CMD_GET_REGION_INFO,
-				.request = &in,
-				.request_len = sizeof(in)};
-	int ret = vfu_client_call(cl, &call);
-
-	if (ret)
-		return ret;
-	memcpy(&reply, call.reply, sizeof(reply));
-	*size = reply.size;
-	vfu_call_fini(&call);
-	return 0;
-}
 
 /* The whole answer; it is *call's. */
 static int ask(struct vfu_client *cl, unsigned index, struct vfu_call *call)
@@ -114,17 +99,17 @@ static int digest(const struct vfu_call *call, uint64_t size, struct vfu_io_fds 
 	return 0;
 }
 
-int vfu_client_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *out)
+static int get_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *out)
 {
-	uint64_t size = 0;
-	int ret = ask_size(cl, index, &size);
+	struct vfui_kept_region *region;
+	int ret = vfui_client_region(cl, index, &region);
 
 	*out = (struct vfu_io_fds){0};
 	if (!ret)
 		ret = ask(cl, index, &out->answer);
 	if (ret)
 		return ret;
-	ret = digest(&out->answer, size, out);
+	ret = digest(&out->answer, region->info.size, out);
 	if (!ret)
 		return 0;
 	vfu_io_fds_fini(out);
@@ -134,6 +119,14 @@ int vfu_client_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *
 					: "no memory for the entries");
 }
 
+int vfu_client_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *out)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	return conn ? vfui_client_end(cl, get_io_fds(cl, index, out), NULL) : ret;
+}
+
 void vfu_io_fds_fini(struct vfu_io_fds *fds)
 {
 	if (!fds)
@@ -141,4 +134,49 @@ void vfu_io_fds_fini(struct vfu_io_fds *fds)
 	vfui_os_free(fds->list);
 	vfu_call_fini(&fds->answer);
 	*fds = (struct vfu_io_fds){0};
+}
+
+/* Our side has failed, or the connection, or an entry breaks a rule: not a device that has none. */
+static bool is_failure(int ret)
+{
+	return ret == -ENOMEM || ret == -ETIMEDOUT || ret == -EINTR || ret == -EDEADLK ||
+	       ret == -ENOTCONN || ret == -EPROTO || ret == -ENOBUFS || ret == -EOWNERDEAD;
+}
+
+/* A peer can call anything an eventfd; the others are not for us to signal. */
+static void keep_eventfds(struct vfu_io_fds *io)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < io->n; i++)
+		if (io->list[i].type == VFU_IO_EVENTFD && vfui_is_eventfd(io->list[i].fd))
+			io->list[n++] = io->list[i];
+	io->n = n;
+}
+
+int vfui_client_io(struct vfu_client *cl, unsigned index, struct vfui_kept_region *region,
+		   const struct vfu_io_fds **out)
+{
+	struct vfu_io_fds *io = atomic_load(&region->io), *other = NULL;
+	int ret;
+
+	*out = io;
+	if (io)
+		return 0;
+	io = vfui_os_calloc(1, sizeof(*io));
+	if (!io)
+		return vfui_client_fail(cl, -ENOMEM, "no memory for the region's eventfds");
+	ret = get_io_fds(cl, index, io);
+	if (is_failure(ret)) {
+		vfui_os_free(io);
+		return ret;
+	}
+	keep_eventfds(io);
+	*out = io;
+	if (atomic_compare_exchange_strong(&region->io, &other, io))
+		return 0;
+	vfu_io_fds_fini(io);
+	vfui_os_free(io);
+	*out = other;
+	return 0;
 }

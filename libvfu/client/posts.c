@@ -8,6 +8,7 @@
 
 #include "base/os.h"
 #include "client/call.h"
+#include "client/direct.h"
 #include "client/region.h"
 #include "wire-region.h"
 
@@ -46,6 +47,17 @@ int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offse
 
 	if (!conn)
 		return ret;
+	if (vfui_client_may_be_direct(conn)) {
+		const struct vfu_client_access a = {.is_write = true,
+						    .index = index,
+						    .offset = offset,
+						    .buf = (void *)(uintptr_t)buf,
+						    .len = len};
+
+		ret = vfui_client_direct(cl, conn, &a);
+		if (ret)
+			return vfui_client_end(cl, ret < 0 ? ret : 0, NULL);
+	}
 	if (!may_post(cl, conn)) {
 		vfui_client_end(cl, 0, NULL);
 		return vfu_client_region_write(cl, index, offset, buf, len);

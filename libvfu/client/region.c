@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "client/async.h"
 #include "client/call.h"
+#include "client/direct.h"
 #include "client/region.h"
 #include "vfu-calls.h"
 #include "wire-region.h"
@@ -63,6 +64,11 @@ static int move_all(struct vfu_client *cl, const struct vfu_client_access *a)
 
 	if (!conn)
 		return ret;
+	if (vfui_client_may_be_direct(conn)) {
+		ret = vfui_client_direct(cl, conn, a);
+		if (ret)
+			return vfui_client_end(cl, ret < 0 ? ret : 0, NULL);
+	}
 	for (size_t done = 0; done < a->len && !ret;) {
 		size_t n = vfui_min(a->len - done, vfui_client_piece_max(conn));
 

@@ -13,6 +13,7 @@
 #include "transport/conn.h"
 #include "transport/negotiate.h"
 #include "device/ranges.h"
+#include "client/kept.h"
 
 #define VFUI_CLIENT_PFDS VFUI_CONN_PFDS
 
@@ -69,6 +70,8 @@ struct vfu_client {
 	unsigned nwatched;
 	bool is_owned; /* only the thread owner reads (vfu_client_set_reader) */
 	pthread_t owner;
+
+	struct vfui_kept kept; /* of what the device says; see there */
 
 	/* Fixed while connected. */
 	struct vfui_caps caps;

@@ -278,25 +278,11 @@ static const struct action *find_action(uint32_t flags)
 	return NULL;
 }
 
-/* Writing to anything else could block, or be a way into a file of ours. */
-static bool is_eventfd(int fd)
-{
-	char path[32], name[32];
-	int len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = vfui_os_readlink(path, name, sizeof(name) - 1);
-	if (len < 0 || (size_t)len >= sizeof(name))
-		return false;
-	name[len] = '\0';
-	return !strcmp(name, "anon_inode:[eventfd]");
-}
-
 /* All or none: an index that is half armed helps nobody. */
 static int check_fds(const int *fds, unsigned nfds, struct vfu_err *err)
 {
 	for (unsigned i = 0; i < nfds; i++) {
-		if (!is_eventfd(fds[i]))
+		if (!vfui_is_eventfd(fds[i]))
 			return vfui_err_set(err, -EINVAL, "set_irqs.fds", 0,
 					    "descriptor %u is not an eventfd", i);
 	}

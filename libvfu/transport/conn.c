@@ -41,6 +41,8 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_CONNECT_WAIT_MS] = {0, INT32_MAX, 0},
 	[VFU_OPT_DMA_SHARE] = {0, 1, 1},
 	[VFU_OPT_TWIN_SOCKET] = {.capability = "twin_socket.supported"},
+	[VFU_OPT_MAPPED] = {0, 1, 0},
+	[VFU_OPT_IOEVENTS] = {0, 1, 0},
 };
 
 void vfui_options_init(struct vfui_options *options)

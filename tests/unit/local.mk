@@ -54,6 +54,7 @@ fault_tests = \
 	tests/unit/client/test-posts \
 	tests/unit/client/test-requests \
 	tests/unit/client/test-pci \
+	tests/unit/client/test-direct \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-functions \
@@ -102,6 +103,8 @@ tests_unit_server_test_large_LDADD = $(fault_libs)
 tests_unit_server_test_memory_SOURCES = tests/unit/server/test-memory.c $(server_rig)
 tests_unit_server_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_direct_SOURCES = tests/unit/client/test-direct.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_direct_LDADD = $(fault_libs)
 tests_unit_client_test_pci_SOURCES = tests/unit/client/test-pci.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_pci_LDADD = $(fault_libs)
 tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h

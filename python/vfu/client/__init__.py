@@ -72,6 +72,9 @@ class Client:
     off, the next use on again. False: it is yours (config.bus_master), and without it nothing comes.
     shared: the device gets the files behind memory for DMA, and maps them. False: it reaches all memory by messages, each
     of which may do only what its range allows.
+    mapped: accesses inside of what the device lets be mapped of a region are made in that memory, of which the device sees no
+    access, as virtual machines make them. False: all are messages.
+    ioevents: a write for which the device gives an eventfd signals that. It is not ordered with messages (E52).
     profile, policy, options, capabilities: as a Server's; profile="libvfio-user" moves at most 128 KiB with one message
     (E69), "one-at-a-time" is for servers that read no command before they have answered the last (E70), and lose their way at those
     they do not know, which are ENOSYS here (E71). ValueError: there is no such, and which there are.
@@ -102,6 +105,8 @@ class Client:
         irqs: bool | Literal["all"] = True,
         bus_master: bool = True,
         shared: bool = True,
+        mapped: bool = True,
+        ioevents: bool = False,
         profile: str | None = None,
         policy: AnyMapping[str, str] | None = None,
         options: AnyMapping[str, int] | None = None,
@@ -122,6 +127,8 @@ class Client:
             "connect_wait_ms": milliseconds(wait),
             "bus_master": int(bus_master),
             "dma_share": int(shared),
+            "mapped": int(mapped),
+            "ioevents": int(ioevents),
             **(options or {}),
         }
         configure("client", handle, profile, policy, settings, capabilities)

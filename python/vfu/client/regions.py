@@ -67,8 +67,9 @@ class Region:
     does not know. areas: [(offset, size)] of what may be mapped, if that is not all of it.
 
     read() and write() move bytes of any length, which the library splits at max_data_xfer_size; readN and writeN move
-    little-endian numbers of N bits, in one message. All wait for the device's answer, at most the Client's timeout, and
-    serve its DMA meanwhile. Any thread may call them. What goes wrong is a vfu.Error: the device's errno, EINVAL for an
+    little-endian numbers of N bits, in one access. What lies inside of an area that may be mapped is read and written in that
+    memory, unless the Client has mapped=False; all else are messages, which wait for the device's answer, at most the
+    Client's timeout, and serve its DMA meanwhile. Any thread may call them. What goes wrong is a vfu.Error: the device's errno, EINVAL for an
     access outside of the region (E30), Timeout, Disconnected.
     """
 
