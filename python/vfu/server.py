@@ -120,6 +120,7 @@ class Server:
     options={"one_client": 1}: run() returns when the first client has gone; see fault.
     options={"socket_mode": 0o660}: permissions of the socket file, which it has before anybody can connect; else what
     the umask leaves.
+    options={"twin_socket": 0}: a client that asks for a second socket for the device's messages gets none.
 
     ValueError: there is no such profile, policy, option or capability, or not with that value, and which there are; Error with EADDRINUSE: the path is
     served already. It ends with close(), a with statement, or the last reference to it.

@@ -15,6 +15,7 @@ py_tests = \
 	tests/py/test_bounds.py \
 	tests/py/test_buffers.py \
 	tests/py/test_dma.py \
+	tests/py/test_twin.py \
 	tests/py/test_client_dma.py \
 	tests/py/test_vanish.py \
 	tests/py/test_irqs.py \

@@ -63,6 +63,7 @@ fault_tests = \
 	tests/unit/server/test-parts \
 	tests/unit/server/test-large \
 	tests/unit/server/test-memory \
+	tests/unit/server/test-twin \
 	tests/unit/device/test-device \
 	tests/unit/transport/test-storm \
 	tests/unit/transport/test-twin
@@ -102,6 +103,8 @@ tests_unit_server_test_large_SOURCES = tests/unit/server/test-large.c $(server_r
 tests_unit_server_test_large_LDADD = $(fault_libs)
 tests_unit_server_test_memory_SOURCES = tests/unit/server/test-memory.c $(server_rig)
 tests_unit_server_test_memory_LDADD = $(fault_libs)
+tests_unit_server_test_twin_SOURCES = tests/unit/server/test-twin.c $(server_rig)
+tests_unit_server_test_twin_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_direct_SOURCES = tests/unit/client/test-direct.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_direct_LDADD = $(fault_libs)

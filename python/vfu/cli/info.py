@@ -169,7 +169,8 @@ def text(facts: Facts) -> Iterator[str]:
         yield f"  Interrupt {irq['index']} {irq['name']}: {irq['count']}, {words(irq['flags'])}"
     limits = facts["protocol"]
     yield (f"  Protocol {limits['major']}.{limits['minor']}, messages of up to {size_text(limits['max_data_xfer_size'])} "
-           f"and {limits['max_msg_fds']} descriptors, reset: {'yes' if facts['reset'] else 'no'}")
+           f"and {limits['max_msg_fds']} descriptors, reset: {'yes' if facts['reset'] else 'no'}"
+           f"{', twin socket' if limits['twin_socket'] else ''}")
     config = bytes.fromhex(facts.get("config", ""))
     for offset in range(0, len(config), 16):
         yield f"{offset:03x}: {config[offset:offset + 16].hex(' ')}"

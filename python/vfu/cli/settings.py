@@ -35,7 +35,7 @@ def add_to(parser: Any, policy: str = "", profile: str = "a set of such choices:
                         help=f"behaviour where the protocol leaves a choice{policy}")
     parser.add_argument("--profile", help=profile)
     parser.add_argument("--option", type=pair, action="append", default=[], metavar="NAME=NUMBER",
-                        help="a limit: timeout_ms, queue_bytes, ...")
+                        help="a limit, or a switch: timeout_ms, queue_bytes, twin_socket, ...")
     parser.add_argument("--capability", type=pair, action="append", default=[], metavar="NAME=VALUE",
                         help="what it says in VERSION: max_msg_fds=8, write_multiple=false, ...")
 

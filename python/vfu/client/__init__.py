@@ -78,6 +78,8 @@ class Client:
     profile, policy, options, capabilities: as a Server's; profile="libvfio-user" moves at most 128 KiB with one message
     (E69), "one-at-a-time" is for servers that read no command before they have answered the last (E70), and lose their way at those
     they do not know, which are ENOSYS here (E71). ValueError: there is no such, and which there are.
+    options={"twin_socket": 1}: ask the server for a second socket, by which the device's messages (DMA that is not mapped) and
+    their answers go; limits["twin_socket"] is whether there is one. All else is as with one, see vfu.h.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
 
     Handlers of signals run while a call waits in the main thread, at the latest after 250 ms. What they raise, as
