@@ -8,6 +8,8 @@
  * client and the region, and is called without a tuple of arguments:
  *
  *	port.get(offset, width) -> int        port.put(offset, width, value, post)
+ *
+ * post is None: in a batch of the thread (vfu_client_post_begin).
  */
 #include "callbacks.h"
 
@@ -103,12 +105,15 @@ static PyObject *port_put(PyObject *self, PyObject *const *args, Py_ssize_t narg
 	struct port *p = (struct port *)self;
 	uint64_t offset, number;
 	unsigned width;
-	int post, rc;
+	int post = 0, rc;
 
 	if (check_count(nargs, 4) || as_offset(args[0], &offset) || as_width(args[1], &width) ||
 	    as_number(args[2], width, &number))
 		return NULL;
-	post = PyObject_IsTrue(args[3]);
+	if (Py_IsNone(args[3]))
+		post = vfu_client_is_posting(p->cl);
+	else
+		post = PyObject_IsTrue(args[3]);
 	if (post < 0)
 		return NULL;
 	number = htole64(number);

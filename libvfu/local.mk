@@ -29,6 +29,7 @@ libvfu_sources += \
 	libvfu/transport/conn-read.h libvfu/transport/conn-read.c \
 	libvfu/transport/conn-wait.h libvfu/transport/conn-wait.c \
 	libvfu/transport/conn-call.h libvfu/transport/conn-call.c \
+	libvfu/transport/conn-gather.h libvfu/transport/conn-gather.c \
 	libvfu/transport/conn-loop.h libvfu/transport/conn-loop.c \
 	libvfu/transport/conn.h libvfu/transport/conn.c \
 	libvfu/transport/json.h libvfu/transport/json.c \
@@ -69,7 +70,7 @@ libvfu_sources += \
 	libvfu/client/master.h libvfu/client/master.c \
 	libvfu/client/info.h libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
 	libvfu/client/io-fds.h libvfu/client/direct.h libvfu/client/direct.c libvfu/client/numbers.c \
-	libvfu/client/async.h libvfu/client/region.h libvfu/client/region.c libvfu/client/async.c libvfu/client/posts.c \
+	libvfu/client/async.h libvfu/client/region.h libvfu/client/region.c libvfu/client/async.c libvfu/client/posts.h libvfu/client/posts.c \
 	libvfu/client/irq.c libvfu/client/dma.c libvfu/client/loop.c \
 	libvfu/client/pci.h libvfu/client/pci.c libvfu/client/pci-bars.c \
 	libvfu/client/connect.h libvfu/client/connect.c \

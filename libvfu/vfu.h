@@ -1120,6 +1120,25 @@ int vfu_client_region_write64(struct vfu_client *cl, unsigned index, uint64_t of
  */
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			   size_t len);
+/*
+ * A batch of the calling thread: what it posts until the end waits to be sent together, small writes (1 to 8 bytes) in
+ * messages of up to 200 (REGION_WRITE_MULTI) if the device agreed to write_multiple. Each is done as if it had come
+ * alone, in the order of the calls. They are sent
+ *	- with the end, which returns as vfu_client_region_post does: when they are in the socket, or somebody is known
+ *	  to put them there, else -ETIMEDOUT, -EINTR (they are still sent when the socket takes them), -ENOTCONN;
+ *	- before any other message of this client, of whatever thread: a read sees what was posted before it;
+ *	- when 1,024 wait; with a full socket the post then waits until 128 are left;
+ *	- when the connection is ended, as far as the socket takes them at once.
+ * Batches can be begun in one another: the last end counts. Other threads post as ever, and may have batches of their
+ * own. -EINVAL: the end of none. In a DMA callback nothing waits, as with vfu_client_region_post. Without a batch small
+ * writes share messages, too, where more than 1,024 wait for somebody who is known to send them, until 128 do.
+ */
+int vfu_client_post_begin(struct vfu_client *cl);
+int vfu_client_post_end(struct vfu_client *cl);
+/* The same without a wait, for who is in a hurry: what a full socket does not take goes with the next call. */
+int vfu_client_post_leave(struct vfu_client *cl);
+/* The calling thread has begun a batch. */
+bool vfu_client_is_posting(struct vfu_client *cl);
 /* status: bytes moved or negative errno. Runs on the thread that reads, with no lock held. */
 typedef void vfu_client_fn(void *user, int status);
 /* One message, at most max_data_xfer_size. buf stays the library's until fn runs (reads); writes

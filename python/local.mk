@@ -28,6 +28,7 @@ vfu_client = \
 	python/vfu/client/__init__.py \
 	python/vfu/client/dma.py \
 	python/vfu/client/irqs.py \
+	python/vfu/client/posts.py \
 	python/vfu/client/regions.py \
 	python/vfu/client/times.py
 vfu_aio = \
@@ -98,6 +99,7 @@ vfu_trace = \
 	python/vfu/trace/relay.py \
 	python/vfu/trace/twin.py
 vfu_examples = \
+	python/examples/batch.py \
 	python/examples/counter.py \
 	python/examples/demo.py \
 	python/examples/drivers/edu.py \

@@ -31,6 +31,8 @@ server=
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/many "$dir")" = "device: 4, another: refused" ]
 # shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/batch "$dir/batch.sock")" = "messages: 2, colour 100: 646464" ]
+# shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/areas "$dir/areas.sock" >"$dir/out"
 printf 'area 0\narea 1\n' | cmp - "$dir/out"
 [ -z "$(find "$dir" -name '*.sock')" ] || { echo "the socket was left behind" >&2; exit 1; }

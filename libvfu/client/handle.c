@@ -11,6 +11,7 @@
 #include "client/call.h"
 #include "client/connect.h"
 #include "client/dma-table.h"
+#include "client/posts.h"
 
 static int init_locks(struct vfu_client *cl)
 {
@@ -69,6 +70,7 @@ void vfu_client_free(struct vfu_client *cl)
 		vfui_client_table_clear(cl);
 		vfui_kept_clear(&cl->kept);
 	}
+	vfui_client_free_batches(cl);
 	while ((op = cl->spare)) {
 		cl->spare = op->next;
 		vfui_os_free(op);

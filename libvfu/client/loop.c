@@ -96,7 +96,7 @@ int vfu_client_flush(struct vfu_client *cl)
 	if (!conn)
 		return ret;
 	vfui_conn_disarm(conn);
-	return vfui_client_end(cl, vfui_conn_drain(conn), &err);
+	return vfui_client_end(cl, vfui_conn_drain(conn, 0), &err);
 }
 
 /* ---- serving only ---- */

@@ -62,6 +62,8 @@ struct vfu_client {
 	void *dma_user;
 	unsigned connection; /* the present one's number */
 	struct vfui_client_async *spare;
+	struct vfui_client_batch *batches;
+	atomic_uint nbatches;
 	uint64_t tags; /* of accesses with a callback so far */
 	struct vfui_client_err errs[VFUI_CLIENT_ERRS];
 	uint64_t err_serial;

@@ -196,6 +196,19 @@ void *vfui_outq_extend(struct vfui_outq *queue, size_t len)
 	return place;
 }
 
+uint8_t *vfui_outq_grow(struct vfui_outq *queue, uint64_t at, size_t len, size_t more)
+{
+	struct vfui_out_item *item = from_node(queue->items.prev);
+
+	/* The end of the queue only rises: at this place it is the message's own. */
+	if (queue->gone > at || queue->gone + queue->bytes != at + len ||
+	    vfui_buf_room(&item->buf) < more)
+		return NULL;
+	item->buf.end += more;
+	queue->bytes += more;
+	return item->buf.data + item->buf.end - more - len;
+}
+
 /* ---- sending ---- */
 
 /* What a send said: bytes, counted, or why none. */

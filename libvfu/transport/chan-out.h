@@ -62,6 +62,11 @@ int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest);
  * memory.
  */
 void *vfui_outq_extend(struct vfui_outq *queue, size_t len);
+/*
+ * Makes the message longer that began at byte `at` of all that were ever queued (gone + bytes, before it) and has len
+ * bytes, if it is whole, the last one, and has the room behind it: where it begins. NULL: not so, or no more.
+ */
+uint8_t *vfui_outq_grow(struct vfui_outq *queue, uint64_t at, size_t len, size_t more);
 /* Sends as much as goes: 0 if nothing is left, -EAGAIN, or why nothing can be sent any more. */
 int vfui_outq_flush(struct vfui_outq *queue, int fd);
 /*

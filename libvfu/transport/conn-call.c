@@ -122,7 +122,7 @@ int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
 	uint16_t id;
 	int r = submit_in_time(conn, out, &id);
 
-	return r == 0 ? vfui_conn_drain(conn) : r;
+	return r == 0 ? vfui_conn_drain(conn, 0) : r;
 }
 
 static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,

@@ -30,6 +30,15 @@ struct vfui_chan {
 	struct vfui_in in;    /* the reader's; what is rare in it comes last */
 };
 
+/* The message at the end of the queue that posted writes may join, see conn-gather.c. */
+struct vfui_gather {
+	uint64_t at; /* where it begins, as vfui_outq_grow has it */
+	size_t len;
+	unsigned n;      /* writes in it; 0: there is none that could be joined */
+	bool is_crowded; /* so much is queued that those who post leave theirs there */
+	bool is_untold;  /* whoever sends what is queued may not know of all of it */
+};
+
 /*
  * In the order of use: first what each message touches, in a few lines of the cache, for a process may have
  * thousands of connections, each of which has left it when its turn comes again.
@@ -88,6 +97,8 @@ struct vfui_conn {
 	pthread_t owner;
 	uint16_t direct_id;
 	size_t oversize; /* of a message larger than the queue, which it does not make full */
+
+	struct vfui_gather gather;
 
 	struct vfui_limits mine, peers; /* the reader's */
 	struct vfui_conn_options options;

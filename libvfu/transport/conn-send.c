@@ -253,6 +253,7 @@ VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier
 {
 	bool wake = false;
 
+	conn->gather.is_untold = false;
 	send_rest(conn);
 	if (vfui_conn_unsent(conn) > 0 || is_earlier || conn->is_ready)
 		wake = atomic_load(&conn->is_reading) ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
@@ -391,11 +392,7 @@ static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
 	return 0;
 }
 
-/*
- * Whether a message of size bytes may be sent now: one that is larger than the queue goes alone, and
- * does not make it full. The lock is held.
- */
-static int may_send(struct vfui_conn *conn, size_t size)
+int vfui_conn_may_send(struct vfui_conn *conn, size_t size)
 {
 	uint64_t max = conn->options.set.values[VFU_OPT_QUEUE_BYTES];
 
@@ -438,7 +435,7 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		info = &vfui_message_unknown;
 	*hdr = (struct vfu_wire_header){.command = (uint16_t)out->command,
 					.size = message_size(out->iov, niov)};
-	r = vfui_conn_is_withheld(conn, info) ? -ENOSYS : may_send(conn, hdr->size);
+	r = vfui_conn_is_withheld(conn, info) ? -ENOSYS : vfui_conn_may_send(conn, hdr->size);
 	if (r == 0)
 		r = add_pending(conn, info, out, &pend);
 	if (r == -ENOBUFS)
@@ -454,6 +451,21 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 	else if (!out->no_reply)
 		r = take_back(conn, hdr->id, r);
 	return r;
+}
+
+int vfui_conn_send_queue(struct vfui_conn *conn)
+{
+	int r;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	r = vfui_conn_flush_locked(conn);
+	if (vfui_conn_has_role(conn))
+		vfui_conn_unlock(conn);
+	else
+		notify_and_unlock(conn, false);
+	return r == -EAGAIN ? 0 : r;
 }
 
 /* Its deadline is earlier than those that whoever sleeps knows of. */

@@ -60,6 +60,12 @@ int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out);
 /* The same, and says under which id: with out->tag it names the request to vfui_conn_cancel. */
 int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id);
 
+/*
+ * Sends what is queued, as far as it goes, and wakes who sends the rest: 0, or why nothing can be sent. Never waits
+ * for longer than a thread sleeps in a receive.
+ */
+int vfui_conn_send_queue(struct vfui_conn *conn);
+
 /* ---- for the files of the connection ---- */
 
 struct vfui_chan;
@@ -74,6 +80,11 @@ void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
  * over. tag: that of the request.
  */
 int vfui_conn_abandon(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user);
+/*
+ * Whether a message of size bytes may be sent now: 0, -ENOBUFS, -ENOTCONN. One that is larger than the queue goes
+ * alone, and does not make it full. With the lock.
+ */
+int vfui_conn_may_send(struct vfui_conn *conn, size_t size);
 /* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
 		     uint16_t *id);

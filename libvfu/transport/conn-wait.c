@@ -276,7 +276,7 @@ static int wait_for(struct vfui_conn *conn, const struct wait *wait)
 	atomic_fetch_add(&conn->serving, 1);
 	r = wait_for_role(conn, wait);
 	if (atomic_fetch_sub(&conn->serving, 1) == 1 && r == -ETIMEDOUT)
-		vfui_conn_drain(conn);
+		vfui_conn_drain(conn, 0);
 	return r;
 }
 
@@ -292,20 +292,22 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 
 /* ---- what is queued ---- */
 
-/* Somebody sends what is queued once the socket takes more. */
-static bool is_watched(struct vfui_conn *conn)
+bool vfui_conn_is_watched(struct vfui_conn *conn)
 {
-	bool is_armed;
-
 	/* In a callback under process: its loop comes again. */
 	if (vfui_conn_has_role(conn) && !conn->may_block)
 		return true;
-	if (atomic_load(&conn->serving) > 0)
-		return true;
+	return atomic_load(&conn->serving) > 0 || conn->is_armed;
+}
+
+static bool is_watched(struct vfui_conn *conn)
+{
+	bool is;
+
 	vfui_os_lock(&conn->lock);
-	is_armed = conn->is_armed;
+	is = vfui_conn_is_watched(conn);
 	vfui_os_unlock(&conn->lock);
-	return is_armed;
+	return is;
 }
 
 struct mark {
@@ -330,7 +332,7 @@ static bool is_sent(void *arg)
 }
 
 /* The deadline of requests is that of bytes, too. */
-static int wait_until_sent(struct vfui_conn *conn)
+static int wait_until_sent(struct vfui_conn *conn, size_t left)
 {
 	uint64_t timeout = conn->options.set.values[VFU_OPT_TIMEOUT_MS];
 	struct mark mark = {.conn = conn};
@@ -341,14 +343,15 @@ static int wait_until_sent(struct vfui_conn *conn)
 			    .is_patient = true};
 
 	vfui_os_lock(&conn->lock);
-	mark.end = conn->main.out.gone + conn->main.out.bytes;
+	mark.end =
+		conn->main.out.gone + conn->main.out.bytes - vfui_min(left, conn->main.out.bytes);
 	if (conn->twin != NULL)
 		mark.twin_end = conn->twin->out.gone + conn->twin->out.bytes;
 	vfui_os_unlock(&conn->lock);
 	return wait_for(conn, &wait);
 }
 
-int vfui_conn_drain(struct vfui_conn *conn)
+int vfui_conn_drain(struct vfui_conn *conn, size_t left)
 {
 	int r;
 
@@ -356,7 +359,7 @@ int vfui_conn_drain(struct vfui_conn *conn)
 		return -EOWNERDEAD;
 	if (!atomic_load(&conn->is_unsent) || is_watched(conn))
 		return 0;
-	r = wait_until_sent(conn);
+	r = wait_until_sent(conn, left);
 	if (r < 0)
 		return r;
 	vfui_os_lock(&conn->lock);

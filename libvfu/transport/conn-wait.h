@@ -20,14 +20,17 @@
 int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, int timeout_ms);
 
 /*
- * Waits until all that is queued is in the socket, unless somebody else is known to see to that:
+ * Waits until all that is queued, but for the last left bytes, is in the socket, unless somebody else is known to see to that:
  * another thread that only serves, or an event loop that is going to poll. -ETIMEDOUT after
  * VFU_OPT_TIMEOUT_MS, and as vfui_conn_wait: it stays queued. In a callback under process it
  * does not wait.
  */
-int vfui_conn_drain(struct vfui_conn *conn);
+int vfui_conn_drain(struct vfui_conn *conn, size_t left);
 
 /* ---- for the files of the connection ---- */
+
+/* Somebody is known to send what is queued once the socket takes more: see vfui_conn_drain. With the lock. */
+bool vfui_conn_is_watched(struct vfui_conn *conn);
 
 /*
  * Sleeps until the thread that reads has handled something or reads no more, or at most left

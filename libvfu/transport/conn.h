@@ -8,8 +8,10 @@
  *
  *                                                                          +-> conn-call
  *     conn-state --> conn-out --> conn-send --> conn-read --> conn-wait ---+   request and reply
- *     options        the queue    requests      messages      sleeping     +-> conn-loop
- *     counters       the end      replies       the role                       batches
+ *     options        the queue    requests      messages      sleeping     +-> conn-gather
+ *     counters       the end      replies       the role                   |   posted writes
+ *                                                                          +-> conn-loop
+ *                                                                              batches
  *
  * conn-inside.h has what it is made of, for those files alone. conn.c is its life.
  *
@@ -31,6 +33,7 @@
 #define VFUI_CONN_H
 
 #include "transport/conn-call.h"
+#include "transport/conn-gather.h"
 #include "transport/conn-loop.h"
 #include "transport/conn-out.h"
 #include "transport/conn-send.h"

@@ -34,6 +34,7 @@ py_tests = \
 	tests/py/test_nvme.py \
 	tests/py/test_cli.py \
 	tests/py/test_pip.py \
+	tests/py/test_posting.py \
 	tests/py/test_explain.py \
 	tests/py/test_examples.py \
 	tests/py/test_trace.py \

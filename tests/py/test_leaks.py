@@ -283,6 +283,12 @@ def reconnect(rig):
     rig.connect()
 
 
+def post_some(rig):
+    with rig.dev.posting():
+        for i in range(10):
+            rig.bar0.write32(0x40, i)
+
+
 def with_descriptors(rig):
     assert len(rig.dev.call(4242, data=b"abc", fds=[0, 0]).fds) == 2
 
@@ -291,6 +297,7 @@ def with_descriptors(rig):
 KINDS = {
     "posted writes": (lambda rig: rig.bar0.write32(0x40, 1, post=True), 1, 0.2),
     "posted writes of a register": (lambda rig: rig.bar0.write32(4, 1, post=True), 1, 0.1),
+    "batches": (post_some, 1, 0.02),
     "reads of a register": (lambda rig: rig.bar0.read32(0), 1, 0.2),
     "writes of a register": (lambda rig: rig.bar0.write32(4, 0xFFFFFFFF), 1, 0.08),
     "bytes": (lambda rig: (rig.bar0.read(0x40, 64), rig.bar0.write(0x40, bytes(64))), 2, 0.06),

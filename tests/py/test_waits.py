@@ -143,6 +143,12 @@ class Device(vfu.Device):
         return b"4242"
 
 
+def post_many(dev):
+    with dev.posting():
+        for i in range(1 << 16):
+            dev.regions.bar0.write32(0x100, i)
+
+
 # What waits for an answer.
 CALLS = {
     "read": lambda dev: dev.regions.bar0.read(0, 4),
@@ -153,6 +159,7 @@ CALLS = {
     "write": lambda dev: dev.regions.bar0.write(4, bytes(4)),
     "write32": lambda dev: dev.regions.bar0.write32(4, 1),
     "post": lambda dev: [dev.regions.bar0.write(0x100, bytes(2048), post=True) for _ in range(1 << 14)],
+    "posting": post_many,
     "read config": lambda dev: dev.config.vendor_id,
     "write config": lambda dev: setattr(dev.config, "bus_master", True),
     "region": lambda dev: dev.regions.bar1,

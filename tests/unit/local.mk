@@ -55,6 +55,7 @@ fault_tests = \
 	tests/unit/client/test-requests \
 	tests/unit/client/test-pci \
 	tests/unit/client/test-direct \
+	tests/unit/client/test-batches \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-functions \
@@ -112,6 +113,8 @@ tests_unit_client_test_pci_SOURCES = tests/unit/client/test-pci.c tests/lib/scri
 tests_unit_client_test_pci_LDADD = $(fault_libs)
 tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_posts_LDADD = $(fault_libs)
+tests_unit_client_test_batches_SOURCES = tests/unit/client/test-batches.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_batches_LDADD = $(fault_libs)
 tests_unit_client_test_requests_SOURCES = tests/unit/client/test-requests.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_requests_LDADD = $(fault_libs)
 tests_unit_client_test_connect_SOURCES = tests/unit/client/test-connect.c tests/lib/script.c tests/lib/script.h

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -21,6 +22,7 @@ from ..server import configure, own_fd, read_fields
 from ..shown import shown
 from .dma import ClientDma
 from .irqs import ClientIrqs
+from .posts import posting
 from .regions import IO, MEMORY, MEMORY64, Config, Regions, assign_bars
 from .times import milliseconds
 
@@ -224,6 +226,20 @@ class Client:
         vfu.Error: the device refuses; info.reset says whether it can be reset at all.
         """
         c.vfu_client_reset(self._h)
+
+    def posting(self) -> contextlib.AbstractContextManager[None]:
+        """A batch: with dev.posting(): what the thread writes in the block wants no answer, and is sent together.
+
+        It is sent at the end of the block, before any other message of the Client, and each 1,024 writes; those of 1
+        to 8 bytes share messages (REGION_WRITE_MULTI) if the device agreed to write_multiple. Order is kept (E52), what the
+        device says is not told (E27). Writes with post=False, and all to configuration space, are as ever; so are those
+        of other threads; and all are if options={"posted": 0}, or a region is known that can be mapped.
+
+        Blocks may be inside of one another. An exception in the block goes on when the writes before it are sent. vfu.Error at
+        the end: Disconnected, or Timeout with a device that does not read. Not for a block that awaits: other tasks of
+        the thread would be in it.
+        """
+        return posting(self._h)
 
     def call(
         self,

@@ -51,7 +51,7 @@ class _Port(Protocol):
     """Numbers in a region: in C, but for those of configuration space."""
 
     def get(self, offset: int, width: int, /) -> int: ...
-    def put(self, offset: int, width: int, value: int, post: bool, /) -> None: ...
+    def put(self, offset: int, width: int, value: int, post: bool | None, /) -> None: ...
 
 
 def _close_all(fds: Iterable[int]) -> None:
@@ -144,11 +144,14 @@ class Region:
             explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
             raise
 
-    def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
+    def write(self, offset: int, data: ReadableBuffer, post: bool | None = None) -> None:
         """Writes bytes to an offset of the region.
 
         post: without waiting for an answer; whether the device took it then stays unknown (E27). Order is kept (E52).
+        None: in a block of Client.posting().
         """
+        if post is None:
+            post = c.vfu_client_is_posting(self._h)
         put = c.vfu_client_region_post if post else c.vfu_client_region_write
         try:
             put(self._h, self.index, offset, data)
@@ -172,19 +175,19 @@ class Region:
         """The little-endian number in 8 bytes."""
         return self._port.get(offset, 8)
 
-    def write8(self, offset: int, value: int, post: bool = False) -> None:
+    def write8(self, offset: int, value: int, post: bool | None = None) -> None:
         """Writes a number of 1 byte. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 1, value, post)
 
-    def write16(self, offset: int, value: int, post: bool = False) -> None:
+    def write16(self, offset: int, value: int, post: bool | None = None) -> None:
         """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 2, value, post)
 
-    def write32(self, offset: int, value: int, post: bool = False) -> None:
+    def write32(self, offset: int, value: int, post: bool | None = None) -> None:
         """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 4, value, post)
 
-    def write64(self, offset: int, value: int, post: bool = False) -> None:
+    def write64(self, offset: int, value: int, post: bool | None = None) -> None:
         """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post: as of write()."""
         self._port.put(offset, 8, value, post)
 
@@ -229,10 +232,10 @@ class _CpuPort:
         pieces = _cpu_accesses(offset, width)
         return sum(self._port.get(at, piece) << 8 * (at - offset) for at, piece in pieces)
 
-    def put(self, offset: int, width: int, value: int, post: bool, /) -> None:
+    def put(self, offset: int, width: int, value: int, post: bool | None, /) -> None:
         data = value.to_bytes(width, "little")
         for at, piece in _cpu_accesses(offset, width):
-            self._port.put(at, piece, int.from_bytes(data[at - offset :][:piece], "little"), post)
+            self._port.put(at, piece, int.from_bytes(data[at - offset :][:piece], "little"), bool(post))
 
 
 class Config(Region):
@@ -276,11 +279,11 @@ class Config(Region):
             super().read(at, into[at - offset : at - offset + width])
         return bytes(into) if is_size else len(into)
 
-    def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
-        """As Region.write(), in accesses of 1, 2 and 4 aligned bytes."""
+    def write(self, offset: int, data: ReadableBuffer, post: bool | None = None) -> None:
+        """As Region.write(), in accesses of 1, 2 and 4 aligned bytes; posted only if post says so."""
         data = memoryview(data).cast("B")
         for at, width in _cpu_accesses(offset, len(data)):
-            super().write(at, data[at - offset : at - offset + width], post)
+            super().write(at, data[at - offset : at - offset + width], bool(post))
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *pci.FIELDS]
