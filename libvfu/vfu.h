@@ -989,6 +989,7 @@ int vfu_client_status(struct vfu_client *cl);
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n);
 int vfu_client_timeout(struct vfu_client *cl);
 int vfu_client_process(struct vfu_client *cl, unsigned max);
+/* One descriptor for all that is to be polled, level-triggered: the library's, until vfu_client_disconnect. */
 int vfu_client_fd(struct vfu_client *cl);
 /* For who leaves an event loop, whether after pollfds or after process: waits until all that callbacks and
  * other threads have left to it is in the socket, unless a thread in vfu_client_serve sees to that. */

@@ -251,6 +251,7 @@ static int is_interrupted(void *cl)
 int vfui_client_disconnect(struct vfu_client *cl, bool may_stop)
 {
 	struct vfui_conn *conn;
+	int ret;
 
 	vfui_os_lock(&cl->lock);
 	if (cl->is_connecting)
@@ -262,7 +263,9 @@ int vfui_client_disconnect(struct vfu_client *cl, bool may_stop)
 	conn = vfui_client_hold(cl);
 	if (conn)
 		vfui_client_close(cl, conn);
-	return vfui_client_await_end(cl, 0, may_stop ? is_interrupted : NULL);
+	ret = vfui_client_await_end(cl, 0, may_stop ? is_interrupted : NULL);
+	vfui_client_close_epoll(cl);
+	return ret;
 }
 
 int vfu_client_disconnect(struct vfu_client *cl)

@@ -33,3 +33,17 @@ void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
 	}
 	vfui_os_unlock(&cl->lock);
 }
+
+void vfui_client_close_epoll(struct vfu_client *cl)
+{
+	int fd = -1;
+
+	vfui_os_lock(&cl->lock);
+	if (!cl->conn) {
+		fd = cl->epoll_fd;
+		cl->epoll_fd = -1;
+		cl->nwatched = 0;
+	}
+	vfui_os_unlock(&cl->lock);
+	vfui_os_close(fd);
+}

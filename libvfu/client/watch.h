@@ -12,4 +12,7 @@
 /* Keeps the epoll descriptor, if there is one, in step with conn (NULL: nothing is to be watched). */
 void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn);
 
+/* It is closed, unless there is a connection. */
+void vfui_client_close_epoll(struct vfu_client *cl);
+
 #endif

@@ -11,6 +11,7 @@ py_tests = \
 	tests/py/test_register_kinds.py \
 	tests/py/test_async.py \
 	tests/py/test_aio.py \
+	tests/py/test_loops.py \
 	tests/py/test_tasks.py \
 	tests/py/test_bounds.py \
 	tests/py/test_buffers.py \

@@ -39,6 +39,7 @@ EXEMPT = [
     ("python/examples/drivers/edu.py", "qemu-system-x86_64 ", "a QEMU that is built so; distributions' are not"),
     # Fragments that stand for something else.
     ("doc/examples/client.c", "client SOCKET", "doc/examples/run-examples.sh"),
+    ("doc/examples/simulator.c", "simulator SOCKET", "doc/examples/run-examples.sh"),
     ("doc/examples/device.c", "device SOCKET", "doc/examples/run-examples.sh"),
     ("spec/README.md", 'link "sparse_mmap_fds" ', "what it lacks is …; tests/codegen/ok has the like, golden.lua runs it"),
     ("spec/README.md", "-- protocol.lua, in limits ", "tests/drill/feature.patch adds such a message, check-drill runs it"),
@@ -177,7 +178,8 @@ def how(block):
     if block.kind == "python":
         if re.search(r"^def test_", block.text, re.M):
             return run_tests
-        return run_client if "vfu.Client(" in block.text and "class " not in block.text else run_fragment
+        connects = "vfu.Client(" in block.text or "vfu.aio.connect(" in block.text
+        return run_client if connects and "class " not in block.text else run_fragment
     return {"shell": run_shell, "sh": run_shell, "session": run_session, "c": run_c}.get(block.kind)
 
 

@@ -181,10 +181,8 @@ class Client:
     assign_bars = in_thread(client.Client.assign_bars)
 
     async def run(self, function: Callable[[client.Client], T]) -> T:
-        """function(dev), of the plain vfu.Client, in the thread for what waits: all that has no coroutine of its own.
-
-        bars = await dev.run(lambda dev: dev.regions.find(0x8086, 1).info)
-        """
+        """What function returns, called with the plain vfu.Client in the thread for what waits: for all that has no coroutine
+        of its own, as await dev.run(lambda plain: plain.regions.bar0.capabilities)."""
         return await self._loop.run(lambda: function(self._plain()))
 
     async def close(self) -> None:
@@ -241,10 +239,8 @@ def _with_arguments_of(
 def connect(*args: Any, **kwargs: Any) -> _Connecting:
     """Connects to a device, at a path or over a socket, with all arguments of vfu.Client but background, and its errors.
 
-        dev = await vfu.aio.connect("/tmp/counter.sock", timeout=1)
-        async with vfu.aio.connect("/tmp/counter.sock") as dev: ...
-
-    One that is cancelled leaves nothing behind.
+    await connect(...) gives a Client, which is to be closed; so does async with, which closes it. One that is cancelled
+    leaves nothing behind.
     """
     if kwargs.get("background"):
         raise ValueError("there is no background: the event loop serves the device's DMA")

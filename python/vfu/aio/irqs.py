@@ -28,11 +28,11 @@ def _time_is_up(waiter: asyncio.Future[int]) -> None:
 class Vector:
     """One interrupt vector of the device, dev.irqs.msix[3]: awaited, or iterated over.
 
-        async for count in dev.irqs.msix[3]:
-            ...
+        async def look(dev):
+            async for count in dev.irqs.msix[3]:
+                print(count)
 
-    says each time how often it was raised since the last; it ends with close(), and with Disconnected if the device has
-    gone. The device gets the vector's eventfd when it is first used. Of several that wait for one vector each count goes to one.
+    count is how often it was raised since the last; it ends with close(), and with Disconnected if the device has gone. The device gets the vector's eventfd when it is first used. Of several that wait for one vector each count goes to one.
     """
 
     def __init__(self, loop: Loop, index: int, vector: int) -> None:

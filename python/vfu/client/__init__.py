@@ -300,6 +300,47 @@ class Client:
         """
         return c.vfu_client_serve(self._h, -1 if timeout is None else milliseconds(timeout))
 
+    # ---- in somebody else's loop ----
+
+    def fileno(self) -> int:
+        """A descriptor for a loop of one's own, select() or a simulator's: readable when process() has something to do.
+
+            import select
+
+            for _ in range(10):  # or while the simulator goes on
+                timeout = dev.poll_timeout
+                select.select([dev], [], [], 0.001 if timeout is None else min(0.001, timeout))
+                dev.process()
+
+        The device's DMA is served in process(), and in calls that wait. In asyncio use vfu.aio. It stays the Client's.
+        """
+        return c.vfu_client_fd(self._h)
+
+    @property
+    def poll_timeout(self) -> float | None:
+        """Seconds until process() is to be called although fileno() is not readable; 0: now; None: no time is known."""
+        timeout = c.vfu_client_timeout(self._h)
+        return None if timeout < 0 else timeout / 1000
+
+    def process(self, most: int = 0) -> int:
+        """Handles what has come from the device, its DMA above all, without waiting: how many messages there were.
+
+        most: so many at most, 0: a fair number. Disconnected: the device has gone.
+        """
+        return c.vfu_client_process(self._h, most)
+
+    def set_reader(self, on: bool = True) -> None:
+        """Has no thread but the calling one read what the device says, in process() or in its own calls that wait.
+
+        So functions that serve DMA run in no other, as a simulator wants it; calls of other threads sleep until it has read
+        their answers, and it has to go on. Not on: whoever waits reads, as at first.
+        """
+        c.vfu_client_set_reader(self._h, on)
+
+    def flush(self) -> None:
+        """For who leaves such a loop: waits until all that others have left to it is sent."""
+        c.vfu_client_flush(self._h)
+
     def close(self) -> None:
         """Ends the connection. Can be called again; should a signal handler raise meanwhile, do so for the rest.
 

@@ -7,6 +7,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -377,6 +378,21 @@ START_TEST(given_up)
 }
 END_TEST
 
+/* Of the loop's descriptor nothing is left once the connection has ended; the next has one, too. */
+START_TEST(descriptor)
+{
+	int fd = vfu_client_fd(cl);
+	unsigned open_fds = leaks_open_fds();
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(vfu_client_fd(cl), fd);
+	vfu_client_disconnect(cl);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_uint_lt(leaks_open_fds(), open_fds);
+	ck_assert_int_eq(vfu_client_fd(cl), -ENOTCONN);
+}
+END_TEST
+
 static void *call_in_vain(void *arg)
 {
 	uint32_t value;
@@ -452,6 +468,7 @@ int main(void)
 	tcase_add_checked_fixture(reader, setup, teardown);
 	tcase_set_timeout(reader, 60);
 	tcase_add_test(reader, one_reader);
+	tcase_add_test(reader, descriptor);
 	tcase_add_test(reader, given_up);
 	tcase_add_test(reader, ended_meanwhile);
 	tcase_add_test(reader, next_connection);
