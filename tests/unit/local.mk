@@ -51,6 +51,7 @@ fault_tests = \
 	tests/unit/client/test-client \
 	tests/unit/client/test-connect \
 	tests/unit/client/test-deviating \
+	tests/unit/client/test-hostile \
 	tests/unit/client/test-posts \
 	tests/unit/client/test-requests \
 	tests/unit/client/test-pci \
@@ -122,6 +123,8 @@ tests_unit_client_test_connect_LDADD = $(fault_libs)
 tests_unit_client_test_client_LDADD = $(fault_libs)
 tests_unit_client_test_deviating_SOURCES = tests/unit/client/test-deviating.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_deviating_LDADD = $(fault_libs)
+tests_unit_client_test_hostile_SOURCES = tests/unit/client/test-hostile.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_hostile_LDADD = $(fault_libs)
 tests_unit_client_test_memory_SOURCES = tests/unit/client/test-memory.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_threads_LDADD = $(fault_libs)

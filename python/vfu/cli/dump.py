@@ -19,6 +19,7 @@ from .names import Names
 from .progress import bar
 
 PIECE = 64 << 10  # bytes
+MOST = 1 << 30  # bytes of a region whose end is the device's word
 
 EPILOG = """\
 A RANGE is a region (bar0 to bar5, rom, config, vga, region9...), from an offset if one is said, to its end if no
@@ -66,25 +67,29 @@ def show(region: Any, places: range, options: argparse.Namespace, out: BinaryIO)
         for data in pieces(region, places, options.width):
             out.write(data if options.raw else lines.feed(data).encode())
             done += len(data)
-            progress(f"reading {region.name}", done / len(places))
+            progress(f"reading {region.name}", done / (places.stop - places.start))
     if not options.raw:
         out.write(lines.end().encode())
 
 
 def check(options: argparse.Namespace, places: range) -> None:
     """Of accesses of one width all must be whole."""
-    step = (options.width or 8) // 8
-    if places.start % step or len(places) % step:
-        raise CommandError(f"{options.range}: {places.start:#x} and {len(places)} bytes are no multiples of {step}")
+    step, size = (options.width or 8) // 8, places.stop - places.start
+    if places.start % step or size % step:
+        raise CommandError(f"{options.range}: {places.start:#x} and {size} bytes are no multiples of {step}")
 
 
 def run(options: argparse.Namespace) -> None:
     """Reads, and writes it out."""
     span = Names.of_file(options.device).span(options.range)
+    if options.raw and not options.output and sys.stdout.isatty():
+        raise CommandError("the device's bytes could be anything to a terminal: say -o FILE, or give them to a pipe")
     with contextlib.ExitStack() as stack:
         dev = stack.enter_context(connect(options, options.enable))
         region, places = span.of(dev)
         check(options, places)
+        if span.length is None and places.stop - places.start > MOST:
+            raise CommandError(f"{options.range} has {places.stop - places.start:#x} bytes; say how many you want, as {region.name},4096")
         out = stack.enter_context(open(options.output, "wb")) if options.output else sys.stdout.buffer
         try:
             show(region, places, options, out)

@@ -24,6 +24,7 @@ from .style import BOLD, paint
 REGION_FLAGS = {0: "read", 1: "write", 2: "mappable"}
 IRQ_FLAGS = {0: "eventfd", 1: "maskable", 2: "automasked", 3: "fixed size"}
 Facts = dict[str, Any]
+AREAS = 32  # of a region that are shown
 
 EPILOG = """\
 With --device its registers are listed, by the names that `vfu read` takes; they are not read.
@@ -153,8 +154,10 @@ def region_lines(region: Facts, inside: list[Facts]) -> Iterator[str]:
     """A region, and what is known to be in it."""
     kind = f", {region['kind']}" if region["kind"] else ""
     yield f"  Region {region['index']} {region['name']}: {size_text(region['size'])}{kind}, {words(region['flags'])}"
-    for area in region["mappable"]:
+    for area in region["mappable"][:AREAS]:
         yield f"    mappable: {area['offset']:#x} to {area['offset'] + area['size']:#x}"
+    if len(region["mappable"]) > AREAS:
+        yield f"    mappable: {len(region['mappable']) - AREAS} areas more, which --json lists"
     for part in inside:
         if part["region"] == region["name"]:
             yield from (f"    {line}" for line in parts.lines(part))

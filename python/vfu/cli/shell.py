@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import Any
 
 import vfu
+from vfu.client.regions import REGION_NAMES
 
 from . import status
 from .connection import add_device, add_enable, add_socket
@@ -101,6 +102,8 @@ def tell(error: Exception, name: str) -> int:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != name:
         trace = trace.tb_next
+    if isinstance(error, NameError) and error.name in REGION_NAMES:
+        error = CommandError(f"the device has no region {error.name}")
     if trace is None or not isinstance(error, (vfu.Error, CommandError)):
         traceback.print_exception(type(error), error, trace)
     else:

@@ -134,7 +134,7 @@ def run(options: argparse.Namespace) -> None:
         for place, value in values:
             place.write(dev, value)
 
-    with connect(options, options.enable, bus_master=True, timeout=5.0) as dev:
+    with connect(options, options.enable, bus_master=True, timeout=min(5.0, options.timeout or 5.0)) as dev:
         came = awaited.wait(dev, stimulate, options)
     if came == {"count": 0}:
         raise TimeIsUp(f"{options.event} did not come")

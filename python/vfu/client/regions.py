@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import mmap
 import os
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex, over
 import libvfu as c
 
 from .. import commands, pci, protocol
-from ..errors import explain
+from ..errors import explain, make_error
 from ..memory import Mapping
 from ..shown import shown
 
@@ -203,14 +204,20 @@ class Region:
     def map(self, area: int = 0) -> Mapping:
         """Maps the region, or one of its areas, by index. Returns an mmap (a Mapping), which outlives the connection.
 
-        The device does not see accesses to it, and its handlers do not run. ValueError: see mappable.
+        The device does not see accesses to it, and its handlers do not run. ValueError: see mappable. vfu.Error: it is
+        larger than fits here, or begins within a page.
         """
         if not self.mappable:
             raise ValueError(f"{self.name} cannot be mapped")
         fd, offset = self._files[area]
         size = self.areas[area][1] if self.areas else self.size
         protection = (mmap.PROT_READ if self.readable else 0) | (mmap.PROT_WRITE if self.writable else 0)
-        return Mapping(fd, size, prot=protection, offset=offset)
+        try:
+            return Mapping(fd, size, prot=protection, offset=offset)
+        except (OSError, OverflowError) as error:  # the device's word: more than fits here, or begins within a page
+            code = error.errno if isinstance(error, OSError) and error.errno else errno.ENOMEM
+            text = f"{self.name}: {size:#x} bytes at {offset:#x} of its file cannot be mapped: {os.strerror(code)}"
+            raise make_error(code, text=text) from error
 
 
 def _cpu_accesses(offset: int, size: int) -> Iterator[tuple[int, int]]:

@@ -9,6 +9,14 @@ from collections.abc import Iterator
 
 Value = int | bool | bytes | str | None
 
+LONGEST = 2000  # characters of a text that are shown
+
+
+def printable(text: str) -> str:
+    """A peer's text for people: what would move a terminal's cursor, or be taken for something else, is escaped."""
+    cut = f"... {len(text)} characters" if len(text) > LONGEST else ""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:LONGEST]) + cut
+
 
 @dataclasses.dataclass
 class Item:
@@ -42,4 +50,4 @@ class Item:
             return self.value.hex(" ") if len(self.value) <= 32 else f"{self.value[:32].hex(' ')} ... {self.size} bytes"
         if isinstance(self.value, int):
             return self.meaning or (f"{self.value:#x}" if self.show == "hex" else str(self.value))
-        return self.value or ""
+        return printable(self.value or "")

@@ -11,6 +11,8 @@ from typing import Any
 from .decoder import SIDES, Message
 from .items import Item
 
+LONGEST = 20_000  # characters of a line: a message may have thousands of entries
+
 
 def errno_name(number: int) -> str:
     """"EINVAL: Invalid argument"; the number alone if it is none."""
@@ -60,7 +62,8 @@ def line(m: Message, start: float = 0.0) -> str:
     words += [brief(item) for item in m.items if item.at >= 16]
     if not m.is_whole:
         words.append(f"({len(m.data)} of {m.length} bytes)")
-    return " ".join(words)
+    text = " ".join(words)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... and {len(text) - LONGEST} characters"
 
 
 def lines(m: Message) -> list[str]:
