@@ -63,6 +63,7 @@ libvfu_sources += \
 	libvfu/device/handle.h libvfu/device/handle.c \
 	libvfu/client/kept.h libvfu/client/kept.c libvfu/client/state.h libvfu/client/backoff.h \
 	libvfu/client/dma-table.h libvfu/client/dma-table.c \
+	libvfu/client/iova.c \
 	libvfu/client/dma-later.h libvfu/client/dma-later.c \
 	libvfu/client/dma-serve.h libvfu/client/dma-serve.c \
 	libvfu/client/watch.h libvfu/client/watch.c \

@@ -1346,6 +1346,29 @@ struct vfu_client_dma *vfu_client_dma_later(struct vfu_client *cl);
 void *vfu_client_dma_data(struct vfu_client_dma *dma);
 int vfu_client_dma_answer(struct vfu_client_dma *dma, int status);
 
+/*
+ * Which addresses are free: for who maps where there is room. It knows no client, but what it is told, and may be
+ * for several that share addresses. From 0xfee00000 on 1 MiB is reserved from the beginning: on x86 what a device writes there
+ * is an interrupt. All of these in O(log n) of what is in use, alloc and the ranges below that are long enough but lie
+ * badly. Any thread.
+ */
+struct vfu_iova;
+/* Gives addresses first to last (UINT64_MAX: as far as there are any). NULL: last is lower, or out of memory. */
+struct vfu_iova *vfu_iova_new(uint64_t first, uint64_t last);
+void vfu_iova_free(struct vfu_iova *space);
+/* Of these alloc gives none, also when they are given back that are in use now. They may overlap. -EINVAL, -ENOMEM. */
+int vfu_iova_reserve(struct vfu_iova *space, uint64_t iova, uint64_t size);
+/*
+ * The lowest free addresses that begin at a multiple of align (a power of two; at least 4096) and end at last or below
+ * (UINT64_MAX: wherever; a device of 32 address bits: UINT32_MAX). They are in use then. -ENOSPC; -EINVAL, -ENOMEM.
+ */
+int vfu_iova_alloc(struct vfu_iova *space, uint64_t size, uint64_t align, uint64_t last,
+		   uint64_t *iova);
+/* Puts just these into use, which may be reserved, and lie anywhere. -EEXIST: some are in use; -EINVAL, -ENOMEM. */
+int vfu_iova_take(struct vfu_iova *space, uint64_t iova, uint64_t size);
+/* Those from iova on, which alloc gave or take put into use, are so no more. -ENOENT: none begin there. */
+int vfu_iova_give(struct vfu_iova *space, uint64_t iova);
+
 int vfu_client_reset(struct vfu_client *cl);
 /*
  * DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out,

@@ -13,6 +13,16 @@ static unsigned level_of(const struct vfui_range *node)
 	return node ? node->level : 0;
 }
 
+/* What a node says of all below it, after one of its children has changed. */
+static void look_down(struct vfui_range *node)
+{
+	node->widest = node->last - node->first;
+	if (node->left && node->left->widest > node->widest)
+		node->widest = node->left->widest;
+	if (node->right && node->right->widest > node->widest)
+		node->widest = node->right->widest;
+}
+
 /* A left child of the same level: turn right. */
 static struct vfui_range *skew(struct vfui_range *node)
 {
@@ -22,6 +32,8 @@ static struct vfui_range *skew(struct vfui_range *node)
 		return node;
 	node->left = left->right;
 	left->right = node;
+	look_down(node);
+	look_down(left);
 	return left;
 }
 
@@ -35,6 +47,8 @@ static struct vfui_range *split(struct vfui_range *node)
 	node->right = right->left;
 	right->left = node;
 	right->level++;
+	look_down(node);
+	look_down(right);
 	return right;
 }
 
@@ -47,6 +61,7 @@ static struct vfui_range *insert(struct vfui_range *node, struct vfui_range *ran
 		node->left = insert(node->left, range);
 	else
 		node->right = insert(node->right, range);
+	look_down(node);
 	return split(skew(node));
 }
 
@@ -55,6 +70,7 @@ void vfui_ranges_insert(struct vfui_ranges *tree, struct vfui_range *range)
 	range->left = NULL;
 	range->right = NULL;
 	range->level = 1;
+	range->widest = range->last - range->first;
 	tree->root = insert(tree->root, range);
 	tree->count++;
 }
@@ -70,6 +86,7 @@ static struct vfui_range *rebalance(struct vfui_range *node)
 		if (right > level)
 			node->right->level = level;
 	}
+	look_down(node);
 	node = skew(node);
 	node->right = skew(node->right);
 	if (node->right)
@@ -132,4 +149,25 @@ struct vfui_range *vfui_ranges_from(const struct vfui_ranges *tree, uint64_t add
 		}
 	}
 	return found;
+}
+
+static bool fit(const struct vfui_range *node, uint64_t more, uint64_t mask, uint64_t *at)
+{
+	uint64_t first;
+
+	if (!node || node->widest < more)
+		return false;
+	if (fit(node->left, more, mask, at))
+		return true;
+	first = (node->first + mask) & ~mask;
+	if (first >= node->first && first <= node->last && node->last - first >= more) {
+		*at = first;
+		return true;
+	}
+	return fit(node->right, more, mask, at);
+}
+
+bool vfui_ranges_fit(const struct vfui_ranges *tree, uint64_t more, uint64_t mask, uint64_t *at)
+{
+	return fit(tree->root, more, mask, at);
 }

@@ -60,6 +60,7 @@ fault_tests = \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-functions \
+	tests/unit/client/test-iova \
 	tests/unit/client/test-ranges \
 	tests/unit/client/test-loop \
 	tests/unit/server/test-parts \
@@ -128,6 +129,7 @@ tests_unit_client_test_hostile_LDADD = $(fault_libs)
 tests_unit_client_test_memory_SOURCES = tests/unit/client/test-memory.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_threads_LDADD = $(fault_libs)
+tests_unit_client_test_iova_LDADD = $(fault_libs)
 tests_unit_client_test_functions_SOURCES = tests/unit/client/test-functions.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_functions_LDADD = $(fault_libs)
 tests_unit_client_test_ranges_SOURCES = tests/unit/client/test-ranges.c tests/lib/script.c tests/lib/script.h
