@@ -215,9 +215,23 @@ PyObject *client_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsign
 				   PyObject *fds);
 PyObject *client_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
 				     PyObject *fds);
-/* hold: of hold_buffer(), must be kept until the range is unmapped. What is mapped is noted: maps[iova] = entry. */
+/*
+ * hold: of hold_buffer(), must be kept until the range is unmapped. What is mapped is noted: maps[iova] = entry. queued: its
+ * answer is left to vfu_client_fence.
+ */
 PyObject *client_map_buffer(struct vfu_client *cl, uint64_t iova, unsigned flags, PyObject *hold,
-			    int fd, uint64_t fd_offset, PyObject *maps, PyObject *entry);
+			    int fd, uint64_t fd_offset, bool queued, PyObject *maps,
+			    PyObject *entry);
+/*
+ * The same with a function in place of memory, which must be kept as long: serve(is_write, iova, bytes, or how many) on the thread that
+ * reads. It returns what was read, or 0, a negative errno, or VFU_LATER.
+ */
+PyObject *client_map_function(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+			      PyObject *serve, PyObject *maps, PyObject *entry);
+/* In serve, which then returns VFU_LATER: what client_dma_answer ends; if that is never called, its end does, with ECANCELED. */
+PyObject *client_dma_later(struct vfu_client *cl, PyObject *owner, size_t len);
+/* With what was read (of a write b""), or a negative errno. False: nobody wants it any more. */
+PyObject *client_dma_answer(PyObject *later, PyObject *data, int status);
 
 /* As dma_ranges, of the client's own table. */
 PyObject *client_dma_ranges(struct vfu_client *cl);

@@ -60,7 +60,7 @@
 	int vfu_server_twin_fd
 	"$result = PyLong_FromLong($1);"
 
-%typemap(out) struct vfu_server *vfu_server_new, struct vfu_client *vfu_client_new {
+%typemap(out) struct vfu_server *vfu_server_new, struct vfu_client *vfu_client_new, struct vfu_iova *vfu_iova_new {
 	if (!$1) {
 		vfupy_raise(errno ? -errno : -ENOMEM, NULL);
 		SWIG_fail;
@@ -72,6 +72,7 @@
 %nodefaultctor;
 struct vfu_server {};
 struct vfu_client {};
+struct vfu_iova {};
 %clearnodefaultctor;
 %extend vfu_server {
 	~vfu_server()
@@ -83,6 +84,13 @@ struct vfu_client {};
 	~vfu_client()
 	{
 		vfu_client_free($self);
+	}
+}
+
+%extend vfu_iova {
+	~vfu_iova()
+	{
+		vfu_iova_free($self);
 	}
 }
 
@@ -198,9 +206,10 @@ struct vfu_client {};
 	PyMem_Free(room$argnum);
 }
 
-/* What was agreed is the result. */
+/* What was agreed, or found, is the result. */
 %typemap(in, numinputs=0) uint64_t *value (uint64_t agreed = 0) "$1 = &agreed;"
-%typemap(argout) uint64_t *value {
+%typemap(in, numinputs=0) uint64_t *iova (uint64_t found = 0) "$1 = &found;"
+%typemap(argout) uint64_t *value, uint64_t *iova {
 	Py_SETREF($result, PyLong_FromUnsignedLongLong(*$1));
 }
 
@@ -303,7 +312,9 @@ struct vfu_client {};
 %ignore vfu_client_dma_map_nowait;
 %ignore vfu_client_set_dma;
 %ignore vfu_client_dma_ranges;
+%ignore vfu_iova_free;
 %ignore vfu_client_dma_map_fn;
+%ignore vfu_client_dma;
 %ignore vfu_client_dma_later;
 %ignore vfu_client_dma_data;
 %ignore vfu_client_dma_answer;

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """The client's side of DMA: what memory it gives its device, in which way, and what it takes back."""
 
+import asyncio
 import errno
 import os
 
@@ -82,3 +83,263 @@ def test_unmap_all(connect, policy):
     dev.dma.unmap_all()
     dev.dma.map(buffers[0], buffers[0].iova)
     assert len(device.dma.ranges) == 1
+
+
+# ---- addresses ----
+
+
+def test_addresses(connect):
+    dev = connect(Copier(), irqs=False)
+    first = dev.dma.alloc(4096, shared=False)
+    assert first.iova == 0x1000_0000
+    assert dev.dma.alloc(8192, shared=False, align=2 << 20).iova == 0x1020_0000
+    assert dev.dma.alloc(1, shared=False).iova == 0x1000_1000
+    dev.dma.reserve(0x1000_2000, 0x1000)
+    assert dev.dma.alloc(4096, shared=False).iova == 0x1000_3000
+    held = bytearray(4096)
+    dev.dma.map(held, 0x1000_4000)
+    assert dev.dma.alloc(4096, shared=False).iova == 0x1000_5000
+    dev.dma.map(bytearray(4096), 0x1000_2000)  # who says so may
+    dev.dma.unmap(0x1000_2000)
+    dev.dma.unmap(held)
+    dev.dma.unmap(first)
+    assert [dev.dma.alloc(4096, shared=False).iova for _ in range(3)] == [0x1000_0000, 0x1000_4000, 0x1000_6000]
+    with pytest.raises(vfu.Error, match="overlaps another range") as caught:
+        dev.dma.map(held, 0x1000_4000)
+    assert caught.value.errno == errno.EEXIST and caught.value.field == "dma_map.address"
+    with pytest.raises(vfu.Error) as caught:
+        dev.dma.map(held, 0x1)
+    assert caught.value.field == "dma_map.address" and caught.value.errno == errno.EINVAL
+    with pytest.raises(vfu.Error) as caught:
+        dev.dma.alloc(4096, bits=28)
+    assert caught.value.errno == errno.ENOSPC
+    dev.dma.map(bytearray(4096), 0xFFFF_FFFF_FFFF_F000)  # the last that there is
+
+
+def test_interrupts_of_x86_are_not_memory(connect):
+    dev = connect(Copier(), irqs=False)
+    dev.dma.reserve(0, 0xFEDF_F000)
+    assert dev.dma.alloc(4096, shared=False).iova == 0xFEDF_F000
+    assert dev.dma.alloc(4096, shared=False).iova == 0xFEF0_0000
+    dev.dma.map(bytearray(4096), 0xFEE0_0000)
+
+
+def test_refused_addresses_are_free_again(connect):
+    dev = connect(Copier(), irqs=False, server_options={"options": {"max_dma_maps": 1}})
+    kept = dev.dma.alloc(4096)
+    for _ in range(2):
+        with pytest.raises(vfu.Error) as caught:
+            dev.dma.alloc(4096)
+        assert caught.value.errno == errno.ENOSPC
+    dev.dma.unmap_all()
+    assert dev.dma.alloc(4096).iova == kept.iova
+
+
+# ---- many at once ----
+
+
+def test_a_storm_of_maps(connect):
+    """All that the protocol has room for, of one file."""
+    count = 65535 if os.environ.get("FULL") else 2000
+    device = Copier()
+    dev = connect(device, irqs=False)
+    memory = bytearray(4096)
+    with dev.dma.batch():
+        for i in range(count):
+            dev.dma.map(memory, i * 0x2000)
+    assert len(dev.dma.ranges) == len(device.dma.ranges) == count
+    with pytest.raises(BufferError):
+        memory.append(0)
+    dev.dma.unmap_all()
+    memory.append(0)
+    assert device.dma.ranges == []
+
+
+def test_a_storm_that_is_refused_in_part(connect):
+    device = Copier()
+    dev = connect(device, irqs=False, server_options={"options": {"max_dma_maps": 10}})
+    memory = [bytearray(4096) for _ in range(20)]
+    with pytest.raises(vfu.Error) as caught, dev.dma.batch():
+        with dev.dma.batch():  # the outer one counts
+            for i, one in enumerate(memory):
+                dev.dma.map(one, i * 0x1000)
+    assert caught.value.errno == errno.ENOSPC
+    assert [one.iova for one in dev.dma.ranges] == [i * 0x1000 for i in range(10)]
+    for one in memory[10:]:
+        one.append(0)  # nobody has it
+    with pytest.raises(BufferError):
+        memory[9].append(0)
+    dev.dma.unmap(memory[0])
+    dev.dma.map(memory[1], 0xA000)  # waits again, and its address is free
+
+
+# ---- objects in place of memory ----
+
+
+class Model:
+    """Memory of a simulator, which is a dict."""
+
+    def __init__(self):
+        self.bytes = {}
+        self.asked = []
+
+    def read(self, iova, size):
+        self.asked.append(("read", iova, size))
+        return bytes(self.bytes.get(iova + i, 0) for i in range(size))
+
+    def write(self, iova, data):
+        self.asked.append(("write", iova, len(data)))
+        self.bytes |= {iova + i: byte for i, byte in enumerate(data)}
+
+
+@pytest.mark.parametrize("background", [False, True], ids=["waits", "background"])
+def test_a_model(connect, background):
+    dev = connect(Copier(), background=background)
+    model, memory = Model(), dev.dma.alloc(4096, iova=0x10000, shared=False)
+    dev.dma.map_handler(model, 0x11000, 4096)
+    memory[4092:] = b"data"
+    assert copy(dev, 0x10FFC, 0x11FFC, 4) == 0
+    assert copy(dev, 0x11FFA, 0x10000, 6) == 0
+    assert memory[:6] == b"\0\0data"
+    assert model.asked == [("write", 0x11FFC, 4), ("read", 0x11FFA, 6)]
+    assert copy(dev, 0x10FFE, 0x10010, 4) == 0  # both of them
+    assert memory[0x10:0x14] == b"ta\0\0"
+    assert [(one.iova, one.writable, one.mapped) for one in dev.dma.ranges] == [
+        (0x10000, True, False),
+        (0x11000, True, False),
+    ]
+    dev.dma.unmap(model)
+    assert copy(dev, 0x11000, 0x10000, 4) == errno.EFAULT
+
+
+class Faulty:
+    def read(self, iova, size):
+        if iova & 0xFFF == 0x100:
+            raise OSError(errno.ENXIO, "no such place")
+        if iova & 0xFFF == 0x200:
+            return b"short"
+        if iova & 0xFFF == 0x300:
+            return 5
+        if iova & 0xFFF == 0x400:
+            return self.answer(size)
+        raise KeyError(iova)
+
+    async def answer(self, size):
+        return bytes(size)
+
+
+def test_a_model_that_fails(connect, caplog):
+    """The device has an errno, the log the exception, and what waits goes on."""
+    dev = connect(Copier())
+    memory = dev.dma.alloc(4096)
+    dev.dma.map_handler(Faulty(), 0x20000, 4096)
+    places = {0: errno.EIO, 0x100: errno.ENXIO, 0x200: errno.EIO, 0x300: errno.EIO, 0x400: errno.EIO}
+    for offset, expected in places.items():
+        assert copy(dev, 0x20000 + offset, memory.iova, 8) == expected
+    assert copy(dev, memory.iova, 0x20000, 8) == errno.EACCES  # it has no method for that
+    for text in ("KeyError", "no such place", "5 bytes were read, 8 are wanted", "event loop"):
+        assert text in caplog.text
+    caplog.clear()
+
+
+class Slow(Model):
+    """Answers when it is told to, in the order of the test."""
+
+    def __init__(self):
+        super().__init__()
+        self.gates = []
+
+    async def read(self, iova, size):
+        gate = asyncio.Event()
+        self.gates.append(gate)
+        await gate.wait()
+        if iova & 0xFFF == 0x800:
+            raise OSError(errno.ENXIO, "no such place")
+        return super().read(iova, size)
+
+    async def write(self, iova, data):
+        await asyncio.sleep(0)
+        super().write(iova, data)
+
+
+class Reader(vfu.Device):
+    """Reads 8 bytes at an address, as often as it is told to; each is an interrupt."""
+
+    bar0 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msix=1)
+
+    def __init__(self):
+        super().__init__()
+        self.got = []
+
+    @bar0.reg64(0).on_write
+    async def go(self, address):
+        try:
+            self.got.append(await self.dma.read(address, 8))
+            await self.dma.write(address, b"seen")
+        except OSError as error:
+            self.got.append(error.errno)
+        self.irqs.msix[0].trigger()
+
+
+def test_a_model_that_takes_its_time(connect, caplog):
+    device = Reader()
+    dev = connect(device, background=True)
+    model = Slow()
+
+    async def run():
+        dev.dma.map_handler(model, 0x10000, 4096)
+        for i in (0, 0x100, 0x800):
+            model.bytes[0x10000 + i] = i >> 8
+            dev.regions.bar0.write64(0, 0x10000 + i)
+        while len(model.gates) < 3:
+            await asyncio.sleep(0.001)
+        for i, gate in enumerate(reversed(model.gates)):  # not in the order of the questions
+            gate.set()
+            while len(device.got) == i:
+                await asyncio.sleep(0.001)
+
+    asyncio.run(run())
+    assert device.got == [errno.ENXIO, b"\1" + bytes(7), bytes(8)]
+    assert dev.irqs.msix[0].wait(timeout=10)
+    assert model.bytes[0x10000] == ord("s")
+    caplog.clear()
+
+
+def test_a_loop_that_ends_before_it_answers(connect, caplog):
+    """The device is told so; and what comes then finds no loop."""
+    device = Reader()
+    dev = connect(device, background=True)
+    model = Slow()
+
+    async def run():
+        dev.dma.map_handler(model, 0x10000, 4096)
+        dev.regions.bar0.write64(0, 0x10000)
+        while not model.gates:
+            await asyncio.sleep(0.001)
+
+    asyncio.run(run())
+    assert dev.irqs.msix[0].wait(timeout=10)
+    dev.regions.bar0.write64(0, 0x10000)
+    assert dev.irqs.msix[0].wait(timeout=10)
+    assert device.got == [errno.ECANCELED, errno.EIO]
+    assert "Event loop is closed" in caplog.text
+    caplog.clear()
+
+
+def test_a_client_that_ends_before_it_answers(connect):
+    device = Reader()
+    dev = connect(device, background=True)
+    model = Slow()
+
+    async def run():
+        dev.dma.map_handler(model, 0x10000, 4096)
+        dev.regions.bar0.write64(0, 0x10000)
+        while not model.gates:
+            await asyncio.sleep(0.001)
+        dev.close()
+        model.gates[0].set()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert model.asked == [("read", 0x10000, 8)]

@@ -260,5 +260,5 @@ def test_raw_types():
     stub = ast.parse((SOURCE / "bindings" / "libvfu.pyi").read_text())
     named = {one.target.id for one in stub.body if isinstance(one, ast.AnnAssign)}
     named |= {one.name for one in stub.body if isinstance(one, (ast.FunctionDef, ast.ClassDef))}
-    unnamed = {"Port", "Request", "Deferred", "Watch", "Hold", "Started", "Notes"}  # of objects that only functions return
+    unnamed = {"Port", "Request", "Deferred", "Watch", "Hold", "Later", "Started", "Notes"}  # of objects that only functions return
     assert {name for name in named - unnamed if not hasattr(libvfu, name)} == set()

@@ -4,13 +4,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import errno
+import inspect
 import mmap
 import os
-from typing import TYPE_CHECKING
+import threading
+import weakref
+from collections.abc import Awaitable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
 from ..dma import DmaRange, dma_range
+from ..errors import make_error, report
 from ..memory import Mapping, memfd
 from ..shown import shown
 
@@ -35,6 +43,72 @@ class Buffer(Mapping):
         return f"{where}: {self._state()}, {'shared' if self.shared else 'by messages'}"
 
 
+class _Served:
+    """A range that an object serves: what the library calls for each piece of a transfer, and how that ends."""
+
+    def __init__(self, handle: c.vfu_client, handler: Any) -> None:
+        self._handle = weakref.ref(handle)  # which has this in its maps
+        self._handler = handler
+        self._tasks: set[asyncio.Future[None]] = set()
+        try:
+            self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            self._loop = None
+
+    def __call__(self, is_write: bool, iova: int, what: Any) -> ReadableBuffer | int:
+        method = None
+        size = 0 if is_write else what
+        try:
+            method = self._handler.write if is_write else self._handler.read
+            result = method(iova, what)
+            if inspect.isawaitable(result):
+                return self._answer_later(method, result, size)
+            return _checked(result, size)
+        except Exception as error:
+            return -report(method or self._handler, error)
+
+    def _answer_later(self, method: Any, result: Awaitable[Any], size: int) -> int:
+        handle, later = self._handle(), None
+        try:
+            if self._loop is None or handle is None:
+                raise RuntimeError("what answers later needs an event loop: map it where one runs")
+            later = c.client_dma_later(handle, size)
+            self._loop.call_soon_threadsafe(self._start, method, result, size, later)
+        except BaseException:
+            if inspect.iscoroutine(result):
+                result.close()
+            if later is not None:  # the loop is closed; what this returns counts no more
+                c.client_dma_answer(later, b"", -errno.EIO)
+            raise
+        return c.VFU_LATER
+
+    def _start(self, *args: Any) -> None:
+        task = asyncio.ensure_future(self._finish(*args))
+        self._tasks.add(task)  # which the loop does not keep
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, method: Any, result: Awaitable[Any], size: int, later: c.Later) -> None:
+        data: ReadableBuffer | int = 0
+        status = -errno.ECANCELED
+        try:
+            data = _checked(await result, size)
+            status = 0
+        except Exception as error:
+            status = -report(method, error)
+        finally:
+            c.client_dma_answer(later, b"" if isinstance(data, int) else data, status)
+
+
+def _checked(result: Any, size: int) -> ReadableBuffer | int:
+    """What a handler has returned, of a read (which has a size) all that was asked for."""
+    if not size:
+        return 0
+    if (length := memoryview(result).nbytes) != size:
+        raise ValueError(f"{length} bytes were read, {size} are wanted")
+    data: ReadableBuffer = result
+    return data
+
+
 class ClientDma:
     """dev.dma: the memory that the device may reach. Any thread.
 
@@ -49,13 +123,15 @@ class ClientDma:
 
     shared: bool = True
 
-    _FIRST = 0x1000_0000
+    _FIRST, _LAST = 0x1000_0000, (1 << 64) - 1
 
     def __init__(self, handle: c.vfu_client) -> None:
         self._h = handle
         # iova: (size, hold, buffer); calls under way in other threads keep the handle
         self._maps: dict[int, tuple[int, object, object]] = {}
         handle.maps = self._maps
+        self._space = c.vfu_iova_new(self._FIRST, self._LAST)
+        self._mine = threading.local()  # queued: this thread is in a batch
 
     @shown
     def __repr__(self) -> str:
@@ -70,11 +146,15 @@ class ClientDma:
         read: bool = True,
         write: bool = True,
         flags: int = 0,
+        align: int = 0,
+        bits: int = 64,
     ) -> Buffer:
         """New zeroed memory, mapped for the device. shared=False: the device reaches it by messages only; by default the
         Client's shared holds.
 
-        size: in bytes, rounded up to whole pages. iova: its address, by default the lowest free one from 0x1000_0000.
+        size: in bytes, rounded up to whole pages. iova: its address, by default the lowest free one from 0x1000_0000 on
+        that is not reserved, a multiple of align (a power of two, at least 4096) and within so many bits, as many as the
+        device has for addresses. ENOSPC: there is none.
         read and write: what the device may do. flags: more of protocol.DmaMapFlags, whose rules are checked first.
         vfu.Error: the device refuses; then nothing is mapped.
         """
@@ -84,7 +164,8 @@ class ClientDma:
             if self.shared if shared is None else shared and self.shared:
                 fd = memfd("vfu-dma", size)
             buffer = Buffer(fd, size)
-            self.map(buffer, self._free(size) if iova is None else iova, fd=fd, read=read, write=write, flags=flags)
+            with self._address(size, iova, align, bits) as at:
+                self._map(buffer, at, fd, 0, self._flags(read, write, flags))
         finally:
             if fd >= 0:
                 os.close(fd)
@@ -106,23 +187,110 @@ class ClientDma:
         it, from fd_offset on, which the device then maps too; it stays yours. All else as in alloc().
         BufferError: the device is to write to what cannot be written, as bytes.
         """
-        flags |= (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
+        with self._address(memoryview(buffer).nbytes, iova) as at:
+            self._map(buffer, at, fd, fd_offset, self._flags(read, write, flags))
+
+    def map_handler(
+        self, handler: Any, iova: int, size: int, read: bool | None = None, write: bool | None = None
+    ) -> None:
+        """Maps what is no memory, as that of a simulator: an object with the methods
+
+            def read(self, iova, size): ...     # returns so many bytes
+            def write(self, iova, data): ...    # data: bytes
+
+        which get addresses as the device has them, and no piece of a transfer that is outside of this range. read and write: what the
+        device may do, by default what there is a method for. They run on whichever thread waits for the device, that of the
+        background among them, and must not wait for it themselves (EDEADLK). What they raise is logged, and is the device's
+        answer: the errno of an OSError, else EIO.
+
+        A method may be a coroutine, or return another awaitable, if this is called where an event loop runs: it goes on
+        there, and the device has its answer when it ends; other transfers go on meanwhile. Nothing else in that loop must wait in
+        a blocking call for a device that waits for this. ENOBUFS for the device: so many wait that they hold what options={"queue_bytes": ...} allows.
+        """
+        flags = self._flags(
+            hasattr(handler, "read") if read is None else read, hasattr(handler, "write") if write is None else write
+        )
+        served = _Served(self._h, handler)
+        with self._address(size, iova) as at:
+            c.client_map_function(self._h, at, size, flags, served, self._maps, (size, served, handler))
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """A context in which alloc() and map() of this thread do not wait for the device's answers: its end does, for all of
+        them, and many ranges are mapped sooner. It raises the first error that there was; what the device refused is
+        not mapped then, all else is: see ranges."""
+        queued, self._mine.queued = self._queued, True
+        try:
+            yield
+        finally:
+            self._mine.queued = queued
+            if not queued:
+                try:
+                    c.vfu_client_fence(self._h)
+                except BaseException:
+                    self._forget_gone()
+                    raise
+
+    @property
+    def _queued(self) -> bool:
+        return getattr(self._mine, "queued", False)
+
+    @staticmethod
+    def _flags(read: bool, write: bool, flags: int = 0) -> int:
+        return flags | (c.VFU_DMA_READ if read else 0) | (c.VFU_DMA_WRITE if write else 0)
+
+    def _map(self, buffer: ReadableBuffer, iova: int, fd: int, fd_offset: int, flags: int) -> None:
         hold = c.hold_buffer(buffer)
         entry = (memoryview(buffer).nbytes, hold, buffer)
-        c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset, self._maps, entry)
+        c.client_map_buffer(self._h, iova, flags, hold, fd, fd_offset, self._queued, self._maps, entry)
         if isinstance(buffer, Buffer):
             buffer.iova, buffer.shared = iova, fd >= 0 and self.shared
 
-    def unmap(self, what: ReadableBuffer | int) -> None:
-        """Takes memory away from the device: a buffer that was mapped, or the iova of one. ValueError: it is not.
+    @contextlib.contextmanager
+    def _address(self, size: int, iova: int | None, align: int = 0, bits: int = 64) -> Iterator[int]:
+        """An address that is in use from now on, unless the map fails."""
+        is_ours = True
+        if iova is None:
+            iova = c.vfu_iova_alloc(self._space, size, align, (1 << bits) - 1)
+        else:
+            try:
+                c.vfu_iova_take(self._space, iova, size)
+            except OSError as error:
+                if error.errno == errno.EEXIST:
+                    raise make_error(errno.EEXIST, "dma_map.address", 16, "overlaps another range") from None
+                is_ours = False  # there is no such range, and the library says what is wrong with it
+        try:
+            yield iova
+        except BaseException:
+            if is_ours and iova not in self._maps:
+                c.vfu_iova_give(self._space, iova)
+            raise
+
+    def reserve(self, iova: int, size: int) -> None:
+        """Of these addresses alloc() takes none by itself, nor does it of 0xfee00000 to 0xfeefffff, where on x86 writes of a
+        device are interrupts."""
+        c.vfu_iova_reserve(self._space, iova, size)
+
+    def unmap(self, what: object) -> None:
+        """Takes memory away from the device: a buffer or handler that was mapped, or the iova of one. ValueError: it is not.
 
         Returns when the device has let go of it. vfu.Error: it refuses, and the memory stays mapped.
         """
-        found = (at for at, entry in self._maps.items() if at == what or entry[2] is what)
-        if (iova := next(found, None)) is None:
+        iova = what if isinstance(what, int) else self._find(what)
+        if iova not in self._maps:
             raise ValueError("not mapped")
         c.vfu_client_dma_unmap(self._h, iova, self._maps[iova][0])
+        self._forget(iova)
+
+    def _find(self, what: object) -> int:
+        if isinstance(what, Buffer) and what.iova in self._maps and self._maps[what.iova][2] is what:
+            return what.iova
+        return next((iova for iova, entry in list(self._maps.items()) if entry[2] is what), -1)
+
+    def _forget(self, iova: int) -> None:
         del self._maps[iova]
+        with contextlib.suppress(OSError):  # of a range that there could not be
+            c.vfu_iova_give(self._space, iova)
 
     def unmap_all(self) -> None:
         """Takes all memory away from the device. vfu.Error: it refuses some, which stay mapped."""
@@ -142,12 +310,4 @@ class ClientDma:
         there = {iova for iova, *_ in c.client_dma_ranges(self._h)}
         for iova, entry in known:
             if iova not in there and self._maps.get(iova) is entry:
-                del self._maps[iova]
-
-    def _free(self, size: int) -> int:
-        at = self._FIRST
-        for iova in sorted(self._maps):
-            if iova >= at + size:
-                break
-            at = max(at, iova + self._maps[iova][0])
-        return at
+                self._forget(iova)
