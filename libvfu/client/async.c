@@ -87,13 +87,14 @@ static int launch(struct vfui_conn *conn, struct vfui_out *out, struct vfui_clie
 
 static int start(struct vfu_client *cl, struct vfui_out *out, struct vfu_client_access *a)
 {
-	struct vfu_err err = {0};
+	struct vfu_err err; /* which is large: no more of it is set than is looked at */
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 	struct vfui_client_async *op;
 
 	if (!conn)
 		return ret;
+	err.code = 0;
 	ret = check(conn, out, a->len, &err);
 	if (ret)
 		return vfui_client_end(cl, ret, &err);

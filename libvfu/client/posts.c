@@ -175,7 +175,7 @@ static int add_to_batch(struct vfu_client *cl, struct vfui_conn *conn,
 			struct vfui_client_batch *batch,
 			const struct vfu_wire_region_write_request *in, const void *buf)
 {
-	int ret = vfui_conn_gather(conn, in, buf);
+	int ret = vfui_conn_gather(conn, in, buf, true);
 
 	batch->is_used = true;
 	if (ret || ++batch->n < VFUI_GATHER_HIGH)
@@ -184,7 +184,16 @@ static int add_to_batch(struct vfu_client *cl, struct vfui_conn *conn,
 	return send_batch(cl, conn, VFUI_GATHER_SIZE(VFUI_GATHER_LOW));
 }
 
-/* Sent by itself. A full socket or queue is waited for, where one may wait: the writer is as fast as the device. */
+/* A write that goes at once, with what others have left in the queue. */
+static int post_now(struct vfu_client *cl, struct vfui_conn *conn,
+		    const struct vfu_wire_region_write_request *in, const void *buf)
+{
+	int ret = vfui_conn_gather(conn, in, buf, false);
+
+	return ret || !may_wait(cl, conn) ? ret : vfui_conn_drain(conn, 0);
+}
+
+/* One that is large, or for which there is no room. A full socket or queue is waited for, where one may wait: the writer is as fast as the device. */
 static int post_alone(struct vfu_client *cl, struct vfui_conn *conn,
 		      const struct vfu_wire_region_write_request *in, const void *buf)
 {
@@ -210,26 +219,23 @@ static int post_piece(struct vfu_client *cl, struct vfui_conn *conn,
 
 	if (ret)
 		return ret;
-	ret = -EAGAIN;
+	ret = -ENOBUFS;
 	if (in->count <= VFUI_GATHER_BYTES)
-		ret = batch ? add_to_batch(cl, conn, batch, in, buf)
-			    : vfui_conn_gather_if_crowded(conn, in, buf);
-	/* By itself it may wait for room, too. */
-	if (ret == -EAGAIN || ret == -ENOBUFS)
-		ret = post_alone(cl, conn, in, buf);
-	return ret;
+		ret = batch ? add_to_batch(cl, conn, batch, in, buf) : post_now(cl, conn, in, buf);
+	return ret == -ENOBUFS ? post_alone(cl, conn, in, buf) : ret;
 }
 
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			   size_t len)
 {
-	struct vfu_err err = {0};
+	struct vfu_err err; /* which is large: no more of it is set than is looked at */
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 	struct vfui_client_batch *batch;
 
 	if (!conn)
 		return ret;
+	err.code = 0;
 	if (vfui_client_may_be_direct(conn)) {
 		const struct vfu_client_access a = {.is_write = true,
 						    .index = index,

@@ -97,7 +97,7 @@ static int timeout_of(const struct vfui_conn *conn, int timeout_ms)
 }
 
 /* Waits as long for a place in the queue, however often others take it, as for the reply later. */
-static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+VFUI_APART static int submit_later(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
 {
 	uint64_t deadline =
 		vfui_clock_deadline(&conn->options.clock, timeout_of(conn, out->timeout_ms));
@@ -106,15 +106,23 @@ static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, ui
 
 	for (int i = 0; i < out->niov; i++)
 		room.size += out->iov[i].iov_len;
-	while ((r = vfui_conn_submit(conn, out, !out->no_reply, id)) == -ENOBUFS) {
+	do {
 		int64_t left = vfui_clock_left(&conn->options.clock, deadline);
 
 		r = vfui_conn_wait(conn, has_room, &room,
 				   left < 0 ? -1 : (int)(left / (int64_t)VFUI_MS));
 		if (r < 0)
 			return r;
-	}
+		r = vfui_conn_submit(conn, out, !out->no_reply, id);
+	} while (r == -ENOBUFS);
 	return r;
+}
+
+static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+{
+	int r = vfui_conn_submit(conn, out, !out->no_reply, id);
+
+	return r == -ENOBUFS ? submit_later(conn, out, id) : r;
 }
 
 int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)

@@ -15,8 +15,9 @@
  * The first is an ordinary region_write, and becomes a region_write_multi when a second joins it; larger ones, and
  * all where the peer did not agree to write_multiple, are messages of their own, and go in one send all the same.
  *
- * Two ask for it: who has said that more will follow (a batch of the client), and who posts while so much waits that
- * it can not be sent anyhow, with somebody there who will (is_crowded): from HIGH writes on, until LOW are left.
+ * Two leave it there: who has said that more will follow (a batch of the client), and who posts while so much waits that
+ * it can not be sent anyhow, with somebody there who will (is_crowded): from HIGH writes on, until LOW are left. All
+ * others send the queue at once, and what the socket does not take of it is joined by what comes next.
  */
 #include <errno.h>
 
@@ -146,33 +147,6 @@ VFUI_APART static void trace_gathered(struct vfui_conn *conn, const write_reques
 		   &hdr, iov, 2, 0);
 }
 
-static int gather(struct vfui_conn *conn, const write_request *in, const void *data,
-		  bool (*may)(struct vfui_conn *conn))
-{
-	int r;
-
-	if (vfui_conn_is_child(conn))
-		return -EOWNERDEAD;
-	vfui_os_lock(&conn->lock);
-	r = may(conn) ? add(conn, in, data) : -EAGAIN;
-	vfui_os_unlock(&conn->lock);
-	if (r == 0 && conn->options.set.values[VFU_OPT_TRACE] != 0)
-		trace_gathered(conn, in, data);
-	return r;
-}
-
-/* Nobody is told of the bytes before they are to be sent. */
-static bool in_batch(struct vfui_conn *conn)
-{
-	conn->gather.is_untold = true;
-	return true;
-}
-
-int vfui_conn_gather(struct vfui_conn *conn, const write_request *in, const void *data)
-{
-	return gather(conn, in, data, in_batch);
-}
-
 /*
  * So much is queued, by somebody who has told those who send it: they are there at this moment, and none of them goes
  * without a look at the queue, for which it needs the lock.
@@ -188,7 +162,39 @@ static bool is_crowded(struct vfui_conn *conn)
 	return g->is_crowded && !g->is_untold && vfui_conn_is_watched(conn);
 }
 
-int vfui_conn_gather_if_crowded(struct vfui_conn *conn, const write_request *in, const void *data)
+/* The thread that reads sends what it says together: before it sleeps, or gives up the role. */
+static bool is_of_batch(struct vfui_conn *conn)
 {
-	return atomic_load(&conn->is_unsent) ? gather(conn, in, data, is_crowded) : -EAGAIN;
+	if (!vfui_conn_has_role(conn) || conn->main.out.bytes >= VFUI_OUT_BLOCK)
+		return false;
+	conn->has_batch = true;
+	return true;
+}
+
+/* Of a write that is in the queue now. Gives up the lock. */
+static int pass_on(struct vfui_conn *conn, bool more)
+{
+	/* Nobody is told of the bytes before they are to be sent. */
+	conn->gather.is_untold |= more;
+	if (!more && !is_of_batch(conn) && !is_crowded(conn))
+		return vfui_conn_send_and_unlock(conn);
+	vfui_os_unlock(&conn->lock);
+	return 0;
+}
+
+int vfui_conn_gather(struct vfui_conn *conn, const write_request *in, const void *data, bool more)
+{
+	int r;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	r = add(conn, in, data);
+	if (r == 0)
+		r = pass_on(conn, more);
+	else
+		vfui_os_unlock(&conn->lock);
+	if (r == 0 && conn->options.set.values[VFU_OPT_TRACE] != 0)
+		trace_gathered(conn, in, data);
+	return r;
 }

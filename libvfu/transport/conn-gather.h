@@ -21,13 +21,11 @@ enum { VFUI_GATHER_HIGH = 1024, VFUI_GATHER_LOW = 128 };
 #define VFUI_GATHER_SIZE(writes) ((writes) * (size_t)40)
 
 /*
- * Queues a posted write behind all others and does not send it: with those before it in one message, if the peer takes
- * that. The caller sees to it that it is sent (vfui_conn_send_queue). 0, -ENOBUFS, -ENOTCONN, -ENOMEM.
+ * Queues a posted write behind all others: in one message with those before it, if they are not sent yet and the peer
+ * takes that. more: it is not sent now, the caller sees to it (vfui_conn_send_queue); else it is, as far as it goes, unless
+ * so much waits already for somebody who is known to send it. 0, -ENOBUFS, -ENOTCONN, -ENOMEM.
  */
 int vfui_conn_gather(struct vfui_conn *conn, const struct vfu_wire_region_write_request *in,
-		     const void *data);
-/* The same, if so much waits already and somebody is known to send it. -EAGAIN: not so, it is to be sent by itself. */
-int vfui_conn_gather_if_crowded(struct vfui_conn *conn,
-				const struct vfu_wire_region_write_request *in, const void *data);
+		     const void *data, bool more);
 
 #endif

@@ -453,19 +453,23 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 	return r;
 }
 
-int vfui_conn_send_queue(struct vfui_conn *conn)
+int vfui_conn_send_and_unlock(struct vfui_conn *conn)
 {
-	int r;
+	int r = vfui_conn_flush_locked(conn);
 
-	if (vfui_conn_is_child(conn))
-		return -EOWNERDEAD;
-	vfui_os_lock(&conn->lock);
-	r = vfui_conn_flush_locked(conn);
 	if (vfui_conn_has_role(conn))
 		vfui_conn_unlock(conn);
 	else
 		notify_and_unlock(conn, false);
 	return r == -EAGAIN ? 0 : r;
+}
+
+int vfui_conn_send_queue(struct vfui_conn *conn)
+{
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	return vfui_conn_send_and_unlock(conn);
 }
 
 /* Its deadline is earlier than those that whoever sleeps knows of. */

@@ -68,6 +68,9 @@ int vfui_conn_send_queue(struct vfui_conn *conn);
 
 /* ---- for the files of the connection ---- */
 
+/* vfui_conn_send_queue, of who has the lock and gives it up. */
+int vfui_conn_send_and_unlock(struct vfui_conn *conn);
+
 struct vfui_chan;
 
 /* Answers a command on the socket that it came from with an error: it may be the wrong one. */

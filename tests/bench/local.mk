@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 
 # Make check only builds these, unless it is told what to test: a time is no test. `make bench` runs them.
-bench_programs = tests/bench/limit tests/bench/load tests/bench/device tests/bench/many
+bench_programs = tests/bench/limit tests/bench/load tests/bench/device tests/bench/client tests/bench/many
 EXTRA_PROGRAMS += $(bench_programs)
 check-local: $(if $(filter command,$(origin TESTS)),,$(bench_programs))
 
@@ -14,6 +14,8 @@ tests_bench_load_SOURCES = tests/bench/load.c $(bench_loops)
 tests_bench_load_LDADD =
 tests_bench_device_SOURCES = tests/bench/device.c
 tests_bench_device_LDADD = libvfu/libvfu.la
+tests_bench_client_SOURCES = tests/bench/client.c $(bench_loops)
+tests_bench_client_LDADD = libvfu/libvfu.la
 tests_bench_many_SOURCES = tests/bench/many.c tests/bench/bench.h tests/bench/end.c
 tests_bench_many_LDADD = libvfu/libvfu.la
 
