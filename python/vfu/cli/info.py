@@ -33,7 +33,8 @@ examples:
   vfu info /tmp/counter.sock
   vfu info /tmp/counter.sock --device counter.py
   vfu info /tmp/counter.sock --json
-  vfu info /tmp/counter.sock --wait 10   # it may be about to start"""
+  vfu info /tmp/counter.sock --wait 10   # it may be about to start
+  vfu info /tmp/counter.sock --profile one-at-a-time   # for servers that read no command before the last is answered"""
 
 
 def add_to(commands: Any) -> None:

@@ -680,7 +680,7 @@ START_TEST(each_call_ends)
 		use((unsigned)atoi(getenv("SEED")));
 	for (unsigned seed = 1; seed <= n && !getenv("SEED"); seed++) {
 		use(seed);
-		if (seed % 16 == 0 && time(NULL) > end && !getenv("FULL"))
+		if (time(NULL) > end && !getenv("FULL"))
 			return;
 	}
 }
