@@ -35,6 +35,7 @@ doc_examples = \
 	doc/examples/regions \
 	doc/examples/many \
 	doc/examples/areas \
+	doc/examples/bus \
 	doc/examples/batch \
 	doc/examples/lend \
 	doc/examples/dma
@@ -49,6 +50,7 @@ doc_examples_doorbell_LDADD = libvfu/libvfu.la
 doc_examples_regions_LDADD = libvfu/libvfu.la
 doc_examples_many_LDADD = libvfu/libvfu.la
 doc_examples_areas_LDADD = libvfu/libvfu.la
+doc_examples_bus_LDADD = libvfu/libvfu.la
 doc_examples_batch_LDADD = libvfu/libvfu.la
 doc_examples_lend_LDADD = libvfu/libvfu.la -lpthread
 doc_examples_dma_LDADD = libvfu/libvfu.la -lpthread

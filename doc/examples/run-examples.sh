@@ -23,6 +23,10 @@ printf 'ticks: 42\nmemory: hello\n' | cmp - "$dir/out"
 ${EMULATOR-} doc/examples/simulator "$dir/device.sock" >"$dir/out"
 cat "$dir/out"
 printf '500 ns: ticks: 42\n1100 ns: 5 bytes of DMA\n1100 ns: interrupt, memory: hello\n' | cmp - "$dir/out"
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/bus "$dir/device.sock" >"$dir/out"
+cat "$dir/out"
+printf 'bus: 5 bytes to 0x80000100\nmemory: hello\n' | cmp - "$dir/out"
 kill "$server"
 wait "$server"
 server=

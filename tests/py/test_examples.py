@@ -328,3 +328,10 @@ def test_gpioget_and_gpioset(serve):
     for wrong in ("16=1", "3=2"):
         with pytest.raises(subprocess.CalledProcessError):
             run("gpioset.py", path, wrong)
+
+
+# ---- sparse ----
+
+
+def test_sparse(serve):
+    assert run("sparse.py", serve(load("counter").Counter())) == "memory: hello in 2 pages\n"

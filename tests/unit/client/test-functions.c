@@ -165,6 +165,39 @@ START_TEST(later_and_nothing_taken_out)
 }
 END_TEST
 
+/* ---- while the socket is full ---- */
+
+#define POSTS 16
+static uint8_t much[60000];
+
+/* Reads nothing before its DMA was served. */
+static void writes_before_it_reads(struct script *s)
+{
+	script_take_maps(s, 4);
+	script_send_dma(s, 1, WRITE, SIZE, 8);
+	await_calls(1);
+	while (peer_get(s->fd, &s->msg, s->fds, &s->nfds))
+		;
+}
+
+/* 0: posts that wait themselves; 1: those that leave it to a loop, and then to flush. */
+START_TEST(served_while_it_sends)
+{
+	struct pollfd pfds[4];
+
+	script_connect(&far, cl, writes_before_it_reads);
+	map_all();
+	for (unsigned i = 0; i < POSTS; i++) {
+		if (_i)
+			ck_assert_int_gt(vfu_client_pollfds(cl, pfds, 4), 0);
+		ck_assert_int_eq(vfu_client_region_post(cl, 0, 0, much, sizeof(much)), 0);
+	}
+	ck_assert_int_eq(vfu_client_flush(cl), 0);
+	ck_assert_uint_eq(ncalls, 1);
+	finish();
+}
+END_TEST
+
 /* ---- later ---- */
 
 /* Answers from the end on, when the device has been served something else meanwhile. */
@@ -411,6 +444,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, each_range_has_its_own);
 	tcase_add_test(tcase, later_and_nothing_taken_out);
+	tcase_add_loop_test(tcase, served_while_it_sends, 0, 2);
 	tcase_add_test(tcase, answered_by_another_thread);
 	tcase_add_loop_test(tcase, answered_in_the_function, 0, 2);
 	tcase_add_loop_test(tcase, answered_after_the_end, 0, 2);

@@ -210,6 +210,182 @@ START_TEST(no_file_is_shared)
 }
 END_TEST
 
+/* ---- served in whatever waits ---- */
+
+static uint8_t scratch[64];
+
+static int reads(void)
+{
+	return vfu_client_region_read(cl, 0, 0, scratch, 4);
+}
+
+static int writes(void)
+{
+	return vfu_client_region_write(cl, 0, 0, scratch, 4);
+}
+
+static int resets(void)
+{
+	return vfu_client_reset(cl);
+}
+
+static int asks_device(void)
+{
+	struct vfu_device_info info;
+
+	return vfu_client_device_info(cl, &info);
+}
+
+static int asks_region(void)
+{
+	struct vfu_region_info info;
+
+	return vfu_client_region_info(cl, 1, &info);
+}
+
+static int asks_irq(void)
+{
+	struct vfu_irq_info info;
+
+	return vfu_client_irq_info(cl, 0, &info);
+}
+
+static int asks_io_fds(void)
+{
+	struct vfu_io_fds fds;
+
+	return vfu_client_io_fds(cl, 0, &fds);
+}
+
+static int masks(void)
+{
+	return vfu_client_irq_mask(cl, 0, 0, 1);
+}
+
+static int maps(void)
+{
+	return map(0x10000);
+}
+
+static int maps_and_fences(void)
+{
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 0x20000, SIZE, RW, memory + SIZE, -1, 0), 0);
+	return vfu_client_fence(cl);
+}
+
+static int unmaps(void)
+{
+	return vfu_client_dma_unmap(cl, 0, SIZE);
+}
+
+static int unmaps_all(void)
+{
+	return vfu_client_dma_unmap_all(cl);
+}
+
+static int asks_feature(void)
+{
+	size_t len = sizeof(scratch);
+
+	return vfu_client_feature(cl, 1 | 1 << 16, scratch, &len);
+}
+
+static int calls(void)
+{
+	struct vfu_call call = {.size = sizeof(call), .command = 200};
+
+	return vfu_client_call(cl, &call);
+}
+
+static int (*const waits[])(void) = {
+	reads,       writes, resets,          asks_device, asks_region, asks_irq,     masks,
+	asks_io_fds, maps,   maps_and_fences, unmaps,      unmaps_all,  asks_feature, calls};
+#define WAITS (sizeof(waits) / sizeof(waits[0]))
+
+/* Whatever comes, its answer comes after all that the device does before, of which it makes it depend. */
+static void does_dma_first(struct script *s)
+{
+	script_take_maps(s, 1);
+	for (unsigned i = 0; i < WAITS; i++) {
+		struct vfu_wire_header asked;
+
+		ck_assert_uint_ne(peer_get(s->fd, &s->msg, s->fds, &s->nfds), 0);
+		asked = s->msg.hdr;
+		ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_WRITE, 8 * i, 8), 0);
+		ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 8 * i, 16), 0);
+		ck_assert_int_eq(memcmp(s->msg.payload + 16, "ddddddddmmmmmmmm", 16), 0);
+		s->msg.hdr = asked;
+		script_error(s, ENXIO);
+	}
+	script_end(s);
+}
+
+START_TEST(served_in_each_wait)
+{
+	script_connect(&far, cl, does_dma_first);
+	ck_assert_int_eq(map(0), 0);
+	for (unsigned i = 0; i < WAITS; i++)
+		ck_assert_msg(waits[i]() == -ENXIO, "the %u. does not say what the device does", i);
+	finish();
+}
+END_TEST
+
+/* ---- what no device may ask ---- */
+
+static const struct {
+	uint16_t command;
+	uint64_t iova, count;
+	size_t len; /* of the payload */
+	unsigned error;
+} hostile[] = {
+	{VFU_WIRE_CMD_DMA_READ, 0, UINT64_MAX, 16, EINVAL},
+	{VFU_WIRE_CMD_DMA_READ, UINT64_MAX, UINT64_MAX, 16, EINVAL},
+	{VFU_WIRE_CMD_DMA_READ, SIZE, (uint64_t)1 << 32, 16, EINVAL},
+	{VFU_WIRE_CMD_DMA_READ, UINT64_MAX, 2, 16, EINVAL},
+	{VFU_WIRE_CMD_DMA_WRITE, UINT64_MAX - 7, 16, 32, EINVAL},
+	{VFU_WIRE_CMD_DMA_WRITE, UINT64_MAX - 7, 8, 24, EFAULT},
+	{VFU_WIRE_CMD_DMA_WRITE, 0, UINT64_MAX, 24, EINVAL},
+	{VFU_WIRE_CMD_DMA_WRITE, 0, 16, 24, EINVAL},
+	{VFU_WIRE_CMD_DMA_WRITE, 0, 0, 16, EINVAL},
+	{VFU_WIRE_CMD_DMA_WRITE, 0, 8, 8, EINVAL},
+	{VFU_WIRE_CMD_DMA_READ, 0, 8, 0, EINVAL},
+	{VFU_WIRE_CMD_DMA_READ, 0, 1 << 20, 16, EFAULT},
+	{VFU_WIRE_CMD_DMA_WRITE, SIZE - 4, 8, 24, EFAULT},
+	{VFU_WIRE_CMD_DMA_READ, UINT64_MAX - SIZE, SIZE, 16, EFAULT},
+};
+
+static void asks_what_it_may_not(struct script *s)
+{
+	uint8_t payload[64] = {0};
+	uint16_t id;
+
+	script_take_maps(s, 1);
+	id = script_get_reset(s);
+	for (unsigned i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		memcpy(payload, &hostile[i].iova, 8);
+		memcpy(payload + 8, &hostile[i].count, 8);
+		peer_put(s->fd, 7, hostile[i].command, 0, 0, payload, hostile[i].len);
+		script_get(s, hostile[i].command);
+		ck_assert_msg(s->msg.hdr.error == hostile[i].error, "the %u.: %u", i,
+			      s->msg.hdr.error);
+		ck_assert_uint_eq(s->msg.hdr.size, 16);
+	}
+	/* And it is served on. */
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0, 8), 0);
+	script_end_reset(s, id);
+}
+
+START_TEST(hostile_requests)
+{
+	script_connect(&far, cl, asks_what_it_may_not);
+	ck_assert_int_eq(map(0), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	finish();
+	for (unsigned i = 0; i < sizeof(memory); i++)
+		ck_assert_uint_eq(memory[i], 'm');
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ranges");
@@ -222,6 +398,8 @@ int main(void)
 	tcase_add_test(tcase, one_message_where_the_policy_says_so);
 	tcase_add_test(tcase, the_server_ends_meanwhile);
 	tcase_add_test(tcase, no_file_is_shared);
+	tcase_add_test(tcase, served_in_each_wait);
+	tcase_add_test(tcase, hostile_requests);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
 }
