@@ -27,6 +27,8 @@
  * stack.
  */
 #define VFUI_APART __attribute__((noinline))
+/* The other way round: what each message goes through, although it is called in two places. */
+#define VFUI_INLINE __attribute__((always_inline)) inline
 
 static inline size_t vfui_min(size_t a, size_t b)
 {

@@ -27,7 +27,8 @@ struct vfui_chan {
 	int fd;
 	bool is_sending; /* a thread has sent part of a message and waits for room, unlocked. Under the lock */
 	struct vfui_outq out; /* likewise */
-	struct vfui_in in;    /* the reader's; what is rare in it comes last */
+	short events;         /* of a twin: what of it ends a sleep. The reader's, */
+	struct vfui_in in;    /* as this is; what is rare in it comes last */
 };
 
 /* The message at the end of the queue that posted writes may join, see conn-gather.c. */
@@ -49,7 +50,9 @@ struct vfui_conn {
 	void *ctx;
 	const volatile uint8_t *fork_mark;
 	struct vfu_stats *stats;
-	struct vfui_chan *twin; /* NULL: none. Set once, by the reader with the lock */
+	/* Where commands of this side and the peer's replies go, and where the peer's and our replies: one is the twin. */
+	struct vfui_chan *ask_by, *serve_by;
+	struct vfui_chan *twin; /* NULL: none. All are set once, by the reader with the lock */
 	bool is_server;
 	bool owns_wake_fd;
 
@@ -126,20 +129,6 @@ static inline bool vfui_conn_is_withheld(const struct vfui_conn *conn,
 {
 	return conn->options.policy.sent_commands == VFUI_SENT_COMMANDS_BASIC && !info->basic &&
 	       !conn->is_server;
-}
-
-/*
- * Whose commands go where: without a twin socket all on one. Ours, and the peer's replies to them:
- */
-static inline struct vfui_chan *vfui_conn_asking(struct vfui_conn *conn)
-{
-	return conn->twin == NULL || !conn->is_server ? &conn->main : conn->twin;
-}
-
-/* The peer's, and our replies: */
-static inline struct vfui_chan *vfui_conn_serving(struct vfui_conn *conn)
-{
-	return conn->twin == NULL || conn->is_server ? &conn->main : conn->twin;
 }
 
 /* Bytes that wait for room in a socket. With the lock. */

@@ -35,13 +35,6 @@
 
 /* ---- batches ---- */
 
-/* Something is buffered, if only a part of a message. */
-static inline bool has_more(const struct vfui_conn *conn)
-{
-	return vfui_buf_len(&conn->main.in.block->buf) > 0 ||
-	       (conn->twin != NULL && vfui_buf_len(&conn->twin->in.block->buf) > 0);
-}
-
 /*
  * Sends replies that have waited long enough, while more messages are buffered. If so many messages
  * took less than half the time, as many more may pass before the next look at the clock.
@@ -50,7 +43,8 @@ static void send_old(struct vfui_conn *conn)
 {
 	uint64_t now, age;
 
-	if (!conn->has_batch || !has_more(conn) || ++conn->batch_turns < conn->batch_look)
+	if (!conn->has_batch || vfui_buf_len(&conn->serve_by->in.block->buf) == 0 ||
+	    ++conn->batch_turns < conn->batch_look)
 		return;
 	now = vfui_clock_now(&conn->options.clock);
 	if (conn->batch_since == 0) {

@@ -34,8 +34,10 @@ void vfui_conn_stop_reading(struct vfui_conn *conn, bool stop)
 		atomic_fetch_xor(&conn->full, VFUI_FULL_OWNER);
 }
 
-static inline void count_out(struct vfui_conn *conn, struct vfui_outq *out)
+VFUI_APART void vfui_conn_count_twin(struct vfui_conn *conn)
 {
+	struct vfui_outq *out = &conn->twin->out;
+
 	conn->stats->batches += out->batches;
 	conn->stats->bytes_out += out->sent;
 	out->batches = 0;
@@ -53,9 +55,10 @@ void vfui_conn_account(struct vfui_conn *conn)
 		atomic_store(&conn->is_unsent, is_unsent);
 	if (is_full != is_out_full(conn))
 		atomic_fetch_xor(&conn->full, VFUI_FULL_OUT);
-	count_out(conn, &conn->main.out);
-	if (conn->twin != NULL)
-		count_out(conn, &conn->twin->out);
+	conn->stats->batches += conn->main.out.batches;
+	conn->stats->bytes_out += conn->main.out.sent;
+	conn->main.out.batches = 0;
+	conn->main.out.sent = 0;
 	if (unsent == 0 && conn->is_room_awaited) {
 		conn->is_room_awaited = false;
 		atomic_fetch_add(&conn->events, 1);
@@ -86,7 +89,7 @@ int vfui_conn_end_out(struct vfui_conn *conn, const struct vfui_chan *chan)
 	return -ENOTCONN;
 }
 
-static int flush_chan(struct vfui_conn *conn, struct vfui_chan *chan)
+static inline int flush_chan(struct vfui_conn *conn, struct vfui_chan *chan)
 {
 	int r;
 
@@ -99,16 +102,26 @@ static int flush_chan(struct vfui_conn *conn, struct vfui_chan *chan)
 	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn, chan) : r;
 }
 
+/* After the main socket's, which said r. */
+VFUI_APART static int flush_twin(struct vfui_conn *conn, int r)
+{
+	int of_twin = conn->out_status;
+
+	if (of_twin == 0) {
+		of_twin = flush_chan(conn, conn->twin);
+		vfui_conn_count_twin(conn);
+	}
+	return of_twin != 0 ? of_twin : r;
+}
+
 int vfui_conn_flush_locked(struct vfui_conn *conn)
 {
-	int r = conn->out_status, of_twin;
+	int r;
 
-	if (r == 0)
-		r = flush_chan(conn, &conn->main);
-	if (conn->twin == NULL || conn->out_status != 0)
-		return r;
-	of_twin = flush_chan(conn, conn->twin);
-	return of_twin != 0 ? of_twin : r;
+	if (conn->out_status != 0)
+		return conn->out_status;
+	r = flush_chan(conn, &conn->main);
+	return conn->twin != NULL ? flush_twin(conn, r) : r;
 }
 
 int vfui_conn_flush(struct vfui_conn *conn)

@@ -36,8 +36,10 @@ int vfui_conn_violation_at(struct vfui_conn *conn, const struct vfui_fault *faul
 /* Fails it with a code and a sentence of our own. Returns code. Without the lock. */
 int vfui_conn_break(struct vfui_conn *conn, int code, const char *text);
 
-/* After each change of the queue. With the lock. */
+/* After each change of a queue. With the lock. */
 void vfui_conn_account(struct vfui_conn *conn);
+/* After something was sent by the twin: adds it to the counters. With the lock. */
+void vfui_conn_count_twin(struct vfui_conn *conn);
 
 /*
  * Nothing can be sent any more, as was seen by chan (NULL: we do not want to), but what the peer sent before it left is still to be read. Returns

@@ -83,7 +83,7 @@ void vfui_conn_expire(struct vfui_conn *conn)
 		done = pend->done;
 		user = pend->user;
 		if (conn->is_direct && conn->direct_id == pend->id) {
-			vfui_in_drop_direct(&vfui_conn_asking(conn)->in);
+			vfui_in_drop_direct(&conn->ask_by->in);
 			conn->is_direct = false;
 		}
 		vfui_pend_reserve(&conn->pending, pend);
@@ -206,11 +206,12 @@ static inline bool is_for(struct vfui_conn *conn, const struct vfui_chan *chan,
 {
 	uint8_t from = conn->is_server ? VFUI_FROM_CLIENT : VFUI_FROM_SERVER;
 
-	return info->from == from && chan == vfui_conn_serving(conn);
+	return info->from == from && chan == conn->serve_by;
 }
 
 /* Why a command with a sound header is refused without asking anybody: 0 or -errno. */
-static int why_refused(struct vfui_conn *conn, const struct vfui_chan *chan, struct vfui_msg *msg)
+static VFUI_INLINE int why_refused(struct vfui_conn *conn, const struct vfui_chan *chan,
+				   struct vfui_msg *msg)
 {
 	const struct vfui_policy *policy = &conn->options.policy;
 	uint32_t odd = msg->hdr.flags & ~VFU_WIRE_HEADER_TYPE_MASK;
@@ -234,7 +235,8 @@ VFUI_APART static void refuse(struct vfui_conn *conn, struct vfui_chan *chan,
 	vfui_conn_refuse(conn, chan, &msg->hdr, error);
 }
 
-static void handle_command(struct vfui_conn *conn, struct vfui_chan *chan, struct vfui_msg *msg)
+static VFUI_INLINE void handle_command(struct vfui_conn *conn, struct vfui_chan *chan,
+				       struct vfui_msg *msg)
 {
 	int r = why_refused(conn, chan, msg);
 
@@ -308,7 +310,7 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, const struct vfui_cha
 	vfui_os_lock(&conn->lock);
 	conn->stats->replies_in++;
 	pend = vfui_pend_find(&conn->pending, msg->hdr.id);
-	if (pend == NULL || pend->command != msg->hdr.command || chan != vfui_conn_asking(conn)) {
+	if (pend == NULL || pend->command != msg->hdr.command || chan != conn->ask_by) {
 		vfui_os_unlock(&conn->lock);
 		return handle_stray(conn, msg);
 	}
@@ -333,7 +335,7 @@ VFUI_APART static int handle_reply(struct vfui_conn *conn, const struct vfui_cha
 static bool is_for_sink(struct vfui_conn *conn, const struct vfui_pend *pend,
 			const struct vfu_wire_header *hdr)
 {
-	const struct vfui_buf *buf = &vfui_conn_asking(conn)->in.block->buf;
+	const struct vfui_buf *buf = &conn->ask_by->in.block->buf;
 	size_t len = hdr->size - sizeof(*hdr);
 
 	return pend != NULL && !pend->is_reserved && pend->sink != NULL &&
@@ -351,7 +353,7 @@ static void try_direct(struct vfui_conn *conn, struct vfui_chan *chan,
 {
 	struct vfui_pend *pend;
 
-	if (chan != vfui_conn_asking(conn) || chan->in.is_direct || vfui_in_is_ready(&chan->in) ||
+	if (chan != conn->ask_by || chan->in.is_direct || vfui_in_is_ready(&chan->in) ||
 	    chan->in.nmarks > 0 || (hdr->flags & VFU_WIRE_HEADER_ERROR) != 0)
 		return;
 	vfui_os_lock(&conn->lock);
@@ -407,7 +409,7 @@ static bool is_reply(const struct vfu_wire_header *hdr)
 }
 
 /* Headers after which the stream cannot be trusted (E28, E54). */
-static int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
+static VFUI_INLINE int check_header(struct vfui_conn *conn, const struct vfu_wire_header *hdr)
 {
 	uint64_t max = conn->mine.max_data_xfer_size;
 
@@ -445,7 +447,7 @@ VFUI_APART static void place_large(struct vfui_conn *conn, struct vfui_chan *cha
 }
 
 /* The next message of one socket: as vfui_conn_handle_one. */
-static inline int handle_from(struct vfui_conn *conn, struct vfui_chan *chan)
+static VFUI_INLINE int handle_from(struct vfui_conn *conn, struct vfui_chan *chan)
 {
 	struct vfui_in_msg m;
 	int r;
@@ -491,7 +493,7 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 
 	if (r != 0)
 		return r;
-	return conn->twin != NULL ? handle_either(conn) : handle_from(conn, &conn->main);
+	return conn->twin == NULL ? handle_from(conn, &conn->main) : handle_either(conn);
 }
 
 /* While a sink is being filled, its request can not be given up (vfui_conn_abandon). */
@@ -511,7 +513,7 @@ VFUI_APART static ssize_t fill(struct vfui_conn *conn, struct vfui_chan *chan, b
 }
 
 /* One of two sockets has ended: so does the connection, once what came by the other is handled. */
-VFUI_APART static int end_twins(struct vfui_conn *conn, const struct vfui_chan *chan)
+VFUI_APART static int begin_end(struct vfui_conn *conn, const struct vfui_chan *chan)
 {
 	struct vfui_chan *other = chan == &conn->main ? conn->twin : &conn->main;
 
@@ -537,7 +539,7 @@ int vfui_conn_receive(struct vfui_conn *conn, struct vfui_chan *chan, bool dontw
 	case 0:
 	case -ECONNRESET:
 		if (conn->twin != NULL)
-			return end_twins(conn, chan);
+			return begin_end(conn, chan);
 		return vfui_conn_break(conn, -ENOTCONN, "the peer closed the connection");
 	case -EAGAIN:
 		return 0;
@@ -560,9 +562,4 @@ int vfui_conn_receive_all(struct vfui_conn *conn)
 		return r;
 	of_twin = vfui_conn_receive(conn, conn->twin, true);
 	return of_twin != 0 ? of_twin : r;
-}
-
-bool vfui_conn_is_drained(const struct vfui_conn *conn)
-{
-	return conn->main.in.is_drained && (conn->twin == NULL || conn->twin->in.is_drained);
 }

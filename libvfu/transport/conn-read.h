@@ -33,7 +33,10 @@ int vfui_conn_receive(struct vfui_conn *conn, struct vfui_chan *chan, bool dontw
 /* The same without waiting, of all its sockets: the main one first, so that nothing in the twin is younger. */
 int vfui_conn_receive_all(struct vfui_conn *conn);
 /* The last receive took all there was. */
-bool vfui_conn_is_drained(const struct vfui_conn *conn);
+static inline bool vfui_conn_is_drained(const struct vfui_conn *conn)
+{
+	return conn->main.in.is_drained && (conn->twin == NULL || conn->twin->in.is_drained);
+}
 /* Ends requests whose time is up. */
 void vfui_conn_expire(struct vfui_conn *conn);
 /* Adds what was received to the counters. The reader's, with the lock. */

@@ -195,6 +195,8 @@ VFUI_APART static int send_alone(struct vfui_conn *conn, struct vfui_chan *chan,
 		if (r < 0 && rest.is_begun)
 			r = -ECONNABORTED;
 	}
+	if (chan == conn->twin)
+		vfui_conn_count_twin(conn);
 	vfui_conn_account(conn);
 	return r < 0 && !is_harmless(r) ? vfui_conn_end_out(conn, chan) : r;
 }
@@ -307,7 +309,7 @@ VFUI_APART static int send_reason(struct vfui_conn *conn, struct vfui_chan *chan
 int vfui_conn_reply_lent(struct vfui_conn *conn, const struct vfu_wire_header *request,
 			 const struct iovec *iov, unsigned niov, struct vfui_lent *lent)
 {
-	struct vfui_chan *chan = vfui_conn_serving(conn);
+	struct vfui_chan *chan = conn->serve_by;
 	int r = 0;
 
 	if (vfui_conn_is_child(conn))
@@ -326,7 +328,7 @@ int vfui_conn_reply_lent(struct vfui_conn *conn, const struct vfu_wire_header *r
 int vfui_conn_reply(struct vfui_conn *conn, const struct vfu_wire_header *request, int status,
 		    const struct iovec *iov, int niov, const int *fds, unsigned nfds)
 {
-	struct vfui_chan *chan = vfui_conn_serving(conn);
+	struct vfui_chan *chan = conn->serve_by;
 	int r;
 
 	if (vfui_conn_is_child(conn))
@@ -444,8 +446,8 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		return r;
 	hdr->id = pend != NULL ? pend->id : VFUI_PEND_POSTED;
 	hdr->flags = pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
-	r = transmit(conn, vfui_conn_asking(conn), hdr, out->iov, niov, out->fds, out->nfds,
-		     is_reader, is_waiter || (is_reader && conn->may_block), NULL);
+	r = transmit(conn, conn->ask_by, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
+		     is_waiter || (is_reader && conn->may_block), NULL);
 	if (r == 0)
 		conn->stats->requests_out++;
 	else if (!out->no_reply)
@@ -495,7 +497,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 	if (is_reader) {
 		vfui_conn_unlock(conn);
-		vfui_conn_asking(conn)->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
+		conn->ask_by->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
 	} else {
 		notify_and_unlock(conn, is_earlier);
 	}
@@ -525,7 +527,7 @@ static bool leave_sink(struct vfui_conn *conn, uint16_t id)
 		return true;
 	if (conn->is_filling)
 		return false;
-	vfui_in_drop_direct(&vfui_conn_asking(conn)->in);
+	vfui_in_drop_direct(&conn->ask_by->in);
 	conn->is_direct = false;
 	return true;
 }

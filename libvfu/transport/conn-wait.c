@@ -82,8 +82,15 @@ static short events_of(const struct vfui_conn *conn, const struct vfui_chan *cha
 	return chan->out.bytes > 0 ? (short)(in | POLLOUT) : in;
 }
 
+VFUI_APART static void watch(struct vfui_conn *conn, short *events)
+{
+	*events = events_of(conn, &conn->main);
+	if (conn->twin != NULL)
+		conn->twin->events = events_of(conn, conn->twin);
+}
+
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */
-static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short events[2])
+static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events)
 {
 	struct vfui_pend *first;
 	bool is_long;
@@ -99,9 +106,11 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short events[
 		conn->may_be_late = pending == 0;
 		left = sooner(left, pending);
 	}
-	events[0] = events_of(conn, &conn->main);
-	events[1] = conn->twin != NULL ? events_of(conn, conn->twin) : 0;
-	is_long = left < 0 || left >= LONG_NS;
+	*events = POLLIN;
+	if (conn->main.out.bytes > 0 || conn->twin != NULL)
+		watch(conn, events);
+	/* A receive can sleep on one socket alone. */
+	is_long = (left < 0 || left >= LONG_NS) && conn->twin == NULL;
 	atomic_store(&conn->sleeping, is_long && conn->main.out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
 					      : VFUI_IN_POLL);
@@ -109,15 +118,15 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short events[
 }
 
 /* Sleeps where the sockets, their room for more, and other threads can all end it. */
-static int sleep_in_poll(struct vfui_conn *conn, const short events[2], int64_t left)
+static int sleep_in_poll(struct vfui_conn *conn, short events, int64_t left)
 {
-	struct pollfd pfds[3] = {{.fd = conn->main.fd, .events = events[0]},
+	struct pollfd pfds[3] = {{.fd = conn->main.fd, .events = events},
 				 {.fd = conn->wake_fd, .events = POLLIN},
-				 {.fd = -1, .events = events[1]}};
+				 {.fd = -1}};
 	int r;
 
 	if (conn->twin != NULL)
-		pfds[2].fd = conn->twin->fd;
+		pfds[2] = (struct pollfd){.fd = conn->twin->fd, .events = conn->twin->events};
 	r = vfui_os_poll(pfds, conn->twin != NULL ? 3 : 2, left);
 	atomic_store(&conn->sleeping, VFUI_AWAKE);
 	if (r <= 0)
@@ -131,16 +140,13 @@ static int sleep_in_poll(struct vfui_conn *conn, const short events[2], int64_t 
 
 int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
 {
-	short events[2];
+	short events;
 	int r;
 
-	/* A receive can sleep on one socket alone. */
-	if (conn->twin != NULL)
-		conn->has_recv_timeout = false;
-	else if (!conn->has_recv_timeout)
+	if (!conn->has_recv_timeout)
 		conn->has_recv_timeout = vfui_sock_set_timeout(conn->main.fd, TICK_MS) == 0;
-	left = prepare_sleep(conn, left, events);
-	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events[0] & POLLIN) {
+	left = prepare_sleep(conn, left, &events);
+	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
 		r = busy_poll(conn);
 		if (r != 0) {
 			atomic_store(&conn->sleeping, VFUI_AWAKE);

@@ -138,6 +138,7 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 		return NULL;
 	}
 	conn->main.fd = fd;
+	conn->ask_by = conn->serve_by = &conn->main;
 	/* One that was inherited may not be so yet. */
 	vfui_os_set_cloexec(fd);
 	conn->is_server = server;
@@ -183,6 +184,7 @@ int vfui_conn_set_twin(struct vfui_conn *conn, int fd)
 	vfui_os_set_cloexec(fd);
 	vfui_os_lock(&conn->lock);
 	conn->twin = chan;
+	*(conn->is_server ? &conn->ask_by : &conn->serve_by) = chan;
 	/* It may have failed meanwhile, on another thread. */
 	if (conn->out_status != 0)
 		vfui_sock_shutdown(fd);

@@ -18,8 +18,8 @@
  * A connection has one socket, or two (vfui_conn_set_twin). Each is a struct vfui_chan: what came and is not a
  * message yet, what is queued. All else there is once: lock, reader role, requests that are pending, limits, the end.
  *
- *	        commands of the client   commands of the server     vfui_conn_asking: where this side's commands go
- *	main    -->     <-- replies      (without twin: both)       vfui_conn_serving: where the peer's come from
+ *	        commands of the client   commands of the server     ask_by: where this side's commands go
+ *	main    -->     <-- replies      (without twin: both)       serve_by: where the peer's come from
  *	twin                             <--     --> replies
  *
  * The thread that reads receives from both, the main one first, and handles what came by the twin first: so what was
