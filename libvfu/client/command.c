@@ -135,7 +135,8 @@ static void ended(void *user, int status, struct vfui_msg *reply)
 		answer.reply_fds = reply->fds;
 		answer.reply_nfds = reply->nfds;
 	}
-	op->fn(op->user, status, &answer);
+	if (op->fn)
+		op->fn(op->user, status, &answer);
 	vfui_os_free(op);
 }
 
@@ -147,7 +148,7 @@ static int start(struct vfui_conn *conn, const struct vfu_call *call, struct sta
 				     .niov = 1,
 				     .fds = call->fds,
 				     .nfds = call->nfds,
-				     .no_reply = call->post,
+				     .no_reply = op == NULL,
 				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
 				     .done = ended,
 				     .user = op};
@@ -166,12 +167,14 @@ int vfu_client_call_async(struct vfu_client *cl, const struct vfu_call *call,
 	if (!conn)
 		return ret;
 	ret = check_call(conn, call, &err);
-	if (!ret && !call->post) {
+	/* The answer that a server of one command at a time gives all the same is nobody's. */
+	if (!ret && (!call->post || vfui_client_is_one_by_one(conn))) {
 		op = vfui_os_malloc(sizeof(*op));
 		ret = op ? 0 : -ENOMEM;
 	}
 	if (op)
-		*op = (struct started){.command = call->command, .fn = fn, .user = user};
+		*op = (struct started){
+			.command = call->command, .fn = call->post ? NULL : fn, .user = user};
 	if (!ret) {
 		ret = start(conn, call, op);
 		if (ret)

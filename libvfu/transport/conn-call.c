@@ -177,10 +177,6 @@ static void describe(struct vfui_conn *conn, const struct vfui_message *info, in
 		return;
 	if ((code == -ENOTCONN || code == -EPROTO) && vfui_conn_status(conn, err) != 0)
 		err->code = code;
-	else if (code == -ENOSYS && vfui_conn_is_withheld(conn, info))
-		vfui_err_set(err, code, NULL, 0,
-			     "%s: not sent to servers that know basic commands alone (E71)",
-			     info->name);
 	else
 		vfui_err_set(err, code, NULL, 0, "%s: %s", info->name, strerror(-code));
 }

@@ -437,7 +437,7 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		info = &vfui_message_unknown;
 	*hdr = (struct vfu_wire_header){.command = (uint16_t)out->command,
 					.size = message_size(out->iov, niov)};
-	r = vfui_conn_is_withheld(conn, info) ? -ENOSYS : vfui_conn_may_send(conn, hdr->size);
+	r = vfui_conn_may_send(conn, hdr->size);
 	if (r == 0)
 		r = add_pending(conn, info, out, &pend);
 	if (r == -ENOBUFS)

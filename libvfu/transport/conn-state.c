@@ -238,6 +238,10 @@ int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct i
 		len += iov[i].iov_len;
 	if (info == NULL)
 		info = &vfui_message_unknown;
+	if (vfui_conn_is_withheld(conn, info))
+		return vfui_err_set(err, -ENOSYS, NULL, 0,
+				    "%s: not sent to servers that know basic commands alone (E71)",
+				    info->name);
 	if (info->request_flat || niov <= 1)
 		return check_own(conn, info, niov > 0 ? iov->iov_base : NULL, len, nfds, err);
 	if (vfui_buf_init(&all, len) < 0)

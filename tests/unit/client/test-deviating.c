@@ -362,8 +362,15 @@ START_TEST(another_has_no_room)
 {
 	unsigned done = 0;
 	uint32_t value;
+	struct vfu_call post = {.size = sizeof(post),
+				.command = 1000,
+				.request = &value,
+				.request_len = sizeof(value),
+				.post = true};
 
 	connect_one(is_simple);
+	ck_assert_int_eq(vfu_client_call_async(cl, &post, NULL, NULL), -ENOSYS);
+	ck_assert_ptr_nonnull(strstr(last_text(), "not sent"));
 	ck_assert_int_eq(vfu_client_region_read_async(cl, 0, 0, &value, 4, count, &done), 0);
 	ck_assert_int_eq(vfu_client_region_read_async(cl, 0, 0, &value, 4, count, &done), -ENOBUFS);
 	ck_assert_int_eq(vfu_client_region_read(cl, 0, 0, &value, 4), 0);
