@@ -113,6 +113,7 @@ vfu_examples = \
 	python/examples/guest/thermometer.sh \
 	python/examples/nvme.py \
 	python/examples/serial.py \
+	python/examples/simulator.py \
 	python/examples/sparse.py \
 	python/examples/thermometer.py \
 	python/examples/window.py \

@@ -269,6 +269,33 @@ async def test_dma_while_nothing_is_asked(served, dev):
 
 
 @looped
+async def test_handlers(served, dev):
+    """What is no memory is served in the loop's thread, by coroutines too, which may use the device meanwhile."""
+
+    class Far:
+        def __init__(self):
+            self.data, self.threads = bytearray(os.urandom(4096)), set()
+
+        async def read(self, iova, size):
+            self.threads.add(threading.get_ident())
+            assert await dev.regions.bar0.read32(0) == 7
+            await asyncio.sleep(0.001)
+            return self.data[iova - 0x100000 :][:size]
+
+        def write(self, iova, data):
+            self.threads.add(threading.get_ident())
+            self.data[iova - 0x100000 : iova - 0x100000 + len(data)] = data
+
+    far = Far()
+    await dev.dma.map_handler(far, 0x100000, 4096)
+    assert [(one.iova, one.size) for one in dev.dma.ranges] == [(0x100000, 4096)]
+    await dev.regions.bar0.write64(8, 0x100000)
+    assert await dev.irqs.msix[1].wait(60)
+    assert far.data[64:128] == far.data[:64] and far.threads == {threading.get_ident()}
+    await dev.dma.unmap(far)
+
+
+@looped
 async def test_concurrent_maps(served, dev):
     buffers = await asyncio.gather(*(dev.dma.alloc(4096) for _ in range(20)))
     assert len({ram.iova for ram in buffers}) == 20

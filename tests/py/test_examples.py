@@ -335,3 +335,18 @@ def test_gpioget_and_gpioset(serve):
 
 def test_sparse(serve):
     assert run("sparse.py", serve(load("counter").Counter())) == "memory: hello in 2 pages\n"
+
+
+# ---- simulator ----
+
+
+def test_simulator(serve):
+    """Simulated time is the same whatever the machine does meanwhile."""
+    path = serve(load("counter").Counter())
+    assert run("simulator.py", path).splitlines() == [
+        "500 ns: ticks: 42",
+        "1000 ns: the device writes 5 bytes at 0x80000000",
+        "1000 ns: interrupt, memory has b'hello'",
+        "1500 ns: the device reads 64 bytes at 0x80000000",
+        "1500 ns: interrupt, the sum is 2016",
+    ]

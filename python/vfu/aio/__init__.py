@@ -40,8 +40,9 @@ import libvfu as c
 from .. import client, commands, protocol
 from ..capabilities import Agreed
 from ..client import DeviceInfo
-from ..client.dma import ClientDma
+from ..client.dma import ClientDma, _Served
 from ..client.times import milliseconds
+from ..dma import DmaRange
 from ..errors import Error
 from ..shown import shown
 from .irqs import Irq, Irqs, Vector
@@ -75,8 +76,22 @@ class Dma:
 
     alloc = in_thread(ClientDma.alloc)
     map = in_thread(ClientDma.map)
+    reserve = in_thread(ClientDma.reserve)
     unmap = in_thread(ClientDma.unmap)
     unmap_all = in_thread(ClientDma.unmap_all)
+
+    async def map_handler(
+        self, handler: Any, iova: int, size: int, read: bool | None = None, write: bool | None = None
+    ) -> None:
+        """Maps what is no memory, as vfu.ClientDma.map_handler(). Its methods run in this loop, coroutines among them: they may
+        use the device, as long as what they wait for does not wait for them."""
+        served = _Served(self._loop.handle, handler)  # here, where the loop is
+        await self._loop.run(lambda: self._plain()._map_served(served, handler, iova, size, read, write))
+
+    @property
+    def ranges(self) -> list[DmaRange]:
+        """What the device may reach, as vfu.ClientDma.ranges."""
+        return self._plain().ranges
 
 
 class Client:

@@ -207,10 +207,14 @@ class ClientDma:
         there, and the device has its answer when it ends; other transfers go on meanwhile. Nothing else in that loop must wait in
         a blocking call for a device that waits for this. ENOBUFS for the device: so many wait that they hold what options={"queue_bytes": ...} allows.
         """
+        self._map_served(_Served(self._h, handler), handler, iova, size, read, write)
+
+    def _map_served(
+        self, served: _Served, handler: Any, iova: int, size: int, read: bool | None, write: bool | None
+    ) -> None:
         flags = self._flags(
             hasattr(handler, "read") if read is None else read, hasattr(handler, "write") if write is None else write
         )
-        served = _Served(self._h, handler)
         with self._address(size, iova) as at:
             c.client_map_function(self._h, at, size, flags, served, self._maps, (size, served, handler))
 
