@@ -210,6 +210,9 @@ PyObject *client_is_sending(struct vfu_client *cl);
 PyObject *eventfd_take(int fd);
 /* Waits for an eventfd and serves DMA meanwhile. Its count, 0: timeout. */
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms);
+/* One action to the vectors whose byte is not 0. */
+PyObject *client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsigned start,
+			PyObject *which);
 PyObject *client_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start, PyObject *fds);
 PyObject *client_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
 				   PyObject *fds);

@@ -7,13 +7,8 @@
 #include "callbacks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
-
-enum { TICK_MS = 250, TURNS = 64, MAX_POLLFDS = 8 };
 
 /* ---- server ---- */
 
@@ -72,126 +67,46 @@ PyObject *server_check_ended(struct vfu_server *srv)
 
 /* ---- client ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/* What is left until deadline (-1: for ever), but no more than limit (-1: none). */
-static int left_ms(int64_t deadline, int limit)
-{
-	int64_t left = deadline < 0 ? -1 : deadline - now_ms();
-
-	if (deadline >= 0 && left < 0)
-		left = 0;
-	if (limit >= 0 && (left < 0 || left > limit))
-		left = limit;
-	return left > INT_MAX ? INT_MAX : (int)left;
-}
-
-/*
- * Sleeps until the eventfd, the socket or a deadline has something, and serves the device's DMA. 1: look
- * again, 0: the deadline has passed. -EINTR also after a while, for a signal that comes just before the
- * sleep does not interrupt it. When another thread reads the socket, process leaves it to that one.
- */
-static int wait_once(struct vfu_client *cl, int fd, int64_t deadline)
-{
-	struct pollfd pfds[MAX_POLLFDS + 1] = {{.fd = fd, .events = POLLIN}};
-	int n = vfu_client_pollfds(cl, pfds + 1, MAX_POLLFDS);
-	int timeout = vfu_client_timeout(cl);
-	bool is_tick = timeout < 0 || timeout > TICK_MS;
-	int rc, handled;
-
-	if (n <= 0)
-		return n ? n : -ENOTCONN;
-	rc = poll(pfds, (nfds_t)n + 1, left_ms(deadline, is_tick ? TICK_MS : timeout));
-	rc = rc < 0 ? -errno : rc;
-	/* In any case: who has asked for pollfds is thought to sleep on them. */
-	handled = vfu_client_process(cl, 0);
-	if (rc < 0)
-		return rc;
-	if (handled < 0)
-		return handled;
-	/* The socket has data but somebody else reads it: do not spin until that thread has run. */
-	if (rc > 0 && handled == 0 && !pfds[0].revents)
-		poll(pfds, 1, left_ms(deadline, 1));
-	if (deadline >= 0 && now_ms() >= deadline)
-		return 0;
-	return rc == 0 && is_tick ? -EINTR : 1;
-}
-
-/*
- * Takes what an eventfd counts, if anything, and never sleeps: O_NONBLOCK and the counter are as much
- * the device's as ours. 0, or -1 and errno. The kernel promises it since Linux 5.8; before, the device
- * must be quick to get in between.
- */
-static int take_count(int fd, eventfd_t *count)
-{
-	struct pollfd pfd = {.fd = fd, .events = POLLIN};
-	struct iovec iov = {.iov_base = count, .iov_len = sizeof(*count)};
-	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
-
-	if (n >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
-		return n < 0 ? -1 : 0;
-	if (poll(&pfd, 1, 0) < 1 || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK)) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return eventfd_read(fd, count);
-}
-
-/* Until there is a count (1, in count), the deadline has passed (0), or -EINTR: signals are to be looked at. */
-static int wait_for_count(struct vfu_client *cl, int fd, int64_t deadline, eventfd_t *count)
-{
-	int rc = 1;
-
-	for (int i = 0; i < TURNS; i++) {
-		if (take_count(fd, count) == 0)
-			return 1;
-		if (errno != EAGAIN)
-			return -errno;
-		if (rc <= 0)
-			return rc;
-		rc = wait_once(cl, fd, deadline);
-	}
-	return -EINTR;
-}
-
 PyObject *client_wait_eventfd(struct vfu_client *cl, int fd, int timeout_ms)
 {
-	int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
-	/* The number may mean something else once another thread has closed the client. */
-	int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	eventfd_t count = 0;
+	uint64_t count;
 	int rc;
 
-	if (own < 0)
-		return PyErr_SetFromErrno(PyExc_OSError);
-	do {
-		Py_BEGIN_ALLOW_THREADS
-		rc = wait_for_count(cl, own, deadline, &count);
-		/* What others have left to this loop. */
-		if (rc > 0)
-			vfu_client_flush(cl);
-		Py_END_ALLOW_THREADS
-	} while (rc == -EINTR && !PyErr_CheckSignals());
-	close(own);
-	if (rc >= 0 && !PyErr_Occurred())
-		return PyLong_FromUnsignedLongLong(count);
-	vfupy_raise_client(cl, rc);
-	return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_client_irq_wait(cl, fd, timeout_ms, &count);
+	Py_END_ALLOW_THREADS
+	if (rc < 0)
+		vfupy_raise_client(cl, rc);
+	/* A signal handler may have raised although it has come. */
+	return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(count);
 }
 
 PyObject *eventfd_take(int fd)
 {
-	eventfd_t count = 0;
+	uint64_t count;
+	int rc = vfu_eventfd_take(fd, &count);
 
-	if (take_count(fd, &count) && errno != EAGAIN)
-		return PyErr_SetFromErrno(PyExc_OSError);
-	return PyLong_FromUnsignedLongLong(count);
+	if (!rc || rc == -EAGAIN)
+		return PyLong_FromUnsignedLongLong(rc ? 0 : count);
+	errno = -rc;
+	return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+PyObject *client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsigned start,
+			PyObject *which)
+{
+	Py_buffer view;
+	int rc;
+
+	if (PyObject_GetBuffer(which, &view, PyBUF_SIMPLE))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	rc = vfu_client_irq_do(cl, index, what, start, (unsigned)view.len, view.buf);
+	Py_END_ALLOW_THREADS
+	PyBuffer_Release(&view);
+	if (rc < 0)
+		vfupy_raise_client(cl, rc);
+	return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 PyObject *eventfd_new(void)

@@ -1258,10 +1258,21 @@ int vfu_client_use_bus_master(struct vfu_client *cl);
  * for all indices: with them disable one index before another is given eventfds.
  *
  * The device then has the same open files: it may take what they count, and clear O_NONBLOCK. So
- * wait with poll(), and take the count with preadv2(fd, iov, 1, -1, RWF_NOWAIT): read() can sleep.
+ * wait with vfu_client_irq_wait, or poll(), and take the count with vfu_eventfd_take: read() can sleep.
  */
 int vfu_client_irq_set_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
 				unsigned count, const int *fds);
+/* The same with eventfds made where fds has -1; all are the caller's to close. After an error there are none that were made. */
+int vfu_client_irq_enable(struct vfu_client *cl, unsigned index, unsigned start, unsigned count,
+			  int *fds);
+/*
+ * Waits until an eventfd of a vector is signalled, timeout_ms at most (-1: for ever), and serves the device's DMA meanwhile, or leaves that to
+ * the thread that does. 1: it was, *count times since that was last taken; 0: not in time. -EINTR: the interrupt hook said so; it may be
+ * called again. -ENOTCONN and the like: the connection ends, and none will come. -EDEADLK: in a DMA callback. Any eventfd will do. Any thread.
+ */
+int vfu_client_irq_wait(struct vfu_client *cl, int fd, int timeout_ms, uint64_t *count);
+/* Takes what an eventfd counts, and never sleeps, whatever the other side does to it: 0; -EAGAIN: nothing. Any thread. */
+int vfu_eventfd_take(int fd, uint64_t *count);
 /*
  * The other way round: the vectors of an interrupt that is VFU_IRQ_MASKABLE get eventfds (-1: none, any more) that
  * the caller signals to mask or unmask them, without a message; INTx is such a one, and KVM's resampling signals

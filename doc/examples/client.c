@@ -6,10 +6,8 @@
  *
  *	client SOCKET
  */
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <vfu.h>
@@ -18,11 +16,11 @@
 
 static char memory[4096] __attribute__((aligned(4096)));
 
-static int use(struct vfu_client *cl, int irq)
+static int use(struct vfu_client *cl, int *irq)
 {
 	uint32_t ticks = 42, address = IOVA;
 	uint16_t command = 0x2; /* memory accesses on; bus mastering comes by itself */
-	struct pollfd pfd = {.fd = irq, .events = POLLIN};
+	uint64_t count;
 	int r;
 
 	if ((r = vfu_client_region_write(cl, VFU_REGION_CONFIG, 0x04, &command, 2)) < 0 ||
@@ -36,12 +34,12 @@ static int use(struct vfu_client *cl, int irq)
 	/* No file behind the memory: the device reaches it by messages, which our waits serve. */
 	if ((r = vfu_client_dma_map(cl, IOVA, sizeof(memory), VFU_DMA_READ | VFU_DMA_WRITE, memory,
 				    -1, 0)) < 0 ||
-	    (r = vfu_client_irq_set_eventfds(cl, VFU_IRQ_MSIX, 0, 1, &irq)) < 0 ||
+	    (r = vfu_client_irq_enable(cl, VFU_IRQ_MSIX, 0, 1, irq)) < 0 ||
 	    (r = vfu_client_region_write(cl, VFU_REGION_BAR0, 0x04, &address, 4)) < 0)
 		return r;
-	while (poll(&pfd, 1, 0) == 0)
-		if ((r = vfu_client_serve(cl, 10)) < 0)
-			return r;
+	r = vfu_client_irq_wait(cl, *irq, -1, &count); /* which serves the device's DMA */
+	if (r < 0)
+		return r;
 	printf("memory: %.5s\n", memory);
 	return 0;
 }
@@ -49,17 +47,17 @@ static int use(struct vfu_client *cl, int irq)
 int main(int argc, char **argv)
 {
 	struct vfu_client *cl = vfu_client_new();
-	int irq = eventfd(0, EFD_CLOEXEC);
+	int irq = -1; /* an eventfd is made for it */
 	struct vfu_err err;
 	int r;
 
-	if (argc != 2 || !cl || irq < 0) {
+	if (argc != 2 || !cl) {
 		fprintf(stderr, "usage: client SOCKET\n");
 		return 2;
 	}
 	r = vfu_client_connect(cl, argv[1]);
 	if (r == 0)
-		r = use(cl, irq);
+		r = use(cl, &irq);
 	if (r < 0) {
 		vfu_client_err(cl, &err);
 		fprintf(stderr, "client: %s: %s\n", strerror(-r), err.text);

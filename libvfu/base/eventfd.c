@@ -40,6 +40,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "vfu.h"
 
 enum { NO_CONTEXT = 1 }; /* contexts are addresses of pages; 0: not tried yet */
 enum { RING = 64, TRIES = 3 };
@@ -119,6 +120,28 @@ void vfui_eventfd_drain(int fd)
 	uint64_t count;
 
 	vfui_os_read_nowait(fd, &count, sizeof(count));
+}
+
+/* Before Linux 5.8 the other side must be quick to get in between. */
+static int take_slowly(int fd, uint64_t *count)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	ssize_t n;
+
+	if (vfui_os_poll(&pfd, 1, 0) < 1 || vfui_os_set_nonblock(fd))
+		return -EAGAIN;
+	n = vfui_os_read(fd, count, sizeof(*count));
+	return n < 0 ? (int)n : 0;
+}
+
+int vfu_eventfd_take(int fd, uint64_t *count)
+{
+	ssize_t n = vfui_os_read_nowait(fd, count, sizeof(*count));
+
+	if (n >= 0)
+		return 0;
+	*count = 0;
+	return n == -EOPNOTSUPP || n == -ENOSYS ? take_slowly(fd, count) : (int)n;
 }
 
 bool vfui_is_eventfd(int fd)

@@ -25,6 +25,8 @@ void vfui_eventfd_signal_slowly(int fd);
 /* Whether it is one: writing to anything else could block, or be a way into a file of ours. */
 bool vfui_is_eventfd(int fd);
 
+/* vfu_eventfd_take of vfu.h takes the count. */
+
 /* Empties the counter where that can be done without sleeping. Any thread. */
 void vfui_eventfd_drain(int fd);
 

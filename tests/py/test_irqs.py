@@ -136,6 +136,46 @@ def test_error_and_request(connect):
     assert dev.irqs.req.wait(timeout=5) == 1
 
 
+def test_some_vectors_in_one_message(connect):
+    dev = connect(Device())
+    msix = dev.irqs.msix
+    before = dev.stats["requests_out"]
+    msix.trigger(1, 3, -37)  # 63
+    assert dev.stats["requests_out"] == before + 1
+    assert [i for i in range(64) if msix[i].wait(timeout=0)] == [1, 3, 63]
+    msix.trigger()
+    assert msix[0].wait(timeout=5) == 1
+    with pytest.raises(IndexError):
+        msix.trigger(100)
+    dev.irqs.intx.mask(0)
+    dev.irqs.intx.unmask(0)
+    with pytest.raises(vfu.Error, match="set_irqs"):
+        msix.mask(0, 1)
+
+
+def test_eventfd_of_ones_own(connect):
+    dev = connect(Device())
+    own = os.eventfd(0, os.EFD_NONBLOCK)
+    dev.irqs.msix[3].use(own)
+    dev.regions.bar0.write32(0, 3)
+    assert os.eventfd_read(own) == 1
+    dev.irqs.msix.use(own)
+    dev.irqs.msix.trigger(0, 3)
+    assert os.eventfd_read(own) == 2
+    os.close(own)
+    dev.regions.bar0.write32(0, 3)
+    assert dev.irqs.msix[3].wait(timeout=5) == 1
+    dev.irqs.msix[3].use(None)
+    dev.regions.bar0.write32(0, 3)
+    assert dev.irqs.msix[3].wait(timeout=5) == 1 and dev.irqs.msix[0].wait(timeout=0) == 0
+    with pytest.raises(OSError):
+        dev.irqs.msix[3].use(-1)
+    with open(os.devnull) as file, pytest.raises(vfu.Error, match="set_irqs"):
+        dev.irqs.msix[3].use(file)
+    dev.irqs.msix[3].trigger() if dev.irqs.msix[3].fd else None
+    assert dev.irqs.msix[3].wait(timeout=5) == 1
+
+
 def test_one_kind_at_a_time(connect):
     device = Device()
     dev = connect(device)

@@ -55,6 +55,7 @@ fault_tests = \
 	tests/unit/client/test-posts \
 	tests/unit/client/test-requests \
 	tests/unit/client/test-pci \
+	tests/unit/client/test-irqs \
 	tests/unit/client/test-direct \
 	tests/unit/client/test-batches \
 	tests/unit/client/test-memory \
@@ -111,6 +112,8 @@ tests_unit_server_test_twin_LDADD = $(fault_libs)
 tests_unit_client_test_client_SOURCES = tests/unit/client/test-client.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_direct_SOURCES = tests/unit/client/test-direct.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_direct_LDADD = $(fault_libs)
+tests_unit_client_test_irqs_SOURCES = tests/unit/client/test-irqs.c tests/lib/script.c tests/lib/script.h
+tests_unit_client_test_irqs_LDADD = $(fault_libs)
 tests_unit_client_test_pci_SOURCES = tests/unit/client/test-pci.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_pci_LDADD = $(fault_libs)
 tests_unit_client_test_posts_SOURCES = tests/unit/client/test-posts.c tests/lib/script.c tests/lib/script.h

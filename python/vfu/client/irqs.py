@@ -17,6 +17,9 @@ from ..errors import logger
 from ..shown import shown
 from .times import milliseconds
 
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
 IRQ_NAMES = ("intx", "msi", "msix", "err", "req")
 
 # Vectors that get their eventfd when the client connects. Those above get it at first use.
@@ -55,6 +58,25 @@ class ClientVector:
         if self._turn != self._arming.turn(self.index):
             self._arming.arm([self])
         return self._eventfd()
+
+    def use(self, fd: FileDescriptorLike | None) -> None:
+        """Has the device signal an eventfd of the caller's, which may be closed then, in place of the Client's own; None: that again.
+
+        The device gets it now if it has one, else when the vector is first used. fd of the vector is another number then, of the same
+        eventfd. vfu.Error: the device refuses it.
+        """
+        own = c.eventfd_new() if fd is None else os.dup(fd if isinstance(fd, int) else fd.fileno())
+        with self._arming.lock:
+            was_armed = self._armed() == "armed"
+            self._let_go()
+            self._fd = own
+            self._close = weakref.finalize(self, os.close, own)
+            try:
+                if was_armed:
+                    self._arming.arm([self])
+            except BaseException:
+                self._let_go()  # not to wait on what the device does not signal
+                raise
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits until the device raises it, for timeout seconds at most (None: for ever), and serves its DMA meanwhile.
@@ -97,6 +119,11 @@ class ClientVector:
         """
         c.client_set_unmask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
 
+    def _let_go(self) -> None:
+        if self._close:
+            self._close()
+        self._fd = self._close = self._turn = None
+
     def _eventfd(self) -> int:
         if self._fd is None:
             self._fd = c.eventfd_new()
@@ -123,7 +150,7 @@ class _Arming:
         self.handle, self._one_at_a_time = handle, one_at_a_time
         self._armed: set[int] = set()  # indices
         self._turns: dict[int, int] = {}  # index: how often its eventfds were taken away
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def turn(self, index: int) -> int:
         return self._turns.get(index, 0)
@@ -131,7 +158,7 @@ class _Arming:
     def arm(self, vectors: Sequence[ClientVector]) -> None:
         """Gives the device the eventfds of neighbouring vectors of one index."""
         index = vectors[0].index
-        with self._lock:
+        with self.lock:
             if self._one_at_a_time:
                 for other in self._armed - {index}:
                     logger.info("%s takes the place of %s", irq_name(index), irq_name(other))
@@ -142,7 +169,7 @@ class _Arming:
                 vector._turn = self.turn(index)
 
     def take_away(self, index: int) -> None:
-        with self._lock:
+        with self.lock:
             c.vfu_client_irq_disable(self.handle, index)
             self._armed.discard(index)
             self._turns[index] = self.turn(index) + 1
@@ -211,11 +238,37 @@ class ClientIrq(ClientVector):
         """Takes all eventfds away from the device; a vector that is used again gets its own back."""
         self._arming.take_away(self.index)
 
+    def trigger(self, *vectors: int) -> None:
+        """Asks the device to raise these vectors in one message, by default vector 0: irq.trigger(0, 3)."""
+        self._do(c.VFU_IRQ_DO_TRIGGER, vectors)
+
+    def mask(self, *vectors: int) -> None:
+        """Has the device hold these back until unmask(), in one message; by default vector 0."""
+        self._do(c.VFU_IRQ_DO_MASK, vectors)
+
+    def unmask(self, *vectors: int) -> None:
+        """Lets these come again, in one message; by default vector 0."""
+        self._do(c.VFU_IRQ_DO_UNMASK, vectors)
+
+    def _do(self, action: int, vectors: Sequence[int]) -> None:
+        """Without vectors the plain message that a single vector's method sends: there are servers that know no other."""
+        if not vectors:
+            plain = {c.VFU_IRQ_DO_TRIGGER: c.vfu_client_irq_trigger, c.VFU_IRQ_DO_MASK: c.vfu_client_irq_mask}
+            plain.get(action, c.vfu_client_irq_unmask)(self._h, self.index, 0, 1)
+            return
+        numbers = [self[vector].vector for vector in vectors]  # IndexError
+        which = bytearray(max(numbers) - min(numbers) + 1)
+        for number in numbers:
+            which[number - min(numbers)] = 1
+        c.client_irq_do(self._h, self.index, action, min(numbers), which)
+
+    def use(self, fd: FileDescriptorLike | None) -> None:
+        """The eventfd of vector 0."""
+        self[0].use(fd)
+
     def _close_all(self) -> None:
         for vector in self._vectors.values():
-            if vector._close:
-                vector._close()
-                vector._fd = vector._close = vector._turn = None
+            vector._let_go()
 
 
 class ClientIrqs:
