@@ -85,6 +85,33 @@ def test_unmap_all(connect, policy):
     assert len(device.dma.ranges) == 1
 
 
+# ---- files ----
+
+
+@pytest.mark.parametrize("shared", [None, False], ids=["mapped", "messages"])
+def test_a_file(connect, tmp_path, shared):
+    """What the device writes is in it, from the offset on; and one that cannot be written is for reading."""
+    path = tmp_path / "disk"
+    path.write_bytes(b"a" * 4096 + b"b" * 8192)
+    device = Copier()
+    dev = connect(device)
+    buffer = dev.dma.map_file(path, offset=4096, shared=shared, align=1 << 20)
+    assert len(buffer) == 8192 and buffer.shared == (shared is None) and not buffer.iova & 0xFFFFF
+    with open(path, "rb") as file:
+        source = dev.dma.map_file(file, iova=0x10000, size=4096, write=False, shared=shared)
+    assert copy(dev, source.iova, buffer.iova + 4096, 4) == 0
+    assert path.read_bytes()[8190:8198] == b"bbaaaabb"
+    assert copy(dev, buffer.iova, source.iova, 4) == errno.EACCES
+    with pytest.raises(TypeError):
+        source[:4] = b"here"
+    dev.dma.unmap(buffer)
+    with pytest.raises(OSError):
+        dev.dma.map_file(tmp_path / "none")
+    with pytest.raises(ValueError):
+        dev.dma.map_file(path, offset=1 << 20)
+    assert [one.iova for one in dev.dma.ranges] == [0x10000]
+
+
 # ---- addresses ----
 
 

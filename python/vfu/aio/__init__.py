@@ -76,6 +76,7 @@ class Dma:
 
     alloc = in_thread(ClientDma.alloc)
     map = in_thread(ClientDma.map)
+    map_file = in_thread(ClientDma.map_file)
     reserve = in_thread(ClientDma.reserve)
     unmap = in_thread(ClientDma.unmap)
     unmap_all = in_thread(ClientDma.unmap_all)

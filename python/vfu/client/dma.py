@@ -23,7 +23,7 @@ from ..memory import Mapping, memfd
 from ..shown import shown
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath
 
 
 class Buffer(Mapping):
@@ -189,6 +189,39 @@ class ClientDma:
         """
         with self._address(memoryview(buffer).nbytes, iova) as at:
             self._map(buffer, at, fd, fd_offset, self._flags(read, write, flags))
+
+    def map_file(
+        self,
+        file: StrPath | FileDescriptorLike,
+        iova: int | None = None,
+        size: int | None = None,
+        offset: int = 0,
+        shared: bool | None = None,
+        read: bool = True,
+        write: bool = True,
+        flags: int = 0,
+        align: int = 0,
+        bits: int = 64,
+    ) -> Buffer:
+        """Maps a file, here and for the device: its path, or an open one, which stays yours. It has to be writable
+        if the device may write.
+
+        size and offset: which part, in bytes; by default all that is behind offset, a multiple of the page size. All else as in alloc().
+        """
+        with contextlib.ExitStack() as stack:
+            if isinstance(file, (str, os.PathLike)):
+                file = os.open(file, os.O_CLOEXEC | (os.O_RDWR if write else os.O_RDONLY))
+                stack.callback(os.close, file)
+            fd = file if isinstance(file, int) else file.fileno()
+            size = os.fstat(fd).st_size - offset if size is None else size
+            if size <= 0:
+                raise ValueError(f"nothing of the file is behind {offset:#x}")
+            buffer = Buffer(fd, size, offset=offset, prot=mmap.PROT_READ | (mmap.PROT_WRITE if write else 0))
+            if not (self.shared if shared is None else shared and self.shared):
+                fd, offset = -1, 0
+            with self._address(size, iova, align, bits) as at:
+                self._map(buffer, at, fd, offset, self._flags(read, write, flags))
+        return buffer
 
     def map_handler(
         self, handler: Any, iova: int, size: int, read: bool | None = None, write: bool | None = None
