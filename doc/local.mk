@@ -32,6 +32,7 @@ doc_examples = \
 	doc/examples/intx \
 	doc/examples/window \
 	doc/examples/doorbell \
+	doc/examples/firmware \
 	doc/examples/regions \
 	doc/examples/many \
 	doc/examples/areas \
@@ -47,6 +48,7 @@ doc_examples_simulator_LDADD = libvfu/libvfu.la
 doc_examples_intx_LDADD = libvfu/libvfu.la
 doc_examples_window_LDADD = libvfu/libvfu.la -lpthread
 doc_examples_doorbell_LDADD = libvfu/libvfu.la
+doc_examples_firmware_LDADD = libvfu/libvfu.la
 doc_examples_regions_LDADD = libvfu/libvfu.la
 doc_examples_many_LDADD = libvfu/libvfu.la
 doc_examples_areas_LDADD = libvfu/libvfu.la

@@ -105,6 +105,7 @@ vfu_examples = \
 	python/examples/drivers/edu.py \
 	python/examples/drivers/nvme.py \
 	python/examples/edu.py \
+	python/examples/firmware.py \
 	python/examples/gpio.py \
 	python/examples/gpioget.py \
 	python/examples/gpioset.py \

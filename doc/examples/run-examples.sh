@@ -35,6 +35,9 @@ server=
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3" ]
 # shellcheck disable=SC2086
+${EMULATOR-} doc/examples/firmware "$dir/firmware.sock" >"$dir/out"
+printf 'BAR 0: 8192 bytes at 0xe0000000, reads 0x600d; MSI-X: 4 vectors\nmemory: 42, messages: 0\n' | cmp - "$dir/out"
+# shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/regions "$dir/regions.sock")" = "region 9: 42 43 44" ]
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/many "$dir")" = "device: 4, another: refused" ]

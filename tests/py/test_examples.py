@@ -318,6 +318,12 @@ def test_uart_reset(connect):
 # ---- gpio ----
 
 
+def test_firmware(serve):
+    said = run("firmware.py", serve(load("counter").Counter()))
+    assert said.startswith("BAR 0: 4096 bytes of memory at 0xe0000000\n")
+    assert "MSI-X: {'vectors': 4, 'on': False" in said and "vector 0: MsixEntry(address=0, data=0, masked=" in said
+
+
 def test_gpioget_and_gpioset(serve):
     path = serve(gpio.Idio16())
     assert run("gpioget.py", path, "3", "19", "12", "28") == "0 0 0 0\n"
