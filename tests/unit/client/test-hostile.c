@@ -115,12 +115,29 @@ static const char *const versions[] = {
 	"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
 };
 
+/* The server's end of a second socket, -1: none. */
+static int twin = -1;
+
+static void offer_twin(struct answer *a)
+{
+	int ends[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	twin = ends[0];
+	a->fds[a->nfds++] = ends[1];
+}
+
 static void answer_version(struct answer *a)
 {
 	const char *json = "{\"capabilities\":{\"max_msg_fds\":16,\"sparse_mmap_fds\":true}}";
 
 	if (!below(&theirs, 6))
 		json = versions[below(&theirs, sizeof(versions) / sizeof(versions[0]))];
+	if (below(&theirs, 2)) {
+		json = "{\"capabilities\":{\"max_msg_fds\":16,\"write_multiple\":true,"
+		       "\"twin_socket\":{\"supported\":true,\"fd_index\":0}}}";
+		offer_twin(a);
+	}
 	put(a, "\0\0\0\0", 4);
 	put(a, json, strlen(json) + !!below(&theirs, 30));
 }
@@ -355,6 +372,7 @@ static void change(struct answer *a)
 static void command(struct script *s)
 {
 	static struct answer c;
+	int fd = s->fd;
 	struct vfu_wire_dma_read_request in = {
 		below(&theirs, 2) ? odd(&theirs) : IOVA + below(&theirs, 2 * PAGE),
 		below(&theirs, 4) ? below(&theirs, 5000) : odd(&theirs)};
@@ -370,7 +388,10 @@ static void command(struct script *s)
 		change(&c);
 	c.hdr.flags &= ~(uint32_t)VFU_WIRE_HEADER_TYPE_MASK;
 	c.hdr.size = (uint32_t)(sizeof(c.hdr) + c.len);
+	if (twin >= 0 && below(&theirs, 8))
+		s->fd = twin; /* where they belong */
 	send_answer(s, &c);
+	s->fd = fd;
 	while (c.nfds)
 		close(c.fds[--c.nfds]);
 }
@@ -399,6 +420,7 @@ static void is_hostile(struct script *s)
 	static struct answer a;
 	bool goes_on = true;
 
+	twin = -1;
 	while (goes_on && peer_get(s->fd, &s->msg, s->fds, &s->nfds)) {
 		while (s->nfds)
 			close(s->fds[--s->nfds]);
@@ -415,6 +437,8 @@ static void is_hostile(struct script *s)
 		while (a.nfds)
 			close(a.fds[--a.nfds]);
 	}
+	if (twin >= 0)
+		close(twin);
 }
 
 /* ---- the client: calls, and what they return ---- */
@@ -498,8 +522,20 @@ static int read_region(void)
 				      below(&ours, 5000));
 }
 
+static int write_many(void)
+{
+	int ret = vfu_client_post_begin(cl), end;
+
+	for (unsigned i = 0; i < 20 && !ret; i++)
+		ret = vfu_client_region_post(cl, 0, 8 * i, buf, 1 + below(&ours, 8));
+	end = vfu_client_post_end(cl);
+	return end ? end : ret;
+}
+
 static int write_region(void)
 {
+	if (!below(&ours, 4))
+		return write_many();
 	if (below(&ours, 2))
 		return vfu_client_region_post(cl, 0, below(&ours, 5000), buf, below(&ours, 5000));
 	return vfu_client_region_write(cl, 0, below(&ours, 5000), buf, below(&ours, 5000));
@@ -510,6 +546,26 @@ static void at_end(void *user, int status)
 	(void)user;
 	ck_assert_int_le(status, 64);
 	done++;
+}
+
+static void call_at_end(void *user, int status, struct vfu_call *answer)
+{
+	if (!status)
+		ck_assert(answer->reply || !answer->reply_len);
+	at_end(user, status);
+}
+
+static int call_async(void)
+{
+	const struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
+	struct vfu_call call = {.size = sizeof(call),
+				.command = VFU_WIRE_CMD_GET_INFO,
+				.request = &in,
+				.request_len = sizeof(in)};
+	int ret = vfu_client_call_async(cl, &call, call_at_end, NULL);
+
+	started += !ret;
+	return ret ? ret : vfu_client_serve(cl, 1);
 }
 
 static int read_async(void)
@@ -609,7 +665,7 @@ static int reset_or_serve(void)
 static int (*const calls[])(void) = {get_region_info, get_device_info, get_irq_info, get_io_fds,
 				     read_region,     write_region,    read_async,   look_at_pci,
 				     use_irqs,        use_memory,      use_feature,  call_anything,
-				     reset_or_serve};
+				     reset_or_serve,  call_async};
 
 /* It says why; and of a connection that was broken, why that is, always the same. How often that was asked. */
 static unsigned check_error(int ret, struct vfu_err *cause, unsigned asked)
@@ -641,6 +697,7 @@ static void use(unsigned seed)
 	ours.state = 88172645463325252u + seed * 7919ull;
 	theirs.state = 362436069362436069u + seed * 104729ull;
 	done = started = 0;
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TWIN_SOCKET, seed % 2), 0);
 	ret = vfu_client_attach(cl, script_start(&far, is_hostile));
 	for (unsigned i = 0; i < CALLS && !ret && asked < 3; i++)
 		asked = check_error(calls[below(&ours, sizeof(calls) / sizeof(calls[0]))](), &cause,
