@@ -2,8 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """A discrete-event simulator as the client of counter.py: its time is its own, and so is the memory that the device uses.
 
-    vfu serve python/examples/counter.py --socket-path=/tmp/counter.sock
-    python3 python/examples/simulator.py /tmp/counter.sock
+    vfu serve counter.py:Counter --socket-path=/tmp/counter.sock &
+    python3 simulator.py /tmp/counter.sock
 
 A process is a generator: it yields how many nanoseconds pass until it goes on, or an interrupt for which it waits. Time
 jumps from event to event; between them, and while none is due, the device's accesses to memory are served.
