@@ -96,6 +96,9 @@ enum vfu_option {
 			   memory, not by message: see vfu_client_region_read, 0 or 1 (0) */
 	VFU_OPT_IOEVENTS, /* client: writes that an eventfd of the device stands for signal that, and
 			     are no messages: see vfu_client_region_write, 0 or 1 (0) */
+	VFU_OPT_MAX_REQUESTS, /* client: requests that wait for an answer at once, 1..32768 (32768); at the
+				 limit calls wait for a place, and what calls a function at its end
+				 is -ENOBUFS, as with a full queue (VFU_OPT_QUEUE_BYTES) */
 	VFU_OPTIONS
 };
 

@@ -83,7 +83,7 @@ static bool has_room(void *arg)
 	vfui_conn_flush_locked(conn);
 	has = vfui_conn_unsent(conn) == 0 ||
 	      vfui_conn_unsent(conn) + room->size <= conn->options.set.values[VFU_OPT_QUEUE_BYTES];
-	has = has && conn->pending.used < VFUI_PEND_MAX && !vfui_conn_is_answer_awaited(conn);
+	has = has && vfui_conn_may_ask(conn) && !vfui_conn_is_answer_awaited(conn);
 	has = has || conn->status != 0;
 	vfui_os_unlock(&conn->lock);
 	return has;
@@ -164,9 +164,13 @@ int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **u
 
 		r = vfui_conn_abandon(conn, id, tag, user);
 		if (r != -EBUSY)
-			return r;
+			break;
 		vfui_conn_nap(conn, event, -1);
 	}
+	/* Somebody may wait for its place. */
+	if (r == 0)
+		vfui_conn_wake(conn);
+	return r;
 }
 
 /* Why a call failed: the request's own reason, or what ended the connection. */

@@ -123,6 +123,14 @@ static inline bool vfui_conn_is_answer_awaited(const struct vfui_conn *conn)
 	       !conn->is_server;
 }
 
+/* One more request may wait for its answer. The lock is held. */
+static inline bool vfui_conn_may_ask(const struct vfui_conn *conn)
+{
+	return conn->pending.used < VFUI_PEND_MAX &&
+	       (conn->is_server ||
+		conn->pending.nwaiting < conn->options.set.values[VFU_OPT_MAX_REQUESTS]);
+}
+
 /* The peer may not know this message, and would lose the stream (E71). */
 static inline bool vfui_conn_is_withheld(const struct vfui_conn *conn,
 					 const struct vfui_message *info)

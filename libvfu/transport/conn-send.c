@@ -384,6 +384,8 @@ static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
 	*pend = NULL;
 	if (out->no_reply)
 		return 0;
+	if (!vfui_conn_may_ask(conn))
+		return -ENOBUFS;
 	*pend = vfui_pend_add(&conn->pending,
 			      vfui_clock_deadline(&conn->options.clock,
 						  timeout == 0 ? -1 : (int64_t)timeout),

@@ -43,6 +43,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_TWIN_SOCKET] = {.capability = "twin_socket.supported"},
 	[VFU_OPT_MAPPED] = {0, 1, 0},
 	[VFU_OPT_IOEVENTS] = {0, 1, 0},
+	[VFU_OPT_MAX_REQUESTS] = {1, VFUI_PEND_MAX, VFUI_PEND_MAX},
 };
 
 void vfui_options_init(struct vfui_options *options)

@@ -359,6 +359,56 @@ START_TEST(ids_are_unique)
 }
 END_TEST
 
+/* ---- so many at once ---- */
+
+/* Answers two when a while has passed, and the next; and no more. */
+static void answers_slowly(struct script *s)
+{
+	struct peer_msg first;
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	first = s->msg;
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	got = 2;
+	await(&step, 1);
+	poll(NULL, 0, 20);
+	answer(s);
+	s->msg = first;
+	answer(s);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	answer(s);
+	for (unsigned i = 0; i < 3; i++)
+		script_get(s, VFU_WIRE_CMD_REGION_READ);
+	script_end(s);
+}
+
+/* What has a function is refused, a call waits for its turn, and one that is given up makes room. */
+START_TEST(so_many_at_once)
+{
+	struct vfu_client_access a = access_of(buf, LEN, note);
+	uint32_t value;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAX_REQUESTS, 0), -EINVAL);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAX_REQUESTS, 2), 0);
+	script_connect(&far, cl, answers_slowly);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(vfu_client_region_access(cl, &a), 0);
+	await(&got, 2);
+	ck_assert_int_eq(vfu_client_region_access(cl, &a), -ENOBUFS);
+	step = 1;
+	ck_assert_int_eq(vfu_client_region_read(cl, 0, 0, &value, 4), 0);
+	ck_assert_uint_eq(nresults, 2);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_int_eq(vfu_client_region_access(cl, &a), 0);
+	ck_assert_int_eq(vfu_client_region_access(cl, &a), -ENOBUFS);
+	ck_assert_int_eq(vfu_client_cancel(cl, a.id), 0);
+	ck_assert_int_eq(vfu_client_region_access(cl, &a), 0);
+	vfu_client_disconnect(cl);
+	script_join(&far);
+}
+END_TEST
+
 START_TEST(its_size_is_looked_at)
 {
 	struct vfu_client_access a = access_of(buf, LEN, NULL);
@@ -387,6 +437,7 @@ int main(void)
 	tcase_add_loop_test(tcase, one_that_is_half_received, 0, 2);
 	tcase_add_test(tcase, a_callback_gives_others_up);
 	tcase_add_test(tcase, ids_are_unique);
+	tcase_add_test(tcase, so_many_at_once);
 	tcase_add_test(tcase, its_size_is_looked_at);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
