@@ -62,11 +62,16 @@ libvfu_sources += \
 	libvfu/device/pci.h libvfu/device/pci.c \
 	libvfu/device/handle.h libvfu/device/handle.c \
 	libvfu/client/kept.h libvfu/client/kept.c libvfu/client/state.h libvfu/client/backoff.h \
+	libvfu/client/recall.h libvfu/client/recall.c \
+	libvfu/client/link.h libvfu/client/link.c \
 	libvfu/client/dma-table.h libvfu/client/dma-table.c \
 	libvfu/client/iova.c \
 	libvfu/client/dma-later.h libvfu/client/dma-later.c \
 	libvfu/client/dma-serve.h libvfu/client/dma-serve.c \
 	libvfu/client/watch.h libvfu/client/watch.c \
+	libvfu/client/users.h libvfu/client/users.c \
+	libvfu/client/replay.h libvfu/client/replay.c \
+	libvfu/client/reconnect.h libvfu/client/reconnect.c \
 	libvfu/client/call.h libvfu/client/call.c \
 	libvfu/client/master.h libvfu/client/master.c \
 	libvfu/client/info.h libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \

@@ -99,6 +99,8 @@ enum vfu_option {
 	VFU_OPT_MAX_REQUESTS, /* client: requests that wait for an answer at once, 1..32768 (32768); at the
 				 limit calls wait for a place, and what calls a function at its end
 				 is -ENOBUFS, as with a full queue (VFU_OPT_QUEUE_BYTES) */
+	VFU_OPT_RECONNECT_MS, /* client: how long it tries to connect again when a connection that it made to an
+				 address has ended (vfu_client_set_link); 0: not at all (0) */
 	VFU_OPTIONS
 };
 
@@ -984,10 +986,59 @@ int vfu_client_attach(struct vfu_client *cl, int fd);
  */
 int vfu_client_disconnect(struct vfu_client *cl);
 /* 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the
- * connection. */
+ * connection; -EINPROGRESS: it is being connected again. */
 int vfu_client_status(struct vfu_client *cl);
 
-/* Event loop, as for the server (at most 3 to watch). process also runs callbacks and serves the device's DMA; 0 if
+/*
+ * With VFU_OPT_RECONNECT_MS a client whose connection ends connects again, with the pauses of vfu_client_connect,
+ * for so long since it was noticed (2^31-1: for ever, nearly); not one that was attached. There is no thread
+ * for it: calls that wait do it, as long as they would wait for an answer, and then are -ENOTCONN; so do
+ * vfu_client_serve, and an event loop, in which process never sleeps for it. Calls that do not wait are -ENOTCONN
+ * until it is connected, and so are those in callbacks of the connection that has ended. Requests that were on their
+ * way end with -ENOTCONN, too: whether the device has done them nobody knows, and they are not repeated. A map
+ * among them is not there, memory of an unmap is no longer used.
+ *
+ * The new connection is told all that the last one had: DMA ranges, eventfds of interrupts and masks (of their files and
+ * eventfds the client keeps copies, so the caller may close his), and bus mastering. What is written to regions, and a
+ * device's own state, is for the caller to restore: state says what is known of that. What was raised
+ * in between is lost.
+ *
+ * The device must be the same: as many regions, of the same sizes and flags, and interrupts; and nothing agreed may be
+ * less. Else the attempts end with -ESTALE, whose text says what differs.
+ */
+enum vfu_link_event {
+	VFU_LINK_LOST,     /* the connection has ended: cause, posts */
+	VFU_LINK_RESTORED, /* there is another one, that knows all again: attempts, state */
+	VFU_LINK_ENDED,    /* there is none, and it is not tried any more: cause */
+};
+/* Registers and the like, after RESTORED. Known only of a PCI device whose bus mastering the library has turned on. */
+enum vfu_device_state {
+	VFU_DEVICE_STATE_UNKNOWN,
+	VFU_DEVICE_STATE_KEPT, /* bus mastering is still on, which a reset or a new start turns off */
+	VFU_DEVICE_STATE_LOST, /* it is off (and on again now) */
+};
+struct vfu_link { /* later versions append */
+	enum vfu_link_event event;
+	enum vfu_device_state state;
+	unsigned attempts; /* since the connection has ended */
+	uint64_t restored; /* how often there was another one */
+	uint64_t
+		posts; /* writes without an answer, since the last access that was waited for and answered:
+			      the device may not have seen them */
+	struct vfu_err cause;
+};
+/*
+ * fn is told, on whichever thread notices it and with no lock held. For RESTORED it may use the client like any
+ * caller, before all others: it is the place to set the device up again, and to ask for region infos, whose
+ * descriptors are others now. Calls of other threads wait until it returns, so it must not wait for those. For the
+ * others calls are -ENOTCONN. It may disconnect. NULL: nobody is told. Any thread.
+ */
+typedef void vfu_client_link_fn(void *user, const struct vfu_link *link);
+void vfu_client_set_link(struct vfu_client *cl, vfu_client_link_fn *fn, void *user);
+/* The same as of now: the last event and what belongs to it. All zero: there was none. Any thread. */
+void vfu_client_link(struct vfu_client *cl, struct vfu_link *out);
+
+/* Event loop, as for the server (at most 4 to watch). process also runs callbacks and serves the device's DMA; 0 if
  * another thread reads just now. */
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n);
 int vfu_client_timeout(struct vfu_client *cl);

@@ -9,8 +9,7 @@
 
 #include "base/os.h"
 #include "client/call.h"
-#include "client/dma-table.h"
-#include "client/watch.h"
+#include "client/reconnect.h"
 
 /* How long a wait for the end of a connection sleeps before it looks for signals. */
 #define TICK_NS (250 * (int64_t)VFUI_MS)
@@ -70,15 +69,14 @@ int vfui_client_fail(struct vfu_client *cl, int code, const char *text)
 	return vfui_client_keep(cl, code, &err);
 }
 
-struct vfui_conn *vfui_client_hold(struct vfu_client *cl)
+/* There is none, or none yet. */
+VFUI_APART static struct vfui_conn *await(struct vfu_client *cl, bool may_wait, int *ret)
 {
-	struct vfui_conn *conn;
+	struct vfu_err err = {0};
+	struct vfui_conn *conn = vfui_link_await(cl, may_wait, -1, ret, &err);
 
-	vfui_os_lock(&cl->lock);
-	conn = cl->is_closing ? NULL : cl->conn;
-	if (conn)
-		cl->users++;
-	vfui_os_unlock(&cl->lock);
+	if (!conn)
+		vfui_client_keep(cl, *ret, &err);
 	return conn;
 }
 
@@ -92,9 +90,9 @@ struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *r
 		return NULL;
 	}
 	conn = vfui_client_hold(cl);
-	if (!conn) {
-		*ret = vfui_client_fail(cl, -ENOTCONN, "not connected");
-	} else if (may_wait && vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
+	if (!conn)
+		conn = await(cl, may_wait, ret);
+	if (conn && may_wait && vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
 		vfui_client_end(cl, 0, NULL);
 		*ret = vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
 		conn = NULL;
@@ -102,39 +100,13 @@ struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *r
 	return conn;
 }
 
-/* The last user of a closed connection ends it; those who closed it wait for that. */
-static void leave(struct vfu_client *cl)
-{
-	struct vfui_conn *conn = NULL;
-
-	vfui_os_lock(&cl->lock);
-	if (--cl->users == 0 && cl->is_closing) {
-		conn = cl->conn;
-		cl->is_freeing = true;
-		cl->closer = pthread_self();
-	}
-	vfui_os_unlock(&cl->lock);
-	if (!conn)
-		return;
-	vfui_client_sync_epoll(cl, NULL);
-	vfui_conn_free(conn);
-	vfui_log_flush(&cl->options.log, false);
-	vfui_os_lock(&cl->lock);
-	vfui_client_table_clear(cl);
-	vfui_kept_clear(&cl->kept);
-	cl->map_error = 0;
-	cl->conn = NULL;
-	cl->connection++;
-	cl->is_closing = cl->is_freeing = false;
-	vfui_os_cond_broadcast(&cl->cond);
-	vfui_os_unlock(&cl->lock);
-}
-
 int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err)
 {
 	if (ret < 0 && err)
 		vfui_client_keep(cl, ret, err);
-	leave(cl);
+	if (ret < 0 && cl->link)
+		vfui_link_look(cl);
+	vfui_client_leave(cl);
 	return ret;
 }
 
@@ -142,13 +114,6 @@ struct vfui_call vfui_client_new_call(struct vfu_err *err)
 {
 	err->code = 0;
 	return (struct vfui_call){.timeout_ms = -1, .err = err};
-}
-
-/* This thread is inside a callback of the connection that is being closed. With the lock. */
-static bool is_in_callback(struct vfu_client *cl)
-{
-	return cl->is_freeing ? pthread_equal(cl->closer, pthread_self())
-			      : vfui_conn_is_reader(cl->conn);
 }
 
 bool vfui_client_is_one_by_one(struct vfui_conn *conn)
@@ -162,15 +127,12 @@ unsigned vfui_client_max_fds(struct vfui_conn *conn)
 			vfui_conn_limits(conn)->max_msg_fds);
 }
 
-bool vfui_client_is_interrupted(struct vfu_client *cl)
-{
-	return cl->options.interrupt && cl->options.interrupt(cl->options.interrupt_user);
-}
-
 /* Something ends that does not wait for the calling thread. With the lock. */
 static bool has_to_wait(struct vfu_client *cl)
 {
-	if (cl->is_closing && !is_in_callback(cl))
+	if (cl->is_closing && !vfui_client_is_in_callback(cl))
+		return true;
+	if (cl->link && cl->link->is_trying && !pthread_equal(cl->link->trier, pthread_self()))
 		return true;
 	return cl->is_connecting && cl->is_given_up &&
 	       !pthread_equal(cl->connector, pthread_self());
@@ -210,8 +172,10 @@ void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn)
 
 	vfui_err_set(&cause, -ENOTCONN, NULL, 0, "disconnected");
 	vfui_os_lock(&cl->lock);
+	cl->usable = NULL;
 	cl->is_closing = true;
+	vfui_link_stop(cl);
 	vfui_os_unlock(&cl->lock);
 	vfui_conn_fail(conn, &cause);
-	leave(cl);
+	vfui_client_leave(cl);
 }

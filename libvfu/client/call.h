@@ -7,7 +7,7 @@
 #ifndef VFUI_CLIENT_CALL_H
 #define VFUI_CLIENT_CALL_H
 
-#include "client/state.h"
+#include "client/users.h"
 
 /*
  * Begins a call: the connection, which stays until vfui_client_end, and *ret is 0. NULL: it is not
@@ -27,8 +27,6 @@ static inline int vfui_client_timeout(int timeout_ms)
 {
 	return timeout_ms < 0 ? 0 : timeout_ms ? timeout_ms : -1;
 }
-/* The connection, which stays until vfui_client_end; NULL if there is none. */
-struct vfui_conn *vfui_client_hold(struct vfu_client *cl);
 /* Closes the connection and ends the caller's call; calls of other threads end by themselves. */
 void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn);
 /*
@@ -42,7 +40,5 @@ int vfui_client_await_end(struct vfu_client *cl, int timeout_ms, int (*why_stop)
 bool vfui_client_is_one_by_one(struct vfui_conn *conn);
 /* Most descriptors of one message to the server: what it takes, and no more than we do, for who runs us may know better (E69). */
 unsigned vfui_client_max_fds(struct vfui_conn *conn);
-/* The interrupt hook says that waits are to end. */
-bool vfui_client_is_interrupted(struct vfu_client *cl);
 
 #endif

@@ -26,10 +26,15 @@
 #include "client/call.h"
 #include "client/connect.h"
 #include "client/dma-serve.h"
+#include "client/dma-table.h"
+#include "client/reconnect.h"
+#include "client/replay.h"
 #include "client/watch.h"
 #include "transport/sock.h"
 
 /* ---- connecting ---- */
+
+static const struct vfui_conn_ops ops = {.command = vfui_client_command};
 
 /* Why a thread that connects is to stop: 0 or a negative errno. */
 static int why_stop(void *ctx)
@@ -51,7 +56,7 @@ static int reserve(struct vfu_client *cl)
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
 	vfui_os_lock(&cl->lock);
-	is_taken = cl->is_connecting ||
+	is_taken = cl->is_connecting || vfui_link_is_live(cl) ||
 		   (cl->conn && !cl->is_closing && !vfui_conn_status(cl->conn, NULL));
 	if (!is_taken) {
 		cl->is_connecting = true;
@@ -62,14 +67,29 @@ static int reserve(struct vfu_client *cl)
 	return is_taken ? vfui_client_fail(cl, -EISCONN, "connected already") : 0;
 }
 
+/* Ends what there is, also if that is nothing but attempts to connect again, and what they left behind. */
+static void close_any(struct vfu_client *cl)
+{
+	struct vfui_conn *conn;
+
+	vfui_os_lock(&cl->lock);
+	vfui_link_stop(cl);
+	if (!cl->conn)
+		vfui_client_table_clear(cl);
+	vfui_os_cond_broadcast(&cl->cond);
+	vfui_os_unlock(&cl->lock);
+	vfui_link_wake(cl);
+	conn = vfui_client_hold_any(cl);
+	if (conn)
+		vfui_client_close(cl, conn);
+}
+
 /* A connection that has failed by itself is still there, for vfu_client_status. */
 static int make_way(struct vfu_client *cl, struct vfu_err *err)
 {
-	struct vfui_conn *old = vfui_client_hold(cl);
 	int ret;
 
-	if (old)
-		vfui_client_close(cl, old);
+	close_any(cl);
 	ret = vfui_client_await_end(cl, (int)cl->options.set.values[VFU_OPT_TIMEOUT_MS], why_stop);
 	if (ret)
 		return vfui_err_set(err, ret, NULL, 0, "calls on the last connection go on");
@@ -89,8 +109,9 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 		ret = vfui_err_set(err, -ENOTCONN, NULL, 0, "disconnected");
 	if (!ret) {
 		vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
-		cl->conn = conn;
+		cl->conn = cl->usable = conn;
 		cl->users = 1;
+		vfui_link_start(cl);
 	}
 	vfui_os_cond_broadcast(&cl->cond);
 	vfui_os_unlock(&cl->lock);
@@ -123,8 +144,6 @@ static int negotiate(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_e
 /* Greets over fd, a connected socket. A connection, also one that failed; NULL: no memory. */
 static int greet(struct vfu_client *cl, int fd, struct vfui_conn **conn, struct vfu_err *err)
 {
-	static const struct vfui_conn_ops ops = {.command = vfui_client_command};
-
 	atomic_store(&cl->is_mapped, false);
 	atomic_store(&cl->is_master, false);
 	*conn = vfui_conn_new(fd, false, &cl->options, &ops, cl);
@@ -137,8 +156,9 @@ static int try_address(struct vfu_client *cl, const char *address, struct vfui_c
 {
 	int fd = vfui_sock_connect(address, (unsigned)cl->options.set.values[VFU_OPT_TIMEOUT_MS],
 				   why_stop, cl, err);
+	int ret = fd < 0 ? fd : greet(cl, fd, conn, err);
 
-	return fd < 0 ? fd : greet(cl, fd, conn, err);
+	return ret || cl->options.wake_fd < 0 ? ret : vfui_replay_survey(cl, *conn, err);
 }
 
 /* ---- waiting for a server ---- */
@@ -219,8 +239,16 @@ int vfu_client_connect(struct vfu_client *cl, const char *address)
 		return ret;
 	ret = make_way(cl, &err);
 	if (!ret)
+		ret = vfui_link_prepare(cl, address, &ops);
+	if (!ret)
 		ret = await_server(cl, address, &conn, &err);
 	return publish(cl, conn, ret, &err);
+}
+
+static int attach(struct vfu_client *cl, int fd, struct vfui_conn **conn, struct vfu_err *err)
+{
+	vfui_link_prepare(cl, NULL, &ops);
+	return greet(cl, fd, conn, err);
 }
 
 int vfu_client_attach(struct vfu_client *cl, int fd)
@@ -237,7 +265,7 @@ int vfu_client_attach(struct vfu_client *cl, int fd)
 	if (ret)
 		vfui_os_close(fd);
 	else
-		ret = fd < 0 ? -EBADF : greet(cl, fd, &conn, &err);
+		ret = fd < 0 ? -EBADF : attach(cl, fd, &conn, &err);
 	return publish(cl, conn, ret, &err);
 }
 
@@ -250,7 +278,6 @@ static int is_interrupted(void *cl)
 
 int vfui_client_disconnect(struct vfu_client *cl, bool may_stop)
 {
-	struct vfui_conn *conn;
 	int ret;
 
 	vfui_os_lock(&cl->lock);
@@ -260,9 +287,7 @@ int vfui_client_disconnect(struct vfu_client *cl, bool may_stop)
 		fail_greeting(cl->greeting);
 	vfui_os_cond_broadcast(&cl->cond);
 	vfui_os_unlock(&cl->lock);
-	conn = vfui_client_hold(cl);
-	if (conn)
-		vfui_client_close(cl, conn);
+	close_any(cl);
 	ret = vfui_client_await_end(cl, 0, may_stop ? is_interrupted : NULL);
 	vfui_client_close_epoll(cl);
 	return ret;

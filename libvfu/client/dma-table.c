@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "base/sigbus.h"
 #include "client/dma-table.h"
+#include "client/link.h"
 #include "wire-dma.h"
 
 static struct vfui_client_range *range_of(struct vfui_range *range)
@@ -27,8 +28,11 @@ static void set_in_use(struct vfu_client *cl, struct vfui_client_range *r)
 /* With the lock. */
 static void release(struct vfui_client_range *r)
 {
-	if (--r->holders == 0)
-		vfui_os_free(r);
+	if (--r->holders)
+		return;
+	if (r->file)
+		vfui_recall_file_put(&r->cl->link->recall, r->file);
+	vfui_os_free(r);
 }
 
 /* With the lock, which it gives up while another thread uses the range. */
@@ -68,13 +72,43 @@ void vfui_client_table_clear(struct vfu_client *cl)
 		drop(cl, range_of(cl->ranges.root));
 }
 
-/* With the lock. */
-static int insert(struct vfu_client *cl, struct vfui_client_range *r)
+struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova)
+{
+	struct vfui_client_range *r;
+
+	vfui_os_lock(&cl->lock);
+	r = range_of(vfui_ranges_from(&cl->ranges, iova));
+	if (r)
+		r->holders++;
+	vfui_os_unlock(&cl->lock);
+	return r;
+}
+
+bool vfui_client_table_unhold(struct vfui_client_range *r)
+{
+	struct vfu_client *cl = r->cl;
+	bool is_gone;
+
+	vfui_os_lock(&cl->lock);
+	is_gone = r->is_gone;
+	release(r);
+	vfui_os_unlock(&cl->lock);
+	return is_gone;
+}
+
+/* fd: a file that is kept for the next connection, if there may be one. With the lock. */
+static int insert(struct vfu_client *cl, struct vfui_client_range *r, int fd)
 {
 	struct vfui_range *next = vfui_ranges_from(&cl->ranges, r->range.first);
 
 	if (next && next->first <= r->range.last)
 		return -EEXIST;
+	if (fd >= 0 && vfui_link_is_live(cl)) {
+		int ret = vfui_recall_file_get(&cl->link->recall, fd, &r->file);
+
+		if (ret)
+			return ret;
+	}
 	vfui_ranges_insert(&cl->ranges, &r->range);
 	return 0;
 }
@@ -86,7 +120,7 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 			  struct vfu_err *err)
 {
 	void *host = memory->host;
-	bool has_fd = memory->has_fd;
+	int fd = memory->fd;
 	struct vfui_client_range *r;
 	int ret;
 
@@ -102,22 +136,25 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 					.host = host,
 					.fn = memory->fn,
 					.user = memory->user,
+					.map = *in,
 					.flags = in->flags,
-					.is_shared = has_fd,
+					.is_shared = fd >= 0,
 					.holders = 2};
-	if (host && has_fd)
+	if (host && fd >= 0)
 		r->watch = vfu_watch_new(host, (size_t)in->size);
-	if (host && has_fd && !r->watch) {
+	if (host && fd >= 0 && !r->watch) {
 		vfui_os_free(r);
 		return -ENOMEM;
 	}
 	vfui_os_lock(&cl->lock);
-	ret = insert(cl, r);
+	ret = insert(cl, r, fd);
 	vfui_os_unlock(&cl->lock);
 	if (ret) {
 		vfu_watch_free(r->watch);
 		vfui_os_free(r);
-		return vfui_err_set(err, ret, "dma_map.address", 16, "overlaps another range");
+		return ret == -EEXIST ? vfui_err_set(err, ret, "dma_map.address", 16,
+						     "overlaps another range")
+				      : ret;
 	}
 	*out = r;
 	return 0;

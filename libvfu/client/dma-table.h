@@ -8,6 +8,7 @@
 #ifndef VFUI_CLIENT_DMA_TABLE_H
 #define VFUI_CLIENT_DMA_TABLE_H
 
+#include "client/recall.h"
 #include "client/state.h"
 #include "wire-dma.h"
 
@@ -21,21 +22,23 @@ struct vfui_client_range {
 	struct vfu_watch *watch; /* of host, if the device has its file and the table has this */
 	uint32_t flags;          /* VFU_DMA_* */
 	bool is_shared;          /* the device has its file */
-	unsigned holders;        /* the table, and who waits for the map's answer */
-	bool is_gone;            /* from the table */
+	struct vfu_wire_dma_map_request map;
+	struct vfui_recall_file *file; /* of a client that connects again; NULL: none */
+	unsigned holders;              /* the table, and who waits for the map's answer */
+	bool is_gone;                  /* from the table */
 };
 
 /* What a range consists of here. */
 struct vfui_client_memory {
 	void *host; /* NULL: a function's, fn or the client's */
-	bool has_fd;
+	int fd;     /* the file, which stays the caller's; -1: none */
 	vfu_client_dma_fn *fn;
 	void *user;
 };
 
 /*
  * Puts a range into the table. That comes before the message: the device may use the range before
- * its answer is here. The request has passed its check. -EINVAL, -EEXIST, -ENOMEM.
+ * its answer is here. The request has passed its check. -EINVAL, -EEXIST, -ENOMEM, -EMFILE...
  */
 int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_request *in,
 			  const struct vfui_client_memory *memory, struct vfui_client_range **out,
@@ -50,6 +53,10 @@ void vfui_client_table_settle(struct vfui_client_range *r, int status);
  * memory any more, on whatever thread.
  */
 void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last);
+/* The range at iova, or the next one; it stays until vfui_client_table_unhold, which says whether it has left the
+ * table. NULL: there is none. */
+struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova);
+bool vfui_client_table_unhold(struct vfui_client_range *r);
 /* All leave; no thread reads any more. The caller has the lock. */
 void vfui_client_table_clear(struct vfu_client *cl);
 

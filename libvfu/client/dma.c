@@ -28,6 +28,7 @@
 #include "base/os.h"
 #include "client/call.h"
 #include "client/dma-table.h"
+#include "client/link.h"
 #include "client/master.h"
 #include "vfu-calls.h"
 #include "wire-dma.h"
@@ -80,7 +81,7 @@ static int map_and_wait(struct vfu_client *cl, uint64_t iova, uint64_t size, uns
 	if (!conn)
 		return ret;
 	in = map_request(conn, iova, size, flags, &fd, fd_offset);
-	memory.has_fd = fd >= 0;
+	memory.fd = fd;
 	ret = check_map(conn, &in, fd >= 0, &err);
 	if (!ret)
 		ret = vfui_client_use_master(cl, conn, &err);
@@ -158,6 +159,16 @@ static int unmap(struct vfu_client *cl, struct vfui_conn *conn,
 	return ret;
 }
 
+/* There is no connection just now: then the next one is not told of the memory. Returns status. */
+static int forget_lost(struct vfu_client *cl, uint64_t first, uint64_t last, int status)
+{
+	if (vfui_link_is_live(cl) && status != -EDEADLK) {
+		vfui_client_table_drop(cl, first, last);
+		vfui_link_restart(cl, "memory was unmapped meanwhile");
+	}
+	return status;
+}
+
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 {
 	struct vfu_wire_dma_unmap_request in = {.argsz = sizeof(in), .address = iova, .size = size};
@@ -166,7 +177,7 @@ int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
 	if (!conn)
-		return ret;
+		return forget_lost(cl, iova, iova + (size - 1), ret);
 	ret = unmap(cl, conn, &in, &err);
 	return vfui_client_end(cl, ret, &err);
 }
@@ -203,7 +214,7 @@ int vfu_client_dma_unmap_all(struct vfu_client *cl)
 	bool is_done = false;
 
 	if (!conn)
-		return ret;
+		return forget_lost(cl, 0, UINT64_MAX, ret);
 	if (vfui_conn_policy(conn)->unmap_all == VFUI_UNMAP_ALL_FLAG) {
 		ret = unmap(cl, conn, &in, &err);
 		is_done = may_be_unmapped(ret);
@@ -306,7 +317,7 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	}
 	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
 	in = map_request(conn, iova, size, flags, &fd, fd_offset);
-	memory.has_fd = fd >= 0;
+	memory.fd = fd;
 	ret = check_map(conn, &in, fd >= 0, &err);
 	if (!ret && may_wait)
 		ret = vfui_client_use_master(cl, conn, &err);

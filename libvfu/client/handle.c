@@ -11,6 +11,7 @@
 #include "client/call.h"
 #include "client/connect.h"
 #include "client/dma-table.h"
+#include "client/link.h"
 #include "client/posts.h"
 
 static int init_locks(struct vfu_client *cl)
@@ -70,6 +71,7 @@ void vfu_client_free(struct vfu_client *cl)
 		vfui_client_table_clear(cl);
 		vfui_kept_clear(&cl->kept);
 	}
+	vfui_link_free(cl);
 	vfui_client_free_batches(cl);
 	while ((op = cl->spare)) {
 		cl->spare = op->next;
@@ -140,16 +142,51 @@ void vfu_client_set_interrupt(struct vfu_client *cl, int (*check)(void *user), v
 
 /* ---- looking ---- */
 
+/* Of one that was given up: why. */
+static int link_status(struct vfu_client *cl, int status)
+{
+	vfui_os_lock(&cl->lock);
+	if (vfui_link_state(cl) == VFUI_LINK_ENDED)
+		status = cl->link->report.cause.code;
+	vfui_os_unlock(&cl->lock);
+	return status;
+}
+
 int vfu_client_status(struct vfu_client *cl)
 {
 	struct vfu_err err = {0};
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 
-	if (!conn)
+	if (conn) {
+		ret = vfui_conn_status(conn, &err);
+		vfui_client_end(cl, ret, &err);
+	}
+	if (!ret || !cl->link)
 		return ret;
-	ret = vfui_conn_status(conn, &err);
-	return vfui_client_end(cl, ret, &err);
+	return vfui_link_is_live(cl) ? -EINPROGRESS : link_status(cl, ret);
+}
+
+/* ---- connecting again ---- */
+
+void vfu_client_set_link(struct vfu_client *cl, vfu_client_link_fn *fn, void *user)
+{
+	if (!*cl->fork_mark)
+		return;
+	vfui_os_lock(&cl->lock);
+	cl->link_fn = fn;
+	cl->link_user = user;
+	vfui_os_unlock(&cl->lock);
+}
+
+void vfu_client_link(struct vfu_client *cl, struct vfu_link *out)
+{
+	*out = (struct vfu_link){0};
+	if (!*cl->fork_mark || !cl->link)
+		return;
+	vfui_os_lock(&cl->lock);
+	*out = cl->link->report;
+	vfui_os_unlock(&cl->lock);
 }
 
 /*

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "client/call.h"
+#include "client/link.h"
 #include "client/master.h"
 #include "vfu-calls.h"
 #include "wire-irq.h"
@@ -55,6 +56,9 @@ static int give(struct vfu_client *cl, uint32_t action, unsigned index, unsigned
 		unsigned count, const int *fds)
 {
 	uint32_t flags = VFU_WIRE_IRQ_SET_DATA_EVENTFD | action;
+	unsigned kind = action == VFU_WIRE_IRQ_SET_ACTION_TRIGGER ? VFUI_RECALL_TRIGGER
+			: action == VFU_WIRE_IRQ_SET_ACTION_MASK  ? VFUI_RECALL_MASK
+								  : VFUI_RECALL_UNMASK;
 	struct vfu_err err = {0};
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
@@ -73,6 +77,8 @@ static int give(struct vfu_client *cl, uint32_t action, unsigned index, unsigned
 		else
 			ret = set_irqs(conn, flags, index, start + i, n,
 				       fds[i] >= 0 ? fds + i : NULL, &err);
+		if (!ret)
+			ret = vfui_recall_eventfds(cl, kind, index, start + i, n, fds + i);
 	}
 	return vfui_client_end(cl, ret, &err);
 }
@@ -110,6 +116,9 @@ static int act(struct vfu_client *cl, uint32_t action, unsigned index, unsigned 
 			       &err);
 	else
 		ret = vfui_err_set(&err, -EINVAL, "set_irqs.count", 16, "no vectors");
+	if (!ret && action != VFU_WIRE_IRQ_SET_ACTION_TRIGGER)
+		vfui_recall_mask(cl, index, start, count, NULL,
+				 action == VFU_WIRE_IRQ_SET_ACTION_MASK);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -123,6 +132,8 @@ int vfu_client_irq_disable(struct vfu_client *cl, unsigned index)
 	if (!conn)
 		return ret;
 	ret = set_irqs(conn, flags, index, 0, 0, NULL, &err);
+	if (!ret)
+		vfui_recall_disable(cl, index);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -168,6 +179,8 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
 		ret = do_runs(conn, &in, what, which, &err);
 	else
 		ret = vfui_call_set_irqs(conn, &call, &in);
+	if (!ret && what != VFU_IRQ_DO_TRIGGER)
+		vfui_recall_mask(cl, index, start, count, which, what == VFU_IRQ_DO_MASK);
 	return vfui_client_end(cl, ret, &err);
 }
 

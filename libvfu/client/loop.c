@@ -9,26 +9,42 @@
 
 #include "base/os.h"
 #include "client/call.h"
+#include "client/reconnect.h"
 #include "client/watch.h"
+
+/* For what goes on while a client connects again: NULL, and *ret 0, if there is no connection just then. */
+static struct vfui_conn *begin_any(struct vfu_client *cl, int *ret)
+{
+	struct vfui_conn *conn;
+
+	*ret = 0;
+	if (!vfui_link_is_live(cl) || !*cl->fork_mark)
+		return vfui_client_begin(cl, false, ret);
+	conn = vfui_client_hold_any(cl);
+	/* It has been given up meanwhile. */
+	if (!conn && !vfui_link_is_live(cl))
+		return vfui_client_begin(cl, false, ret);
+	return conn;
+}
 
 int vfu_client_pollfds(struct vfu_client *cl, struct pollfd *pfds, unsigned n)
 {
 	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+	struct vfui_conn *conn = begin_any(cl, &ret);
 
-	if (!conn)
+	if (ret)
 		return ret;
-	ret = vfui_conn_pollfds(conn, pfds, n);
-	return vfui_client_end(cl, ret, NULL);
+	ret = vfui_client_watched(cl, conn, pfds, n);
+	return conn ? vfui_client_end(cl, ret, NULL) : ret;
 }
 
 int vfu_client_timeout(struct vfu_client *cl)
 {
 	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+	struct vfui_conn *conn = begin_any(cl, &ret);
 
 	if (!conn)
-		return -1;
+		return ret ? -1 : vfui_link_timeout(cl);
 	ret = vfui_conn_timeout(conn);
 	return vfui_client_end(cl, ret, NULL);
 }
@@ -36,16 +52,22 @@ int vfu_client_timeout(struct vfu_client *cl)
 int vfu_client_process(struct vfu_client *cl, unsigned max)
 {
 	struct vfu_err err = {0};
+	struct vfui_conn *conn;
 	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 
-	if (!conn)
+	if (vfui_link_is_live(cl) && *cl->fork_mark)
+		vfui_link_process(cl);
+	conn = begin_any(cl, &ret);
+	if (!conn) {
+		vfui_client_sync_epoll(cl, NULL);
 		return ret;
+	}
 	ret = vfui_conn_process(conn, max);
 	if (ret < 0)
 		vfui_conn_status(conn, &err);
 	vfui_client_sync_epoll(cl, conn);
-	return vfui_client_end(cl, ret, &err);
+	vfui_client_end(cl, ret, &err);
+	return ret < 0 && vfui_link_is_live(cl) ? 0 : ret;
 }
 
 int vfu_client_set_reader(struct vfu_client *cl, bool on)
@@ -70,9 +92,9 @@ int vfu_client_fd(struct vfu_client *cl)
 {
 	int ret;
 	struct vfu_err err = {0};
-	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+	struct vfui_conn *conn = begin_any(cl, &ret);
 
-	if (!conn)
+	if (ret)
 		return ret;
 	vfui_os_lock(&cl->lock);
 	if (cl->epoll_fd < 0) {
@@ -84,6 +106,8 @@ int vfu_client_fd(struct vfu_client *cl)
 		vfui_client_sync_epoll(cl, conn);
 		ret = cl->epoll_fd;
 	}
+	if (!conn)
+		return ret < 0 ? vfui_client_keep(cl, ret, &err) : ret;
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -91,30 +115,66 @@ int vfu_client_flush(struct vfu_client *cl)
 {
 	struct vfu_err err = {0};
 	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	struct vfui_conn *conn = begin_any(cl, &ret);
 
 	if (!conn)
 		return ret;
+	if (vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
+		vfui_client_end(cl, 0, NULL);
+		return vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
+	}
 	vfui_conn_disarm(conn);
 	return vfui_client_end(cl, vfui_conn_drain(conn, 0), &err);
 }
 
 /* ---- serving only ---- */
 
-int vfu_client_serve(struct vfu_client *cl, int timeout_ms)
+/* On one connection, until the deadline (0) or that has ended. */
+static int serve_one(struct vfu_client *cl, struct vfui_conn *conn, uint64_t deadline)
 {
+	int64_t left = vfui_clock_left(&cl->options.clock, deadline);
 	struct vfu_err err = {0};
-	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
-	unsigned before;
+	int ret = vfui_conn_wait(
+		conn, NULL, NULL,
+		left < 0 ? -1 : (int)((left + (int64_t)VFUI_MS - 1) / (int64_t)VFUI_MS));
 
-	if (!conn)
-		return ret;
-	before = atomic_load(&cl->served);
-	ret = vfui_conn_wait(conn, NULL, NULL, timeout_ms);
 	if (ret == -ETIMEDOUT)
-		ret = (int)((atomic_load(&cl->served) - before) & INT_MAX);
+		ret = 0;
 	else if (ret < 0)
 		vfui_conn_status(conn, &err);
 	return vfui_client_end(cl, ret, &err);
+}
+
+/* The next connection, if there is to be one in time. NULL, and *ret 0: the time is up. */
+static struct vfui_conn *next_conn(struct vfu_client *cl, uint64_t deadline, int *ret)
+{
+	int64_t left = vfui_clock_left(&cl->options.clock, deadline);
+	struct vfui_conn *conn = NULL;
+	struct vfu_err err = {0};
+
+	*ret = 0;
+	if (left)
+		conn = vfui_link_await(cl, true, left < 0 ? 0 : (int)(left / (int64_t)VFUI_MS) + 1,
+				       ret, &err);
+	if (!conn && *ret == -ENOTCONN && vfui_link_is_live(cl))
+		*ret = 0;
+	if (*ret)
+		vfui_client_keep(cl, *ret, &err);
+	return conn;
+}
+
+int vfu_client_serve(struct vfu_client *cl, int timeout_ms)
+{
+	uint64_t deadline = vfui_clock_deadline(&cl->options.clock, timeout_ms);
+	unsigned before = atomic_load(&cl->served);
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	while (conn) {
+		ret = serve_one(cl, conn, deadline);
+		if (!ret || ret == -EINTR || !vfui_link_is_live(cl))
+			break;
+		conn = next_conn(cl, deadline, &ret);
+	}
+	return ret ? ret : (int)((atomic_load(&cl->served) - before) & INT_MAX);
 }

@@ -18,6 +18,7 @@
 
 #include "base/os.h"
 #include "client/call.h"
+#include "client/link.h"
 #include "client/direct.h"
 #include "client/posts.h"
 #include "client/region.h"
@@ -251,6 +252,8 @@ int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offse
 		vfui_client_end(cl, 0, NULL);
 		return vfu_client_region_write(cl, index, offset, buf, len);
 	}
+	if (cl->link)
+		atomic_fetch_add(&cl->link->posted, 1);
 	batch = batch_of(cl);
 	for (size_t done = 0; done < len && !ret;) {
 		size_t n = vfui_min(len - done, vfui_client_piece_max(conn));

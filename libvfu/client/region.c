@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "client/async.h"
 #include "client/call.h"
+#include "client/link.h"
 #include "client/direct.h"
 #include "client/region.h"
 #include "vfu-calls.h"
@@ -61,6 +62,7 @@ static int move_all(struct vfu_client *cl, const struct vfu_client_access *a)
 	struct vfu_err err;
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	uint64_t posted;
 
 	if (!conn)
 		return ret;
@@ -69,12 +71,15 @@ static int move_all(struct vfu_client *cl, const struct vfu_client_access *a)
 		if (ret)
 			return vfui_client_end(cl, ret < 0 ? ret : 0, NULL);
 	}
+	posted = vfui_link_posted(cl);
 	for (size_t done = 0; done < a->len && !ret;) {
 		size_t n = vfui_min(a->len - done, vfui_client_piece_max(conn));
 
 		ret = move(conn, a, done, n, &err);
 		done += n;
 	}
+	if (!ret)
+		vfui_link_seen(cl, posted);
 	return vfui_client_end(cl, ret, &err);
 }
 

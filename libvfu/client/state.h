@@ -15,7 +15,7 @@
 #include "device/ranges.h"
 #include "client/kept.h"
 
-#define VFUI_CLIENT_PFDS VFUI_CONN_PFDS
+#define VFUI_CLIENT_PFDS (VFUI_CONN_PFDS + 1)
 
 /* Threads whose last errors are kept; beyond, the oldest error goes. */
 #define VFUI_CLIENT_ERRS 16
@@ -46,6 +46,8 @@ struct vfu_client {
 	pthread_cond_t cond; /* is_closing or is_connecting became false, or in_use another */
 	/* Under the lock. A connection lives until it is closed and the last call has returned. */
 	struct vfui_conn *conn;
+	struct vfui_conn *usable; /* the same, if calls may use it; else NULL */
+	struct vfui_link *link;   /* NULL: it never was to connect again; fixed once it is there */
 	unsigned users;
 	bool is_connecting; /* the thread connector */
 	bool is_given_up;   /* and it is to stop */
@@ -61,6 +63,8 @@ struct vfu_client {
 	vfu_client_dma_fn *dma_fn;
 	void *dma_user;
 	unsigned connection; /* the present one's number */
+	vfu_client_link_fn *link_fn;
+	void *link_user;
 	struct vfui_client_async *spare;
 	struct vfui_client_batch *batches;
 	atomic_uint nbatches;

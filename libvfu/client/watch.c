@@ -8,7 +8,20 @@
 #include <sys/epoll.h>
 
 #include "base/os.h"
+#include "client/link.h"
 #include "client/watch.h"
+
+int vfui_client_watched(struct vfu_client *cl, struct vfui_conn *conn, struct pollfd *pfds,
+			unsigned n)
+{
+	int count = conn ? vfui_conn_pollfds(conn, pfds, n) : 0;
+
+	if (!vfui_link_is_live(cl))
+		return count;
+	if ((unsigned)count < n)
+		pfds[count] = (struct pollfd){.fd = cl->link->wake_fd, .events = POLLIN};
+	return count + 1;
+}
 
 void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
 {
@@ -17,8 +30,7 @@ void vfui_client_sync_epoll(struct vfu_client *cl, struct vfui_conn *conn)
 
 	vfui_os_lock(&cl->lock);
 	if (cl->epoll_fd >= 0) {
-		if (conn)
-			n = (unsigned)vfui_conn_pollfds(conn, now, VFUI_CLIENT_PFDS);
+		n = (unsigned)vfui_client_watched(cl, conn, now, VFUI_CLIENT_PFDS);
 		if (n != cl->nwatched || memcmp(now, cl->watched, n * sizeof(now[0])) != 0) {
 			for (unsigned i = 0; i < cl->nwatched; i++)
 				vfui_os_epoll_ctl(cl->epoll_fd, EPOLL_CTL_DEL, cl->watched[i].fd, 0,

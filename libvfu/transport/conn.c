@@ -44,6 +44,7 @@ static const struct option_range option_ranges[VFU_OPTIONS] = {
 	[VFU_OPT_MAPPED] = {0, 1, 0},
 	[VFU_OPT_IOEVENTS] = {0, 1, 0},
 	[VFU_OPT_MAX_REQUESTS] = {1, VFUI_PEND_MAX, VFUI_PEND_MAX},
+	[VFU_OPT_RECONNECT_MS] = {0, INT32_MAX, 0},
 };
 
 void vfui_options_init(struct vfui_options *options)

@@ -87,32 +87,64 @@ static int take_twin(struct vfui_conn *conn, const struct vfui_caps *said, int *
 		       : 0;
 }
 
-/* Sends the offer; *said is what the server says. */
-static int exchange(struct vfui_conn *conn, struct vfui_caps *said, uint16_t *minor,
-		    struct vfu_err *err)
+/* What the client says: a request's fixed part, and JSON, whose length is returned. */
+static int build_offer(struct vfui_conn *conn, struct vfu_wire_version_request *in, char *text)
 {
-	struct vfu_wire_version_request in = {.major = 0, .minor = VFUI_MINOR_NAMED};
+	*in = (struct vfu_wire_version_request){.major = 0, .minor = VFUI_MINOR_NAMED};
+	return vfui_json_build(vfui_conn_own(conn), true, text, TEXT_MAX);
+}
+
+int vfui_negotiate_offer(struct vfui_conn *conn, vfui_done_fn *done, void *user)
+{
+	struct vfu_wire_version_request in;
+	char text[TEXT_MAX];
+	int r = build_offer(conn, &in, text);
+	struct iovec iov[2] = {{&in, sizeof(in)}, {text, r < 0 ? 0 : (size_t)r}};
+	const struct vfui_out out = {.command = VFU_WIRE_CMD_VERSION,
+				     .iov = iov,
+				     .niov = 2,
+				     .timeout_ms = -1,
+				     .done = done,
+				     .user = user};
+
+	return r < 0 ? r : vfui_conn_send(conn, &out);
+}
+
+int vfui_negotiate_accept(struct vfui_conn *conn, struct vfui_msg *reply, struct vfui_caps *agreed,
+			  uint16_t *minor, struct vfu_err *err)
+{
 	struct vfu_wire_version_reply out;
-	char text[TEXT_MAX], answer[TEXT_MAX];
-	struct vfui_call call = {.tail = text,
-				 .reply_tail = answer,
-				 .reply_room = sizeof(answer),
-				 .timeout_ms = -1,
-				 .err = err};
-	int r = vfui_json_build(vfui_conn_own(conn), true, text, sizeof(text));
+	struct vfui_caps said;
+	int r;
+
+	/* Its check has seen that it is as long as that. */
+	memcpy(&out, reply->payload, sizeof(out));
+	*minor = out.minor;
+	r = vfui_json_parse(reply->payload + sizeof(out), reply->len - sizeof(out), false, &said,
+			    err);
+	/* Other descriptors are closed with the reply. */
+	if (r == 0)
+		r = take_twin(conn, &said, reply->fds, reply->nfds, err);
+	if (r < 0)
+		return r;
+	conclude(conn, &said, vfui_caps_proposed(vfui_conn_own(conn)) & said.said, *minor, agreed);
+	make_small(conn);
+	return 0;
+}
+
+/* Sends the offer and waits for what the server says. */
+static int exchange(struct vfui_conn *conn, struct vfui_msg **reply, struct vfu_err *err)
+{
+	struct vfu_wire_version_request in;
+	char text[TEXT_MAX];
+	struct vfui_call call = {.tail = text, .keeps = true, .timeout_ms = -1, .err = err};
+	int r = build_offer(conn, &in, text);
 
 	if (r < 0)
 		return vfui_err_set(err, r, NULL, 0, "the offer cannot be written");
 	call.tail_len = (size_t)r;
-	r = vfui_conn_call(conn, VFU_WIRE_CMD_VERSION, &call, &in, sizeof(in), &out, sizeof(out));
-	if (r < 0)
-		return r;
-	*minor = out.minor;
-	r = vfui_json_parse(answer, call.reply_len, false, said, err);
-	if (r == 0)
-		r = take_twin(conn, said, call.reply_fds, call.reply_nfds, err);
-	for (unsigned i = 0; i < call.reply_nfds; i++)
-		vfui_os_close(call.reply_fds[i]);
+	r = vfui_conn_call(conn, VFU_WIRE_CMD_VERSION, &call, &in, sizeof(in), NULL, 0);
+	*reply = call.kept;
 	return r;
 }
 
@@ -121,16 +153,15 @@ int vfui_negotiate_client(struct vfui_conn *conn, struct vfui_caps *agreed, uint
 {
 	struct vfu_err own_err = {0};
 	struct vfu_err *e = err != NULL ? err : &own_err;
-	struct vfui_caps said;
-	int r = exchange(conn, &said, minor, e);
+	struct vfui_msg *reply = NULL;
+	int r = exchange(conn, &reply, e);
 
-	if (r < 0) {
+	if (r == 0)
+		r = vfui_negotiate_accept(conn, reply, agreed, minor, e);
+	vfui_msg_free(reply);
+	if (r < 0)
 		vfui_conn_fail(conn, e);
-		return r;
-	}
-	conclude(conn, &said, vfui_caps_proposed(vfui_conn_own(conn)) & said.said, *minor, agreed);
-	make_small(conn);
-	return 0;
+	return r;
 }
 
 /* ---- server ---- */

@@ -18,6 +18,13 @@
 int vfui_negotiate_client(struct vfui_conn *conn, struct vfui_caps *agreed, uint16_t *minor,
 			  struct vfu_err *err);
 /*
+ * The same in two steps, for who can not wait: done gets the reply, of which accept makes the agreement. A failure is the
+ * caller's to fail the connection with.
+ */
+int vfui_negotiate_offer(struct vfui_conn *conn, vfui_done_fn *done, void *user);
+int vfui_negotiate_accept(struct vfui_conn *conn, struct vfui_msg *reply, struct vfui_caps *agreed,
+			  uint16_t *minor, struct vfu_err *err);
+/*
  * Server: checks a VERSION request and answers it, no longer than the request or 128 bytes (E17).
  * *agreed: the same, with the client's own. Sets both limits. On failure an error reply is on its way.
  */

@@ -58,6 +58,7 @@ fault_tests = \
 	tests/unit/client/test-irqs \
 	tests/unit/client/test-direct \
 	tests/unit/client/test-batches \
+	tests/unit/client/test-reconnect \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-functions \
@@ -131,6 +132,7 @@ tests_unit_client_test_hostile_SOURCES = tests/unit/client/test-hostile.c tests/
 tests_unit_client_test_hostile_LDADD = $(fault_libs)
 tests_unit_client_test_memory_SOURCES = tests/unit/client/test-memory.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_memory_LDADD = $(fault_libs)
+tests_unit_client_test_reconnect_LDADD = $(fault_libs)
 tests_unit_client_test_threads_LDADD = $(fault_libs)
 tests_unit_client_test_iova_LDADD = $(fault_libs)
 tests_unit_client_test_functions_SOURCES = tests/unit/client/test-functions.c tests/lib/script.c tests/lib/script.h

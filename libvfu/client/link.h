@@ -1,0 +1,126 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * link.h - the state of a client that connects again by itself (reconnect.c has the story).
+ */
+#ifndef VFUI_CLIENT_LINK_H
+#define VFUI_CLIENT_LINK_H
+
+#include "client/backoff.h"
+#include "client/recall.h"
+#include "client/state.h"
+#include "wire-device.h"
+
+enum {
+	VFUI_LINK_NONE,   /* it does not connect again */
+	VFUI_LINK_UP,     /* calls may use the connection */
+	VFUI_LINK_DOWN,   /* there is none, or the last calls leave one that has ended */
+	VFUI_LINK_REPLAY, /* there is a new one, which is told all again */
+	VFUI_LINK_TOLD,   /* the same, and the user's function has it first */
+	VFUI_LINK_ENDED,  /* given up */
+};
+
+/* Regions and interrupts of a device that are compared. */
+#define VFUI_LINK_REGIONS 256
+#define VFUI_LINK_IRQS 64
+
+/* What a device is known by. Only the thread that reads, or connects. */
+struct vfui_link_device {
+	struct vfu_wire_get_info_reply info;
+	struct {
+		int status; /* a device need not speak of each */
+		uint64_t size;
+		uint32_t flags;
+	} regions[VFUI_LINK_REGIONS];
+	struct {
+		int status;
+		uint32_t flags, count;
+	} irqs[VFUI_LINK_IRQS];
+};
+
+struct vfui_client_range;
+
+/* How far a new connection has been told all. Only the thread that reads, or connects. */
+struct vfui_link_replay {
+	struct vfui_conn *conn;
+	unsigned step, end; /* of the table of steps */
+	unsigned at, kind;  /* which region, interrupt... is next, */
+	unsigned vector;
+	uint64_t iova; /* which range; */
+	bool is_past_last;
+	struct vfui_client_range *range; /* that of the request in flight */
+	bool is_first;                   /* nothing to compare with */
+	uint8_t command[2];              /* PCI's register, as it is now */
+	atomic_bool is_done;             /* or has failed */
+	enum vfu_device_state state;
+};
+
+struct vfui_link {
+	atomic_int state;                /* written under the client's lock */
+	int wake_fd;                     /* of all its connections; fixed */
+	const struct vfui_conn_ops *ops; /* likewise */
+
+	/* Writes without an answer, and how many of them were before an access that was answered. */
+	_Atomic(uint64_t) posted, seen;
+
+	/* Under the client's lock. */
+	char *address;
+	bool is_trying;    /* the thread trier connects */
+	bool is_different; /* there is no use in going on */
+	bool is_telling;   /* teller is in the user's function */
+	pthread_t teller, trier;
+	uint64_t due, give_up, up_since;
+	struct vfui_backoff backoff;
+	struct vfu_link report;
+	struct vfu_err last; /* why the last attempt failed */
+	struct vfui_recall recall;
+
+	struct vfui_link_device device;
+	struct vfui_link_replay replay;
+};
+
+static inline int vfui_link_state(const struct vfu_client *cl)
+{
+	return cl->link ? atomic_load(&cl->link->state) : VFUI_LINK_NONE;
+}
+
+/* It is connected, or will be again. */
+static inline bool vfui_link_is_live(const struct vfu_client *cl)
+{
+	int state = vfui_link_state(cl);
+
+	return state != VFUI_LINK_NONE && state != VFUI_LINK_ENDED;
+}
+
+/* Writes without an answer so far; and that many the device has seen, for a later access was answered. */
+static inline uint64_t vfui_link_posted(const struct vfu_client *cl)
+{
+	return cl->link ? atomic_load(&cl->link->posted) : 0;
+}
+
+static inline void vfui_link_seen(struct vfu_client *cl, uint64_t posted)
+{
+	if (posted && atomic_load(&cl->link->seen) < posted)
+		atomic_store(&cl->link->seen, posted);
+}
+
+/* For the address that is being connected to (NULL: nothing to connect to again). -ENOMEM, -EMFILE. */
+int vfui_link_prepare(struct vfu_client *cl, const char *address, const struct vfui_conn_ops *ops);
+/* The first connection is there. With the lock. */
+void vfui_link_start(struct vfu_client *cl);
+/* Nobody connects again, and what was kept for that is forgotten. With the lock. */
+void vfui_link_stop(struct vfu_client *cl);
+void vfui_link_free(struct vfu_client *cl);
+/* Has an event loop look again. */
+void vfui_link_wake(struct vfu_client *cl);
+/* An attempt has failed, for that reason: when is the next? With the lock. */
+void vfui_link_schedule(struct vfu_client *cl, const struct vfu_err *cause);
+/* Tells the user. No lock is held. */
+void vfui_link_tell(struct vfu_client *cl, enum vfu_link_event event);
+/* Fails a connection that is being told all: it is not what it is told any more. */
+void vfui_link_restart(struct vfu_client *cl, const char *why);
+/* If the connection that the caller holds has ended by itself, no call uses it from here on. */
+void vfui_link_look(struct vfu_client *cl);
+
+#endif

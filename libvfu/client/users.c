@@ -1,0 +1,85 @@
+/*
+ * SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 the libvfu authors
+ *
+ * users.c - who uses a client's connection.
+ */
+#include "base/os.h"
+#include "client/dma-table.h"
+#include "client/link.h"
+#include "client/users.h"
+#include "client/watch.h"
+
+struct vfui_conn *vfui_client_hold(struct vfu_client *cl)
+{
+	struct vfui_conn *conn;
+
+	vfui_os_lock(&cl->lock);
+	conn = cl->usable;
+	if (conn)
+		cl->users++;
+	vfui_os_unlock(&cl->lock);
+	return conn;
+}
+
+struct vfui_conn *vfui_client_hold_any(struct vfu_client *cl)
+{
+	struct vfui_conn *conn;
+
+	vfui_os_lock(&cl->lock);
+	conn = cl->is_closing ? NULL : cl->conn;
+	if (conn)
+		cl->users++;
+	vfui_os_unlock(&cl->lock);
+	return conn;
+}
+
+bool vfui_client_is_in_callback(struct vfu_client *cl)
+{
+	if (cl->link && cl->link->is_telling && pthread_equal(cl->link->teller, pthread_self()))
+		return true;
+	return cl->is_freeing ? pthread_equal(cl->closer, pthread_self())
+			      : vfui_conn_is_reader(cl->conn);
+}
+
+bool vfui_client_is_interrupted(struct vfu_client *cl)
+{
+	return cl->options.interrupt && cl->options.interrupt(cl->options.interrupt_user);
+}
+
+/* Memory stays the device's where there is going to be another connection, or was to be. */
+static void forget(struct vfu_client *cl)
+{
+	if (vfui_link_state(cl) == VFUI_LINK_NONE) {
+		vfui_client_table_clear(cl);
+		vfui_link_stop(cl);
+	}
+	vfui_kept_clear(&cl->kept);
+	cl->map_error = 0;
+}
+
+void vfui_client_leave(struct vfu_client *cl)
+{
+	struct vfui_conn *conn = NULL;
+
+	vfui_os_lock(&cl->lock);
+	if (--cl->users == 0 && cl->is_closing) {
+		conn = cl->conn;
+		cl->is_freeing = true;
+		cl->closer = pthread_self();
+	}
+	vfui_os_unlock(&cl->lock);
+	if (!conn)
+		return;
+	vfui_client_sync_epoll(cl, NULL);
+	vfui_conn_free(conn);
+	vfui_log_flush(&cl->options.log, false);
+	vfui_os_lock(&cl->lock);
+	forget(cl);
+	cl->conn = NULL;
+	cl->connection++;
+	cl->is_closing = cl->is_freeing = false;
+	vfui_os_cond_broadcast(&cl->cond);
+	vfui_os_unlock(&cl->lock);
+	vfui_link_wake(cl);
+}
