@@ -66,6 +66,8 @@ Py_buffer *vfupy_held(PyObject *hold);
 /* From Python object to C; NULL with a TypeError set if it is none. */
 struct vfupy_device *vfupy_device_of(PyObject *object);
 
+/* The exception for a negative errno, with the detail if that is of it. */
+PyObject *vfupy_error_of(int code, const struct vfu_err *err);
 /* Raises the Python exception for a negative errno, with the detail of the handle. */
 void vfupy_raise(int code, const struct vfu_err *err);
 void vfupy_raise_device(struct vfu_device *dev, int code);
@@ -179,6 +181,12 @@ PyObject *server_set_hooks(struct vfu_server *srv, struct vfupy_device *d);
 
 /* Makes waits of the client run Python's signal handlers, and logging. */
 PyObject *client_set_hooks(struct vfu_client *cl, int level);
+/*
+ * (event, state, attempts, restored, posts, exception or None), and told(that) whenever it changes, on whichever thread notices;
+ * told must live as long as the client.
+ */
+PyObject *client_link(struct vfu_client *cl);
+PyObject *client_set_link(struct vfu_client *cl, PyObject *told);
 /* (size, offset, flags, fd, [(offset, size)...], type, subtype, reply, [(fd, offset) of areas...]); descriptors are the caller's. */
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);
 /* ([(type, flags, offset, size, datamatch, fd, shadow fd, shadow offset)...], [fd...]); those in the second are the caller's. */

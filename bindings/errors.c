@@ -26,9 +26,17 @@ static PyObject *to_text(const char *text)
 	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
 }
 
-void vfupy_raise(int code, const struct vfu_err *err)
+PyObject *vfupy_error_of(int code, const struct vfu_err *err)
 {
 	bool detail = err && err->code == code;
+
+	return PyObject_CallFunction(make_error, "isIN", -code, detail ? err->field : "",
+				     (unsigned)(detail ? err->offset : 0),
+				     to_text(detail ? err->text : ""));
+}
+
+void vfupy_raise(int code, const struct vfu_err *err)
+{
 	PyObject *exc;
 
 	/* A signal handler raised while the call waited: that is the exception. */
@@ -39,9 +47,7 @@ void vfupy_raise(int code, const struct vfu_err *err)
 		PyErr_SetFromErrno(PyExc_OSError);
 		return;
 	}
-	exc = PyObject_CallFunction(make_error, "isIN", -code, detail ? err->field : "",
-				    (unsigned)(detail ? err->offset : 0),
-				    to_text(detail ? err->text : ""));
+	exc = vfupy_error_of(code, err);
 	if (!exc)
 		return;
 	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);

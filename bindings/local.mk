@@ -24,7 +24,7 @@ EXTRA_DIST += bindings/vfu.i bindings/libvfu.pyi $(bindings_gen)
 MAINTAINERCLEANFILES += $(bindings_gen)
 
 bindings_sources = bindings/callbacks.h bindings/access.c bindings/device.c bindings/errors.c \
-	bindings/async.c bindings/buffers.c bindings/commands.c bindings/client-dma.c bindings/drive.c bindings/pci.c bindings/port.c bindings/relay.c
+	bindings/async.c bindings/buffers.c bindings/commands.c bindings/client-dma.c bindings/drive.c bindings/link.c bindings/pci.c bindings/port.c bindings/relay.c
 
 if HAVE_PYTHON
 # What SWIG wrote is compiled without our warnings: nobody can mend it.

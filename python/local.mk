@@ -28,6 +28,7 @@ vfu_client = \
 	python/vfu/client/__init__.py \
 	python/vfu/client/dma.py \
 	python/vfu/client/irqs.py \
+	python/vfu/client/link.py \
 	python/vfu/client/posts.py \
 	python/vfu/client/regions.py \
 	python/vfu/client/times.py

@@ -79,12 +79,17 @@ static int ask_device(struct vfu_client *cl, struct vfu_device_info *out)
 	return ret;
 }
 
-/* Begins a call that may be answered from what is kept: of a connection that has ended nothing is. */
+/*
+ * Begins a call that may be answered from what is kept: of a connection that has ended nothing is. It may have to wait for
+ * another one, but where there is one it may be made in callbacks that must not wait.
+ */
 static struct vfui_conn *begin_alive(struct vfu_client *cl, int *ret)
 {
 	struct vfui_conn *conn = vfui_client_begin(cl, false, ret);
 	struct vfu_err err = {0};
 
+	if (!conn && *ret == -ENOTCONN)
+		conn = vfui_client_begin(cl, true, ret);
 	if (conn)
 		*ret = vfui_conn_status(conn, &err);
 	if (!conn || !*ret)

@@ -57,6 +57,7 @@ from .capabilities import Agreed
 from .client import Client, DeviceInfo
 from .client.dma import Buffer, ClientDma
 from .client.irqs import ClientIrq, ClientIrqs, ClientVector
+from .client.link import Link
 from .client.regions import ClientMsix, Config, IoFd, Region, Regions
 from .commands import Descriptors, Raw
 from .device import Device, Gate, Peer
@@ -102,6 +103,7 @@ __all__ = [
     "IoFd",
     "Irqs",
     "Line",
+    "Link",
     "Mapping",
     "Memory",
     "MemoryPart",

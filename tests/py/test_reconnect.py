@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""Servers that come late."""
+"""Servers that come late, and come again."""
 
 import contextlib
+import errno
 import subprocess
 import sys
 import threading
@@ -62,3 +63,90 @@ def test_wait_of_commands(tmp_path, command):
     argv = [sys.executable, "-m", "vfu", command[0], str(path), "--wait", "60", *command[1:]]
     with later(path):
         assert b"1234" in subprocess.run(argv, check=True, timeout=100, stdout=subprocess.PIPE).stdout
+
+
+# ---- and connections that come again ----
+
+
+class Memory(vfu.Device):
+    """BAR0 is memory that may be mapped; a write to BAR2 copies 8 bytes at address 0 of DMA to BAR0, and raises MSI."""
+
+    vendor_id = 0x1234
+    bar0 = vfu.Bar(size=4096, mmap=True)
+    bar2 = vfu.Bar(size=4096)
+    irqs = vfu.Irqs(msi=1)
+    go = bar2.reg32(0)
+
+    @go.on_write
+    async def _(self, value):
+        self.bar0[:8] = await self.dma.read(0, 8)
+        self.irqs.msi[0].trigger()
+
+
+def test_reconnect(tmp_path):
+    path, links = tmp_path / "s", []
+    server = vfu.Server(Memory(), path).start()
+    with vfu.Client(path, reconnect=60, on_link=links.append) as dev:
+        assert dev.link.event is None
+        buffer = dev.dma.alloc(4096, iova=0)
+        for number in range(1, 4):
+            buffer[:8] = number.to_bytes(8, "little")
+            dev.regions.bar2.write32(0, 1)
+            assert dev.irqs.msi.wait(60)
+            assert dev.regions.bar0.map()[:8] == dev.regions.bar0.read(0, 8) == buffer[:8]
+            server.close()
+            server = vfu.Server(Memory(), path).start()
+            with contextlib.suppress(vfu.Disconnected):  # it was under way
+                dev.config.vendor_id
+            assert dev.config.vendor_id == 0x1234
+            assert dev.connected
+            assert dev.link.event == "restored"
+            assert (dev.link.restored, dev.link.state) == (number, "lost")
+    server.close()
+    assert [link.event for link in links] == ["lost", "restored"] * 3
+    assert all(isinstance(link.cause, vfu.Disconnected) for link in links[::2])
+
+
+def test_reconnect_in_the_background(tmp_path):
+    """on_link sets the device up again, before others."""
+    path, done = tmp_path / "s", threading.Event()
+
+    def on_link(link):
+        if link.event == "restored":
+            dev.regions.bar0.write32(16, 99)
+            done.set()
+
+    server = vfu.Server(Memory(), path).start()
+    with vfu.Client(path, reconnect=60, on_link=on_link, background=True) as dev:
+        server.close()
+        server = vfu.Server(Memory(), path).start()
+        assert done.wait(60)
+        assert dev.regions.bar0.read32(16) == 99
+    server.close()
+
+
+def test_reconnect_ends(tmp_path, monkeypatch):
+    """What on_link raises is logged: not by pytest here, which would keep its frames."""
+    path, links, logged = tmp_path / "s", [], []
+    monkeypatch.setattr("vfu.client.logger.exception", lambda text, link: logged.append(link))
+
+    def on_link(link):
+        links.append(link)
+        raise KeyError("mistake")
+
+    server = vfu.Server(Memory(), path).start()
+    with vfu.Client(path, reconnect=60, on_link=on_link) as dev:
+        server.close()
+        with vfu.Server(Device(), path).start():
+            while dev.link.event != "ended":
+                with contextlib.suppress(vfu.Disconnected):
+                    dev.config.vendor_id
+        cause = dev.link.cause
+        assert links[-1].event == "ended"
+        assert (cause.errno, not dev.connected) == (errno.ESTALE, True)
+        assert "region" in cause.strerror
+        with pytest.raises(vfu.Disconnected, match="region"):
+            dev.config.vendor_id
+    assert logged == links
+    with pytest.raises(ValueError, match="path"):
+        vfu.Client(fd=0, reconnect=1)

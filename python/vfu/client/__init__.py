@@ -9,7 +9,7 @@ import errno
 import functools
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from collections.abc import Mapping as AnyMapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,11 +17,12 @@ import libvfu as c
 
 from .. import commands, pci, protocol
 from ..capabilities import Agreed, limits_of
-from ..errors import Disconnected, log_level, make_error
+from ..errors import Disconnected, log_level, logger, make_error
 from ..server import configure, own_fd, read_fields
 from ..shown import shown
 from .dma import ClientDma
 from .irqs import ClientIrqs
+from .link import Link, link_of, watch
 from .posts import posting
 from .regions import IO, MEMORY, MEMORY64, Config, Regions, assign_bars
 from .times import milliseconds
@@ -47,15 +48,20 @@ def _serve(handle: c.vfu_client) -> None:
         try:
             c.vfu_client_serve(handle, -1)
         except OSError:
-            if not _is_up(handle):
+            if _status(handle) not in (0, -errno.EINPROGRESS):
                 return
 
 
-def _is_up(handle: c.vfu_client) -> bool:
+def _status(handle: c.vfu_client) -> int:
+    """0: the connection is up; -EINPROGRESS: it comes again, perhaps; else why not."""
     try:
-        return c.vfu_client_status(handle) == 0
-    except OSError:
-        return False
+        return c.vfu_client_status(handle)
+    except OSError as error:
+        return -(error.errno or errno.ENOTCONN)
+
+
+def _is_up(handle: c.vfu_client) -> bool:
+    return _status(handle) == 0
 
 
 class Client:
@@ -67,6 +73,12 @@ class Client:
     background: a thread serves the device's DMA all the time; else it is served in every call that waits.
     timeout: seconds to wait for each answer; 0 or None: for ever.
     wait: seconds for which it tries again while there is no server at the path, or one that has a client.
+    reconnect: seconds for which it tries to connect again when the connection has ended, in calls that wait, serve() and
+    background=True; 0: it does not. What was under way is Disconnected, and not repeated; memory for DMA, interrupts and
+    bus mastering are as before; what the device was told by writes is yours to tell again, as link.state says. It ends when
+    another device is there (link.cause is ESTALE, and says what differs).
+    on_link: on_link(link) is called when the connection is lost, restored, or given up, on whichever thread notices. When it
+    is restored on_link may use the Client, before all others. What it raises is logged.
     irqs: give the device eventfds now: those of MSI-X if it has that, else of MSI, else of INTx. The first use of
     another interrupt takes them away again, as servers may have room for one interrupt's only. "all": those of all
     interrupts, and none is ever taken away. False: when they are used.
@@ -106,6 +118,8 @@ class Client:
         background: bool = False,
         timeout: float | None = 5.0,
         wait: float = 0,
+        reconnect: float = 0,
+        on_link: Callable[[Link], Any] | None = None,
         irqs: bool | Literal["all"] = True,
         bus_master: bool = True,
         shared: bool = True,
@@ -118,7 +132,10 @@ class Client:
     ) -> None:
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
+        if fd is not None and reconnect:
+            raise ValueError("reconnect needs a path: who was given a socket has no other")
         self._where = os.fspath(path) if path is not None else "of a socket"
+        self._on_link = on_link
         self._h: c.vfu_client | None = None
         self._connecting: c.vfu_client | None = None
         self._ending: c.vfu_client | None = None
@@ -129,6 +146,7 @@ class Client:
         settings = {
             "timeout_ms": milliseconds(timeout or 0),
             "connect_wait_ms": milliseconds(wait),
+            "reconnect_ms": milliseconds(reconnect),
             "bus_master": int(bus_master),
             "dma_share": int(shared),
             "mapped": int(mapped),
@@ -149,6 +167,7 @@ class Client:
         self._h, self._connecting = handle, None
         try:
             self._set_up(handle, background, irqs)
+            watch(self, handle)
             self.dma.shared = bool(settings["dma_share"])
         except BaseException:
             self.close()
@@ -164,7 +183,7 @@ class Client:
         if self._h is None:
             return f"{self._where} closed"
         if not _is_up(self._h):
-            return f"{self._where} disconnected"
+            return f"{self._where} {'reconnecting' if _status(self._h) == -errno.EINPROGRESS else 'disconnected'}"
         return f"{self._where} connected: {self.info.regions} regions, {self.info.irqs} irqs"
 
     def _set_up(self, handle: c.vfu_client, background: bool, irqs: bool | Literal["all"]) -> None:
@@ -209,6 +228,21 @@ class Client:
     def connected(self) -> bool:
         """Whether the connection is up. That it has ended is noticed when it is used."""
         return self._h is not None and _is_up(self._h)
+
+    def _tell(self, link: Link) -> None:
+        """On any thread; the first caller of a new connection, whose regions have other files."""
+        try:
+            if link.event == "restored":
+                self.regions._refresh()
+            if self._on_link is not None:
+                self._on_link(link)
+        except Exception:
+            logger.exception("on_link(%s)", link)
+
+    @property
+    def link(self) -> Link:
+        """What has become of the connection, with reconnect=: see Link."""
+        return link_of(c.client_link(self._h))
 
     def assign_bars(self, *, io: range = IO, memory: range = MEMORY, memory64: range = MEMORY64) -> list[pci.ClientBar]:
         """Places the BARs, as firmware does, and turns on decoding of I/O and memory in Command; returns them.

@@ -9,7 +9,7 @@ import functools
 import mmap
 import os
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex, overload
 
 import libvfu as c
@@ -86,11 +86,20 @@ class Region:
         self._h, self.index = handle, index
         self.name = region_name(index)
         self._port: _Port = c.client_port(handle, index, self.name)
-        info = c.client_region_info(handle, index)
+        self._close: Callable[[], Any] | None = None
+        self._ask()
+
+    def _ask(self) -> None:
+        """Once a connection. The files of the last one go."""
+        info = c.client_region_info(self._h, self.index)
         self.size, offset, self.flags, fd, self.areas, self.type, self.subtype, self._reply, files = info
+        old = self._close
         # What map() maps: (descriptor, offset) of each area, or of the whole.
         self._files = files or [(fd, offset + start) for start, _ in self.areas or [(0, self.size)] if fd >= 0]
         self._close = weakref.finalize(self, _close_all, {one for one, _ in self._files}) if self._files else None
+        if old:
+            old()
+        self.__dict__.pop("info", None)
 
     @shown
     def __repr__(self) -> str:
@@ -435,6 +444,11 @@ class Regions:
             kind = Config if index == c.VFU_REGION_CONFIG else Region
             self._known[index] = kind(self._h, index)
         return self._known[index]
+
+    def _refresh(self) -> None:
+        """There is another connection, to the same device."""
+        for region in list(self._known.values()):
+            region._ask()
 
     def find(self, type: int, subtype: int = 0) -> Region:
         """The region that PCI does not know with this type and subtype, of the first 100. vfu.NotFound: none has.
