@@ -473,17 +473,44 @@ static VFUI_INLINE int handle_from(struct vfui_conn *conn, struct vfui_chan *cha
 }
 
 /*
+ * One of the sockets has ended, and all that was read is handled: reads more that had come by the other. It is shut
+ * first, so that this comes to an end, too. 1: there was more.
+ */
+VFUI_APART static int read_rest(struct vfui_conn *conn)
+{
+	uint64_t before = conn->main.in.received + conn->twin->in.received;
+	int r;
+
+	vfui_os_lock(&conn->lock);
+	if (conn->out_status == 0) {
+		vfui_conn_flush_locked(conn);
+		vfui_conn_end_out(conn, NULL);
+	}
+	vfui_conn_unlock(conn);
+	r = vfui_conn_receive(conn, &conn->main, true);
+	if (r >= 0)
+		r = vfui_conn_receive(conn, conn->twin, true);
+	if (r >= 0 && conn->main.in.received + conn->twin->in.received == before)
+		r = vfui_conn_break(conn, -ENOTCONN, conn->ending);
+	return r < 0 ? r : 1;
+}
+
+/*
  * What lies in the twin socket is older than what was read with it, or after it, from the main one: DMA that was
  * sent before a reply comes before it. Then, if one of them has ended, so does the connection.
  */
 VFUI_APART static int handle_either(struct vfui_conn *conn)
 {
-	int r = handle_from(conn, conn->twin);
+	int r;
 
-	if (r == 0)
-		r = handle_from(conn, &conn->main);
-	if (r == 0 && conn->ending != NULL)
-		r = vfui_conn_break(conn, -ENOTCONN, conn->ending);
+	do {
+		r = handle_from(conn, conn->twin);
+		if (r == 0)
+			r = handle_from(conn, &conn->main);
+		if (r != 0 || conn->ending == NULL)
+			return r;
+		r = read_rest(conn);
+	} while (r > 0);
 	return r;
 }
 

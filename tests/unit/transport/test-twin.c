@@ -580,6 +580,52 @@ START_TEST(either_end_is_the_end)
 }
 END_TEST
 
+/* All that was sent before the end is handled, however many reads it takes. */
+START_TEST(much_came_before_the_end)
+{
+	enum { MUCH = 20 };
+	int results[MUCH];
+
+	open_both(false);
+	for (unsigned i = 0; i < MUCH; i++) {
+		ck_assert_uint_eq(ask(VFU_WIRE_CMD_REGION_READ, &results[i]), MAIN);
+		peer_put(peer[MAIN], msg.hdr.id, VFU_WIRE_CMD_REGION_READ, REPLY | ERROR, 5, NULL,
+			 0);
+	}
+	close_peer(TWIN);
+	if (_i & 1)
+		close_peer(MAIN);
+	fault_limit(FAULT_RECV, 24);
+	ck_assert_int_eq(run(_i & 2), -ENOTCONN);
+	for (unsigned i = 0; i < MUCH; i++)
+		ck_assert_int_eq(results[i], -5);
+	fault_reset();
+	close_end();
+}
+END_TEST
+
+/* Nobody is listened to for ever who has closed one of them and talks on. */
+START_TEST(talk_goes_on_after_the_end)
+{
+	struct vfu_wire_dma_read_request dma = {.count = UINT64_C(8) << 32};
+	struct vfu_wire_header hdr = {.size = 32, .command = VFU_WIRE_CMD_REGION_READ};
+	uint8_t bytes[32];
+	int r = 0;
+
+	memcpy(bytes, &hdr, sizeof(hdr));
+	memcpy(bytes + 16, &dma, 16);
+	open_both(true);
+	close_peer(TWIN);
+	for (unsigned i = 0; i < 100 && r >= 0; i++) {
+		send(peer[MAIN], bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+		r = vfui_conn_process(conn, 1);
+	}
+	ck_assert_int_eq(r, -ENOTCONN);
+	ck_assert_uint_le(served, 2);
+	close_end();
+}
+END_TEST
+
 /* The other socket is shut too: who still talks there is told. */
 START_TEST(the_peer_is_told)
 {
@@ -779,6 +825,8 @@ int main(void)
 	tcase_add_test(tcase, large_replies_go_by_their_socket);
 	tcase_add_test(tcase, twin_comes_first);
 	tcase_add_loop_test(tcase, either_end_is_the_end, 0, 8);
+	tcase_add_loop_test(tcase, much_came_before_the_end, 0, 4);
+	tcase_add_test(tcase, talk_goes_on_after_the_end);
 	tcase_add_loop_test(tcase, the_peer_is_told, 0, 2);
 	tcase_add_loop_test(tcase, a_violation_is_the_end, 0, 2);
 	tcase_add_loop_test(tcase, a_full_queue_sees_the_end, 0, 2);
