@@ -133,6 +133,49 @@ int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
 	return r == 0 ? vfui_conn_drain(conn, 0) : r;
 }
 
+/*
+ * Takes the memory away that the reply goes to. What is being received there at this moment is waited for, but not for
+ * the thread that reads to pause: it may be at it again before anybody sees that. With the lock.
+ */
+static void leave_sink(struct vfui_conn *conn, uint16_t id)
+{
+	if (!conn->is_direct || conn->direct_id != id)
+		return;
+	if (!conn->is_filling) {
+		vfui_in_drop_direct(&conn->ask_by->in);
+		conn->is_direct = false;
+		return;
+	}
+	conn->is_left = true;
+	atomic_fetch_add(&conn->sleepers, 1);
+	while (conn->is_left && conn->direct_id == id)
+		vfui_os_cond_wait(&conn->cond, &conn->lock, -1);
+	atomic_fetch_sub(&conn->sleepers, 1);
+}
+
+int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user)
+{
+	struct vfui_pend *pend;
+	int r = -ENOENT;
+
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	vfui_os_lock(&conn->lock);
+	pend = vfui_pend_find(&conn->pending, id);
+	if (pend != NULL && !pend->is_reserved && pend->tag == tag) {
+		if (user != NULL)
+			*user = pend->user;
+		vfui_pend_reserve(&conn->pending, pend);
+		leave_sink(conn, id);
+		r = 0;
+	}
+	vfui_os_unlock(&conn->lock);
+	/* Somebody may wait for its place. */
+	if (r == 0)
+		vfui_conn_wake(conn);
+	return r;
+}
+
 static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 			   struct waiter *waiter)
 {
@@ -142,35 +185,16 @@ static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 	if (r < 0)
 		return r;
 	r = vfui_conn_wait(conn, is_done, waiter, timeout_of(conn, out->timeout_ms));
-	while (r < 0 && !is_done(waiter)) {
-		unsigned event = atomic_load(&conn->events);
-
-		/* Else it is being answered just now. */
-		if (vfui_conn_abandon(conn, id, 0, NULL) == 0)
-			return atomic_load(&conn->status) != 0 ? -ENOTCONN : r;
-		vfui_conn_nap(conn, event, -1);
-	}
-	return is_done(waiter) ? waiter->status : r;
-}
-
-int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user)
-{
-	int r;
-
-	if (vfui_conn_is_child(conn))
-		return -EOWNERDEAD;
 	for (;;) {
 		unsigned event = atomic_load(&conn->events);
 
-		r = vfui_conn_abandon(conn, id, tag, user);
-		if (r != -EBUSY)
-			break;
+		if (is_done(waiter))
+			return waiter->status;
+		if (vfui_conn_cancel(conn, id, 0, NULL) == 0)
+			return atomic_load(&conn->status) != 0 ? -ENOTCONN : r;
+		/* It is being answered just now. */
 		vfui_conn_nap(conn, event, -1);
 	}
-	/* Somebody may wait for its place. */
-	if (r == 0)
-		vfui_conn_wake(conn);
-	return r;
 }
 
 /* Why a call failed: the request's own reason, or what ended the connection. */

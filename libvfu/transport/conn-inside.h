@@ -93,6 +93,7 @@ struct vfui_conn {
 	bool is_watched; /* a send that slept was not read in time: the peer may wait for us to read */
 	bool is_direct;  /* the reply to direct_id goes straight to its sink */
 	bool is_filling; /* at this moment, in a receive that ends with the tick at the latest */
+	bool is_left;    /* and then no more: somebody waits for his memory, see vfui_conn_cancel */
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */
 	bool is_armed;   /* an event loop may sleep on what it learnt from pollfds or timeout, */
 	bool is_put_off; /* and that was to leave the socket alone while another thread reads */

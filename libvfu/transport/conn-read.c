@@ -20,7 +20,7 @@
  * the connection, but not free it. So after one returns nothing that was looked up before still holds.
  *
  * A request ends once, whichever comes first: its reply, its deadline (expire), the connection's end
- * (end_pending), or its caller gives it up (conn-send.c). Who takes it out of the table does so with the
+ * (end_pending), or its caller gives it up (conn-call.c). Who takes it out of the table does so with the
  * lock, and runs done() without. A header that makes no sense, or a reply that its spec refuses, ends the
  * connection; a command that is refused does not.
  */
@@ -523,7 +523,7 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 	return conn->twin == NULL ? handle_from(conn, &conn->main) : handle_either(conn);
 }
 
-/* While a sink is being filled, its request can not be given up (vfui_conn_abandon). */
+/* Who gives up its request while a sink is being filled waits for the end of that (vfui_conn_cancel). */
 VFUI_APART static ssize_t fill(struct vfui_conn *conn, struct vfui_chan *chan, bool dontwait)
 {
 	ssize_t n;
@@ -534,6 +534,10 @@ VFUI_APART static ssize_t fill(struct vfui_conn *conn, struct vfui_chan *chan, b
 	n = vfui_in_read(&chan->in, chan->fd, dontwait);
 	vfui_os_lock(&conn->lock);
 	conn->is_filling = false;
+	if (conn->is_left) {
+		vfui_in_drop_direct(&chan->in);
+		conn->is_direct = conn->is_left = false;
+	}
 	vfui_os_unlock(&conn->lock);
 	vfui_conn_event(conn);
 	return n;

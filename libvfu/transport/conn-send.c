@@ -521,35 +521,3 @@ int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t
 {
 	return vfui_conn_submit(conn, out, false, id);
 }
-
-/* Takes the request away from a sink that is being filled, unless that happens at this moment. With the lock. */
-static bool leave_sink(struct vfui_conn *conn, uint16_t id)
-{
-	if (!conn->is_direct || conn->direct_id != id)
-		return true;
-	if (conn->is_filling)
-		return false;
-	vfui_in_drop_direct(&conn->ask_by->in);
-	conn->is_direct = false;
-	return true;
-}
-
-int vfui_conn_abandon(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user)
-{
-	struct vfui_pend *pend;
-	int r = 0;
-
-	vfui_os_lock(&conn->lock);
-	pend = vfui_pend_find(&conn->pending, id);
-	if (pend == NULL || pend->is_reserved || pend->tag != tag)
-		r = -ENOENT;
-	else if (!leave_sink(conn, id))
-		r = -EBUSY;
-	if (r == 0) {
-		if (user != NULL)
-			*user = pend->user;
-		vfui_pend_reserve(&conn->pending, pend);
-	}
-	vfui_os_unlock(&conn->lock);
-	return r;
-}

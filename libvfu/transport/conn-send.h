@@ -78,12 +78,6 @@ void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
 		      const struct vfu_wire_header *request, int error);
 
 /*
- * Gives a request up, of which *user (may be NULL) was the user: its late reply will be dropped. -ENOENT: done
- * ran, or is about to run; -EBUSY: the thread that reads is filling the sink; it raises conn->events when that is
- * over. tag: that of the request.
- */
-int vfui_conn_abandon(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user);
-/*
  * Whether a message of size bytes may be sent now: 0, -ENOBUFS, -ENOTCONN. One that is larger than the queue goes
  * alone, and does not make it full. With the lock.
  */

@@ -345,7 +345,7 @@ static void *answer_by_halves(void *arg)
 	return NULL;
 }
 
-/* The other thread fills the caller's buffer just now: the caller gets it back all the same. */
+/* The other thread fills the caller's buffer just now: the caller gets it back all the same, and soon: that one goes on. */
 START_TEST(a_buffer_that_is_filled_is_given_back)
 {
 	static uint8_t data[60000], zero[60000];
@@ -355,7 +355,9 @@ START_TEST(a_buffer_that_is_filled_is_given_back)
 	open_interruptible(1000000);
 	reader = end_start_reader(&status);
 	pthread_create(&peer, NULL, answer_by_halves, NULL);
+	fault_reset();
 	ck_assert_int_eq(end_call_read(sizeof(data), 0, data, NULL), -EINTR);
+	ck_assert_uint_le(fault_calls(FAULT_RECV), 10);
 	memset(data, 0, sizeof(data));
 	end.is_over = true;
 	pthread_join(peer, NULL);
@@ -400,7 +402,7 @@ int main(void)
 	tcase_add_test(tcase, signals_before_the_sleep_end_it);
 	tcase_add_loop_test(tcase, signals_end_waits_under_load, 0, 2);
 	tcase_add_loop_test(tcase, a_reader_that_is_stuck_holds_up_nobody, 0, 3);
-	tcase_add_test(tcase, a_buffer_that_is_filled_is_given_back);
+	tcase_add_loop_test(tcase, a_buffer_that_is_filled_is_given_back, 0, 4);
 	tcase_add_test(tcase, failing_ends_sleeps);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
