@@ -85,7 +85,8 @@ static bool has_room(void *arg)
 	      vfui_conn_unsent(conn) + room->size <= conn->options.set.values[VFU_OPT_QUEUE_BYTES];
 	has = has && vfui_conn_may_ask(conn) && !vfui_conn_is_answer_awaited(conn);
 	has = has || conn->status != 0;
-	vfui_os_unlock(&conn->lock);
+	conn->is_room_awaited |= !has;
+	vfui_conn_unlock(conn);
 	return has;
 }
 

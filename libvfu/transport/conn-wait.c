@@ -333,6 +333,7 @@ static bool is_sent(void *arg)
 	is = conn->main.out.gone >= mark->end &&
 	     (conn->twin == NULL || conn->twin->out.gone >= mark->twin_end);
 	is = is || conn->out_status != 0;
+	conn->is_room_awaited |= !is;
 	vfui_conn_unlock(conn);
 	return is;
 }

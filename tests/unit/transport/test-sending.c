@@ -290,6 +290,45 @@ START_TEST(failed_in_the_middle)
 }
 END_TEST
 
+/* ---- what waits until it is sent ---- */
+
+static void *post_one(void *arg)
+{
+	static uint8_t data[100000];
+	struct vfu_wire_region_write_request in = {.region = 1, .count = sizeof(data)};
+	struct iovec iov[2] = {{&in, sizeof(in)}, {data, sizeof(data)}};
+	struct vfui_out out = {.command = VFU_WIRE_CMD_REGION_WRITE,
+			       .iov = iov,
+			       .niov = 2,
+			       .no_reply = true,
+			       .timeout_ms = -1};
+
+	*(int *)arg = vfui_conn_post(end.conn, &out);
+	return NULL;
+}
+
+/* Another thread reads, and waits for something else: when it has sent the post its caller is told, who has no other end. */
+START_TEST(another_thread_sends_the_rest)
+{
+	int status = 1, posted = 1;
+	pthread_t reader, writer;
+
+	vfui_conn_options_init(&end.options);
+	ck_assert_int_eq(vfui_options_set(&end.options.set, VFU_OPT_TIMEOUT_MS, 0, NULL), 0);
+	end_open(false);
+	end_small_buffer();
+	reader = end_start_reader(&status);
+	pthread_create(&writer, NULL, post_one, &posted);
+	while (atomic_load(&end.conn->sleepers) == 0)
+		poll(NULL, 0, 1);
+	ck_assert_uint_eq(peer_get(end.peer, &end.msg, NULL, NULL), 16 + 16 + 100000);
+	pthread_join(writer, NULL);
+	ck_assert_int_eq(posted, 0);
+	end_stop_reader(reader, &status);
+	end_close();
+}
+END_TEST
+
 static void *write_often(void *arg)
 {
 	static uint8_t data[40000];
@@ -410,6 +449,7 @@ int main(void)
 	tcase_add_test(tcase, nobody_sleeps_with_the_lock);
 	tcase_add_test(tcase, both_send_much);
 	tcase_add_test(tcase, answered_too_early);
+	tcase_add_test(tcase, another_thread_sends_the_rest);
 	tcase_add_test(tcase, failed_in_the_middle);
 	tcase_add_test(tcase, many_threads_send_much);
 	tcase_add_test(tcase, said_before_a_sleep);
