@@ -1137,7 +1137,8 @@ int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_in
  * posted writes wait, too. -EFAULT, from then on: the server has cut the file.
  *
  * With VFU_OPT_IOEVENTS a write, posted ones too, for which the device has given an eventfd (offset, size and value are what it says, see
- * vfu_client_io_fds) signals that, and is done. The device hears of it soon, but maybe after messages that are sent later, and
+ * vfu_client_io_fds) signals that, and is done. What was posted before, in a batch too, is sent first, as far as the socket takes it; but
+ * the device hears of a signal when it looks at it, maybe after messages that are sent later, and
  * of two such writes maybe once (E52): who has to know that it was seen reads something back until it is. An eventfd with a shadow
  * memory is left to messages.
  *

@@ -145,8 +145,11 @@ static int use_eventfd(struct vfu_client *cl, struct vfui_conn *conn,
 		ret = vfui_client_io(cl, a->index, region, &io);
 
 	for (unsigned i = 0; !ret && i < io->n; i++)
-		if (stands_for(&io->list[i], a))
+		if (stands_for(&io->list[i], a)) {
+			/* What was posted before it, and waits, goes before it. */
+			vfui_conn_send_queue(conn);
 			return signal_eventfd(&io->list[i]);
+		}
 	return ret;
 }
 

@@ -11,6 +11,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -406,6 +407,25 @@ START_TEST(rings_a_bell)
 }
 END_TEST
 
+/* What a batch has posted goes before the bell rings, not with its end. */
+START_TEST(a_bell_in_a_batch)
+{
+	if (lacks(LACKS_COUNTS, __func__)) {
+		connect_with(0, 1);
+		return;
+	}
+	add_entry(0x40, 4, 0, 0);
+	connect_with(0, 1);
+	ck_assert_int_eq(vfu_client_post_begin(cl), 0);
+	ck_assert_int_eq(vfu_client_region_post(cl, 0, 0x44, "four", 4), 0);
+	ck_assert_int_eq(vfu_client_region_write32(cl, 0, 0x40, 7), 0);
+	ck_assert_uint_eq(rung(), 1);
+	while (posts == 0)
+		poll(NULL, 0, 1);
+	ck_assert_int_eq(vfu_client_post_end(cl), 0);
+}
+END_TEST
+
 /* A device that knows no such question is asked it once; one that lies is told. */
 START_TEST(no_bells)
 {
@@ -453,6 +473,7 @@ int main(void)
 	tcase_add_test(tcase, server_that_has_gone);
 	tcase_add_test(tcase, as_memory);
 	tcase_add_test(tcase, rings_a_bell);
+	tcase_add_test(tcase, a_bell_in_a_batch);
 	tcase_add_test(tcase, no_bells);
 	tcase_add_test(tcase, bell_that_is_none);
 	suite_add_tcase(suite, tcase);
