@@ -61,6 +61,10 @@ class Device(vfu.Device):
     def counted(self):
         return self.posted
 
+    @bar0.reg32(0x2C).on_write
+    def refuse_with(self, value):
+        raise OSError(value, "no")
+
     def on_4242(self, request):
         return request.data, request.fds
 
@@ -183,6 +187,23 @@ async def test_errors(served, dev):
         dev.regions.bar9
     with pytest.raises(ValueError, match="background"):
         vfu.aio.connect("/nowhere", background=True)
+
+
+@looped
+async def test_answers_like_an_end(served, dev):
+    """A device may answer with what the end of a connection says, and goes on; so does the loop."""
+    waiting = asyncio.ensure_future(dev.irqs.msix[0].wait())
+    await until(lambda: "1 wait" in repr(dev.irqs.msix[0]))
+    for code in errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.EPROTO:
+        with pytest.raises(vfu.Error) as caught:
+            await dev.run(lambda plain, code=code: plain.regions.bar0.write32(0x2C, code))
+        assert caught.value.errno == code
+        with pytest.raises(vfu.Error) as caught:
+            await dev.regions.bar0.write32(0x2C, code)
+        assert caught.value.errno == code
+    assert dev.connected and await dev.regions.bar0.read32(0) == 7
+    await dev.regions.bar0.write32(0x20, 0)
+    assert await waiting == 1
 
 
 @looped

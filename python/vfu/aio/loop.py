@@ -110,11 +110,12 @@ class Loop:
         if not self._loop.is_closed():
             self._loop.remove_reader(self._fd)
 
-    def disconnected(self, where: str = "") -> Error:
+    def disconnected(self, where: str = "", cause: Error | None = None) -> Error:
         """For who waited when the connection ended."""
-        said = "closed" if self.is_closed or self.cause is None else self.cause.strerror
+        cause = self.cause or cause
+        said = "closed" if self.is_closed or cause is None else cause.strerror
         error = make_error(errno.ENOTCONN, text=where + (said or "the connection has ended"))
-        error.__cause__ = self.cause
+        error.__cause__ = cause
         return error
 
     def close(self) -> None:
@@ -180,11 +181,13 @@ class Loop:
 
     def _error(self, code: int, where: str) -> Error:
         if code in (errno.ENOTCONN, errno.EPROTO):
+            if self.is_closed or self.cause is not None:
+                return self.disconnected(where)
             try:
-                c.vfu_client_status(self.handle)
+                c.vfu_client_status(self.handle)  # a device may answer so, and go on
             except Error as error:
-                self.cause = self.cause or error
-            return self.disconnected(where)
+                self._loop.call_soon(self.process)  # which tells all others; this may be in it
+                return self.disconnected(where, error)
         return make_error(code, text=where + os.strerror(code))
 
     async def room(self) -> None:
@@ -230,8 +233,8 @@ class Loop:
             raise self.disconnected()
         try:
             return await self._loop.run_in_executor(self._pool, function)
-        except Disconnected as error:
-            self.cause = self.cause or error
+        except Disconnected:
+            self.process()  # which finds out whether that is so: a device may answer so, too
             raise
 
 
