@@ -376,6 +376,27 @@ async def test_several_wait(served, dev):
 
 
 @looped
+async def test_cancelled_when_told(served, dev):
+    """An interrupt that came for one who is cancelled before it runs on is the next one's, who may wait already."""
+    vector = dev.irqs.msix[0]
+    deliver = vector._deliver
+    for others in 0, 1:
+        first, *rest = [asyncio.ensure_future(vector.wait()) for _ in range(1 + others)]
+        await until(lambda: f"{1 + others} wait" in repr(vector))
+
+        def cancel_too(fd):
+            deliver(fd)
+            first.cancel()
+
+        vector._deliver = cancel_too
+        await dev.regions.bar0.write32(0x20, 0)
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        vector._deliver = deliver
+        assert await asyncio.wait_for(rest[0] if others else vector.wait(), 50) == 1
+
+
+@looped
 async def test_irqs_taken_in_turns(served, dev):
     assert await dev.irqs.intx.wait(0) == 0
     await dev.regions.bar0.write32(0x20, 0)

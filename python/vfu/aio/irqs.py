@@ -38,6 +38,7 @@ class Vector:
     def __init__(self, loop: Loop, index: int, vector: int) -> None:
         self._loop, self.index, self.vector = loop, index, vector
         self._waiting: collections.deque[asyncio.Future[int]] = collections.deque()
+        self._left = 0  # counted, but who was told was cancelled before it could look
         self._has_complained = False
 
     @shown
@@ -54,7 +55,7 @@ class Vector:
         gone, and will not.
         """
         fd = await self._arm()
-        if not self._waiting and (count := c.eventfd_take(fd)):
+        if not self._waiting and (count := self._take(fd)):
             return count
         if timeout is not None and timeout <= 0:
             return 0
@@ -93,17 +94,27 @@ class Vector:
         self._waiting.append(waiter)
         try:
             return int(await waiter)
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._left += waiter.result()
+            raise
         finally:
             self._waiting.remove(waiter)
+            if self._left:
+                self._deliver(fd)
             if not self._waiting:
                 self._loop.unwatch(fd)
             if timer is not None:
                 timer.cancel()
 
+    def _take(self, fd: int) -> int:
+        count, self._left = self._left + c.eventfd_take(fd), 0
+        return count
+
     def _deliver(self, fd: int) -> None:
-        """The eventfd counts something, which the first that waits is told."""
+        """Something was counted, which the first that waits is told."""
         waiter = next((one for one in self._waiting if not one.done()), None)
-        if waiter is not None and (count := c.eventfd_take(fd)):
+        if waiter is not None and (count := self._take(fd)):
             waiter.set_result(count)
 
     def __aiter__(self) -> Self:
