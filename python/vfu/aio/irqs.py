@@ -71,7 +71,8 @@ class Vector:
     async def _arm(self) -> int:
         """The eventfd, which the device has, and may signal."""
         known = self._loop.armed.get((self.index, self.vector))
-        if known is not None and known[1]._turn == known[1]._arming.turn(self.index) and self._loop.is_master:
+        is_ready = self._loop.is_master or not self._is_message
+        if known is not None and known[1]._turn == known[1]._arming.turn(self.index) and is_ready:
             return known[0]
 
         def arm() -> tuple[int, ClientVector]:
