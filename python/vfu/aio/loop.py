@@ -16,12 +16,13 @@ this loop has read its answer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import libvfu as c
@@ -58,7 +59,8 @@ class Loop:
         self._timer: asyncio.Handle | None = None
         self._waiters: set[asyncio.Future[Any]] = set()  # that only the end of the connection has to tell
         self._turn = self._loop.create_future()
-        self._gate = asyncio.Lock()  # who found the queue full, and those behind
+        self._gate = asyncio.Lock()  # who found the queue full, and those behind, who are
+        self._behind = 0  # so many; the lock is free for a moment when it goes from one to the next
         self._pool = pool
         c.vfu_client_set_reader(self.handle, True)
         self._fd = c.vfu_client_fd(self.handle)
@@ -134,7 +136,7 @@ class Loop:
         """Has start send a request, and waits for what it is answered; where: how errors begin."""
         future: asyncio.Future[Any] = self._loop.create_future()
         done = functools.partial(self._settle, future, where)
-        request = None if self._gate.locked() else self._start(start, done, where)
+        request = None if self._behind else self._start(start, done, where)
         if request is None:
             request = await self._start_in_turn(start, done, where)
         try:
@@ -154,8 +156,17 @@ class Loop:
                 raise
             return None
 
+    @contextlib.asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        self._behind += 1
+        try:
+            async with self._gate:
+                yield
+        finally:
+            self._behind -= 1
+
     async def _start_in_turn(self, start: Callable[[Done], c.Started], done: Done, where: str) -> c.Started:
-        async with self._gate:
+        async with self._in_turn():
             while True:
                 turn = self._turn
                 if (request := self._start(start, done, where)) is not None:
@@ -192,7 +203,7 @@ class Loop:
 
     async def room(self) -> None:
         """Until all that was said is in the socket: what is posted now waits for nothing."""
-        async with self._gate:
+        async with self._in_turn():
             while True:
                 turn = self._turn
                 if self.is_closed or self.cause is not None:
