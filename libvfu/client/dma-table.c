@@ -182,7 +182,8 @@ int vfui_client_table_use(struct vfu_client *cl, uint64_t iova, size_t len, uint
 
 	vfui_os_lock(&cl->lock);
 	r = range_of(vfui_ranges_from(&cl->ranges, iova));
-	if (!r || r->range.first > iova) {
+	/* Once it is being closed: whoever did so in the function of the piece before may have freed the memory. */
+	if (!r || r->range.first > iova || cl->is_closing) {
 		ret = -EFAULT;
 	} else if (!(r->flags & access)) {
 		ret = -EACCES;

@@ -325,6 +325,36 @@ START_TEST(answered_after_the_end)
 }
 END_TEST
 
+static void asks_over_the_end(struct script *s)
+{
+	script_take_maps(s, 3);
+	script_get_reset(s);
+	script_send_dma(s, 1, WRITE, SIZE - 8, SIZE + 16);
+	script_end(s);
+}
+
+static int disconnects(void *user, bool is_write, uint64_t iova, void *data, size_t len)
+{
+	(void)user, (void)is_write, (void)iova, (void)data, (void)len;
+	return vfu_client_disconnect(cl);
+}
+
+/* What is behind the piece whose function disconnects may be freed by then, so it is left alone. */
+START_TEST(disconnected_in_the_function)
+{
+	static char a[] = "a";
+
+	script_connect(&far, cl, asks_over_the_end);
+	ck_assert_int_eq(vfu_client_dma_map_fn(cl, 0, SIZE, RW, disconnects, NULL), 0);
+	ck_assert_int_eq(vfu_client_dma_map_fn(cl, SIZE, SIZE, RW, serve, a), 0);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 2 * SIZE, SIZE, RW, memory, -1, 0), 0);
+	ck_assert_int_eq(vfu_client_reset(cl), -ENOTCONN);
+	ck_assert_uint_eq(ncalls, 0);
+	ck_assert_uint_eq(memory[0], 'm');
+	finish();
+}
+END_TEST
+
 static void unmaps_meanwhile(struct script *s)
 {
 	script_take_maps(s, 4);
@@ -448,6 +478,7 @@ int main(void)
 	tcase_add_test(tcase, answered_by_another_thread);
 	tcase_add_loop_test(tcase, answered_in_the_function, 0, 2);
 	tcase_add_loop_test(tcase, answered_after_the_end, 0, 2);
+	tcase_add_test(tcase, disconnected_in_the_function);
 	tcase_add_test(tcase, unmapped_meanwhile);
 	tcase_add_test(tcase, so_many_wait);
 	tcase_add_test(tcase, without_memory);
