@@ -80,13 +80,19 @@ void vfui_client_count_served(struct vfu_client *cl, const struct vfu_wire_heade
 	atomic_fetch_add(&cl->served, 1);
 }
 
+/* Also on one that calls may not use yet: the device may, as soon as it has its memory again. */
+static struct vfui_conn *hold(struct vfu_client *cl)
+{
+	return *cl->fork_mark ? vfui_client_hold_any(cl) : NULL;
+}
+
 /* Sends the answer. */
 static int finish(struct vfui_transfer *t)
 {
 	struct vfu_client *cl = t->cl;
 	struct iovec iov[2] = {{&t->what, sizeof(t->what)}, {t->data, (size_t)t->what.count}};
-	int ret, status = atomic_load(&t->status);
-	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
+	int ret = -ENOTCONN, status = atomic_load(&t->status);
+	struct vfui_conn *conn = hold(cl);
 	bool is_same = false;
 
 	if (conn) {
@@ -124,7 +130,7 @@ void vfui_client_later_end(struct vfui_transfer *transfer, int status)
 /* What the calling thread's function is in, and can take out; and how much may be out. */
 static struct vfui_client_move *move_of(struct vfu_client *cl, uint64_t *limit)
 {
-	struct vfui_conn *conn = *cl->fork_mark ? vfui_client_hold(cl) : NULL;
+	struct vfui_conn *conn = hold(cl);
 	struct vfui_client_move *move = NULL;
 
 	if (!conn)

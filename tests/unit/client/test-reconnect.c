@@ -51,6 +51,7 @@ static int shared_fd, intx;
 static struct vfu_link lost, restored, ended;
 static atomic_uint nlost, nrestored, nended;
 static int in_function;
+static void (*when_restored)(void);
 static atomic_bool is_signalled;
 
 /* ---- the server ---- */
@@ -142,6 +143,8 @@ static void told(void *user, const struct vfu_link *link)
 	case VFU_LINK_RESTORED:
 		restored = *link;
 		in_function = vfu_client_region_read(cl, 0, ANSWER, &value, 4);
+		if (when_restored)
+			when_restored();
 		atomic_fetch_add(&nrestored, 1);
 		break;
 	case VFU_LINK_ENDED:
@@ -165,6 +168,7 @@ static void setup(void)
 	bar1_size = PAGE;
 	transfer = 1 << 20;
 	nlost = nrestored = nended = 0;
+	when_restored = NULL;
 	is_signalled = false;
 	begin_server();
 	shared_fd = memfd_create("shared", MFD_CLOEXEC);
@@ -275,6 +279,45 @@ START_TEST(masks_are_there_again)
 	restart();
 	settle();
 	check_all(3);
+}
+END_TEST
+
+static pthread_t answerer;
+static int answered;
+
+static void *answers(void *later)
+{
+	answered = vfu_client_dma_answer(later, 0);
+	return NULL;
+}
+
+static int later(void *user, bool is_write, uint64_t iova, void *data, size_t len)
+{
+	struct vfu_client_dma *dma = vfu_client_dma_later(cl);
+
+	(void)user, (void)is_write, (void)iova, (void)data, (void)len;
+	if (!dma)
+		return -ENOBUFS;
+	pthread_create(&answerer, NULL, answers, dma);
+	return VFU_LATER;
+}
+
+static void kick(void)
+{
+	ck_assert_int_eq(vfu_client_region_write(cl, 0, KICK, "abcd", 4), 0);
+}
+
+/* The device has its memory again before calls have the connection: what it does to it is answered, at once or later. */
+START_TEST(answered_later_before_calls)
+{
+	answered = 1;
+	ck_assert_int_eq(vfu_client_dma_map_fn(cl, RAM, PAGE, VFU_DMA_WRITE, later, NULL), 0);
+	when_restored = kick;
+	restart();
+	settle();
+	ck_assert_uint_eq(nrestored, 1);
+	pthread_join(answerer, NULL);
+	ck_assert_int_eq(answered, 0);
 }
 END_TEST
 
@@ -580,6 +623,7 @@ int main(void)
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, all_is_there_again);
 	tcase_add_test(tcase, masks_are_there_again);
+	tcase_add_test(tcase, answered_later_before_calls);
 	tcase_add_test(tcase, requests_in_flight);
 	tcase_add_loop_test(tcase, posts_in_flight, 0, 2);
 	tcase_add_loop_test(tcase, in_a_loop, 0, 2);
