@@ -1380,7 +1380,7 @@ int vfu_client_dma_unmap_all(struct vfu_client *cl);
  */
 size_t vfu_client_dma_ranges(struct vfu_client *cl, struct vfu_dma_range *out, size_t n);
 /* Queues a map without waiting; vfu_client_fence waits for all and returns the first error of a map of
- * this connection that no fence has told yet. */
+ * this connection, or of those before it if the client has connected again, that no fence has told yet. */
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 			      void *host, int fd, uint64_t fd_offset);
 int vfu_client_fence(struct vfu_client *cl);

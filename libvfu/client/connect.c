@@ -74,8 +74,10 @@ static void close_any(struct vfu_client *cl)
 
 	vfui_os_lock(&cl->lock);
 	vfui_link_stop(cl);
-	if (!cl->conn)
+	if (!cl->conn) {
 		vfui_client_table_clear(cl);
+		cl->map_error = 0;
+	}
 	vfui_os_cond_broadcast(&cl->cond);
 	vfui_os_unlock(&cl->lock);
 	vfui_link_wake(cl);

@@ -47,15 +47,15 @@ bool vfui_client_is_interrupted(struct vfu_client *cl)
 	return cl->options.interrupt && cl->options.interrupt(cl->options.interrupt_user);
 }
 
-/* Memory stays the device's where there is going to be another connection, or was to be. */
+/* Memory stays the device's, and what a fence is to tell is kept, where there is going to be another connection, or was to be. */
 static void forget(struct vfu_client *cl)
 {
 	if (vfui_link_state(cl) == VFUI_LINK_NONE) {
 		vfui_client_table_clear(cl);
 		vfui_link_stop(cl);
+		cl->map_error = 0;
 	}
 	vfui_kept_clear(&cl->kept);
-	cl->map_error = 0;
 }
 
 void vfui_client_leave(struct vfu_client *cl)

@@ -110,15 +110,25 @@ static void begin_server(void)
 	pthread_create(&server_thread, NULL, serve, NULL);
 }
 
-static void end_server(void)
+static void stop_serving(void)
 {
 	is_stopped = true;
 	vfu_server_stop(srv);
 	pthread_join(server_thread, NULL);
+}
+
+static void free_server(void)
+{
 	vfu_server_free(srv);
 	while (nhanging)
 		vfu_request_done(hanging[--nhanging], 0);
 	ck_assert_int_eq(vfu_device_free(dev), 0);
+}
+
+static void end_server(void)
+{
+	stop_serving();
+	free_server();
 }
 
 static void restart(void)
@@ -349,6 +359,23 @@ START_TEST(requests_in_flight)
 	settle();
 	ck_assert_uint_eq(nhanging, 0);
 	ck_assert_uint_eq(nrestored, 1);
+}
+END_TEST
+
+/* A map that nobody waits for and that was under way is not there: the next fence says so, on whichever connection. */
+START_TEST(maps_in_flight)
+{
+	struct vfu_dma_range range;
+
+	ck_assert_int_eq(vfu_client_use_bus_master(cl), 0);
+	stop_serving();
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, RAM, PAGE, VFU_DMA_READ, ram, -1, 0), 0);
+	free_server();
+	begin_server();
+	settle();
+	ck_assert_uint_eq(vfu_client_dma_ranges(cl, &range, 1), 0);
+	ck_assert_int_eq(vfu_client_fence(cl), -ENOTCONN);
+	ck_assert_int_eq(vfu_client_fence(cl), 0);
 }
 END_TEST
 
@@ -625,6 +652,7 @@ int main(void)
 	tcase_add_test(tcase, masks_are_there_again);
 	tcase_add_test(tcase, answered_later_before_calls);
 	tcase_add_test(tcase, requests_in_flight);
+	tcase_add_test(tcase, maps_in_flight);
 	tcase_add_loop_test(tcase, posts_in_flight, 0, 2);
 	tcase_add_loop_test(tcase, in_a_loop, 0, 2);
 	tcase_add_test(tcase, many_threads);
