@@ -171,7 +171,7 @@ void vfui_link_restart(struct vfu_client *cl, const char *why)
 
 	vfui_err_set(&cause, -ENOTCONN, NULL, 0, "%s", why);
 	vfui_os_lock(&cl->lock);
-	if (vfui_link_state(cl) == VFUI_LINK_REPLAY && cl->conn && !cl->is_closing)
+	if (vfui_link_is_live(cl) && cl->conn && !cl->is_closing)
 		vfui_conn_fail(cl->conn, &cause);
 	vfui_os_unlock(&cl->lock);
 }

@@ -118,7 +118,7 @@ void vfui_link_wake(struct vfu_client *cl);
 void vfui_link_schedule(struct vfu_client *cl, const struct vfu_err *cause);
 /* Tells the user. No lock is held. */
 void vfui_link_tell(struct vfu_client *cl, enum vfu_link_event event);
-/* Fails a connection that is being told all: it is not what it is told any more. */
+/* Fails a connection, also one that was told all by now: it is not what it was told any more. */
 void vfui_link_restart(struct vfu_client *cl, const char *why);
 /* If the connection that the caller holds has ended by itself, no call uses it from here on. */
 void vfui_link_look(struct vfu_client *cl);

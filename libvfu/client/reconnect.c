@@ -131,7 +131,7 @@ static int help(struct vfu_client *cl, struct vfui_conn *conn, int64_t left)
 	int ms = left < 0 ? -1 : (int)vfui_min(left / (int64_t)VFUI_MS + 1, (int64_t)INT_MAX);
 	int ret = vfui_conn_wait(conn, is_settled, cl, ms);
 
-	if (ret == -EDEADLK)
+	if (ret == -EDEADLK && vfui_link_state(cl) == VFUI_LINK_REPLAY)
 		vfui_link_restart(cl, "the server does not read");
 	vfui_link_look(cl);
 	vfui_client_leave(cl);

@@ -331,6 +331,37 @@ START_TEST(answered_later_before_calls)
 }
 END_TEST
 
+static void *unmaps(void *arg)
+{
+	ck_assert_int_eq(vfu_client_dma_unmap(cl, SHARED, PAGE), -ENOTCONN);
+	return arg;
+}
+
+/* Its function takes longer than others wait. */
+static void unmap_meanwhile(void)
+{
+	pthread_t other;
+
+	when_restored = NULL;
+	vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 20);
+	pthread_create(&other, NULL, unmaps, NULL);
+	pthread_join(other, NULL);
+	vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 50000);
+}
+
+/* Nobody can ask the device for it then; so it is a connection that was told of the memory which ends. */
+START_TEST(unmapped_before_calls)
+{
+	set_up_device();
+	when_restored = unmap_meanwhile;
+	restart();
+	settle();
+	ck_assert_int_eq(vfu_client_region_write(cl, 0, KICK, "abcd", 4), 0);
+	ck_assert_uint_eq(ram[0], 'a');
+	ck_assert_uint_eq(shared[0], 0);
+}
+END_TEST
+
 static void *restarts_when_it_hangs(void *arg)
 {
 	while (nhanging < 2)
@@ -651,6 +682,7 @@ int main(void)
 	tcase_add_test(tcase, all_is_there_again);
 	tcase_add_test(tcase, masks_are_there_again);
 	tcase_add_test(tcase, answered_later_before_calls);
+	tcase_add_test(tcase, unmapped_before_calls);
 	tcase_add_test(tcase, requests_in_flight);
 	tcase_add_test(tcase, maps_in_flight);
 	tcase_add_loop_test(tcase, posts_in_flight, 0, 2);
