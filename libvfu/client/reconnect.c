@@ -162,18 +162,21 @@ static struct vfui_conn *usable_here(struct vfu_client *cl)
 static int step(struct vfu_client *cl, bool may_wait, int64_t left, struct vfui_conn **conn)
 {
 	struct vfui_conn *unready;
-	bool is_in_callback;
+	bool is_in_callback, is_deadlock;
 
 	vfui_os_lock(&cl->lock);
 	*conn = usable_here(cl);
 	unready = cl->is_closing ? NULL : cl->conn;
 	is_in_callback = cl->conn && vfui_client_is_in_callback(cl);
+	/* The device's DMA can not wait for itself. */
+	is_deadlock = may_wait && vfui_link_is_live(cl) && cl->conn &&
+		      vfui_conn_is_reader(cl->conn) && cl->is_in_dma_fn;
 	may_wait = may_wait && vfui_link_is_live(cl) && !is_in_callback && left;
 	if (*conn || (may_wait && unready))
 		cl->users++;
 	if (*conn || !may_wait) {
 		vfui_os_unlock(&cl->lock);
-		return *conn ? 0 : -ENOTCONN;
+		return *conn ? 0 : is_deadlock ? -EDEADLK : -ENOTCONN;
 	}
 	if (unready || begin_try(cl)) {
 		vfui_os_unlock(&cl->lock);

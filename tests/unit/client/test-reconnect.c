@@ -90,8 +90,24 @@ static void *serve(void *arg)
 	return arg;
 }
 
+/* The device writes to memory as soon as it has it. */
+static atomic_bool is_eager;
+
+static void written(void *user, int status)
+{
+	(void)user, (void)status;
+}
+
+static void mapped(void *user, const struct vfu_dma_range *range)
+{
+	(void)user;
+	if (is_eager && range->iova == RAM)
+		ck_assert_int_eq(vfu_dma_write_async(dev, RAM, "abcd", 4, written, NULL), 0);
+}
+
 static void begin_server(void)
 {
+	static const struct vfu_device_hooks hooks = {.size = sizeof(hooks), .dma_mapped = mapped};
 	uint32_t rw = VFU_REGION_READ | VFU_REGION_WRITE;
 	struct vfu_region first = {.size = PAGE, .flags = rw, .access = bar0, .fd = -1};
 	struct vfu_region second = {.size = bar1_size, .flags = rw, .fd = -1};
@@ -102,6 +118,7 @@ static void begin_server(void)
 	ck_assert_int_eq(vfu_device_set_region(dev, 0, &first), 0);
 	ck_assert_int_eq(vfu_device_set_region(dev, 1, &second), 0);
 	ck_assert_int_eq(vfu_device_set_intx(dev, 1), 0);
+	ck_assert_int_eq(vfu_device_set_hooks(dev, &hooks, NULL), 0);
 	srv = vfu_server_new(dev);
 	ck_assert_ptr_nonnull(srv);
 	ck_assert_int_eq(vfu_server_set(srv, VFU_OPT_MAX_DATA_XFER_SIZE, transfer), 0);
@@ -179,7 +196,7 @@ static void setup(void)
 	transfer = 1 << 20;
 	nlost = nrestored = nended = 0;
 	when_restored = NULL;
-	is_signalled = false;
+	is_signalled = is_eager = false;
 	begin_server();
 	shared_fd = memfd_create("shared", MFD_CLOEXEC);
 	ck_assert_int_eq(ftruncate(shared_fd, PAGE), 0);
@@ -359,6 +376,29 @@ START_TEST(unmapped_before_calls)
 	ck_assert_int_eq(vfu_client_region_write(cl, 0, KICK, "abcd", 4), 0);
 	ck_assert_uint_eq(ram[0], 'a');
 	ck_assert_uint_eq(shared[0], 0);
+}
+END_TEST
+
+static int unmap_itself(void *user, bool is_write, uint64_t iova, void *data, size_t len)
+{
+	(void)is_write, (void)iova, (void)data, (void)len;
+	*(int *)user = vfu_client_dma_unmap(cl, RAM, PAGE);
+	return 0;
+}
+
+/* Nothing waits for itself, whatever the connection is at. */
+START_TEST(unmapped_in_its_function)
+{
+	int status = 1;
+
+	set_up_device();
+	ck_assert_int_eq(vfu_client_dma_unmap(cl, RAM, PAGE), 0);
+	ck_assert_int_eq(
+		vfu_client_dma_map_fn(cl, RAM, PAGE, VFU_DMA_WRITE, unmap_itself, &status), 0);
+	is_eager = true;
+	restart();
+	settle();
+	ck_assert_int_eq(status, -EDEADLK);
 }
 END_TEST
 
@@ -683,6 +723,7 @@ int main(void)
 	tcase_add_test(tcase, masks_are_there_again);
 	tcase_add_test(tcase, answered_later_before_calls);
 	tcase_add_test(tcase, unmapped_before_calls);
+	tcase_add_test(tcase, unmapped_in_its_function);
 	tcase_add_test(tcase, requests_in_flight);
 	tcase_add_test(tcase, maps_in_flight);
 	tcase_add_loop_test(tcase, posts_in_flight, 0, 2);
