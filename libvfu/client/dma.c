@@ -177,7 +177,7 @@ int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
 	if (!conn)
-		return forget_lost(cl, iova, iova + (size - 1), ret);
+		return size ? forget_lost(cl, iova, iova + (size - 1), ret) : ret;
 	ret = unmap(cl, conn, &in, &err);
 	return vfui_client_end(cl, ret, &err);
 }

@@ -675,8 +675,10 @@ START_TEST(waits_can_be_ended)
 	ck_assert_int_eq(ret, _i ? -EINTR : -ENOTCONN);
 	pthread_join(other, NULL);
 	ck_assert_int_eq(vfu_client_status(cl), _i ? -EINPROGRESS : -ENOTCONN);
-	/* What is unmapped while there is no server is unmapped. */
+	/* What is unmapped while there is no server is unmapped, and no more. */
 	ck_assert_int_lt(vfu_client_dma_unmap(cl, RAM, PAGE), 0);
+	ck_assert_int_lt(vfu_client_dma_unmap(cl, 0, 0), 0);
+	ck_assert_uint_eq(vfu_client_dma_ranges(cl, NULL, 0), _i ? 1 : 0);
 	is_signalled = false;
 	ck_assert_int_eq(vfu_client_disconnect(cl), 0);
 	ck_assert_int_eq(vfu_client_status(cl), -ENOTCONN);
