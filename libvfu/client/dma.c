@@ -162,7 +162,7 @@ static int unmap(struct vfu_client *cl, struct vfui_conn *conn,
 /* There is no connection just now: then the next one is not told of the memory. Returns status. */
 static int forget_lost(struct vfu_client *cl, uint64_t first, uint64_t last, int status)
 {
-	if (vfui_link_is_live(cl) && status != -EDEADLK) {
+	if (vfui_link_is_live(cl) && status != -EDEADLK && status != -EOWNERDEAD) {
 		vfui_client_table_drop(cl, first, last);
 		vfui_link_restart(cl, "memory was unmapped meanwhile");
 	}

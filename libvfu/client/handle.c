@@ -162,7 +162,7 @@ int vfu_client_status(struct vfu_client *cl)
 		ret = vfui_conn_status(conn, &err);
 		vfui_client_end(cl, ret, &err);
 	}
-	if (!ret || !cl->link)
+	if (!ret || ret == -EOWNERDEAD || !cl->link)
 		return ret;
 	return vfui_link_is_live(cl) ? -EINPROGRESS : link_status(cl, ret);
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -685,6 +686,28 @@ START_TEST(waits_can_be_ended)
 }
 END_TEST
 
+/* A child has no part in it, whatever locks others held when it was made. */
+START_TEST(children)
+{
+	int status;
+	pid_t pid;
+
+	set_up_device();
+	end_server();
+	dev = NULL;
+	pid = fork();
+	if (pid == 0) {
+		bool is_told = vfu_client_status(cl) == -EOWNERDEAD &&
+			       vfu_client_dma_unmap(cl, RAM, PAGE) == -EOWNERDEAD &&
+			       vfu_client_dma_unmap_all(cl) == -EOWNERDEAD;
+
+		_exit(!is_told);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* ---- again and again ---- */
 
 START_TEST(restarts_leave_nothing)
@@ -736,6 +759,7 @@ int main(void)
 	tcase_add_test(tcase, other_limits);
 	tcase_add_test(tcase, given_up);
 	tcase_add_loop_test(tcase, waits_can_be_ended, 0, 2);
+	tcase_add_test(tcase, children);
 	tcase_add_test(tcase, restarts_leave_nothing);
 	suite_add_tcase(suite, tcase);
 	return run_suite(suite);
