@@ -160,7 +160,7 @@ static int try_address(struct vfu_client *cl, const char *address, struct vfui_c
 				   why_stop, cl, err);
 	int ret = fd < 0 ? fd : greet(cl, fd, conn, err);
 
-	return ret || cl->options.wake_fd < 0 ? ret : vfui_replay_survey(cl, *conn, err);
+	return ret || !vfui_link_is_wanted(cl) ? ret : vfui_replay_survey(cl, *conn, err);
 }
 
 /* ---- waiting for a server ---- */

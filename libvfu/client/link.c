@@ -14,7 +14,8 @@ int vfui_link_prepare(struct vfu_client *cl, const char *address, const struct v
 	struct vfui_link *link = cl->link;
 	bool wants = address && cl->options.set.values[VFU_OPT_RECONNECT_MS];
 
-	cl->options.wake_fd = -1;
+	if (link)
+		link->is_wanted = false;
 	if (!wants)
 		return 0;
 	if (!link) {
@@ -38,14 +39,14 @@ int vfui_link_prepare(struct vfu_client *cl, const char *address, const struct v
 	link->backoff = (struct vfui_backoff){0};
 	link->report = (struct vfu_link){0};
 	link->last = (struct vfu_err){0};
+	link->is_wanted = link->address;
 	vfui_os_unlock(&cl->lock);
-	cl->options.wake_fd = link->wake_fd;
-	return link->address ? 0 : -ENOMEM;
+	return link->is_wanted ? 0 : -ENOMEM;
 }
 
 void vfui_link_start(struct vfu_client *cl)
 {
-	if (cl->options.wake_fd < 0)
+	if (!vfui_link_is_wanted(cl))
 		return;
 	cl->link->up_since = vfui_clock_now(&cl->options.clock);
 	atomic_store(&cl->link->state, VFUI_LINK_UP);

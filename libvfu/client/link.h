@@ -58,7 +58,8 @@ struct vfui_link_replay {
 
 struct vfui_link {
 	atomic_int state;                /* written under the client's lock */
-	int wake_fd;                     /* of all its connections; fixed */
+	int wake_fd;    /* for event loops alone, who empty it: connections have their own; fixed */
+	bool is_wanted; /* by who connects: the connection that is made is to come again */
 	const struct vfui_conn_ops *ops; /* likewise */
 
 	/* Writes without an answer, and how many of them were before an access that was answered. */
@@ -83,6 +84,11 @@ struct vfui_link {
 static inline int vfui_link_state(const struct vfu_client *cl)
 {
 	return cl->link ? atomic_load(&cl->link->state) : VFUI_LINK_NONE;
+}
+
+static inline bool vfui_link_is_wanted(const struct vfu_client *cl)
+{
+	return cl->link && cl->link->is_wanted;
 }
 
 /* It is connected, or will be again. */
