@@ -993,7 +993,7 @@ int vfu_client_status(struct vfu_client *cl);
  * With VFU_OPT_RECONNECT_MS a client whose connection ends connects again, with the pauses of vfu_client_connect,
  * for so long since it was noticed (2^31-1: for ever, nearly); not one that was attached. There is no thread
  * for it: calls that wait do it, as long as they would wait for an answer, and then are -ENOTCONN; so do
- * vfu_client_serve, and an event loop, in which process never sleeps for it. Calls that do not wait are -ENOTCONN
+ * vfu_client_serve and vfu_client_irq_wait, for their own time, and an event loop, in which process never sleeps for it. Calls that do not wait are -ENOTCONN
  * until it is connected, and so are those in callbacks of the connection that has ended. Requests that were on their
  * way end with -ENOTCONN, too: whether the device has done them nobody knows, and they are not repeated. A map
  * among them is not there, memory of an unmap is no longer used.

@@ -70,17 +70,19 @@ int vfui_client_fail(struct vfu_client *cl, int code, const char *text)
 }
 
 /* There is none, or none yet. */
-VFUI_APART static struct vfui_conn *await(struct vfu_client *cl, bool may_wait, int *ret)
+VFUI_APART static struct vfui_conn *await(struct vfu_client *cl, bool may_wait, int timeout_ms,
+					  int *ret)
 {
 	struct vfu_err err = {0};
-	struct vfui_conn *conn = vfui_link_await(cl, may_wait, -1, ret, &err);
+	struct vfui_conn *conn = vfui_link_await(cl, may_wait, timeout_ms, ret, &err);
 
 	if (!conn)
 		vfui_client_keep(cl, *ret, &err);
 	return conn;
 }
 
-struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret)
+static inline struct vfui_conn *begin(struct vfu_client *cl, bool may_wait, int timeout_ms,
+				      int *ret)
 {
 	struct vfui_conn *conn;
 
@@ -91,13 +93,23 @@ struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *r
 	}
 	conn = vfui_client_hold(cl);
 	if (!conn)
-		conn = await(cl, may_wait, ret);
+		conn = await(cl, may_wait, timeout_ms, ret);
 	if (conn && may_wait && vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
 		vfui_client_end(cl, 0, NULL);
 		*ret = vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
 		conn = NULL;
 	}
 	return conn;
+}
+
+struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret)
+{
+	return begin(cl, may_wait, -1, ret);
+}
+
+struct vfui_conn *vfui_client_begin_for(struct vfu_client *cl, int timeout_ms, int *ret)
+{
+	return begin(cl, true, timeout_ms < 0 ? 0 : (int)vfui_max(timeout_ms, 1), ret);
 }
 
 int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err)

@@ -15,6 +15,8 @@
  * must not.
  */
 struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret);
+/* Begins one that may sleep, and that has a time of its own (-1: for ever), also for a connection that is not there yet. */
+struct vfui_conn *vfui_client_begin_for(struct vfu_client *cl, int timeout_ms, int *ret);
 /* Ends it, keeping *err (of which code may not be set) if ret is negative; returns ret. */
 int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err);
 /* Keeps what went wrong for the calling thread; err->code may be unset. Returns code. */

@@ -21,6 +21,7 @@
 #include "base/eventfd.h"
 #include "base/os.h"
 #include "client/call.h"
+#include "client/link.h"
 
 /* How long a sleep lasts at most; how many turns in a row may find something, before signals are looked at. */
 #define TICK_NS (250 * (int64_t)VFUI_MS)
@@ -76,12 +77,13 @@ int vfu_client_irq_wait(struct vfu_client *cl, int fd, int timeout_ms, uint64_t 
 {
 	uint64_t deadline;
 	int ret, own;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	struct vfui_conn *conn = vfui_client_begin_for(cl, 0, &ret);
 
 	*count = 0;
-	if (!conn)
-		return ret;
-	vfui_client_end(cl, 0, NULL);
+	if (conn)
+		vfui_client_end(cl, 0, NULL);
+	else if (ret != -ENOTCONN || !vfui_link_is_live(cl))
+		return ret; /* else the turns below see to one, as an event loop does */
 	deadline = vfui_clock_deadline(&cl->options.clock, timeout_ms);
 	/* The number may mean something else once another thread has closed it. */
 	own = vfui_os_dup(fd);

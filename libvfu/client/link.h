@@ -57,7 +57,7 @@ struct vfui_link_replay {
 };
 
 struct vfui_link {
-	atomic_int state;                /* written under the client's lock */
+	atomic_int state; /* written under the client's lock */
 	int wake_fd;    /* for event loops alone, who empty it: connections have their own; fixed */
 	bool is_wanted; /* by who connects: the connection that is made is to come again */
 	const struct vfui_conn_ops *ops; /* likewise */

@@ -168,8 +168,10 @@ int vfu_client_serve(struct vfu_client *cl, int timeout_ms)
 	uint64_t deadline = vfui_clock_deadline(&cl->options.clock, timeout_ms);
 	unsigned before = atomic_load(&cl->served);
 	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	struct vfui_conn *conn = vfui_client_begin_for(cl, timeout_ms, &ret);
 
+	if (ret == -ENOTCONN && vfui_link_is_live(cl))
+		ret = 0;
 	while (conn) {
 		ret = serve_one(cl, conn, deadline);
 		if (!ret || ret == -EINTR || !vfui_link_is_live(cl))

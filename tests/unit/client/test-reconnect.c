@@ -394,8 +394,8 @@ START_TEST(unmapped_in_its_function)
 
 	set_up_device();
 	ck_assert_int_eq(vfu_client_dma_unmap(cl, RAM, PAGE), 0);
-	ck_assert_int_eq(
-		vfu_client_dma_map_fn(cl, RAM, PAGE, VFU_DMA_WRITE, unmap_itself, &status), 0);
+	ck_assert_int_eq(vfu_client_dma_map_fn(cl, RAM, PAGE, VFU_DMA_WRITE, unmap_itself, &status),
+			 0);
 	is_eager = true;
 	restart();
 	settle();
@@ -591,6 +591,28 @@ START_TEST(one_who_only_serves)
 }
 END_TEST
 
+/* Who waits for something of a time of its own, without an answer, waits so long for a connection. */
+START_TEST(with_times_of_their_own)
+{
+	uint64_t count;
+	uint32_t value;
+
+	set_up_device();
+	end_server();
+	dev = NULL;
+	while (vfu_client_status(cl) != -EINPROGRESS)
+		vfu_client_process(cl, 0);
+	ck_assert_int_eq(vfu_client_serve(cl, 0), 0);
+	ck_assert_int_eq(vfu_client_serve(cl, 1), 0);
+	ck_assert_int_eq(vfu_client_irq_wait(cl, intx, 1, &count), 0);
+	ck_assert_int_eq(write(intx, &(uint64_t){3}, 8), 8);
+	ck_assert_int_eq(vfu_client_irq_wait(cl, intx, -1, &count), 1);
+	ck_assert_uint_eq(count, 3);
+	ck_assert_int_eq(vfu_client_region_read_async(cl, 0, ANSWER, &value, 4, store, NULL),
+			 -ENOTCONN);
+}
+END_TEST
+
 /* ---- ends ---- */
 
 static void await_end_of_link(int code, const char *text)
@@ -755,6 +777,7 @@ int main(void)
 	tcase_add_loop_test(tcase, in_a_loop, 0, 2);
 	tcase_add_test(tcase, many_threads);
 	tcase_add_test(tcase, one_who_only_serves);
+	tcase_add_test(tcase, with_times_of_their_own);
 	tcase_add_test(tcase, another_device);
 	tcase_add_test(tcase, other_limits);
 	tcase_add_test(tcase, given_up);
