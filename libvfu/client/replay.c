@@ -375,12 +375,14 @@ static int send_run(struct vfu_client *cl, unsigned index, unsigned kind, unsign
 static int next_run(struct vfu_client *cl, struct vfu_err *err)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
-	unsigned most = vfui_min(vfui_conn_peer_limits(r->conn)->max_msg_fds, VFUI_FDS_MAX);
+	unsigned fds_most = (unsigned)vfui_min(vfui_conn_peer_limits(r->conn)->max_msg_fds,
+					       vfui_conn_limits(r->conn)->max_msg_fds);
 
 	(void)err;
 	for (; r->at < VFUI_RECALL_IRQS; r->at++, r->kind = 0) {
 		for (; r->kind <= VFUI_RECALL_KINDS; r->kind++, r->vector = 0) {
-			unsigned start = r->vector;
+			bool has_fds = r->kind < VFUI_RECALL_KINDS;
+			unsigned most = has_fds ? fds_most : VFUI_FDS_MAX, start = r->vector;
 			struct vfui_fds fds;
 			int n, ret;
 
