@@ -18,7 +18,7 @@ static int grow(struct vfui_recall *recall, unsigned index, unsigned n)
 {
 	struct vfui_recall_vector *vector;
 
-	if (index >= VFUI_RECALL_IRQS)
+	if (index >= VFUI_RECALL_IRQS || n > VFUI_RECALL_VECTORS)
 		return -ENOSPC;
 	if (n <= recall->irqs[index].n)
 		return 0;

@@ -18,7 +18,9 @@ struct vfu_client;
 /* What an eventfd of a vector is for. */
 enum { VFUI_RECALL_TRIGGER, VFUI_RECALL_MASK, VFUI_RECALL_UNMASK, VFUI_RECALL_KINDS };
 
+/* What is kept: of a device that has more than any needs. */
 #define VFUI_RECALL_IRQS 64
+#define VFUI_RECALL_VECTORS 65536
 
 struct vfui_recall_vector {
 	int fd[VFUI_RECALL_KINDS]; /* our own copies; -1: none */
@@ -44,7 +46,7 @@ struct vfui_recall {
 	struct vfui_recall_file *files;
 };
 
-/* The device has these now. -ENOMEM, -EMFILE...; -ENOSPC: no room for such an index. */
+/* The device has these now. -ENOMEM, -EMFILE...; -ENOSPC: no room for such an index or vector. */
 int vfui_recall_eventfds(struct vfu_client *cl, unsigned kind, unsigned index, unsigned start,
 			 unsigned count, const int *fds);
 /* which: those whose byte is not 0; NULL: all. */
