@@ -135,7 +135,8 @@ int vfui_recall_file_get(struct vfui_recall *recall, int fd, struct vfui_recall_
 
 	if (ret)
 		return ret;
-	for (struct vfui_recall_file *f = recall->files; f; f = f->next) {
+	/* What is no regular file may be many under one number, as all that the kernel calls anonymous. */
+	for (struct vfui_recall_file *f = recall->files; f && S_ISREG(st.st_mode); f = f->next) {
 		if (f->dev == st.st_dev && f->ino == st.st_ino && f->mode == (flags & O_ACCMODE)) {
 			f->users++;
 			*file = f;
