@@ -47,7 +47,8 @@ struct vfu_client {
 	/* Under the lock. A connection lives until it is closed and the last call has returned. */
 	struct vfui_conn *conn;
 	struct vfui_conn *usable; /* the same, if calls may use it; else NULL */
-	struct vfui_link *link;   /* NULL: it never was to connect again; fixed once it is there */
+	struct vfui_link
+		*_Atomic link; /* NULL: it never was to connect again; fixed once there is one */
 	unsigned users;
 	bool is_connecting; /* the thread connector */
 	bool is_given_up;   /* and it is to stop */
