@@ -397,6 +397,19 @@ async def test_cancelled_when_told(served, dev):
 
 
 @looped
+async def test_another_eventfd(served, dev):
+    """It is not taken for the one before, whose number may be another file's."""
+    assert await dev.irqs.msix[1].wait(0) == 0
+    await dev.run(lambda plain: plain.irqs.msix[1].use(None))
+    other, theirs = os.pipe()  # where the eventfd was, maybe
+    os.write(theirs, bytes(8))
+    await dev.irqs.msix[1].trigger()
+    assert await dev.irqs.msix[1].wait() == 1 and os.read(other, 9) == bytes(8)
+    os.close(other)
+    os.close(theirs)
+
+
+@looped
 async def test_irqs_taken_in_turns(served, dev):
     assert await dev.irqs.intx.wait(0) == 0
     await dev.regions.bar0.write32(0x20, 0)

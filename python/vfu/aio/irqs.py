@@ -72,11 +72,11 @@ class Vector:
         """The eventfd, which the device has, and may signal."""
         known = self._loop.armed.get((self.index, self.vector))
         is_ready = self._loop.is_master or not self._is_message
-        if known is not None and known[1]._turn == known[1]._arming.turn(self.index) and is_ready:
+        if known is not None and known[1]._is_armed_with(known[0]) and is_ready:
             return known[0]
 
         def arm() -> tuple[int, ClientVector]:
-            vector: ClientVector = self._plain()
+            vector = self._loop.client.irqs[self.index][self.vector]
             fd = vector.fd
             if self._is_message:
                 c.vfu_client_use_bus_master(self._loop.handle)  # off again after a reset

@@ -119,6 +119,10 @@ class ClientVector:
         """
         c.client_set_unmask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
 
+    def _is_armed_with(self, fd: int) -> bool:
+        """The device has this eventfd, which is still open."""
+        return self._fd == fd and self._turn == self._arming.turn(self.index)
+
     def _let_go(self) -> None:
         if self._close:
             self._close()
