@@ -397,6 +397,18 @@ async def test_cancelled_when_told(served, dev):
 
 
 @looped
+async def test_several_vectors(served, dev):
+    """With the arguments of vfu.ClientIrq."""
+    msix = dev.irqs.msix
+    await msix.trigger(1, 3)
+    assert [await msix[i].wait(1 if i in (1, 3) else 0) for i in range(4)] == [0, 1, 0, 1]
+    await msix.trigger()
+    assert await msix.wait() == 1
+    with pytest.raises(IndexError):
+        await msix.trigger(4)
+
+
+@looped
 async def test_another_eventfd(served, dev):
     """It is not taken for the one before, whose number may be another file's."""
     assert await dev.irqs.msix[1].wait(0) == 0

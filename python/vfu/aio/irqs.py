@@ -149,6 +149,13 @@ class Irq(Vector):
             raise IndexError(f"{irq_name(self.index)}: vectors count from 0")
         return self._vectors.setdefault(vector, Vector(self._loop, self.index, vector))
 
+    def _plain(self) -> Any:
+        return self._loop.client.irqs[self.index]
+
+    trigger = in_thread(ClientIrq.trigger)
+    mask = in_thread(ClientIrq.mask)
+    unmask = in_thread(ClientIrq.unmask)
+
     async def info(self) -> ClientIrq:
         """What the device says of it, as a vfu.ClientIrq: count, flags. Asked for once. Its methods wait, and are not for coroutines."""
         return await self._loop.run(lambda: self._loop.client.irqs[self.index])
