@@ -80,7 +80,7 @@ int vfui_conn_status(struct vfui_conn *conn, struct vfu_err *err)
 		*err = conn->cause;
 	/* What came before may still be there to be read, but nobody can be asked for more. */
 	if (status == 0 && conn->out_status != 0)
-		status = vfui_err_set(err, conn->out_status, NULL, 0,
+		status = vfui_err_set(err, conn->out_status, NULL, 0, "%s",
 				      conn->closed != NULL ? conn->closed
 							   : "the peer closed the connection");
 	vfui_os_unlock(&conn->lock);
