@@ -219,7 +219,8 @@ START_TEST(both_send_much)
 
 	open_large(true);
 	end.on_command = reply_to_reads;
-	nread = nheaders = 0;
+	nread = 0;
+	nheaders = 0;
 	needed = SIZE_MAX;
 	pthread_create(&peer, NULL, write_then_read, &messages);
 	while (nread < LARGE)
