@@ -9,6 +9,9 @@
  * The device answers no access to BAR 0 before Command says that memory is decoded, as some do. The client places its BARs,
  * looks for MSI-X, and writes to a page of BAR 0 that may be mapped: that is memory then, and no message.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* memfd_create */
+#endif
 #include <endian.h>
 #include <errno.h>
 #include <stdio.h>
