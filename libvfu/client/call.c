@@ -94,7 +94,7 @@ static inline struct vfui_conn *begin(struct vfu_client *cl, bool may_wait, int 
 	conn = vfui_client_hold(cl);
 	if (!conn)
 		conn = await(cl, may_wait, timeout_ms, ret);
-	if (conn && may_wait && vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
+	if (conn && may_wait && vfui_client_is_in_dma(cl, conn)) {
 		vfui_client_end(cl, 0, NULL);
 		*ret = vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
 		conn = NULL;
@@ -131,12 +131,6 @@ struct vfui_call vfui_client_new_call(struct vfu_err *err)
 bool vfui_client_is_one_by_one(struct vfui_conn *conn)
 {
 	return vfui_conn_policy(conn)->outstanding == VFUI_OUTSTANDING_ONE;
-}
-
-unsigned vfui_client_max_fds(struct vfui_conn *conn)
-{
-	return vfui_min(vfui_conn_peer_limits(conn)->max_msg_fds,
-			vfui_conn_limits(conn)->max_msg_fds);
 }
 
 /* Something ends that does not wait for the calling thread. With the lock. */

@@ -28,12 +28,6 @@
 #include "client/info.h"
 #include "client/io-fds.h"
 
-/* In a callback nobody can be asked. */
-static bool may_ask(struct vfu_client *cl, struct vfui_conn *conn)
-{
-	return !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
-}
-
 /* ---- memory */
 
 /* One access of the width, both ends aligned to it. */
@@ -139,7 +133,7 @@ static int use_eventfd(struct vfu_client *cl, struct vfui_conn *conn,
 	const struct vfu_io_fds *io = atomic_load(&region->io);
 	int ret = 0;
 
-	if (!io && !may_ask(cl, conn))
+	if (!io && vfui_client_is_in_dma(cl, conn))
 		return 0;
 	if (!io)
 		ret = vfui_client_io(cl, a->index, region, &io);
@@ -162,7 +156,7 @@ static int find_region(struct vfu_client *cl, struct vfui_conn *conn, unsigned i
 	int ret;
 
 	*out = index < VFUI_KEPT_REGIONS ? atomic_load(&cl->kept.region[index]) : NULL;
-	if (*out || index >= VFUI_KEPT_REGIONS || !may_ask(cl, conn))
+	if (*out || index >= VFUI_KEPT_REGIONS || vfui_client_is_in_dma(cl, conn))
 		return 0;
 	ret = vfui_client_region(cl, index, out);
 	return ret == -EINVAL ? 0 : ret; /* the access itself will say why */

@@ -136,7 +136,7 @@ static struct vfui_client_move *move_of(struct vfu_client *cl, uint64_t *limit)
 	if (!conn)
 		return NULL;
 	*limit = vfui_conn_option(conn, VFU_OPT_QUEUE_BYTES);
-	if (vfui_conn_is_reader(conn) && cl->is_in_dma_fn && !cl->move->is_later)
+	if (vfui_client_is_in_dma(cl, conn) && !cl->move->is_later)
 		move = cl->move;
 	vfui_client_end(cl, 0, NULL);
 	return move;

@@ -315,7 +315,7 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 		vfui_client_end(cl, 0, NULL);
 		return vfu_client_dma_map(cl, iova, size, flags, host, fd, fd_offset);
 	}
-	may_wait = !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
+	may_wait = !vfui_client_is_in_dma(cl, conn);
 	in = map_request(conn, iova, size, flags, &fd, fd_offset);
 	memory.fd = fd;
 	ret = check_map(conn, &in, fd >= 0, &err);

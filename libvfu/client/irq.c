@@ -68,7 +68,7 @@ static int give(struct vfu_client *cl, uint32_t action, unsigned index, unsigned
 		return ret;
 	if (action == VFU_WIRE_IRQ_SET_ACTION_TRIGGER && needs_master(index, count, fds))
 		ret = vfui_client_use_master(cl, conn, &err);
-	most = vfui_client_max_fds(conn);
+	most = vfui_conn_max_fds(conn);
 	for (unsigned i = 0; i < count && !ret; i += n) {
 		n = run_length(fds + i, count - i, most);
 		if (fds[i] >= 0 && !most)

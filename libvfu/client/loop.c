@@ -119,7 +119,7 @@ int vfu_client_flush(struct vfu_client *cl)
 
 	if (!conn)
 		return ret;
-	if (vfui_conn_is_reader(conn) && cl->is_in_dma_fn) {
+	if (vfui_client_is_in_dma(cl, conn)) {
 		vfui_client_end(cl, 0, NULL);
 		return vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
 	}

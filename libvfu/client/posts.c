@@ -96,18 +96,12 @@ static void batch_free(struct vfu_client *cl, struct vfui_client_batch *batch)
 	vfui_os_free(batch);
 }
 
-/* Not in a DMA callback, for which nobody could read. */
-static bool may_wait(struct vfu_client *cl, struct vfui_conn *conn)
-{
-	return !(vfui_conn_is_reader(conn) && cl->is_in_dma_fn);
-}
-
 /* Sends what is queued, but may leave so much of it to the next time. */
 static int send_batch(struct vfu_client *cl, struct vfui_conn *conn, size_t left)
 {
 	int ret = vfui_conn_send_queue(conn);
 
-	return ret || !may_wait(cl, conn) ? ret : vfui_conn_drain(conn, left);
+	return ret || vfui_client_is_in_dma(cl, conn) ? ret : vfui_conn_drain(conn, left);
 }
 
 /* Ends one level. 1: it was the last, and something may have to be sent. */
@@ -191,22 +185,20 @@ static int post_now(struct vfu_client *cl, struct vfui_conn *conn,
 {
 	int ret = vfui_conn_gather(conn, in, buf, false);
 
-	return ret || !may_wait(cl, conn) ? ret : vfui_conn_drain(conn, 0);
+	return ret || vfui_client_is_in_dma(cl, conn) ? ret : vfui_conn_drain(conn, 0);
 }
 
 /* One that is large, or for which there is no room. A full socket or queue is waited for, where one may wait: the writer is as fast as the device. */
-static int post_alone(struct vfu_client *cl, struct vfui_conn *conn,
-		      const struct vfu_wire_region_write_request *in, const void *buf)
+static int post_alone(struct vfu_client *cl, struct vfui_conn *conn, const struct iovec iov[2])
 {
-	struct iovec iov[] = {{(void *)(uintptr_t)in, sizeof(*in)},
-			      {(void *)(uintptr_t)buf, in->count}};
 	struct vfui_out out = {.command = VFU_WIRE_CMD_REGION_WRITE,
 			       .iov = iov,
 			       .niov = 2,
 			       .no_reply = true,
 			       .timeout_ms = -1};
 
-	return may_wait(cl, conn) ? vfui_conn_post(conn, &out) : vfui_conn_send(conn, &out);
+	return vfui_client_is_in_dma(cl, conn) ? vfui_conn_send(conn, &out)
+					       : vfui_conn_post(conn, &out);
 }
 
 static int post_piece(struct vfu_client *cl, struct vfui_conn *conn,
@@ -223,7 +215,7 @@ static int post_piece(struct vfu_client *cl, struct vfui_conn *conn,
 	ret = -ENOBUFS;
 	if (in->count <= VFUI_GATHER_BYTES)
 		ret = batch ? add_to_batch(cl, conn, batch, in, buf) : post_now(cl, conn, in, buf);
-	return ret == -ENOBUFS ? post_alone(cl, conn, in, buf) : ret;
+	return ret == -ENOBUFS ? post_alone(cl, conn, iov) : ret;
 }
 
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,

@@ -89,17 +89,17 @@ static int check_caps(struct vfu_client *cl, const struct vfui_caps *now, struct
 	return 0;
 }
 
-static void greeted(void *user, int status, struct vfui_msg *reply);
+/* Has the step look at the answer, and goes on. */
+static void answered(void *user, int status, struct vfui_msg *reply);
 
-static int next_version(struct vfu_client *cl, struct vfu_err *err)
+static int next_version(struct vfu_client *cl)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
 	int ret;
 
-	(void)err;
 	if (r->at++)
 		return 0;
-	ret = vfui_negotiate_offer(r->conn, greeted, cl);
+	ret = vfui_negotiate_offer(r->conn, answered, cl);
 	return ret ? ret : 1;
 }
 
@@ -124,11 +124,10 @@ static int got_version(struct vfu_client *cl, int status, struct vfui_msg *reply
 
 /* ---- what the device is ---- */
 
-static int next_info(struct vfu_client *cl, struct vfu_err *err)
+static int next_info(struct vfu_client *cl)
 {
 	const struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
 
-	(void)err;
 	if (cl->link->replay.at++)
 		return 0;
 	return ask(cl, VFU_WIRE_CMD_GET_INFO, &in, sizeof(in), NULL, 0);
@@ -153,12 +152,11 @@ static int got_info(struct vfu_client *cl, int status, struct vfui_msg *reply, s
 		       : different(cl, err, "flags of the device", was->flags, is.flags);
 }
 
-static int next_region(struct vfu_client *cl, struct vfu_err *err)
+static int next_region(struct vfu_client *cl)
 {
 	struct vfu_wire_get_region_info_request in = {
 		.argsz = sizeof(struct vfu_wire_get_region_info_reply)};
 
-	(void)err;
 	in.index = cl->link->replay.at++;
 	if (in.index >= vfui_min(cl->link->device.info.num_regions, VFUI_LINK_REGIONS))
 		return 0;
@@ -189,11 +187,10 @@ static int got_region(struct vfu_client *cl, int status, struct vfui_msg *reply,
 	return 0;
 }
 
-static int next_irq(struct vfu_client *cl, struct vfu_err *err)
+static int next_irq(struct vfu_client *cl)
 {
 	struct vfu_wire_get_irq_info_request in = {.argsz = sizeof(in)};
 
-	(void)err;
 	in.index = cl->link->replay.at++;
 	if (in.index >= vfui_min(cl->link->device.info.num_irqs, VFUI_LINK_IRQS))
 		return 0;
@@ -231,11 +228,10 @@ static bool had_master(struct vfu_client *cl)
 	       cl->link->device.info.flags & VFU_WIRE_DEVICE_INFO_PCI;
 }
 
-static int next_command(struct vfu_client *cl, struct vfu_err *err)
+static int next_command(struct vfu_client *cl)
 {
 	const struct vfu_wire_region_read_request in = {COMMAND, VFU_REGION_CONFIG, 2};
 
-	(void)err;
 	if (cl->link->replay.at++ || !had_master(cl))
 		return 0;
 	return ask(cl, VFU_WIRE_CMD_REGION_READ, &in, sizeof(in), NULL, 0);
@@ -257,7 +253,7 @@ static int got_command(struct vfu_client *cl, int status, struct vfui_msg *reply
 	return 0;
 }
 
-static int next_master(struct vfu_client *cl, struct vfu_err *err)
+static int next_master(struct vfu_client *cl)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
 	struct {
@@ -266,7 +262,6 @@ static int next_master(struct vfu_client *cl, struct vfu_err *err)
 	} in = {{COMMAND, VFU_REGION_CONFIG, 2},
 		{(uint8_t)(r->command[0] | BUS_MASTER), r->command[1]}};
 
-	(void)err;
 	if (r->at++ || r->state != VFU_DEVICE_STATE_LOST)
 		return 0;
 	return ask(cl, VFU_WIRE_CMD_REGION_WRITE, &in, sizeof(in.head) + sizeof(in.data), NULL, 0);
@@ -295,12 +290,11 @@ static struct vfui_client_range *hold_range(struct vfu_client *cl)
 	return range;
 }
 
-static int next_range(struct vfu_client *cl, struct vfu_err *err)
+static int next_range(struct vfu_client *cl)
 {
 	struct vfui_client_range *range = hold_range(cl);
 	int ret;
 
-	(void)err;
 	if (!range)
 		return 0;
 	cl->link->replay.range = range;
@@ -372,13 +366,11 @@ static int send_run(struct vfu_client *cl, unsigned index, unsigned kind, unsign
 	return ask(cl, VFU_WIRE_CMD_SET_IRQS, &in, sizeof(in), fds->fd, fds->n);
 }
 
-static int next_run(struct vfu_client *cl, struct vfu_err *err)
+static int next_run(struct vfu_client *cl)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
-	unsigned fds_most = (unsigned)vfui_min(vfui_conn_peer_limits(r->conn)->max_msg_fds,
-					       vfui_conn_limits(r->conn)->max_msg_fds);
+	unsigned fds_most = vfui_conn_max_fds(r->conn);
 
-	(void)err;
 	for (; r->at < VFUI_RECALL_IRQS; r->at++, r->kind = 0) {
 		for (; r->kind <= VFUI_RECALL_KINDS; r->kind++, r->vector = 0) {
 			bool has_fds = r->kind < VFUI_RECALL_KINDS;
@@ -409,7 +401,7 @@ static int got_run(struct vfu_client *cl, int status, struct vfui_msg *reply, st
 /* ---- one after another ---- */
 
 static const struct {
-	int (*next)(struct vfu_client *cl, struct vfu_err *err);
+	int (*next)(struct vfu_client *cl);
 	int (*got)(struct vfu_client *cl, int status, struct vfui_msg *reply, struct vfu_err *err);
 } steps[] = {
 	{next_version, got_version}, {next_info, got_info},       {next_region, got_region},
@@ -424,12 +416,12 @@ static void begin(struct vfu_client *cl, struct vfui_conn *conn, unsigned step, 
 }
 
 /* Sends the next request. 1; 0: all is said; or why not. */
-static int advance(struct vfu_client *cl, struct vfu_err *err)
+static int advance(struct vfu_client *cl)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
 
 	for (; r->step < r->end; r->step++, r->at = 0) {
-		int ret = steps[r->step].next(cl, err);
+		int ret = steps[r->step].next(cl);
 
 		if (ret)
 			return ret;
@@ -492,12 +484,7 @@ static void answered(void *user, int status, struct vfui_msg *reply)
 
 	if (!ret && is_no_answer(status))
 		ret = status;
-	go_on(cl, ret ? ret : advance(cl, &err), &err);
-}
-
-static void greeted(void *user, int status, struct vfui_msg *reply)
-{
-	answered(user, status, reply);
+	go_on(cl, ret ? ret : advance(cl), &err);
 }
 
 static int ask(struct vfu_client *cl, unsigned command, const void *in, size_t len, const int *fds,
@@ -522,7 +509,7 @@ void vfui_replay_start(struct vfu_client *cl, struct vfui_conn *conn)
 	struct vfu_err err = {0};
 
 	begin(cl, conn, VERSION, STEPS);
-	go_on(cl, advance(cl, &err), &err);
+	go_on(cl, advance(cl), &err);
 }
 
 static bool is_done(void *arg)
@@ -538,7 +525,7 @@ int vfui_replay_survey(struct vfu_client *cl, struct vfui_conn *conn, struct vfu
 
 	begin(cl, conn, INFO, SURVEYED);
 	cl->link->replay.is_first = true;
-	go_on(cl, advance(cl, err), err);
+	go_on(cl, advance(cl), err);
 	ret = vfui_conn_wait(conn, is_done, &cl->link->replay, -1);
 	if (!ret)
 		ret = vfui_conn_status(conn, err);

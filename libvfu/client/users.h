@@ -18,6 +18,11 @@ void vfui_client_leave(struct vfu_client *cl);
 /* This thread is inside a callback of the connection, which there is, or in the user's of vfu_client_set_link. With
  * the lock. */
 bool vfui_client_is_in_callback(struct vfu_client *cl);
+/* This thread is inside a function that serves the device's DMA on this connection, and must not wait: nobody would read. */
+static inline bool vfui_client_is_in_dma(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	return vfui_conn_is_reader(conn) && cl->is_in_dma_fn;
+}
 /* The interrupt hook says that waits are to end. */
 bool vfui_client_is_interrupted(struct vfu_client *cl);
 

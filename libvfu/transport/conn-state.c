@@ -97,6 +97,11 @@ struct vfui_limits *vfui_conn_peer_limits(struct vfui_conn *conn)
 	return &conn->peers;
 }
 
+unsigned vfui_conn_max_fds(struct vfui_conn *conn)
+{
+	return vfui_min(conn->peers.max_msg_fds, conn->mine.max_msg_fds);
+}
+
 const struct vfui_caps *vfui_conn_own(const struct vfui_conn *conn)
 {
 	return &conn->options.set.own;
