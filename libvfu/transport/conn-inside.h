@@ -7,6 +7,7 @@
 #ifndef VFUI_CONN_INSIDE_H
 #define VFUI_CONN_INSIDE_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -90,7 +91,7 @@ struct vfui_conn {
 	const char *closed;   /* and by which socket that, or its end, was seen first */
 	bool is_room_awaited; /* somebody may wait until the queue is empty */
 	bool has_send_timeout;
-	bool is_watched; /* a send that slept was not read in time: the peer may wait for us to read */
+	bool is_slow; /* a send that slept was not read in time: the peer may wait for us to read */
 	bool is_direct;  /* the reply to direct_id goes straight to its sink */
 	bool is_filling; /* at this moment, in a receive that ends with the tick at the latest */
 	bool is_left;    /* and then no more: somebody waits for his memory, see vfui_conn_cancel */
@@ -138,6 +139,12 @@ static inline bool vfui_conn_is_withheld(const struct vfui_conn *conn,
 {
 	return conn->options.policy.sent_commands == VFUI_SENT_COMMANDS_BASIC && !info->basic &&
 	       !conn->is_server;
+}
+
+/* What to poll a socket for. With the lock. */
+static inline short vfui_chan_events(const struct vfui_chan *chan, bool is_full)
+{
+	return (short)((is_full ? 0 : POLLIN) | (chan->out.bytes > 0 ? POLLOUT : 0));
 }
 
 /* Bytes that wait for room in a socket. With the lock. */

@@ -160,11 +160,8 @@ int vfui_conn_process_wait(struct vfui_conn *conn, unsigned max, int timeout_ms)
 /* What to watch one socket for. With the lock. */
 static struct pollfd watch(const struct vfui_conn *conn, const struct vfui_chan *chan)
 {
-	struct pollfd pfd = {.fd = chan->fd, .events = vfui_conn_is_full(conn) ? 0 : POLLIN};
-
-	if (chan->out.bytes > 0)
-		pfd.events |= POLLOUT;
-	return pfd;
+	return (struct pollfd){.fd = chan->fd,
+			       .events = vfui_chan_events(chan, vfui_conn_is_full(conn))};
 }
 
 int vfui_conn_pollfds(struct vfui_conn *conn, struct pollfd *pfds, unsigned n)

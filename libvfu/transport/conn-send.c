@@ -108,7 +108,7 @@ static bool is_reading(const struct vfui_conn *conn, const struct vfui_chan *cha
  */
 static bool may_send_asleep(struct vfui_conn *conn, const struct vfui_rest *rest)
 {
-	if (conn->is_watched || conn->twin != NULL || rest->nfds > 0 ||
+	if (conn->is_slow || conn->twin != NULL || rest->nfds > 0 ||
 	    (!rest->is_begun && conn->main.out.bytes > 0))
 		return false;
 	if (!conn->has_send_timeout)
@@ -159,7 +159,7 @@ static int send_patiently(struct vfui_conn *conn, struct vfui_chan *chan, struct
 		else if (!chan->is_sending)
 			r = vfui_outq_send(&chan->out, chan->fd, rest);
 		/* It may wait for us to read: from now on we look. */
-		conn->is_watched |= is_asleep && r == -EAGAIN && n < (ssize_t)ASLEEP;
+		conn->is_slow |= is_asleep && r == -EAGAIN && n < (ssize_t)ASLEEP;
 	}
 	return r;
 }

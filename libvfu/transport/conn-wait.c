@@ -74,19 +74,14 @@ static int64_t cut_sleep(const struct vfui_conn *conn, int64_t left)
 	return conn->options.interrupt != NULL ? sooner(left, TICK_NS) : left;
 }
 
-/* What of a socket ends it. With the lock. */
-static short events_of(const struct vfui_conn *conn, const struct vfui_chan *chan)
-{
-	short in = vfui_conn_is_out_full(conn) ? 0 : POLLIN;
-
-	return chan->out.bytes > 0 ? (short)(in | POLLOUT) : in;
-}
-
+/* What of the sockets ends it. With the lock. */
 VFUI_APART static void watch(struct vfui_conn *conn, short *events)
 {
-	*events = events_of(conn, &conn->main);
+	bool is_full = vfui_conn_is_out_full(conn);
+
+	*events = vfui_chan_events(&conn->main, is_full);
 	if (conn->twin != NULL)
-		conn->twin->events = events_of(conn, conn->twin);
+		conn->twin->events = vfui_chan_events(conn->twin, is_full);
 }
 
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */

@@ -226,7 +226,7 @@ START_TEST(both_send_much)
 	while (nread < LARGE)
 		ck_assert_int_ge(vfui_conn_process_wait(end.conn, 0, 10), 0);
 	pthread_join(peer, NULL);
-	ck_assert(end.conn->is_watched);
+	ck_assert(end.conn->is_slow);
 	close_large();
 }
 END_TEST
