@@ -63,28 +63,32 @@ static size_t cpu_width(unsigned offset, size_t len)
 	return offset % 2 == 0 && len >= 2 ? 2 : 1;
 }
 
-int vfu_client_config_read(struct vfu_client *cl, unsigned offset, void *buf, size_t len)
+static int access_config(struct vfu_client *cl, bool is_write, unsigned offset, void *buf,
+			 size_t len)
 {
 	int ret = 0;
 
-	for (size_t done = 0, n; done < len && !ret; done += n, offset += (unsigned)n) {
-		n = cpu_width(offset, len - done);
-		ret = vfu_client_region_read(cl, VFU_REGION_CONFIG, offset, (uint8_t *)buf + done,
-					     n);
+	for (size_t done = 0, n; done < len && !ret; done += n) {
+		struct vfu_client_access a = {.size = sizeof(a),
+					      .is_write = is_write,
+					      .index = VFU_REGION_CONFIG,
+					      .offset = offset + done,
+					      .buf = (uint8_t *)buf + done};
+
+		a.len = n = cpu_width(offset + (unsigned)done, len - done);
+		ret = vfu_client_region_access(cl, &a);
 	}
 	return ret;
 }
 
+int vfu_client_config_read(struct vfu_client *cl, unsigned offset, void *buf, size_t len)
+{
+	return access_config(cl, false, offset, buf, len);
+}
+
 int vfu_client_config_write(struct vfu_client *cl, unsigned offset, const void *buf, size_t len)
 {
-	int ret = 0;
-
-	for (size_t done = 0, n; done < len && !ret; done += n, offset += (unsigned)n) {
-		n = cpu_width(offset, len - done);
-		ret = vfu_client_region_write(cl, VFU_REGION_CONFIG, offset,
-					      (const uint8_t *)buf + done, n);
-	}
-	return ret;
+	return access_config(cl, true, offset, (void *)(uintptr_t)buf, len);
 }
 
 int vfui_client_config_get(struct vfu_client *cl, unsigned offset, unsigned width, uint32_t *value)
@@ -278,17 +282,16 @@ int vfu_client_msix_entry(struct vfu_client *cl, const struct vfu_client_msix *m
 	if (vector >= msix->count)
 		return vfui_client_fail(cl, -EINVAL, "the device has no such vector of MSI-X");
 	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(word) && !ret; i++)
-		ret = vfu_client_region_read(cl, msix->table_bar, at + 4ull * i, &word[i], 4);
+		ret = vfu_client_region_read32(cl, msix->table_bar, at + 4ull * i, &word[i]);
 	if (!ret)
-		ret = vfu_client_region_read(cl, msix->pending_bar,
-					     (uint64_t)msix->pending_offset + vector / 32 * 4ull,
-					     &pending, 4);
+		ret = vfu_client_region_read32(cl, msix->pending_bar,
+					       (uint64_t)msix->pending_offset + vector / 32 * 4ull,
+					       &pending);
 	if (ret)
 		return ret;
-	*out = (struct vfu_client_msix_entry){
-		.address = le32toh(word[0]) | (uint64_t)le32toh(word[1]) << 32,
-		.data = le32toh(word[2]),
-		.is_masked = le32toh(word[3]) & PCI_MSIX_ENTRY_CTRL_MASKBIT,
-		.is_pending = le32toh(pending) >> vector % 32 & 1};
+	*out = (struct vfu_client_msix_entry){.address = word[0] | (uint64_t)word[1] << 32,
+					      .data = word[2],
+					      .is_masked = word[3] & PCI_MSIX_ENTRY_CTRL_MASKBIT,
+					      .is_pending = pending >> vector % 32 & 1};
 	return 0;
 }
