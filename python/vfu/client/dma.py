@@ -161,7 +161,7 @@ class ClientDma:
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = -1
         try:
-            if self.shared if shared is None else shared and self.shared:
+            if self._shares(shared):
                 fd = memfd("vfu-dma", size)
             buffer = Buffer(fd, size)
             with self._address(size, iova, align, bits) as at:
@@ -217,7 +217,7 @@ class ClientDma:
             if size <= 0:
                 raise ValueError(f"nothing of the file is behind {offset:#x}")
             buffer = Buffer(fd, size, offset=offset, prot=mmap.PROT_READ | (mmap.PROT_WRITE if write else 0))
-            if not (self.shared if shared is None else shared and self.shared):
+            if not self._shares(shared):
                 fd, offset = -1, 0
             with self._address(size, iova, align, bits) as at:
                 self._map(buffer, at, fd, offset, self._flags(read, write, flags))
@@ -267,6 +267,10 @@ class ClientDma:
                 except BaseException:
                     self._forget_gone()
                     raise
+
+    def _shares(self, shared: bool | None) -> bool:
+        """Whether the device gets the file, as a call says, or not."""
+        return self.shared and (shared is None or shared)
 
     @property
     def _queued(self) -> bool:
