@@ -131,7 +131,8 @@ def test_kinds_of_clients(client):
         with dev.posting():
             for i in range(100):
                 dev.regions.bar0.write32(0, i)
-        assert sent(dev) - before == (1 if "background" in client else 100)
+        # The thread may still be on its way back from an earlier answer, and sends what it finds on the queue then.
+        assert sent(dev) - before < 50 if "background" in client else sent(dev) - before == 100
         dev.regions.bar0.read32(4)
         assert device.seen == list(range(100))
 
