@@ -473,6 +473,42 @@ async def test_cancelled_in_the_thread(served, dev):
     await dev.reset()
 
 
+@looped
+async def test_cancelled_maps(served, dev):
+    """Nothing stays mapped that nobody knows of; what was not begun never is."""
+
+    class Far:
+        def read(self, iova, size):
+            return bytes(size)
+
+    memory = bytearray(4096)
+    maps = {
+        "alloc": lambda: dev.dma.alloc(4096),
+        "map": lambda: dev.dma.map(memory, iova=0x10000),
+        "map_file": lambda: dev.dma.map_file("/dev/zero", size=4096, shared=False),
+        "map_handler": lambda: dev.dma.map_handler(Far(), 0x20000, 4096),
+    }
+    await dev.dma.unmap(await dev.dma.alloc(4096))
+    for start in maps.values():
+        served.go.clear()
+        served.is_waiting.clear()
+        first = asyncio.ensure_future(dev.regions.bar0.read32(0))
+        await until(served.is_waiting.is_set)
+        before = dev.stats["requests_out"]
+        begun = asyncio.ensure_future(start())
+        await until(lambda: dev.stats["requests_out"] == before + 1)
+        waiting = asyncio.ensure_future(start())
+        await asyncio.sleep(0)
+        begun.cancel()
+        waiting.cancel()
+        assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(begun, waiting, return_exceptions=True))
+        served.go.set()
+        assert await first == 7
+        await dev.run(lambda plain: plain.dma.ranges)  # behind all of that
+        assert dev.dma.ranges == served.dma.ranges == [] and "0 ranges" in repr(dev.dma)
+        assert dev.stats["requests_out"] == before + 2
+
+
 # ---- ends ----
 
 

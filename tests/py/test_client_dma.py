@@ -5,6 +5,7 @@
 import asyncio
 import errno
 import os
+import threading
 
 import pytest
 
@@ -371,3 +372,146 @@ def test_a_client_that_ends_before_it_answers(connect):
 
     asyncio.run(run())
     assert model.asked == [("read", 0x10000, 8)]
+
+
+# ---- what fails ----
+
+
+class Slowly(vfu.Device):
+    """Thinks about maps until go is set."""
+
+    bar0 = vfu.Bar(size=4096)
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+        self.go.set()
+        self.refuses = False
+
+    def on_gate(self, what):
+        self.go.wait(60)
+        if self.refuses:
+            raise OSError(errno.EBUSY, "not now")
+
+
+@pytest.fixture
+def slowly(connect):
+    """The device and its client, one that does not wait for long."""
+    device = Slowly()
+    yield device, connect(device, irqs=False, timeout=0.7)
+    device.go.set()
+
+
+def is_free(memory):
+    """Nobody has a bytearray."""
+    try:
+        memory.append(0)
+    except BufferError:
+        return False
+    del memory[-1]
+    return True
+
+
+UNMAPS = {
+    "unmap": lambda dev, memory: dev.dma.unmap(memory),
+    "unmap with a size": lambda dev, memory: dev.dma.unmap(0x1000, 0x1000_0000),
+    "unmap_all": lambda dev, memory: dev.dma.unmap_all(),
+}
+
+
+@pytest.mark.parametrize("unmap", UNMAPS.values(), ids=UNMAPS)
+def test_unmapping_that_is_not_answered(slowly, unmap):
+    """The memory is the caller's, and known to nobody here. Its addresses may be in use at the device: alloc takes others."""
+    device, dev = slowly
+    memory = bytearray(4096)
+    dev.dma.map(memory, 0x1000_0000)
+    device.go.clear()
+    with pytest.raises(vfu.Timeout):
+        unmap(dev, memory)
+    assert dev.dma.ranges == [] and is_free(memory) and repr(dev.dma) == "<vfu.ClientDma 0 ranges, 0x0 bytes>"
+    with pytest.raises(ValueError):
+        dev.dma.unmap(memory)
+    device.go.set()
+    assert dev.dma.alloc(4096).iova == 0x1000_1000
+    dev.dma.unmap(0x1000_0000, 0x1000)  # whatever the device has there
+    dev.dma.map(memory, 0x1000_0000)
+    assert [one.iova for one in dev.dma.ranges] == [one.iova for one in device.dma.ranges] == [0x1000_0000, 0x1000_1000]
+
+
+@pytest.mark.parametrize("unmap", UNMAPS.values(), ids=UNMAPS)
+def test_unmapping_that_is_refused(slowly, unmap):
+    device, dev = slowly
+    memory = bytearray(4096)
+    dev.dma.map(memory, 0x1000_0000)
+    device.refuses = True
+    with pytest.raises(vfu.Error):
+        unmap(dev, memory)
+    assert len(dev.dma.ranges) == 1 and not is_free(memory)
+    device.refuses = False
+    unmap(dev, memory)
+    assert dev.dma.ranges == device.dma.ranges == [] and is_free(memory)
+    assert dev.dma.alloc(4096).iova == 0x1000_0000
+
+
+@pytest.mark.parametrize("unmap", UNMAPS.values(), ids=UNMAPS)
+def test_unmapping_when_the_device_has_gone(tmp_path, unmap):
+    memory = bytearray(4096)
+    path = tmp_path / "sock"
+    with vfu.Server(Slowly(), path).start() as server, vfu.Client(path, irqs=False) as dev:
+        dev.dma.map(memory, 0x1000_0000)
+        server.close()
+        with pytest.raises(vfu.Disconnected):
+            unmap(dev, memory)
+        assert dev.dma.ranges == [] and is_free(memory)
+
+
+def test_a_map_that_is_not_answered(slowly):
+    """Nobody here has the memory; the device has it, until it is told."""
+    device, dev = slowly
+    memory = bytearray(4096)
+    device.go.clear()
+    with pytest.raises(vfu.Timeout):
+        dev.dma.map(memory, 0x1000_0000)
+    assert dev.dma.ranges == [] and is_free(memory)
+    device.go.set()
+    assert dev.dma.alloc(4096).iova == 0x1000_1000
+    assert len(device.dma.ranges) == 2
+    with pytest.raises(vfu.Error) as caught:
+        dev.dma.map(memory, 0x1000_0000)
+    assert caught.value.errno == errno.EEXIST
+    dev.dma.unmap(0x1000_0000, 0x1000)
+    dev.dma.map(memory, 0x1000_0000)
+    assert [one.iova for one in dev.dma.ranges] == [one.iova for one in device.dma.ranges] == [0x1000_0000, 0x1000_1000]
+
+
+@pytest.mark.parametrize("raised", [ZeroDivisionError, KeyboardInterrupt])
+def test_a_batch_that_fails_half_way(connect, raised):
+    """What was mapped by then is, what is refused is not, and the batch's own exception is what goes on."""
+    device = Copier()
+    dev = connect(device, irqs=False, server_options={"options": {"max_dma_maps": 4}})
+    memory = [bytearray(4096) for _ in range(8)]
+    with pytest.raises(raised), dev.dma.batch():
+        for i, one in enumerate(memory):
+            dev.dma.map(one, i * 0x1000)
+        raise raised
+    if raised is KeyboardInterrupt:  # which has not waited
+        with pytest.raises(vfu.Error), dev.dma.batch():
+            pass
+    assert [one.iova for one in dev.dma.ranges] == [one.iova for one in device.dma.ranges] == [0, 0x1000, 0x2000, 0x3000]
+    assert [is_free(one) for one in memory] == [False] * 4 + [True] * 4
+
+
+def test_a_batch_is_left_without_waiting(slowly):
+    """KeyboardInterrupt ends one of a device that does not answer."""
+    device, dev = slowly
+    memory = bytearray(4096)
+    dev.dma.alloc(4096)
+    device.go.clear()
+    before = dev.stats["requests_out"]
+    with pytest.raises(KeyboardInterrupt), dev.dma.batch():
+        dev.dma.map(memory, 0)
+        raise KeyboardInterrupt
+    assert dev.stats["requests_out"] == before + 1 and not is_free(memory)
+    device.go.set()
+    dev.dma.unmap(memory)
+    assert is_free(memory) and len(dev.dma.ranges) == 1

@@ -40,7 +40,7 @@ import libvfu as c
 from .. import client, commands, protocol
 from ..capabilities import Agreed
 from ..client import DeviceInfo
-from ..client.dma import ClientDma, _Served
+from ..client.dma import Buffer, ClientDma, _Served
 from ..client.times import milliseconds
 from ..dma import DmaRange
 from ..errors import Error
@@ -61,8 +61,19 @@ T = TypeVar("T")
 _PIECE = 1 << 20  # what the library moves in a message, if it was not told otherwise
 
 
+def _unmap(plain: ClientDma, result: Buffer, *args: Any, **kwargs: Any) -> None:
+    plain.unmap(result)
+
+
+def _unmap_at(plain: ClientDma, result: None, what: object = None, iova: int = -1, *args: Any, **kwargs: Any) -> None:
+    plain.unmap(iova)
+
+
 class Dma:
-    """dev.dma: the memory that the device may reach, as vfu.ClientDma, which is its manual. The loop serves it."""
+    """dev.dma: the memory that the device may reach, as vfu.ClientDma, which is its manual. The loop serves it.
+
+    What is mapped by a call that is cancelled is unmapped again, as soon as the device has answered.
+    """
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -74,9 +85,9 @@ class Dma:
     def _plain(self) -> ClientDma:
         return self._loop.client.dma
 
-    alloc = in_thread(ClientDma.alloc)
-    map = in_thread(ClientDma.map)
-    map_file = in_thread(ClientDma.map_file)
+    alloc = in_thread(ClientDma.alloc, _unmap)
+    map = in_thread(ClientDma.map, _unmap_at)
+    map_file = in_thread(ClientDma.map_file, _unmap)
     reserve = in_thread(ClientDma.reserve)
     unmap = in_thread(ClientDma.unmap)
     unmap_all = in_thread(ClientDma.unmap_all)
@@ -87,7 +98,10 @@ class Dma:
         """Maps what is no memory, as vfu.ClientDma.map_handler(). Its methods run in this loop, coroutines among them: they may
         use the device, as long as what they wait for does not wait for them."""
         served = _Served(self._loop.handle, handler)  # here, where the loop is
-        await self._loop.run(lambda: self._plain()._map_served(served, handler, iova, size, read, write))
+        await self._loop.run(
+            lambda: self._plain()._map_served(served, handler, iova, size, read, write),
+            lambda _: self._plain().unmap(iova),
+        )
 
     @property
     def ranges(self) -> list[DmaRange]:

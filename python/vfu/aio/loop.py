@@ -30,7 +30,7 @@ import libvfu as c
 from ..errors import Disconnected, Error, make_error
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
     from ..client import Client
     from ..client.irqs import ClientVector
@@ -238,15 +238,29 @@ class Loop:
 
     # ---- in a thread ----
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Calls what waits in the thread for that, one after another."""
+    async def run(self, function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
+        """Calls what waits in the thread for that, one after another.
+
+        If who awaits it is cancelled it is not begun, or goes on; what it has done is undone then, in the thread too.
+        """
         if self.is_closed:
             raise self.disconnected()
+        job = self._pool.submit(function)
         try:
-            return await self._loop.run_in_executor(self._pool, function)
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if undo is not None and not self.is_closed:
+                self._pool.submit(_undo, job, undo)
+            raise
         except Disconnected:
             self.process()  # which finds out whether that is so: a device may answer so, too
             raise
+
+
+def _undo(job: Future[T], undo: Callable[[T], object]) -> None:
+    """Behind the job. That it was cancelled or has failed, and what is wrong now, is nobody's business any more."""
+    if not job.cancelled() and job.exception() is None:
+        undo(job.result())
 
 
 def _process(which: weakref.ref[Loop]) -> None:
@@ -264,11 +278,18 @@ class _Part(Protocol):
     def _plain(self) -> Any: ...
 
 
-def in_thread(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """A method of the plain object as a coroutine, with its arguments and documentation."""
+def in_thread(
+    method: Callable[Concatenate[Any, P], T], undo: Callable[..., object] | None = None
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """A method of the plain object as a coroutine, with its arguments and documentation.
+
+    undo(plain object, result, the arguments): what becomes of it if who awaits it is cancelled.
+    """
 
     @functools.wraps(method)
     async def call(self: _Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._loop.run(lambda: method(self._plain(), *args, **kwargs))
+        plain = self._plain
+        back = None if undo is None else lambda result: undo(plain(), result, *args, **kwargs)
+        return await self._loop.run(lambda: method(plain(), *args, **kwargs), back)
 
     return call

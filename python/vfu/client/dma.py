@@ -132,6 +132,7 @@ class ClientDma:
         handle.maps = self._maps
         self._space = c.vfu_iova_new(self._FIRST, self._LAST)
         self._mine = threading.local()  # queued: this thread is in a batch
+        self._is_owed = False  # a batch was left before all was answered
 
     @shown
     def __repr__(self) -> str:
@@ -255,18 +256,37 @@ class ClientDma:
     def batch(self) -> Iterator[None]:
         """A context in which alloc() and map() of this thread do not wait for the device's answers: its end does, for all of
         them, and many ranges are mapped sooner. It raises the first error that there was; what the device refused is
-        not mapped then, all else is: see ranges."""
-        queued, self._mine.queued = self._queued, True
+        not mapped then, all else is: see ranges. An exception in the block goes on once they have come, and is the one that is raised; KeyboardInterrupt
+        does not wait for them."""
+        if self._queued:  # in another, whose end counts
+            yield
+            return
+        self._mine.queued = True
         try:
             yield
+        except BaseException as error:
+            # That goes on, and not what the device may have refused, too. KeyboardInterrupt has waited long enough.
+            if isinstance(error, Exception):
+                with contextlib.suppress(OSError):
+                    self._fence()
+            else:
+                self._is_owed = True
+            raise
         finally:
-            self._mine.queued = queued
-            if not queued:
-                try:
-                    c.vfu_client_fence(self._h)
-                except BaseException:
-                    self._forget_gone()
-                    raise
+            self._mine.queued = False
+        self._fence()
+
+    def _fence(self) -> None:
+        """Waits for all that was queued, and lets go of what is not mapped then."""
+        is_owed, self._is_owed = self._is_owed, False
+        try:
+            c.vfu_client_fence(self._h)
+        except BaseException as error:
+            self._is_owed = not isinstance(error, Exception)
+            self._forget_gone(error)
+            raise
+        if is_owed:
+            self._forget_gone()
 
     def _shares(self, shared: bool | None) -> bool:
         """Whether the device gets the file, as a call says, or not."""
@@ -302,53 +322,73 @@ class ClientDma:
                 is_ours = False  # there is no such range, and the library says what is wrong with it
         try:
             yield iova
-        except BaseException:
+        except BaseException as error:
             if is_ours and iova not in self._maps:
-                c.vfu_iova_give(self._space, iova)
+                self._give(iova, size, error)
             raise
+
+    def _give(self, iova: int, size: int, why: BaseException | None) -> None:
+        """These addresses are free again; if the device may have them all the same, only for who names them."""
+        with contextlib.suppress(OSError):  # of a range that there could not be
+            if why is not None and (not isinstance(why, OSError) or why.errno in (errno.ETIMEDOUT, errno.EDEADLK)):
+                c.vfu_iova_reserve(self._space, iova, size)
+            c.vfu_iova_give(self._space, iova)
 
     def reserve(self, iova: int, size: int) -> None:
         """Of these addresses alloc() takes none by itself, nor does it of 0xfee00000 to 0xfeefffff, where on x86 writes of a
         device are interrupts."""
         c.vfu_iova_reserve(self._space, iova, size)
 
-    def unmap(self, what: object) -> None:
+    def unmap(self, what: object, size: int | None = None) -> None:
         """Takes memory away from the device: a buffer or handler that was mapped, or the iova of one. ValueError: it is not.
 
-        Returns when the device has let go of it. vfu.Error: it refuses, and the memory stays mapped.
+        Returns when the device has let go of it. vfu.Error: it refuses, and the memory stays mapped. Not so after Timeout, Disconnected
+        and KeyboardInterrupt, when nobody knows what the device did: the memory is the caller's again, and its messages find nothing there, but
+        what it has the file of it may reach yet; alloc() takes none of these addresses by itself any more.
+        size, with an iova: all that lies whole in so many bytes, or nothing; the device is asked also where nothing is
+        mapped here, as after Timeout.
         """
         iova = what if isinstance(what, int) else self._find(what)
-        if iova not in self._maps:
+        known = self._maps.get(iova)
+        if iova < 0 or known is None and size is None:
             raise ValueError("not mapped")
-        c.vfu_client_dma_unmap(self._h, iova, self._maps[iova][0])
-        self._forget(iova)
+        try:
+            c.vfu_client_dma_unmap(self._h, iova, known[0] if known and size is None else size or 0)
+        except BaseException as error:
+            self._forget_gone(error)
+            raise
+        if size is None:
+            self._forget(iova)
+        else:
+            self._forget_gone()
 
     def _find(self, what: object) -> int:
         if isinstance(what, Buffer) and what.iova in self._maps and self._maps[what.iova][2] is what:
             return what.iova
         return next((iova for iova, entry in list(self._maps.items()) if entry[2] is what), -1)
 
-    def _forget(self, iova: int) -> None:
-        del self._maps[iova]
-        with contextlib.suppress(OSError):  # of a range that there could not be
-            c.vfu_iova_give(self._space, iova)
+    def _forget(self, iova: int, why: BaseException | None = None) -> None:
+        if (entry := self._maps.pop(iova, None)) is not None:
+            self._give(iova, entry[0], why)
 
     def unmap_all(self) -> None:
-        """Takes all memory away from the device. vfu.Error: it refuses some, which stay mapped."""
+        """Takes all memory away from the device. vfu.Error: it refuses some, which stay mapped; else as unmap()."""
         try:
             c.vfu_client_dma_unmap_all(self._h)
-        finally:
-            self._forget_gone()
+        except BaseException as error:
+            self._forget_gone(error)
+            raise
+        self._forget_gone()
 
     @property
     def ranges(self) -> list[DmaRange]:
         """What the device may reach, in ascending order; mapped: it has the file."""
         return [dma_range(*item) for item in c.client_dma_ranges(self._h)]
 
-    def _forget_gone(self) -> None:
+    def _forget_gone(self, why: BaseException | None = None) -> None:
         """Lets go of the memory of ranges that the library has no more. Others may map and unmap meanwhile."""
         known = list(self._maps.items())
         there = {iova for iova, *_ in c.client_dma_ranges(self._h)}
         for iova, entry in known:
             if iova not in there and self._maps.get(iova) is entry:
-                self._forget(iova)
+                self._forget(iova, why)
