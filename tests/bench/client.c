@@ -214,6 +214,16 @@ static const struct row *row_of(const char *name)
 	die("no row %s", name);
 }
 
+/* Nothing but operations, for who counts calls and instructions of this process. */
+static void count_use(const struct use *u, unsigned ops)
+{
+	struct end e;
+	struct vfu_client *cl = connect_client(u->coalesces, false, &e);
+
+	u->run(cl, ops);
+	close_client(cl, &e);
+}
+
 static double measure_use(const struct use *u, unsigned ops, enum mode mode)
 {
 	bool cpu = mode == MODE_CPUTIME;
@@ -245,6 +255,10 @@ static void run_use(const struct options *o, const struct use *u, double *base, 
 	const struct row *row = row_of(u->bare);
 	unsigned ops = options_ops(o, row);
 
+	if (o->count) {
+		count_use(u, ops);
+		return;
+	}
 	for (unsigned i = 0; i < o->rounds; i++) {
 		base[i] = measure_bare(row, ops, o->mode);
 		ratio[i] = measure_use(u, ops, o->mode) / base[i];

@@ -23,7 +23,7 @@ static const char usage[] =
 	"  --percent=N         length of a round, of what is usual (100)\n"
 	"  --target=N          load only: most that a row may cost (default: the row's own)\n"
 	"  --check             load only: the data must come back as written, time nothing\n"
-	"  --count=N           load only: do N operations, time nothing (for counting calls)\n";
+	"  --count=N           do N operations, time nothing (for counting calls)\n";
 
 static unsigned number(const char *text)
 {
