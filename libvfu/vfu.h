@@ -152,7 +152,7 @@ enum vfu_option {
 /* Counters of one endpoint, over all its connections. */
 struct vfu_stats {
 	uint64_t requests_in, requests_out, replies_in, replies_out;
-	uint64_t bytes_in, bytes_out, batches; /* batches: sendmsg calls */
+	uint64_t bytes_in, bytes_out, batches; /* batches: system calls that sent some */
 	uint64_t drops, late_replies, violations;
 };
 

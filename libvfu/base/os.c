@@ -316,6 +316,11 @@ ssize_t vfui_os_recvmsg(int fd, struct msghdr *msg, int flags)
 	return result(recvmsg(fd, msg, flags));
 }
 
+ssize_t vfui_os_send(int fd, const void *data, size_t len, int flags)
+{
+	return result(send(fd, data, len, flags));
+}
+
 ssize_t vfui_os_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	return result(sendmsg(fd, msg, flags));

@@ -92,6 +92,7 @@ int vfui_os_setsockopt(int fd, int level, int name, const void *value, socklen_t
 int vfui_os_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 int vfui_os_shutdown(int fd);
 ssize_t vfui_os_recvmsg(int fd, struct msghdr *msg, int flags);
+ssize_t vfui_os_send(int fd, const void *data, size_t len, int flags);
 ssize_t vfui_os_sendmsg(int fd, const struct msghdr *msg, int flags);
 
 /* Asynchronous requests of the kernel (man io_submit). submit takes one, getevents waits for none. */

@@ -328,19 +328,23 @@ static int why_not(ssize_t error, const struct iovec *iov, unsigned niov)
 static int send_with(struct vfui_outq *queue, int fd, struct vfui_out_item *item,
 		     struct vfui_rest *rest)
 {
-	struct iovec all[VFUI_OUT_IOV + 1] = {{NULL, 0}};
-	size_t left = iov_len(rest->iov, rest->niov);
+	struct iovec all[VFUI_OUT_IOV + 1];
+	size_t left = iov_len(rest->iov, rest->niov), before = 0;
+	unsigned niov = 0;
 	ssize_t n;
 
-	if (item != NULL)
-		all[0] = (struct iovec){item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
-	memcpy(all + 1, rest->iov, rest->niov * sizeof(*all));
-	n = send_some(queue, fd, all, rest->niov + 1, rest->fds, rest->nfds);
+	if (item != NULL) {
+		before = vfui_buf_len(&item->buf);
+		all[niov++] = (struct iovec){item->buf.data + item->buf.start, before};
+	}
+	memcpy(all + niov, rest->iov, rest->niov * sizeof(*all));
+	niov += rest->niov;
+	n = send_some(queue, fd, all, niov, rest->fds, rest->nfds);
 	if (n < 0)
-		return why_not(n, all, rest->niov + 1);
+		return why_not(n, all, niov);
 	if (item != NULL)
-		item_sent(queue, item, vfui_min((size_t)n, all[0].iov_len));
-	n -= (ssize_t)vfui_min((size_t)n, all[0].iov_len);
+		item_sent(queue, item, vfui_min((size_t)n, before));
+	n -= (ssize_t)vfui_min((size_t)n, before);
 	rest_sent(rest, (size_t)n);
 	return (size_t)n < left ? -EAGAIN : 0;
 }

@@ -44,7 +44,7 @@ struct vfui_outq {
 	size_t bytes;           /* waiting to be sent, */
 	unsigned fds;           /* and descriptors */
 	uint64_t gone;          /* bytes that were queued once and are not any more */
-	uint64_t batches, sent; /* sendmsg calls that sent something, and bytes */
+	uint64_t batches, sent; /* calls that sent something, and bytes */
 };
 
 void vfui_outq_init(struct vfui_outq *queue);

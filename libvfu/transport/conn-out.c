@@ -95,9 +95,7 @@ static inline int flush_chan(struct vfui_conn *conn, struct vfui_chan *chan)
 
 	if (chan->out.bytes == 0)
 		return 0;
-	if (chan->is_sending)
-		return -EAGAIN;
-	r = vfui_outq_flush(&chan->out, chan->fd);
+	r = chan->is_sending ? -EAGAIN : vfui_outq_flush(&chan->out, chan->fd);
 	vfui_conn_account(conn);
 	return r < 0 && r != -EAGAIN ? vfui_conn_end_out(conn, chan) : r;
 }

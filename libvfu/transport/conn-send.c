@@ -7,11 +7,10 @@
  * The socket takes what fits; who may block waits for more room: in the send itself, for a peer that reads all in time,
  * else in poll, which sees when the peer waits for us to read. A message goes one of these ways:
  *
- *	small, of the thread that reads --> batch: copied to the queue, which is sent when it is
- *	                                    large or old, and before that thread sleeps or gives
- *	                                    the role up
- *	large, or with descriptors, or  --> alone: behind what is queued, from where it lies
- *	of another thread                     |
+ *	small                       --> copied to the queue, which is sent: at once, or if it is of the
+ *	                                thread that reads, when that is large or old, and before the
+ *	                                thread sleeps or gives the role up
+ *	large, or with descriptors  --> alone: behind what is queued, from where it lies
  *	                                      | the socket does not take all of it
  *	    the caller may block  ------------+--> patience: as long as the peer reads on
  *	    it may not, or no more  ----------+--> the rest is copied to the queue
@@ -41,7 +40,7 @@
 #include "transport/sock.h"
 #include "transport/trace.h"
 
-/* Larger messages go from where they lie instead of being copied into a batch. */
+/* Larger messages go from where they lie instead of being copied to the queue. */
 #define IN_PLACE 16384
 
 /* Replies collected before they are sent. */
@@ -70,11 +69,13 @@ static bool is_harmless(int error)
 	       error == -EMSGSIZE || error == -ETOOMANYREFS;
 }
 
-/* Queues a small message behind others of the reading thread, which sends them together. */
-static int add_to_batch(struct vfui_conn *conn, struct vfui_chan *chan,
-			const struct vfu_wire_header *hdr, const struct iovec *iov, unsigned niov)
+/* Queues a small message, and sends it, but for those of the reading thread, which go together. */
+static int send_small(struct vfui_conn *conn, struct vfui_chan *chan,
+		      const struct vfu_wire_header *hdr, const struct iovec *iov, unsigned niov,
+		      bool is_reader)
 {
 	uint8_t *place = vfui_outq_extend(&chan->out, hdr->size);
+	int r = 0;
 
 	if (place == NULL)
 		return -ENOMEM;
@@ -85,10 +86,10 @@ static int add_to_batch(struct vfui_conn *conn, struct vfui_chan *chan,
 			memcpy(place, iov[i].iov_base, iov[i].iov_len);
 		place += iov[i].iov_len;
 	}
-	conn->has_batch = true;
-	if (chan->out.bytes >= BATCH_BYTES)
-		vfui_conn_flush_locked(conn);
-	return 0;
+	conn->has_batch |= is_reader;
+	if (!is_reader || chan->out.bytes >= BATCH_BYTES)
+		r = vfui_conn_flush_locked(conn);
+	return r == -EAGAIN ? 0 : r;
 }
 
 /* Waits for the peer to read. Not longer than that it sends: then it may wait for us to read. */
@@ -208,8 +209,8 @@ static int transmit(struct vfui_conn *conn, struct vfui_chan *chan, struct vfu_w
 {
 	if (conn->out_status != 0)
 		return conn->out_status;
-	if (nfds == 0 && hdr->size < IN_PLACE && is_reader)
-		return add_to_batch(conn, chan, hdr, iov, niov);
+	if (nfds == 0 && hdr->size < IN_PLACE)
+		return send_small(conn, chan, hdr, iov, niov, is_reader);
 	return send_alone(conn, chan, hdr, iov, niov, fds, nfds, may_block, lent);
 }
 

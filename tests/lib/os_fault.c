@@ -264,6 +264,15 @@ static ssize_t fault_sendmsg(int fd, const struct msghdr *msg, int flags)
 	return n;
 }
 
+static ssize_t fault_send(int fd, const void *data, size_t len, int flags)
+{
+	size_t limit = faults[FAULT_SEND].limit;
+
+	if (fails(FAULT_SEND))
+		return -1;
+	return send(fd, data, limit > 0 && len > limit ? limit : len, flags);
+}
+
 static int fault_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, const sigset_t *set)
 {
 	static const struct timespec none;
@@ -307,6 +316,7 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define listen fault_listen
 #define mmap fault_mmap
 #define recvmsg fault_recvmsg
+#define send fault_send
 #define sendmsg fault_sendmsg
 #define ppoll fault_ppoll
 #define clock_gettime fault_clock_gettime
