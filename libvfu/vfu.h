@@ -1181,7 +1181,8 @@ int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offse
  * messages of up to 200 (REGION_WRITE_MULTI) if the device agreed to write_multiple. Each is done as if it had come
  * alone, in the order of the calls. They are sent
  *	- with the end, which returns as vfu_client_region_post does: when they are in the socket, or somebody is known
- *	  to put them there, else -ETIMEDOUT, -EINTR (they are still sent when the socket takes them), -ENOTCONN;
+ *	  to put them there, else -ETIMEDOUT, -EINTR (they are still sent when the socket takes them), -ENOTCONN (also
+ *	  if the client has connected again since the first of them, which may be lost then);
  *	- before any other message of this client, of whatever thread: a read sees what was posted before it;
  *	- when 1,024 wait; with a full socket the post then waits until 128 are left;
  *	- when the connection is ended, as far as the socket takes them at once.

@@ -28,9 +28,10 @@
 struct vfui_client_batch {
 	struct vfui_client_batch *next;
 	pthread_t thread;
-	unsigned depth; /* begun in one another */
-	unsigned n;     /* writes since it was last sent, */
-	bool is_used;   /* or ever */
+	unsigned depth;      /* begun in one another */
+	unsigned n;          /* writes since it was last sent, */
+	bool is_used;        /* or ever; */
+	unsigned connection; /* the first of them was of that one */
 };
 
 /* ---- batches ---- */
@@ -104,8 +105,8 @@ static int send_batch(struct vfu_client *cl, struct vfui_conn *conn, size_t left
 	return ret || vfui_client_is_in_dma(cl, conn) ? ret : vfui_conn_drain(conn, left);
 }
 
-/* Ends one level. 1: it was the last, and something may have to be sent. */
-static int end_level(struct vfu_client *cl)
+/* Ends one level. 1: it was the last, and something may have to be sent on that connection. */
+static int end_level(struct vfu_client *cl, unsigned *connection)
 {
 	struct vfui_client_batch *batch;
 	bool is_used;
@@ -118,6 +119,7 @@ static int end_level(struct vfu_client *cl)
 	if (--batch->depth)
 		return 0;
 	is_used = batch->is_used;
+	*connection = batch->connection;
 	batch_free(cl, batch);
 	return is_used;
 }
@@ -126,7 +128,8 @@ static int end_batch(struct vfu_client *cl, bool waits)
 {
 	struct vfu_err err = {0};
 	struct vfui_conn *conn;
-	int ret = end_level(cl);
+	unsigned connection = 0;
+	int ret = end_level(cl, &connection);
 
 	if (ret <= 0)
 		return ret;
@@ -134,6 +137,9 @@ static int end_batch(struct vfu_client *cl, bool waits)
 	if (!conn)
 		return ret;
 	ret = waits ? send_batch(cl, conn, 0) : vfui_conn_send_queue(conn);
+	if (!ret && connection != cl->connection)
+		ret = vfui_err_set(&err, -ENOTCONN, NULL, 0,
+				   "the batch was begun on a connection that has ended");
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -165,6 +171,14 @@ static bool may_post(struct vfu_client *cl, struct vfui_conn *conn)
 	       !vfui_client_is_one_by_one(conn);
 }
 
+/* The connection is held: its number stays. */
+static void note_use(struct vfu_client *cl, struct vfui_client_batch *batch)
+{
+	if (!batch->is_used)
+		batch->connection = cl->connection;
+	batch->is_used = true;
+}
+
 /* A write of a batch. */
 static int add_to_batch(struct vfu_client *cl, struct vfui_conn *conn,
 			struct vfui_client_batch *batch,
@@ -172,7 +186,6 @@ static int add_to_batch(struct vfu_client *cl, struct vfui_conn *conn,
 {
 	int ret = vfui_conn_gather(conn, in, buf, true);
 
-	batch->is_used = true;
 	if (ret || ++batch->n < VFUI_GATHER_HIGH)
 		return ret;
 	batch->n = 0;
@@ -247,6 +260,8 @@ int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offse
 	if (cl->link)
 		atomic_fetch_add(&cl->link->posted, 1);
 	batch = batch_of(cl);
+	if (batch)
+		note_use(cl, batch);
 	for (size_t done = 0; done < len && !ret;) {
 		size_t n = vfui_min(len - done, vfui_client_piece_max(conn));
 		struct vfu_wire_region_write_request in = {offset + done, index, (uint32_t)n};

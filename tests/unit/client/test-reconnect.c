@@ -469,6 +469,28 @@ START_TEST(posts_in_flight)
 }
 END_TEST
 
+/* A batch of two connections, of which the first may have been lost; and one of the second alone. */
+START_TEST(batches_in_flight)
+{
+	int (*const end[])(struct vfu_client *) = {vfu_client_post_end, vfu_client_post_leave};
+	struct vfu_err err;
+
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(vfu_client_post_begin(cl), 0);
+		ck_assert_int_eq(vfu_client_region_post(cl, 0, 16, "abcd", 4), 0);
+		restart();
+		settle();
+		ck_assert_int_eq(vfu_client_region_post(cl, 0, 16, "abcd", 4), 0);
+		ck_assert_int_eq(end[i](cl), -ENOTCONN);
+		vfu_client_err(cl, &err);
+		ck_assert_ptr_nonnull(strstr(err.text, "batch"));
+		ck_assert_int_eq(vfu_client_post_begin(cl), 0);
+		ck_assert_int_eq(vfu_client_region_post(cl, 0, 16, "abcd", 4), 0);
+		ck_assert_int_eq(end[i](cl), 0);
+	}
+}
+END_TEST
+
 /* ---- an event loop ---- */
 
 static void turn(void)
@@ -776,6 +798,7 @@ int main(void)
 	tcase_add_test(tcase, requests_in_flight);
 	tcase_add_test(tcase, maps_in_flight);
 	tcase_add_loop_test(tcase, posts_in_flight, 0, 2);
+	tcase_add_test(tcase, batches_in_flight);
 	tcase_add_loop_test(tcase, in_a_loop, 0, 2);
 	tcase_add_test(tcase, many_threads);
 	tcase_add_test(tcase, one_who_only_serves);
