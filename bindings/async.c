@@ -19,7 +19,7 @@
 /* Of the library while it is under way, and of the capsule that Python has. */
 struct request {
 	unsigned refs;
-	uint64_t id; /* of an access */
+	uint64_t id; /* for vfu_client_cancel; 0: of a post */
 	PyObject *done;
 	PyObject *bytes; /* to be filled, or NULL: the buffer in view is, or nothing */
 	Py_buffer view;
@@ -232,6 +232,7 @@ PyObject *client_call_async(struct vfu_client *cl, unsigned command, PyObject *p
 	rc = vfu_client_call_async(cl, &call, on_answer, r);
 	Py_END_ALLOW_THREADS
 	PyMem_Free(list);
+	r->id = call.id;
 	/* Nobody tells the end of what wants no answer. */
 	if (post && rc == 0)
 		request_end(r, 0, Py_NewRef(Py_None));

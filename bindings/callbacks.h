@@ -210,7 +210,7 @@ PyObject *client_write_async(struct vfu_client *cl, unsigned index, uint64_t off
 			     PyObject *done);
 PyObject *client_call_async(struct vfu_client *cl, unsigned command, PyObject *payload,
 			    PyObject *fds, int timeout_ms, bool post, PyObject *done);
-/* Gives up a read or write. True: done is not called, and a buffer is free again; False: it has ended, or cannot be. */
+/* Gives one up. True: done is not called, and a buffer is free again; False: it has ended. */
 PyObject *client_cancel(struct vfu_client *cl, PyObject *capsule);
 /* Whether bytes wait for room in the socket: what is posted then might have to wait. */
 PyObject *client_is_sending(struct vfu_client *cl);

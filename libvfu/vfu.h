@@ -1222,9 +1222,10 @@ struct vfu_client_access {
 /* vfu_client_region_read or _write, or with a fn their _async. */
 int vfu_client_region_access(struct vfu_client *cl, struct vfu_client_access *access);
 /*
- * Gives up an access that has a fn. 0: fn does not run, and buf is the caller's again; the device may do it all the
- * same, what it answers is dropped. -ENOENT: it has ended, or is about to: fn has run, runs or will. Any thread, in
- * callbacks too; elsewhere than on the thread that reads it can take a quarter of a second while buf is being filled.
+ * Gives up an access that has a fn, or a call of vfu_client_call_async. 0: fn does not run, and buf is the caller's again;
+ * the device may do it all the same, what it answers is dropped. -ENOENT: it has ended, or is about to: fn has run, runs
+ * or will. Any thread, in callbacks too; elsewhere than on the thread that reads it can take a quarter of a second while
+ * buf is being filled.
  */
 int vfu_client_cancel(struct vfu_client *cl, uint64_t id);
 
@@ -1460,6 +1461,8 @@ struct vfu_call {
 	int *reply_fds; /* set those to -1 that you take */
 	unsigned reply_nfds;
 	void *reply_owner; /* the library's */
+	uint64_t
+		id; /* vfu_client_call_async sets it to what vfu_client_cancel takes, but of a post */
 };
 /*
  * Sends any message of the protocol's table that clients send and whose state is not the library's (spec/,
@@ -1481,8 +1484,8 @@ void vfu_call_fini(struct vfu_call *call);
  * -ENOBUFS: the queue is full. In callbacks, too.
  */
 typedef void vfu_client_call_fn(void *user, int status, struct vfu_call *answer);
-int vfu_client_call_async(struct vfu_client *cl, const struct vfu_call *call,
-			  vfu_client_call_fn *fn, void *user);
+int vfu_client_call_async(struct vfu_client *cl, struct vfu_call *call, vfu_client_call_fn *fn,
+			  void *user);
 
 /*
  * Descriptors that take accesses to parts of a region in place of messages (GET_REGION_IO_FDS): a client gives them to KVM

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * async.c - accesses whose end a callback is told, and giving them up.
+ * async.c - accesses whose end a callback is told, and giving up these and other messages (command.c).
  *
  *	access --> op --> request, whose user the op is --> its end: the op goes back to spare, then fn
  *	           tag    message id                    --> cancel: the op goes back to spare
@@ -20,7 +20,8 @@
 
 #define ID_BITS 16
 
-static struct vfui_client_async *async_new(struct vfu_client *cl, const struct vfu_client_access *a)
+struct vfui_client_async *vfui_client_async_new(struct vfu_client *cl,
+						const struct vfui_client_async *said)
 {
 	struct vfui_client_async *op;
 	uint64_t tag;
@@ -33,13 +34,15 @@ static struct vfui_client_async *async_new(struct vfu_client *cl, const struct v
 	vfui_os_unlock(&cl->lock);
 	if (!op)
 		op = vfui_os_malloc(sizeof(*op));
-	if (op)
-		*op = (struct vfui_client_async){
-			.cl = cl, .fn = a->fn, .user = a->user, .tag = tag, .count = (int)a->len};
+	if (op) {
+		*op = *said;
+		op->cl = cl;
+		op->tag = tag;
+	}
 	return op;
 }
 
-static void async_free(struct vfui_client_async *op)
+void vfui_client_async_free(struct vfui_client_async *op)
 {
 	struct vfu_client *cl = op->cl;
 
@@ -54,7 +57,7 @@ static void async_done(void *user, int status, struct vfui_msg *reply)
 	struct vfui_client_async op = *(struct vfui_client_async *)user;
 
 	(void)reply;
-	async_free(user);
+	vfui_client_async_free(user);
 	op.fn(op.user, status ? status : op.count);
 }
 
@@ -67,19 +70,18 @@ static int check(struct vfui_conn *conn, const struct vfui_out *out, size_t len,
 	return vfui_conn_check_own(conn, out->command, out->iov, out->niov, 0, err);
 }
 
-static int launch(struct vfui_conn *conn, struct vfui_out *out, struct vfui_client_async *op,
-		  uint64_t *id)
+int vfui_client_async_send(struct vfui_conn *conn, struct vfui_out *out,
+			   struct vfui_client_async *op, uint64_t *id)
 {
 	uint64_t tag = op->tag;
 	uint16_t low;
 	int ret;
 
-	out->done = async_done;
 	out->user = op;
 	out->tag = tag;
 	ret = vfui_conn_start(conn, out, &low);
 	if (ret)
-		async_free(op);
+		vfui_client_async_free(op);
 	else
 		*id = tag << ID_BITS | low;
 	return ret;
@@ -87,6 +89,7 @@ static int launch(struct vfui_conn *conn, struct vfui_out *out, struct vfui_clie
 
 static int start(struct vfu_client *cl, struct vfui_out *out, struct vfu_client_access *a)
 {
+	const struct vfui_client_async said = {.fn = a->fn, .user = a->user, .count = (int)a->len};
 	struct vfu_err err; /* which is large: no more of it is set than is looked at */
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
@@ -98,8 +101,8 @@ static int start(struct vfu_client *cl, struct vfui_out *out, struct vfu_client_
 	ret = check(conn, out, a->len, &err);
 	if (ret)
 		return vfui_client_end(cl, ret, &err);
-	op = async_new(cl, a);
-	ret = op ? launch(conn, out, op, &a->id) : -ENOMEM;
+	op = vfui_client_async_new(cl, &said);
+	ret = op ? vfui_client_async_send(conn, out, op, &a->id) : -ENOMEM;
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -108,8 +111,10 @@ int vfui_client_start(struct vfu_client *cl, struct vfu_client_access *a)
 	struct vfu_wire_region_read_request in = {a->offset, a->index,
 						  (uint32_t)a->len}; /* a write begins so, too */
 	struct iovec iov[] = {{&in, sizeof(in)}, {a->buf, a->len}};
-	struct vfui_out out = {
-		.iov = iov, .niov = 1, .timeout_ms = vfui_client_timeout(a->timeout_ms)};
+	struct vfui_out out = {.iov = iov,
+			       .niov = 1,
+			       .timeout_ms = vfui_client_timeout(a->timeout_ms),
+			       .done = async_done};
 
 	if (a->is_write) {
 		out.command = VFU_WIRE_CMD_REGION_WRITE;
@@ -157,6 +162,6 @@ int vfu_client_cancel(struct vfu_client *cl, uint64_t id)
 		return ret == -ENOTCONN ? -ENOENT : ret;
 	ret = id ? vfui_conn_cancel(conn, (uint16_t)id, id >> ID_BITS, &op) : -ENOENT;
 	if (!ret)
-		async_free(op);
+		vfui_client_async_free(op);
 	return vfui_client_end(cl, ret, &err);
 }

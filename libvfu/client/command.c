@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/os.h"
+#include "client/async.h"
 #include "client/call.h"
 
 static int wrong(struct vfu_err *err, const char *text)
@@ -116,17 +117,12 @@ int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
 
 /* ---- with a callback ---- */
 
-struct started {
-	unsigned command;
-	vfu_client_call_fn *fn;
-	void *user;
-};
-
 static void ended(void *user, int status, struct vfui_msg *reply)
 {
-	struct started *op = user;
-	struct vfu_call answer = {.size = sizeof(answer), .command = op->command};
+	const struct vfui_client_async op = *(struct vfui_client_async *)user;
+	struct vfu_call answer = {.size = sizeof(answer), .command = (unsigned)op.count};
 
+	vfui_client_async_free(user);
 	if (reply) {
 		if (!reply->info->reply_takes_fds)
 			vfui_msg_drop_fds(reply);
@@ -135,32 +131,33 @@ static void ended(void *user, int status, struct vfui_msg *reply)
 		answer.reply_fds = reply->fds;
 		answer.reply_nfds = reply->nfds;
 	}
-	if (op->fn)
-		op->fn(op->user, status, &answer);
-	vfui_os_free(op);
+	if (op.call_fn)
+		op.call_fn(op.user, status, &answer);
 }
 
-static int start(struct vfui_conn *conn, const struct vfu_call *call, struct started *op)
+/* NULL: of the answer, if there is one, nobody is told. */
+static int start(struct vfui_conn *conn, struct vfu_call *call, struct vfui_client_async *op)
 {
 	const struct iovec iov = {(void *)(uintptr_t)call->request, call->request_len};
-	const struct vfui_out out = {.command = call->command,
-				     .iov = &iov,
-				     .niov = 1,
-				     .fds = call->fds,
-				     .nfds = call->nfds,
-				     .no_reply = op == NULL,
-				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
-				     .done = ended,
-				     .user = op};
+	struct vfui_out out = {.command = call->command,
+			       .iov = &iov,
+			       .niov = 1,
+			       .fds = call->fds,
+			       .nfds = call->nfds,
+			       .no_reply = op == NULL,
+			       .timeout_ms = vfui_client_timeout(call->timeout_ms),
+			       .done = ended};
 
-	return vfui_conn_send(conn, &out);
+	return op ? vfui_client_async_send(conn, &out, op, &call->id) : vfui_conn_send(conn, &out);
 }
 
-int vfu_client_call_async(struct vfu_client *cl, const struct vfu_call *call,
-			  vfu_client_call_fn *fn, void *user)
+int vfu_client_call_async(struct vfu_client *cl, struct vfu_call *call, vfu_client_call_fn *fn,
+			  void *user)
 {
+	const struct vfui_client_async said = {
+		.call_fn = call->post ? NULL : fn, .user = user, .count = (int)call->command};
 	struct vfu_err err = {0};
-	struct started *op = NULL;
+	struct vfui_client_async *op = NULL;
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 
@@ -169,17 +166,11 @@ int vfu_client_call_async(struct vfu_client *cl, const struct vfu_call *call,
 	ret = check_call(conn, call, &err);
 	/* The answer that a server of one command at a time gives all the same is nobody's. */
 	if (!ret && (!call->post || vfui_client_is_one_by_one(conn))) {
-		op = vfui_os_malloc(sizeof(*op));
+		op = vfui_client_async_new(cl, &said);
 		ret = op ? 0 : -ENOMEM;
 	}
-	if (op)
-		*op = (struct started){
-			.command = call->command, .fn = call->post ? NULL : fn, .user = user};
-	if (!ret) {
+	if (!ret)
 		ret = start(conn, call, op);
-		if (ret)
-			vfui_os_free(op);
-	}
 	return vfui_client_end(cl, ret, &err);
 }
 

@@ -26,14 +26,17 @@ struct vfui_client_err {
 	struct vfu_err err;
 };
 
-/* An access under way whose end a callback is told. Recycled. */
+/* An access, or another message, under way whose end a callback is told. Recycled. */
 struct vfui_client_async {
 	struct vfui_client_async *next;
 	struct vfu_client *cl;
-	vfu_client_fn *fn;
+	union {
+		vfu_client_fn *fn;
+		vfu_client_call_fn *call_fn;
+	};
 	void *user;
 	uint64_t tag;
-	int count;
+	int count; /* of an access, its bytes; of a message: which */
 };
 
 struct vfu_client {
@@ -69,7 +72,7 @@ struct vfu_client {
 	struct vfui_client_async *spare;
 	struct vfui_client_batch *batches;
 	atomic_uint nbatches;
-	uint64_t tags; /* of accesses with a callback so far */
+	uint64_t tags; /* of requests with a callback so far */
 	struct vfui_client_err errs[VFUI_CLIENT_ERRS];
 	uint64_t err_serial;
 	int epoll_fd; /* -1: nobody asked for it */

@@ -459,6 +459,7 @@ async def test_cancelled_call(served, dev):
     served.go.set()
     assert await first == 7
     assert (await dev.call(4242, data=b"y")).data == b"y"
+    assert dev.stats["late_replies"] == 1  # the other's, which nobody keeps anything for
 
 
 @looped

@@ -197,7 +197,7 @@ static void ended(void *user, int status, struct vfu_call *answer)
 
 static int start(unsigned command, struct end *end)
 {
-	const struct vfu_call call = {
+	struct vfu_call call = {
 		.size = sizeof(call), .command = command, .request = "what?", .request_len = 5};
 
 	return vfu_client_call_async(cl, &call, ended, end);
@@ -234,7 +234,7 @@ START_TEST(descriptors)
 {
 	int fd = dup(2);
 	struct end end[2] = {{0}, {.takes = true}};
-	const struct vfu_call call = {.size = sizeof(call), .command = ECHO, .fds = &fd, .nfds = 1};
+	struct vfu_call call = {.size = sizeof(call), .command = ECHO, .fds = &fd, .nfds = 1};
 
 	for (unsigned i = 0; i < 2; i++)
 		ck_assert_int_eq(vfu_client_call_async(cl, &call, ended, &end[i]), 0);
@@ -281,8 +281,11 @@ static int start_echo(void)
 
 START_TEST(memory)
 {
-	/* What is needed once is there. */
+	static struct end silent_end;
+
+	/* What is needed once is there, and what is used again is in use. */
 	ck_assert_int_eq(start_echo(), 0);
+	ck_assert_int_eq(start(SILENT, &silent_end), 0);
 	fault_fail(FAULT_ALLOC, 1, ENOMEM);
 	ck_assert_int_eq(start_echo(), -ENOMEM);
 	fault_reset();
@@ -298,6 +301,34 @@ START_TEST(late)
 	ck_assert_int_eq(vfu_client_call_async(cl, &call, ended, &end), 0);
 	run_until(&end);
 	ck_assert_int_eq(end.status, -ETIMEDOUT);
+}
+END_TEST
+
+/* What the device answers all the same is dropped, and those behind it have theirs. */
+START_TEST(cancelled)
+{
+	struct vfu_call call = {.size = sizeof(call), .command = SILENT};
+	struct end end = {0}, other = {0};
+	struct vfu_stats stats;
+
+	ck_assert_int_eq(vfu_client_call_async(cl, &call, ended, &end), 0);
+	ck_assert_uint_ne(call.id, 0);
+	while (!atomic_load(&silent))
+		ck_assert_int_ge(turn(), 0);
+	ck_assert_int_eq(vfu_client_cancel(cl, call.id), 0);
+	ck_assert_int_eq(vfu_client_cancel(cl, call.id), -ENOENT);
+	vfu_request_done(kept, 0);
+	kept = NULL;
+	ck_assert_int_eq(start(ECHO, &other), 0);
+	run_until(&other);
+	ck_assert_uint_eq(end.n, 0);
+	vfu_client_stats(cl, &stats);
+	ck_assert_uint_eq(stats.late_replies, 1);
+	call.command = ECHO;
+	ck_assert_int_eq(vfu_client_call_async(cl, &call, ended, &end), 0);
+	run_until(&end);
+	ck_assert_int_eq(end.status, 0);
+	ck_assert_int_eq(vfu_client_cancel(cl, call.id), -ENOENT);
 }
 END_TEST
 
@@ -463,6 +494,7 @@ int main(void)
 	tcase_add_test(calls, never_sent);
 	tcase_add_test(calls, memory);
 	tcase_add_test(calls, late);
+	tcase_add_test(calls, cancelled);
 	tcase_add_test(calls, ends_with_the_connection);
 	leaks_watch(reader);
 	tcase_add_checked_fixture(reader, setup, teardown);
