@@ -43,6 +43,7 @@ vfu_cli = \
 	python/vfu/cli/activation.py \
 	python/vfu/cli/background.py \
 	python/vfu/cli/connection.py \
+	python/vfu/cli/deadline.py \
 	python/vfu/cli/dump.py \
 	python/vfu/cli/error.py \
 	python/vfu/cli/explain.py \

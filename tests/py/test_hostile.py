@@ -12,11 +12,14 @@ import errno
 import json
 import os
 import random
+import re
+import signal
 import socket
 import struct
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from test_odd_servers import INFO, IRQ, READ, REGION, RESET, VERSION, WRITE, Odd
@@ -273,3 +276,51 @@ def test_many_areas_are_counted(tmp_path, command):
     _, out, said = command("info", tmp_path / "s")
     server.close()
     assert out.count("mappable: 0x") == 64 and "mappable: 8 areas more" in out, (out, said)
+
+
+# ---- each answer in time, and all of them never ----
+
+
+class Patient(Odd):
+    """Takes its time for each answer to one command, so that all would take long."""
+
+    regions, bar0 = 9, (1 << 20, 3, 0, None)
+    slow = REGION
+    pause = 0.15
+
+    def answer(self, command, body, nfds):
+        if command == self.slow:
+            time.sleep(self.pause)
+        return super().answer(command, body, nfds)
+
+
+@pytest.mark.parametrize("slow, words, asked", [
+    (REGION, ["info"], "get_region_info"), (IRQ, ["info"], "get_irq_info"), (WRITE, ["read", "config.command", "--enable"], "region_write"),
+    (READ, ["read", *["bar0+0"] * 99], "region_read"), (READ, ["dump", "bar0", "--width=8"], "region_read"),
+    (WRITE, ["write", *["bar0+0=1"] * 99], "region_write"), (WRITE, ["wait", "bar0+0=77", *["--write=bar0+0=1"] * 99], "region_write"),
+    (REGION, ["shell", "-c", "1"], "get_region_info"),
+], ids=lambda words: words[0] if isinstance(words, list) else None)  # fmt: skip
+def test_answers_that_come_just_in_time_are_too_many(tmp_path, command, slow, words, asked):
+    server = Patient(tmp_path / "s", slow=slow)
+    name, *rest = words
+    status, out, said = command(name, tmp_path / "s", "--timeout=0.4", *rest)
+    server.close()
+    assert (status, out if name != "dump" else "") == (124, ""), said
+    assert re.fullmatch(
+        rf"vfu {name}: not done after [0-9.]+ s, when it waited for (the connection|the answer to {asked}|the device)\n", said), said
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0) and signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+
+
+def test_what_was_waited_for_is_named(tmp_path, command):
+    server = Patient(tmp_path / "s", slow=IRQ, pause=2.0)
+    said = command("info", tmp_path / "s", "--timeout=1")
+    server.close()
+    assert said == (124, "", "vfu info: not done after 1 s, when it waited for the answer to get_irq_info\n")
+
+
+def test_a_register_that_never_comes_says_what_it_is(tmp_path, command):
+    server = Patient(tmp_path / "s", slow=READ, pause=0.05)
+    status, _, said = command("wait", tmp_path / "s", "--timeout=0.4", "bar0+0=77")
+    server.close()
+    assert status == 124
+    assert said == "vfu wait: bar0+0=77 did not come, bar0+0 is 0x00011234\n" or said.startswith("vfu wait: not done after 1.4 s")

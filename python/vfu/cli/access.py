@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from .connection import add_device, add_enable, add_socket, complete_assignments, complete_places, completed, connect
+from .connection import add_device, add_enable, add_socket, complete_assignments, complete_places, completed, session
 from .error import UsageError
 from .names import Names, Place, number
 
@@ -70,7 +70,7 @@ def run_read(options: argparse.Namespace) -> None:
     """Prints what is there."""
     names = Names.of_file(options.device)
     places = [place for word in options.places for place in names.find(word)]
-    with connect(options, options.enable) as dev:
+    with session(options) as dev:
         found = [(place, place.read(dev)) for place in places]
     if options.json:
         print(json.dumps({place.name: value for place, value in found}))
@@ -96,7 +96,7 @@ def run_write(options: argparse.Namespace) -> None:
     """Writes in order, once all is known to be right."""
     names = Names.of_file(options.device)
     values = [assignment(names, word) for word in options.values]
-    with connect(options, options.enable) as dev:
+    with session(options) as dev:
         for place, _ in values:
             place.region_of(dev)
         for place, value in values:

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import vfu
@@ -13,10 +14,12 @@ from vfu.client.irqs import IRQ_NAMES
 from vfu.client.regions import REGION_NAMES
 
 from . import settings
+from .deadline import Deadline
 from .error import CommandError
 from .names import Names
 
 LONGEST = 1_000_000  # seconds
+ANSWER = 5.0  # seconds, for one, if --timeout does not say more of all
 
 
 def seconds(text: str) -> float:
@@ -36,9 +39,10 @@ def completed(action: argparse.Action, by: Callable[..., Iterable[str]]) -> None
 
 
 def add_socket(
-    parser: argparse.ArgumentParser, timeout: float | None = 5.0, about: str = "wait so long for each answer (5)"
+    parser: argparse.ArgumentParser, timeout: float | None = ANSWER,
+    about: str = "give up after so long, counted from when there is a server (5)",
 ) -> None:
-    """Which device, and how long its server may take."""
+    """Which device, and how long its server may take, however promptly each of its answers comes."""
     parser.add_argument("socket", metavar="SOCKET", help="where the device is served")
     parser.add_argument("--timeout", metavar="SECONDS", type=seconds, default=timeout, help=about)
     parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=0,
@@ -61,25 +65,27 @@ def add_enable(parser: argparse.ArgumentParser) -> None:
         help="place the BARs and set Command first, as firmware does: some devices refuse all accesses to BARs before")
 
 
-def enabled(dev: vfu.Client, enable: bool) -> vfu.Client:
-    """The same one, with its BARs placed if that is wanted; closed if they cannot be."""
+def connect(options: argparse.Namespace, **how: Any) -> vfu.Client:
+    """A client of the server, as it was told; without more it changes nothing of the device by being there."""
+    how = {"irqs": False, "bus_master": False, "timeout": options.timeout or ANSWER, "wait": options.wait} | how
     try:
-        if enable:
-            dev.assign_bars()
-    except BaseException:
-        dev.close()
-        raise
-    return dev
-
-
-def connect(options: argparse.Namespace, enable: bool = False, **how: Any) -> vfu.Client:
-    """A client of the server, as it was told; without more it changes nothing of the device by being there, but for
-    --enable."""
-    how = {"irqs": False, "bus_master": False, "timeout": options.timeout, "wait": options.wait} | how
-    try:
-        return enabled(vfu.Client(options.socket, **how, **settings.of(options)), enable)
+        return vfu.Client(options.socket, **how, **settings.of(options))
     except (TypeError, ValueError) as error:
         raise CommandError(str(error)) from error
+
+
+@contextlib.contextmanager
+def session(options: argparse.Namespace, *, spare: float = 0, is_kept: bool = False, **how: Any) -> Iterator[vfu.Client]:
+    """A client for what is done in the with statement, inside of --timeout, or spare seconds more; with --enable its BARs
+    are placed. It is closed after that; if is_kept, only when something was raised."""
+    deadline = Deadline(options.timeout and options.timeout + options.wait + spare)
+    with contextlib.ExitStack() as stack, deadline.kept():
+        deadline.dev = dev = stack.enter_context(connect(options, **how))
+        if getattr(options, "enable", False):
+            dev.assign_bars()
+        yield dev
+        if is_kept:
+            stack.pop_all()
 
 
 def _names(options: argparse.Namespace) -> Names:

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import vfu
 
 from ..decode import hexdump
-from .connection import add_device, add_enable, add_socket, complete_regions, completed, connect
+from .connection import add_device, add_enable, add_socket, complete_regions, completed, session
 from .error import CommandError
 from .names import Names
 from .progress import bar
@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     """The command."""
     parser = commands.add_parser(
         "dump", help="dump a region", description="Shows what is in a region of a served device.", epilog=EPILOG)
-    add_socket(parser)
+    add_socket(parser, timeout=None, about="give up after so long (never, but 5 for each answer)")
     completed(parser.add_argument("range", metavar="RANGE", help="what to read"), complete_regions)
     add_device(parser)
     add_enable(parser)
@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
     if options.raw and not options.output and sys.stdout.isatty():
         raise CommandError("the device's bytes could be anything to a terminal: say -o FILE, or give them to a pipe")
     with contextlib.ExitStack() as stack:
-        dev = stack.enter_context(connect(options, options.enable))
+        dev = stack.enter_context(session(options))
         region, places = span.of(dev)
         check(options, places)
         if span.length is None and places.stop - places.start > MOST:

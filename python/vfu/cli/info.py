@@ -17,7 +17,7 @@ from vfu import pci
 from vfu.client.irqs import irq_name
 
 from . import parts
-from .connection import add_device, add_socket, connect
+from .connection import add_device, add_socket, session
 from .names import Names
 from .style import BOLD, paint
 
@@ -183,6 +183,6 @@ def text(facts: Facts) -> Iterator[str]:
 def run(options: argparse.Namespace) -> None:
     """Prints it."""
     names = Names.of_file(options.device)
-    with connect(options) as dev:
+    with session(options) as dev:
         facts = describe(dev, names, options.hex)
     print(json.dumps(facts) if options.json else "\n".join(text(facts)))

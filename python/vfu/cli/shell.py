@@ -54,7 +54,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "shell", help="a Python prompt with a device", description="Gives a Python prompt with a served device.",
         epilog=EPILOG)
-    add_socket(parser)
+    add_socket(parser, about="wait so long for each answer, and for all that is asked to begin with (5)")
     add_device(parser)
     add_enable(parser)
     parser.add_argument("-c", metavar="CODE", dest="code",

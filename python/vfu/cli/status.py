@@ -13,7 +13,7 @@ ALL = {
     DONE: "it is done",
     FAILED: "it failed; standard error says why in one line",
     USAGE: "wrong usage: arguments that mean nothing",
-    TIMEOUT: "time is up: a server did not answer within --timeout",
+    TIMEOUT: "time is up: it was not done within --timeout",
     INTERRUPTED: "Ctrl-C",
 }
 _UNTIMED = {status: text for status, text in ALL.items() if status != TIMEOUT}

@@ -19,7 +19,7 @@ from vfu.client.irqs import IRQ_NAMES
 
 from .access import assignment
 from .connection import (
-    add_device, add_enable, add_socket, complete_assignments, complete_events, completed, connect, seconds,
+    ANSWER, add_device, add_enable, add_socket, complete_assignments, complete_events, completed, seconds, session,
 )
 from .error import CommandError, TimeIsUp, UsageError
 from .names import Names, Place, number
@@ -41,6 +41,8 @@ examples:
   vfu wait /tmp/edu.sock 'msi[0]' --write bar0+0x60=1 --timeout 10 && echo it interrupts
   vfu wait /tmp/counter.sock intx --timeout 0.1 || test $? = 124   # nothing comes"""
 
+SPARE = 1.0  # seconds: so much later than it ends itself it is ended, at a server that is slow to say what it has
+
 _IRQ = re.compile(rf"({'|'.join(IRQ_NAMES)}|irq\d+)(?:\[(\d+)\])?")
 _CONDITION = re.compile(r"(?P<place>[^=!]+)(?P<sign>!?=)(?P<value>[^/]+)(?:/(?P<mask>.+))?")
 
@@ -50,7 +52,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "wait", help="wait for an interrupt or a register",
         description="Waits until a served device interrupts, or one of its registers has a value.", epilog=EPILOG)
-    add_socket(parser, timeout=None, about="give up after so long (never)")
+    add_socket(parser, timeout=None, about="give up when it has not come after so long (never, but 5 for each answer)")
     completed(parser.add_argument("event", metavar="EVENT", help="what to wait for"), complete_events)
     add_device(parser)
     add_enable(parser)
@@ -134,7 +136,8 @@ def run(options: argparse.Namespace) -> None:
         for place, value in values:
             place.write(dev, value)
 
-    with connect(options, options.enable, bus_master=True, timeout=min(5.0, options.timeout or 5.0)) as dev:
+    answer = min(ANSWER, options.timeout or ANSWER)
+    with session(options, spare=SPARE, bus_master=True, timeout=answer) as dev:
         came = awaited.wait(dev, stimulate, options)
     if came == {"count": 0}:
         raise TimeIsUp(f"{options.event} did not come")

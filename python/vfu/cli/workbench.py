@@ -26,7 +26,7 @@ from vfu.client.regions import Region
 
 from ..decode.hexdump import Dump
 from . import info
-from .connection import connect
+from .connection import session
 from .error import CommandError
 from .names import Names, Place, Span
 
@@ -129,11 +129,11 @@ class Workbench:
 
     def _connect(self) -> vfu.Client:
         """Its memory is served while the prompt waits."""
-        self.dev = connect(self.options, self.options.enable, background=True, irqs=True, bus_master=True)
-        self.namespace |= {
-            "dev": self.dev, **self._regions(), "irqs": self.dev.irqs, "dma": self.dev.dma, "regs": Registers(self),
-            "info": self.info, "hexdump": self.hexdump, "wait": self.wait, "reconnect": self.reconnect,
-        }
+        with session(self.options, is_kept=True, background=True, irqs=True, bus_master=True) as self.dev:
+            self.namespace |= {
+                "dev": self.dev, **self._regions(), "irqs": self.dev.irqs, "dma": self.dev.dma, "regs": Registers(self),
+                "info": self.info, "hexdump": self.hexdump, "wait": self.wait, "reconnect": self.reconnect,
+            }
         return self.dev
 
     def _regions(self) -> dict[str, Region]:
