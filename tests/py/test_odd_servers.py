@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Clients of servers that say odd things: an Error with a sentence each, and from the command one line."""
 
+import asyncio
 import errno
 import os
 import socket
@@ -13,6 +14,7 @@ import threading
 import pytest
 
 import vfu
+import vfu.aio
 import vfu.cli
 
 VFU = [sys.executable, "-m", "vfu"]
@@ -409,6 +411,24 @@ def test_a_server_that_knows_one_command_at_a_time(far):
                 call()
             assert caught.value.errno == errno.ENOSYS
         assert dev.config.class_code == 0xFF0000
+    assert server.fault is None
+
+
+def test_coroutines_wait_for_their_turn_at_such_a_server(far):
+    server = far(Simple)
+
+    async def use():
+        async with vfu.aio.connect(server.path, profile="one-at-a-time", irqs=False) as dev:
+            bar0, reads = dev.regions.bar0, [asyncio.create_task(dev.regions.bar0.read32(4)) for _ in range(8)]
+            await asyncio.sleep(0)
+            reads[0].cancel()  # whose answer is on its way, and waited for all the same
+            reads[3].cancel()  # which has not been sent
+            await asyncio.gather(
+                *(bar0.write32(4 * i, i) for i in range(8)), *(bar0.write32(4, i, post=True) for i in range(8)),
+                dev.irqs.msix[0].trigger(), dev.call("get_irq_info", index=2), dev.config.class_code)
+            assert len(await asyncio.gather(*reads, return_exceptions=True)) == 8 and await bar0.read32(28) == 7
+
+    asyncio.run(use())
     assert server.fault is None
 
 
