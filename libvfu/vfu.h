@@ -137,7 +137,7 @@ enum vfu_option {
  * command that comes by the wrong socket is refused as one of the wrong direction is (-ENOSYS, E24), a reply there is
  * one to nothing. Where there is none, for the server does not know it, has no descriptors left or was told not to
  * (VFU_OPT_TWIN_SOCKET 0), one socket serves as ever: vfu_client_agreed "twin_socket.supported" says. One that is
- * granted and is not there, is no connected stream socket or is the main one again, ends the connection: -EPROTO.
+ * granted and is not there, is no connected stream socket or is one of the main one's two ends, ends the connection: -EPROTO.
  *
  * Order is kept on each of them, not between them. What is promised all the same: a server answers DMA_UNMAP, RESET
  * and a reset by configuration space only when what it had sent before is answered, or its time is up

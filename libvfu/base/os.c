@@ -306,6 +306,16 @@ int vfui_os_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	return (int)result(getsockopt(fd, level, name, value, len));
 }
 
+int vfui_os_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return (int)result(getsockname(fd, addr, len));
+}
+
+int vfui_os_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+	return (int)result(getpeername(fd, addr, len));
+}
+
 int vfui_os_shutdown(int fd)
 {
 	return (int)result(shutdown(fd, SHUT_RDWR));

@@ -90,6 +90,8 @@ int vfui_os_connect(int fd, const struct sockaddr *addr, socklen_t len);
 int vfui_os_accept(int fd);
 int vfui_os_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
 int vfui_os_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int vfui_os_getsockname(int fd, struct sockaddr *addr, socklen_t *len);
+int vfui_os_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int vfui_os_shutdown(int fd);
 ssize_t vfui_os_recvmsg(int fd, struct msghdr *msg, int flags);
 ssize_t vfui_os_send(int fd, const void *data, size_t len, int flags);

@@ -412,6 +412,25 @@ int vfui_sock_pair(int fd[2])
 	return vfui_os_socketpair(fd);
 }
 
+/*
+ * Whether what is sent by main comes by fd. Each end knows the other's name, so main is given one that nobody has, if it has
+ * none: its kernel chooses it.
+ */
+static bool is_other_end(int fd, int main)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_un un;
+	} ours = {.any = {.sa_family = AF_UNIX}}, its = {.any = {.sa_family = AF_UNIX}};
+	socklen_t our_len = sizeof(ours), its_len = sizeof(its);
+
+	vfui_os_bind(main, &ours.any, sizeof(ours.any.sa_family));
+	return vfui_os_getsockname(main, &ours.any, &our_len) == 0 &&
+	       vfui_os_getpeername(fd, &its.any, &its_len) == 0 &&
+	       our_len > sizeof(ours.any.sa_family) && our_len == its_len &&
+	       memcmp(&ours, &its, our_len) == 0;
+}
+
 const char *vfui_sock_why_no_twin(int fd, int main)
 {
 	struct pollfd pfd = {.fd = fd};
@@ -421,6 +440,8 @@ const char *vfui_sock_why_no_twin(int fd, int main)
 		return "is no connected stream socket";
 	if (vfui_os_fstat(fd, &its) < 0 || vfui_os_fstat(main, &mains) < 0 || is_same(&its, &mains))
 		return "is the socket that it came by";
+	if (is_other_end(fd, main))
+		return "is the other end of the socket that it came by";
 	/* Nor one that never was connected: nothing would ever come by it, and nobody be told why. */
 	if (vfui_os_poll(&pfd, 1, 0) != 0)
 		return "has no other end";

@@ -193,7 +193,7 @@ END_TEST
 
 /* ---- the client looks at what it is given ---- */
 
-enum given { NO_FD, GOOD, PIPE, DGRAM, LISTENER, LONELY, DESERTED, MAIN_AGAIN };
+enum given { NO_FD, GOOD, PIPE, DGRAM, LISTENER, LONELY, DESERTED, MAIN_AGAIN, OTHER_END };
 
 static int make_given(enum given what, int *mine)
 {
@@ -205,6 +205,8 @@ static int make_given(enum given what, int *mine)
 		return -1;
 	case MAIN_AGAIN: /* the end that the client has: who started it may have kept one */
 		return dup(vfui_conn_fd(conn));
+	case OTHER_END:
+		return dup(peer[MAIN]);
 	case LISTENER:
 	case LONELY:
 		fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -305,6 +307,7 @@ static const struct bad {
 	{{GRANTED(",\"fd_index\":0"), LONELY}, "has no other end"},
 	{{GRANTED(",\"fd_index\":0"), DESERTED}, "has no other end"},
 	{{GRANTED(",\"fd_index\":0"), MAIN_AGAIN}, "is the socket that it came by"},
+	{{GRANTED(",\"fd_index\":0"), OTHER_END}, "is the other end of the socket that it came by"},
 };
 
 START_TEST(client_refuses)
