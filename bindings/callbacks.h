@@ -193,8 +193,9 @@ PyObject *client_region_info(struct vfu_client *cl, unsigned index);
 PyObject *client_io_fds(struct vfu_client *cl, unsigned index);
 /* [(size, address, flags)...] of the six BARs, as they are found, and where they are placed. */
 PyObject *client_bars(struct vfu_client *cl);
-PyObject *client_assign_bars(struct vfu_client *cl, uint64_t io, uint64_t io_size, uint64_t memory,
-			     uint64_t memory_size, uint64_t memory64, uint64_t memory64_size);
+PyObject *client_assign_bars(struct vfu_client *cl, bool rom, uint64_t io, uint64_t io_size,
+			     uint64_t memory, uint64_t memory_size, uint64_t memory64,
+			     uint64_t memory64_size);
 /* Numbers in a region, with errors that begin with name. owner: of cl, which lives as long. */
 PyObject *client_port(struct vfu_client *cl, PyObject *owner, unsigned index, const char *name);
 /* Sends a message: (payload, descriptors) of its answer, which are the caller's; None if it is posted. */

@@ -42,13 +42,15 @@ PyObject *client_bars(struct vfu_client *cl)
 	return result(cl, rc, bars);
 }
 
-PyObject *client_assign_bars(struct vfu_client *cl, uint64_t io, uint64_t io_size, uint64_t memory,
-			     uint64_t memory_size, uint64_t memory64, uint64_t memory64_size)
+PyObject *client_assign_bars(struct vfu_client *cl, bool rom, uint64_t io, uint64_t io_size,
+			     uint64_t memory, uint64_t memory_size, uint64_t memory64,
+			     uint64_t memory64_size)
 {
 	struct vfu_client_windows windows = {.size = sizeof(windows),
 					     .io = {io, io_size},
 					     .memory = {memory, memory_size},
-					     .memory64 = {memory64, memory64_size}};
+					     .memory64 = {memory64, memory64_size},
+					     .is_rom_on = rom};
 	struct vfu_client_bar bars[VFU_BARS];
 	int rc;
 

@@ -1271,15 +1271,19 @@ struct vfu_client_msix_entry {
 int vfu_client_msix_entry(struct vfu_client *cl, const struct vfu_client_msix *msix,
 			  unsigned vector, struct vfu_client_msix_entry *out);
 
-enum { VFU_BARS = 6 };
+/* What has an address: the BARs, and the expansion ROM. Their indices are those of the regions. */
+enum { VFU_BARS = 7 };
+/* Of a ROM: it is decoded, as long as memory is. */
+enum { VFU_BAR_ROM_ON = 8 };
 /* A base address register. size 0: there is none, or it is the upper half of the one before. */
 struct vfu_client_bar {
 	uint64_t size, address;
-	uint32_t flags; /* VFU_BAR_IO, _64, _PREFETCH */
+	uint32_t flags; /* VFU_BAR_IO, _64, _PREFETCH; _ROM_ON */
 };
 /*
- * Finds the BARs by what their registers keep of ones that are written, as firmware does, not by the sizes of regions. What they held is
- * there again afterwards; while it is not, decoding of I/O and memory is off in Command.
+ * Finds the BARs by what their registers keep of ones that are written, as firmware does, not by the sizes of regions, and so the
+ * ROM, if its region has a size. What they held is there again afterwards; while it is not, decoding of I/O and memory is off in
+ * Command.
  */
 int vfu_client_bars(struct vfu_client *cl, struct vfu_client_bar bars[VFU_BARS]);
 
@@ -1289,11 +1293,12 @@ struct vfu_client_windows {
 	struct vfu_area io;       /* below 4 GiB */
 	struct vfu_area memory;   /* below 4 GiB */
 	struct vfu_area memory64; /* anywhere */
+	bool is_rom_on; /* the ROM is decoded; else it has its place, and what enables it is off */
 };
 /*
  * Places the BARs as firmware does and then turns on decoding of I/O and memory, of what there is, in Command: there are servers that
  * refuse all accesses to BARs before. Each is aligned to its size. BARs with 64 bits that are prefetchable go to
- * memory64, the others to memory; of those that there is no room for, 64-bit ones go to the other window. windows: NULL for I/O
+ * memory64, the others and the ROM to memory; of those that there is no room for, 64-bit ones go to the other window. windows: NULL for I/O
  * 0x1000 to 0xffff, memory 0xe0000000 to 0xfebfffff, memory64 from 2^39 to 2^47: keep DMA ranges out of them, as devices
  * may find their own BARs there. bars, if not NULL, is filled. -ENOSPC: there is no room, and then, and after other errors if the device lets
  * it, all is as it was. A reset may take it all away.

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * pci-bars.c - finding and placing BARs, as firmware does.
+ * pci-bars.c - finding and placing BARs and the ROM, as firmware does.
  *
  *	Command: decoding off         a BAR that moves answers nowhere meanwhile
  *	    BAR <- ones, read back    the bits that stay zero below the first one are its size
@@ -11,33 +11,46 @@
  *
  * A size is the lowest bit that can be written, so a power of two whatever a device says. The largest is placed first, each
  * at the lowest multiple of its size that is free in its window: such a packing wastes nothing but what the
- * window's own ends are off. Whoever fails in the middle writes back what was there.
+ * window's own ends are off. Whoever fails in the middle writes back what was there. The expansion ROM is one more of them, behind
+ * the others: a register of 32 bits, elsewhere, with a bit of its own that enables it.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "client/call.h"
 #include "client/pci.h"
 
-enum { DECODE = PCI_COMMAND_IO | PCI_COMMAND_MEMORY };
+enum { DECODE = PCI_COMMAND_IO | PCI_COMMAND_MEMORY, ROM = VFU_REGION_ROM };
 
 /* What the registers held before, and what they are found to be. */
 struct space {
 	struct vfu_client *cl;
-	unsigned n; /* registers: 6, or 2 of a bridge */
+	unsigned n;   /* registers of BARs: 6, or 2 of a bridge; 0: nothing is known yet */
+	unsigned rom; /* where that of the ROM is; 0: there is none */
 	uint32_t command, held[VFU_BARS];
 	struct vfu_client_bar *bars;
 };
 
+static bool is_there(const struct space *s, unsigned i)
+{
+	return i == ROM ? s->rom != 0 : i < s->n;
+}
+
+static unsigned offset_of(const struct space *s, unsigned i)
+{
+	return i == ROM ? s->rom : PCI_BASE_ADDRESS_0 + 4 * i;
+}
+
 static int get(struct space *s, unsigned i, uint32_t *value)
 {
-	return vfui_client_config_get(s->cl, PCI_BASE_ADDRESS_0 + 4 * i, 4, value);
+	return vfui_client_config_get(s->cl, offset_of(s, i), 4, value);
 }
 
 static int put(struct space *s, unsigned i, uint32_t value)
 {
-	return vfui_client_config_put(s->cl, PCI_BASE_ADDRESS_0 + 4 * i, 4, value);
+	return vfui_client_config_put(s->cl, offset_of(s, i), 4, value);
 }
 
 /* It does not answer: to write back what was there would wait again, for nothing. */
@@ -51,7 +64,7 @@ static bool is_deaf(int ret)
 /* The bits of a register that can be written; it then holds again what it did. */
 static int probe(struct space *s, unsigned i, uint32_t *bits)
 {
-	int back, ret = put(s, i, UINT32_MAX);
+	int back, ret = put(s, i, i == ROM ? ~(uint32_t)PCI_ROM_ADDRESS_ENABLE : UINT32_MAX);
 
 	if (!ret)
 		ret = get(s, i, bits);
@@ -98,6 +111,21 @@ static int size_one(struct space *s, unsigned i)
 	return n;
 }
 
+static int size_rom(struct space *s)
+{
+	struct vfu_client_bar *rom = &s->bars[ROM];
+	uint32_t bits = 0;
+	int ret = is_there(s, ROM) ? probe(s, ROM, &bits) : 0;
+
+	bits &= PCI_ROM_ADDRESS_MASK;
+	if (!ret && bits)
+		*rom = (struct vfu_client_bar){
+			.size = bits & -bits,
+			.address = s->held[ROM] & PCI_ROM_ADDRESS_MASK,
+			.flags = s->held[ROM] & PCI_ROM_ADDRESS_ENABLE ? VFU_BAR_ROM_ON : 0};
+	return ret;
+}
+
 /* ---- begin and end */
 
 static int count_registers(struct space *s)
@@ -110,6 +138,19 @@ static int count_registers(struct space *s)
 	type &= 0x7f;
 	s->n = type == PCI_HEADER_TYPE_NORMAL ? 6 : type == PCI_HEADER_TYPE_BRIDGE ? 2 : 0;
 	return s->n ? 0 : vfui_client_odd(s->cl, "a header of type %u has no BARs", type);
+}
+
+/* A server without a ROM may take it for a fault that its register is written: that it has none its region says. */
+static int find_rom(struct space *s)
+{
+	struct vfu_region_info info = {0};
+	int ret = vfu_client_region_info(s->cl, VFU_REGION_ROM, &info);
+
+	if (!ret && info.size)
+		s->rom = s->n == 2 ? PCI_ROM_ADDRESS1 : PCI_ROM_ADDRESS;
+	if (!ret)
+		vfu_region_info_fini(&info);
+	return ret == -EINVAL ? 0 : ret;
 }
 
 static int set_command(struct space *s, uint32_t value)
@@ -126,14 +167,17 @@ static int begin(struct space *s)
 	if (!ret)
 		ret = count_registers(s);
 	if (!ret)
+		ret = find_rom(s);
+	if (!ret)
 		ret = vfui_client_config_get(s->cl, PCI_COMMAND, 2, &s->command);
-	for (unsigned i = 0; i < s->n && !ret; i++)
-		ret = get(s, i, &s->held[i]);
+	for (unsigned i = 0; i < VFU_BARS && !ret; i++)
+		if (is_there(s, i))
+			ret = get(s, i, &s->held[i]);
 	if (!ret && s->command & DECODE)
 		ret = set_command(s, s->command & ~(uint32_t)DECODE);
 	for (unsigned i = 0; i < s->n && ret >= 0; i += (unsigned)ret)
 		ret = size_one(s, i);
-	return ret < 0 ? ret : 0;
+	return ret < 0 ? ret : size_rom(s);
 }
 
 /* Command comes last. What failed before is what counts, and what the caller is told. */
@@ -175,7 +219,7 @@ static bool overlaps(const struct vfu_client_bar *a, const struct vfu_client_bar
 static const struct vfu_client_bar *in_the_way(const struct space *s, unsigned placed,
 					       const struct vfu_client_bar *bar)
 {
-	for (unsigned i = 0; i < s->n; i++)
+	for (unsigned i = 0; i < VFU_BARS; i++)
 		if (placed >> i & 1 && overlaps(&s->bars[i], bar))
 			return &s->bars[i];
 	return NULL;
@@ -217,32 +261,40 @@ static bool place(const struct space *s, unsigned placed, struct vfu_client_bar 
 	return bar->flags & VFU_BAR_64 && !is_far && place_in(s, placed, bar, &windows->memory64);
 }
 
-/* The largest that has no place yet; n: none. */
+/* The largest that has no place yet; VFU_BARS: none. */
 static unsigned next_largest(const struct space *s, unsigned placed)
 {
-	unsigned found = s->n;
+	unsigned found = VFU_BARS;
 
-	for (unsigned i = 0; i < s->n; i++)
+	for (unsigned i = 0; i < VFU_BARS; i++)
 		if (s->bars[i].size && !(placed >> i & 1) &&
-		    (found == s->n || s->bars[i].size > s->bars[found].size))
+		    (found == VFU_BARS || s->bars[i].size > s->bars[found].size))
 			found = i;
 	return found;
+}
+
+static int no_room(struct space *s, unsigned i)
+{
+	char name[16] = "the ROM";
+	struct vfu_err err;
+
+	if (i != ROM)
+		snprintf(name, sizeof(name), "BAR %u", i);
+	vfui_err_set(&err, -ENOSPC, NULL, 0, "no room for %s of %#llx bytes", name,
+		     (unsigned long long)s->bars[i].size);
+	return vfui_client_keep(s->cl, -ENOSPC, &err);
 }
 
 static int place_all(struct space *s, const struct vfu_client_windows *windows)
 {
 	unsigned placed = 0, i;
 
-	while ((i = next_largest(s, placed)) < s->n) {
-		struct vfu_err err;
-
-		if (!place(s, placed, &s->bars[i], windows)) {
-			vfui_err_set(&err, -ENOSPC, NULL, 0, "no room for BAR %u of %#llx bytes", i,
-				     (unsigned long long)s->bars[i].size);
-			return vfui_client_keep(s->cl, -ENOSPC, &err);
-		}
+	while ((i = next_largest(s, placed)) < VFU_BARS) {
+		if (!place(s, placed, &s->bars[i], windows))
+			return no_room(s, i);
 		placed |= 1u << i;
 	}
+	s->bars[ROM].flags = s->bars[ROM].size && windows->is_rom_on ? VFU_BAR_ROM_ON : 0;
 	return 0;
 }
 
@@ -257,8 +309,24 @@ static int set_register(struct space *s, unsigned i, uint32_t value, uint32_t ki
 	if (!ret)
 		ret = get(s, i, &now);
 	if (!ret && (now & ~kind) != value)
-		ret = vfui_client_odd(s->cl, "BAR register %u was written 0x%x, and reads 0x%x", i,
-				      value, now & ~kind);
+		ret = vfui_client_odd(s->cl, "%s register %u was written 0x%x, and reads 0x%x",
+				      i == ROM ? "ROM" : "BAR", i, value, now & ~kind);
+	return ret;
+}
+
+static int write_one(struct space *s, unsigned i)
+{
+	const struct vfu_client_bar *bar = &s->bars[i];
+	uint32_t low = (uint32_t)bar->address;
+	int ret;
+
+	if (i == ROM)
+		return set_register(
+			s, i, low | (bar->flags & VFU_BAR_ROM_ON ? PCI_ROM_ADDRESS_ENABLE : 0),
+			~(uint32_t)PCI_ROM_ADDRESS_MASK & ~(uint32_t)PCI_ROM_ADDRESS_ENABLE);
+	ret = set_register(s, i, low, bar->flags & VFU_BAR_IO ? 3 : 15);
+	if (!ret && bar->flags & VFU_BAR_64)
+		ret = set_register(s, i + 1, (uint32_t)(bar->address >> 32), 0);
 	return ret;
 }
 
@@ -266,15 +334,9 @@ static int write_all(struct space *s)
 {
 	int ret = 0;
 
-	for (unsigned i = 0; i < s->n && !ret; i++) {
-		const struct vfu_client_bar *bar = &s->bars[i];
-
-		if (!bar->size)
-			continue;
-		ret = set_register(s, i, (uint32_t)bar->address, bar->flags & VFU_BAR_IO ? 3 : 15);
-		if (!ret && bar->flags & VFU_BAR_64)
-			ret = set_register(s, i + 1, (uint32_t)(bar->address >> 32), 0);
-	}
+	for (unsigned i = 0; i < VFU_BARS && !ret; i++)
+		if (s->bars[i].size)
+			ret = write_one(s, i);
 	return ret;
 }
 
@@ -284,8 +346,8 @@ static int write_back(struct space *s, int ret)
 	struct vfu_err err;
 
 	vfu_client_err(s->cl, &err);
-	for (unsigned i = 0; i < s->n && !is_deaf(ret); i++) {
-		int back = put(s, i, s->held[i]);
+	for (unsigned i = 0; i < VFU_BARS && !is_deaf(ret); i++) {
+		int back = is_there(s, i) ? put(s, i, s->held[i]) : 0;
 
 		ret = is_deaf(back) ? back : ret;
 	}
@@ -297,7 +359,7 @@ static uint32_t wanted_command(const struct space *s)
 {
 	uint32_t command = s->command;
 
-	for (unsigned i = 0; i < s->n; i++)
+	for (unsigned i = 0; i < VFU_BARS; i++)
 		if (s->bars[i].size)
 			command |=
 				s->bars[i].flags & VFU_BAR_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;

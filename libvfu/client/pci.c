@@ -266,7 +266,7 @@ int vfu_client_msix(struct vfu_client *cl, struct vfu_client_msix *out)
 					.pending_offset = pending & PCI_MSIX_PBA_OFFSET,
 					.is_enabled = control & PCI_MSIX_FLAGS_ENABLE,
 					.is_masked = control & PCI_MSIX_FLAGS_MASKALL};
-	if (out->table_bar >= VFU_BARS || out->pending_bar >= VFU_BARS)
+	if (out->table_bar > VFU_REGION_BAR5 || out->pending_bar > VFU_REGION_BAR5)
 		return vfui_client_odd(cl, "MSI-X has its table in BAR %u, pending bits in BAR %u",
 				       out->table_bar, out->pending_bar);
 	return 0;

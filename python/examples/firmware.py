@@ -22,7 +22,8 @@ def main() -> None:
     with vfu.Client(parser.parse_args().socket, irqs=False) as dev:
         for bar in dev.assign_bars(memory=range(0xE000_0000, 0xF000_0000)):
             kind = "I/O" if bar.io else "memory"
-            print(f"BAR {bar.bar}: {bar.size} bytes of {kind} at {bar.address:#x}")
+            name = f"BAR {bar.bar}" if bar.bar < 6 else "ROM"
+            print(f"{name}: {bar.size} bytes of {kind} at {bar.address:#x}")
         for capability in dev.config.capabilities:
             print(f"{capability.name}: {capability.fields}")
             if capability.name == "MSI-X":

@@ -162,10 +162,11 @@ class ExtendedCapability(NamedTuple):
 
 
 class ClientBar(NamedTuple):
-    """A base address register of a device, as a client finds it: dev.config.bars().
+    """A base address register of a device, or that of its expansion ROM, as a client finds it: dev.config.bars().
 
-    bar: which one, the first register of two, and the index of its region; size and address: in bytes; io: in I/O space, else of memory, which may be
-    is64 (of 64 bits) and prefetch(able).
+    bar: which one, the first register of two, and the index of its region, 6 of the ROM; size and address: in bytes; io: in
+    I/O space, else of memory, which may be is64 (of 64 bits) and prefetch(able). rom_on: it is a ROM that is decoded when
+    memory is, as BARs always are.
     """
 
     bar: int
@@ -174,9 +175,12 @@ class ClientBar(NamedTuple):
     io: bool
     is64: bool
     prefetch: bool
+    rom_on: bool = False
 
     @shown
     def __repr__(self) -> str:
+        if self.bar > 5:
+            return f"ROM: {self.size:#x} bytes at {self.address:#x}, {'on' if self.rom_on else 'off'}"
         kind = "I/O" if self.io else f"memory, {'64' if self.is64 else '32'}-bit"
         return f"{self.bar}: {self.size:#x} bytes of {kind}{', prefetchable' * self.prefetch} at {self.address:#x}"
 

@@ -77,6 +77,27 @@ def test_windows(connect):
         dev.assign_bars(memory=range(1 << 31, 1 << 33))
 
 
+class WithRom(vfu.Device):
+    bar0 = vfu.Bar(size=1 << 16)
+    rom = vfu.Rom(b"\x55\xaa" + bytes(5000))
+
+
+def test_rom(connect):
+    dev = connect(WithRom())
+    assert [(bar.bar, bar.size, bar.address, bar.rom_on) for bar in dev.config.bars()] == [
+        (0, 1 << 16, 0, False), (6, 8192, 0, False)]
+    bar0, rom = dev.assign_bars()
+    assert (bar0.address, rom.address, rom.rom_on, dev.config.read(0x30, 4)) == (
+        0xE000_0000, 0xE001_0000, False, (0xE001_0000).to_bytes(4, "little"))
+    assert repr(rom) == "<vfu.ClientBar ROM: 0x2000 bytes at 0xe0010000, off>"
+    rom = dev.assign_bars(rom=True)[1]
+    assert rom.rom_on and dev.config.read(0x30, 4)[0] == 1 and dev.config.bars()[1] == rom
+    assert dev.regions.rom.read(0, 2) == b"\x55\xaa"
+    with pytest.raises(vfu.Error, match="no room for the ROM of 0x2000 bytes"):
+        dev.assign_bars(memory=range(0xE000_0000, 0xE001_1000))
+    assert dev.config.bars() == [bar0, rom]
+
+
 def test_msix(connect):
     device = Device()
     dev = connect(device)

@@ -244,15 +244,18 @@ class Client:
         """What has become of the connection, with reconnect=: see Link."""
         return link_of(c.client_link(self._h))
 
-    def assign_bars(self, *, io: range = IO, memory: range = MEMORY, memory64: range = MEMORY64) -> list[pci.ClientBar]:
-        """Places the BARs, as firmware does, and turns on decoding of I/O and memory in Command; returns them.
+    def assign_bars(
+        self, *, io: range = IO, memory: range = MEMORY, memory64: range = MEMORY64, rom: bool = False
+    ) -> list[pci.ClientBar]:
+        """Places the BARs and the expansion ROM, as firmware does, and turns on decoding of I/O and memory in Command; returns them.
 
         Some servers, QEMU's among them, refuse all accesses to BARs before. Each is aligned to its size. io, memory and
         memory64: where there is room, range(first, end) each; BARs with 64 bits that are prefetchable go to memory64. Keep
-        the IOVA of dma.map() out of them. A reset may take it all away.
+        the IOVA of dma.map() out of them. rom: the ROM is decoded, too, which else has its place alone. A reset may take it all
+        away.
         vfu.Error with ENOSPC: there is no room; EPROTO: the device does not take them. Then all is as it was.
         """
-        return assign_bars(self._h, io, memory, memory64)
+        return assign_bars(self._h, io, memory, memory64, rom=rom)
 
     def reset(self) -> None:
         """Resets the device. Memory stays mapped, but bus mastering is off until the next map() or wait().

@@ -343,7 +343,7 @@ class Config(Region):
         return pci.extended_capabilities(self.read(0, self.size)) if self.size > 256 else []
 
     def bars(self) -> list[pci.ClientBar]:
-        """The BARs, found as firmware finds them: by what their registers keep of ones that are written.
+        """The BARs and the expansion ROM, found as firmware finds them: by what their registers keep of ones that are written.
 
         They hold again what they did afterwards; meanwhile the device decodes no accesses. vfu.Error with EPROTO: what
         the device says cannot be; ENODEV: it is not PCI.
@@ -356,7 +356,7 @@ class Config(Region):
 
 
 def _bars(found: list[tuple[int, int, int]]) -> list[pci.ClientBar]:
-    kinds = c.VFU_BAR_IO, c.VFU_BAR_64, c.VFU_BAR_PREFETCH
+    kinds = c.VFU_BAR_IO, c.VFU_BAR_64, c.VFU_BAR_PREFETCH, c.VFU_BAR_ROM_ON
     return [
         pci.ClientBar(i, size, address, *(bool(flags & kind) for kind in kinds))
         for i, (size, address, flags) in enumerate(found)
@@ -368,10 +368,10 @@ def _bars(found: list[tuple[int, int, int]]) -> list[pci.ClientBar]:
 IO, MEMORY, MEMORY64 = range(0x1000, 0x10000), range(0xE000_0000, 0xFEC0_0000), range(1 << 39, 1 << 47)
 
 
-def assign_bars(handle: c.vfu_client | None, *windows: range) -> list[pci.ClientBar]:
+def assign_bars(handle: c.vfu_client | None, *windows: range, rom: bool) -> list[pci.ClientBar]:
     """See Client.assign_bars()."""
     ends = [number for window in windows for number in (window.start, max(0, window.stop - window.start))]
-    return _bars(c.client_assign_bars(handle, *ends))
+    return _bars(c.client_assign_bars(handle, rom, *ends))
 
 
 class ClientMsix:

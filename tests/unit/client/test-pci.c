@@ -23,6 +23,7 @@ static struct script far;
 static struct vfu_client *cl;
 static uint8_t config[4096], writable[4096], memory[4096];
 static unsigned config_size, info_flags, writes, refused_from;
+static bool has_rom;
 
 /* ---- the server */
 
@@ -79,6 +80,8 @@ static void answer(struct script *s)
 	struct vfu_wire_get_region_info_reply region = {
 		.argsz = 32, .flags = 3, .index = script_u32(s, 8), .size = config_size};
 
+	if (region.index == VFU_REGION_ROM && !has_rom)
+		region.size = 0;
 	switch (s->msg.hdr.command) {
 	case VFU_WIRE_CMD_GET_INFO:
 		script_reply(s, info, sizeof(info));
@@ -107,6 +110,7 @@ static void setup(void)
 	config_size = 4096;
 	info_flags = 3;
 	writes = refused_from = 0;
+	has_rom = true;
 	put(writable, PCI_COMMAND, 2, 0x507);
 	put(config, PCI_STATUS, 2, PCI_STATUS_CAP_LIST);
 	put(config, PCI_CAPABILITY_LIST, 1, MSIX_AT | 3); /* the low bits are none of it */
@@ -317,6 +321,57 @@ START_TEST(places)
 }
 END_TEST
 
+/* It has a place of its own, and does not answer there unless that is asked for. */
+START_TEST(rom)
+{
+	struct vfu_client_windows windows = {.size = sizeof(windows),
+					     .memory = {0x100000, 0x40000}};
+	struct vfu_client_bar bars[VFU_BARS];
+
+	add_bar(0, 0x20000, 0);
+	put(writable, PCI_ROM_ADDRESS, 4, 0xffff0001);
+	put(config, PCI_ROM_ADDRESS, 4, 0xfeb00001);
+	ck_assert_int_eq(vfu_client_bars(cl, bars), 0);
+	is_bar(&bars[VFU_REGION_ROM], 0x10000, 0xfeb00000, VFU_BAR_ROM_ON);
+	ck_assert_uint_eq(get(config, PCI_ROM_ADDRESS, 4), 0xfeb00001);
+	ck_assert_int_eq(vfu_client_assign_bars(cl, &windows, bars), 0);
+	is_bar(&bars[0], 0x20000, 0x100000, 0);
+	is_bar(&bars[VFU_REGION_ROM], 0x10000, 0x120000, 0);
+	ck_assert_uint_eq(get(config, PCI_ROM_ADDRESS, 4), 0x120000);
+	windows.is_rom_on = true;
+	ck_assert_int_eq(vfu_client_assign_bars(cl, &windows, bars), 0);
+	is_bar(&bars[VFU_REGION_ROM], 0x10000, 0x120000, VFU_BAR_ROM_ON);
+	ck_assert_uint_eq(get(config, PCI_ROM_ADDRESS, 4), 0x120001);
+	windows.memory.size = 0x20000;
+	ck_assert_int_eq(vfu_client_assign_bars(cl, &windows, bars), -ENOSPC);
+	ck_assert_str_eq(last_text(), "no room for the ROM of 0x10000 bytes");
+	ck_assert_uint_eq(get(config, PCI_ROM_ADDRESS, 4), 0x120001);
+	put(writable, PCI_ROM_ADDRESS, 4, 0x10000);
+	odd(vfu_client_assign_bars(cl, NULL, bars), "ROM register 6 was written");
+}
+END_TEST
+
+/* A bridge has its own elsewhere; and there are servers which take a write to that of a ROM they lack for a fault. */
+START_TEST(rom_of_a_bridge_and_none)
+{
+	struct vfu_client_bar bars[VFU_BARS];
+
+	config[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_BRIDGE;
+	put(writable, PCI_ROM_ADDRESS1, 4, 0xfffff801);
+	ck_assert_int_eq(vfu_client_assign_bars(cl, NULL, bars), 0);
+	is_bar(&bars[VFU_REGION_ROM], 2048, 0xe0000000, 0);
+	ck_assert_uint_eq(get(config, PCI_ROM_ADDRESS1, 4), 0xe0000000);
+	vfu_client_disconnect(cl);
+	script_join(&far);
+	has_rom = false;
+	put(config, PCI_ROM_ADDRESS1, 4, 0);
+	script_connect(&far, cl, serve);
+	ck_assert_int_eq(vfu_client_assign_bars(cl, NULL, bars), 0);
+	is_bar(&bars[VFU_REGION_ROM], 0, 0, 0);
+	ck_assert_uint_eq(get(config, PCI_ROM_ADDRESS1, 4), 0);
+}
+END_TEST
+
 /* Windows that are no multiples of anything: a small one fills the gap that a large one leaves. */
 START_TEST(places_in_windows)
 {
@@ -413,6 +468,8 @@ int main(void)
 	tcase_add_test(tcase, msix_table);
 	tcase_add_test(tcase, sizes);
 	tcase_add_test(tcase, places);
+	tcase_add_test(tcase, rom);
+	tcase_add_test(tcase, rom_of_a_bridge_and_none);
 	tcase_add_test(tcase, places_in_windows);
 	tcase_add_test(tcase, bars_that_can_not_be);
 	tcase_add_test(tcase, writes_that_are_refused);
