@@ -287,12 +287,12 @@ END_TEST
 
 static void *counts_elsewhere(void *arg)
 {
-	ck_assert(!vfu_client_is_posting(cl));
-	ck_assert_int_eq(vfu_client_post_end(cl), -EINVAL);
+	thread_assert(!vfu_client_is_posting(cl));
+	thread_assert(vfu_client_post_end(cl) == -EINVAL);
 	if (arg)
 		post(3, 4);
 	else
-		ck_assert_uint_eq(count(), 3);
+		thread_assert(count() == 3);
 	return NULL;
 }
 

@@ -1894,7 +1894,7 @@ END_TEST
 
 static void *fails_differently(void *arg)
 {
-	ck_assert_int_eq(vfu_client_set(cl, VFU_OPTIONS, 0), -EINVAL);
+	thread_assert(vfu_client_set(cl, VFU_OPTIONS, 0) == -EINVAL);
 	vfu_client_err(cl, arg);
 	return NULL;
 }

@@ -205,7 +205,7 @@ static void *signals(void *arg)
 static void *disconnects(void *arg)
 {
 	poll(NULL, 0, 50);
-	ck_assert_int_eq(vfu_client_disconnect(cl), 0);
+	thread_assert(vfu_client_disconnect(cl) == 0);
 	return arg;
 }
 
@@ -269,7 +269,7 @@ static void *comes_late(void *arg)
 	poll(NULL, 0, 20);
 	fd = listen_at(path);
 	poll(NULL, 0, 20);
-	ck_assert_int_eq(listen(fd, 4), 0);
+	thread_assert(listen(fd, 4) == 0);
 	for (unsigned i = 0; i < 3; i++)
 		close(accept(fd, NULL, NULL));
 	far.fd = accept(fd, NULL, NULL);

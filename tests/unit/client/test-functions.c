@@ -209,9 +209,9 @@ static void *answers(void *arg)
 	while (n-- > 0) {
 		uint8_t *data = vfu_client_dma_data(calls[n].later);
 
-		ck_assert_uint_eq(*data, calls[n].is_write ? 'd' : 0);
+		thread_assert(*data == (calls[n].is_write ? 'd' : 0));
 		memset(data, 'A' + (int)n, calls[n].len);
-		ck_assert_int_eq(vfu_client_dma_answer(calls[n].later, 0), 0);
+		thread_assert(vfu_client_dma_answer(calls[n].later, 0) == 0);
 	}
 	return NULL;
 }

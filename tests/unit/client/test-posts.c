@@ -156,7 +156,7 @@ static void answers_first(struct script *s)
 
 static void *resets(void *arg)
 {
-	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	thread_assert(vfu_client_reset(cl) == 0);
 	is_reset = true;
 	return arg;
 }
