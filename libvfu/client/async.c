@@ -4,61 +4,20 @@
  *
  * async.c - accesses whose end a callback is told, and giving up these and other messages (command.c).
  *
- *	access --> op --> request, whose user the op is --> its end: the op goes back to spare, then fn
- *	           tag    message id                    --> cancel: the op goes back to spare
- *
- * Message ids are used again, so an access is named by both: the tag, which the client never uses again, and
- * below it the message id, under which the connection finds it at once.
+ * The client keeps nothing of them: the connection's request knows the callback (struct vfui_end), and its name, which no
+ * other request ever has, is what it is given up by.
  */
 #include <errno.h>
 
-#include "base/os.h"
 #include "client/async.h"
 #include "client/call.h"
 #include "client/region.h"
 #include "wire-region.h"
 
-#define ID_BITS 16
-
-struct vfui_client_async *vfui_client_async_new(struct vfu_client *cl,
-						const struct vfui_client_async *said)
+static void ended(const struct vfui_end *end, int status, struct vfui_msg *reply)
 {
-	struct vfui_client_async *op;
-	uint64_t tag;
-
-	vfui_os_lock(&cl->lock);
-	op = cl->spare;
-	if (op)
-		cl->spare = op->next;
-	tag = ++cl->tags;
-	vfui_os_unlock(&cl->lock);
-	if (!op)
-		op = vfui_os_malloc(sizeof(*op));
-	if (op) {
-		*op = *said;
-		op->cl = cl;
-		op->tag = tag;
-	}
-	return op;
-}
-
-void vfui_client_async_free(struct vfui_client_async *op)
-{
-	struct vfu_client *cl = op->cl;
-
-	vfui_os_lock(&cl->lock);
-	op->next = cl->spare;
-	cl->spare = op;
-	vfui_os_unlock(&cl->lock);
-}
-
-static void async_done(void *user, int status, struct vfui_msg *reply)
-{
-	struct vfui_client_async op = *(struct vfui_client_async *)user;
-
 	(void)reply;
-	vfui_client_async_free(user);
-	op.fn(op.user, status ? status : op.count);
+	end->fn(end->user, status ? status : end->number);
 }
 
 static int check(struct vfui_conn *conn, const struct vfui_out *out, size_t len,
@@ -70,39 +29,18 @@ static int check(struct vfui_conn *conn, const struct vfui_out *out, size_t len,
 	return vfui_conn_check_own(conn, out->command, out->iov, out->niov, 0, err);
 }
 
-int vfui_client_async_send(struct vfui_conn *conn, struct vfui_out *out,
-			   struct vfui_client_async *op, uint64_t *id)
+static int start(struct vfu_client *cl, const struct vfui_out *out, struct vfu_client_access *a)
 {
-	uint64_t tag = op->tag;
-	uint16_t low;
-	int ret;
-
-	out->user = op;
-	out->tag = tag;
-	ret = vfui_conn_start(conn, out, &low);
-	if (ret)
-		vfui_client_async_free(op);
-	else
-		*id = tag << ID_BITS | low;
-	return ret;
-}
-
-static int start(struct vfu_client *cl, struct vfui_out *out, struct vfu_client_access *a)
-{
-	const struct vfui_client_async said = {.fn = a->fn, .user = a->user, .count = (int)a->len};
 	struct vfu_err err; /* which is large: no more of it is set than is looked at */
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
-	struct vfui_client_async *op;
 
 	if (!conn)
 		return ret;
 	err.code = 0;
 	ret = check(conn, out, a->len, &err);
-	if (ret)
-		return vfui_client_end(cl, ret, &err);
-	op = vfui_client_async_new(cl, &said);
-	ret = op ? vfui_client_async_send(conn, out, op, &a->id) : -ENOMEM;
+	if (!ret)
+		ret = vfui_conn_start(conn, out, &a->id);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -110,21 +48,20 @@ int vfui_client_start(struct vfu_client *cl, struct vfu_client_access *a)
 {
 	struct vfu_wire_region_read_request in = {a->offset, a->index,
 						  (uint32_t)a->len}; /* a write begins so, too */
-	struct iovec iov[] = {{&in, sizeof(in)}, {a->buf, a->len}};
-	struct vfui_out out = {.iov = iov,
-			       .niov = 1,
-			       .timeout_ms = vfui_client_timeout(a->timeout_ms),
-			       .done = async_done};
+	const struct iovec iov[] = {{&in, sizeof(in)}, {a->buf, a->len}};
+	const struct vfui_end end = {
+		.told = ended, .fn = a->fn, .user = a->user, .number = (int)a->len};
+	bool reads = !a->is_write;
+	const struct vfui_out out = {.command = reads ? VFU_WIRE_CMD_REGION_READ
+						      : VFU_WIRE_CMD_REGION_WRITE,
+				     .iov = iov,
+				     .niov = reads ? 1 : 2,
+				     .sink = reads ? a->buf : NULL,
+				     .sink_skip = sizeof(in),
+				     .sink_len = reads ? a->len : 0,
+				     .timeout_ms = vfui_client_timeout(a->timeout_ms),
+				     .end = &end};
 
-	if (a->is_write) {
-		out.command = VFU_WIRE_CMD_REGION_WRITE;
-		out.niov = 2;
-	} else {
-		out.command = VFU_WIRE_CMD_REGION_READ;
-		out.sink = a->buf;
-		out.sink_skip = sizeof(in);
-		out.sink_len = a->len;
-	}
 	return start(cl, &out, a);
 }
 
@@ -154,14 +91,12 @@ int vfu_client_region_write_async(struct vfu_client *cl, unsigned index, uint64_
 int vfu_client_cancel(struct vfu_client *cl, uint64_t id)
 {
 	struct vfu_err err = {0};
-	void *op;
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 
 	if (!conn)
 		return ret == -ENOTCONN ? -ENOENT : ret;
-	ret = id ? vfui_conn_cancel(conn, (uint16_t)id, id >> ID_BITS, &op) : -ENOENT;
-	if (!ret)
-		vfui_client_async_free(op);
+	/* The library's own requests have none. */
+	ret = id > UINT16_MAX ? vfui_conn_cancel(conn, id) : -ENOENT;
 	return vfui_client_end(cl, ret, &err);
 }

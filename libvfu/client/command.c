@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/os.h"
-#include "client/async.h"
 #include "client/call.h"
 
 static int wrong(struct vfu_err *err, const char *text)
@@ -117,12 +116,10 @@ int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
 
 /* ---- with a callback ---- */
 
-static void ended(void *user, int status, struct vfui_msg *reply)
+static void ended(const struct vfui_end *end, int status, struct vfui_msg *reply)
 {
-	const struct vfui_client_async op = *(struct vfui_client_async *)user;
-	struct vfu_call answer = {.size = sizeof(answer), .command = (unsigned)op.count};
+	struct vfu_call answer = {.size = sizeof(answer), .command = (unsigned)end->number};
 
-	vfui_client_async_free(user);
 	if (reply) {
 		if (!reply->info->reply_takes_fds)
 			vfui_msg_drop_fds(reply);
@@ -131,46 +128,42 @@ static void ended(void *user, int status, struct vfui_msg *reply)
 		answer.reply_fds = reply->fds;
 		answer.reply_nfds = reply->nfds;
 	}
-	if (op.call_fn)
-		op.call_fn(op.user, status, &answer);
+	if (end->call_fn)
+		end->call_fn(end->user, status, &answer);
 }
 
-/* NULL: of the answer, if there is one, nobody is told. */
-static int start(struct vfui_conn *conn, struct vfu_call *call, struct vfui_client_async *op)
+static int start(struct vfui_conn *conn, struct vfu_call *call, vfu_client_call_fn *fn, void *user)
 {
 	const struct iovec iov = {(void *)(uintptr_t)call->request, call->request_len};
-	struct vfui_out out = {.command = call->command,
-			       .iov = &iov,
-			       .niov = 1,
-			       .fds = call->fds,
-			       .nfds = call->nfds,
-			       .no_reply = op == NULL,
-			       .timeout_ms = vfui_client_timeout(call->timeout_ms),
-			       .done = ended};
+	/* The answer that a server of one command at a time gives to a post all the same is nobody's. */
+	const struct vfui_end end = {.told = ended,
+				     .call_fn = call->post ? NULL : fn,
+				     .user = user,
+				     .number = (int)call->command};
+	const struct vfui_out out = {.command = call->command,
+				     .iov = &iov,
+				     .niov = 1,
+				     .fds = call->fds,
+				     .nfds = call->nfds,
+				     .no_reply = call->post && !vfui_client_is_one_by_one(conn),
+				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
+				     .end = &end};
 
-	return op ? vfui_client_async_send(conn, &out, op, &call->id) : vfui_conn_send(conn, &out);
+	return vfui_conn_start(conn, &out, &call->id);
 }
 
 int vfu_client_call_async(struct vfu_client *cl, struct vfu_call *call, vfu_client_call_fn *fn,
 			  void *user)
 {
-	const struct vfui_client_async said = {
-		.call_fn = call->post ? NULL : fn, .user = user, .count = (int)call->command};
 	struct vfu_err err = {0};
-	struct vfui_client_async *op = NULL;
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, false, &ret);
 
 	if (!conn)
 		return ret;
 	ret = check_call(conn, call, &err);
-	/* The answer that a server of one command at a time gives all the same is nobody's. */
-	if (!ret && (!call->post || vfui_client_is_one_by_one(conn))) {
-		op = vfui_client_async_new(cl, &said);
-		ret = op ? 0 : -ENOMEM;
-	}
 	if (!ret)
-		ret = start(conn, call, op);
+		ret = start(conn, call, fn, user);
 	return vfui_client_end(cl, ret, &err);
 }
 

@@ -54,8 +54,6 @@ struct vfu_client *vfu_client_new(void)
 
 void vfu_client_free(struct vfu_client *cl)
 {
-	struct vfui_client_async *op;
-
 	if (!cl)
 		return;
 	if (*cl->fork_mark) {
@@ -73,10 +71,6 @@ void vfu_client_free(struct vfu_client *cl)
 	}
 	vfui_link_free(cl);
 	vfui_client_free_batches(cl);
-	while ((op = cl->spare)) {
-		cl->spare = op->next;
-		vfui_os_free(op);
-	}
 	vfui_os_close(cl->epoll_fd);
 	vfui_os_free(cl->bounce);
 	vfui_os_free(cl);

@@ -26,19 +26,6 @@ struct vfui_client_err {
 	struct vfu_err err;
 };
 
-/* An access, or another message, under way whose end a callback is told. Recycled. */
-struct vfui_client_async {
-	struct vfui_client_async *next;
-	struct vfu_client *cl;
-	union {
-		vfu_client_fn *fn;
-		vfu_client_call_fn *call_fn;
-	};
-	void *user;
-	uint64_t tag;
-	int count; /* of an access, its bytes; of a message: which */
-};
-
 struct vfu_client {
 	const volatile uint8_t *fork_mark;
 	struct vfui_conn_options options;
@@ -69,10 +56,8 @@ struct vfu_client {
 	unsigned connection; /* the present one's number */
 	vfu_client_link_fn *link_fn;
 	void *link_user;
-	struct vfui_client_async *spare;
 	struct vfui_client_batch *batches;
 	atomic_uint nbatches;
-	uint64_t tags; /* of requests with a callback so far */
 	struct vfui_client_err errs[VFUI_CLIENT_ERRS];
 	uint64_t err_serial;
 	int epoll_fd; /* -1: nobody asked for it */

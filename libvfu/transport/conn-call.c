@@ -98,7 +98,8 @@ static int timeout_of(const struct vfui_conn *conn, int timeout_ms)
 }
 
 /* Waits as long for a place in the queue, however often others take it, as for the reply later. */
-VFUI_APART static int submit_later(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+VFUI_APART static int submit_later(struct vfui_conn *conn, const struct vfui_out *out,
+				   uint64_t *name)
 {
 	uint64_t deadline =
 		vfui_clock_deadline(&conn->options.clock, timeout_of(conn, out->timeout_ms));
@@ -114,22 +115,22 @@ VFUI_APART static int submit_later(struct vfui_conn *conn, const struct vfui_out
 				   left < 0 ? -1 : (int)(left / (int64_t)VFUI_MS));
 		if (r < 0)
 			return r;
-		r = vfui_conn_submit(conn, out, !out->no_reply, id);
+		r = vfui_conn_submit(conn, out, !out->no_reply, name);
 	} while (r == -ENOBUFS);
 	return r;
 }
 
-static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, uint64_t *name)
 {
-	int r = vfui_conn_submit(conn, out, !out->no_reply, id);
+	int r = vfui_conn_submit(conn, out, !out->no_reply, name);
 
-	return r == -ENOBUFS ? submit_later(conn, out, id) : r;
+	return r == -ENOBUFS ? submit_later(conn, out, name) : r;
 }
 
 int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
 {
-	uint16_t id;
-	int r = submit_in_time(conn, out, &id);
+	uint64_t name;
+	int r = submit_in_time(conn, out, &name);
 
 	return r == 0 ? vfui_conn_drain(conn, 0) : r;
 }
@@ -154,8 +155,9 @@ static void leave_sink(struct vfui_conn *conn, uint16_t id)
 	atomic_fetch_sub(&conn->sleepers, 1);
 }
 
-int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user)
+int vfui_conn_cancel(struct vfui_conn *conn, uint64_t name)
 {
+	uint16_t id = (uint16_t)name;
 	struct vfui_pend *pend;
 	int r = -ENOENT;
 
@@ -163,9 +165,7 @@ int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **u
 		return -EOWNERDEAD;
 	vfui_os_lock(&conn->lock);
 	pend = vfui_pend_find(&conn->pending, id);
-	if (pend != NULL && !pend->is_reserved && pend->tag == tag) {
-		if (user != NULL)
-			*user = pend->user;
+	if (pend != NULL && !pend->is_reserved && vfui_pend_name(pend) == name) {
 		vfui_pend_reserve(&conn->pending, pend);
 		leave_sink(conn, id);
 		r = 0;
@@ -180,8 +180,8 @@ int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **u
 static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 			   struct waiter *waiter)
 {
-	uint16_t id = 0;
-	int r = submit_in_time(conn, out, &id);
+	uint64_t name = 0;
+	int r = submit_in_time(conn, out, &name);
 
 	if (r < 0)
 		return r;
@@ -191,7 +191,7 @@ static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 
 		if (is_done(waiter))
 			return waiter->status;
-		if (vfui_conn_cancel(conn, id, 0, NULL) == 0)
+		if (vfui_conn_cancel(conn, name) == 0)
 			return atomic_load(&conn->status) != 0 ? -ENOTCONN : r;
 		/* It is being answered just now. */
 		vfui_conn_nap(conn, event, -1);

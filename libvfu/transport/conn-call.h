@@ -44,11 +44,10 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 		   size_t in_len, void *out, size_t out_len);
 
 /*
- * Gives up a request of vfui_conn_start, of which *user (may be NULL) was the user: done does not run, its late reply
- * will be dropped. -ENOENT: done has run, or is about to. It waits for a receive into the request's sink that is under
- * way, of which none is longer than a tick. tag: that of the request.
+ * Gives up a request of vfui_conn_start: told does not run, its late reply will be dropped. -ENOENT: it has run, or
+ * is about to. It waits for a receive into the request's sink that is under way, of which none is longer than a tick.
  */
-int vfui_conn_cancel(struct vfui_conn *conn, uint16_t id, uint64_t tag, void **user);
+int vfui_conn_cancel(struct vfui_conn *conn, uint64_t name);
 
 /*
  * vfui_conn_send of a request that wants no reply, then vfui_conn_drain. Waits for room in the queue

@@ -41,12 +41,24 @@
 
 /* ---- requests that get no reply ---- */
 
+/* No lock is held. Who waits for another thread's request, or its place, looks again. */
+static inline void tell_end(struct vfui_conn *conn, const struct vfui_end *end, int status,
+			    struct vfui_msg *reply)
+{
+	if (status != 0)
+		reply = NULL;
+	if (end->told != NULL)
+		end->told(end, status, reply);
+	else
+		end->done(end->user, status, reply);
+	vfui_conn_event(conn);
+}
+
 void vfui_conn_end_pending(struct vfui_conn *conn)
 {
 	for (;;) {
 		struct vfui_pend *pend;
-		vfui_done_fn *done;
-		void *user;
+		struct vfui_end end;
 
 		vfui_os_lock(&conn->lock);
 		pend = vfui_pend_first(&conn->pending);
@@ -54,13 +66,11 @@ void vfui_conn_end_pending(struct vfui_conn *conn)
 			vfui_os_unlock(&conn->lock);
 			return;
 		}
-		done = pend->done;
-		user = pend->user;
+		end = pend->end;
 		vfui_pend_remove(&conn->pending, pend);
 		conn->is_direct = false;
 		vfui_os_unlock(&conn->lock);
-		done(user, -ENOTCONN, NULL);
-		vfui_conn_event(conn);
+		tell_end(conn, &end, -ENOTCONN, NULL);
 	}
 }
 
@@ -71,8 +81,7 @@ void vfui_conn_expire(struct vfui_conn *conn)
 	conn->may_be_late = false;
 	for (;;) {
 		struct vfui_pend *pend;
-		vfui_done_fn *done;
-		void *user;
+		struct vfui_end end;
 
 		vfui_os_lock(&conn->lock);
 		pend = vfui_pend_first(&conn->pending);
@@ -80,16 +89,14 @@ void vfui_conn_expire(struct vfui_conn *conn)
 			vfui_os_unlock(&conn->lock);
 			return;
 		}
-		done = pend->done;
-		user = pend->user;
+		end = pend->end;
 		if (conn->is_direct && conn->direct_id == pend->id) {
 			vfui_in_drop_direct(&conn->ask_by->in);
 			conn->is_direct = false;
 		}
 		vfui_pend_reserve(&conn->pending, pend);
 		vfui_os_unlock(&conn->lock);
-		done(user, -ETIMEDOUT, NULL);
-		vfui_conn_event(conn);
+		tell_end(conn, &end, -ETIMEDOUT, NULL);
 	}
 }
 
@@ -284,8 +291,7 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 			status = fill_sink(pend, msg);
 		}
 	}
-	pend->done(pend->user, status, status == 0 ? msg : NULL);
-	vfui_conn_event(conn);
+	tell_end(conn, &pend->end, status, msg);
 	return r;
 }
 

@@ -357,14 +357,17 @@ void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
 /* ---- requests ---- */
 
 /* Keeps what the reply will be checked against and where it goes. */
-static void fill_pending(struct vfui_pend *pend, const struct vfui_message *info,
-			 const struct vfui_out *out)
+static void fill_pending(const struct vfui_conn *conn, struct vfui_pend *pend,
+			 const struct vfui_message *info, const struct vfui_out *out)
 {
 	pend->info = info;
 	pend->command = (uint16_t)out->command;
-	pend->done = out->done;
-	pend->user = out->user;
-	pend->tag = out->tag;
+	if (out->end != NULL)
+		pend->end = *out->end;
+	else
+		pend->end = (struct vfui_end){.done = out->done, .user = out->user};
+	/* Rises with each request, of all connections that share the counters. */
+	pend->tag = out->end != NULL ? conn->stats->requests_out + 1 : 0;
 	pend->sink = out->sink;
 	pend->sink_skip = out->sink_skip;
 	pend->sink_len = out->sink != NULL ? out->sink_len : 0;
@@ -393,7 +396,7 @@ static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
 			      &error);
 	if (*pend == NULL)
 		return error;
-	fill_pending(*pend, info, out);
+	fill_pending(conn, *pend, info, out);
 	return 0;
 }
 
@@ -427,7 +430,7 @@ static int take_back(struct vfui_conn *conn, uint16_t id, int error)
 }
 
 static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, bool is_reader,
-			 bool is_waiter, struct vfu_wire_header *hdr)
+			 bool is_waiter, struct vfu_wire_header *hdr, uint64_t *name)
 {
 	const struct vfui_message *info = vfui_message(out->command);
 	unsigned niov = (unsigned)out->niov;
@@ -449,6 +452,7 @@ static int submit_locked(struct vfui_conn *conn, const struct vfui_out *out, boo
 		return r;
 	hdr->id = pend != NULL ? pend->id : VFUI_PEND_POSTED;
 	hdr->flags = pend != NULL ? 0 : VFU_WIRE_HEADER_NO_REPLY;
+	*name = pend != NULL ? vfui_pend_name(pend) : 0;
 	r = transmit(conn, conn->ask_by, hdr, out->iov, niov, out->fds, out->nfds, is_reader,
 		     is_waiter || (is_reader && conn->may_block), NULL);
 	if (r == 0)
@@ -486,7 +490,7 @@ static bool is_first(const struct vfui_conn *conn, uint16_t id)
 }
 
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
-		     uint16_t *id)
+		     uint64_t *name)
 {
 	bool is_reader, is_earlier;
 	struct vfu_wire_header hdr;
@@ -496,7 +500,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 		return -EOWNERDEAD;
 	is_reader = vfui_conn_has_role(conn);
 	vfui_os_lock(&conn->lock);
-	r = submit_locked(conn, out, is_reader, is_waiter, &hdr);
+	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, name);
 	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 	if (is_reader) {
 		vfui_conn_unlock(conn);
@@ -504,21 +508,19 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	} else {
 		notify_and_unlock(conn, is_earlier);
 	}
-	if (r == 0) {
-		*id = hdr.id;
+	if (r == 0)
 		trace_sent(conn, &hdr, out->iov, (unsigned)out->niov, out->nfds);
-	}
 	return r;
 }
 
 int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
 {
-	uint16_t id;
+	uint64_t name;
 
-	return vfui_conn_start(conn, out, &id);
+	return vfui_conn_start(conn, out, &name);
 }
 
-int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id)
+int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint64_t *name)
 {
-	return vfui_conn_submit(conn, out, false, id);
+	return vfui_conn_submit(conn, out, false, name);
 }

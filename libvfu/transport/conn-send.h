@@ -11,6 +11,7 @@
 
 #include "transport/chan-out.h"
 #include "transport/conn-state.h"
+#include "transport/pend.h"
 
 /*
  * Answers request: status 0 with a payload, or -errno (header only). Nothing is sent if it asked
@@ -49,7 +50,7 @@ struct vfui_out {
 	int timeout_ms; /* -1: VFU_OPT_TIMEOUT_MS; 0: none */
 	vfui_done_fn *done;
 	void *user;
-	uint64_t tag; /* for vfui_conn_cancel; 0: none */
+	const struct vfui_end *end; /* copied; in place of done and user: the request has a name */
 };
 
 /*
@@ -57,8 +58,8 @@ struct vfui_out {
  * full, or too many requests are pending; -ENOTCONN. Payload is copied or sent, descriptors copied.
  */
 int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out);
-/* The same, and says under which id: with out->tag it names the request to vfui_conn_cancel. */
-int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint16_t *id);
+/* The same, of one with an end, and tells its name, for vfui_conn_cancel: never that of another, nor 0. */
+int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint64_t *name);
 
 /*
  * Sends what is queued, as far as it goes, and wakes who sends the rest: 0, or why nothing can be sent. Never waits
@@ -84,6 +85,6 @@ void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
 int vfui_conn_may_send(struct vfui_conn *conn, size_t size);
 /* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
-		     uint16_t *id);
+		     uint64_t *name);
 
 #endif

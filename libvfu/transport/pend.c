@@ -76,12 +76,12 @@ struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline
 	pend = node != NULL ? from_node(node) : vfui_os_malloc(sizeof(*pend));
 	if (pend == NULL)
 		return NULL;
-	memset(pend, 0, sizeof(*pend));
 	while (table->slots[table->next_id & (table->cap - 1)] != NULL ||
 	       table->next_id == VFUI_PEND_POSTED)
 		table->next_id++;
 	pend->id = table->next_id++;
 	pend->deadline = deadline;
+	pend->is_reserved = false;
 	table->slots[pend->id & (table->cap - 1)] = pend;
 	table->used++;
 	table->nwaiting++;

@@ -16,6 +16,18 @@
 /* The id of all that want no reply: no pending request has it. */
 #define VFUI_PEND_POSTED UINT16_MAX
 
+/* Who is told how a request ended, by one of the two: told is of those with a name, and gets all of this. */
+struct vfui_end {
+	void (*done)(void *user, int status, struct vfui_msg *reply);
+	void (*told)(const struct vfui_end *end, int status, struct vfui_msg *reply);
+	void *user;
+	union {
+		vfu_client_fn *fn;
+		vfu_client_call_fn *call_fn;
+	};
+	int number; /* told's */
+};
+
 struct vfui_pend {
 	struct vfui_list node; /* in waiting, or in spare */
 	uint16_t id;
@@ -23,14 +35,19 @@ struct vfui_pend {
 	bool is_reserved; /* given up: the id stays taken until the late reply is drained */
 	const struct vfui_message *info;
 	uint64_t deadline;
-	void (*done)(void *user, int status, struct vfui_msg *reply);
-	void *user;
-	uint64_t tag;  /* the owner's, 0: none; an id is used again, this is not */
+	struct vfui_end end;
+	uint64_t tag;  /* of one that has a name, else 0; an id is used again, this is not */
 	uint8_t *sink; /* where the reply's payload goes from byte sink_skip on; NULL: nowhere, */
 	size_t sink_skip, sink_len; /* and if it has a length, nowhere any more */
 	/* fixed part of the request, for checking the reply */
 	uint64_t request[(VFUI_REQUEST_SIZE + 7) / 8];
 };
+
+/* Ids are used again: what a request has been called is said by both, which no other ever has. */
+static inline uint64_t vfui_pend_name(const struct vfui_pend *pend)
+{
+	return pend->tag << 16 | pend->id;
+}
 
 struct vfui_pend_table {
 	struct vfui_pend **slots; /* by the low bits of the id */
@@ -46,8 +63,8 @@ void vfui_pend_init(struct vfui_pend_table *table);
 /* Frees all; whoever waited must have been told. */
 void vfui_pend_fini(struct vfui_pend_table *table);
 /*
- * A pending request with a new id, all else zero. NULL: out of memory, or -ENOBUFS (too many) in
- * *error.
+ * A pending request with a new id; what is not of the table is the caller's to set. NULL: out of memory, or -ENOBUFS
+ * (too many) in *error.
  */
 struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline, int *error);
 /* NULL: no such id. */
