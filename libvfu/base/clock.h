@@ -19,9 +19,9 @@ struct vfui_clock {
 };
 
 uint64_t vfui_clock_now(const struct vfui_clock *clock);
-/* The time timeout_ms from now; negative: VFUI_NEVER. */
+/* The time timeout_ms from now, if that is a second or more up to 10 ms later; negative: VFUI_NEVER. */
 uint64_t vfui_clock_deadline(const struct vfui_clock *clock, int64_t timeout_ms);
-/* Nanoseconds left until deadline, 0 if past, -1 for VFUI_NEVER. */
+/* Nanoseconds left until deadline, of more than a second 10 ms less at most; 0 if past, -1 for VFUI_NEVER. */
 int64_t vfui_clock_left(const struct vfui_clock *clock, uint64_t deadline);
 
 #endif

@@ -128,7 +128,7 @@ static int wait_for_batch(struct vfui_conn *conn, unsigned max, int timeout_ms, 
 	r = run_batch(conn, max, false, n);
 	if (r != 0 || *n != before)
 		return r;
-	r = vfui_conn_sleep(conn, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
+	r = vfui_conn_sleep(conn, VFUI_NEVER, timeout_ms < 0 ? -1 : timeout_ms * (int64_t)VFUI_MS);
 	if (r > 0)
 		return run_batch(conn, max, !vfui_conn_is_drained(conn), n);
 	if (r == 0)

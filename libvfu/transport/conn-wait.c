@@ -68,10 +68,10 @@ static int64_t sooner(int64_t a, int64_t b)
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* What is left of a sleep, but no longer than until the interrupt hook is to be asked. */
-static int64_t cut_sleep(const struct vfui_conn *conn, int64_t left)
+/* The longest sleep: until the interrupt hook is to be asked again, if there is one. */
+static int64_t most_of(const struct vfui_conn *conn)
 {
-	return conn->options.interrupt != NULL ? sooner(left, TICK_NS) : left;
+	return conn->options.interrupt != NULL ? TICK_NS : -1;
 }
 
 /* What of the sockets ends it. With the lock. */
@@ -85,9 +85,10 @@ VFUI_APART static void watch(struct vfui_conn *conn, short *events)
 }
 
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */
-static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events)
+static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most, short *events)
 {
 	struct vfui_pend *first;
+	int64_t left;
 	bool is_long;
 
 	vfui_os_lock(&conn->lock);
@@ -95,12 +96,10 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 	vfui_conn_count_in(conn);
 	vfui_conn_end_batch(conn);
 	first = vfui_pend_first(&conn->pending);
-	if (first != NULL) {
-		int64_t pending = vfui_clock_left(&conn->options.clock, first->deadline);
-
-		conn->may_be_late = pending == 0;
-		left = sooner(left, pending);
-	}
+	if (first != NULL && first->deadline < deadline)
+		deadline = first->deadline;
+	left = sooner(vfui_clock_left(&conn->options.clock, deadline), most);
+	conn->may_be_late = first != NULL && left == 0;
 	*events = POLLIN;
 	if (conn->main.out.bytes > 0 || conn->twin != NULL)
 		watch(conn, events);
@@ -109,7 +108,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, int64_t left, short *events
 	atomic_store(&conn->sleeping, is_long && conn->main.out.bytes == 0 && conn->has_recv_timeout
 					      ? VFUI_IN_RECV
 					      : VFUI_IN_POLL);
-	return vfui_conn_unlock(conn) ? prepare_sleep(conn, left, events) : left;
+	return vfui_conn_unlock(conn) ? prepare_sleep(conn, deadline, most, events) : left;
 }
 
 /* Sleeps where the sockets, their room for more, and other threads can all end it. */
@@ -133,14 +132,15 @@ static int sleep_in_poll(struct vfui_conn *conn, short events, int64_t left)
 	return (pfds[2].revents & ~POLLOUT) != 0 ? vfui_conn_receive(conn, conn->twin, true) : 0;
 }
 
-int vfui_conn_sleep(struct vfui_conn *conn, int64_t left)
+int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most)
 {
+	int64_t left;
 	short events;
 	int r;
 
 	if (!conn->has_recv_timeout)
 		conn->has_recv_timeout = vfui_sock_set_timeout(conn->main.fd, TICK_MS) == 0;
-	left = prepare_sleep(conn, left, &events);
+	left = prepare_sleep(conn, deadline, most, &events);
 	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
 		r = busy_poll(conn);
 		if (r != 0) {
@@ -183,8 +183,7 @@ static int turn(struct vfui_conn *conn, uint64_t deadline, bool is_patient)
 		return -EDEADLK;
 	r = is_stalled ? 0 : vfui_conn_handle_one(conn);
 	if (r == 0)
-		r = vfui_conn_sleep(
-			conn, cut_sleep(conn, vfui_clock_left(&conn->options.clock, deadline)));
+		r = vfui_conn_sleep(conn, deadline, most_of(conn));
 	if (r < 0 && r != -EINTR)
 		return r;
 	if (r > 0 && ++conn->turns % TURNS != 0)
@@ -238,7 +237,8 @@ static int wait_asleep(struct vfui_conn *conn, unsigned event, uint64_t deadline
 
 	if (r == 0)
 		vfui_conn_nap(conn, event,
-			      cut_sleep(conn, vfui_clock_left(&conn->options.clock, deadline)));
+			      sooner(vfui_clock_left(&conn->options.clock, deadline),
+				     most_of(conn)));
 	return r;
 }
 

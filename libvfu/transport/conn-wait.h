@@ -39,9 +39,9 @@ bool vfui_conn_is_watched(struct vfui_conn *conn);
 void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left);
 
 /*
- * Sends what is queued, then sleeps at most left nanoseconds (-1: for ever), and no longer than to
- * the next deadline, for something to come, and receives it: as vfui_conn_receive.
+ * Sends what is queued, then sleeps until the deadline or that of a request, and at most so many nanoseconds (-1: for
+ * ever), for something to come, and receives it: as vfui_conn_receive.
  */
-int vfui_conn_sleep(struct vfui_conn *conn, int64_t left);
+int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most);
 
 #endif

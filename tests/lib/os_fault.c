@@ -294,10 +294,14 @@ static int fault_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, 
 
 static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 {
+	uint64_t now = virtual_now;
+
 	if (!is_virtual)
 		return clock_gettime(clock, ts);
-	ts->tv_sec = (time_t)(virtual_now / 1000000000);
-	ts->tv_nsec = (long)(virtual_now % 1000000000);
+	/* vfui_os_soon is now, so that what is to happen happens on time. */
+	now -= clock == CLOCK_MONOTONIC_COARSE ? 10000000 : 0;
+	ts->tv_sec = (time_t)(now / 1000000000);
+	ts->tv_nsec = (long)(now % 1000000000);
 	return 0;
 }
 
