@@ -56,10 +56,15 @@ int vfui_client_start(struct vfu_client *cl, struct vfu_client_access *a)
 						      : VFU_WIRE_CMD_REGION_WRITE,
 				     .iov = iov,
 				     .niov = reads ? 1 : 2,
+				     .fds = NULL,
+				     .nfds = 0,
+				     .no_reply = false,
 				     .sink = reads ? a->buf : NULL,
 				     .sink_skip = sizeof(in),
 				     .sink_len = reads ? a->len : 0,
 				     .timeout_ms = vfui_client_timeout(a->timeout_ms),
+				     .done = NULL,
+				     .user = NULL,
 				     .end = &end};
 
 	return start(cl, &out, a);

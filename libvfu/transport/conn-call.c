@@ -57,14 +57,14 @@ static void call_done(void *user, int status, struct vfui_msg *reply)
 	if (waiter->call->settled != NULL)
 		waiter->call->settled(waiter->call->user, status);
 	waiter->status = status;
-	atomic_store(&waiter->is_done, true);
+	atomic_store_explicit(&waiter->is_done, true, memory_order_release);
 }
 
 static bool is_done(void *arg)
 {
 	struct waiter *waiter = arg;
 
-	return atomic_load(&waiter->is_done);
+	return atomic_load_explicit(&waiter->is_done, memory_order_acquire);
 }
 
 struct room {
@@ -99,7 +99,7 @@ static int timeout_of(const struct vfui_conn *conn, int timeout_ms)
 
 /* Waits as long for a place in the queue, however often others take it, as for the reply later. */
 VFUI_APART static int submit_later(struct vfui_conn *conn, const struct vfui_out *out,
-				   uint64_t *name)
+				   bool *takes_role, uint64_t *name)
 {
 	uint64_t deadline =
 		vfui_clock_deadline(&conn->options.clock, timeout_of(conn, out->timeout_ms));
@@ -115,22 +115,23 @@ VFUI_APART static int submit_later(struct vfui_conn *conn, const struct vfui_out
 				   left < 0 ? -1 : (int)(left / (int64_t)VFUI_MS));
 		if (r < 0)
 			return r;
-		r = vfui_conn_submit(conn, out, !out->no_reply, name);
+		r = vfui_conn_submit(conn, out, takes_role, name);
 	} while (r == -ENOBUFS);
 	return r;
 }
 
-static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, uint64_t *name)
+static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, bool *takes_role,
+			  uint64_t *name)
 {
-	int r = vfui_conn_submit(conn, out, !out->no_reply, name);
+	int r = vfui_conn_submit(conn, out, takes_role, name);
 
-	return r == -ENOBUFS ? submit_later(conn, out, name) : r;
+	return r == -ENOBUFS ? submit_later(conn, out, takes_role, name) : r;
 }
 
 int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
 {
 	uint64_t name;
-	int r = submit_in_time(conn, out, &name);
+	int r = submit_in_time(conn, out, NULL, &name);
 
 	return r == 0 ? vfui_conn_drain(conn, 0) : r;
 }
@@ -180,12 +181,15 @@ int vfui_conn_cancel(struct vfui_conn *conn, uint64_t name)
 static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 			   struct waiter *waiter)
 {
+	int timeout_ms = timeout_of(conn, out->timeout_ms);
+	bool has_role = false;
 	uint64_t name = 0;
-	int r = submit_in_time(conn, out, &name);
+	int r = submit_in_time(conn, out, &has_role, &name);
 
 	if (r < 0)
 		return r;
-	r = vfui_conn_wait(conn, is_done, waiter, timeout_of(conn, out->timeout_ms));
+	r = has_role ? vfui_conn_wait_as_reader(conn, is_done, waiter, timeout_ms)
+		     : vfui_conn_wait(conn, is_done, waiter, timeout_ms);
 	for (;;) {
 		unsigned event = atomic_load(&conn->events);
 
@@ -224,12 +228,14 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 				   .niov = call->tail_len > 0 ? 2 : 1,
 				   .fds = call->fds,
 				   .nfds = call->nfds,
+				   .no_reply = false,
 				   .sink = has_sink ? call->reply_tail : NULL,
 				   .sink_skip = out_len,
 				   .sink_len = call->reply_room,
 				   .timeout_ms = call->timeout_ms,
 				   .done = call_done,
-				   .user = &waiter};
+				   .user = &waiter,
+				   .end = NULL};
 	int r;
 
 	call->reply_len = 0;

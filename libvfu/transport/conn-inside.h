@@ -183,6 +183,21 @@ static inline bool vfui_conn_has_role(const struct vfui_conn *conn)
 			     pthread_self());
 }
 
+/* vfui_conn_take_role, with the lock. */
+static inline bool vfui_conn_take_role_locked(struct vfui_conn *conn, bool is_loop)
+{
+	bool is_free = !atomic_load_explicit(&conn->is_reading, memory_order_relaxed) &&
+		       (!conn->is_owned || pthread_equal(conn->owner, pthread_self()));
+
+	if (is_free) {
+		atomic_store_explicit(&conn->reader, pthread_self(), memory_order_relaxed);
+		atomic_store_explicit(&conn->is_reading, true, memory_order_release);
+		conn->is_armed = conn->is_armed && !is_loop;
+		conn->may_be_late = conn->pending.nwaiting > 0;
+	}
+	return is_free;
+}
+
 /* All that was queued is sent, as far as it goes. The reader's. */
 static inline void vfui_conn_end_batch(struct vfui_conn *conn)
 {

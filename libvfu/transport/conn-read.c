@@ -104,19 +104,12 @@ void vfui_conn_expire(struct vfui_conn *conn)
 
 bool vfui_conn_take_role(struct vfui_conn *conn, bool is_loop)
 {
-	bool is_free;
+	bool is_taken;
 
 	vfui_os_lock(&conn->lock);
-	is_free = !atomic_load_explicit(&conn->is_reading, memory_order_relaxed) &&
-		  (!conn->is_owned || pthread_equal(conn->owner, pthread_self()));
-	if (is_free) {
-		atomic_store_explicit(&conn->reader, pthread_self(), memory_order_relaxed);
-		atomic_store_explicit(&conn->is_reading, true, memory_order_release);
-		conn->is_armed = conn->is_armed && !is_loop;
-		conn->may_be_late = conn->pending.nwaiting > 0;
-	}
+	is_taken = vfui_conn_take_role_locked(conn, is_loop);
 	vfui_os_unlock(&conn->lock);
-	return is_free;
+	return is_taken;
 }
 
 void vfui_conn_count_in(struct vfui_conn *conn)

@@ -489,10 +489,10 @@ static bool is_first(const struct vfui_conn *conn, uint16_t id)
 	return first != NULL && first->id == id;
 }
 
-int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
+int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool *takes_role,
 		     uint64_t *name)
 {
-	bool is_reader, is_earlier;
+	bool is_waiter = takes_role != NULL, is_reader, is_earlier;
 	struct vfu_wire_header hdr;
 	int r;
 
@@ -502,6 +502,8 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is
 	vfui_os_lock(&conn->lock);
 	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, name);
 	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
+	if (is_waiter && !is_reader && r == 0)
+		is_reader = *takes_role = vfui_conn_take_role_locked(conn, false);
 	if (is_reader) {
 		vfui_conn_unlock(conn);
 		conn->ask_by->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
@@ -522,5 +524,5 @@ int vfui_conn_send(struct vfui_conn *conn, const struct vfui_out *out)
 
 int vfui_conn_start(struct vfui_conn *conn, const struct vfui_out *out, uint64_t *name)
 {
-	return vfui_conn_submit(conn, out, false, name);
+	return vfui_conn_submit(conn, out, NULL, name);
 }

@@ -83,8 +83,11 @@ void vfui_conn_refuse(struct vfui_conn *conn, struct vfui_chan *chan,
  * alone, and does not make it full. With the lock.
  */
 int vfui_conn_may_send(struct vfui_conn *conn, size_t size);
-/* vfui_conn_send; is_waiter: the caller is going to wait for the reply itself. */
-int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool is_waiter,
+/*
+ * vfui_conn_send; *takes_role (NULL: the caller does not wait for the reply itself) becomes true if he has got the reader
+ * role with it, for vfui_conn_wait_as_reader.
+ */
+int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool *takes_role,
 		     uint64_t *name);
 
 #endif

@@ -211,16 +211,6 @@ int vfui_conn_check(struct vfui_conn *conn, const struct vfui_msg *msg, struct v
 	return check(conn, msg, NULL) < 0 ? check_and_tell(conn, msg, err) : 0;
 }
 
-static int check_own(struct vfui_conn *conn, const struct vfui_message *info, const void *payload,
-		     size_t len, unsigned nfds, struct vfu_err *err)
-{
-	struct vfui_fault fault = {0};
-	int r = info->check_request(payload, len, nfds, &conn->peers, &conn->options.policy, NULL,
-				    &fault);
-
-	return r < 0 ? tell(conn, r, &fault, err) : 0;
-}
-
 void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
 {
 	vfui_in_drop_memory(&conn->main.in, memory, len);
@@ -231,29 +221,58 @@ void vfui_conn_drop_sink(struct vfui_conn *conn, const void *memory, size_t len)
 	vfui_os_unlock(&conn->lock);
 }
 
-int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
-			unsigned nfds, struct vfu_err *err)
+static int check_own(struct vfui_conn *conn, const struct vfui_message *info, const void *payload,
+		     size_t len, unsigned nfds, struct vfui_fault *fault)
 {
-	const struct vfui_message *info = vfui_message(command);
+	return info->check_request(payload, len, nfds, &conn->peers, &conn->options.policy, NULL,
+				   fault);
+}
+
+/* In one piece, to say why it is refused. */
+static int check_whole(struct vfui_conn *conn, const struct vfui_message *info, const void *payload,
+		       size_t len, unsigned nfds, struct vfu_err *err)
+{
+	struct vfui_fault fault = {0};
+	int r = check_own(conn, info, payload, len, nfds, &fault);
+
+	return r < 0 ? tell(conn, r, &fault, err) : 0;
+}
+
+/* The check looks at more than the fixed part, which is not in one piece, or it fails. */
+VFUI_APART static int check_slowly(struct vfui_conn *conn, const struct vfui_message *info,
+				   const struct iovec *iov, int niov, size_t len, unsigned nfds,
+				   struct vfu_err *err)
+{
 	struct vfui_buf all = {0};
-	size_t len = 0;
 	int r;
 
-	for (int i = 0; i < niov; i++)
-		len += iov[i].iov_len;
-	if (info == NULL)
-		info = &vfui_message_unknown;
 	if (vfui_conn_is_withheld(conn, info))
 		return vfui_err_set(err, -ENOSYS, NULL, 0,
 				    "%s: not sent to servers that know basic commands alone (E71)",
 				    info->name);
 	if (info->request_flat || niov <= 1)
-		return check_own(conn, info, niov > 0 ? iov->iov_base : NULL, len, nfds, err);
+		return check_whole(conn, info, niov > 0 ? iov->iov_base : NULL, len, nfds, err);
 	if (vfui_buf_init(&all, len) < 0)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to check a request");
 	for (int i = 0; i < niov; i++)
 		vfui_buf_append(&all, iov[i].iov_base, iov[i].iov_len);
-	r = check_own(conn, info, all.data, len, nfds, err);
+	r = check_whole(conn, info, all.data, len, nfds, err);
 	vfui_buf_fini(&all);
 	return r;
+}
+
+int vfui_conn_check_own(struct vfui_conn *conn, unsigned command, const struct iovec *iov, int niov,
+			unsigned nfds, struct vfu_err *err)
+{
+	const struct vfui_message *info = vfui_message(command);
+	size_t len = 0;
+
+	for (int i = 0; i < niov; i++)
+		len += iov[i].iov_len;
+	if (info == NULL)
+		info = &vfui_message_unknown;
+	if ((info->request_flat || niov <= 1) && !vfui_conn_is_withheld(conn, info) &&
+	    check_own(conn, info, niov > 0 ? iov->iov_base : NULL, len, nfds, NULL) >= 0)
+		return 0;
+	return check_slowly(conn, info, iov, niov, len, nfds, err);
 }

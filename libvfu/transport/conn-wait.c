@@ -84,6 +84,12 @@ VFUI_APART static void watch(struct vfui_conn *conn, short *events)
 		conn->twin->events = vfui_chan_events(conn->twin, is_full);
 }
 
+/* Others look with the lock: it is enough that they see it when they have it. */
+static inline void set_sleeping(struct vfui_conn *conn, int how)
+{
+	atomic_store_explicit(&conn->sleeping, how, memory_order_release);
+}
+
 /* Says how it will sleep, so that others know how to reach it. Returns for how long. */
 static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most, short *events)
 {
@@ -105,9 +111,9 @@ static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t 
 		watch(conn, events);
 	/* A receive can sleep on one socket alone. */
 	is_long = (left < 0 || left >= LONG_NS) && conn->twin == NULL;
-	atomic_store(&conn->sleeping, is_long && conn->main.out.bytes == 0 && conn->has_recv_timeout
-					      ? VFUI_IN_RECV
-					      : VFUI_IN_POLL);
+	set_sleeping(conn, is_long && conn->main.out.bytes == 0 && conn->has_recv_timeout
+				   ? VFUI_IN_RECV
+				   : VFUI_IN_POLL);
 	return vfui_conn_unlock(conn) ? prepare_sleep(conn, deadline, most, events) : left;
 }
 
@@ -122,7 +128,7 @@ static int sleep_in_poll(struct vfui_conn *conn, short events, int64_t left)
 	if (conn->twin != NULL)
 		pfds[2] = (struct pollfd){.fd = conn->twin->fd, .events = conn->twin->events};
 	r = vfui_os_poll(pfds, conn->twin != NULL ? 3 : 2, left);
-	atomic_store(&conn->sleeping, VFUI_AWAKE);
+	set_sleeping(conn, VFUI_AWAKE);
 	if (r <= 0)
 		return r;
 	if (pfds[1].revents != 0)
@@ -144,14 +150,14 @@ int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most)
 	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
 		r = busy_poll(conn);
 		if (r != 0) {
-			atomic_store(&conn->sleeping, VFUI_AWAKE);
+			set_sleeping(conn, VFUI_AWAKE);
 			return r;
 		}
 	}
 	if (atomic_load_explicit(&conn->sleeping, memory_order_relaxed) == VFUI_IN_POLL)
 		return sleep_in_poll(conn, events, left);
 	r = vfui_conn_receive(conn, &conn->main, false);
-	atomic_store(&conn->sleeping, VFUI_AWAKE);
+	set_sleeping(conn, VFUI_AWAKE);
 	return r;
 }
 
@@ -219,6 +225,15 @@ static int wait_as_reader(struct vfui_conn *conn, const struct wait *wait)
 	return r != 0 && is_ready(wait) ? 0 : r;
 }
 
+/* The same, of who gives up the role then. */
+static int read_for_all(struct vfui_conn *conn, const struct wait *wait)
+{
+	int r = wait_as_reader(conn, wait);
+
+	vfui_conn_drop_role(conn);
+	return r;
+}
+
 void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left)
 {
 	vfui_os_lock(&conn->lock);
@@ -254,11 +269,8 @@ static int wait_for_role(struct vfui_conn *conn, const struct wait *wait)
 			return 0;
 		if (r < 0)
 			return r;
-		if (vfui_conn_take_role(conn, false)) {
-			r = wait_as_reader(conn, wait);
-			vfui_conn_drop_role(conn);
-			return r;
-		}
+		if (vfui_conn_take_role(conn, false))
+			return read_for_all(conn, wait);
 		r = wait_asleep(conn, event, wait->deadline);
 	}
 }
@@ -289,6 +301,16 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 			    .is_patient = ready == NULL};
 
 	return vfui_conn_is_child(conn) ? -EOWNERDEAD : wait_for(conn, &wait);
+}
+
+int vfui_conn_wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
+			     int timeout_ms)
+{
+	struct wait wait = {.ready = ready,
+			    .arg = arg,
+			    .deadline = vfui_clock_deadline(&conn->options.clock, timeout_ms)};
+
+	return read_for_all(conn, &wait);
 }
 
 /* ---- what is queued ---- */

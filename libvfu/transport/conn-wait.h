@@ -29,6 +29,10 @@ int vfui_conn_drain(struct vfui_conn *conn, size_t left);
 
 /* ---- for the files of the connection ---- */
 
+/* vfui_conn_wait, of who has just got the reader role, which it gives up in the end. */
+int vfui_conn_wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
+			     int timeout_ms);
+
 /* Somebody is known to send what is queued once the socket takes more: see vfui_conn_drain. With the lock. */
 bool vfui_conn_is_watched(struct vfui_conn *conn);
 
