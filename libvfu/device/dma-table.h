@@ -28,6 +28,8 @@ struct vfui_dma_wait {
 	uint64_t since; /* vfui_os_now */
 	void (*done)(void *user);
 	void *user;
+	struct vfui_dma_fence *
+		fence; /* what has it wait for messages, as long as that is not set; NULL: nothing will */
 };
 
 /* What a stretch of addresses touches. */

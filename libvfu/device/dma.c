@@ -209,15 +209,14 @@ static void messages_over(void *user, unsigned a, unsigned b)
 	vfui_dma_wait_put(wait->dma, wait);
 }
 
-/* A wait, and what has it wait for messages as well, if it must (NULL: not). -ENOMEM. */
-static int new_wait(struct vfui_dma *dma, struct vfui_dma_wait **out, struct vfui_dma_fence **fence)
+/* A wait, that is going to wait for messages as well, if it must. -ENOMEM. */
+static int new_wait(struct vfui_dma *dma, struct vfui_dma_wait **out)
 {
 	struct vfui_dma_wait *wait = vfui_os_calloc(1, sizeof(*wait));
 
-	*fence = NULL;
 	if (wait && dma->limits.is_apart) {
-		*fence = vfui_dma_fence_new(messages_over, wait, 0, 0);
-		if (!*fence) {
+		wait->fence = vfui_dma_fence_new(messages_over, wait, 0, 0);
+		if (!wait->fence) {
 			vfui_os_free(wait);
 			wait = NULL;
 		}
@@ -226,8 +225,15 @@ static int new_wait(struct vfui_dma *dma, struct vfui_dma_wait **out, struct vfu
 	if (!wait)
 		return -ENOMEM;
 	wait->dma = dma;
-	wait->left = *fence ? 2 : 1;
+	wait->left = wait->fence ? 2 : 1;
 	return 0;
+}
+
+void vfui_dma_wait_drop(struct vfui_dma_wait *wait)
+{
+	if (wait)
+		vfui_os_free(wait->fence);
+	vfui_os_free(wait);
 }
 
 /* Whether anything is left but the caller's own part of it: VFU_LATER, or 0, and then it is gone. */
@@ -245,34 +251,34 @@ static int is_over(struct vfui_dma *dma, struct vfui_dma_wait **wait)
 	return 0;
 }
 
-int vfui_dma_await_messages(struct vfui_dma *dma, struct vfui_dma_wait **wait)
+int vfui_dma_wait_new(struct vfui_dma *dma, struct vfui_dma_wait **wait)
 {
-	struct vfui_dma_fence *fence;
-
 	*wait = NULL;
-	if (!dma->limits.is_apart || !vfui_dma_is_busy(dma))
-		return 0;
-	if (new_wait(dma, wait, &fence) < 0)
-		return -ENOMEM;
-	vfui_dma_fence_set(dma, fence);
-	return is_over(dma, wait);
+	return dma->limits.is_apart ? new_wait(dma, wait) : 0;
+}
+
+void vfui_dma_await_messages(struct vfui_dma *dma, struct vfui_dma_wait *wait)
+{
+	struct vfui_dma_fence *fence = wait->fence;
+
+	wait->fence = NULL;
+	if (fence)
+		vfui_dma_fence_set(dma, fence);
 }
 
 int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
 		   const struct vfui_policy *policy, struct vfui_dma_wait **out,
 		   struct vfu_err *err)
 {
-	struct vfui_dma_fence *fence;
 	int rc = check_unmap(dma, iova, size, all, policy, err);
 
 	*out = NULL;
 	if (rc)
 		return rc;
-	if (new_wait(dma, out, &fence) < 0)
+	if (new_wait(dma, out) < 0)
 		return vfui_err_set(err, -ENOMEM, NULL, 0, "no memory to unmap");
 	remove_maps(dma, all ? 0 : iova, all ? UINT64_MAX : iova + (size - 1), *out);
-	if (fence)
-		vfui_dma_fence_set(dma, fence);
+	vfui_dma_await_messages(dma, *out);
 	rc = is_over(dma, out);
 	if (rc) {
 		(*out)->since = vfui_os_now();

@@ -32,10 +32,13 @@ int vfui_dma_connect(struct vfui_dma *dma, struct vfui_conn *conn,
  */
 void vfui_dma_reset(struct vfui_dma *dma);
 /*
- * What was sent must be answered before the client may be told that it is over (is_apart). 0: it is. VFU_LATER: *wait
- * is set, as vfui_dma_unmap does. -ENOMEM. Owner.
+ * What was sent must be answered before the client may be told that a reset is over (is_apart). Before it: *wait is what
+ * that takes; NULL: nothing needs to be waited for. -ENOMEM. After it: vfui_dma_await_messages, with vfui_dma_wait_start
+ * behind it; or vfui_dma_wait_drop, if there was none. Owner.
  */
-int vfui_dma_await_messages(struct vfui_dma *dma, struct vfui_dma_wait **wait);
+int vfui_dma_wait_new(struct vfui_dma *dma, struct vfui_dma_wait **wait);
+void vfui_dma_await_messages(struct vfui_dma *dma, struct vfui_dma_wait *wait);
+void vfui_dma_wait_drop(struct vfui_dma_wait *wait);
 /*
  * First step of a disconnect, before vfui_conn_free: no DMA starts from now on, message DMA ends
  * with -ECANCELED (fn runs in vfui_conn_free for what is in flight), every range is unmapped. Pinned

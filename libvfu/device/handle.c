@@ -108,12 +108,39 @@ int vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
 	return later ? VFU_LATER : -ENOMEM;
 }
 
-int vfui_device_after_reset(struct vfu_device *dev, struct vfu_request *req)
+/* ---- resets, and their answers ---- */
+
+/* Resets, and answers a deferred request. wait: NULL, or what to wait for first. */
+static void reset_and_answer(struct vfu_device *dev, struct vfui_dma_wait *wait,
+			     struct vfu_request *later)
+{
+	int rc = vfui_device_reset(dev);
+
+	if (rc || !wait) {
+		vfui_dma_wait_drop(wait);
+		vfu_request_done(later, rc);
+		return;
+	}
+	vfui_dma_await_messages(&dev->dma, wait);
+	vfui_dma_wait_start(&dev->dma, wait, answer, later);
+}
+
+/* All that takes memory comes before the reset: one that is answered with -ENOMEM has not happened. */
+int vfui_device_reset_for(struct vfu_device *dev, struct vfu_request *req)
 {
 	struct vfui_dma_wait *wait;
-	int rc = vfui_dma_await_messages(&dev->dma, &wait);
+	struct vfu_request *later;
+	int rc = vfui_dma_wait_new(&dev->dma, &wait);
 
-	return rc == VFU_LATER ? vfui_device_answer_after(dev, wait, req) : rc;
+	if (rc || !wait)
+		return rc ? rc : vfui_device_reset(dev);
+	later = vfu_request_defer(req);
+	if (!later) {
+		vfui_dma_wait_drop(wait);
+		return -ENOMEM;
+	}
+	reset_and_answer(dev, wait, later);
+	return VFU_LATER;
 }
 
 /* ---- resets by way of configuration space ---- */
@@ -122,17 +149,15 @@ static void flr_decided(void *ctx, int status)
 {
 	struct vfu_device *dev = ctx;
 	struct vfu_request *req = dev->resetting;
-	struct vfui_dma_wait *wait;
+	struct vfui_dma_wait *wait = NULL;
 
 	dev->resetting = NULL;
 	if (!status)
-		status = vfui_device_reset(dev);
-	if (!status)
-		status = vfui_dma_await_messages(&dev->dma, &wait);
-	if (status == VFU_LATER)
-		vfui_dma_wait_start(&dev->dma, wait, req ? answer : NULL, req);
-	else if (req)
+		status = vfui_dma_wait_new(&dev->dma, &wait);
+	if (status)
 		vfu_request_done(req, status);
+	else
+		reset_and_answer(dev, wait, req);
 }
 
 static int function_reset(void *ctx, struct vfu_request *req)
@@ -143,17 +168,16 @@ static int function_reset(void *ctx, struct vfu_request *req)
 	/* Two parts of one access may ask: for one reset, which the device thinks about. */
 	if (dev->gate.is_open)
 		return 0;
+	if (!dev->hooks.gate)
+		return vfui_device_reset_for(dev, req);
+	/* Before the question: what it is about may happen on another thread before the hook has returned. */
+	dev->resetting = vfu_request_defer(req);
+	if (!dev->resetting)
+		return -ENOMEM;
 	rc = vfui_device_ask(dev, VFU_GATE_FLR, flr_decided, dev);
-	if (!rc) {
-		rc = vfui_device_reset(dev);
-		return rc ? rc : vfui_device_after_reset(dev, req);
-	}
-	if (rc == VFU_LATER) {
-		/* Out of memory: the reset happens all the same, only its answer is early. */
-		dev->resetting = vfu_request_defer(req);
-		return dev->resetting ? VFU_LATER : 0;
-	}
-	return rc;
+	if (rc != VFU_LATER)
+		flr_decided(dev, rc);
+	return VFU_LATER;
 }
 
 /* ---- life ---- */

@@ -94,8 +94,8 @@ int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_mess
 
 /* What RESET and FLR do, the gate aside: the device's hook, then configuration space, interrupts and state. */
 int vfui_device_reset(struct vfu_device *dev);
-/* What a request that has reset the device returns: 0, or VFU_LATER, if its answer must wait for messages. */
-int vfui_device_after_reset(struct vfu_device *dev, struct vfu_request *req);
+/* The same for a request: what that returns, VFU_LATER if its answer must wait for messages. -ENOMEM: nothing was reset. */
+int vfui_device_reset_for(struct vfu_device *dev, struct vfu_request *req);
 /* Answers req with 0 when wait is over: VFU_LATER, -ENOMEM. Consumes wait. */
 int vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
 			     struct vfu_request *req);

@@ -413,13 +413,11 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 static int reset(void *ctx, struct vfui_request *req, const void *tail, size_t tail_len)
 {
 	struct vfu_server *srv = ctx;
-	int rc;
 
 	(void)tail, (void)tail_len;
-	rc = vfui_device_reset(srv->dev);
 	req->base.kept = NULL;
 	req->base.head_len = 0;
-	return rc ? rc : vfui_device_after_reset(srv->dev, &req->base);
+	return vfui_device_reset_for(srv->dev, &req->base);
 }
 
 static int device_feature(void *ctx, struct vfui_request *req,

@@ -280,26 +280,45 @@ START_TEST(the_end_of_a_wait_without_an_answer)
 }
 END_TEST
 
-/* The client hears of it instead of being left to believe that all is done. */
+/* RESET, a function's reset, and one that the gate thinks about: *command is the message's. */
+static uint16_t send_reset(unsigned kind, unsigned express, uint16_t *command)
+{
+	*command = kind ? 10 : 13;
+	return kind ? rig_send_write(&rig, false, 7, express + 8, 2, 0x8000)
+		    : rig_send(&rig, 13, NULL, 0);
+}
+
+/* The client hears of it, and then nothing was reset. */
 START_TEST(no_memory_to_wait)
 {
-	unsigned error = 1;
-	uint16_t write;
+	static const uint8_t express[58] = {0x02, 0x00, 0x00, 0x00, 0x00, 0x10};
+	int at = vfu_device_add_capability(rig.dev, 0x10, express, sizeof(express));
+	unsigned error = 1, failures = 0;
 
+	ck_assert_int_gt(at, 0);
+	rig_set_hooks(&rig, _i == 2 ? later : NULL);
 	for (unsigned nth = 1; error; nth++) {
-		uint16_t reset;
+		uint16_t write, reset, command;
 
 		ck_assert_uint_lt(nth, 50);
+		rig.calls[0] = '\0';
 		start_write();
 		write = dma_comes(DMA_WRITE);
-		reset = rig_send(&rig, 13, NULL, 0);
+		reset = send_reset((unsigned)_i, (unsigned)at, &command);
 		fault_fail(FAULT_ALLOC, nth, ENOMEM);
 		rig_pump(&rig);
+		if (_i == 2 && vfu_device_gate_done(rig.dev, 0) == 0)
+			rig_pump(&rig);
 		fault_reset();
 		answer_write(write);
-		error = rig_reply(&rig, reset, 13);
+		error = rig_reply(&rig, reset, command);
 		ck_assert(error == 0 || error == ENOMEM);
+		failures += error != 0;
+		ck_assert_int_eq(strstr(rig.calls, "reset") != NULL, !error);
+		rig_silence(&rig);
+		ck_assert_int_eq(status, error ? 0 : -ECANCELED);
 	}
+	ck_assert_uint_gt(failures, 1);
 }
 END_TEST
 
@@ -382,7 +401,7 @@ int main(void)
 	tcase_add_test(tcase, waits_end_when_the_time_of_messages_is_up);
 	tcase_add_test(tcase, others_are_served_meanwhile);
 	tcase_add_loop_test(tcase, the_end_of_a_wait_without_an_answer, 0, 4);
-	tcase_add_test(tcase, no_memory_to_wait);
+	tcase_add_loop_test(tcase, no_memory_to_wait, 0, 3);
 	tcase_add_test(tcase, one_descriptor_stands_for_both);
 	tcase_add_test(tcase, a_callback_waits_on_both);
 	suite_add_tcase(suite, tcase);
