@@ -60,7 +60,9 @@ libvfu_sources += \
 	libvfu/device/pci-caps.h libvfu/device/pci-caps.c libvfu/device/pci-access.h libvfu/device/pci-access.c \
 	libvfu/device/pci-kinds.h libvfu/device/pci-kinds.c libvfu/device/pci-irq.h libvfu/device/pci-irq.c libvfu/device/pci-bars.h libvfu/device/pci-bars.c \
 	libvfu/device/pci.h libvfu/device/pci.c \
-	libvfu/device/handle.h libvfu/device/handle.c \
+	libvfu/device/handle.h libvfu/device/gate.c libvfu/device/reset.c libvfu/device/parts.c \
+	libvfu/device/peer.c libvfu/device/state.c libvfu/device/handle.c \
+	libvfu/device/pci-calls.c libvfu/device/region-calls.c libvfu/device/irq-calls.c libvfu/device/dma-calls.c \
 	libvfu/client/kept.h libvfu/client/kept.c libvfu/client/state.h libvfu/client/backoff.h \
 	libvfu/client/recall.h libvfu/client/recall.c \
 	libvfu/client/link.h libvfu/client/link.c \

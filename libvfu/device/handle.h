@@ -61,6 +61,20 @@ struct vfu_device {
 	struct vfu_request *resetting; /* the config write that waits for the gate before an FLR */
 };
 
+/* The process has forked, and this is the copy. */
+static inline bool vfui_device_is_child(const struct vfu_device *dev)
+{
+	return !*dev->fork_mark;
+}
+
+/* Notes how a call ended that tells no more than its result. Owner. */
+int vfui_device_ended(struct vfu_device *dev, int rc, const char *call);
+
+/* Makes DMA, interrupts, regions and configuration space, which tell the device what happens to them. Undoes itself. */
+int vfui_device_init_parts(struct vfu_device *dev);
+/* Worth a word: the region is as the device said, and yet no client will map it. */
+void vfui_device_tell_unmappable(struct vfu_device *dev, unsigned index);
+
 /* Connects the device with its only server (-EBUSY), or, with NULL, parts them. */
 int vfui_device_set_server(struct vfu_device *dev, const struct vfui_device_server *server);
 
@@ -96,6 +110,8 @@ int vfui_device_check_state(const struct vfu_device *dev, const struct vfui_mess
 int vfui_device_reset(struct vfu_device *dev);
 /* The same for a request: what that returns, VFU_LATER if its answer must wait for messages. -ENOMEM: nothing was reset. */
 int vfui_device_reset_for(struct vfu_device *dev, struct vfu_request *req);
+/* The same for a write to configuration space, with the gate before it; ctx: the device. */
+int vfui_device_function_reset(void *ctx, struct vfu_request *req);
 /* Answers req with 0 when wait is over: VFU_LATER, -ENOMEM. Consumes wait. */
 int vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
 			     struct vfu_request *req);
