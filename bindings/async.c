@@ -108,29 +108,6 @@ static void on_access(void *user, int status)
 	PyGILState_Release(gil);
 }
 
-/* What is read goes to bytes of its own, or to a buffer. */
-static int make_room(struct request *r, PyObject *into, struct vfu_client_access *a)
-{
-	Py_ssize_t len;
-
-	if (!PyIndex_Check(into)) {
-		if (PyObject_GetBuffer(into, &r->view, PyBUF_WRITABLE))
-			return -1;
-		a->buf = r->view.buf;
-		a->len = (size_t)r->view.len;
-		return 0;
-	}
-	len = PyNumber_AsSsize_t(into, PyExc_OverflowError);
-	if (len < 0 && !PyErr_Occurred())
-		PyErr_SetString(PyExc_ValueError, "negative length");
-	r->bytes = PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(NULL, len);
-	if (!r->bytes)
-		return -1;
-	a->buf = PyBytes_AS_STRING(r->bytes);
-	a->len = (size_t)len;
-	return 0;
-}
-
 static PyObject *start_access(struct vfu_client *cl, struct vfu_client_access *a, struct request *r,
 			      PyObject *capsule)
 {
@@ -148,15 +125,15 @@ static PyObject *start_access(struct vfu_client *cl, struct vfu_client_access *a
 }
 
 PyObject *client_read_async(struct vfu_client *cl, unsigned index, uint64_t offset, PyObject *into,
-			    PyObject *done)
+			    int timeout_ms, PyObject *done)
 {
-	struct vfu_client_access a = {.index = index, .offset = offset};
+	struct vfu_client_access a = {.index = index, .offset = offset, .timeout_ms = timeout_ms};
 	struct request *r;
 	PyObject *capsule = request_new(done, &r);
 
 	if (!capsule)
 		return NULL;
-	if (make_room(r, into, &a)) {
+	if (vfupy_make_room(into, &r->view, &r->bytes, &a)) {
 		Py_DECREF(capsule);
 		return NULL;
 	}
@@ -165,9 +142,10 @@ PyObject *client_read_async(struct vfu_client *cl, unsigned index, uint64_t offs
 
 /* What is written is copied or sent before this returns. */
 PyObject *client_write_async(struct vfu_client *cl, unsigned index, uint64_t offset, PyObject *data,
-			     PyObject *done)
+			     int timeout_ms, PyObject *done)
 {
-	struct vfu_client_access a = {.is_write = true, .index = index, .offset = offset};
+	struct vfu_client_access a = {
+		.is_write = true, .index = index, .offset = offset, .timeout_ms = timeout_ms};
 	struct request *r;
 	PyObject *capsule = request_new(done, &r);
 

@@ -59,6 +59,11 @@ void vfupy_served_free(struct vfupy_device *d);
 PyObject *vfupy_data_new(const void *from, size_t len);
 void vfupy_data_get(PyObject *data, void *to);
 
+/*
+ * Room for what an access reads: bytes of their own if into is a length, else into's memory, in view. -1 with an exception.
+ */
+int vfupy_make_room(PyObject *into, Py_buffer *view, PyObject **bytes, struct vfu_client_access *a);
+
 /* A list for Python; frees ranges. What a capsule of hold_buffer() keeps; NULL with an exception. */
 PyObject *vfupy_range_list(struct vfu_dma_range *ranges, size_t n);
 Py_buffer *vfupy_held(PyObject *hold);
@@ -196,7 +201,7 @@ PyObject *client_bars(struct vfu_client *cl);
 PyObject *client_assign_bars(struct vfu_client *cl, bool rom, uint64_t io, uint64_t io_size,
 			     uint64_t memory, uint64_t memory_size, uint64_t memory64,
 			     uint64_t memory64_size);
-/* Numbers in a region, with errors that begin with name. owner: of cl, which lives as long. */
+/* Accesses to a region, with errors that begin with name. owner: of cl, which lives as long. */
 PyObject *client_port(struct vfu_client *cl, PyObject *owner, unsigned index, const char *name);
 /* Sends a message: (payload, descriptors) of its answer, which are the caller's; None if it is posted. */
 PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload, PyObject *fds,
@@ -206,9 +211,9 @@ PyObject *client_call(struct vfu_client *cl, unsigned command, PyObject *payload
  * buffer, of a call: as of client_call. They return what client_cancel takes.
  */
 PyObject *client_read_async(struct vfu_client *cl, unsigned index, uint64_t offset, PyObject *into,
-			    PyObject *done);
+			    int timeout_ms, PyObject *done);
 PyObject *client_write_async(struct vfu_client *cl, unsigned index, uint64_t offset, PyObject *data,
-			     PyObject *done);
+			     int timeout_ms, PyObject *done);
 PyObject *client_call_async(struct vfu_client *cl, unsigned command, PyObject *payload,
 			    PyObject *fds, int timeout_ms, bool post, PyObject *done);
 /* Gives one up. True: done is not called, and a buffer is free again; False: it has ended. */

@@ -34,6 +34,7 @@ vfu_client = \
 	python/vfu/client/times.py
 vfu_aio = \
 	python/vfu/aio/__init__.py \
+	python/vfu/aio/dma.py \
 	python/vfu/aio/irqs.py \
 	python/vfu/aio/loop.py \
 	python/vfu/aio/regions.py

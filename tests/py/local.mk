@@ -50,7 +50,7 @@ py_tests = \
 	tests/py/test_thermometer.py \
 	tests/py/test_waits.py \
 	tests/py/test_captures.py \
-	tests/py/test_commands.py tests/py/test_config_space.py tests/py/test_pci_view.py tests/py/test_direct.py \
+	tests/py/test_commands.py tests/py/test_config_space.py tests/py/test_pci_view.py tests/py/test_parity.py tests/py/test_direct.py \
 	tests/py/test_protocol.py \
 	tests/py/test_protocol_parts.py \
 	tests/py/test_model.py \

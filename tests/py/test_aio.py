@@ -384,8 +384,8 @@ async def test_cancelled_when_told(served, dev):
         first, *rest = [asyncio.ensure_future(vector.wait()) for _ in range(1 + others)]
         await until(lambda: f"{1 + others} wait" in repr(vector))
 
-        def cancel_too(fd):
-            deliver(fd)
+        def cancel_too():
+            deliver()
             first.cancel()
 
         vector._deliver = cancel_too
@@ -621,3 +621,241 @@ def test_one_thread_reads():
 
     with leaves_nothing(), device() as (_, ours):
         asyncio.run(asyncio.wait_for(main(ours), 100), debug=True)
+
+
+# ---- what vfu.Client has ----
+
+
+@looped
+async def test_times_of_their_own(served, dev):
+    """Of each access, and of those of configuration space."""
+    bar0 = dev.regions.bar0
+    served.go.clear()
+    held = asyncio.ensure_future(bar0.read32(0, timeout=0))
+    await until(served.is_waiting.is_set)
+    for access in (
+        bar0.read(0x100, 4, timeout=0.01),
+        bar0.read(0x100, bytearray(8), timeout=0.01),
+        bar0.write(0x100, bytes(8), timeout=0.01),
+        bar0.read8(0x100, timeout=0.01),
+        bar0.read64(0x100, timeout=0.01),
+        bar0.write16(0x100, 1, timeout=0.01),
+        dev.config.read(0, 8, timeout=0.01),
+        dev.config.write16(4, 6, timeout=0.01),
+    ):
+        with pytest.raises(vfu.Timeout):
+            await access
+    served.go.set()
+    assert await held == 7
+    with pytest.raises(ValueError, match="timeout"):
+        await bar0.read32(0, timeout=-1)
+
+
+@looped
+async def test_posting(served, dev):
+    """Small writes of one turn share messages, in order with all else; those of other tasks, and larger ones, are as ever."""
+    bar0 = dev.regions.bar0
+    await bar0.write32(0x24, 0, post=True)
+    before = dev.stats["requests_out"]
+    async with dev.posting():
+        for i in range(399):
+            await bar0.write32(0x24, i)
+    assert dev.stats["requests_out"] == before + 2
+    assert await bar0.read32(0x28) == 400
+    async with dev.posting(), dev.posting():
+        await bar0.write(0x100, b"abcdefgh" * 4)
+        await bar0.write32(0x100, 0x64636261)
+        assert await bar0.read(0x100, 8) == b"abcdefgh"
+        with pytest.raises(vfu.Error):
+            await bar0.write32(4, 1, post=False)
+        await dev.config.set(command=2)
+        await asyncio.gather(*(bar0.write32(0x24, i) for i in range(5000)))  # tasks of the block
+    await bar0.write32(0x24, 1)
+    assert await bar0.read32(0x28) == 5401
+    async with dev.posting():
+        left = asyncio.ensure_future(asyncio.sleep(0))
+        await left
+        other = asyncio.get_running_loop().create_task(_write_later(bar0))
+    with pytest.raises(vfu.Error):  # it is not in the block any more
+        await other
+    with pytest.raises(ZeroDivisionError):
+        async with dev.posting():
+            await bar0.write32(0x24, 1 // 0)
+
+
+async def _write_later(bar0):
+    await asyncio.sleep(0.01)
+    await bar0.write32(4, 1)
+
+
+@looped(options={"queue_bytes": 65536})
+async def test_posting_more_than_there_is_room_for(served, dev):
+    """The event loop goes on meanwhile, and nothing is left behind when nothing else is said."""
+    turns = 0
+    await dev.regions.bar0.write32(0x100, 0, post=True)
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    served.go.clear()
+    held = asyncio.ensure_future(dev.regions.bar0.read32(0))
+    await until(served.is_waiting.is_set)
+    counting = asyncio.ensure_future(count())
+
+    async def write():
+        async with dev.posting():
+            for i in range(20_000):
+                await dev.regions.bar0.write32(0x24, i)
+
+    writing = asyncio.ensure_future(write())
+    await until(lambda: turns > 20)
+    assert not writing.done()
+    served.go.set()
+    await writing
+    await until(lambda: served.posted == 20_000)
+    assert await held == 7
+    counting.cancel()
+
+
+@looped(timeout=0)
+async def test_the_first_post_of_a_region(served, dev):
+    """The device is asked about the region before that; the event loop does not wait for it."""
+    served.go.clear()
+    held = asyncio.ensure_future(dev.regions.bar0.read32(0))
+    await until(served.is_waiting.is_set)
+    writing = asyncio.ensure_future(dev.regions.bar0.write32(0x24, 1, post=True))
+    await asyncio.sleep(0.01)
+    assert not writing.done()
+    served.go.set()
+    await writing
+    assert await dev.regions.bar0.read32(0x28) == 1 and await held == 7
+
+
+@looped
+async def test_batches(served, dev):
+    memory = [bytearray(4096) for _ in range(50)]
+    async with dev.dma.batch():
+        async with dev.dma.batch():
+            await asyncio.gather(*(dev.dma.map(one, 0x1000 * i) for i, one in enumerate(memory)))
+        ram = await dev.dma.alloc(4096)
+    assert len(served.dma.ranges) == len(dev.dma.ranges) == 51 and ram.iova and dev.dma.shared
+    with pytest.raises(vfu.Error) as caught:
+        await dev.dma.map(memory[0], 0)
+    assert caught.value.errno == errno.EEXIST
+    await dev.dma.unmap_all()
+    with pytest.raises(ZeroDivisionError):
+        async with dev.dma.batch():
+            await dev.dma.map(memory[0], 0)
+            raise ZeroDivisionError
+    assert len(served.dma.ranges) == 1
+
+
+@looped
+async def test_batches_that_are_refused(served, dev):
+    held = bytearray(4096)
+    with pytest.raises(vfu.Error):
+        async with dev.dma.batch():
+            await dev.dma.map(held, 0x10)  # no page's
+    assert dev.dma.ranges == []
+    held.append(0)
+
+
+@looped
+async def test_a_batch_that_is_cancelled(served, dev):
+    """It does not wait for a device that does not answer."""
+    await dev.dma.unmap(await dev.dma.alloc(4096))
+    served.go.clear()
+    first = asyncio.ensure_future(dev.regions.bar0.read32(0))
+    await until(served.is_waiting.is_set)
+
+    async def batch():
+        async with dev.dma.batch():
+            await dev.dma.map(bytearray(4096), 0x10000)
+            mapped.set()
+            await asyncio.sleep(60)
+
+    mapped = asyncio.Event()
+    task = asyncio.ensure_future(batch())
+    await mapped.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    served.go.set()
+    assert await first == 7
+    await dev.dma.unmap(0x10000)
+
+
+@looped
+async def test_pci(served, dev):
+    bars = await dev.config.bars()
+    assert [one[:2] for one in bars] == [(0, 4096), (1, 4 << 20), (2, 4096)]
+    for on in False, True:
+        await dev.config.set(bus_master=on)
+        assert await dev.config.bus_master is on
+    await dev.assign_bars()
+    msix = await dev.config.msix()
+    assert len(msix) == msix.count == 4 and not msix.masked and "4 vectors" in repr(msix)
+    assert (await msix[3]).masked in (True, False)
+    with pytest.raises(IndexError):
+        msix[4]
+    assert dev.link.event is None
+
+
+@looped
+async def test_eventfds_of_the_caller(served, dev):
+    """Who waits goes on with another; the one before is not looked at any more."""
+    vector = dev.irqs.msix[1]
+    waiting = asyncio.ensure_future(vector.wait(60))
+    await until(lambda: "1 wait" in repr(vector))
+    mine = os.eventfd(0, os.EFD_NONBLOCK)
+    await vector.use(mine)
+    os.eventfd_write(mine, 3)
+    assert await waiting == 3
+    await dev.regions.bar0.write32(0x20, 1)
+    assert await vector.wait(60) == 1
+    await dev.irqs.msix.use(mine)  # vector 0's
+    await dev.regions.bar0.write32(0x20, 0)
+    assert await dev.irqs.msix.wait(60) == 1
+    await vector.use(None)
+    os.close(mine)
+    await dev.regions.bar0.write32(0x20, 1)
+    assert await vector.wait(60) == 1
+
+
+@looped
+async def test_closing_goes_on(served, dev):
+    """A function of the user's that takes its time does not stop the event loop, nor does one that serves memory."""
+    started, go = threading.Event(), threading.Event()
+
+    def take_time(plain):
+        started.set()
+        assert go.wait(60)
+        return 7
+
+    running = asyncio.ensure_future(dev.run(take_time))
+    await until(started.is_set)
+    closing = [asyncio.ensure_future(dev.close()) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    assert not any(one.done() for one in closing) and not dev.connected
+    closing[0].cancel()
+    go.set()
+    await closing[1]
+    assert await running == 7
+
+
+@looped
+async def test_closing_in_a_function_that_serves_memory(served, dev):
+    class Far:
+        async def read(self, iova, size):
+            await dev.close()
+            closed.set()
+            return bytes(size)
+
+    closed = asyncio.Event()
+    await dev.dma.map_handler(Far(), 0x100000, 4096)
+    await dev.regions.bar0.write64(8, 0x100000, post=True)
+    await closed.wait()
+    assert not dev.connected

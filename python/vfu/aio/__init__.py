@@ -29,7 +29,9 @@ connection all that wait get Disconnected. An object belongs to the loop in whic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import inspect
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -40,73 +42,25 @@ import libvfu as c
 from .. import client, commands, protocol
 from ..capabilities import Agreed
 from ..client import DeviceInfo
-from ..client.dma import Buffer, ClientDma, _Served
-from ..client.times import milliseconds
-from ..dma import DmaRange
+from ..client.link import Link
+from ..client.times import answer_time
 from ..errors import Error
 from ..shown import shown
+from .dma import Dma
 from .irqs import Irq, Irqs, Vector
 from .loop import Loop, in_thread
-from .regions import Config, Region, Regions
+from .regions import Config, Msix, Region, Regions
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike, ReadableBuffer
     from typing_extensions import Self
 
-__all__ = ["Client", "Config", "Dma", "Irq", "Irqs", "Region", "Regions", "Vector", "connect"]
+__all__ = ["Client", "Config", "Dma", "Irq", "Irqs", "Msix", "Region", "Regions", "Vector", "connect"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _PIECE = 1 << 20  # what the library moves in a message, if it was not told otherwise
-
-
-def _unmap(plain: ClientDma, result: Buffer, *args: Any, **kwargs: Any) -> None:
-    plain.unmap(result)
-
-
-def _unmap_at(plain: ClientDma, result: None, what: object = None, iova: int = -1, *args: Any, **kwargs: Any) -> None:
-    plain.unmap(iova)
-
-
-class Dma:
-    """dev.dma: the memory that the device may reach, as vfu.ClientDma, which is its manual. The loop serves it.
-
-    What is mapped by a call that is cancelled is unmapped again, as soon as the device has answered.
-    """
-
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
-
-    @shown
-    def __repr__(self) -> str:
-        return repr(self._plain())
-
-    def _plain(self) -> ClientDma:
-        return self._loop.client.dma
-
-    alloc = in_thread(ClientDma.alloc, _unmap)
-    map = in_thread(ClientDma.map, _unmap_at)
-    map_file = in_thread(ClientDma.map_file, _unmap)
-    reserve = in_thread(ClientDma.reserve)
-    unmap = in_thread(ClientDma.unmap)
-    unmap_all = in_thread(ClientDma.unmap_all)
-
-    async def map_handler(
-        self, handler: Any, iova: int, size: int, read: bool | None = None, write: bool | None = None
-    ) -> None:
-        """Maps what is no memory, as vfu.ClientDma.map_handler(). Its methods run in this loop, coroutines among them: they may
-        use the device, as long as what they wait for does not wait for them."""
-        served = _Served(self._loop.handle, handler)  # here, where the loop is
-        await self._loop.run(
-            lambda: self._plain()._map_served(served, handler, iova, size, read, write),
-            lambda _: self._plain().unmap(iova),
-        )
-
-    @property
-    def ranges(self) -> list[DmaRange]:
-        """What the device may reach, as vfu.ClientDma.ranges."""
-        return self._plain().ranges
 
 
 class Client:
@@ -162,6 +116,18 @@ class Client:
         """Whether the connection is up."""
         return self._loop.cause is None and self._plain().connected
 
+    @property
+    def link(self) -> Link:
+        """What has become of the connection, as vfu.Client.link."""
+        return self._plain().link
+
+    def posting(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """A batch, as vfu.Client.posting(): async with dev.posting(): what this task, and tasks that it starts, write in the
+        block wants no answer, and what they do without waiting for anything else in between is sent together.
+
+        The end returns when all of it is sent. Writes of other tasks are as ever."""
+        return self._loop.posting()
+
     async def reset(self) -> None:
         """Resets the device, as vfu.Client.reset()."""
         self._loop.is_master = False
@@ -178,7 +144,7 @@ class Client:
         **fields: Any,
     ) -> Any:
         """Sends a message and returns its answer, an object of vfu.protocol, as vfu.Client.call()."""
-        longest = 0 if timeout is None else milliseconds(timeout) or -1
+        longest = answer_time(timeout)
         message = commands.Message(command, fds, fields)
         answer = await self._loop.ask(
             lambda done: c.client_call_async(
@@ -216,14 +182,17 @@ class Client:
         return await self._loop.run(lambda: function(self._plain()))
 
     async def close(self) -> None:
-        """Ends the connection, and with Disconnected all that waits. Can be called again."""
-        self._loop.close()
+        """Ends the connection, and with Disconnected all that waits. Can be called again.
+
+        Returns when all is over, a function of run() too, for which the event loop does not wait; if it is cancelled it ends all the same.
+        """
+        await self._loop.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._loop.close()
+        await self.close()
 
     def __del__(self) -> None:
         loop = getattr(self, "_loop", None)
@@ -259,7 +228,14 @@ class _Connecting:
 def _with_arguments_of(
     init: Callable[Concatenate[client.Client, P], None],
 ) -> Callable[[Callable[..., _Connecting]], Callable[P, _Connecting]]:
+    """For checkers, and for help()."""
+    whole = inspect.signature(init)
+    said = [one for one in whole.parameters.values() if one.name not in ("self", "background")]
+
     def decorate(function: Callable[..., _Connecting]) -> Callable[P, _Connecting]:
+        function.__signature__ = whole.replace(  # type: ignore[attr-defined]
+            parameters=said, return_annotation="Awaitable[Client]"
+        )
         return function
 
     return decorate

@@ -17,6 +17,7 @@ from ..shown import shown
 from .loop import Loop, in_thread
 
 if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
     from typing_extensions import Self
 
 
@@ -38,6 +39,7 @@ class Vector:
     def __init__(self, loop: Loop, index: int, vector: int) -> None:
         self._loop, self.index, self.vector = loop, index, vector
         self._waiting: collections.deque[asyncio.Future[int]] = collections.deque()
+        self._fd: int | None = None  # what is waited on
         self._left = 0  # counted, but who was told was cancelled before it could look
         self._has_complained = False
 
@@ -90,9 +92,8 @@ class Vector:
     async def _wait(self, fd: int, timeout: float | None) -> int:
         waiter = self._loop.waiter()
         timer = None if timeout is None else self._loop.later(timeout, functools.partial(_time_is_up, waiter))
-        if not self._waiting:
-            self._loop.watch(fd, lambda: self._deliver(fd))
         self._waiting.append(waiter)
+        self._watch(fd)
         try:
             return int(await waiter)
         except asyncio.CancelledError:
@@ -102,9 +103,9 @@ class Vector:
         finally:
             self._waiting.remove(waiter)
             if self._left:
-                self._deliver(fd)
+                self._deliver()
             if not self._waiting:
-                self._loop.unwatch(fd)
+                self._watch(None)
             if timer is not None:
                 timer.cancel()
 
@@ -112,10 +113,23 @@ class Vector:
         count, self._left = self._left + c.eventfd_take(fd), 0
         return count
 
-    def _deliver(self, fd: int) -> None:
+    def _use(self, fd: FileDescriptorLike | None) -> None:
+        self._plain().use(fd)
+
+    def _watch(self, fd: int | None) -> None:
+        """Has this eventfd looked at, and no other."""
+        if fd == self._fd:
+            return
+        if self._fd is not None:
+            self._loop.unwatch(self._fd)
+        self._fd = fd
+        if fd is not None:
+            self._loop.watch(fd, lambda: self._deliver())
+
+    def _deliver(self) -> None:
         """Something was counted, which the first that waits is told."""
         waiter = next((one for one in self._waiting if not one.done()), None)
-        if waiter is not None and (count := self._take(fd)):
+        if waiter is not None and self._fd is not None and (count := self._take(self._fd)):
             waiter.set_result(count)
 
     def __aiter__(self) -> Self:
@@ -128,6 +142,16 @@ class Vector:
             if self._loop.is_closed:
                 raise StopAsyncIteration from None
             raise
+
+    async def use(self, fd: FileDescriptorLike | None) -> None:
+        """Has the device signal an eventfd of the caller's, as vfu.ClientVector.use(); who waits goes on with that."""
+        self._watch(None)
+        try:
+            await self._loop.run(functools.partial(self._use, fd))
+        finally:
+            if self._waiting and not self._loop.is_closed:
+                self._watch(await self._arm())
+                self._deliver()
 
     trigger = in_thread(ClientVector.trigger)
     mask = in_thread(ClientVector.mask)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import errno
 import functools
 import os
@@ -37,9 +38,22 @@ if TYPE_CHECKING:
 
     Done = Callable[[int, Any], None]
 
+_MOST = 1024  # posted writes that go together: of more the library waits for room, which must not be here
+_SMALL = 8  # bytes of one that can go with others
+
 P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S")
+
+
+class Block:
+    """An async with statement of a task, in which, and in tasks that are started there, calls do something else."""
+
+    def __init__(self, loop: Loop, kind: str) -> None:
+        self.loop, self.kind, self.is_open = loop, kind, True
+
+
+_blocks: contextvars.ContextVar[tuple[Block, ...]] = contextvars.ContextVar("vfu.aio", default=())
 
 
 class Loop:
@@ -62,6 +76,9 @@ class Loop:
         self._gate = asyncio.Lock()  # who found the queue full, and those behind, who are
         self._behind = 0  # so many; the lock is free for a moment when it goes from one to the next
         self._pool = pool
+        self._gathered = 0  # posted writes of this turn that go together
+        self._watched: set[int] = set()
+        self._ended: asyncio.Future[None] | None = None  # close() is under way, or done
         c.vfu_client_set_reader(self.handle, True)
         self._fd = c.vfu_client_fd(self.handle)
         self._loop.add_reader(self._fd, _process, weakref.ref(self))
@@ -110,7 +127,9 @@ class Loop:
         if self._timer is not None:
             self._timer.cancel()
         if not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
+            for fd in {self._fd, *self._watched}:
+                self._loop.remove_reader(fd)
+        self._watched.clear()
 
     def disconnected(self, where: str = "", cause: Error | None = None) -> Error:
         """For who waited when the connection ended."""
@@ -120,15 +139,44 @@ class Loop:
         error.__cause__ = cause
         return error
 
-    def close(self) -> None:
-        """Ends the connection, and all that waits for it."""
+    def _begin_end(self) -> bool:
+        """False: somebody else has, or this is a child of the process."""
         if self.is_closed or self._pid != os.getpid():
-            return
-        self._leave()
+            return False
         self.is_closed = True
-        self.client.close()
         self._lose(make_error(errno.ENOTCONN, text="closed"))
+        return True
+
+    def _end(self) -> None:
+        """Waits for what the thread does, a function of the user's, too."""
+        self.client.close()
         self._pool.shutdown()
+
+    def close(self) -> None:
+        """Ends the connection, and all that waits for it, where nobody awaits that."""
+        if self._begin_end():
+            self._end()
+
+    async def aclose(self) -> None:
+        """The same, while the event loop goes on."""
+        if self._begin_end():
+            self._ended = self._loop.create_future()
+            threading.Thread(target=self._end_and_tell, args=(self._ended,), name="vfu-aio-close").start()
+        if self._ended is not None:
+            await asyncio.shield(self._ended)
+
+    def _end_and_tell(self, ended: asyncio.Future[None]) -> None:
+        me = threading.current_thread()
+
+        def tell() -> None:
+            me.join()  # which has nothing left to do
+            ended.set_result(None)
+
+        try:
+            self._end()
+        finally:
+            with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody awaits it
+                self._loop.call_soon_threadsafe(tell)
 
     # ---- requests ----
 
@@ -204,13 +252,68 @@ class Loop:
     async def room(self) -> None:
         """Until all that was said is in the socket: what is posted now waits for nothing."""
         async with self._in_turn():
+            patience = self.client._timeout
+            until = None if not patience else self._loop.time() + patience
             while True:
                 turn = self._turn
                 if self.is_closed or self.cause is not None:
                     raise self.disconnected()
                 if not c.client_is_sending(self.handle):
                     return
-                await asyncio.shield(turn)
+                try:
+                    await asyncio.wait_for(asyncio.shield(turn), until and until - self._loop.time())
+                except asyncio.TimeoutError:
+                    raise make_error(errno.ETIMEDOUT, text="the device does not read") from None
+
+    async def post(self, index: int, offset: int, data: memoryview) -> None:
+        """Sends a write that wants no answer. In a block of posting() small ones of one turn go together."""
+        is_small = len(data) <= _SMALL and self.is_in("posting")
+        if not is_small or not 0 < self._gathered < _MOST:
+            self._send_gathered()
+            await self.room()
+        if is_small:
+            self._gather()
+        c.vfu_client_region_post(self.handle, index, offset, data)
+
+    def _gather(self) -> None:
+        """What the library calls a batch of the thread lasts until the end of the turn, for other tasks are in it, too."""
+        if not self._gathered:
+            c.vfu_client_post_begin(self.handle)
+            self._loop.call_soon(self._send_gathered)
+        self._gathered += 1
+
+    def _send_gathered(self) -> None:
+        """What the socket does not take is sent by the next turns."""
+        if self._gathered:
+            self._gathered = 0
+            with contextlib.suppress(OSError):  # which process() finds out
+                c.vfu_client_post_leave(self.handle)
+
+    # ---- blocks ----
+
+    @contextlib.asynccontextmanager
+    async def block(self, kind: str) -> AsyncIterator[None]:
+        """Tasks that outlive it are not in it any more."""
+        block = Block(self, kind)
+        _blocks.set((*(one for one in _blocks.get() if one.is_open), block))
+        try:
+            yield
+        finally:
+            block.is_open = False
+
+    def is_in(self, kind: str) -> bool:
+        """Whether the running task is in such a block."""
+        return any(one.is_open and one.loop is self and one.kind == kind for one in _blocks.get())
+
+    @contextlib.asynccontextmanager
+    async def posting(self) -> AsyncIterator[None]:
+        """See Client.posting()."""
+        try:
+            async with self.block("posting"):
+                yield
+        finally:
+            self._send_gathered()
+        await self.room()
 
     # ---- what waits for something else ----
 
@@ -224,13 +327,15 @@ class Loop:
         return future
 
     def watch(self, fd: int, function: Callable[[], None]) -> None:
-        """Calls it whenever fd is readable."""
+        """Calls it whenever fd is readable, until the connection ends."""
         self._loop.add_reader(fd, function)
+        self._watched.add(fd)
 
     def unwatch(self, fd: int) -> None:
-        """No longer."""
-        if not self._loop.is_closed():
+        """No longer. Its number may be another's by now if the connection has ended."""
+        if fd in self._watched and not self._loop.is_closed():
             self._loop.remove_reader(fd)
+        self._watched.discard(fd)
 
     def later(self, seconds: float, function: Callable[[], None]) -> asyncio.TimerHandle:
         """Calls it once so much time has passed."""
@@ -255,6 +360,8 @@ class Loop:
         except Disconnected:
             self.process()  # which finds out whether that is so: a device may answer so, too
             raise
+        finally:
+            del job  # which has the exception, which has this
 
 
 def _undo(job: Future[T], undo: Callable[[T], object]) -> None:
@@ -278,18 +385,11 @@ class _Part(Protocol):
     def _plain(self) -> Any: ...
 
 
-def in_thread(
-    method: Callable[Concatenate[Any, P], T], undo: Callable[..., object] | None = None
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """A method of the plain object as a coroutine, with its arguments and documentation.
-
-    undo(plain object, result, the arguments): what becomes of it if who awaits it is cancelled.
-    """
+def in_thread(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """A method of the plain object as a coroutine, with its arguments and documentation."""
 
     @functools.wraps(method)
     async def call(self: _Part, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        plain = self._plain
-        back = None if undo is None else lambda result: undo(plain(), result, *args, **kwargs)
-        return await self._loop.run(lambda: method(plain(), *args, **kwargs), back)
+        return await self._loop.run(lambda: method(self._plain(), *args, **kwargs))
 
     return call

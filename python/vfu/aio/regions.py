@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
@@ -12,6 +13,7 @@ import libvfu as c
 
 from .. import client, pci
 from ..client.regions import REGION_NAMES, _cpu_accesses, region_name
+from ..client.times import answer_time
 from ..errors import explain
 from ..shown import shown
 from .loop import Loop, in_thread
@@ -37,6 +39,7 @@ class Region:
     def __init__(self, loop: Loop, index: int, piece: int) -> None:
         self._loop, self.index, self._piece = loop, index, piece
         self.name = region_name(index)
+        self._is_asked = False
 
     @shown
     def __repr__(self) -> str:
@@ -53,25 +56,26 @@ class Region:
         return await self._loop.run(self._plain)
 
     @overload
-    async def read(self, offset: int, size: int) -> bytes: ...
+    async def read(self, offset: int, size: int, timeout: float | None = None) -> bytes: ...
     @overload
-    async def read(self, offset: int, size: WriteableBuffer) -> int: ...
-    async def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
+    async def read(self, offset: int, size: WriteableBuffer, timeout: float | None = None) -> int: ...
+    async def read(self, offset: int, size: int | WriteableBuffer, timeout: float | None = None) -> bytes | int:
         """Reads size bytes, or fills a buffer and returns its length, as vfu.Region.read()."""
+        longest = answer_time(timeout)
         if not isinstance(size, SupportsIndex):
-            return await self._fill(offset, size)
-        if 0 < size.__index__() <= self._piece:
-            return bytes(await self._read_piece(offset, size.__index__()))
+            return await self._fill(offset, size, longest)
+        if len(self._pieces(offset, size.__index__())) == 1:
+            return bytes(await self._read_piece(offset, size.__index__(), longest))
         into = bytearray(size)
-        await self._fill(offset, into)
+        await self._fill(offset, into, longest)
         return bytes(into)
 
-    async def _fill(self, offset: int, into: WriteableBuffer) -> int:
+    async def _fill(self, offset: int, into: WriteableBuffer, longest: int) -> int:
         """No part of the buffer is held when it returns, or raises."""
         with memoryview(into) as view, view.cast("B") as whole:
             parts = [(at, whole[at:end]) for at, end in self._pieces(offset, len(whole))]
             try:
-                await _together(self._read_piece(offset + at, part) for at, part in parts)
+                await _together(self._read_piece(offset + at, part, longest) for at, part in parts)
             finally:
                 for _, part in parts:
                     part.release()
@@ -81,71 +85,90 @@ class Region:
         """What one message moves, (start, end) from the offset on."""
         return [(at, min(at + self._piece, size)) for at in range(0, size, self._piece)]
 
-    async def _read_piece(self, offset: int, into: int | memoryview) -> Any:
+    async def _read_piece(self, offset: int, into: int | memoryview, longest: int) -> Any:
         return await self._loop.ask(
-            lambda done: c.client_read_async(self._loop.handle, self.index, offset, into, done),
+            lambda done: c.client_read_async(self._loop.handle, self.index, offset, into, longest, done),
             f"{self.name} at {offset:#x}: ",
         )
 
-    async def write(self, offset: int, data: ReadableBuffer, post: bool = False) -> None:
-        """Writes bytes, as vfu.Region.write(). post: returns when it is sent; data of others is copied by then."""
+    async def write(
+        self, offset: int, data: ReadableBuffer, post: bool | None = None, timeout: float | None = None
+    ) -> None:
+        """Writes bytes, as vfu.Region.write(). post: returns when it is sent, or with a batch; data of others is copied by then.
+        None: in a block of Client.posting()."""
+        longest = answer_time(timeout)
+        if post is None:
+            post = self._loop.is_in("posting")
         view = memoryview(data).cast("B")
-        if post and self._loop.may_post:
+        if post and not self._is_asked:
+            # The library asks about a region before it is first written, and waits for that.
+            await self._loop.run(lambda: self._plain().write(offset, view, post, timeout))
+            self._is_asked = True
+        elif post and self._loop.may_post:
             await self._post(offset, view)
         else:
-            await _together(self._write_piece(offset + at, view[at:end]) for at, end in self._pieces(offset, len(view)))
+            await _together(
+                self._write_piece(offset + at, view[at:end], longest) for at, end in self._pieces(offset, len(view))
+            )
 
-    async def _write_piece(self, offset: int, data: memoryview) -> None:
+    async def _write_piece(self, offset: int, data: memoryview, longest: int) -> None:
         await self._loop.ask(
-            lambda done: c.client_write_async(self._loop.handle, self.index, offset, data, done),
+            lambda done: c.client_write_async(self._loop.handle, self.index, offset, data, longest, done),
             f"{self.name} at {offset:#x}: ",
         )
 
     async def _post(self, offset: int, data: memoryview) -> None:
-        await self._loop.room()
         try:
-            c.vfu_client_region_post(self._loop.handle, self.index, offset, data)
+            await self._loop.post(self.index, offset, data)
         except OSError as error:
             explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
             raise
 
-    async def _get(self, offset: int, width: int) -> int:
-        return int.from_bytes(await self.read(offset, width), "little")
+    async def _get(self, offset: int, width: int, timeout: float | None = None) -> int:
+        return int.from_bytes(await self.read(offset, width, timeout), "little")
 
-    async def _put(self, offset: int, width: int, value: int, post: bool) -> None:
-        await self.write(offset, value.to_bytes(width, "little"), post)
+    async def _put(self, offset: int, width: int, value: int, post: bool | None, timeout: float | None) -> None:
+        await self.write(offset, value.to_bytes(width, "little"), post, timeout)
 
-    def read8(self, offset: int) -> Coroutine[Any, Any, int]:
-        """The number in 1 byte."""
-        return self._get(offset, 1)
+    def read8(self, offset: int, timeout: float | None = None) -> Coroutine[Any, Any, int]:
+        """The number in 1 byte. timeout: as of read()."""
+        return self._get(offset, 1, timeout)
 
-    def read16(self, offset: int) -> Coroutine[Any, Any, int]:
-        """The little-endian number in 2 bytes."""
-        return self._get(offset, 2)
+    def read16(self, offset: int, timeout: float | None = None) -> Coroutine[Any, Any, int]:
+        """The little-endian number in 2 bytes. timeout: as of read()."""
+        return self._get(offset, 2, timeout)
 
-    def read32(self, offset: int) -> Coroutine[Any, Any, int]:
-        """The little-endian number in 4 bytes."""
-        return self._get(offset, 4)
+    def read32(self, offset: int, timeout: float | None = None) -> Coroutine[Any, Any, int]:
+        """The little-endian number in 4 bytes. timeout: as of read()."""
+        return self._get(offset, 4, timeout)
 
-    def read64(self, offset: int) -> Coroutine[Any, Any, int]:
-        """The little-endian number in 8 bytes."""
-        return self._get(offset, 8)
+    def read64(self, offset: int, timeout: float | None = None) -> Coroutine[Any, Any, int]:
+        """The little-endian number in 8 bytes. timeout: as of read()."""
+        return self._get(offset, 8, timeout)
 
-    def write8(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
-        """Writes a number of 1 byte. OverflowError: it does not fit. post: as of write()."""
-        return self._put(offset, 1, value, post)
+    def write8(
+        self, offset: int, value: int, post: bool | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Writes a number of 1 byte. OverflowError: it does not fit. post, timeout: as of write()."""
+        return self._put(offset, 1, value, post, timeout)
 
-    def write16(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
-        """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post: as of write()."""
-        return self._put(offset, 2, value, post)
+    def write16(
+        self, offset: int, value: int, post: bool | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
+        return self._put(offset, 2, value, post, timeout)
 
-    def write32(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
-        """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post: as of write()."""
-        return self._put(offset, 4, value, post)
+    def write32(
+        self, offset: int, value: int, post: bool | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
+        return self._put(offset, 4, value, post, timeout)
 
-    def write64(self, offset: int, value: int, post: bool = False) -> Coroutine[Any, Any, None]:
-        """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post: as of write()."""
-        return self._put(offset, 8, value, post)
+    def write64(
+        self, offset: int, value: int, post: bool | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
+        return self._put(offset, 8, value, post, timeout)
 
     io_fds = in_thread(client.regions.Region.io_fds)
 
@@ -204,30 +227,36 @@ class Config(Region):
     def _pieces(self, offset: int, size: int) -> list[tuple[int, int]]:
         return [(at - offset, at - offset + width) for at, width in _cpu_accesses(offset, size)]
 
-    @overload
-    async def read(self, offset: int, size: int) -> bytes: ...
-    @overload
-    async def read(self, offset: int, size: WriteableBuffer) -> int: ...
-    async def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
-        """As Region.read(), in accesses of 1, 2 and 4 aligned bytes."""
-        if not isinstance(size, SupportsIndex):
-            return await self._fill(offset, size)
-        into = bytearray(size)
-        await self._fill(offset, into)
-        return bytes(into)
+    async def write(
+        self, offset: int, data: ReadableBuffer, post: bool | None = None, timeout: float | None = None
+    ) -> None:
+        """As Region.write(), in accesses of 1, 2 and 4 aligned bytes; posted only if post says so."""
+        await super().write(offset, data, bool(post), timeout)
 
     async def _post(self, offset: int, data: memoryview) -> None:
         for at, end in self._pieces(offset, len(data)):
             await super()._post(offset + at, data[at:end])
 
     async def set(self, **fields: int) -> None:
-        """Writes fields of the header, one after another: await dev.config.set(command=6). TypeError: there is no such field."""
+        """Writes fields of the header, or bus_master, one after another: await dev.config.set(command=6). TypeError: there is no
+        such field."""
         for name in fields:
-            if name not in pci.FIELDS:
-                raise TypeError(f"the header has no {name}; it has {', '.join(pci.FIELDS)}")
+            if name not in pci.FIELDS and name != "bus_master":
+                raise TypeError(f"the header has no {name}; it has bus_master, {', '.join(pci.FIELDS)}")
         for name, value in fields.items():
-            offset, width = pci.FIELDS[name]
-            await self.write(offset, value.to_bytes(width, "little"))
+            if name == "bus_master":
+                await self._loop.run(functools.partial(self._set_bus_master, bool(value)))
+            else:
+                offset, width = pci.FIELDS[name]
+                await self.write(offset, value.to_bytes(width, "little"))
+
+    @property
+    def bus_master(self) -> Coroutine[Any, Any, bool]:
+        """Whether the device may reach memory and send messages, as vfu.Config.bus_master: await dev.config.bus_master."""
+        return self._loop.run(lambda: self._plain().bus_master)
+
+    def _set_bus_master(self, on: bool) -> None:
+        self._plain().bus_master = on
 
     async def capabilities(self) -> list[pci.Capability]:
         """The list of PCI capabilities, read anew each time."""
@@ -236,6 +265,40 @@ class Config(Region):
     async def extended_capabilities(self) -> list[pci.ExtendedCapability]:
         """The list of PCI's extended capabilities, read anew each time; none if the space has 256 bytes."""
         return await self._loop.run(lambda: self._plain().extended_capabilities)
+
+
+    bars = in_thread(client.regions.Config.bars)
+
+    async def msix(self) -> Msix:
+        """MSI-X, and its table as the device has it: await (await dev.config.msix())[3]. vfu.NotFound: it has none."""
+        return Msix(self._loop, await self._loop.run(lambda: self._plain().msix()))
+
+
+class Msix:
+    """MSI-X of a device, of dev.config.msix(), as vfu.ClientMsix: msix[i] is to be awaited.
+
+    count: vectors, which is its len() too; table_bar, table_offset, pending_bar, pending_offset: where the device has them;
+    enabled and masked: all of it, as it was when msix() was called.
+    """
+
+    def __init__(self, loop: Loop, plain: client.regions.ClientMsix) -> None:
+        self._loop, self._msix = loop, plain
+        self.count = plain.count
+        self.table_bar, self.table_offset = plain.table_bar, plain.table_offset
+        self.pending_bar, self.pending_offset = plain.pending_bar, plain.pending_offset
+        self.enabled, self.masked = plain.enabled, plain.masked
+
+    @shown
+    def __repr__(self) -> str:
+        return self._msix._state()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, vector: int) -> Coroutine[Any, Any, pci.MsixEntry]:
+        if not 0 <= vector < self.count:
+            raise IndexError(f"MSI-X has {self.count} vectors")
+        return self._loop.run(lambda: self._msix[vector])
 
 
 class Regions:

@@ -25,7 +25,7 @@ from .irqs import ClientIrqs
 from .link import Link, link_of, watch
 from .posts import posting
 from .regions import IO, MEMORY, MEMORY64, Config, Regions, assign_bars
-from .times import milliseconds
+from .times import answer_time, milliseconds
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike, ReadableBuffer, StrPath
@@ -154,6 +154,7 @@ class Client:
             **(options or {}),
         }
         configure("client", handle, profile, policy, settings, capabilities)
+        self._timeout = settings["timeout_ms"] / 1000  # what vfu.aio waits by itself
         if path is not None:
             try:
                 c.vfu_client_connect(handle, os.fspath(path))
@@ -301,8 +302,7 @@ class Client:
 
         Error: field and text say which rule the request breaks, which then is not sent; or the device's errno.
         """
-        longest = 0 if timeout is None else milliseconds(timeout) or -1
-        return commands.call(self._h, command, fds, longest, post, fields)
+        return commands.call(self._h, command, fds, answer_time(timeout), post, fields)
 
     def feature_get(
         self, feature: str | int, data: protocol.Part | ReadableBuffer = b"", room: int = commands.ROOM

@@ -261,9 +261,9 @@ class ClientDma:
         if self._queued:  # in another, whose end counts
             yield
             return
-        self._mine.queued = True
         try:
-            yield
+            with self._queueing(True):
+                yield
         except BaseException as error:
             # That goes on, and not what the device may have refused, too. KeyboardInterrupt has waited long enough.
             if isinstance(error, Exception):
@@ -272,9 +272,16 @@ class ClientDma:
             else:
                 self._is_owed = True
             raise
+        self._fence()
+
+    @contextlib.contextmanager
+    def _queueing(self, is_queued: bool) -> Iterator[None]:
+        """Whether maps of this thread wait for their answers."""
+        self._mine.queued = is_queued
+        try:
+            yield
         finally:
             self._mine.queued = False
-        self._fence()
 
     def _fence(self) -> None:
         """Waits for all that was queued, and lets go of what is not mapped then."""

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex, over
 import libvfu as c
 
 from .. import commands, pci, protocol
-from ..errors import explain, make_error
+from ..errors import make_error
 from ..memory import Mapping
 from ..shown import shown
+from .times import answer_time
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -49,10 +50,15 @@ class IoFd(NamedTuple):
 
 
 class _Port(Protocol):
-    """Numbers in a region: in C, but for those of configuration space."""
+    """Accesses to a region: in C, but for those of configuration space."""
 
-    def get(self, offset: int, width: int, /) -> int: ...
-    def put(self, offset: int, width: int, value: int, post: bool | None, /) -> None: ...
+    def get(self, offset: int, width: int, timeout: int, /) -> int: ...
+    def put(self, offset: int, width: int, value: int, post: bool | None, timeout: int, /) -> None: ...
+    @overload
+    def read(self, offset: int, into: int, timeout: int, /) -> bytes: ...
+    @overload
+    def read(self, offset: int, into: WriteableBuffer, timeout: int, /) -> int: ...
+    def write(self, offset: int, data: ReadableBuffer, post: bool | None, timeout: int, /) -> None: ...
 
 
 def _close_all(fds: Iterable[int]) -> None:
@@ -140,66 +146,58 @@ class Region:
         return self.info.caps
 
     @overload
-    def read(self, offset: int, size: int) -> bytes: ...
+    def read(self, offset: int, size: int, timeout: float | None = None) -> bytes: ...
     @overload
-    def read(self, offset: int, size: WriteableBuffer) -> int: ...
-    def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
+    def read(self, offset: int, size: WriteableBuffer, timeout: float | None = None) -> int: ...
+    def read(self, offset: int, size: int | WriteableBuffer, timeout: float | None = None) -> bytes | int:
         """Reads size bytes, or fills a buffer that is given instead, and then returns its length in bytes.
 
-        offset: in bytes, of the region. vfu.Error: see the class.
+        offset: in bytes, of the region. timeout: seconds for each message's answer, 0: for ever; that of the Client if not given.
+        vfu.Error: see the class.
         """
-        try:
-            return c.vfu_client_region_read(self._h, self.index, offset, size)
-        except OSError as error:
-            explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
-            raise
+        return self._port.read(offset, size, answer_time(timeout))
 
-    def write(self, offset: int, data: ReadableBuffer, post: bool | None = None) -> None:
-        """Writes bytes to an offset of the region.
+    def write(
+        self, offset: int, data: ReadableBuffer, post: bool | None = None, timeout: float | None = None
+    ) -> None:
+        """Writes bytes to an offset of the region. timeout: as of read().
 
         post: without waiting for an answer; whether the device took it then stays unknown (E27). Order is kept (E52).
         None: in a block of Client.posting().
         """
-        if post is None:
-            post = c.vfu_client_is_posting(self._h)
-        put = c.vfu_client_region_post if post else c.vfu_client_region_write
-        try:
-            put(self._h, self.index, offset, data)
-        except OSError as error:
-            explain(error, f"{self.name} at {offset:#x}: {error.strerror}")
-            raise
+        self._port.write(offset, data, post, answer_time(timeout))
 
-    def read8(self, offset: int) -> int:
-        """The number in 1 byte."""
-        return self._port.get(offset, 1)
+    def read8(self, offset: int, timeout: float | None = None) -> int:
+        """The number in 1 byte. timeout: as of read()."""
+        return self._port.get(offset, 1, 0 if timeout is None else answer_time(timeout))
 
-    def read16(self, offset: int) -> int:
-        """The little-endian number in 2 bytes."""
-        return self._port.get(offset, 2)
+    def read16(self, offset: int, timeout: float | None = None) -> int:
+        """The little-endian number in 2 bytes. timeout: as of read()."""
+        return self._port.get(offset, 2, 0 if timeout is None else answer_time(timeout))
 
-    def read32(self, offset: int) -> int:
-        """The little-endian number in 4 bytes."""
-        return self._port.get(offset, 4)
+    def read32(self, offset: int, timeout: float | None = None) -> int:
+        """The little-endian number in 4 bytes. timeout: as of read()."""
+        return self._port.get(offset, 4, 0 if timeout is None else answer_time(timeout))
 
-    def read64(self, offset: int) -> int:
-        """The little-endian number in 8 bytes."""
-        return self._port.get(offset, 8)
+    def read64(self, offset: int, timeout: float | None = None) -> int:
+        """The little-endian number in 8 bytes. timeout: as of read()."""
+        return self._port.get(offset, 8, 0 if timeout is None else answer_time(timeout))
 
-    def write8(self, offset: int, value: int, post: bool | None = None) -> None:
-        """Writes a number of 1 byte. OverflowError: it does not fit. post: as of write()."""
-        self._port.put(offset, 1, value, post)
+    def write8(self, offset: int, value: int, post: bool | None = None, timeout: float | None = None) -> None:
+        """Writes a number of 1 byte. OverflowError: it does not fit. post, timeout: as of write()."""
+        self._port.put(offset, 1, value, post, 0 if timeout is None else answer_time(timeout))
 
-    def write16(self, offset: int, value: int, post: bool | None = None) -> None:
-        """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post: as of write()."""
-        self._port.put(offset, 2, value, post)
+    def write16(self, offset: int, value: int, post: bool | None = None, timeout: float | None = None) -> None:
+        """Writes a little-endian number of 2 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
+        self._port.put(offset, 2, value, post, 0 if timeout is None else answer_time(timeout))
 
-    def write32(self, offset: int, value: int, post: bool | None = None) -> None:
-        """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post: as of write()."""
-        self._port.put(offset, 4, value, post)
+    def write32(self, offset: int, value: int, post: bool | None = None, timeout: float | None = None) -> None:
+        """Writes a little-endian number of 4 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
+        self._port.put(offset, 4, value, post, 0 if timeout is None else answer_time(timeout))
 
-    def write64(self, offset: int, value: int, post: bool | None = None) -> None:
-        """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post: as of write()."""
-        self._port.put(offset, 8, value, post)
+    def write64(self, offset: int, value: int, post: bool | None = None, timeout: float | None = None) -> None:
+        """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
+        self._port.put(offset, 8, value, post, 0 if timeout is None else answer_time(timeout))
 
     def io_fds(self) -> tuple[list[IoFd], commands.Descriptors]:
         """What takes accesses in place of messages (GET_REGION_IO_FDS): os.eventfd_write(entries[0].fd, 1) is a write.
@@ -239,19 +237,32 @@ def _cpu_accesses(offset: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 class _CpuPort:
-    """Numbers in the accesses that a CPU makes."""
+    """The same in the accesses that a CPU makes, of 1, 2 and 4 aligned bytes; posted only if somebody says so."""
 
     def __init__(self, port: _Port) -> None:
         self._port = port
 
-    def get(self, offset: int, width: int, /) -> int:
+    def get(self, offset: int, width: int, timeout: int, /) -> int:
         pieces = _cpu_accesses(offset, width)
-        return sum(self._port.get(at, piece) << 8 * (at - offset) for at, piece in pieces)
+        return sum(self._port.get(at, piece, timeout) << 8 * (at - offset) for at, piece in pieces)
 
-    def put(self, offset: int, width: int, value: int, post: bool | None, /) -> None:
+    def put(self, offset: int, width: int, value: int, post: bool | None, timeout: int, /) -> None:
         data = value.to_bytes(width, "little")
         for at, piece in _cpu_accesses(offset, width):
-            self._port.put(at, piece, int.from_bytes(data[at - offset :][:piece], "little"), bool(post))
+            self._port.put(at, piece, int.from_bytes(data[at - offset :][:piece], "little"), bool(post), timeout)
+
+    def read(self, offset: int, into: Any, timeout: int, /) -> Any:
+        is_size = isinstance(into, SupportsIndex)
+        with memoryview(bytearray(into) if is_size else into) as view, view.cast("B") as room:
+            for at, width in _cpu_accesses(offset, len(room)):
+                with room[at - offset : at - offset + width] as piece:
+                    self._port.read(at, piece, timeout)
+            return bytes(room) if is_size else len(room)
+
+    def write(self, offset: int, data: ReadableBuffer, post: bool | None, timeout: int, /) -> None:
+        with memoryview(data) as view, view.cast("B") as whole:
+            for at, width in _cpu_accesses(offset, len(whole)):
+                self._port.write(at, whole[at - offset : at - offset + width], bool(post), timeout)
 
 
 class Config(Region):
@@ -261,7 +272,8 @@ class Config(Region):
     interface), command, status, cache_line_size, latency_timer, header_type, rom_address, interrupt_line, interrupt_pin
     are numbers that can be read, and set where the device lets them be: dev.config.command |= 1.
 
-    Accesses of any size are made of those that a CPU makes, 1, 2 or 4 aligned bytes: servers need not know others.
+    Accesses of any size are made of those that a CPU makes, 1, 2 or 4 aligned bytes: servers need not know others. They are
+    posted only if post says so.
     """
 
     vendor_id: int
@@ -282,24 +294,6 @@ class Config(Region):
     def __init__(self, handle: c.vfu_client, index: int) -> None:
         super().__init__(handle, index)
         self._port = _CpuPort(self._port)
-
-    @overload
-    def read(self, offset: int, size: int) -> bytes: ...
-    @overload
-    def read(self, offset: int, size: WriteableBuffer) -> int: ...
-    def read(self, offset: int, size: int | WriteableBuffer) -> bytes | int:
-        """As Region.read(), in accesses of 1, 2 and 4 aligned bytes."""
-        is_size = isinstance(size, SupportsIndex)
-        into = memoryview(bytearray(size) if isinstance(size, SupportsIndex) else size).cast("B")
-        for at, width in _cpu_accesses(offset, len(into)):
-            super().read(at, into[at - offset : at - offset + width])
-        return bytes(into) if is_size else len(into)
-
-    def write(self, offset: int, data: ReadableBuffer, post: bool | None = None) -> None:
-        """As Region.write(), in accesses of 1, 2 and 4 aligned bytes; posted only if post says so."""
-        data = memoryview(data).cast("B")
-        for at, width in _cpu_accesses(offset, len(data)):
-            super().write(at, data[at - offset : at - offset + width], bool(post))
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *pci.FIELDS]
@@ -393,6 +387,9 @@ class ClientMsix:
 
     @shown
     def __repr__(self) -> str:
+        return self._state()
+
+    def _state(self) -> str:
         where = f"table in BAR {self.table_bar} at {self.table_offset:#x}"
         return f"{self.count} vectors, {'on' if self.enabled else 'off'}{', masked' * self.masked}, {where}"
 

@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """Seconds of Python, milliseconds of C."""
 
+from __future__ import annotations
+
 import math
 
 
@@ -10,3 +12,8 @@ def milliseconds(seconds: float) -> int:
     if not 0 <= seconds <= 1_000_000:
         raise ValueError(f"a timeout of {seconds!r} seconds: 0 to 1,000,000 it may be")
     return math.ceil(seconds * 1000)
+
+
+def answer_time(seconds: float | None) -> int:
+    """For each answer, as C has it; None: the Client's own time, 0: for ever."""
+    return 0 if seconds is None else milliseconds(seconds) or -1
