@@ -34,6 +34,7 @@ import traceback
 import pytest
 
 import vfu
+import vfu.aio
 from vfu.testing import leaves_nothing, plug, served
 
 
@@ -143,10 +144,23 @@ class Device(vfu.Device):
         return b"4242"
 
 
+class Model:
+    """Memory of a simulator."""
+
+    def read(self, iova, size):
+        return bytes(size)
+
+
 def post_many(dev):
     with dev.posting():
         for i in range(1 << 16):
             dev.regions.bar0.write32(0x100, i)
+
+
+def map_many(dev):
+    with dev.dma.batch():
+        for i in range(16):
+            dev.dma.alloc(4096, shared=bool(i & 1))
 
 
 # What waits for an answer.
@@ -160,22 +174,40 @@ CALLS = {
     "write32": lambda dev: dev.regions.bar0.write32(4, 1),
     "post": lambda dev: [dev.regions.bar0.write(0x100, bytes(2048), post=True) for _ in range(1 << 14)],
     "posting": post_many,
-    "read config": lambda dev: dev.config.vendor_id,
-    "write config": lambda dev: setattr(dev.config, "bus_master", True),
+    "write64": lambda dev: dev.regions.bar0.write64(0x100, 1),
+    "config": lambda dev: dev.config.vendor_id,
+    "config.read": lambda dev: dev.config.read(1, 7),
+    "config.read32": lambda dev: dev.config.read32(0),
+    "config.capabilities": lambda dev: dev.config.capabilities,
+    "set config": lambda dev: setattr(dev.config, "bus_master", True),
+    "config.write": lambda dev: dev.config.write(4, bytes(2)),
+    "bars": lambda dev: dev.config.bars(),
+    "assign_bars": lambda dev: dev.assign_bars(),
+    "msix": lambda dev: dev.config.msix(),
+    "msix entry": lambda dev: dev.msix[1],
     "region": lambda dev: dev.regions.bar1,
     "irq": lambda dev: dev.irqs[3],
     "arm": lambda dev: dev.irqs.intx.fd,
     "enable": lambda dev: dev.irqs.msix.enable(),
     "disable": lambda dev: dev.irqs.msix.disable(),
+    "use": lambda dev: dev.irqs.msix[0].use(None),
     "trigger": lambda dev: dev.irqs.msix[0].trigger(),
+    "trigger several": lambda dev: dev.irqs.msix.trigger(0, 1),
     "mask": lambda dev: dev.irqs.intx.mask(),
     "unmask": lambda dev: dev.irqs.intx.unmask(),
+    "mask_on": lambda dev: dev.irqs.intx.mask_on(dev.irqs.msix[0].fd),
+    "unmask_on": lambda dev: dev.irqs.intx.unmask_on(dev.irqs.msix[0].fd),
     "wait": lambda dev: dev.irqs.msix[0].wait(),
     "wait(None)": lambda dev: dev.irqs.msix[0].wait(None),
     "wait with timeout": lambda dev: dev.irqs.msix[1].wait(timeout=1000),
     "alloc": lambda dev: dev.dma.alloc(4096),
     "map": lambda dev: dev.dma.map(bytearray(4096), 0x20000),
+    "map_file": lambda dev: dev.dma.map_file(__file__, size=4096, write=False),
+    "map_handler": lambda dev: dev.dma.map_handler(Model(), 0x20000, 4096),
+    "batch": map_many,
     "unmap": lambda dev: dev.dma.unmap(0x10000),
+    "unmap(iova, size)": lambda dev: dev.dma.unmap(0, 0x10_0000),
+    "unmap_all": lambda dev: dev.dma.unmap_all(),
     "reset": lambda dev: dev.reset(),
     "call": lambda dev: dev.call(4242, data=b""),
     "call by name": lambda dev: dev.call("get_irq_info", index=0),
@@ -193,17 +225,22 @@ IDLE = {
 }
 
 
+def keep_busy(device, dev):
+    assert dev.regions.bar0.size == 4096 and dev.config.size and dev.irqs.intx.count == 1
+    dev.msix = dev.config.msix()
+    dev.dma.alloc(4096, iova=0x10000)
+    dev.irqs.intx.disable()
+    dev.irqs.msix.enable()
+    device.go.clear()
+    dev.regions.bar0.write32(4, 1, post=True)
+
+
 @contextlib.contextmanager
 def busy(background):
     """A client, and its device which says nothing from here on."""
     device = Device()
     with plug(device, options={"timeout_ms": 0}, timeout=0, background=background) as dev:
-        assert dev.regions.bar0.size == 4096 and dev.config.size and dev.irqs.intx.count == 1
-        dev.dma.alloc(4096, iova=0x10000)
-        dev.irqs.intx.disable()
-        dev.irqs.msix.enable()
-        device.go.clear()
-        dev.regions.bar0.write32(4, 1, post=True)
+        keep_busy(device, dev)
         yield device, dev
         device.go.set()
         assert dev.regions.bar0.read32(0) == 1
@@ -220,7 +257,10 @@ def test_calls_of_a_client(call):
     control_c(interrupted_call, (CALLS | IDLE)[call], False)
 
 
-@pytest.mark.parametrize("call", ["read32", "write", "post", "wait(None)", "map", "unmap", "reset", "call", "feature", "serve"])
+BESIDE = ["read32", "write", "post", "wait(None)", "map", "batch", "unmap", "reset", "call", "feature", "serve"]
+
+
+@pytest.mark.parametrize("call", BESIDE)
 def test_calls_beside_a_thread_that_reads(call):
     """No signal wakes these: they look for one now and then."""
     control_c(interrupted_call, (CALLS | IDLE)[call], True)
@@ -242,6 +282,202 @@ def answered_call(child, call):
 def test_handlers_that_do_not_raise(call):
     """They run, and the call goes on until it has its answer."""
     control_c(answered_call, CALLS[call])
+
+
+# ---- time, and the end of the device ----
+
+
+@contextlib.contextmanager
+def all_at_once(calls, **options):
+    """Each call in a thread, of a busy device and a client of its own: [(name, line to cut, how it ends)], and the threads."""
+    running, threads = [], []
+
+    def run(call, dev, end):
+        try:
+            call(dev)
+        except BaseException as error:
+            end.append(type(error))  # itself it would keep what the call held
+
+    with contextlib.ExitStack() as stack:
+        for name, call in calls.items():
+            ours, theirs = socket.socketpair()
+            stack.callback(ours.close)
+            line = stack.enter_context(theirs.dup())
+            device, end = Device(), []
+            with theirs:
+                server = stack.enter_context(vfu.Server(device, fd=theirs, options={"timeout_ms": 0}))
+            server.start()
+            dev = stack.enter_context(vfu.Client(fd=ours, **options))
+            ours.close()
+            stack.callback(device.go.set)
+            keep_busy(device, dev)
+            threads.append(threading.Thread(target=run, args=(call, dev, end)))
+            running.append((name, line, end))
+        for thread in threads:
+            thread.start()
+        yield running, threads
+        for thread in threads:
+            thread.join()
+
+
+def test_time_is_up():
+    """What waits for an answer does so for as long as the client was told."""
+    with all_at_once({name: call for name, call in CALLS.items() if not name.startswith("wait")}, timeout=2) as (running, threads):
+        for thread in threads:
+            thread.join(60)
+    assert {name: end for name, _, end in running if end != [vfu.Timeout]} == {}
+
+
+ACCESSES = {
+    "read": lambda region: region.read(0, 4, timeout=0.01),
+    "read into a buffer": lambda region: region.read(0, bytearray(4), timeout=0.01),
+    "write": lambda region: region.write(4, bytes(4), timeout=0.01),
+    **{f"read{n}": lambda region, n=n: getattr(region, f"read{n}")(0, timeout=0.01) for n in (8, 16, 32, 64)},
+    **{f"write{n}": lambda region, n=n: getattr(region, f"write{n}")(4, 1, timeout=0.01) for n in (8, 16, 32, 64)},
+}
+
+
+def test_a_time_of_its_own():
+    """Each access may have one, also to configuration space, and be without one."""
+    with busy(False) as (device, dev):
+        for access in ACCESSES.values():
+            for region in dev.regions.bar0, dev.config:
+                with pytest.raises(vfu.Timeout):
+                    access(region)
+        for wrong in -1, 1e9:
+            with pytest.raises(ValueError):
+                dev.regions.bar0.read32(0, timeout=wrong)
+    with plug(Device(), timeout=0.001) as dev:
+        assert dev.regions.bar0.read32(0, timeout=0) == dev.regions.bar0.read32(0, timeout=60) == 1
+
+
+def test_the_device_goes():
+    """All that waits ends then."""
+    with all_at_once(CALLS | IDLE, timeout=0) as (running, threads):
+        for _, line, _ in running:
+            line.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join(60)
+    assert {name: end for name, _, end in running if end != [vfu.Disconnected]} == {}
+
+
+# ---- coroutines ----
+
+
+async def post_in_turns(dev):
+    async with dev.posting():
+        for i in range(1 << 16):
+            await dev.regions.bar0.write32(0x100, i)
+
+
+async def map_in_a_batch(dev):
+    async with dev.dma.batch():
+        await dev.dma.alloc(4096)
+
+
+async def iterate(dev):
+    async for _ in dev.irqs.msix[1]:
+        pass
+
+
+AWAITED = {
+    "read": lambda dev: dev.regions.bar0.read(0, bytearray(4)),
+    "read32": lambda dev: dev.regions.bar0.read32(0),
+    "write": lambda dev: dev.regions.bar0.write(4, bytes(4)),
+    "posting": post_in_turns,
+    "info": lambda dev: dev.regions.bar1.info(),
+    "config": lambda dev: dev.config.vendor_id,
+    "bars": lambda dev: dev.config.bars(),
+    "msix": lambda dev: dev.config.msix(),
+    "set": lambda dev: dev.config.set(bus_master=True),
+    "wait": lambda dev: dev.irqs.msix[0].wait(),
+    "iterate": iterate,
+    "use": lambda dev: dev.irqs.msix[0].use(None),
+    "mask": lambda dev: dev.irqs.intx.mask(),
+    "alloc": lambda dev: dev.dma.alloc(4096),
+    "batch": map_in_a_batch,
+    "unmap_all": lambda dev: dev.dma.unmap_all(),
+    "reset": lambda dev: dev.reset(),
+    "call": lambda dev: dev.call(4242, data=b""),
+    "feature_get": lambda dev: dev.feature_get(77),
+    "run": lambda dev: dev.run(lambda plain: plain.regions.bar0.read32(0)),
+}
+
+
+async def use_busily(device, ours, use, **options):
+    """One of those, with a device that says nothing."""
+    async with vfu.aio.connect(fd=ours, **options) as dev:
+        ours.close()
+        await dev.regions.config.info()
+        await dev.irqs.msix.enable()
+        await dev.dma.alloc(4096)
+        await dev.regions.bar0.write32(0x100, 0, post=True)
+        await dev.regions.bar0.read32(0x100)
+        device.go.clear()
+        await dev.regions.bar0.write32(4, 1, post=True)
+        try:
+            await use(dev)
+        finally:
+            device.go.set()
+
+
+@contextlib.contextmanager
+def device_of_a_loop():
+    device = Device()
+    ours, theirs = socket.socketpair()
+    with ours, theirs.dup() as line:
+        with theirs:
+            server = vfu.Server(device, fd=theirs, options={"timeout_ms": 0})
+        with server, server.start():
+            yield device, ours, line
+            device.go.set()
+
+
+def interrupted_loop(child, call):
+    async def use(dev):
+        child.ready()
+        await call(dev)
+
+    with device_of_a_loop() as (device, ours, _), child.interrupted(ready=False):
+        asyncio.run(use_busily(device, ours, use, timeout=0))
+
+
+@pytest.mark.parametrize("call", AWAITED)
+def test_coroutines(call):
+    control_c(interrupted_loop, AWAITED[call])
+
+
+@pytest.mark.parametrize("how", ["time", "end"])
+def test_coroutines_end(how):
+    """With time, but of an interrupt, and with the device."""
+    calls = {name: call for name, call in AWAITED.items() if how == "end" or name not in ("wait", "iterate")}
+    ends = {}
+
+    def use(name, line):
+        async def both(dev):
+            task = asyncio.ensure_future(calls[name](dev))
+            await asyncio.sleep(0)
+            if how == "end":
+                line.shutdown(socket.SHUT_RDWR)
+            await task
+
+        return both
+
+    async def one(stack, name):
+        device, ours, line = stack.enter_context(device_of_a_loop())
+        try:
+            await use_busily(device, ours, use(name, line), timeout=2 if how == "time" else 0)
+        except Exception as error:
+            ends[name] = type(error)
+
+    async def main():
+        with contextlib.ExitStack() as stack:
+            await asyncio.gather(*(one(stack, name) for name in calls))
+
+    with leaves_nothing():
+        asyncio.run(asyncio.wait_for(main(), 100))
+    kind = vfu.Timeout if how == "time" else vfu.Disconnected
+    assert ends == dict.fromkeys(calls, kind)
 
 
 # ---- connecting and closing ----
