@@ -3,6 +3,21 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * connection.c - start and end of a connection.
+ *
+ *	IDLE -- begin: the device is asked (accept) --> GREETING -- VERSION (greet.c) --> UP
+ *	  ^          no: the socket is closed              |                               |
+ *	  |                                                | the socket, a fault, the      |
+ *	  |                                                v owner ends the connection     v
+ *	  +-- finish <-- the gate agrees, or was never asked <-- ENDING: cause kept, handles dead,
+ *	                                                          what was held back is dropped
+ *
+ * Who calls: listener.c and vfu_server_attach begin; run.c ends, once the connection has a status; it comes again as long as
+ * the state is ENDING, for the gate may be open, by a request's question or by this one. Whatever the device says to that
+ * one, finish goes on: DMA first, whose hooks may still use memory, then what a disconnect resets, eventfds, and the connection
+ * last. A client that never was UP has changed nothing, so nothing is undone for it, nor is the device asked.
+ *
+ * Requests that the device still holds keep the session alive, not the connection: to answer one is -ENOTCONN. Other threads
+ * use srv->conn under conn_lock alone. vfui_server_end_now is for the server's own end, and waits for nobody: an open gate is cancelled.
  */
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,22 @@
  * SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 the libvfu authors
  *
- * handlers.c - what a server does for each message. Payloads have passed their generated checks.
+ * handlers.c - what a server does for each message.
+ *
+ *	order.c: its turn, gate passed --> generated check --> vfui_server_handlers.NAME(srv, req, in, tail)
+ *	                                                             |
+ *	   0, nothing sent        an empty answer <------------------+
+ *	   0, is_replied          it has answered, by reply() or with descriptors
+ *	   VFU_LATER              the device has deferred it, or with is_again it is to be called again from req->step on
+ *	   -errno                 an error, with req->err if that says more: vfui_server_fail
+ *
+ * What may be true here: the payload has passed its check, so that fields, lengths and descriptors are lawful; in is an aligned copy
+ * of its fixed part, tail points into what was received, at any alignment, and is gone when the handler returns. Indices are
+ * the client's: each is looked up. Descriptors belong to the message until they are taken. A handler runs on the owner, up to
+ * VFUI_SERVER_DEPTH of them inside of one another: callbacks of the device wait for DMA in them, and meanwhile others run.
+ *
+ * Reads and writes are the hot path: plain memory is read in its place and sent from there, all else goes
+ * through a buffer of this depth (scratch). A large write to plain memory was received in its place (vfui_server_place_write).
  */
 #include <errno.h>
 #include <string.h>
@@ -80,7 +95,6 @@ static int get_region_info(void *ctx, struct vfui_request *req,
 	return 0;
 }
 
-/* None so far, which is a lawful answer (E5). */
 static int get_region_io_fds(void *ctx, struct vfui_request *req,
 			     const struct vfu_wire_get_region_io_fds_request *in, const void *tail,
 			     size_t tail_len)

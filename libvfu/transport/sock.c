@@ -3,6 +3,21 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * sock.c - the only place that knows sockets and addresses.
+ *
+ *	listen at PATH                                   connect to PATH
+ *	  bind    to a name of its own, PATH.vfu.PID...    place_of  the path, or a descriptor of a long one
+ *	  chmod   nobody can connect yet                   connect   again and again, while the queue of the
+ *	  listen                                                     server is full: no poll tells of room there
+ *	  link    to PATH, if that is free  --> taken:
+ *	          left behind? lock, try, unlink, link     recv, send, shutdown, end: of connections, either role
+ *	  unlink  the name of its own
+ *
+ * So a file at PATH can be connected to from its first moment, by those who may, and of two servers that start at once one gets
+ * it; whoever ends removes only the file that it made. The server's listener and the client's connect come here for
+ * sockets; the channels for bytes, a message and its descriptors at a time.
+ *
+ * Sockets are left as blocking as they came, for some are inherited and their flags others' too: each call says whether it waits.
+ * What a receive brings of descriptors is close-on-exec, and in *fds or closed, on every path. No call raises SIGPIPE.
  */
 #include <errno.h>
 #include <stdio.h>
