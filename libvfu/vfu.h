@@ -632,7 +632,7 @@ enum { VFU_MSI_64 = 1, VFU_MSI_MASKABLE = 2 };
  */
 int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned flags);
 /*
- * MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar, set
+ * MSI-X with 1..2048 vectors (0 removes). Table (16 bytes a vector) and PBA must lie in BAR bar, of memory, set
  * before, 8-byte aligned, where no handler is. The library serves both: a client that writes to an
  * entry masks and unmasks its vector there, one that does not has all unmasked (E66). A client that may
  * map the BAR never maps the pages they lie in: give them pages of their own there, or it is not mapped much. Owner.

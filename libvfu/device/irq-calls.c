@@ -33,16 +33,15 @@ int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset)
 {
-	int rc = vfui_device_is_child(dev)
-			 ? -EOWNERDEAD
-			 : vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset);
+	int rc;
 
+	if (vfui_device_is_child(dev))
+		return -EOWNERDEAD;
+	vfui_err_clear(&dev->err);
+	rc = vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset, &dev->err);
 	if (!rc && vectors)
 		vfui_device_tell_unmappable(dev, bar);
-	return vfui_device_ended(
-		dev, rc,
-		"vfu_device_set_msix (1 to 2048 vectors; table and pending bits apart, in a "
-		"BAR that there is)");
+	return rc && dev->err.code ? rc : vfui_device_ended(dev, rc, "vfu_device_set_msix");
 }
 
 /* These may be called by any thread, so they leave no detail behind. */

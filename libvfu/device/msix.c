@@ -28,6 +28,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/os.h"
 #include "base/util.h"
 #include "device/irq.h"
@@ -157,19 +158,54 @@ uint32_t vfui_msix_pba_size(uint32_t vectors)
 	return (vectors + 63) / 64 * 8;
 }
 
-static int check_place(const struct vfui_regions *regions, const struct vfui_msix_place *place)
+/* One of the two: that it begins as PCI wants it, and is inside. */
+static int check_one(const char *field, uint64_t offset, uint32_t size, uint64_t room,
+		     struct vfu_err *err)
 {
-	const struct vfu_region *def =
-		place->bar <= VFU_REGION_BAR5 ? &regions->region[place->bar].def : NULL;
-	uint64_t table = place->table, pba = place->pba, table_end, pba_end;
+	if (offset & 7)
+		return vfui_err_set(err, -EINVAL, field, 0, "%s is a multiple of 8, not %#llx",
+				    field, (unsigned long long)offset);
+	if (!vfui_is_inside(offset, size, room))
+		return vfui_err_set(err, -EINVAL, field, 0,
+				    "%s %#llx: its %u bytes are not in a BAR of %#llx bytes", field,
+				    (unsigned long long)offset, size, (unsigned long long)room);
+	return 0;
+}
 
-	if (place->vectors > VECTORS_MAX || !def || def->bar_flags & VFU_BAR_IO)
-		return -EINVAL;
-	table_end = table + vfui_msix_table_size(place->vectors);
-	pba_end = pba + vfui_msix_pba_size(place->vectors);
-	if ((table | pba) & 7 || table_end > def->size || pba_end > def->size)
-		return -EINVAL;
-	return table < pba_end && pba < table_end ? -EINVAL : 0;
+static int check_place(const struct vfui_msix_place *place, const struct vfu_region *def,
+		       struct vfu_err *err)
+{
+	uint32_t table_size = vfui_msix_table_size(place->vectors);
+	uint32_t pba_size = vfui_msix_pba_size(place->vectors);
+	uint64_t table = place->table, pba = place->pba;
+	int rc;
+
+	if (!def || !def->size || def->bar_flags & VFU_BAR_IO)
+		return vfui_err_set(err, -EINVAL, "msix.bar", 0,
+				    "msix.bar: there is no BAR %u of memory", place->bar);
+	rc = check_one("msix.table_offset", table, table_size, def->size, err);
+	if (!rc)
+		rc = check_one("msix.pba_offset", pba, pba_size, def->size, err);
+	if (!rc && table < pba + pba_size && pba < table + table_size)
+		rc = vfui_err_set(err, -EINVAL, "msix.pba_offset", 0,
+				  "msix.pba_offset %#llx: the pending bits overlap the table, "
+				  "which has %u bytes from %#llx on",
+				  (unsigned long long)pba, table_size, (unsigned long long)table);
+	return rc;
+}
+
+int vfui_msix_check_bar(const struct vfui_msix *msix, unsigned bar, const struct vfu_region *def,
+			struct vfu_err *err)
+{
+	const struct vfui_msix_place *place = &msix->place;
+	struct vfu_err why;
+
+	if (!place->vectors || place->bar != bar || !def->size || !check_place(place, def, &why))
+		return 0;
+	return vfui_err_set(err, -EINVAL, "region.size", 0,
+			    "BAR %u has the MSI-X table, which goes elsewhere first "
+			    "(vfu_device_set_msix): %s",
+			    bar, why.text);
 }
 
 /* Routes one of them, or no longer (fn NULL), if the BAR still reaches so far. */
@@ -203,10 +239,22 @@ int vfui_msix_route(struct vfui_msix *msix)
 	return route(msix, true);
 }
 
-int vfui_msix_move(struct vfui_msix *msix, const struct vfui_msix_place *place)
+static int check_move(const struct vfui_msix *msix, const struct vfui_msix_place *place,
+		      struct vfu_err *err)
+{
+	if (place->vectors > VECTORS_MAX)
+		return vfui_err_set(err, -EINVAL, "msix.vectors", 0,
+				    "msix.vectors is 1 to %u, or 0 for none, not %u", VECTORS_MAX,
+				    place->vectors);
+	return check_place(
+		place,
+		place->bar <= VFU_REGION_BAR5 ? &msix->regions->region[place->bar].def : NULL, err);
+}
+
+int vfui_msix_move(struct vfui_msix *msix, const struct vfui_msix_place *place, struct vfu_err *err)
 {
 	struct vfui_msix_place old = msix->place;
-	int rc = place->vectors ? check_place(msix->regions, place) : 0;
+	int rc = place->vectors ? check_move(msix, place, err) : 0;
 
 	if (rc)
 		return rc;

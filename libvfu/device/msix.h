@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct vfu_err;
+struct vfu_region;
 struct vfui_irqs;
 struct vfui_regions;
 
@@ -34,7 +36,11 @@ uint32_t vfui_msix_pba_size(uint32_t vectors);
 void vfui_msix_init(struct vfui_msix *msix, struct vfui_irqs *irqs, struct vfui_regions *regions);
 void vfui_msix_fini(struct vfui_msix *msix);
 /* -EINVAL, -EEXIST: not in a memory BAR, not apart, or where something else is; then nothing changes. */
-int vfui_msix_move(struct vfui_msix *msix, const struct vfui_msix_place *place);
+int vfui_msix_move(struct vfui_msix *msix, const struct vfui_msix_place *place,
+		   struct vfu_err *err);
+/* The tables, if they are in this BAR, still are when it is as def says: 0 or -EINVAL. One that goes away (size 0) may. */
+int vfui_msix_check_bar(const struct vfui_msix *msix, unsigned bar, const struct vfu_region *def,
+			struct vfu_err *err);
 /* The BAR was replaced. */
 int vfui_msix_route(struct vfui_msix *msix);
 /* No entry was ever written: they read as masked, and mask nothing (E66). */

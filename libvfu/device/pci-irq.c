@@ -81,7 +81,7 @@ int vfui_pci_set_msi(struct vfui_pci *pci, unsigned vectors, unsigned flags)
 }
 
 int vfui_pci_set_msix(struct vfui_pci *pci, unsigned vectors, unsigned bar, uint32_t table_offset,
-		      uint32_t pba_offset)
+		      uint32_t pba_offset, struct vfu_err *err)
 {
 	struct vfui_msix_place old = pci->tables.place, place = {0};
 	uint8_t cap[PCI_CAP_MSIX_SIZEOF] = {PCI_CAP_ID_MSIX};
@@ -89,7 +89,7 @@ int vfui_pci_set_msix(struct vfui_pci *pci, unsigned vectors, unsigned bar, uint
 
 	if (vectors)
 		place = (struct vfui_msix_place){bar, table_offset, pba_offset, vectors};
-	rc = vfui_msix_move(&pci->tables, &place);
+	rc = vfui_msix_move(&pci->tables, &place, err);
 	if (rc)
 		return rc;
 	vfui_pci_put(cap + PCI_MSIX_FLAGS, 2, vectors - 1);
@@ -97,7 +97,7 @@ int vfui_pci_set_msix(struct vfui_pci *pci, unsigned vectors, unsigned bar, uint
 	vfui_pci_put(cap + PCI_MSIX_PBA, 4, pba_offset | bar);
 	rc = replace_cap(pci, &pci->msix, sizeof(cap), cap, sizeof(cap), VFU_IRQ_MSIX, vectors);
 	if (rc) {
-		vfui_msix_move(&pci->tables, &old);
+		vfui_msix_move(&pci->tables, &old, NULL);
 		return rc;
 	}
 	vfui_pci_apply(pci);

@@ -13,6 +13,6 @@
 int vfui_pci_set_intx(struct vfui_pci *pci, unsigned pin);
 int vfui_pci_set_msi(struct vfui_pci *pci, unsigned vectors, unsigned flags);
 int vfui_pci_set_msix(struct vfui_pci *pci, unsigned vectors, unsigned bar, uint32_t table_offset,
-		      uint32_t pba_offset);
+		      uint32_t pba_offset, struct vfu_err *err);
 
 #endif

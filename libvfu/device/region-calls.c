@@ -30,7 +30,11 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 	if (vfui_device_is_child(dev))
 		return -EOWNERDEAD;
 	vfui_err_clear(&dev->err);
-	rc = vfui_region_set(&dev->regions, index, region, &dev->err);
+	rc = vfui_msix_check_bar(&dev->pci.tables, index, region, &dev->err);
+	if (rc < 0)
+		vfui_os_close(region->fd);
+	else
+		rc = vfui_region_set(&dev->regions, index, region, &dev->err);
 	if (rc < 0)
 		return rc;
 	rc = vfui_device_ended(dev, vfui_pci_region_changed(&dev->pci, index),

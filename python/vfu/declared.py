@@ -3,12 +3,15 @@
 """What a device's class must not declare, each refused with a sentence: nearly right names, values that are no
 numbers, handlers that yield or take other arguments than they are given."""
 
+import contextlib
 import difflib
 import inspect
 import operator
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from .errors import explain
 
 
 def number(what: str, value: Any) -> int:
@@ -17,6 +20,20 @@ def number(what: str, value: Any) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{what} is a number, not {value!r}") from None
+
+
+@contextlib.contextmanager
+def named(cls: type, name: str) -> Iterator[None]:
+    """What is wrong with a declaration says of which: Counter.bar0."""
+    try:
+        yield
+    except OSError as error:
+        explain(error, f"{cls.__name__}.{name}: {error.strerror}")
+        raise
+    except (TypeError, ValueError) as error:
+        if not str(error).startswith(cls.__name__):
+            error.args = (f"{cls.__name__}.{name}: {error}",)
+        raise
 
 
 def refuse_handler(function: Callable[..., Any], given: str) -> None:

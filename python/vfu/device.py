@@ -17,7 +17,7 @@ import libvfu as c
 
 from . import commands, pci, protocol
 from .capabilities import Agreed
-from .declared import misspelt, refuse_handler, refuse_misspelt
+from .declared import misspelt, named, refuse_handler, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
 from .errors import Error, hook, log_level, logger, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
@@ -211,13 +211,17 @@ class Device:
         c.vfu_device_set_class(handle, self.class_code, self.revision)
         c.vfu_device_set_config_size(handle, self.config_size)
         for region in self._regions.values():
-            region._install(handle)
+            with named(cls, region.name):
+                region._install(handle)
         for part in self._parts:
-            part._install(handle)
+            with named(cls, getattr(part, "name", "") or part.region.name):
+                part._install(handle)
         # Those without a place go beside those that have one.
         for one in sorted(self._pci_capabilities(), key=lambda one: not one.offset):
-            one._install(handle)
-        cls.irqs._install(handle, self._regions)
+            with named(cls, f"capabilities: {type(one).__name__}"):
+                one._install(handle)
+        with named(cls, "irqs"):
+            cls.irqs._install(handle, self._regions)
         commands.install(self, self._CALLED)
         self._hooks = sum(1 << bit for bit, name in enumerate(self._HOOKS) if self._wants(name))
         c.device_set_hooks(handle, self._hooks)

@@ -318,8 +318,8 @@ def test_second_client(connect, serve):
         ({"revision": "a"}, "revision is a number of 8 bits"),
         ({"class_code": 0x1234567}, "class_code is a number of 24 bits, not 0x1234567"),
         ({"config_size": 512}, "config_size is 256 or 4096, not 512"),
-        ({"irqs": vfu.Irqs(msix=4, msix_bar=3)}, "1 to 2048 vectors"),
-        ({"irqs": vfu.Irqs(msix=4, msix_bar=3, msix_pba=0)}, "1 to 2048 vectors"),
+        ({"irqs": vfu.Irqs(msix=4, msix_bar=3)}, "Wrong.irqs: msix.bar: there is no BAR 3 of memory"),
+        ({"bar3": vfu.Bar(4096), "irqs": vfu.Irqs(msix=4, msix_bar=3, msix_pba=0)}, "overlap"),
     ],
 )
 def test_declarations_that_cannot_be(attributes, message):

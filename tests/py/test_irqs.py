@@ -424,8 +424,31 @@ def test_table_placement(connect):
         bar4 = vfu.Bar(size=16, is64=True)
         irqs = vfu.Irqs(msix=1)
 
-    with pytest.raises(ValueError, match="no BAR is free"):
+    with pytest.raises(ValueError, match="^Full.irqs: no BAR is free"):
         Full()
+
+
+def test_a_table_that_does_not_fit_its_bar():
+    class Small(vfu.Device):
+        bar0 = vfu.Bar(size=64)
+        irqs = vfu.Irqs(msix=8, msix_bar=0)
+
+    with pytest.raises(vfu.Error, match=r"Small.irqs: msix.table_offset 0: its 128 bytes are not in a BAR of 0x40 bytes$") as caught:
+        Small()
+    assert caught.value.field == "msix.table_offset"
+
+    class Port(vfu.Device):
+        bar0 = vfu.Bar(size=64, io=True)
+        irqs = vfu.Irqs(msix=1, msix_bar=0)
+
+    with pytest.raises(vfu.Error, match="Port.irqs: msix.bar: there is no BAR 0 of memory"):
+        Port()
+
+    class Wide(vfu.Device):
+        bar5 = vfu.Bar(size=64, is64=True)
+
+    with pytest.raises(vfu.Error, match="Wide.bar5: a 64-bit BAR needs the next BAR's register"):
+        Wide()
 
 
 def test_table_in_a_mapped_bar(connect, caplog):

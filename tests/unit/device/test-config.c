@@ -570,6 +570,33 @@ START_TEST(the_librarys_own_is_not_for_handlers)
 }
 END_TEST
 
+/* Each says which field, and the rule. A BAR that has the tables keeps room for them; it may go, and they elsewhere. */
+START_TEST(the_tables_fit_their_bar)
+{
+	struct vfu_region bar = {.size = 4096, .flags = VFU_REGION_READ, .fd = -1};
+
+	refused(vfu_device_set_msix(dev, 4, 0, 0, 0x800), -EINVAL, "msix.bar");
+	ck_assert_int_eq(vfu_device_set_region(dev, 0, &bar), 0);
+	refused(vfu_device_set_msix(dev, 2049, 0, 0, 0x800), -EINVAL, "msix.vectors");
+	refused(vfu_device_set_msix(dev, 4, 6, 0, 0x800), -EINVAL, "msix.bar");
+	refused(vfu_device_set_msix(dev, 4, 0, 0xff0, 0x800), -EINVAL, "msix.table_offset");
+	refused(vfu_device_set_msix(dev, 4, 0, 4, 0x800), -EINVAL, "msix.table_offset");
+	refused(vfu_device_set_msix(dev, 4, 0, 0, 0x1000), -EINVAL, "msix.pba_offset");
+	refused(vfu_device_set_msix(dev, 4, 0, 0, 0x38), -EINVAL, "msix.pba_offset");
+	ck_assert_int_eq(vfu_device_set_msix(dev, 4, 0, 0, 0x800), 0);
+	bar.size = 2048;
+	refused(vfu_device_set_region(dev, 0, &bar), -EINVAL, "region.size");
+	bar = (struct vfu_region){.size = 256, .bar_flags = VFU_BAR_IO, .fd = -1};
+	refused(vfu_device_set_region(dev, 0, &bar), -EINVAL, "region.size");
+	ck_assert_uint_eq(dev->regions.region[0].def.size, 4096);
+	ck_assert_int_eq(vfu_device_set_msix(dev, 4, 0, 0, 0x400), 0);
+	bar = (struct vfu_region){.size = 2048, .flags = VFU_REGION_READ, .fd = -1};
+	ck_assert_int_eq(vfu_device_set_region(dev, 0, &bar), 0);
+	bar.size = 0;
+	ck_assert_int_eq(vfu_device_set_region(dev, 0, &bar), 0);
+}
+END_TEST
+
 /* Nor are the tables of MSI-X, which a handler for just these bytes would replace, or take away (fn NULL). */
 START_TEST(the_tables_are_not_for_handlers)
 {
@@ -641,6 +668,7 @@ int main(void)
 	tcase_add_test(tcase, a_reset_does_not_write_registers);
 	tcase_add_test(tcase, a_capability_is_a_window);
 	tcase_add_test(tcase, the_librarys_own_is_not_for_handlers);
+	tcase_add_test(tcase, the_tables_fit_their_bar);
 	tcase_add_test(tcase, the_tables_are_not_for_handlers);
 	tcase_add_test(tcase, a_rom_of_memory);
 	suite_add_tcase(suite, tcase);

@@ -390,7 +390,7 @@ START_TEST(removing_keeps_the_others)
 	ck_assert_int_eq(vfui_pci_set_msi(&pci, 1, VFU_MSI_64), 0);
 	ck_assert_int_eq(add_cap(0x09, "ab", 2), 0x50);
 	set_bar(0, 4096, 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 2048), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 2048, NULL), 0);
 	ck_assert_int_eq(vfui_pci_set_msi(&pci, 0, VFU_MSI_64), 0);
 	ck_assert_uint_eq(get(0x34, 1), 0x50);
 	ck_assert_uint_eq(get(0x51, 1), 0x54);
@@ -416,10 +416,10 @@ START_TEST(msix)
 	set_bar(3, 256, VFU_BAR_IO);
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ck_assert_int_eq(vfui_pci_set_msix(&pci, bad[i].vectors, bad[i].bar, bad[i].table,
-						   bad[i].pba),
+						   bad[i].pba, NULL),
 				 -EINVAL);
 	ck_assert_uint_eq(get(0x34, 1), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 2048, 0, 32768, 65536), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 2048, 0, 32768, 65536, NULL), 0);
 	ck_assert_uint_eq(get(0x40, 4), 0x07ff0011);
 	ck_assert_uint_eq(get(0x44, 4), 32768);
 	ck_assert_uint_eq(get(0x48, 4), 65536);
@@ -431,7 +431,7 @@ START_TEST(msix)
 	put(0x42, 2, 0x4000);
 	ck_assert(!irqs.index[VFU_IRQ_MSIX].held);
 	put(0x42, 2, 0xc000);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 0, 0, 0, 0), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 0, 0, 0, 0, NULL), 0);
 	ck_assert(!irqs.index[VFU_IRQ_MSIX].held);
 	ck_assert_uint_eq(get(0x34, 1), 0);
 }
@@ -454,7 +454,7 @@ START_TEST(the_pba_shows_what_is_pending)
 		.offset = 0x800, .data = &ones, .count = 8, .region = 0, .is_write = true};
 
 	set_bar(0, 4096, 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 70, 0, 0, 0x800), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 70, 0, 0, 0x800, NULL), 0);
 	ck_assert_uint_eq(read_pba(0, 0x7f8, 8), 0xeeeeeeeeeeeeeeee);
 	put(0x42, 2, 0xc000);
 	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 1), 0);
@@ -470,7 +470,7 @@ START_TEST(the_pba_shows_what_is_pending)
 	/* It survives another BAR in its place, and moves when told. */
 	set_bar(0, 8192, 0);
 	ck_assert_uint_eq(read_pba(0, 0x800, 8), 0x8000000000000002);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 70, 0, 0, 0x1800), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 70, 0, 0, 0x1800, NULL), 0);
 	ck_assert_uint_eq(read_pba(0, 0x800, 8), 0xeeeeeeeeeeeeeeee);
 	ck_assert_uint_eq(read_pba(0, 0x1800, 8), 0x8000000000000002);
 	set_bar(0, 0, 0);
@@ -484,10 +484,10 @@ START_TEST(the_pba_does_not_push_others_away)
 	set_bar(0, 4096, 0);
 	ck_assert_int_eq(
 		vfui_region_set_handler(&regions, 0, 0x800, 64, access_nothing, NULL, NULL), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 0x808), -EINVAL);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 0x808, NULL), -EINVAL);
 	ck_assert_uint_eq(get(0x34, 1), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 0x900), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 8, 0, 0, 0x808), -EINVAL);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 4, 0, 0, 0x900, NULL), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 8, 0, 0, 0x808, NULL), -EINVAL);
 	ck_assert_uint_eq(irqs.index[VFU_IRQ_MSIX].count, 4);
 	ck_assert_uint_eq(read_pba(0, 0x900, 8), 0);
 	ck_assert_uint_eq(read_pba(0, 0x808, 8), 0xeeeeeeeeeeeeeeee);
@@ -542,7 +542,7 @@ static unsigned fired(int fd)
 static void set_table(void)
 {
 	set_bar(0, 4096, 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, TABLE, 0x800), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, TABLE, 0x800, NULL), 0);
 }
 
 START_TEST(the_table_is_written_as_far_as_hardware_has_it)
@@ -675,18 +675,18 @@ START_TEST(a_new_table_is_empty)
 	fd = arm(2);
 	bar_put(ENTRY(2) + 12, 4, 1);
 	ck_assert_int_eq(vfui_irqs_raise(&irqs, VFU_IRQ_MSIX, 2), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x400, 0x900), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x400, 0x900, NULL), 0);
 	ck_assert_uint_eq(bar_get(ENTRY(2) + 12, 4), 0xeeeeeeee);
 	ck_assert_uint_eq(bar_get(0x400 + 16 * 2 + 12, 4), 1);
 	ck_assert_uint_eq(fired(fd), 1);
 	/* Where a handler is there is no room, and nothing has changed. */
 	ck_assert_int_eq(
 		vfui_region_set_handler(&regions, 0, 0x800, 16, access_nothing, NULL, NULL), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x700, 0x900), -EEXIST);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x400, 0x808), -EINVAL);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x700, 0x900, NULL), -EEXIST);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 20, 0, 0x400, 0x808, NULL), -EINVAL);
 	ck_assert_uint_eq(bar_get(0x400 + 12, 4), 1);
 	ck_assert_uint_eq(bar_get(0x900, 4), 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 0, 0, 0, 0), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 0, 0, 0, 0, NULL), 0);
 	ck_assert_uint_eq(bar_get(0x400 + 12, 4), 0xeeeeeeee);
 	close(fd);
 }
@@ -809,7 +809,7 @@ static int more_msi(void)
 
 static int more_msix(void)
 {
-	return vfui_pci_set_msix(&pci, 64, 0, 0, 0xc00);
+	return vfui_pci_set_msix(&pci, 64, 0, 0, 0xc00, NULL);
 }
 
 static int pin(void)
@@ -828,7 +828,7 @@ static int write_entry(void)
 START_TEST(out_of_memory)
 {
 	set_bar(0, 4096, 0);
-	ck_assert_int_eq(vfui_pci_set_msix(&pci, 16, 0, 0, 0x800), 0);
+	ck_assert_int_eq(vfui_pci_set_msix(&pci, 16, 0, 0, 0x800, NULL), 0);
 	ck_assert_int_eq(vfui_pci_set_msi(&pci, 2, VFU_MSI_64), 0);
 	fault_each_alloc(pin);
 	fault_each_alloc(more_msi);
