@@ -86,7 +86,9 @@ static int send_small(struct vfui_conn *conn, struct vfui_chan *chan,
 			memcpy(place, iov[i].iov_base, iov[i].iov_len);
 		place += iov[i].iov_len;
 	}
-	conn->has_batch |= is_reader;
+	/* The reader's own: others do not so much as look at it. */
+	if (is_reader)
+		conn->has_batch = true;
 	if (!is_reader || chan->out.bytes >= BATCH_BYTES)
 		r = vfui_conn_flush_locked(conn);
 	return r == -EAGAIN ? 0 : r;
