@@ -990,26 +990,38 @@ int vfu_client_disconnect(struct vfu_client *cl);
 int vfu_client_status(struct vfu_client *cl);
 
 /*
- * With VFU_OPT_RECONNECT_MS a client whose connection ends connects again, with the pauses of vfu_client_connect,
- * for so long since it was noticed (2^31-1: for ever, nearly); not one that was attached. There is no thread
- * for it: calls that wait do it, as long as they would wait for an answer, and then are -ENOTCONN; so do
- * vfu_client_serve and vfu_client_irq_wait, for their own time, and an event loop, in which process never sleeps for it. Calls that do not wait are -ENOTCONN
- * until it is connected, and so are those in callbacks of the connection that has ended. Requests that were on their
- * way end with -ENOTCONN, too: whether the device has done them nobody knows, and they are not repeated. A map
- * among them is not there, memory of an unmap is no longer used.
+ * Connecting again. With VFU_OPT_RECONNECT_MS a client whose connection ends by itself (not by vfu_client_disconnect)
+ * connects again to the address that vfu_client_connect was given, and tries for that many milliseconds since the end
+ * was noticed (2^31-1: 24 days). An attached one has no address, and does not.
  *
- * The new connection is told all that the last one had: DMA ranges, eventfds of interrupts and masks (of their files and
- * eventfds the client keeps copies, so the caller may close his), and bus mastering. What is written to regions, and a
- * device's own state, is for the caller to restore: state says what is known of that. What was raised
- * in between is lost.
+ * When: 1 ms after the end, then after pauses of 2 ms, 4 ms... 250 ms; the pauses go on growing from where they were
+ * if a connection has lasted no longer than the last one, so that a server which comes and goes is not asked all the
+ * time. All that is said on the new connection, until RESTORED, has to be done within the same time; each answer
+ * within VFU_OPT_TIMEOUT_MS, too. A server that does not answer so fails the attempt, and there is another.
  *
- * The device must be the same: as many regions, of the same sizes and flags, and interrupts; and nothing agreed may be
- * less. Else the attempts end with -ESTALE, whose text says what differs.
+ * Who: there is no thread for it. Calls that wait do it, as long as they would wait for an answer, and then are
+ * -ENOTCONN; so do vfu_client_serve and vfu_client_irq_wait, for their own time, and an event loop, in which process
+ * never sleeps for it and vfu_client_timeout says when it is due. While nobody calls nothing happens. Calls that do not
+ * wait (post, _async, _nowait) are -ENOTCONN until it is connected, and so are all in callbacks of the connection that
+ * has ended.
+ *
+ * What is lost: requests that were on their way end with -ENOTCONN; whether the device has done them nobody knows, and
+ * they are not repeated: the caller asks again, or not. A map among them is not there, memory of an unmap is no longer
+ * used. Writes without an answer may be lost (posts), interrupts that were raised in between are.
+ *
+ * What is there again: DMA ranges, eventfds of interrupts and masks (of their files and eventfds the client keeps copies,
+ * so the caller may close his), and bus mastering. What is written to regions, and a device's own state, is for the
+ * caller to restore: state says what is known of that. Region infos, their mappings and descriptors that the caller
+ * has are the last server's: he asks for new ones.
+ *
+ * The device must be the same: as many regions, of the same sizes and flags, and interrupts; it must take what is said
+ * again; and nothing agreed may be less. Else the attempts end with -ESTALE, whose text says what differs.
  */
 enum vfu_link_event {
 	VFU_LINK_LOST,     /* the connection has ended: cause, posts */
-	VFU_LINK_RESTORED, /* there is another one, that knows all again: attempts, state */
-	VFU_LINK_ENDED,    /* there is none, and it is not tried any more: cause */
+	VFU_LINK_RESTORED, /* there is another one, that knows all again: attempts, state, restored */
+	VFU_LINK_ENDED, /* there is none, and it is not tried any more: cause, attempts. From now on
+			      vfu_client_status says the cause, and vfu_client_connect begins anew */
 };
 /* Registers and the like, after RESTORED. Known only of a PCI device whose bus mastering the library has turned on. */
 enum vfu_device_state {
@@ -1028,10 +1040,12 @@ struct vfu_link { /* later versions append */
 	struct vfu_err cause;
 };
 /*
- * fn is told, on whichever thread notices it and with no lock held. For RESTORED it may use the client like any
- * caller, before all others: it is the place to set the device up again, and to ask for region infos, whose
- * descriptors are others now. Calls of other threads wait until it returns, so it must not wait for those. For the
- * others calls are -ENOTCONN. It may disconnect. NULL: nobody is told. Any thread.
+ * fn is told, on whichever thread notices it and with no lock held; one event at a time and in their order. What
+ * happens while it runs is told by the same thread when it has returned; until then nobody connects again.
+ * For RESTORED it may use the client like any caller, before all others: it is the place to set the device up again,
+ * and to ask for region infos, whose descriptors are others now. Calls of other threads wait until it returns, so it
+ * must not wait for those. If that connection ends meanwhile, and for the other events, its calls are -ENOTCONN. It may
+ * disconnect: then nothing more is told. NULL: nobody is told. Any thread.
  */
 typedef void vfu_client_link_fn(void *user, const struct vfu_link *link);
 void vfu_client_set_link(struct vfu_client *cl, vfu_client_link_fn *fn, void *user);

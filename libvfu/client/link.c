@@ -5,6 +5,8 @@
  * link.c - the state of a client that connects again by itself.
  */
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 
 #include "base/os.h"
 #include "client/link.h"
@@ -57,6 +59,7 @@ void vfui_link_stop(struct vfu_client *cl)
 	if (!cl->link)
 		return;
 	atomic_store(&cl->link->state, VFUI_LINK_NONE);
+	cl->link->nuntold = 0;
 	vfui_recall_clear(&cl->link->recall);
 }
 
@@ -86,30 +89,55 @@ void vfui_link_schedule(struct vfu_client *cl, const struct vfu_err *cause)
 
 	link->due = vfui_clock_now(clock) + vfui_backoff_next(&link->backoff);
 	link->last = *cause;
-	if (is_over)
-		link->report.cause = *cause;
 	atomic_store(&link->state, is_over ? VFUI_LINK_ENDED : VFUI_LINK_DOWN);
+	if (!is_over)
+		return;
+	link->report.cause = *cause;
+	vfui_link_note(cl, VFU_LINK_ENDED);
 }
 
-void vfui_link_tell(struct vfu_client *cl, enum vfu_link_event event)
+void vfui_link_note(struct vfu_client *cl, enum vfu_link_event event)
 {
-	struct vfu_link report;
-	vfu_client_link_fn *fn;
-	void *user;
+	struct vfui_link *link = cl->link;
 
-	vfui_os_lock(&cl->lock);
-	cl->link->report.event = event;
-	cl->link->teller = pthread_self();
-	cl->link->is_telling = true;
-	report = cl->link->report;
-	fn = cl->link_fn;
-	user = cl->link_user;
+	link->report.event = event;
+	if (link->nuntold < VFUI_LINK_EVENTS)
+		link->untold[link->nuntold++] = link->report;
+}
+
+/* With the lock, which is given up meanwhile. */
+static void tell_first(struct vfu_client *cl)
+{
+	struct vfui_link *link = cl->link;
+	const struct vfu_link report = link->untold[0];
+	vfu_client_link_fn *fn = cl->link_fn;
+	void *user = cl->link_user;
+
+	memmove(&link->untold[0], &link->untold[1], --link->nuntold * sizeof(link->untold[0]));
 	vfui_os_unlock(&cl->lock);
 	if (fn)
 		fn(user, &report);
 	vfui_os_lock(&cl->lock);
-	cl->link->is_telling = false;
+}
+
+void vfui_link_tell(struct vfu_client *cl)
+{
+	struct vfui_link *link = cl->link;
+	bool is_told = false;
+
+	vfui_os_lock(&cl->lock);
+	if (!link->is_telling) {
+		is_told = link->nuntold;
+		link->teller = pthread_self();
+		link->is_telling = is_told;
+		while (link->nuntold)
+			tell_first(cl);
+		link->is_telling = false;
+		vfui_os_cond_broadcast(&cl->cond);
+	}
 	vfui_os_unlock(&cl->lock);
+	if (is_told)
+		vfui_link_wake(cl);
 }
 
 /* Writes without an answer of which nothing tells that the device has seen them. */
@@ -135,12 +163,13 @@ static void note_loss(struct vfu_client *cl, const struct vfu_err *cause)
 		link->backoff = (struct vfui_backoff){0};
 	link->give_up =
 		vfui_clock_deadline(clock, (int64_t)cl->options.set.values[VFU_OPT_RECONNECT_MS]);
+	vfui_link_note(cl, VFU_LINK_LOST);
 }
 
 void vfui_link_look(struct vfu_client *cl)
 {
-	bool was_up, is_first;
 	struct vfu_err cause;
+	bool is_first;
 	int state;
 
 	if (!vfui_link_is_live(cl) || !vfui_conn_status(cl->conn, &cause))
@@ -148,11 +177,10 @@ void vfui_link_look(struct vfu_client *cl)
 	vfui_os_lock(&cl->lock);
 	state = vfui_link_state(cl);
 	is_first = vfui_link_is_live(cl) && !cl->is_closing;
-	was_up = state == VFUI_LINK_UP || state == VFUI_LINK_TOLD;
 	if (is_first) {
 		cl->usable = NULL;
 		cl->is_closing = true;
-		if (was_up)
+		if (state == VFUI_LINK_UP || state == VFUI_LINK_TOLD)
 			note_loss(cl, &cause);
 		vfui_link_schedule(cl, &cause);
 	}
@@ -160,10 +188,19 @@ void vfui_link_look(struct vfu_client *cl)
 	if (!is_first)
 		return;
 	vfui_conn_fail(cl->conn, &cause);
-	if (was_up)
-		vfui_link_tell(cl, VFU_LINK_LOST);
-	if (vfui_link_state(cl) == VFUI_LINK_ENDED)
-		vfui_link_tell(cl, VFU_LINK_ENDED);
+	vfui_link_tell(cl);
+}
+
+int vfui_link_time(struct vfu_client *cl)
+{
+	uint64_t most = cl->options.set.values[VFU_OPT_TIMEOUT_MS];
+	int64_t left;
+
+	vfui_os_lock(&cl->lock);
+	left = vfui_clock_left(&cl->options.clock, cl->link->give_up);
+	vfui_os_unlock(&cl->lock);
+	left = (left + (int64_t)VFUI_MS - 1) / (int64_t)VFUI_MS;
+	return (int)vfui_min(most ? most : INT_MAX, (uint64_t)left);
 }
 
 void vfui_link_restart(struct vfu_client *cl, const char *why)

@@ -25,6 +25,9 @@ enum {
 #define VFUI_LINK_REGIONS 256
 #define VFUI_LINK_IRQS 64
 
+/* What can happen before the user's function has been told: RESTORED, LOST and ENDED, for nobody connects then. */
+#define VFUI_LINK_EVENTS 3
+
 /* What a device is known by. Only the thread that reads, or connects. */
 struct vfui_link_device {
 	struct vfu_wire_get_info_reply info;
@@ -39,20 +42,20 @@ struct vfui_link_device {
 	} irqs[VFUI_LINK_IRQS];
 };
 
-struct vfui_client_range;
-
 /* How far a new connection has been told all. Only the thread that reads, or connects. */
 struct vfui_link_replay {
 	struct vfui_conn *conn;
 	unsigned step, end; /* of the table of steps */
 	unsigned at, kind;  /* which region, interrupt... is next, */
 	unsigned vector;
-	uint64_t iova; /* which range; */
+	int timeout_ms; /* of what is asked now */
+	uint64_t iova;  /* which range; */
 	bool is_past_last;
-	struct vfui_client_range *range; /* that of the request in flight */
-	bool is_first;                   /* nothing to compare with */
-	uint8_t command[2];              /* PCI's register, as it is now */
-	atomic_bool is_done;             /* or has failed */
+	unsigned in_flight; /* ranges that are not answered */
+	bool is_first;      /* nothing to compare with */
+	bool has_failed;
+	uint8_t command[2];  /* PCI's register, as it is now */
+	atomic_bool is_done; /* or has failed */
 	enum vfu_device_state state;
 };
 
@@ -67,9 +70,11 @@ struct vfui_link {
 
 	/* Under the client's lock. */
 	char *address;
-	bool is_trying;    /* the thread trier connects */
-	bool is_different; /* there is no use in going on */
-	bool is_telling;   /* teller is in the user's function */
+	bool is_trying;                           /* the thread trier connects */
+	bool is_different;                        /* there is no use in going on */
+	bool is_telling;                          /* teller is in the user's function, */
+	struct vfu_link untold[VFUI_LINK_EVENTS]; /* and has these to tell before it is done */
+	unsigned nuntold;
 	pthread_t teller, trier;
 	uint64_t due, give_up, up_since;
 	struct vfui_backoff backoff;
@@ -99,6 +104,12 @@ static inline bool vfui_link_is_live(const struct vfu_client *cl)
 	return state != VFUI_LINK_NONE && state != VFUI_LINK_ENDED;
 }
 
+/* This thread is in the user's function. With the lock. */
+static inline bool vfui_link_is_teller(const struct vfu_client *cl)
+{
+	return cl->link && cl->link->is_telling && pthread_equal(cl->link->teller, pthread_self());
+}
+
 /* Writes without an answer so far; and that many the device has seen, for a later access was answered. */
 static inline uint64_t vfui_link_posted(const struct vfu_client *cl)
 {
@@ -120,10 +131,15 @@ void vfui_link_stop(struct vfu_client *cl);
 void vfui_link_free(struct vfu_client *cl);
 /* Has an event loop look again. */
 void vfui_link_wake(struct vfu_client *cl);
-/* An attempt has failed, for that reason: when is the next? With the lock. */
+/* An attempt has failed, for that reason: when is the next, if any? With the lock; then vfui_link_tell. */
 void vfui_link_schedule(struct vfu_client *cl, const struct vfu_err *cause);
-/* Tells the user. No lock is held. */
-void vfui_link_tell(struct vfu_client *cl, enum vfu_link_event event);
+/* The report as it is now is what the user is told of an event, with the next vfui_link_tell. With the lock. */
+void vfui_link_note(struct vfu_client *cl, enum vfu_link_event event);
+/* Tells the user what was noted, in that order, one at a time: if a thread is in his function, that one does. No lock
+ * is held. */
+void vfui_link_tell(struct vfu_client *cl);
+/* How many ms an answer of a new connection may take: no longer than any, nor than attempts go on. 0: no more. */
+int vfui_link_time(struct vfu_client *cl);
 /* Fails a connection, also one that was told all by now: it is not what it was told any more. */
 void vfui_link_restart(struct vfu_client *cl, const char *why);
 /* If the connection that the caller holds has ended by itself, no call uses it from here on. */

@@ -19,6 +19,9 @@
  * thread that reads does. Other calls wait until the connection is theirs (usable), which the thread that runs the
  * user's function need not.
  *
+ * The user's function is told one thing at a time, in the order in which they happened, and nobody tries meanwhile:
+ * what happens then waits for the thread that is in it (untold), and is LOST and ENDED at most.
+ *
  * The connection that has ended stays until its last call has returned, and only then is there an attempt: so a
  * client has one connection at a time, and in a callback of the old one there is none. Its memory
  * (dma-table.c) stays the device's; the maps that were on their way have failed.
@@ -84,11 +87,10 @@ static void try_once(struct vfu_client *cl)
 {
 	struct vfu_err err = {0};
 	struct vfui_conn *conn = open_conn(cl, cl->link->address, &err);
-	bool is_ours, has_ended;
+	bool is_ours;
 
 	vfui_os_lock(&cl->lock);
 	is_ours = settle(cl, conn, &err);
-	has_ended = vfui_link_state(cl) == VFUI_LINK_ENDED;
 	vfui_os_unlock(&cl->lock);
 	if (is_ours) {
 		vfui_replay_start(cl, conn);
@@ -98,9 +100,19 @@ static void try_once(struct vfu_client *cl)
 	} else {
 		vfui_conn_free(conn);
 	}
-	if (has_ended)
-		vfui_link_tell(cl, VFU_LINK_ENDED);
+	vfui_link_tell(cl);
 	end_try(cl);
+}
+
+/* Nanoseconds until somebody is to try; -1: something else has to end before. With the lock. */
+static int64_t left_to_try(struct vfu_client *cl)
+{
+	struct vfui_link *link = cl->link;
+
+	if (vfui_link_state(cl) != VFUI_LINK_DOWN || cl->conn || link->is_trying ||
+	    link->is_telling)
+		return -1;
+	return vfui_clock_left(&cl->options.clock, link->due);
 }
 
 /* Whether this thread is to try now; it has set is_trying then. With the lock. */
@@ -108,8 +120,7 @@ static bool begin_try(struct vfu_client *cl)
 {
 	struct vfui_link *link = cl->link;
 
-	if (vfui_link_state(cl) != VFUI_LINK_DOWN || cl->conn || link->is_trying ||
-	    vfui_clock_left(&cl->options.clock, link->due) > 0)
+	if (left_to_try(cl))
 		return false;
 	link->is_trying = true;
 	link->trier = pthread_self();
@@ -142,9 +153,10 @@ static int help(struct vfu_client *cl, struct vfui_conn *conn, int64_t left)
 static void sleep_down(struct vfu_client *cl, int64_t left)
 {
 	int64_t ns = left < 0 ? TICK_NS : vfui_min(left, TICK_NS);
+	int64_t pause = left_to_try(cl);
 
-	if (vfui_link_state(cl) == VFUI_LINK_DOWN && !cl->conn && !cl->link->is_trying)
-		ns = vfui_min(ns, vfui_clock_left(&cl->options.clock, cl->link->due));
+	if (pause >= 0)
+		ns = vfui_min(ns, pause);
 	vfui_os_cond_wait(&cl->cond, &cl->lock, ns);
 	vfui_os_unlock(&cl->lock);
 }
@@ -152,10 +164,10 @@ static void sleep_down(struct vfu_client *cl, int64_t left)
 /* The usable connection, or that of the user's function on its thread. With the lock. */
 static struct vfui_conn *usable_here(struct vfu_client *cl)
 {
-	bool is_teller = vfui_link_state(cl) == VFUI_LINK_TOLD && !cl->is_closing &&
-			 cl->link->is_telling && pthread_equal(cl->link->teller, pthread_self());
+	bool has_it_first =
+		vfui_link_state(cl) == VFUI_LINK_TOLD && !cl->is_closing && vfui_link_is_teller(cl);
 
-	return is_teller ? cl->conn : cl->usable;
+	return has_it_first ? cl->conn : cl->usable;
 }
 
 /* One look, and one step towards a connection. 1: look again; 0: *conn is there; or why not. */
@@ -167,7 +179,7 @@ static int step(struct vfu_client *cl, bool may_wait, int64_t left, struct vfui_
 	vfui_os_lock(&cl->lock);
 	*conn = usable_here(cl);
 	unready = cl->is_closing ? NULL : cl->conn;
-	is_in_callback = cl->conn && vfui_client_is_in_callback(cl);
+	is_in_callback = vfui_link_is_teller(cl) || (cl->conn && vfui_client_is_in_callback(cl));
 	/* The device's DMA can not wait for itself. */
 	is_deadlock = may_wait && vfui_link_is_live(cl) && cl->conn &&
 		      vfui_client_is_in_dma(cl, cl->conn);
@@ -239,11 +251,10 @@ void vfui_link_process(struct vfu_client *cl)
 
 int vfui_link_timeout(struct vfu_client *cl)
 {
-	int64_t left = -1;
+	int64_t left;
 
 	vfui_os_lock(&cl->lock);
-	if (vfui_link_state(cl) == VFUI_LINK_DOWN && !cl->conn && !cl->link->is_trying)
-		left = vfui_clock_left(&cl->options.clock, cl->link->due);
+	left = left_to_try(cl);
 	vfui_os_unlock(&cl->lock);
 	return left < 0 ? -1 : (int)((left + (int64_t)VFUI_MS - 1) / (int64_t)VFUI_MS);
 }

@@ -15,8 +15,9 @@
  *	the end          the user's first call    the user's function, then all calls
  *
  * A step's `next` sends one request (1), or has none left (0); its `got` looks at the answer, and the next one is
- * sent from there, on whichever thread reads. One at a time: there are servers that know no more. What the server
- * refuses of what it had taken before ends the attempts (different); what fails otherwise ends this one.
+ * sent from there, on whichever thread reads. One at a time but for memory, of which there may be thousands of ranges.
+ * What the server refuses of what it had taken before ends the attempts (different); what fails otherwise ends this
+ * one. All of it has to be done by the time at which attempts end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +33,9 @@
 #include "wire-region.h"
 
 enum { COMMAND = 4, BUS_MASTER = 4 };
+
+/* Maps on their way at once. */
+#define WINDOW 64
 
 /* Sends a request with a callback. 1, or why not. */
 static int ask(struct vfu_client *cl, unsigned command, const void *in, size_t len, const int *fds,
@@ -99,7 +103,7 @@ static int next_version(struct vfu_client *cl)
 
 	if (r->at++)
 		return 0;
-	ret = vfui_negotiate_offer(r->conn, answered, cl);
+	ret = vfui_negotiate_offer(r->conn, r->timeout_ms, answered, cl);
 	return ret ? ret : 1;
 }
 
@@ -290,32 +294,72 @@ static struct vfui_client_range *hold_range(struct vfu_client *cl)
 	return range;
 }
 
-static int next_range(struct vfu_client *cl)
-{
-	struct vfui_client_range *range = hold_range(cl);
-	int ret;
+static void range_answered(void *user, int status, struct vfui_msg *reply);
 
-	if (!range)
-		return 0;
-	cl->link->replay.range = range;
-	ret = ask(cl, VFU_WIRE_CMD_DMA_MAP, &range->map, sizeof(range->map),
-		  range->file ? &range->file->fd : NULL, range->file ? 1 : 0);
-	if (ret < 0)
-		vfui_client_table_unhold(range);
-	return ret;
+static int send_range(struct vfu_client *cl, struct vfui_client_range *range)
+{
+	const struct iovec iov = {&range->map, sizeof(range->map)};
+	struct vfui_link_replay *r = &cl->link->replay;
+	const struct vfui_out out = {.command = VFU_WIRE_CMD_DMA_MAP,
+				     .iov = &iov,
+				     .niov = 1,
+				     .fds = range->file ? &range->file->fd : NULL,
+				     .nfds = range->file ? 1 : 0,
+				     .timeout_ms = r->timeout_ms,
+				     .done = range_answered,
+				     .user = range};
+
+	return vfui_conn_send(r->conn, &out);
 }
 
-static int got_range(struct vfu_client *cl, int status, struct vfui_msg *reply, struct vfu_err *err)
+/* Sends as many as may be on their way. */
+static int next_range(struct vfu_client *cl)
 {
-	struct vfui_client_range *range = cl->link->replay.range;
-	uint64_t iova = range->range.first;
-	bool is_gone = vfui_client_table_unhold(range);
+	struct vfui_link_replay *r = &cl->link->replay;
+	bool is_one = vfui_conn_policy(r->conn)->outstanding == VFUI_OUTSTANDING_ONE;
+	struct vfui_client_range *range;
+	int ret = 0;
 
-	(void)reply;
+	while (!ret && r->in_flight < (is_one ? 1 : WINDOW) && (range = hold_range(cl))) {
+		ret = send_range(cl, range);
+		if (!ret) {
+			r->in_flight++;
+			continue;
+		}
+		r->iova = range->range.first;
+		r->is_past_last = false;
+		vfui_client_table_unhold(range);
+	}
+	/* The limit of requests is the user's to choose, and may be 1. */
+	if (ret && (ret != -ENOBUFS || !r->in_flight))
+		return ret;
+	return r->in_flight != 0;
+}
+
+static int got_range(struct vfu_client *cl, uint64_t iova, bool is_gone, int status,
+		     struct vfu_err *err)
+{
 	if (status)
 		return refused(cl, err, "the memory at", iova, status);
 	/* Nobody could tell the device. */
 	return is_gone ? vfui_err_set(err, -ENOTCONN, NULL, 0, "memory was unmapped meanwhile") : 0;
+}
+
+static void go_on(struct vfu_client *cl, int ret, struct vfu_err *err);
+
+static void range_answered(void *user, int status, struct vfui_msg *reply)
+{
+	struct vfui_client_range *range = user;
+	struct vfu_client *cl = range->cl;
+	struct vfu_err err = {0};
+	uint64_t iova = range->range.first;
+	bool is_gone = vfui_client_table_unhold(range);
+
+	(void)reply;
+	cl->link->replay.in_flight--;
+	/* Those that end with the connection have no part in it any more. */
+	if (!cl->link->replay.has_failed)
+		go_on(cl, got_range(cl, iova, is_gone, status, &err), &err);
 }
 
 /* ---- interrupts ---- */
@@ -406,7 +450,7 @@ static const struct {
 } steps[] = {
 	{next_version, got_version}, {next_info, got_info},       {next_region, got_region},
 	{next_irq, got_irq},         {next_command, got_command}, {next_master, got_master},
-	{next_range, got_range},     {next_run, got_run},
+	{next_range, NULL},          {next_run, got_run},
 };
 enum { VERSION, INFO, REGIONS, IRQS, SURVEYED, STEPS = VFUI_ARRAY_SIZE(steps) };
 
@@ -416,10 +460,13 @@ static void begin(struct vfu_client *cl, struct vfui_conn *conn, unsigned step, 
 }
 
 /* Sends the next request. 1; 0: all is said; or why not. */
-static int advance(struct vfu_client *cl)
+static int advance(struct vfu_client *cl, struct vfu_err *err)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
 
+	r->timeout_ms = r->is_first ? -1 : vfui_link_time(cl);
+	if (!r->timeout_ms)
+		return vfui_err_set(err, -ETIMEDOUT, NULL, 0, "connecting again takes too long");
 	for (; r->step < r->end; r->step++, r->at = 0) {
 		int ret = steps[r->step].next(cl);
 
@@ -442,11 +489,12 @@ static void finish(struct vfu_client *cl)
 		atomic_store(&link->state, VFUI_LINK_TOLD);
 		link->report.state = link->replay.state;
 		link->report.restored++;
+		vfui_link_note(cl, VFU_LINK_RESTORED);
 	}
 	vfui_os_unlock(&cl->lock);
 	if (!is_awaited)
 		return;
-	vfui_link_tell(cl, VFU_LINK_RESTORED);
+	vfui_link_tell(cl);
 	vfui_os_lock(&cl->lock);
 	if (vfui_link_state(cl) == VFUI_LINK_TOLD && !cl->is_closing &&
 	    !vfui_conn_status(conn, NULL)) {
@@ -459,13 +507,16 @@ static void finish(struct vfu_client *cl)
 	vfui_link_wake(cl);
 }
 
-/* ret: of advance, or why it did not come to that. */
+/* ret: 0, or what has failed. */
 static void go_on(struct vfu_client *cl, int ret, struct vfu_err *err)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
 
+	if (!ret)
+		ret = advance(cl, err);
 	if (ret > 0)
 		return;
+	r->has_failed = ret;
 	if (ret < 0) {
 		if (err->code != ret)
 			vfui_err_set(err, ret, NULL, 0, "connecting again: %s", strerror(-ret));
@@ -484,7 +535,7 @@ static void answered(void *user, int status, struct vfui_msg *reply)
 
 	if (!ret && is_no_answer(status))
 		ret = status;
-	go_on(cl, ret ? ret : advance(cl), &err);
+	go_on(cl, ret, &err);
 }
 
 static int ask(struct vfu_client *cl, unsigned command, const void *in, size_t len, const int *fds,
@@ -496,7 +547,7 @@ static int ask(struct vfu_client *cl, unsigned command, const void *in, size_t l
 				     .niov = 1,
 				     .fds = fds,
 				     .nfds = nfds,
-				     .timeout_ms = -1,
+				     .timeout_ms = cl->link->replay.timeout_ms,
 				     .done = answered,
 				     .user = cl};
 	int ret = vfui_conn_send(cl->link->replay.conn, &out);
@@ -509,7 +560,7 @@ void vfui_replay_start(struct vfu_client *cl, struct vfui_conn *conn)
 	struct vfu_err err = {0};
 
 	begin(cl, conn, VERSION, STEPS);
-	go_on(cl, advance(cl), &err);
+	go_on(cl, 0, &err);
 }
 
 static bool is_done(void *arg)
@@ -525,7 +576,7 @@ int vfui_replay_survey(struct vfu_client *cl, struct vfui_conn *conn, struct vfu
 
 	begin(cl, conn, INFO, SURVEYED);
 	cl->link->replay.is_first = true;
-	go_on(cl, advance(cl), err);
+	go_on(cl, 0, err);
 	ret = vfui_conn_wait(conn, is_done, &cl->link->replay, -1);
 	if (!ret)
 		ret = vfui_conn_status(conn, err);

@@ -36,7 +36,7 @@ struct vfui_conn *vfui_client_hold_any(struct vfu_client *cl)
 
 bool vfui_client_is_in_callback(struct vfu_client *cl)
 {
-	if (cl->link && cl->link->is_telling && pthread_equal(cl->link->teller, pthread_self()))
+	if (vfui_link_is_teller(cl))
 		return true;
 	return cl->is_freeing ? pthread_equal(cl->closer, pthread_self())
 			      : vfui_conn_is_reader(cl->conn);

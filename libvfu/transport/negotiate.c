@@ -94,7 +94,7 @@ static int build_offer(struct vfui_conn *conn, struct vfu_wire_version_request *
 	return vfui_json_build(vfui_conn_own(conn), true, text, TEXT_MAX);
 }
 
-int vfui_negotiate_offer(struct vfui_conn *conn, vfui_done_fn *done, void *user)
+int vfui_negotiate_offer(struct vfui_conn *conn, int timeout_ms, vfui_done_fn *done, void *user)
 {
 	struct vfu_wire_version_request in;
 	char text[TEXT_MAX];
@@ -103,7 +103,7 @@ int vfui_negotiate_offer(struct vfui_conn *conn, vfui_done_fn *done, void *user)
 	const struct vfui_out out = {.command = VFU_WIRE_CMD_VERSION,
 				     .iov = iov,
 				     .niov = 2,
-				     .timeout_ms = -1,
+				     .timeout_ms = timeout_ms,
 				     .done = done,
 				     .user = user};
 

@@ -18,10 +18,10 @@
 int vfui_negotiate_client(struct vfui_conn *conn, struct vfui_caps *agreed, uint16_t *minor,
 			  struct vfu_err *err);
 /*
- * The same in two steps, for who can not wait: done gets the reply, of which accept makes the agreement. A failure is the
- * caller's to fail the connection with.
+ * The same in two steps, for who can not wait: done gets the reply (within timeout_ms, as of any request), of which accept
+ * makes the agreement. A failure is the caller's to fail the connection with.
  */
-int vfui_negotiate_offer(struct vfui_conn *conn, vfui_done_fn *done, void *user);
+int vfui_negotiate_offer(struct vfui_conn *conn, int timeout_ms, vfui_done_fn *done, void *user);
 int vfui_negotiate_accept(struct vfui_conn *conn, struct vfui_msg *reply, struct vfui_caps *agreed,
 			  uint16_t *minor, struct vfu_err *err);
 /*

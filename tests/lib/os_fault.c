@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -234,8 +235,11 @@ static ssize_t fault_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct iovec iov[16];
 	struct msghdr copy = *msg;
+	void (*fn)(void) = on_sleep;
 	ssize_t n;
 
+	if (fn && !(flags & MSG_DONTWAIT))
+		fn();
 	if (fails(FAULT_RECV))
 		return -1;
 	if (faults[FAULT_RECV].limit > 0)
@@ -292,6 +296,25 @@ static int fault_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *ts, 
 	return r;
 }
 
+static int fault_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+				const struct timespec *until)
+{
+	uint64_t time = (uint64_t)until->tv_sec * 1000000000 + (uint64_t)until->tv_nsec;
+	void (*fn)(void) = on_sleep;
+
+	if (!is_virtual)
+		return pthread_cond_timedwait(cond, mutex, until);
+	pthread_mutex_unlock(mutex);
+	if (fn)
+		fn();
+	else
+		sched_yield();
+	pthread_mutex_lock(mutex);
+	if (virtual_now < time)
+		virtual_now = time;
+	return ETIMEDOUT;
+}
+
 static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	uint64_t now = virtual_now;
@@ -324,6 +347,7 @@ static int fault_clock_gettime(clockid_t clock, struct timespec *ts)
 #define sendmsg fault_sendmsg
 #define ppoll fault_ppoll
 #define clock_gettime fault_clock_gettime
+#define pthread_cond_timedwait fault_cond_timedwait
 #define syscall fault_syscall
 
 #include "../../libvfu/base/os.c"

@@ -30,7 +30,10 @@ void fault_reset(void);
 void fault_fail(enum fault_kind kind, unsigned nth, int error);
 /* FAULT_RECV and FAULT_SEND move at most this many bytes a call; 0: as many as go. */
 void fault_limit(enum fault_kind kind, size_t bytes);
-/* Called before each poll that may sleep, on its thread; NULL: nothing. */
+/*
+ * Called before each poll and receive that may sleep, on its thread, and in virtual time before each wait with a
+ * timeout for another thread; NULL: nothing.
+ */
 void fault_on_sleep(void (*fn)(void));
 /* Called before each socket begins to listen; NULL: nothing. */
 void fault_on_listen(void (*fn)(void));
@@ -40,7 +43,8 @@ unsigned fault_calls(enum fault_kind kind);
 long fault_blocks(void);
 /*
  * Virtual time: the clock stands still but for fault_advance, and a poll that would sleep with
- * nothing ready passes its timeout at once. A receive that waits and finds nothing passes 250 ms.
+ * nothing ready passes its timeout at once, as does a wait for another thread. A receive that waits and finds nothing
+ * passes 250 ms.
  */
 void fault_virtual_time(bool on);
 void fault_advance(uint64_t ns);

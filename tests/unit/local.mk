@@ -59,6 +59,7 @@ fault_tests = \
 	tests/unit/client/test-direct \
 	tests/unit/client/test-batches \
 	tests/unit/client/test-reconnect \
+	tests/unit/client/test-comeback \
 	tests/unit/client/test-memory \
 	tests/unit/client/test-threads \
 	tests/unit/client/test-functions \
@@ -133,6 +134,7 @@ tests_unit_client_test_hostile_LDADD = $(fault_libs)
 tests_unit_client_test_memory_SOURCES = tests/unit/client/test-memory.c tests/lib/script.c tests/lib/script.h
 tests_unit_client_test_memory_LDADD = $(fault_libs)
 tests_unit_client_test_reconnect_LDADD = $(fault_libs)
+tests_unit_client_test_comeback_LDADD = $(fault_libs)
 tests_unit_client_test_threads_LDADD = $(fault_libs)
 tests_unit_client_test_iova_LDADD = $(fault_libs)
 tests_unit_client_test_functions_SOURCES = tests/unit/client/test-functions.c tests/lib/script.c tests/lib/script.h
