@@ -1392,7 +1392,7 @@ int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsi
 int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size);
 /*
  * The same for all ranges: in one message if the policy unmap_all is "flag" (E6) and the server does not refuse it, else
- * one after the other. The first error; one that the server has refused keeps no other from going.
+ * in one for each, which do not wait for one another. The first error; one that the server has refused keeps no other from going.
  */
 int vfu_client_dma_unmap_all(struct vfu_client *cl);
 /*

@@ -65,6 +65,22 @@ void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last
 	vfui_os_unlock(&cl->lock);
 }
 
+void vfui_client_table_drop_asked(struct vfu_client *cl)
+{
+	struct vfui_range *range;
+
+	vfui_os_lock(&cl->lock);
+	range = vfui_ranges_from(&cl->ranges, 0);
+	while (range) {
+		uint64_t end = range->last;
+
+		if (range_of(range)->is_asked)
+			drop(cl, range_of(range));
+		range = end < UINT64_MAX ? vfui_ranges_from(&cl->ranges, end + 1) : NULL;
+	}
+	vfui_os_unlock(&cl->lock);
+}
+
 void vfui_client_table_clear(struct vfu_client *cl)
 {
 	cl->in_use = NULL;
@@ -72,16 +88,40 @@ void vfui_client_table_clear(struct vfu_client *cl)
 		drop(cl, range_of(cl->ranges.root));
 }
 
-struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova)
+static struct vfui_client_range *hold(struct vfu_client *cl, uint64_t iova, bool asks)
 {
 	struct vfui_client_range *r;
 
 	vfui_os_lock(&cl->lock);
 	r = range_of(vfui_ranges_from(&cl->ranges, iova));
-	if (r)
+	if (r) {
 		r->holders++;
+		r->is_asked = r->is_asked || asks;
+	}
 	vfui_os_unlock(&cl->lock);
 	return r;
+}
+
+struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova)
+{
+	return hold(cl, iova, false);
+}
+
+struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t iova)
+{
+	return hold(cl, iova, true);
+}
+
+void vfui_client_table_asked(struct vfui_client_range *r, bool leaves)
+{
+	struct vfu_client *cl = r->cl;
+
+	vfui_os_lock(&cl->lock);
+	r->is_asked = false;
+	if (leaves && !r->is_gone)
+		drop(cl, r);
+	release(r);
+	vfui_os_unlock(&cl->lock);
 }
 
 bool vfui_client_table_unhold(struct vfui_client_range *r)
@@ -212,30 +252,6 @@ void vfui_client_table_unuse(struct vfu_client *cl)
 	vfui_os_unlock(&cl->lock);
 }
 
-/* With the lock. */
-static bool next_range(struct vfu_client *cl, uint64_t iova, struct vfu_dma_range *out)
-{
-	const struct vfui_client_range *r = range_of(vfui_ranges_from(&cl->ranges, iova));
-
-	if (!r)
-		return false;
-	*out = (struct vfu_dma_range){.iova = r->range.first,
-				      .size = r->range.last - r->range.first + 1,
-				      .flags = r->flags,
-				      .mapped = r->is_shared};
-	return true;
-}
-
-bool vfui_client_table_next(struct vfu_client *cl, uint64_t iova, struct vfu_dma_range *out)
-{
-	bool is_there;
-
-	vfui_os_lock(&cl->lock);
-	is_there = next_range(cl, iova, out);
-	vfui_os_unlock(&cl->lock);
-	return is_there;
-}
-
 size_t vfui_client_table_list(struct vfu_client *cl, struct vfu_dma_range *out, size_t n)
 {
 	uint64_t iova = 0;
@@ -244,7 +260,12 @@ size_t vfui_client_table_list(struct vfu_client *cl, struct vfu_dma_range *out, 
 	vfui_os_lock(&cl->lock);
 	count = cl->ranges.count;
 	for (size_t i = 0; i < n && i < count; i++) {
-		next_range(cl, iova, &out[i]);
+		const struct vfui_client_range *r = range_of(vfui_ranges_from(&cl->ranges, iova));
+
+		out[i] = (struct vfu_dma_range){.iova = r->range.first,
+						.size = r->range.last - r->range.first + 1,
+						.flags = r->flags,
+						.mapped = r->is_shared};
 		iova = out[i].iova + out[i].size;
 	}
 	vfui_os_unlock(&cl->lock);

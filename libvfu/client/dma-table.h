@@ -26,6 +26,7 @@ struct vfui_client_range {
 	struct vfui_recall_file *file; /* of a client that connects again; NULL: none */
 	unsigned holders;              /* the table, and who waits for the map's answer */
 	bool is_gone;                  /* from the table */
+	bool is_asked;                 /* the server is, whether it lets go of it */
 };
 
 /* What a range consists of here. */
@@ -57,11 +58,14 @@ void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last
  * table. NULL: there is none. */
 struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova);
 bool vfui_client_table_unhold(struct vfui_client_range *r);
+/* The same of one that the server is asked to unmap, until _asked says what became of that: whether it leaves. */
+struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t iova);
+void vfui_client_table_asked(struct vfui_client_range *r, bool leaves);
+/* All leave of which that is not known yet. */
+void vfui_client_table_drop_asked(struct vfu_client *cl);
 /* All leave; no thread reads any more. The caller has the lock. */
 void vfui_client_table_clear(struct vfu_client *cl);
 
-/* The lowest range from this address on; false: there is none. */
-bool vfui_client_table_next(struct vfu_client *cl, uint64_t iova, struct vfu_dma_range *out);
 /* Copies the first n ranges; returns how many there are. */
 size_t vfui_client_table_list(struct vfu_client *cl, struct vfu_dma_range *out, size_t n);
 

@@ -182,54 +182,33 @@ int vfu_client_dma_unmap(struct vfu_client *cl, uint64_t iova, uint64_t size)
 	return vfui_client_end(cl, ret, &err);
 }
 
-/* The first error. What the server refuses stays; another error says that there is nobody to ask any more. */
-static int unmap_each(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
-{
-	struct vfu_dma_range range = {0};
-	int first = 0;
-
-	while (vfui_client_table_next(cl, range.iova + range.size, &range)) {
-		struct vfu_wire_dma_unmap_request in = {
-			.argsz = sizeof(in), .address = range.iova, .size = range.size};
-		struct vfu_err detail = {0};
-		int ret = unmap(cl, conn, &in, &detail);
-
-		if (ret && !first) {
-			*err = detail;
-			first = ret;
-		}
-		if ((ret && may_be_unmapped(ret)) || range.iova + range.size == 0)
-			break;
-	}
-	return first;
-}
-
-int vfu_client_dma_unmap_all(struct vfu_client *cl)
-{
-	struct vfu_wire_dma_unmap_request in = {.argsz = sizeof(in),
-						.flags = VFU_WIRE_DMA_UNMAP_ALL};
-	struct vfu_err err = {0};
-	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
-	bool is_done = false;
-
-	if (!conn)
-		return forget_lost(cl, 0, UINT64_MAX, ret);
-	if (vfui_conn_policy(conn)->unmap_all == VFUI_UNMAP_ALL_FLAG) {
-		ret = unmap(cl, conn, &in, &err);
-		is_done = may_be_unmapped(ret);
-	}
-	if (!is_done)
-		ret = unmap_each(cl, conn, &err);
-	return vfui_client_end(cl, ret, &err);
-}
-
 size_t vfu_client_dma_ranges(struct vfu_client *cl, struct vfu_dma_range *out, size_t n)
 {
 	return *cl->fork_mark ? vfui_client_table_list(cl, out, n) : 0;
 }
 
-/* ---- mapping without waiting ---- */
+/* ---- without waiting ---- */
+
+/* One is answered. The first error is kept for who waits for all. */
+static void answered(struct vfu_client *cl, int status, int *error)
+{
+	vfui_os_lock(&cl->lock);
+	if (status && !*error)
+		*error = status;
+	vfui_os_unlock(&cl->lock);
+	atomic_fetch_sub(&cl->nowait, 1);
+}
+
+static int take_error(struct vfu_client *cl, int *error)
+{
+	int ret;
+
+	vfui_os_lock(&cl->lock);
+	ret = *error;
+	*error = 0;
+	vfui_os_unlock(&cl->lock);
+	return ret;
+}
 
 static void map_done(void *user, int status, struct vfui_msg *reply)
 {
@@ -238,11 +217,7 @@ static void map_done(void *user, int status, struct vfui_msg *reply)
 
 	(void)reply;
 	vfui_client_table_settle(r, status);
-	vfui_os_lock(&cl->lock);
-	if (status && !cl->map_error)
-		cl->map_error = status;
-	vfui_os_unlock(&cl->lock);
-	atomic_fetch_sub(&cl->nowait, 1);
+	answered(cl, status, &cl->map_error);
 }
 
 static bool all_answered(void *cl)
@@ -254,7 +229,7 @@ static bool all_answered(void *cl)
  * The requests have deadlines of their own, which the thread that reads looks at. It may be in a callback
  * that does not return: this ends when for the time of a request none of them has.
  */
-static int await_maps(struct vfu_client *cl, struct vfui_conn *conn)
+static int await_answers(struct vfu_client *cl, struct vfui_conn *conn)
 {
 	int timeout = (int)vfui_conn_option(conn, VFU_OPT_TIMEOUT_MS), ret;
 	unsigned before;
@@ -266,15 +241,46 @@ static int await_maps(struct vfu_client *cl, struct vfui_conn *conn)
 	return ret;
 }
 
-/* One less to wait for, although no reply came: those who wait must be told. */
-static void uncount(struct vfu_client *cl, struct vfui_conn *conn)
+/* Has so much been sent without waiting that the answers might fill the way back? */
+static bool is_storm(struct vfu_client *cl, struct vfui_conn *conn)
 {
-	atomic_fetch_sub(&cl->nowait, 1);
-	vfui_conn_wake(conn);
+	size_t each = sizeof(struct vfu_wire_header) + sizeof(struct vfu_wire_dma_map_request);
+
+	return atomic_load(&cl->nowait) * (uint64_t)each >=
+	       vfui_conn_option(conn, VFU_OPT_QUEUE_BYTES);
 }
 
-static int send_map(struct vfui_conn *conn, const struct vfu_wire_dma_map_request *in,
-		    const int *fd, struct vfui_client_range *r)
+static int send_counted(struct vfu_client *cl, struct vfui_conn *conn, const struct vfui_out *out)
+{
+	int ret;
+
+	atomic_fetch_add(&cl->nowait, 1);
+	ret = vfui_conn_send(conn, out);
+	if (ret) {
+		/* One less to wait for, although no reply came: those who wait must be told. */
+		atomic_fetch_sub(&cl->nowait, 1);
+		vfui_conn_wake(conn);
+	}
+	return ret;
+}
+
+/* Sends a request that is answered later; for room in the queue it waits, if it may. */
+static int send_nowait(struct vfu_client *cl, struct vfui_conn *conn, const struct vfui_out *out,
+		       bool may_wait)
+{
+	int ret = send_counted(cl, conn, out);
+
+	if (ret == -ENOBUFS && may_wait) {
+		ret = await_answers(cl, conn);
+		if (!ret)
+			ret = send_counted(cl, conn, out);
+	}
+	return ret;
+}
+
+static int send_map(struct vfu_client *cl, struct vfui_conn *conn,
+		    const struct vfu_wire_dma_map_request *in, const int *fd,
+		    struct vfui_client_range *r, bool may_wait)
 {
 	struct iovec iov = {(void *)(uintptr_t)in, sizeof(*in)};
 	struct vfui_out out = {.command = VFU_WIRE_CMD_DMA_MAP,
@@ -285,17 +291,11 @@ static int send_map(struct vfui_conn *conn, const struct vfu_wire_dma_map_reques
 			       .timeout_ms = -1,
 			       .done = map_done,
 			       .user = r};
+	int ret = send_nowait(cl, conn, &out, may_wait);
 
-	return vfui_conn_send(conn, &out);
-}
-
-/* Has so much been sent without waiting that the answers might fill the way back? */
-static bool is_storm(struct vfu_client *cl, struct vfui_conn *conn)
-{
-	size_t each = sizeof(struct vfu_wire_header) + sizeof(struct vfu_wire_dma_map_request);
-
-	return atomic_load(&cl->nowait) * (uint64_t)each >=
-	       vfui_conn_option(conn, VFU_OPT_QUEUE_BYTES);
+	if (ret)
+		vfui_client_table_settle(r, ret);
+	return ret;
 }
 
 int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
@@ -322,24 +322,11 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 	if (!ret && may_wait)
 		ret = vfui_client_use_master(cl, conn, &err);
 	if (!ret && may_wait && is_storm(cl, conn))
-		ret = await_maps(cl, conn);
+		ret = await_answers(cl, conn);
 	if (!ret)
 		ret = vfui_client_table_add(cl, &in, &memory, &r, &err);
-	if (ret)
-		return vfui_client_end(cl, ret, &err);
-	atomic_fetch_add(&cl->nowait, 1);
-	ret = send_map(conn, &in, &fd, r);
-	if (ret == -ENOBUFS && may_wait) {
-		uncount(cl, conn);
-		ret = await_maps(cl, conn);
-		atomic_fetch_add(&cl->nowait, 1);
-		if (!ret)
-			ret = send_map(conn, &in, &fd, r);
-	}
-	if (ret) {
-		uncount(cl, conn);
-		vfui_client_table_settle(r, ret);
-	}
+	if (!ret)
+		ret = send_map(cl, conn, &in, &fd, r, may_wait);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -351,13 +338,94 @@ int vfu_client_fence(struct vfu_client *cl)
 
 	if (!conn)
 		return ret;
-	ret = await_maps(cl, conn);
-	if (!ret) {
-		vfui_os_lock(&cl->lock);
-		ret = cl->map_error;
-		cl->map_error = 0;
-		vfui_os_unlock(&cl->lock);
+	ret = await_answers(cl, conn);
+	if (!ret)
+		ret = take_error(cl, &cl->map_error);
+	return vfui_client_end(cl, ret, &err);
+}
+
+/* ---- taking all back ---- */
+
+static void unmap_done(void *user, int status, struct vfui_msg *reply)
+{
+	struct vfui_client_range *r = user;
+	struct vfu_client *cl = r->cl;
+
+	(void)reply;
+	vfui_client_table_asked(r, may_be_unmapped(status));
+	answered(cl, status, &cl->unmap_error);
+}
+
+static int send_unmap(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_client_range *r)
+{
+	struct vfu_wire_dma_unmap_request in = {
+		.argsz = sizeof(in), .address = r->map.address, .size = r->map.size};
+	struct iovec iov = {&in, sizeof(in)};
+	struct vfui_out out = {.command = VFU_WIRE_CMD_DMA_UNMAP,
+			       .iov = &iov,
+			       .niov = 1,
+			       .timeout_ms = -1,
+			       .done = unmap_done,
+			       .user = r};
+	int ret = send_nowait(cl, conn, &out, true);
+
+	if (ret)
+		vfui_client_table_asked(r, may_be_unmapped(ret));
+	return ret;
+}
+
+/* One request for each, none of which waits for the one before. What could not be sent says that there is nobody to ask any more, or stays. */
+static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	bool one_by_one = vfui_client_is_one_by_one(conn), is_last = false;
+	struct vfui_client_range *r;
+	uint64_t iova = 0;
+	int first = 0, ret = 0;
+
+	while (!is_last && !(ret && may_be_unmapped(ret)) &&
+	       (r = vfui_client_table_ask(cl, iova))) {
+		is_last = r->range.last == UINT64_MAX;
+		iova = r->range.last + 1;
+		ret = send_unmap(cl, conn, r);
+		if (!ret && (one_by_one || is_storm(cl, conn)))
+			ret = await_answers(cl, conn);
+		if (ret && !first)
+			first = ret;
 	}
+	return first;
+}
+
+/* The first error. What the server refuses stays; what it has not answered when nobody waits any more does not. */
+static int unmap_each(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	int first, ret, refused;
+
+	take_error(cl, &cl->unmap_error);
+	first = ask_for_each(cl, conn);
+	ret = await_answers(cl, conn);
+	if (ret)
+		vfui_client_table_drop_asked(cl);
+	refused = take_error(cl, &cl->unmap_error);
+	return refused ? refused : first ? first : ret;
+}
+
+int vfu_client_dma_unmap_all(struct vfu_client *cl)
+{
+	struct vfu_wire_dma_unmap_request in = {.argsz = sizeof(in),
+						.flags = VFU_WIRE_DMA_UNMAP_ALL};
+	struct vfu_err err = {0};
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	bool is_done = false;
+
+	if (!conn)
+		return forget_lost(cl, 0, UINT64_MAX, ret);
+	if (vfui_conn_policy(conn)->unmap_all == VFUI_UNMAP_ALL_FLAG) {
+		ret = unmap(cl, conn, &in, &err);
+		is_done = may_be_unmapped(ret);
+	}
+	if (!is_done)
+		ret = unmap_each(cl, conn);
 	return vfui_client_end(cl, ret, &err);
 }
 

@@ -51,6 +51,7 @@ struct vfu_client {
 	struct vfui_client_range *in_use; /* by the thread that reads, without the lock */
 	unsigned users_awaited;           /* threads that wait until it is not */
 	int map_error;                    /* first failure of a map that nobody waited for */
+	int unmap_error;                  /* and of an unmap of all */
 	vfu_client_dma_fn *dma_fn;
 	void *dma_user;
 	unsigned connection; /* the present one's number */
@@ -72,7 +73,7 @@ struct vfu_client {
 	struct vfui_caps caps;
 	uint16_t minor;
 
-	atomic_uint nowait;        /* maps not answered yet */
+	atomic_uint nowait;        /* maps and unmaps not answered yet */
 	atomic_uint served;        /* DMA requests answered */
 	atomic_size_t later_bytes; /* what those hold that are answered later */
 	atomic_bool

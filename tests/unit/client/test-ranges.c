@@ -145,6 +145,92 @@ START_TEST(one_message_where_the_policy_says_so)
 }
 END_TEST
 
+/* Hears all before it answers one, the last first. */
+static void hears_all(struct script *s)
+{
+	struct peer_msg asked[3];
+	uint16_t id;
+
+	script_take_maps(s, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		get_unmap(s, 0, 0x1000 * i, SIZE);
+		asked[i] = s->msg;
+	}
+	/* They are served until then. */
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0x1000, 8), 0);
+	for (unsigned i = 3; i-- > 0;) {
+		s->msg = asked[i];
+		if (i == 1)
+			script_error(s, EBUSY);
+		else
+			script_reply(s, s->msg.payload, 24);
+	}
+	id = script_get_reset(s);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0x1000, 8), 0);
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0, 8), EFAULT);
+	script_end_reset(s, id);
+}
+
+START_TEST(none_waits_for_the_one_before)
+{
+	struct vfu_dma_range range;
+
+	script_connect(&far, cl, hears_all);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(map(0x1000 * i), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), -EBUSY);
+	ck_assert_uint_eq(vfu_client_dma_ranges(cl, &range, 1), 1);
+	ck_assert_uint_eq(range.iova, 0x1000);
+	ck_assert_int_eq(vfu_client_fence(cl), 0); /* it is no map that was refused */
+	ck_assert_int_eq(vfu_client_reset(cl), 0);
+	finish();
+}
+END_TEST
+
+/* Answers one of them, and that late. */
+static void answers_the_second(struct script *s)
+{
+	script_take_maps(s, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		get_unmap(s, 0, 0x1000 * i, SIZE);
+		if (i == 1)
+			script_error(s, EBUSY);
+	}
+	script_end(s);
+}
+
+static int give_up(void *user)
+{
+	struct vfu_stats stats;
+
+	(void)user;
+	vfu_client_stats(cl, &stats);
+	return stats.requests_out >= 7; /* VERSION, three of each */
+}
+
+/* What was not answered in time, or until a signal, leaves; what was refused does not. */
+START_TEST(not_all_are_answered)
+{
+	struct vfu_dma_range range;
+
+	if (_i)
+		vfu_client_set_interrupt(cl, give_up, NULL);
+	else
+		ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 1500), 0);
+	script_connect(&far, cl, answers_the_second);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(map(0x1000 * i), 0);
+	ck_assert_int_lt(vfu_client_dma_unmap_all(cl), 0);
+	ck_assert_uint_le(count(), 1);
+	if (!_i) {
+		ck_assert_uint_eq(vfu_client_dma_ranges(cl, &range, 1), 1);
+		ck_assert_uint_eq(range.iova, 0x1000);
+	}
+	finish();
+	ck_assert_uint_eq(count(), 0);
+}
+END_TEST
+
 static void ends_while_unmapping(struct script *s)
 {
 	script_take_maps(s, 3);
@@ -396,6 +482,8 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, each_range_is_unmapped);
 	tcase_add_test(tcase, one_message_where_the_policy_says_so);
+	tcase_add_test(tcase, none_waits_for_the_one_before);
+	tcase_add_loop_test(tcase, not_all_are_answered, 0, 2);
 	tcase_add_test(tcase, the_server_ends_meanwhile);
 	tcase_add_test(tcase, no_file_is_shared);
 	tcase_add_test(tcase, served_in_each_wait);
