@@ -84,7 +84,8 @@ enum vfu_option {
 				     (16 MiB); a pin to read and write takes twice its length */
 	VFU_OPT_SOCKET_MODE, /* server: permissions of the socket file, 1..0777; a client needs the right
 				     to write. It has them before anybody can connect. 0: what the umask
-				     leaves (0) */
+				     leaves (0). Where the umask takes some of them /proc is needed:
+				     -EOPNOTSUPP */
 	VFU_OPT_CONNECT_WAIT_MS, /* client: how long vfu_client_connect tries again while there is no
 				    server that takes it; 0: not at all (0) */
 	VFU_OPT_DMA_SHARE, /* client: the files behind DMA ranges go to the device, 0 or 1 (1). 0: it
@@ -857,7 +858,7 @@ struct vfu_device_hooks {
 	int (*accept)(void *user, const struct vfu_peer *peer, char *reason, size_t size);
 };
 int vfu_device_set_hooks(struct vfu_device *dev, const struct vfu_device_hooks *hooks, void *user);
-/* Who the present client is. -ENOTCONN: there is none. Any thread. */
+/* Who the present client is, in disconnected who it was. -ENOTCONN: there is none. Any thread. */
 int vfu_device_peer(struct vfu_device *dev, struct vfu_peer *out);
 /* Ends a gate that said VFU_LATER. Any thread. -EALREADY: none is open. */
 int vfu_device_gate_done(struct vfu_device *dev, int status);

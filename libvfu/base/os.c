@@ -139,6 +139,11 @@ int vfui_os_chmod(const char *path, unsigned mode)
 	return (int)result(chmod(path, (mode_t)mode));
 }
 
+int vfui_os_fchmod(int fd, unsigned mode)
+{
+	return (int)result(fchmod(fd, mode));
+}
+
 int vfui_os_link(const char *from, const char *to)
 {
 	return (int)result(link(from, to));

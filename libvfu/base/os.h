@@ -45,6 +45,7 @@ int vfui_os_open_path(const char *path, bool follow);
 int vfui_os_open_lock(const char *path);
 int vfui_os_try_lock(int fd);
 int vfui_os_chmod(const char *path, unsigned mode);
+int vfui_os_fchmod(int fd, unsigned mode);
 int vfui_os_link(const char *from, const char *to);
 int vfui_os_unlink(const char *path);
 int vfui_os_readlink(const char *path, char *buf, size_t size);

@@ -164,13 +164,15 @@ static void finish(void *ctx, int status)
 	vfui_server_sync_epoll(srv, true);
 	dev->regions.on_gone = NULL;
 	set_conn(srv, NULL);
-	vfui_device_set_peer(dev, NULL);
 	vfui_conn_free(conn);
 	vfui_session_unref(srv->session);
 	srv->session = NULL;
 	srv->state = VFUI_SERVER_IDLE;
 	if (srv->was_up && dev->hooks.disconnected)
 		dev->hooks.disconnected(dev->hooks_user);
+	/* Which may have taken the next one. */
+	if (srv->state == VFUI_SERVER_IDLE)
+		vfui_device_set_peer(dev, NULL);
 	srv->was_up = false;
 	vfui_log_flush(&dev->log, false);
 	vfui_server_sync_epoll(srv, false);

@@ -302,13 +302,21 @@ static int bind_beside(int fd, const char *path, struct place *place)
 	return r;
 }
 
-/* Of the very file that was made, whatever has its name by now. */
+/*
+ * Of the very file that was made, whatever has its name by now. It has those of the socket, but for what the umask
+ * takes; to give it that too needs a name in /proc, for it is open as a place alone.
+ */
 static int set_mode(const struct vfui_sock_file *file, unsigned mode)
 {
 	char name[32];
+	struct stat st;
+	int r = mode != 0 ? vfui_os_fstat(file->fd, &st) : 0;
 
+	if (r < 0 || mode == 0 || (st.st_mode & 0777) == mode)
+		return r;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", file->fd);
-	return mode != 0 ? vfui_os_chmod(name, mode) : 0;
+	r = vfui_os_chmod(name, mode);
+	return r == -ENOENT ? -EOPNOTSUPP : r;
 }
 
 /*
@@ -320,8 +328,10 @@ static int listen_at(int fd, unsigned mode, struct vfui_sock_file *file)
 {
 	const char *path = file->path;
 	struct place place;
-	int r = bind_beside(fd, path, &place);
+	int r = mode != 0 ? vfui_os_fchmod(fd, mode) : 0;
 
+	if (r == 0)
+		r = bind_beside(fd, path, &place);
 	if (r < 0)
 		return r;
 	file->fd = vfui_os_open_path(place.addr.sun_path, false);

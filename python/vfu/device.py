@@ -283,7 +283,8 @@ class Device:
         """
 
     def on_gate(self, what: Gate) -> Any:
-        """Asked before what changes memory or state, a Gate. Raise an OSError to refuse with its errno; a coroutine makes
+        """Asked before what changes memory or state, a Gate. Raise an OSError to refuse with its errno, of which the log has
+        a line; a coroutine makes
         the client wait until it ends, while nothing else of the client starts.
 
         When the server ends it disconnects without waiting: a coroutine is not run then.
@@ -298,7 +299,7 @@ class Device:
 
     @property
     def peer(self) -> Peer:
-        """Who the client is, a Peer. Disconnected: there is none, as in on_disconnect(). Any thread."""
+        """Who the client is, a Peer, in on_disconnect() who it was. Disconnected: there is none. Any thread."""
         return Peer(*c.device_peer(self._handle))
 
     def find_capability(self, what: int | type[pci.Declared], after: int = 0, *, extended: bool = False) -> int:

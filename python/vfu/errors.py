@@ -92,6 +92,7 @@ def explain(error: OSError, text: str) -> None:
 # one exception) a few are logged in a while, the first with its traceback; the others are counted, and the next of
 # that kind tells how many there were, or the end of a connection after that while.
 _KINDS, _BURST, _WHILE = 32, 10, 10.0
+_REFUSES = "on_gate"  # whose OSError is an answer: where it was raised says nothing more
 _reports: dict[Any, _Kind] = {}
 _now = time.monotonic
 
@@ -139,7 +140,8 @@ def report(where: object, exc: BaseException) -> int:
     if kind.logged < _BURST:
         kind.text = f"{name}: {type(exc).__name__}: {exc}"
         more = f" (and {kind.missed} more like that)" if kind.missed else ""
-        logger.error("%s%s", kind.text, more, exc_info=None if kind.logged else exc)
+        is_answer = isinstance(exc, OSError) and name.endswith(f".{_REFUSES}")
+        logger.error("%s%s", kind.text, more, exc_info=None if kind.logged or is_answer else exc)
         kind.logged, kind.missed = kind.logged + 1, 0
     else:
         kind.missed += 1

@@ -110,6 +110,10 @@ def _shown(data: bytes) -> str:
     return data[:64].hex(" ", 4) + (f" and {len(data) - 64} bytes" if len(data) > 64 else "")
 
 
+def _listed(capability: Capability | ExtendedCapability) -> str:
+    return f"{capability.name} at {capability.offset:#x}: {_shown(capability.data)}"
+
+
 class Capability(NamedTuple):
     """An entry of the list of PCI capabilities in configuration space.
 
@@ -122,7 +126,7 @@ class Capability(NamedTuple):
 
     @shown
     def __repr__(self) -> str:
-        return f"{self.name} at {self.offset:#x}: {_shown(self.data)}"
+        return _listed(self)
 
     @property
     def name(self) -> str:
@@ -148,7 +152,7 @@ class ExtendedCapability(NamedTuple):
 
     @shown
     def __repr__(self) -> str:
-        return f"{self.name} at {self.offset:#x}: {_shown(self.data)}"
+        return _listed(self)
 
     @property
     def name(self) -> str:

@@ -37,12 +37,16 @@ class Choosy(vfu.Device):
     def on_connect(self):
         self.connected.append(self.peer)
 
+    def on_disconnect(self):
+        self.connected.append(self.peer)  # who has gone
+
 
 def test_who_the_client_is(tmp_path):
     device = Choosy()
     with vfu.Server(device, tmp_path / "s").start(), vfu.Client(tmp_path / "s"):
         assert device.peer == device.seen[0] == device.connected[0] == ME
         assert device.peer.pid == os.getpid() and device.peer.uid == os.getuid() and device.peer.gid == os.getgid()
+    assert device.connected == [ME, ME]
     with pytest.raises(vfu.Disconnected):
         device.peer  # noqa: B018
 

@@ -273,6 +273,26 @@ def test_hooks_are_called_what_their_class_calls_them(caplog):
     assert not [name for name in said if "._" in name]
 
 
+class Closed(vfu.Device):
+    def on_gate(self, what):
+        if what is vfu.Gate.RESET:
+            raise PermissionError(errno.EPERM, "not now")
+
+
+class ClosedLater(vfu.Device):
+    async def on_gate(self, what):
+        Closed.on_gate(self, what)
+
+
+@pytest.mark.parametrize("cls", [Closed, ClosedLater])
+def test_a_gate_that_refuses_is_a_line(caplog, cls):
+    """It is an answer, not a fault: where it was raised says nothing more. What else it raises is told as ever."""
+    with vfu.testing.plug(cls()) as dev:
+        assert failure(dev.reset).errno == errno.EPERM
+    (said,) = [record for record in caplog.records if "not now" in record.getMessage()]
+    assert said.getMessage() == f"{cls.__name__}.on_gate: PermissionError: [Errno 1] not now" and not said.exc_info
+
+
 def test_a_read_that_is_no_number(caplog):
     class Text(vfu.Device):
         bar0 = vfu.Bar(size=16)

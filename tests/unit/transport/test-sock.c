@@ -412,12 +412,25 @@ END_TEST
 START_TEST(permissions_that_can_not_be_set)
 {
 	struct vfui_sock_file file;
+	mode_t old = umask(022);
+	int fd;
 
 	make_dir();
 	fault_fail(FAULT_CHMOD, 1, EROFS);
-	ck_assert_int_eq(vfui_sock_listen(path, 0600, &file, &err), -EROFS);
-	fault_reset();
+	ck_assert_int_eq(vfui_sock_listen(path, 0660, &file, &err), -EROFS);
 	ck_assert_ptr_nonnull(strstr(err.text, "cannot listen at"));
+	/* No /proc: nobody can give it what the umask takes. */
+	fault_fail(FAULT_CHMOD, 1, ENOENT);
+	ck_assert_int_eq(vfui_sock_listen(path, 0660, &file, &err), -EOPNOTSUPP);
+	/* What it leaves needs none. */
+	fault_fail(FAULT_CHMOD, 1, ENOENT);
+	fd = vfui_sock_listen(path, 0640, &file, &err);
+	fault_reset();
+	umask(old);
+	ck_assert_msg(fd >= 0, "%s", err.text);
+	ck_assert_uint_eq(mode_of(path), 0640);
+	close(fd);
+	vfui_sock_remove(&file);
 	drop_dir();
 }
 END_TEST
