@@ -38,6 +38,7 @@ doc_examples = \
 	doc/examples/areas \
 	doc/examples/bus \
 	doc/examples/batch \
+	doc/examples/reconnect \
 	doc/examples/lend \
 	doc/examples/dma
 EXTRA_PROGRAMS += $(doc_examples)
@@ -54,6 +55,7 @@ doc_examples_many_LDADD = libvfu/libvfu.la
 doc_examples_areas_LDADD = libvfu/libvfu.la
 doc_examples_bus_LDADD = libvfu/libvfu.la
 doc_examples_batch_LDADD = libvfu/libvfu.la
+doc_examples_reconnect_LDADD = libvfu/libvfu.la
 doc_examples_lend_LDADD = libvfu/libvfu.la -lpthread
 doc_examples_dma_LDADD = libvfu/libvfu.la -lpthread
 TESTS += doc/examples/run-examples.sh

@@ -116,6 +116,7 @@ vfu_examples = \
 	python/examples/guest/nvme.sh \
 	python/examples/guest/thermometer.sh \
 	python/examples/nvme.py \
+	python/examples/reconnect.py \
 	python/examples/serial.py \
 	python/examples/simulator.py \
 	python/examples/sparse.py \

@@ -48,6 +48,12 @@ printf 'BAR 0: 8192 bytes at 0xe0000000, reads 0x600d; MSI-X: 4 vectors\nmemory:
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/batch "$dir/batch.sock")" = "messages: 2, colour 100: 646464" ]
 # shellcheck disable=SC2086
+${EMULATOR-} doc/examples/reconnect "$dir/reconnect.sock" >"$dir/out"
+cat "$dir/out"
+printf 'sum: %s\nlost\nserver %s, a new device\n' 1 2 3 3 >"$dir/right"
+echo "sum: 6" >>"$dir/right"
+cmp "$dir/right" "$dir/out"
+# shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/areas "$dir/areas.sock" >"$dir/out"
 printf 'area 0\narea 1\n' | cmp - "$dir/out"
 [ -z "$(find "$dir" -name '*.sock')" ] || { echo "the socket was left behind" >&2; exit 1; }

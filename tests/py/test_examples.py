@@ -343,6 +343,16 @@ def test_sparse(serve):
     assert run("sparse.py", serve(load("counter").Counter())) == "memory: hello in 2 pages\n"
 
 
+# ---- reconnect ----
+
+
+def test_reconnect(tmp_path):
+    """Each new server knows the memory again, and is given the sum."""
+    again = ["lost", "restored device state lost"]
+    expected = ["sum: 1", *again, "sum: 3", *again, "sum: 6"]
+    assert run("reconnect.py", str(tmp_path / "s")).splitlines() == expected
+
+
 # ---- simulator ----
 
 

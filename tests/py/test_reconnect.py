@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Servers that come late, and come again."""
 
+import asyncio
 import contextlib
 import errno
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import pytest
 
 import vfu
+import vfu.aio
 
 
 class Device(vfu.Device):
@@ -105,6 +107,35 @@ def test_reconnect(tmp_path):
     server.close()
     assert [link.event for link in links] == ["lost", "restored"] * 3
     assert all(isinstance(link.cause, vfu.Disconnected) for link in links[::2])
+
+
+async def in_a_loop(path):
+    """Of vfu.aio.Client: requests are Disconnected until the loop has connected again, interrupts are waited for."""
+    server, restored = vfu.Server(Memory(), path).start(), asyncio.Event()
+    tell = asyncio.get_running_loop().call_soon_threadsafe
+
+    def on_link(link):
+        tell(restored.set if link.event == "restored" else restored.clear)
+
+    async with vfu.aio.connect(path, reconnect=60, on_link=on_link) as dev:
+        buffer = await dev.dma.alloc(4096, iova=0)
+        await dev.irqs.msi.enable()
+        for number in range(1, 4):
+            waiter = asyncio.ensure_future(dev.irqs.msi.wait(60))
+            await asyncio.to_thread(server.close)
+            server = vfu.Server(Memory(), path).start()
+            await restored.wait()
+            restored.clear()
+            assert (dev.link.restored, dev.link.state, dev.connected) == (number, "lost", True)
+            buffer[:8] = number.to_bytes(8, "little")
+            await dev.regions.bar2.write32(0, 1)
+            assert await waiter
+            assert await dev.regions.bar0.read(0, 8) == buffer[:8]
+    server.close()
+
+
+def test_reconnect_in_a_loop(tmp_path):
+    asyncio.run(in_a_loop(tmp_path / "s"), debug=True)
 
 
 def test_reconnect_in_the_background(tmp_path):

@@ -502,14 +502,19 @@ END_TEST
 
 /* ---- an event loop ---- */
 
-static void turn(void)
+static void turn_for(int most)
 {
 	struct pollfd pfds[4];
 	int n = vfu_client_pollfds(cl, pfds, 4), timeout = vfu_client_timeout(cl);
 
 	ck_assert_int_gt(n, 0);
-	ck_assert(poll(pfds, (nfds_t)n, timeout < 0 ? 60000 : timeout) >= 0);
+	ck_assert(poll(pfds, (nfds_t)n, timeout < 0 || timeout > most ? most : timeout) >= 0);
 	ck_assert_int_ge(vfu_client_process(cl, 0), 0);
+}
+
+static void turn(void)
+{
+	turn_for(60000);
 }
 
 /* The same with the one descriptor that stands for all. */
@@ -600,6 +605,39 @@ START_TEST(many_threads)
 	check_all(7);
 	ck_assert_int_eq(vfu_client_disconnect(cl), 0);
 	pthread_join(server, NULL);
+}
+END_TEST
+
+static atomic_bool has_answers;
+
+static void *asks_once(void *arg)
+{
+	uint32_t value;
+	int ret;
+
+	while ((ret = vfu_client_region_read(cl, 0, ANSWER, &value, 4)))
+		thread_assert(ret == -ENOTCONN);
+	has_answers = true;
+	return arg;
+}
+
+/* Only the thread of an event loop reads; what others ask for waits until it has connected again. */
+START_TEST(one_who_reads)
+{
+	pthread_t other;
+
+	set_up_device();
+	ck_assert_int_eq(vfu_client_set_reader(cl, true), 0);
+	for (unsigned i = 1; i < 6; i++) {
+		restart();
+		has_answers = false;
+		pthread_create(&other, NULL, asks_once, NULL);
+		while (nrestored < i || !has_answers)
+			turn_for(10);
+		pthread_join(other, NULL);
+		check_all(i);
+	}
+	ck_assert_int_eq(vfu_client_set_reader(cl, false), 0);
 }
 END_TEST
 
@@ -810,6 +848,7 @@ int main(void)
 	tcase_add_test(tcase, batches_in_flight);
 	tcase_add_loop_test(tcase, in_a_loop, 0, 2);
 	tcase_add_test(tcase, many_threads);
+	tcase_add_test(tcase, one_who_reads);
 	tcase_add_test(tcase, one_who_only_serves);
 	tcase_add_test(tcase, with_times_of_their_own);
 	tcase_add_test(tcase, another_device);
