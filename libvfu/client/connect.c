@@ -112,7 +112,7 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 	if (!ret) {
 		vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
 		cl->conn = cl->usable = conn;
-		cl->users = 1;
+		atomic_fetch_add(&cl->users, 1);
 		vfui_link_start(cl);
 	}
 	vfui_os_cond_broadcast(&cl->cond);

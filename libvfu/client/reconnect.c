@@ -68,7 +68,7 @@ static bool settle(struct vfu_client *cl, struct vfui_conn *conn, const struct v
 	}
 	vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
 	cl->conn = conn;
-	cl->users = 1;
+	atomic_fetch_add(&cl->users, 1);
 	atomic_store(&cl->link->state, VFUI_LINK_REPLAY);
 	return true;
 }
@@ -185,7 +185,7 @@ static int step(struct vfu_client *cl, bool may_wait, int64_t left, struct vfui_
 		      vfui_client_is_in_dma(cl, cl->conn);
 	may_wait = may_wait && vfui_link_is_live(cl) && !is_in_callback && left;
 	if (*conn || (may_wait && unready))
-		cl->users++;
+		atomic_fetch_add(&cl->users, 1);
 	if (*conn || !may_wait) {
 		vfui_os_unlock(&cl->lock);
 		return *conn ? 0 : is_deadlock ? -EDEADLK : -ENOTCONN;

@@ -36,16 +36,17 @@ struct vfu_client {
 	pthread_cond_t cond; /* is_closing or is_connecting became false, or in_use another */
 	/* Under the lock. A connection lives until it is closed and the last call has returned. */
 	struct vfui_conn *conn;
-	struct vfui_conn *usable; /* the same, if calls may use it; else NULL */
+	struct vfui_conn *_Atomic usable; /* the same, if calls may use it; else NULL */
 	struct vfui_link
 		*_Atomic link; /* NULL: it never was to connect again; fixed once there is one */
-	unsigned users;
+	atomic_uint
+		users; /* who has it for a moment only to see that there is none, too: users.c */
 	bool is_connecting; /* the thread connector */
 	bool is_given_up;   /* and it is to stop */
 	pthread_t connector;
 	struct vfui_conn *greeting; /* what it waits on for VERSION */
-	bool is_closing;
-	bool is_freeing; /* by the thread closer */
+	atomic_bool is_closing;     /* by who uses it: its last user frees it */
+	bool is_freeing;            /* by the thread closer */
 	pthread_t closer;
 	struct vfui_ranges ranges;
 	struct vfui_client_range *in_use; /* by the thread that reads, without the lock */

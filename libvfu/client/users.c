@@ -3,6 +3,13 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * users.c - who uses a client's connection.
+ *
+ *	hold   users + 1, then: is there a usable one?  no: users - 1
+ *	close  there is none; is_closing
+ *	leave  users - 1: if that was the last, and is_closing, the connection is freed
+ *
+ * Hold and leave take no lock. Who holds counts before he looks, so who closes later, himself a user, is not the last; one who
+ * comes too late may be, and frees what he never had. Two may be the last then: the lock says which (is_freeing).
  */
 #include "base/os.h"
 #include "client/dma-table.h"
@@ -14,11 +21,10 @@ struct vfui_conn *vfui_client_hold(struct vfu_client *cl)
 {
 	struct vfui_conn *conn;
 
-	vfui_os_lock(&cl->lock);
-	conn = cl->usable;
-	if (conn)
-		cl->users++;
-	vfui_os_unlock(&cl->lock);
+	atomic_fetch_add(&cl->users, 1);
+	conn = atomic_load(&cl->usable);
+	if (!conn)
+		vfui_client_leave(cl);
 	return conn;
 }
 
@@ -29,7 +35,7 @@ struct vfui_conn *vfui_client_hold_any(struct vfu_client *cl)
 	vfui_os_lock(&cl->lock);
 	conn = cl->is_closing ? NULL : cl->conn;
 	if (conn)
-		cl->users++;
+		atomic_fetch_add(&cl->users, 1);
 	vfui_os_unlock(&cl->lock);
 	return conn;
 }
@@ -58,12 +64,13 @@ static void forget(struct vfu_client *cl)
 	vfui_kept_clear(&cl->kept);
 }
 
-void vfui_client_leave(struct vfu_client *cl)
+/* There was nobody, a moment ago, and it is being closed. */
+VFUI_APART static void end_last(struct vfu_client *cl)
 {
 	struct vfui_conn *conn = NULL;
 
 	vfui_os_lock(&cl->lock);
-	if (--cl->users == 0 && cl->is_closing) {
+	if (cl->is_closing && !cl->is_freeing && atomic_load(&cl->users) == 0) {
 		conn = cl->conn;
 		cl->is_freeing = true;
 		cl->closer = pthread_self();
@@ -78,8 +85,15 @@ void vfui_client_leave(struct vfu_client *cl)
 	forget(cl);
 	cl->conn = NULL;
 	cl->connection++;
-	cl->is_closing = cl->is_freeing = false;
+	cl->is_closing = false;
+	cl->is_freeing = false;
 	vfui_os_cond_broadcast(&cl->cond);
 	vfui_os_unlock(&cl->lock);
 	vfui_link_wake(cl);
+}
+
+void vfui_client_leave(struct vfu_client *cl)
+{
+	if (atomic_fetch_sub(&cl->users, 1) == 1 && atomic_load(&cl->is_closing))
+		end_last(cl);
 }

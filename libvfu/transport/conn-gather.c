@@ -125,11 +125,7 @@ static int add(struct vfui_conn *conn, const write_request *in, const void *data
 {
 	int r = vfui_conn_may_send(conn, HEADER + sizeof(*in) + in->count);
 
-	if (r == 0 && !join(conn, in, data))
-		r = begin(conn, in, data);
-	if (r == 0)
-		vfui_conn_account(conn);
-	return r;
+	return r == 0 && !join(conn, in, data) ? begin(conn, in, data) : r;
 }
 
 /* Each write by itself: what it travels in is complete only when it is sent. */
@@ -178,6 +174,7 @@ static int pass_on(struct vfui_conn *conn, bool more)
 	conn->gather.is_untold |= more;
 	if (!more && !is_of_batch(conn) && !is_crowded(conn))
 		return vfui_conn_send_and_unlock(conn);
+	vfui_conn_account(conn);
 	vfui_os_unlock(&conn->lock);
 	return 0;
 }
