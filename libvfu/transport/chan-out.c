@@ -88,7 +88,6 @@ void vfui_outq_fini(struct vfui_outq *queue)
 		else
 			item_free(from_node(node));
 	}
-	item_free(queue->spare);
 	released = queue->released;
 	vfui_outq_init(queue);
 	queue->released = released;
@@ -117,17 +116,21 @@ static size_t iov_len(const struct iovec *iov, unsigned niov)
 	return len;
 }
 
-/* An empty item with room for len bytes in front of pos. */
-static struct vfui_out_item *add_item(struct vfui_outq *queue, struct vfui_list *pos, size_t len)
+/* An empty item with room for len bytes, before all others or behind them. */
+static struct vfui_out_item *add_item(struct vfui_outq *queue, bool is_first, size_t len)
 {
-	struct vfui_out_item *item = queue->spare;
+	struct vfui_out_item *item = NULL;
 
-	if (item != NULL && item->buf.cap >= len)
-		queue->spare = NULL;
-	else
+	if (queue->bytes == 0 && !vfui_list_is_empty(&queue->items))
+		item = from_node(vfui_list_pop(&queue->items));
+	if (item != NULL && item->buf.cap < len) {
+		item_free(item);
+		item = NULL;
+	}
+	if (item == NULL)
 		item = item_new(vfui_max(len, VFUI_OUT_BLOCK));
 	if (item != NULL)
-		vfui_list_insert(pos, &item->node);
+		vfui_list_insert(is_first ? queue->items.next : &queue->items, &item->node);
 	return item;
 }
 
@@ -138,7 +141,7 @@ static struct vfui_out_item *item_for(struct vfui_outq *queue, size_t len)
 
 	if (vfui_list_is_empty(&queue->items) || item->fds.n > 0 || item->tail.iov_len > 0 ||
 	    vfui_buf_room(&item->buf) < len)
-		item = add_item(queue, &queue->items, len);
+		item = add_item(queue, false, len);
 	return item;
 }
 
@@ -162,10 +165,8 @@ int vfui_outq_push(struct vfui_outq *queue, const struct vfui_rest *rest)
 
 	if (r < 0)
 		return r;
-	if (rest->is_begun)
-		item = add_item(queue, queue->items.next, len);
-	else if (rest->nfds > 0 || rest->lent != NULL)
-		item = add_item(queue, &queue->items, len);
+	if (rest->is_begun || rest->nfds > 0 || rest->lent != NULL)
+		item = add_item(queue, rest->is_begun, len);
 	else
 		item = item_for(queue, len);
 	if (item == NULL) {
@@ -249,7 +250,7 @@ VFUI_APART static size_t tail_sent(struct vfui_out_item *item, size_t len)
 	return copied;
 }
 
-/* Drops what was sent of the first item, and the item once it is empty. */
+/* Drops what was sent of the first item, and the item once it is empty, unless it is the last. */
 static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_t len)
 {
 	queue->bytes -= len;
@@ -263,14 +264,13 @@ static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_
 		retire(queue, item);
 		return;
 	}
-	vfui_list_remove(&item->node);
-	item_free(queue->spare);
-	queue->spare = item;
+	if (queue->bytes > 0)
+		item_free(item);
 }
 
 int vfui_outq_flush(struct vfui_outq *queue, int fd)
 {
-	while (!vfui_list_is_empty(&queue->items)) {
+	while (queue->bytes > 0) {
 		struct vfui_out_item *item = from_node(queue->items.next);
 		struct iovec iov[2];
 		unsigned niov = 0;
@@ -361,11 +361,11 @@ int vfui_outq_sent(struct vfui_outq *queue, struct vfui_rest *rest, ssize_t n)
 int vfui_outq_send(struct vfui_outq *queue, int fd, struct vfui_rest *rest)
 {
 	/* What was queued since it began comes after its end. */
-	bool goes_alone = rest->is_begun || vfui_list_is_empty(&queue->items);
+	bool goes_alone = rest->is_begun || queue->bytes == 0;
 	int r = goes_alone || can_join(queue, rest) ? 0 : vfui_outq_flush(queue, fd);
 
 	if (r < 0)
 		return r;
-	goes_alone = goes_alone || vfui_list_is_empty(&queue->items);
+	goes_alone = goes_alone || queue->bytes == 0;
 	return send_with(queue, fd, goes_alone ? NULL : from_node(queue->items.next), rest);
 }

@@ -37,8 +37,7 @@ struct vfui_rest {
 };
 
 struct vfui_outq {
-	struct vfui_list items;
-	struct vfui_out_item *spare; /* empty, kept to avoid allocation */
+	struct vfui_list items; /* with bytes 0: none, or one that is empty and will be the next */
 	struct vfui_out_item
 		*released;      /* sent, or never to be: for vfui_outq_release, without the lock */
 	size_t bytes;           /* waiting to be sent, */
