@@ -4,10 +4,10 @@
  *
  * client.c - what vfu_client_* costs: each row in turn with the bare socket.
  *
- *	bare:    pump() of end.c  <--socket-->  bare.c, which counts bytes
- *	client:  vfu_client_...   <--socket-->  far() below, which looks at headers, for the ids of messages
+ *	bare:    drive() of drive.c  <--socket-->  far() below, which looks at headers, for the ids of messages
+ *	client:  vfu_client_...      <--socket-->  the same
  *
- * The far end does the same for both, so the cost is the client's alone. The last rows need no socket: a loop over
+ * So the cost is the client's alone. The last rows need no socket: a loop over
  * memory of the device that is mapped, beside one over memory of the process.
  */
 #include <errno.h>
@@ -95,15 +95,14 @@ static void serve_mapped(int fd)
 	exit(0);
 }
 
-/* Starts a far end, and a client of it. */
-static struct vfu_client *connect_client(bool coalesces, bool maps, struct end *e)
+/* Starts a far end, e->peer: the socket to it. */
+static int start_far(bool maps, struct end *e)
 {
-	struct vfu_client *cl = vfu_client_new();
 	struct end other;
 	int fds[2];
 
-	if (!cl || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		die("no client");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		die("no socket");
 	e->peer = fork();
 	if (!e->peer) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -114,16 +113,30 @@ static struct vfu_client *connect_client(bool coalesces, bool maps, struct end *
 		far(&other);
 	}
 	close(fds[1]);
+	return fds[0];
+}
+
+static void stop_far(const struct end *e)
+{
+	kill(e->peer, SIGKILL);
+	waitpid(e->peer, NULL, 0);
+}
+
+static struct vfu_client *connect_client(bool coalesces, bool maps, struct end *e)
+{
+	struct vfu_client *cl = vfu_client_new();
+
+	if (!cl)
+		die("no client");
 	check(vfu_client_set(cl, VFU_OPT_WRITE_MULTIPLE, coalesces), "write_multiple");
 	check(vfu_client_set(cl, VFU_OPT_MAPPED, maps), "mapped");
-	check(vfu_client_attach(cl, fds[0]), "VERSION");
+	check(vfu_client_attach(cl, start_far(maps, e)), "VERSION");
 	return cl;
 }
 
 static void close_client(struct vfu_client *cl, const struct end *e)
 {
-	kill(e->peer, SIGKILL);
-	waitpid(e->peer, NULL, 0);
+	stop_far(e);
 	vfu_client_free(cl);
 }
 
@@ -224,6 +237,20 @@ static void count_use(const struct use *u, unsigned ops)
 	close_client(cl, &e);
 }
 
+static double measure_far(const struct row *row, unsigned ops, enum mode mode)
+{
+	struct end far, e;
+	int fd = start_far(false, &far);
+	double ns;
+
+	end_init(&e, fd, false);
+	e.peer = far.peer;
+	ns = measure(&e, row, ops, mode);
+	stop_far(&e);
+	end_fini(&e);
+	return ns;
+}
+
 static double measure_use(const struct use *u, unsigned ops, enum mode mode)
 {
 	bool cpu = mode == MODE_CPUTIME;
@@ -260,7 +287,7 @@ static void run_use(const struct options *o, const struct use *u, double *base, 
 		return;
 	}
 	for (unsigned i = 0; i < o->rounds; i++) {
-		base[i] = measure_bare(row, ops, o->mode);
+		base[i] = measure_far(row, ops, o->mode);
 		ratio[i] = measure_use(u, ops, o->mode) / base[i];
 	}
 	print(o, u->title, base, ratio, u->target);
