@@ -78,6 +78,7 @@ void vfupy_raise(int code, const struct vfu_err *err);
 void vfupy_raise_device(struct vfu_device *dev, int code);
 void vfupy_raise_server(struct vfu_server *srv, int code);
 void vfupy_raise_client(struct vfu_client *cl, int code);
+void vfupy_raise_client_err(struct vfu_client *cl, int code, const struct vfu_err *err);
 void vfupy_raise_plain(const void *handle, int code);
 /*
  * Ends a callback that has an exception: it is logged, and the negative errno for the client returned.
@@ -89,7 +90,7 @@ int vfupy_failed(struct vfupy_device *d, PyObject *where);
 void vfupy_lost(PyObject *where);
 #endif
 
-/* make_error(code, field, offset, text) -> exception; report(where, exception) -> errno; log(level, text) */
+/* make_error(code, field, offset, text, has_ended) -> exception; report(where, exception) -> errno; log(level, text) */
 PyObject *set_globals(PyObject *make_error, PyObject *report, PyObject *log);
 
 /*

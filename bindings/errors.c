@@ -26,16 +26,22 @@ static PyObject *to_text(const char *text)
 	return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "backslashreplace");
 }
 
-PyObject *vfupy_error_of(int code, const struct vfu_err *err)
+static PyObject *error_of(int code, const struct vfu_err *err, bool has_ended)
 {
 	bool detail = err && err->code == code;
 
-	return PyObject_CallFunction(make_error, "isIN", -code, detail ? err->field : "",
+	return PyObject_CallFunction(make_error, "isINO", -code, detail ? err->field : "",
 				     (unsigned)(detail ? err->offset : 0),
-				     to_text(detail ? err->text : ""));
+				     to_text(detail ? err->text : ""),
+				     has_ended ? Py_True : Py_False);
 }
 
-void vfupy_raise(int code, const struct vfu_err *err)
+PyObject *vfupy_error_of(int code, const struct vfu_err *err)
+{
+	return error_of(code, err, false);
+}
+
+static void raise_error(int code, const struct vfu_err *err, bool has_ended)
 {
 	PyObject *exc;
 
@@ -47,11 +53,16 @@ void vfupy_raise(int code, const struct vfu_err *err)
 		PyErr_SetFromErrno(PyExc_OSError);
 		return;
 	}
-	exc = vfupy_error_of(code, err);
+	exc = error_of(code, err, has_ended);
 	if (!exc)
 		return;
 	PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
 	Py_DECREF(exc);
+}
+
+void vfupy_raise(int code, const struct vfu_err *err)
+{
+	raise_error(code, err, false);
 }
 
 void vfupy_raise_device(struct vfu_device *dev, int code)
@@ -74,6 +85,24 @@ void vfupy_raise_server(struct vfu_server *srv, int code)
 	vfupy_raise(code, &err);
 }
 
+/* Whether the connection has ended with that error, as it does when a rule is broken. Sets another error of the client. */
+static bool has_ended(struct vfu_client *cl, int code)
+{
+	int status = vfu_client_status(cl);
+
+	return status == code || (status == -EINPROGRESS && code == -EPROTO);
+}
+
+void vfupy_raise_client_err(struct vfu_client *cl, int code, const struct vfu_err *err)
+{
+	bool ended;
+
+	Py_BEGIN_ALLOW_THREADS
+	ended = has_ended(cl, code);
+	Py_END_ALLOW_THREADS
+	raise_error(code, err, ended);
+}
+
 void vfupy_raise_client(struct vfu_client *cl, int code)
 {
 	struct vfu_err err = {0};
@@ -81,7 +110,7 @@ void vfupy_raise_client(struct vfu_client *cl, int code)
 	Py_BEGIN_ALLOW_THREADS
 	vfu_client_err(cl, &err);
 	Py_END_ALLOW_THREADS
-	vfupy_raise(code, &err);
+	vfupy_raise_client_err(cl, code, &err);
 }
 
 void vfupy_raise_plain(const void *handle, int code)

@@ -76,7 +76,7 @@ static void raise_at(const struct port *p, uint64_t offset, int code)
 		err = said;
 	snprintf(err.text, sizeof(err.text), "%s at 0x%llx: %.140s", p->name,
 		 (unsigned long long)offset, said.code == code ? said.text : strerror(-code));
-	vfupy_raise(code, &err);
+	vfupy_raise_client_err(p->cl, code, &err);
 }
 
 /* true: with an exception. A signal handler may have raised although the access was done. */

@@ -986,8 +986,16 @@ int vfu_client_attach(struct vfu_client *cl, int fd);
  * if the interrupt hook ends that wait: the connection then ends with the last of them.
  */
 int vfu_client_disconnect(struct vfu_client *cl);
-/* 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the
- * connection; -EINPROGRESS: it is being connected again. */
+/*
+ * 0 while usable; -ENOTCONN never connected or disconnected; else the error that ended the
+ * connection; -EINPROGRESS: it is being connected again.
+ *
+ * What ends a connection first is its cause: -ENOTCONN, the peer closed it; -EPROTO, it broke a rule, which field and
+ * text of the error name. The call that finds it, those that waited, and each later one that needs the connection, posts
+ * too, return that code, and vfu_client_err says that cause. So after an error a status other than 0 tells
+ * that the connection has ended with it. A callback of a request that was on its way gets -ENOTCONN, whatever the cause.
+ * Once disconnected calls are -ENOTCONN, and those that must wait for VFU_OPT_RECONNECT_MS as said there.
+ */
 int vfu_client_status(struct vfu_client *cl);
 
 /*

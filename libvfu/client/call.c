@@ -112,12 +112,26 @@ struct vfui_conn *vfui_client_begin_for(struct vfu_client *cl, int timeout_ms, i
 	return begin(cl, true, timeout_ms < 0 ? 0 : (int)vfui_max(timeout_ms, 1), ret);
 }
 
+/* A call that fails. What ended the connection is said by all that fail for it, however they have noticed. */
+VFUI_APART static int fail(struct vfu_client *cl, int ret, struct vfu_err *err)
+{
+	bool may_have_ended = ret == -ENOTCONN || ret == -EPROTO;
+	struct vfu_err cause;
+	int status = may_have_ended ? vfui_conn_status(cl->conn, &cause) : 0;
+
+	if (status)
+		ret = vfui_client_keep(cl, status, &cause);
+	else if (err)
+		vfui_client_keep(cl, ret, err);
+	if (cl->link)
+		vfui_link_look(cl);
+	return ret;
+}
+
 int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err)
 {
-	if (ret < 0 && err)
-		vfui_client_keep(cl, ret, err);
-	if (ret < 0 && cl->link)
-		vfui_link_look(cl);
+	if (ret < 0)
+		ret = fail(cl, ret, err);
 	vfui_client_leave(cl);
 	return ret;
 }

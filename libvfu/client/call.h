@@ -17,7 +17,10 @@
 struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret);
 /* Begins one that may sleep, and that has a time of its own (-1: for ever), also for a connection that is not there yet. */
 struct vfui_conn *vfui_client_begin_for(struct vfu_client *cl, int timeout_ms, int *ret);
-/* Ends it, keeping *err (of which code may not be set) if ret is negative; returns ret. */
+/*
+ * Ends it, keeping *err (of which code may not be set) if ret is negative; returns ret, or of -ENOTCONN and -EPROTO
+ * what ended the connection, if it has ended.
+ */
 int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err);
 /* Keeps what went wrong for the calling thread; err->code may be unset. Returns code. */
 int vfui_client_keep(struct vfu_client *cl, int code, struct vfu_err *err);

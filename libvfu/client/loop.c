@@ -66,7 +66,7 @@ int vfu_client_process(struct vfu_client *cl, unsigned max)
 	if (ret < 0)
 		vfui_conn_status(conn, &err);
 	vfui_client_sync_epoll(cl, conn);
-	vfui_client_end(cl, ret, &err);
+	ret = vfui_client_end(cl, ret, &err);
 	return ret < 0 && vfui_link_is_live(cl) ? 0 : ret;
 }
 

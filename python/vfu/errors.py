@@ -46,7 +46,10 @@ class Timeout(Error, TimeoutError):
 
 
 class Disconnected(Error, ConnectionError):
-    """ENOTCONN, ECONNRESET, EPIPE: there is no connection, or it has ended."""
+    """There is no connection, or it has ended: ENOTCONN, ECONNRESET, EPIPE; EPROTO, if the other end has broken a rule.
+
+    A client's calls all tell the one cause, the one that finds it and those that come later.
+    """
 
 
 class NotFound(Error, FileNotFoundError):
@@ -74,9 +77,9 @@ _CLASSES = {
 }
 
 
-def make_error(code: int, field: str = "", offset: int = 0, text: str = "") -> Error:
-    """The exception for a positive errno."""
-    error = _CLASSES.get(code, Error)(code, text or os.strerror(code))
+def make_error(code: int, field: str = "", offset: int = 0, text: str = "", has_ended: bool = False) -> Error:
+    """The exception for a positive errno. has_ended: so has the connection."""
+    error = _CLASSES.get(code, Disconnected if has_ended else Error)(code, text or os.strerror(code))
     if field:
         error.field, error.offset = field, offset
     return error

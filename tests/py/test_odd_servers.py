@@ -291,6 +291,63 @@ def test_background_serves_a_device_that_reads_late(tmp_path):
     server.close()
 
 
+class Lying(Odd):
+    """Reads of bar0 are answered with more than was asked for."""
+
+    bar0 = (4096, 3, 0, None)
+
+    def access(self, command, body):
+        offset, region, count = struct.unpack_from("=QII", body)
+        if region == 0:
+            return struct.pack("=QII", offset, region, count + 8) + bytes(count + 8)
+        return super().access(command, body)
+
+
+@pytest.fixture
+def lying(tmp_path):
+    server = Lying(tmp_path / "l")
+    yield str(tmp_path / "l")
+    server.close()
+
+
+LATER = {
+    "read": lambda dev: dev.regions.bar0.read32(0),
+    "write": lambda dev: dev.regions.bar0.write32(0, 1),
+    "post": lambda dev: dev.regions.bar0.write32(0, 1, post=True),
+    "alloc": lambda dev: dev.dma.alloc(4096),
+    "reset": lambda dev: dev.reset(),
+    "wait": lambda dev: dev.irqs.msix[0].wait(timeout=1),
+}
+
+
+def check_end(error, text):
+    assert type(error) is vfu.Disconnected and error.errno == errno.EPROTO
+    assert error.field == "region_read.count" and text in error.strerror
+
+
+@pytest.mark.parametrize("how", LATER)
+def test_the_end_of_a_connection_has_one_cause(lying, how):
+    with vfu.Client(lying) as dev:
+        with pytest.raises(vfu.Disconnected, match="region_read.count") as first:
+            dev.regions.bar0.read32(0)
+        check_end(first.value, "region_read.count")
+        with pytest.raises(vfu.Disconnected) as later:
+            LATER[how](dev)
+        check_end(later.value, first.value.strerror.split(": ", 1)[1])
+
+
+@pytest.mark.parametrize("how", LATER)
+def test_the_end_of_a_connection_is_told_to_coroutines(lying, how):
+    async def use():
+        async with vfu.aio.connect(lying) as dev:
+            with pytest.raises(vfu.Disconnected, match="region_read.count"):
+                await dev.regions.bar0.read32(0)
+            with pytest.raises(vfu.Disconnected, match="region_read.count"):
+                await LATER[how](dev)
+
+    asyncio.run(use())
+
+
 def is_a_cpus(access):
     _, offset, count = access
     return count in (1, 2, 4) and offset % count == 0

@@ -234,7 +234,7 @@ START_TEST(huge_reply_ends_it)
 {
 	far.json = "{\"capabilities\":{\"max_data_xfer_size\":4294967295}}";
 	script_connect(&far, cl, huge_reply);
-	ck_assert_int_eq(vfu_client_reset(cl), -ENOTCONN);
+	ck_assert_int_eq(vfu_client_reset(cl), -EPROTO);
 	ck_assert_int_eq(vfu_client_status(cl), -EPROTO);
 	finish();
 }
@@ -1021,6 +1021,102 @@ START_TEST(read_reply_lies)
 	ck_assert_int_eq(vfu_client_status(cl), -EPROTO);
 	script_join(&far);
 	vfu_client_disconnect(cl);
+}
+END_TEST
+
+static int read_later(void)
+{
+	uint32_t value;
+
+	return vfu_client_region_read32(cl, 1, 0, &value);
+}
+
+static int post_later(void)
+{
+	return vfu_client_region_post(cl, 1, 0, "abcd", 4);
+}
+
+static int start_later(void)
+{
+	static uint32_t value;
+
+	return vfu_client_region_read_async(cl, 1, 0, &value, 4, NULL, NULL);
+}
+
+static int map_later(void)
+{
+	static char memory[4096];
+
+	return vfu_client_dma_map(cl, 0, sizeof(memory), VFU_DMA_READ, memory, -1, 0);
+}
+
+static int reset_later(void)
+{
+	return vfu_client_reset(cl);
+}
+
+static int enable_later(void)
+{
+	int fd = -1;
+
+	return vfu_client_irq_enable(cl, VFU_IRQ_MSIX, 0, 1, &fd);
+}
+
+static int ask_later(void)
+{
+	struct vfu_device_info info;
+
+	return vfu_client_device_info(cl, &info);
+}
+
+static int serve_later(void)
+{
+	return vfu_client_serve(cl, 0);
+}
+
+static int process_later(void)
+{
+	return vfu_client_process(cl, 0);
+}
+
+static int status_later(void)
+{
+	return vfu_client_status(cl);
+}
+
+static int (*const later[])(void) = {read_later,    post_later,  start_later,  map_later,
+				     reset_later,   ask_later,   enable_later, serve_later,
+				     process_later, status_later};
+
+static void hangs_up_later(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+}
+
+/* Whether the peer has broken a rule or hung up: the call that finds it and all later ones say that. */
+START_TEST(end_has_one_cause)
+{
+	int code = _i ? -ENOTCONN : -EPROTO;
+	struct vfu_err first, err;
+	uint64_t buf;
+
+	lie = 0;
+	script_connect(&far, cl, _i ? hangs_up_later : lies);
+	ck_assert_int_eq(vfu_client_region_read(cl, 1, 100, &buf, 8), code);
+	vfu_client_err(cl, &first);
+	ck_assert_int_eq(first.code, code);
+	ck_assert_str_eq(first.field, _i ? "" : "region_read.offset");
+	for (unsigned i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
+		ck_assert_msg(later[i]() == code, "call %u", i);
+		vfu_client_err(cl, &err);
+		ck_assert_int_eq(err.code, code);
+		ck_assert_str_eq(err.text, first.text);
+		ck_assert_str_eq(err.field, first.field);
+	}
+	script_join(&far);
+	vfu_client_disconnect(cl);
+	ck_assert_int_eq(read_later(), -ENOTCONN);
 }
 END_TEST
 
@@ -2042,6 +2138,7 @@ int main(void)
 	add_loop(suite, "spoilt region info", region_info_spoilt, SPOILS);
 	add_loop(suite, "spoilt files", files_spoilt, 10);
 	add_loop(suite, "lying replies", read_reply_lies, 6);
+	add_loop(suite, "one cause", end_has_one_cause, 2);
 	add(suite, "regions",
 	    (const TTest *const[]){
 		    access_is_split, late_reply, posted_writes, posted_writes_wait_for_room,
