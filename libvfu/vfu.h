@@ -1332,7 +1332,7 @@ int vfu_client_assign_bars(struct vfu_client *cl, const struct vfu_client_window
 /*
  * Turns Command.BusMaster of a PCI device on, without which it may neither reach memory nor send MSI
  * and MSI-X (E63). Does nothing if it was called since connecting and the last reset, or with
- * VFU_OPT_BUS_MASTER 0. vfu_client_dma_map and vfu_client_irq_set_eventfds (MSI, MSI-X) call it; who
+ * VFU_OPT_BUS_MASTER 0, and then waits for nothing. vfu_client_dma_map and vfu_client_irq_set_eventfds (MSI, MSI-X) call it; who
  * goes on using after a reset what was there before calls it again.
  */
 int vfu_client_use_bus_master(struct vfu_client *cl);
@@ -1353,7 +1353,7 @@ int vfu_client_irq_enable(struct vfu_client *cl, unsigned index, unsigned start,
 /*
  * Waits until an eventfd of a vector is signalled, timeout_ms at most (-1: for ever), and serves the device's DMA meanwhile, or leaves that to
  * the thread that does. 1: it was, *count times since that was last taken; 0: not in time. -EINTR: the interrupt hook said so; it may be
- * called again. -ENOTCONN and the like: the connection ends, and none will come. -EDEADLK: in a DMA callback. Any eventfd will do. Any thread.
+ * called again. -ENOTCONN and the like: the connection ends, and none will come; looked at with timeout_ms 0, too. -EDEADLK: in a DMA callback. Any eventfd will do. Any thread.
  */
 int vfu_client_irq_wait(struct vfu_client *cl, int fd, int timeout_ms, uint64_t *count);
 /* Takes what an eventfd counts, and never sleeps, whatever the other side does to it: 0; -EAGAIN: nothing. Any thread. */

@@ -6,7 +6,7 @@
  *
  *	take the count -- there is one ----------------------------------------> 1
  *	     | none
- *	poll: eventfd, sockets, until the deadline or a tick
+ *	poll: eventfd, sockets, until the deadline or a tick; without any time too, for the end shows there
  *	     |
  *	process: DMA requests, replies of other threads' accesses --- it ends --> error
  *	     |
@@ -63,7 +63,7 @@ static int wait_for_count(struct vfu_client *cl, int fd, uint64_t deadline, uint
 
 		if (ret != -EAGAIN)
 			return ret ? ret : 1;
-		if (!left)
+		if (!left && turn > 1)
 			return 0;
 		ret = sleep_once(cl, pfds, left);
 		if (ret < 0 && ret != -EINTR)

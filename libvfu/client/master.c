@@ -76,9 +76,13 @@ int vfui_client_use_master(struct vfu_client *cl, struct vfui_conn *conn, struct
 int vfu_client_use_bus_master(struct vfu_client *cl)
 {
 	struct vfu_err err = {0};
+	struct vfui_conn *conn;
 	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
+	/* Nothing to wait for, be it for a connection: the next one is told so, too. */
+	if (*cl->fork_mark && atomic_load(&cl->is_master))
+		return 0;
+	conn = vfui_client_begin(cl, true, &ret);
 	if (!conn)
 		return ret;
 	ret = vfui_client_use_master(cl, conn, &err);

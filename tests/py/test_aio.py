@@ -344,6 +344,35 @@ async def test_interrupts(served, dev):
     await msix.enable()
 
 
+@looped(timeout=0)
+async def test_a_wait_keeps_its_time(served, dev):
+    """Also the first of a vector, behind something that waits for the device."""
+    assert await dev.irqs.msix[1].wait(0) == 0
+    served.go.clear()
+    slow = asyncio.ensure_future(dev.regions.bar0.read32(0))
+    reset = asyncio.ensure_future(dev.reset())
+    await until(served.is_waiting.is_set)
+    for vector in 1, 2, 1:
+        assert await dev.irqs.msix[vector].wait(0.01) == 0
+    assert not slow.done() and not reset.done()
+    served.go.set()
+    await slow
+    await reset
+    await until(lambda: dev.irqs.msix[2]._known() is not None)
+    await dev.regions.bar0.write32(0x20, 2)
+    assert await dev.irqs.msix[2].wait(60) == 1
+
+
+@looped
+async def test_a_wait_asks_once(served, dev):
+    vector = dev.irqs.msix[1]
+    assert await vector.wait(0) == 0
+    before = dev.stats["requests_out"]
+    for timeout in [0, 0.01] * 10:
+        assert await vector.wait(timeout) == 0
+    assert dev.stats["requests_out"] == before + 1
+
+
 @looped
 async def test_iteration(served, dev):
     """Nothing that was raised is lost; close() ends it."""
@@ -550,6 +579,8 @@ def test_server_ends():
             assert not dev.connected
             with pytest.raises(vfu.Disconnected):
                 await dev.regions.bar0.read32(0)
+            with pytest.raises(vfu.Disconnected):
+                await dev.irqs.msix[0].wait(0)
 
     with leaves_nothing():
         served = Device()

@@ -6,11 +6,14 @@ import errno
 import os
 import select
 import signal
+import socket
+import threading
 import time
 
 import pytest
 
 import vfu
+import vfu.testing
 
 
 class Device(vfu.Device):
@@ -312,8 +315,9 @@ def test_no_interrupt_without_bus_mastering(connect, caplog):
     for vector in 2, 2, 3:
         dev.regions.bar0.write32(0, vector)
     assert device.delivered  # or will be
-    for _ in range(2):
-        assert dev.irqs.msix[2].wait(timeout=0.02) == 0
+    assert dev.irqs.msix[2].wait(timeout=0.02) == 0
+    dev.config.command  # its answer comes behind that which says why not
+    assert dev.irqs.msix[2].wait(timeout=0.02) == 0
     said = [record.message for record in caplog.records]
     assert [text for text in said if "waits" in text] == [
         f"MSI-X {vector} waits: the client has not turned bus mastering on (E63)" for vector in (2, 3)
@@ -322,6 +326,55 @@ def test_no_interrupt_without_bus_mastering(connect, caplog):
     dev.config.bus_master = True
     assert dev.irqs.msix[2].wait(timeout=5) == 1
     assert dev.irqs.msix[3].wait(timeout=5) == 1
+
+
+def test_a_wait_asks_once(connect):
+    """And not at all without time."""
+    dev = connect(Device())
+    dev.config  # which is asked about
+    before = dev.stats["requests_out"]
+    for timeout in [0, 0.01] * 10:
+        assert dev.irqs.msix[2].wait(timeout=timeout) == 0
+    assert dev.stats["requests_out"] == before + 1
+
+
+class Busy(Device):
+    """Answers nothing more when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+
+    @Device.bar0.reg32(12).on_write
+    def be_busy(self, value):
+        self.go.wait(60)
+
+
+def test_a_wait_keeps_its_time(connect):
+    """With a device that does not answer, and a client that would wait for ever."""
+    device = Busy()
+    with vfu.testing.plug(device, timeout=0) as dev:
+        dev.irqs.msix[2].fd
+        dev.regions.bar0.write32(12, 1, post=True)
+        for timeout in 0, 0.01, 0.01:
+            assert dev.irqs.msix[2].wait(timeout=timeout) == 0
+        assert not device.go.is_set()
+        device.go.set()
+
+
+@pytest.mark.parametrize("timeout", [0, 0.01])
+def test_a_wait_learns_of_the_end(timeout):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server = vfu.Server(Device(), fd=theirs)
+        theirs.close()
+        with server.start(), vfu.Client(fd=ours) as dev:
+            ours.close()
+            dev.irqs.msix[2].fd
+            server.close()
+            for _ in range(2):
+                with pytest.raises(vfu.Disconnected):
+                    dev.irqs.msix[2].wait(timeout=timeout)
 
 
 def test_bus_mastering_may_not_matter(connect):

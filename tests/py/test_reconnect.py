@@ -156,6 +156,17 @@ def test_reconnect_in_the_background(tmp_path):
     server.close()
 
 
+def test_an_interrupt_while_nobody_is_there(tmp_path):
+    """The time of the wait holds, not that which the client would wait for a server."""
+    path = tmp_path / "s"
+    with vfu.Server(Memory(), path).start() as server, vfu.Client(path, reconnect=60, timeout=0) as dev:
+        dev.irqs.msi.fd
+        server.close()
+        for timeout in [0, 0.01] * 3:
+            assert dev.irqs.msi.wait(timeout=timeout) == 0
+        assert dev.link.event == "lost"
+
+
 def test_reconnect_ends(tmp_path, monkeypatch):
     """What on_link raises is logged: not by pytest here, which would keep its frames."""
     path, links, logged = tmp_path / "s", [], []

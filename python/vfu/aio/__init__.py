@@ -131,7 +131,10 @@ class Client:
     async def reset(self) -> None:
         """Resets the device, as vfu.Client.reset()."""
         self._loop.is_master = False
-        await self._loop.run(self._plain().reset)
+        try:
+            await self._loop.run(self._plain().reset)
+        finally:
+            self._loop.is_master = False  # what was before it in the thread may have turned it on
 
     async def call(
         self,

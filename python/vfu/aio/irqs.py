@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import collections
 import functools
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
-from ..client.irqs import IRQ_NAMES, ClientIrq, ClientVector, _complain, irq_name
+from ..client.irqs import IRQ_NAMES, ClientIrq, ClientVector, doubtful, irq_name, look_into
 from ..errors import Disconnected
 from ..shown import shown
 from .loop import Loop, in_thread
@@ -41,7 +43,8 @@ class Vector:
         self._waiting: collections.deque[asyncio.Future[int]] = collections.deque()
         self._fd: int | None = None  # what is waited on
         self._left = 0  # counted, but who was told was cancelled before it could look
-        self._has_complained = False
+        self._is_looked_into = False
+        self._arming: asyncio.Future[tuple[int, ClientVector]] | None = None
 
     @shown
     def __repr__(self) -> str:
@@ -54,44 +57,73 @@ class Vector:
         """Waits until the device raises it, for timeout seconds at most (None: for ever).
 
         Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
-        gone, and will not.
+        gone, and will not. The first use gives the device the eventfd, as vfu.ClientVector.wait() says; that goes on if the time is
+        up first, but is waited for with timeout=0.
         """
-        fd = await self._arm()
+        until = None if timeout is None else time.monotonic() + timeout
+        if (fd := await self._arm(timeout or None)) is None:
+            return 0
         if not self._waiting and (count := self._take(fd)):
             return count
-        if timeout is not None and timeout <= 0:
+        left = None if until is None else until - time.monotonic()
+        if left is not None and left <= 0:
+            self._loop.check()
             return 0
-        count = await self._wait(fd, timeout)
-        if not count and self._is_message and not self._has_complained:
-            self._has_complained = await self._loop.run(lambda: _complain(self._loop.handle))
-        return count
+        return await self._wait(fd, left)
 
     @property
     def _is_message(self) -> bool:
         return self.index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
 
-    async def _arm(self) -> int:
-        """The eventfd, which the device has, and may signal."""
+    def _known(self) -> int | None:
+        """The eventfd, if the device has it, and may signal it."""
         known = self._loop.armed.get((self.index, self.vector))
         is_ready = self._loop.is_master or not self._is_message
-        if known is not None and known[1]._is_armed_with(known[0]) and is_ready:
-            return known[0]
+        return known[0] if known is not None and known[1]._is_armed_with(known[0]) and is_ready else None
 
-        def arm() -> tuple[int, ClientVector]:
-            vector = self._loop.client.irqs[self.index][self.vector]
-            fd = vector.fd
-            if self._is_message:
-                c.vfu_client_use_bus_master(self._loop.handle)  # off again after a reset
-            return fd, vector
+    async def _arm(self, timeout: float | None = None) -> int | None:
+        """The eventfd, which the device has then. None: that takes longer, and goes on, for all that wait."""
+        if (known := self._known()) is not None:
+            return known
+        if self._arming is None:
+            self._arming = self._loop.begin(self._arm_in_thread)
+            self._arming.add_done_callback(self._end_arming)
+        arming = self._arming
+        await asyncio.wait([arming], timeout=timeout)
+        return arming.result()[0] if arming.done() else None
 
-        fd, vector = await self._loop.run(arm)
-        self._loop.armed[self.index, self.vector] = fd, vector
-        self._loop.is_master = self._loop.is_master or self._is_message
-        return fd
+    def _arm_in_thread(self) -> tuple[int, ClientVector]:
+        vector = self._loop.client.irqs[self.index][self.vector]
+        fd = vector.fd
+        if self._is_message:
+            c.vfu_client_use_bus_master(self._loop.handle)  # off again after a reset
+        return fd, vector
+
+    def _end_arming(self, arming: asyncio.Future[tuple[int, ClientVector]]) -> None:
+        """Perhaps nobody who waits is there any more."""
+        self._arming = None
+        if arming.cancelled():
+            return
+        if (error := arming.exception()) is None:
+            self._loop.armed[self.index, self.vector] = arming.result()
+            self._loop.is_master = self._loop.is_master or self._is_message
+        elif isinstance(error, Disconnected):
+            self._loop.process()  # which finds out whether that is so
+
+    def _timers(self, waiter: asyncio.Future[int], timeout: float | None) -> list[asyncio.TimerHandle]:
+        """Of a wait: its end, and when it is time to ask why nothing comes."""
+        timers = [] if timeout is None else [self._loop.later(timeout, functools.partial(_time_is_up, waiter))]
+        if self._is_message and not self._is_looked_into:
+            after = doubtful(-1 if timeout is None else math.ceil(timeout * 1000))
+            timers.append(self._loop.later(after / 1000, self._look_into))
+        return timers
+
+    def _look_into(self) -> None:
+        self._is_looked_into = not self._loop.is_closed and look_into(self._loop.handle)
 
     async def _wait(self, fd: int, timeout: float | None) -> int:
         waiter = self._loop.waiter()
-        timer = None if timeout is None else self._loop.later(timeout, functools.partial(_time_is_up, waiter))
+        timers = self._timers(waiter, timeout)
         self._waiting.append(waiter)
         self._watch(fd)
         try:
@@ -106,7 +138,7 @@ class Vector:
                 self._deliver()
             if not self._waiting:
                 self._watch(None)
-            if timer is not None:
+            for timer in timers:
                 timer.cancel()
 
     def _take(self, fd: int) -> int:

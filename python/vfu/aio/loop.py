@@ -131,6 +131,11 @@ class Loop:
                 self._loop.remove_reader(fd)
         self._watched.clear()
 
+    def check(self, where: str = "") -> None:
+        """Raises Disconnected if nothing can be asked any more."""
+        if self.is_closed or self.cause is not None:
+            raise self.disconnected(where)
+
     def disconnected(self, where: str = "", cause: Error | None = None) -> Error:
         """For who waited when the connection ended."""
         cause = self.cause or cause
@@ -195,8 +200,7 @@ class Loop:
 
     def _start(self, start: Callable[[Done], c.Started], done: Done, where: str) -> c.Started | None:
         """None: the queue is full."""
-        if self.is_closed or self.cause is not None:
-            raise self.disconnected(where)
+        self.check(where)
         try:
             return start(done)
         except Error as error:
@@ -256,8 +260,7 @@ class Loop:
             until = None if not patience else self._loop.time() + patience
             while True:
                 turn = self._turn
-                if self.is_closed or self.cause is not None:
-                    raise self.disconnected()
+                self.check()
                 if not c.client_is_sending(self.handle):
                     return
                 try:
@@ -319,8 +322,7 @@ class Loop:
 
     def waiter(self) -> asyncio.Future[Any]:
         """A future that the end of the connection fails with Disconnected."""
-        if self.is_closed or self.cause is not None:
-            raise self.disconnected()
+        self.check()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiters.add(future)
         future.add_done_callback(self._waiters.discard)
@@ -342,6 +344,12 @@ class Loop:
         return self._loop.call_later(seconds, function)
 
     # ---- in a thread ----
+
+    def begin(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Has it called there, in its turn."""
+        if self.is_closed:
+            raise self.disconnected()
+        return asyncio.wrap_future(self._pool.submit(function))
 
     async def run(self, function: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:
         """Calls what waits in the thread for that, one after another.

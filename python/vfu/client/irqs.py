@@ -39,7 +39,7 @@ class ClientVector:
         self._turn: int | None = None
         # A message, which a device sends only while bus mastering is on.
         self._is_message = index in (c.VFU_IRQ_MSI, c.VFU_IRQ_MSIX)
-        self._has_complained = False
+        self._is_looked_into = False
 
     @shown
     def __repr__(self) -> str:
@@ -82,16 +82,23 @@ class ClientVector:
         """Waits until the device raises it, for timeout seconds at most (None: for ever), and serves its DMA meanwhile.
 
         Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
-        gone, and will not.
+        gone, and will not. While the Client connects again (reconnect=) it goes on, for that time.
+
+        The first use gives the device the eventfd, and after a reset turns bus mastering on: calls of their own, for whose answers
+        it waits before. If nothing comes for half of the time, or a second, Command is read once for each vector of MSI and MSI-X,
+        in that time, too: the log says so if bus mastering is off.
         """
         longest = -1 if timeout is None else milliseconds(max(0, timeout))
         fd = self.fd
         if self._is_message:
             c.vfu_client_use_bus_master(self._h)  # off again after a reset
-        count = c.client_wait_eventfd(self._h, fd, longest)
-        if not count and timeout and self._is_message and not self._has_complained:
-            self._has_complained = _complain(self._h)
-        return count
+            if longest and not self._is_looked_into:
+                first = doubtful(longest)
+                if count := c.client_wait_eventfd(self._h, fd, first):
+                    return count
+                self._is_looked_into = look_into(self._h)
+                longest -= first if longest > 0 else 0
+        return c.client_wait_eventfd(self._h, fd, longest)
 
     def trigger(self) -> None:
         """Asks the device to raise it, as a test does (SET_IRQS with DATA_NONE and ACTION_TRIGGER)."""
@@ -135,16 +142,23 @@ class ClientVector:
         return self._fd
 
 
-def _complain(handle: c.vfu_client) -> bool:
-    """A message did not come: says so if it could not."""
+def doubtful(longest: int) -> int:
+    """After so many milliseconds of a wait it is time to ask why nothing comes."""
+    return 1000 if longest < 0 else min(longest // 2, 1000)
+
+
+def look_into(handle: c.vfu_client) -> bool:
+    """A message does not come: if it cannot, that is logged when the device has answered. False: it could not be asked."""
     try:
-        command = c.vfu_client_region_read(handle, c.VFU_REGION_CONFIG, pci.FIELDS["command"][0], 2)
+        c.client_read_async(handle, c.VFU_REGION_CONFIG, pci.FIELDS["command"][0], 2, 0, _complain)
     except OSError:
         return False
-    if command[0] & pci.COMMAND_BUS_MASTER:
-        return False
-    logger.warning("no interrupt: bus mastering is off, so the device cannot send MSI and MSI-X")
     return True
+
+
+def _complain(status: int, command: bytes) -> None:
+    if status >= 0 and not command[0] & pci.COMMAND_BUS_MASTER:
+        logger.warning("no interrupt: bus mastering is off, so the device cannot send MSI and MSI-X")
 
 
 class _Arming:
