@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import libvfu as c
 
@@ -28,6 +28,10 @@ OPTIONS: dict[str, int] = {
 }
 
 
+class SettingError(ValueError):
+    """A profile, policy, option or capability that there is not, or not with that value."""
+
+
 def configure(
     of: str,
     handle: c.vfu_client | c.vfu_server,
@@ -44,24 +48,32 @@ def configure(
         try:
             set_profile(handle, profile)
         except (Error, TypeError) as error:
-            raise ValueError(profile_complaint(profile)) from error
+            raise SettingError(profile_complaint(profile)) from error
     for field, choice in (policy or {}).items():
         try:
             set_policy(handle, field, choice)
         except (Error, TypeError) as error:
-            raise ValueError(policy_complaint(field, choice)) from error
+            raise SettingError(policy_complaint(field, choice)) from error
     for name, value in {"trace": trace_option(), **(options or {})}.items():
         if name not in OPTIONS:
-            raise ValueError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
+            raise SettingError(f"unknown option {name!r}; there are {', '.join(sorted(OPTIONS))}")
+        if not isinstance(value, SupportsIndex):
+            raise SettingError(f"option {name} can not be {value!r}: it is a number")
         try:
-            set_option(handle, OPTIONS[name], value)
-        except (Error, OverflowError, TypeError) as error:
-            raise ValueError(f"option {name} can not be {value!r}: vfu.h says its range") from error
+            set_option(handle, OPTIONS[name], _as_unsigned(value.__index__()))
+        except Error as error:
+            range_of_it = (error.strerror or "").rpartition(": ")[2]
+            raise SettingError(f"option {name} can not be {value!r}: {range_of_it}") from error
     for name, value in (capabilities or {}).items():
         try:
             set_capability(handle, name, check_capability(name, value))
-        except (Error, OverflowError) as error:
-            raise ValueError(getattr(error, "strerror", f"capability {name} can not be {value!r}")) from error
+        except (Error, OverflowError, ValueError) as error:
+            raise SettingError(str(error) if isinstance(error, ValueError) else getattr(error, "strerror", f"capability {name} can not be {value!r}")) from error
+
+
+def _as_unsigned(value: int) -> int:
+    """What C can be told; what it can not be is larger than any option may be, too, and C says how large that is."""
+    return value if 0 <= value < 1 << 64 else (1 << 64) - 1
 
 
 def profile_complaint(profile: str) -> str:

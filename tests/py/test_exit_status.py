@@ -38,6 +38,8 @@ ENDS = [
     (0, "explain", "dma_map"), (1, "explain", "nothing_is_called_so"), (2, "explain"), (3, "explain", BROKEN),
     (0, "trace", "--read", "FINE"), (1, "trace", "--read", "NOWHERE"), (2, "trace"), (3, "trace", "--read", "CAPTURE"),
     (1, "serve", "NOWHERE", "--socket-path=NEW"), (2, "serve"),
+    *((2, *words, f"--{setting}") for words in [("info", "SERVED"), ("serve", COUNTER, "--socket-path=NEW")]
+      for setting in ("profile=x", "policy=x=y", "option=max_msg_fds=9999", "option=trace=x", "capability=max_msg_fds=true")),
     (1, "guest", "NOWHERE", "--run", "-"), (2, "guest"),
     (1, "guest", COUNTER, "--run", COUNTER, "--kernel", "NOWHERE"), (1, "guest", COUNTER, "--run", COUNTER, "--modules", "NOWHERE"),
 ]

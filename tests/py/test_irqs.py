@@ -211,9 +211,14 @@ def test_odd_timeouts(connect):
             dev.serve(timeout)
         with pytest.raises(ValueError, match="a timeout of"):
             vfu.Client("/nowhere", timeout=timeout)
-    for value in (-1, 1 << 64, 0):
-        with pytest.raises(ValueError, match="option max_msg_fds can not be"):
-            vfu.Client("/nowhere", options={"max_msg_fds": value})
+    for name, values, rule in [
+        ("max_msg_fds", (-1, 1 << 64, 0, 9999), "from 1 to 64"),
+        ("dma_window", (-1, 1 << 64, 0), "from 1 to 1024"),
+        ("trace", ("1", None, 0.5), "it is a number"),
+    ]:
+        for value in values:
+            with pytest.raises(ValueError, match=f"option {name} can not be {value!r}: {rule}"):
+                vfu.Client("/nowhere", options={name: value})
 
 
 def test_wait_times_out(connect):

@@ -15,7 +15,6 @@ from vfu.client.regions import REGION_NAMES
 
 from . import settings
 from .deadline import Deadline
-from .error import CommandError
 from .names import Names
 
 LONGEST = 1_000_000  # seconds
@@ -71,7 +70,7 @@ def connect(options: argparse.Namespace, **how: Any) -> vfu.Client:
     try:
         return vfu.Client(options.socket, **how, **settings.of(options))
     except (TypeError, ValueError) as error:
-        raise CommandError(str(error)) from error
+        raise settings.complaint(error) from error
 
 
 @contextlib.contextmanager

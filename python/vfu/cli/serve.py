@@ -286,4 +286,4 @@ def make_server(options: argparse.Namespace, device: vfu.Device, socket_path: st
     try:
         return vfu.Server(device, socket_path, fd=fd, **chosen)
     except (TypeError, ValueError) as error:
-        raise CommandError(str(error)) from error
+        raise settings.complaint(error) from error

@@ -7,7 +7,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .error import CommandError
+from ..server import SettingError
+from .error import CommandError, UsageError
 
 
 def pair(text: str) -> tuple[str, str]:
@@ -22,7 +23,7 @@ def number(name: str, text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise CommandError(f"{name} is a number, not {text!r}") from None
+        raise UsageError(f"{name} is a number, not {text!r}") from None
 
 
 def number_or_bool(name: str, text: str) -> int | bool:
@@ -47,3 +48,8 @@ def of(options: argparse.Namespace) -> dict[str, Any]:
         "options": {name: number(f"option {name}", value) for name, value in options.option},
         "capabilities": {name: number_or_bool(f"capability {name}", value) for name, value in options.capability},
     }
+
+
+def complaint(error: Exception) -> CommandError:
+    """What vfu.Client or vfu.Server says of its arguments: of these it is wrong usage."""
+    return (UsageError if isinstance(error, SettingError) else CommandError)(str(error))
