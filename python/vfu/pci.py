@@ -17,11 +17,14 @@ where it is. MSI and MSI-X are those of vfu.Irqs.
 from __future__ import annotations
 
 import dataclasses
+import errno
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import libvfu as c
 
 from . import capability_fields
+from .errors import make_error
 from .shown import shown
 
 # Fields of a type 0 header: offset, width.
@@ -206,33 +209,39 @@ def header(config: bytes) -> dict[str, int]:
     return {name: int.from_bytes(config[at : at + width], "little") for name, (at, width) in FIELDS.items()}
 
 
-def capabilities(config: bytes) -> list[Capability]:
-    """The capability list of configuration space (bytes), tolerant of broken lists."""
-    found: list[tuple[int, int]] = []
+def _walk(config: bytes, at: int, places: range, width: int, shift: int) -> Iterator[tuple[int, int]]:
+    """(offset, head) of each of a list, by the rules of vfu_client_capabilities(): a place is visited once, and is one where
+    such a capability may be."""
     seen: set[int] = set()
-    at = config[0x34] & ~3 if config[0x06] & STATUS_CAPABILITIES else 0
-    while 0x40 <= at <= 0xFC and at not in seen and at + 2 <= len(config):
+    while at:
+        if at not in places or at + width > len(config):
+            raise make_error(errno.EPROTO, text=f"the list of capabilities goes on at {at:#x}, where none can be")
+        if at in seen:
+            raise make_error(errno.EPROTO, text=f"the list of capabilities comes back to {at:#x}")
         seen.add(at)
-        found.append((config[at], at))
-        at = config[at + 1] & ~3
-    datas = _datas(config, [offset for _, offset in found], 256)
-    return [Capability(identity, offset, data) for (identity, offset), data in zip(found, datas)]
+        head = int.from_bytes(config[at : at + width], "little")
+        if width == 4 and head in (0, 0xFFFF_FFFF):  # nobody answers
+            break
+        yield at, head
+        at = head >> shift & ~3
+
+
+def capabilities(config: bytes) -> list[Capability]:
+    """The capability list of configuration space (bytes). vfu.Error with EPROTO: it comes back to where it was, or leaves
+    the place of such capabilities."""
+    first = config[0x34] & ~3 if config[0x06] & STATUS_CAPABILITIES else 0
+    found = list(_walk(config, first, range(0x40, 0x100), 2, 8))
+    datas = _datas(config, [offset for offset, _ in found], 256)
+    return [Capability(head & 0xFF, offset, data) for (offset, head), data in zip(found, datas)]
 
 
 def extended_capabilities(config: bytes) -> list[ExtendedCapability]:
-    """The list of extended capabilities of configuration space (bytes), tolerant of broken lists."""
-    found: list[tuple[int, int, int]] = []
-    seen: set[int] = set()
-    at = 0x100
-    while 0x100 <= at and at not in seen and at + 4 <= len(config):
-        seen.add(at)
-        head = int.from_bytes(config[at : at + 4], "little")
-        if head in (0, 0xFFFF_FFFF):
-            break
-        found.append((head & 0xFFFF, head >> 16 & 0xF, at))
-        at = head >> 20 & ~3
-    datas = _datas(config, [offset for *_, offset in found], 4096)
-    return [ExtendedCapability(*one, data) for one, data in zip(found, datas)]
+    """The list of extended capabilities of configuration space (bytes), with the same rules."""
+    found = list(_walk(config, 0x100 if len(config) > 0x100 else 0, range(0x100, 0x1000), 4, 20))
+    datas = _datas(config, [offset for offset, _ in found], 4096)
+    return [
+        ExtendedCapability(head & 0xFFFF, head >> 16 & 0xF, offset, data) for (offset, head), data in zip(found, datas)
+    ]
 
 
 def _datas(config: bytes, offsets: list[int], end: int) -> list[bytes]:

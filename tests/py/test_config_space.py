@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """What a device puts into configuration space, and what it learns from it."""
 
+import errno
+
 import pytest
 
 import vfu
@@ -81,7 +83,7 @@ def test_lists(full):
 
 
 def test_lists_of_others():
-    """What another server's configuration space says ends, whatever it is."""
+    """What another server's configuration space says ends, or is refused as in C."""
 
     def extended(*heads):
         space = bytearray(4096)
@@ -89,12 +91,28 @@ def test_lists_of_others():
             space[at : at + 4] = head.to_bytes(4, "little")
         return [(one.id, one.offset) for one in pci.extended_capabilities(bytes(space))]
 
-    assert extended() == extended((0x100, 0xFFFF_FFFF)) == []
-    assert extended((0x100, 0x100_1_0003)) == [(3, 0x100)]  # its own next
-    assert extended((0x100, 0x200_1_0003), (0x200, 0x100_1_7777)) == [(3, 0x100), (0x7777, 0x200)]
-    assert extended((0x100, 0x040_1_0003)) == [(3, 0x100)]  # into the other list
+    def plain(first, *pairs):
+        space = bytearray(256)
+        space[0x06], space[0x34] = 0x10, first
+        for at, identity, after in pairs:
+            space[at : at + 2] = identity, after
+        return [(one.id, one.offset) for one in pci.capabilities(bytes(space))]
+
+    assert extended() == extended((0x100, 0xFFFF_FFFF)) == pci.extended_capabilities(bytes(256)) == []
     assert extended((0x100, 0xFFC_1_0003), (0xFFC, 0x001_1_0004)) == [(3, 0x100), (4, 0xFFC)]
-    assert pci.extended_capabilities(bytes(256)) == []
+    assert plain(0) == plain(3) == []
+    assert plain(0x43, (0x40, 9, 0xFC), (0xFC, 5, 0)) == [(9, 0x40), (5, 0xFC)]
+    for wrong, text in [
+        (lambda: extended((0x100, 0x100_1_0003)), "comes back to 0x100"),
+        (lambda: extended((0x100, 0x200_1_0003), (0x200, 0x100_1_7777)), "comes back to 0x100"),
+        (lambda: extended((0x100, 0x040_1_0003)), "goes on at 0x40, where none can be"),
+        (lambda: plain(0x40, (0x40, 9, 0x40)), "comes back to 0x40"),
+        (lambda: plain(0x40, (0x40, 9, 0x80), (0x80, 5, 0x40)), "comes back to 0x40"),
+        (lambda: plain(0x20), "goes on at 0x20, where none can be"),
+    ]:
+        with pytest.raises(vfu.Error, match=f"the list of capabilities {text}") as raised:
+            wrong()
+        assert raised.value.errno == errno.EPROTO
 
 
 def test_registers(full):
