@@ -13,6 +13,7 @@ vfu_package = \
 	python/vfu/device.py \
 	python/vfu/dma.py \
 	python/vfu/errors.py \
+	python/vfu/fixed.py \
 	python/vfu/irqs.py \
 	python/vfu/memory.py \
 	python/vfu/pci.py \

@@ -14,6 +14,7 @@ py_tests = \
 	tests/py/test_loops.py \
 	tests/py/test_tasks.py \
 	tests/py/test_bounds.py \
+	tests/py/test_arguments.py \
 	tests/py/test_buffers.py \
 	tests/py/test_dma.py \
 	tests/py/test_twin.py \

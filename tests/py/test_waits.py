@@ -184,7 +184,7 @@ CALLS = {
     "bars": lambda dev: dev.config.bars(),
     "assign_bars": lambda dev: dev.assign_bars(),
     "msix": lambda dev: dev.config.msix(),
-    "msix entry": lambda dev: dev.msix[1],
+    "msix entry": lambda dev: dev._msix[1],
     "region": lambda dev: dev.regions.bar1,
     "irq": lambda dev: dev.irqs[3],
     "arm": lambda dev: dev.irqs.intx.fd,
@@ -227,7 +227,7 @@ IDLE = {
 
 def keep_busy(device, dev):
     assert dev.regions.bar0.size == 4096 and dev.config.size and dev.irqs.intx.count == 1
-    dev.msix = dev.config.msix()
+    dev._msix = dev.config.msix()
     dev.dma.alloc(4096, iova=0x10000)
     dev.irqs.intx.disable()
     dev.irqs.msix.enable()

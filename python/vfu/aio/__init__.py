@@ -45,6 +45,7 @@ from ..client import DeviceInfo
 from ..client.link import Link
 from ..client.times import answer_time
 from ..errors import Error
+from ..fixed import Fixed
 from ..shown import shown
 from .dma import Dma
 from .irqs import Irq, Irqs, Vector
@@ -63,7 +64,7 @@ T = TypeVar("T")
 _PIECE = 1 << 20  # what the library moves in a message, if it was not told otherwise
 
 
-class Client:
+class Client(Fixed):
     """A connection to a device, of connect(): vfu.Client with coroutines.
 
     info: a DeviceInfo; regions, irqs, dma, config: what the device has, see Regions, Irqs, Dma, Config.

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from ..client.dma import ClientDma, _Served
 from ..dma import DmaRange
+from ..fixed import Fixed
 from ..shown import shown
 from .loop import Loop, in_thread
 
@@ -45,7 +46,7 @@ def _unmap_at(plain: ClientDma, result: None, buffer: object, iova: int, *args: 
     plain.unmap(iova)
 
 
-class Dma:
+class Dma(Fixed):
     """dev.dma: the memory that the device may reach, as vfu.ClientDma, which is its manual. The loop serves it.
 
     What is mapped by a call that is cancelled is unmapped again, as soon as the device has answered.

@@ -15,6 +15,7 @@ import libvfu as c
 
 from ..client.irqs import IRQ_NAMES, ClientIrq, ClientVector, doubtful, irq_name, look_into
 from ..errors import Disconnected
+from ..fixed import Fixed
 from ..shown import shown
 from .loop import Loop, in_thread
 
@@ -28,15 +29,18 @@ def _time_is_up(waiter: asyncio.Future[int]) -> None:
         waiter.set_result(0)
 
 
-class Vector:
+class Vector(Fixed):
     """One interrupt vector of the device, dev.irqs.msix[3]: awaited, or iterated over.
 
         async def look(dev):
             async for count in dev.irqs.msix[3]:
                 print(count)
 
-    count is how often it was raised since the last; it ends with close(), and with Disconnected if the device has gone. The device gets the vector's eventfd when it is first used. Of several that wait for one vector each count goes to one.
+    index and vector: which one. count is how often it was raised since the last; it ends with close(), and with Disconnected if the device has gone. The device gets the vector's eventfd when it is first used. Of several that wait for one vector each count goes to one.
     """
+
+    index: int
+    vector: int
 
     def __init__(self, loop: Loop, index: int, vector: int) -> None:
         self._loop, self.index, self.vector = loop, index, vector
@@ -193,7 +197,7 @@ class Vector:
 
 
 class Irq(Vector):
-    """An interrupt of the device, dev.irqs.msix, and its vectors, irq[i]. Itself it stands for vector 0."""
+    """An interrupt of the device, dev.irqs.msix, and its vectors, irq[i]. Itself, by its index, it stands for vector 0."""
 
     def __init__(self, loop: Loop, index: int) -> None:
         super().__init__(loop, index, 0)
@@ -225,7 +229,7 @@ class Irq(Vector):
         await self._loop.run(lambda: self._loop.client.irqs[self.index].disable())
 
 
-class Irqs:
+class Irqs(Fixed):
     """dev.irqs: the interrupts of the device, by index or as intx, msi, msix, err, req.
 
     IndexError, AttributeError: the device has fewer.

@@ -15,6 +15,7 @@ from .. import client, pci
 from ..client.regions import REGION_NAMES, _cpu_accesses, region_name
 from ..client.times import answer_time
 from ..errors import explain
+from ..fixed import Fixed
 from ..shown import shown
 from .loop import Loop, in_thread
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..client.regions import Region as PlainRegion
 
 
-class Region:
+class Region(Fixed):
     """A region of the device, as dev.regions.bar0: vfu.Region with coroutines, which is its manual.
 
     index and name: which one. Accesses go out when they are awaited, or in asyncio.gather(), where as many as the
@@ -221,6 +222,11 @@ class Config(Region):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *pci.FIELDS]
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in pci.FIELDS or name == "bus_master":
+            raise AttributeError(f"an assignment sends nothing here: await dev.config.set({name}={value!r})")
+        super().__setattr__(name, value)
+
     def _plain(self) -> PlainConfig:
         return self._loop.client.config
 
@@ -274,12 +280,20 @@ class Config(Region):
         return Msix(self._loop, await self._loop.run(lambda: self._plain().msix()))
 
 
-class Msix:
+class Msix(Fixed):
     """MSI-X of a device, of dev.config.msix(), as vfu.ClientMsix: msix[i] is to be awaited.
 
     count: vectors, which is its len() too; table_bar, table_offset, pending_bar, pending_offset: where the device has them;
     enabled and masked: all of it, as it was when msix() was called.
     """
+
+    count: int
+    table_bar: int
+    table_offset: int
+    pending_bar: int
+    pending_offset: int
+    enabled: bool
+    masked: bool
 
     def __init__(self, loop: Loop, plain: client.regions.ClientMsix) -> None:
         self._loop, self._msix = loop, plain
@@ -301,7 +315,7 @@ class Msix:
         return self._loop.run(lambda: self._msix[vector])
 
 
-class Regions:
+class Regions(Fixed):
     """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.
 
     IndexError, AttributeError: the device has fewer.

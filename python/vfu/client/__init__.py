@@ -18,6 +18,7 @@ import libvfu as c
 from .. import commands, pci, protocol
 from ..capabilities import Agreed, limits_of
 from ..errors import Disconnected, log_level, logger, make_error
+from ..fixed import Fixed
 from ..server import configure, own_fd, read_fields
 from ..shown import shown
 from .dma import ClientDma
@@ -64,7 +65,7 @@ def _is_up(handle: c.vfu_client) -> bool:
     return _status(handle) == 0
 
 
-class Client:
+class Client(Fixed):
     """A connection to a device: at a path, or over a connected socket (fd: a number, which is taken, or a socket,
     which is not). Any thread may use it.
 

@@ -19,6 +19,7 @@ import libvfu as c
 
 from ..dma import DmaRange, dma_range
 from ..errors import make_error, report
+from ..fixed import Fixed
 from ..memory import Mapping, memfd
 from ..shown import shown
 
@@ -109,7 +110,7 @@ def _checked(result: Any, size: int) -> ReadableBuffer | int:
     return data
 
 
-class ClientDma:
+class ClientDma(Fixed):
     """dev.dma: the memory that the device may reach. Any thread.
 
     What is there already, or overlaps with it, is refused with EEXIST (E8); more ranges than the device takes with

@@ -14,6 +14,7 @@ import libvfu as c
 
 from .. import pci
 from ..errors import logger
+from ..fixed import Fixed
 from ..shown import shown
 from .times import milliseconds
 
@@ -26,11 +27,14 @@ IRQ_NAMES = ("intx", "msi", "msix", "err", "req")
 _EAGER_VECTORS = 64
 
 
-class ClientVector:
+class ClientVector(Fixed):
     """One interrupt vector of the device, dev.irqs.msix[3]: waited for, or watched by an event loop. Any thread.
 
-    It has an eventfd, which the device gets when the vector is first used, and which is closed with the Client.
+    index and vector: which one. It has an eventfd, which the device gets when the vector is first used, and which is closed with the Client.
     """
+
+    index: int
+    vector: int
 
     def __init__(self, arming: _Arming, index: int, vector: int) -> None:
         self._arming, self._h, self.index, self.vector = arming, arming.handle, index, vector
@@ -201,7 +205,7 @@ def irq_name(index: int) -> str:
 class ClientIrq(ClientVector):
     """An interrupt of the device, dev.irqs.msix, and its vectors: irq[i], irq[a:b]. Itself it stands for vector 0.
 
-    count: how many vectors it has, which is its len() too; 0: the device has no such interrupt (E35).
+    index: which one. count: how many vectors it has, which is its len() too; 0: the device has no such interrupt (E35).
     flags: of protocol.IrqInfoFlags, whether it can be masked, resized...
     """
 
@@ -289,7 +293,7 @@ class ClientIrq(ClientVector):
             vector._let_go()
 
 
-class ClientIrqs:
+class ClientIrqs(Fixed):
     """dev.irqs: the interrupts of the device, by index or as intx, msi, msix, err, req.
 
     The device is asked about each once, when it is first used. IndexError, AttributeError: the device has fewer.

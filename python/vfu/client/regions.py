@@ -16,6 +16,7 @@ import libvfu as c
 
 from .. import commands, pci, protocol
 from ..errors import make_error
+from ..fixed import Fixed
 from ..memory import Mapping
 from ..shown import shown
 from .times import answer_time
@@ -66,7 +67,7 @@ def _close_all(fds: Iterable[int]) -> None:
         os.close(fd)
 
 
-class Region:
+class Region(Fixed):
     """A region of the device, as dev.regions.bar0: the client's view of it.
 
     index and name: which one (bar0 to bar5, rom, config, vga, and region9... of what PCI does not know).
@@ -311,7 +312,7 @@ class Config(Region):
             offset, width = pci.FIELDS[name]
             self.write(offset, value.to_bytes(width, "little"))
         else:
-            object.__setattr__(self, name, value)
+            super().__setattr__(name, value)
 
     @property
     def bus_master(self) -> bool:
@@ -328,12 +329,14 @@ class Config(Region):
 
     @property
     def capabilities(self) -> list[pci.Capability]:  # type: ignore[override]  # what PCI calls so
-        """The list of PCI capabilities, read anew each time; those that GET_REGION_INFO tells of are info.caps."""
+        """The list of PCI capabilities, read anew each time; those that GET_REGION_INFO tells of are info.caps. vfu.Error with
+        EPROTO: it comes back to where it was, or leaves the place of such capabilities."""
         return pci.capabilities(self.read(0, min(self.size, 256)))
 
     @property
     def extended_capabilities(self) -> list[pci.ExtendedCapability]:
-        """The list of PCI's extended capabilities, read anew each time; none if the space has 256 bytes."""
+        """The list of PCI's extended capabilities, read anew each time; none if the space has 256 bytes. vfu.Error: as of
+        capabilities."""
         return pci.extended_capabilities(self.read(0, self.size)) if self.size > 256 else []
 
     def bars(self) -> list[pci.ClientBar]:
@@ -368,7 +371,7 @@ def assign_bars(handle: c.vfu_client | None, *windows: range, rom: bool) -> list
     return _bars(c.client_assign_bars(handle, rom, *ends))
 
 
-class ClientMsix:
+class ClientMsix(Fixed):
     """MSI-X of a device, of dev.config.msix(): the table by index, each entry read from the device when it is asked for.
 
     count: vectors, which is its len() too; table_bar, table_offset, pending_bar, pending_offset: where the device has them;
@@ -376,11 +379,19 @@ class ClientMsix:
     Client.assign_bars().
     """
 
+    count: int
+    table_bar: int
+    table_offset: int
+    pending_bar: int
+    pending_offset: int
+    enabled: bool
+    masked: bool
+
     def __init__(self, handle: c.vfu_client) -> None:
         self._h, self._raw = handle, c.vfu_msix()
         c.vfu_client_msix(handle, self._raw)
         raw = self._raw
-        self.count: int = raw.count
+        self.count = raw.count
         self.table_bar, self.table_offset = raw.table_bar, raw.table_offset
         self.pending_bar, self.pending_offset = raw.pending_bar, raw.pending_offset
         self.enabled, self.masked = raw.is_enabled, raw.is_masked
@@ -404,7 +415,7 @@ class ClientMsix:
         return pci.MsixEntry(entry.address, entry.data, entry.is_masked, entry.is_pending)
 
 
-class Regions:
+class Regions(Fixed):
     """dev.regions: the regions of the device, by index or as bar0, bar1, bar2, bar3, bar4, bar5, rom, config, vga.
 
     Those of the device's own, which PCI does not know, have indices from 9 on; find() finds them by what they are for.
