@@ -315,6 +315,7 @@ struct vfu_iova {};
 %ignore vfu_client_region_read_async;
 %ignore vfu_client_region_write_async;
 %ignore vfu_client_dma_map;
+%ignore vfu_client_dma_alloc;
 %ignore vfu_client_dma_map_nowait;
 %ignore vfu_client_set_dma;
 %ignore vfu_client_dma_ranges;

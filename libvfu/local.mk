@@ -79,7 +79,7 @@ libvfu_sources += \
 	libvfu/client/info.h libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
 	libvfu/client/io-fds.h libvfu/client/direct.h libvfu/client/direct.c libvfu/client/numbers.c \
 	libvfu/client/async.h libvfu/client/region.h libvfu/client/region.c libvfu/client/async.c libvfu/client/posts.h libvfu/client/posts.c \
-	libvfu/client/irq.c libvfu/client/irq-wait.c libvfu/client/dma.c libvfu/client/loop.c \
+	libvfu/client/irq.c libvfu/client/irq-wait.c libvfu/client/dma.c libvfu/client/dma-alloc.c libvfu/client/loop.c \
 	libvfu/client/pci.h libvfu/client/pci.c libvfu/client/pci-bars.c \
 	libvfu/client/connect.h libvfu/client/connect.c \
 	libvfu/client/handle.c \

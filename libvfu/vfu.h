@@ -1391,6 +1391,13 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
 int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 		       void *host, int fd, uint64_t fd_offset);
 /*
+ * New zeroed memory, mapped as by vfu_client_dma_map with the file behind it: *host, NULL after an error. It is the library's, which frees
+ * it when the range has been taken back, by whichever of the two below, and whatever they return but a server's
+ * refusal. Else it stays, also if the connection ends, until the client is freed or connects anew. Any thread.
+ */
+int vfu_client_dma_alloc(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+			 void **host);
+/*
  * Takes back whole ranges inside [iova, iova + size). They stay only if the server refuses, or could
  * not be asked (-EINVAL, -ENOMEM, -ENOBUFS...). After 0, and after -ETIMEDOUT, -EINTR, -EDEADLK,
  * -ENOTCONN or -EPROTO, when nobody knows what the server did, the library neither touches host nor

@@ -13,16 +13,11 @@
  * pin is a buffer; only the letters that were changed go back. Behind it a list of two pieces is written, and
  * a range is filled.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memfd_create */
-#endif
 #include <ctype.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <vfu.h>
 
@@ -124,16 +119,16 @@ static int use(struct vfu_client *cl)
 {
 	static char data[PAGE] __attribute__((aligned(4096))) = "---- and so on";
 	uint32_t address = DATA;
-	int fd = memfd_create("ring", MFD_CLOEXEC), r;
+	void *memory;
 	char *ring;
+	int r;
 
-	if (fd < 0 || ftruncate(fd, PAGE) < 0 ||
-	    (ring = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED)
-		return -errno;
 	if ((r = vfu_client_dma_map(cl, DATA, PAGE, VFU_DMA_READ | VFU_DMA_WRITE, data, -1, 0)) <
 		    0 ||
-	    (r = vfu_client_dma_map(cl, RING, PAGE, VFU_DMA_WRITE, NULL, fd, 0)) < 0 ||
-	    (r = vfu_client_region_write(cl, VFU_REGION_BAR0, 0, "\1\0\0", 4)) < 0 ||
+	    (r = vfu_client_dma_alloc(cl, RING, PAGE, VFU_DMA_WRITE, &memory)) < 0)
+		return r;
+	ring = memory; /* until the client is freed */
+	if ((r = vfu_client_region_write(cl, VFU_REGION_BAR0, 0, "\1\0\0", 4)) < 0 ||
 	    (r = serve_until(cl, ring, 1)) < 0)
 		return r;
 	printf("ring: %.5s, memory: %.4s\n", ring + ENTRY, data);
@@ -141,7 +136,6 @@ static int use(struct vfu_client *cl)
 	    (r = serve_until(cl, ring, 2)) < 0)
 		return r;
 	printf("memory: %s %.3s\n", data, data + 64 + 1021);
-	close(fd);
 	return 0;
 }
 

@@ -213,6 +213,20 @@ int vfui_os_epoll_take(int epfd, uint64_t *keys, unsigned n)
 	return (int)result(ready);
 }
 
+int vfui_os_memfd(const char *name, uint64_t size)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING), ret;
+
+	if (fd < 0)
+		return -errno;
+	if (!ftruncate(fd, (off_t)size) &&
+	    !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return fd;
+	ret = -errno;
+	close(fd);
+	return ret;
+}
+
 void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error)
 {
 	void *addr = mmap(NULL, len, prot, flags, fd, (off_t)offset);

@@ -64,6 +64,8 @@ int vfui_os_epoll_ctl(int epfd, int op, int fd, uint32_t events, uint64_t key);
 /* The keys of what is ready now, at most n and at most 16. */
 int vfui_os_epoll_take(int epfd, uint64_t *keys, unsigned n);
 
+/* A file of so many zeroes in memory, which whoever has it can neither cut nor grow. Close-on-exec. */
+int vfui_os_memfd(const char *name, uint64_t size);
 /* NULL on failure, *error then holds the negative errno. */
 void *vfui_os_mmap(size_t len, int prot, int flags, int fd, uint64_t offset, int *error);
 int vfui_os_munmap(void *addr, size_t len);

@@ -35,6 +35,17 @@ static void release(struct vfui_client_range *r)
 	vfui_os_free(r);
 }
 
+void vfui_client_own_free(struct vfui_client_own *own)
+{
+	struct vfui_client_own *next;
+
+	for (; own; own = next) {
+		next = own->next;
+		vfui_os_munmap(own->host, own->size);
+		vfui_os_free(own);
+	}
+}
+
 /* With the lock, which it gives up while another thread uses the range. */
 static void drop(struct vfu_client *cl, struct vfui_client_range *r)
 {
@@ -46,6 +57,8 @@ static void drop(struct vfu_client *cl, struct vfui_client_range *r)
 	cl->users_awaited--;
 	vfu_watch_free(r->watch);
 	r->watch = NULL;
+	vfui_client_own_free(r->own);
+	r->own = NULL;
 	release(r);
 }
 
@@ -84,8 +97,30 @@ void vfui_client_table_drop_asked(struct vfu_client *cl)
 void vfui_client_table_clear(struct vfu_client *cl)
 {
 	cl->in_use = NULL;
-	while (cl->ranges.root)
-		drop(cl, range_of(cl->ranges.root));
+	while (cl->ranges.root) {
+		struct vfui_client_range *r = range_of(cl->ranges.root);
+
+		if (r->own) {
+			r->own->next = cl->left;
+			cl->left = r->own;
+			r->own = NULL;
+		}
+		drop(cl, r);
+	}
+}
+
+bool vfui_client_table_own(struct vfu_client *cl, uint64_t iova, struct vfui_client_own *own)
+{
+	struct vfui_client_range *r;
+	bool is_there;
+
+	vfui_os_lock(&cl->lock);
+	r = range_of(vfui_ranges_from(&cl->ranges, iova));
+	is_there = r && r->host == own->host;
+	if (is_there)
+		r->own = own;
+	vfui_os_unlock(&cl->lock);
+	return is_there;
 }
 
 static struct vfui_client_range *hold(struct vfu_client *cl, uint64_t iova, bool asks)

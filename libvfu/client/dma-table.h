@@ -12,6 +12,13 @@
 #include "client/state.h"
 #include "wire-dma.h"
 
+/* Memory that is the library's, and goes with its range; a list where that is gone. */
+struct vfui_client_own {
+	struct vfui_client_own *next;
+	void *host;
+	size_t size;
+};
+
 /* One map of client memory. */
 struct vfui_client_range {
 	struct vfui_range range;
@@ -25,6 +32,7 @@ struct vfui_client_range {
 	struct vfu_wire_dma_map_request map;
 	struct vfui_recall_file *file; /* of a client that connects again; NULL: none */
 	unsigned holders;              /* the table, and who waits for the map's answer */
+	struct vfui_client_own *own;   /* host is in there; NULL: it is the caller's */
 	bool is_gone;                  /* from the table */
 	bool is_asked;                 /* the server is, whether it lets go of it */
 };
@@ -63,7 +71,11 @@ struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t 
 void vfui_client_table_asked(struct vfui_client_range *r, bool leaves);
 /* All leave of which that is not known yet. */
 void vfui_client_table_drop_asked(struct vfu_client *cl);
-/* All leave; no thread reads any more. The caller has the lock. */
+/* own's memory, which is mapped at iova, goes with that from now on. false: it is not there any more. */
+bool vfui_client_table_own(struct vfu_client *cl, uint64_t iova, struct vfui_client_own *own);
+/* Frees the memory, and that of those behind it; may be NULL. */
+void vfui_client_own_free(struct vfui_client_own *own);
+/* All leave, but for memory of their own, which is left; no thread reads any more. The caller has the lock. */
 void vfui_client_table_clear(struct vfu_client *cl);
 
 /* Copies the first n ranges; returns how many there are. */

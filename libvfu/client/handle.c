@@ -69,6 +69,7 @@ void vfu_client_free(struct vfu_client *cl)
 		vfui_client_table_clear(cl);
 		vfui_kept_clear(&cl->kept);
 	}
+	vfui_client_own_free(cl->left);
 	vfui_link_free(cl);
 	vfui_client_free_batches(cl);
 	vfui_os_close(cl->epoll_fd);

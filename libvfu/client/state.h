@@ -49,6 +49,7 @@ struct vfu_client {
 	bool is_freeing;            /* by the thread closer */
 	pthread_t closer;
 	struct vfui_ranges ranges;
+	struct vfui_client_own *left;     /* memory whose ranges went with their connection */
 	struct vfui_client_range *in_use; /* by the thread that reads, without the lock */
 	unsigned users_awaited;           /* threads that wait until it is not */
 	int map_error;                    /* first failure of a map that nobody waited for */

@@ -7,6 +7,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -51,6 +52,12 @@ static int map(uint64_t iova)
 static size_t count(void)
 {
 	return vfu_client_dma_ranges(cl, NULL, 0);
+}
+
+static void script_version_only(struct script *s)
+{
+	script_version(s);
+	script_end(s);
 }
 
 /* ---- taking all back ---- */
@@ -245,6 +252,107 @@ START_TEST(the_server_ends_meanwhile)
 	for (unsigned i = 0; i < 3; i++)
 		ck_assert_int_eq(map(0x1000 * i), 0);
 	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), -ENOTCONN);
+	finish();
+}
+END_TEST
+
+/* ---- memory that the library makes ---- */
+
+/* How much of it there is here. */
+static unsigned owned(void)
+{
+	FILE *file = fopen("/proc/self/maps", "r");
+	char line[512];
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file))
+		n += strstr(line, "memfd:vfu-dma") != NULL;
+	fclose(file);
+	return n;
+}
+
+static void get_file(struct script *s)
+{
+	script_get(s, VFU_WIRE_CMD_DMA_MAP);
+	ck_assert_uint_eq(script_u64(s, 24), SIZE);
+	ck_assert_uint_eq(s->nfds, 1);
+	ck_assert_int_eq(pwrite(s->fds[0], "device", 6, 0), 6);
+}
+
+static void takes_the_file(struct script *s)
+{
+	script_version(s);
+	get_file(s);
+	script_reply(s, NULL, 0);
+	get_unmap(s, 0, 0x1000, SIZE);
+	script_reply(s, s->msg.payload, 24);
+	get_file(s);
+	script_error(s, ENOSPC);
+	get_file(s);
+	script_reply(s, NULL, 0);
+	script_end(s);
+}
+
+static void *alloc(int expected)
+{
+	void *host = cl;
+
+	ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000, SIZE, RW, &host), expected);
+	if (expected)
+		ck_assert_ptr_null(host);
+	else
+		ck_assert_mem_eq(host, "device\0", 8);
+	return host;
+}
+
+/* It goes with its range; else it stays for the end of the client, or its next connection. */
+START_TEST(own_memory)
+{
+	void *host;
+
+	script_connect(&far, cl, takes_the_file);
+	alloc(0);
+	ck_assert_uint_eq(owned(), 1);
+	ck_assert_int_eq(vfu_client_dma_unmap(cl, 0x1000, SIZE), 0);
+	ck_assert_uint_eq(owned(), 0);
+	alloc(-ENOSPC);
+	ck_assert_uint_eq(owned(), 0);
+	host = alloc(0);
+	finish();
+	ck_assert_uint_eq(count(), 0);
+	ck_assert_mem_eq(host, "device", 7);
+	if (_i) {
+		vfu_client_free(cl);
+		cl = NULL;
+	} else {
+		script_connect(&far, cl, script_version_only);
+		ck_assert_uint_eq(owned(), 0);
+		finish();
+	}
+	ck_assert_uint_eq(owned(), 0);
+}
+END_TEST
+
+START_TEST(no_own_memory)
+{
+	struct vfu_err err;
+	void *host = cl;
+
+	ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000, SIZE, RW, &host), -ENOTCONN);
+	ck_assert_ptr_null(host);
+	script_connect(&far, cl, script_version_only);
+	ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000, 0, RW, &host), -EINVAL);
+	vfu_client_err(cl, &err);
+	ck_assert_str_eq(err.field, "dma_map.size");
+	ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000, SIZE + 1, RW, &host), -EINVAL);
+	ck_assert_int_lt(vfu_client_dma_alloc(cl, 0, UINT64_MAX, RW, &host), 0);
+	fault_fail(FAULT_MMAP, 1, ENOMEM);
+	ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000, SIZE, RW, &host), -ENOMEM);
+	fault_fail(FAULT_ALLOC, 1, ENOMEM);
+	ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000, SIZE, RW, &host), -ENOMEM);
+	fault_reset();
+	ck_assert_uint_eq(owned() + count(), 0);
 	finish();
 }
 END_TEST
@@ -485,6 +593,8 @@ int main(void)
 	tcase_add_test(tcase, none_waits_for_the_one_before);
 	tcase_add_loop_test(tcase, not_all_are_answered, 0, 2);
 	tcase_add_test(tcase, the_server_ends_meanwhile);
+	tcase_add_loop_test(tcase, own_memory, 0, 2);
+	tcase_add_test(tcase, no_own_memory);
 	tcase_add_test(tcase, no_file_is_shared);
 	tcase_add_test(tcase, served_in_each_wait);
 	tcase_add_test(tcase, hostile_requests);
