@@ -20,10 +20,16 @@ help(vfu.Client) and so on are its manual. While coroutines run the loop serves 
 
     accesses, call(), feature_get...   any number are under way at once; they go out in the order in which they start
     maps, reset, interrupts' setup     one after another, in a thread that sleeps until the loop has read the answer
+    dev.posting(), dev.dma.batch()     async with: of this task, and of those that it starts in the block
     dev.run(function)                  any other call of the vfu.Client, in that thread
 
-A request that is cancelled may have been done by the device; its answer is dropped when it comes. At the end of the
-connection all that wait get Disconnected. An object belongs to the loop in which it was made, and to its thread.
+    async def fill(dev):
+        async with dev.posting():                         # no write waits, small ones go together
+            for i in range(256):
+                await dev.regions.bar0.write32(4 * i, i)
+
+A request that is cancelled may have been done by the device; its answer is dropped when it comes, and what was mapped is
+unmapped. At the end of the connection all that wait get Disconnected. An object belongs to the loop in which it was made, and to its thread.
 """
 
 from __future__ import annotations
