@@ -263,6 +263,33 @@ START_TEST(one_that_is_half_received)
 }
 END_TEST
 
+static void answers_none(struct script *s)
+{
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	script_end(s);
+}
+
+/* Message ids begin anew with each, what an access is called does not. */
+START_TEST(of_another_connection)
+{
+	struct vfu_client_access first = access_of(buf, LEN, note), a = first;
+
+	script_connect(&far, cl, answers_none);
+	ck_assert_int_eq(vfu_client_region_access(cl, &first), 0);
+	finish();
+	ck_assert_uint_eq(nresults, 1);
+	ck_assert_int_eq(results[0], -ENOTCONN);
+	memset(&far, 0, sizeof(far));
+	script_connect(&far, cl, answers_none);
+	ck_assert_int_eq(vfu_client_region_access(cl, &a), 0);
+	ck_assert_int_eq(vfu_client_cancel(cl, first.id), -ENOENT);
+	ck_assert_int_eq(vfu_client_cancel(cl, a.id), 0);
+	finish();
+	ck_assert_uint_eq(nresults, 1);
+}
+END_TEST
+
 /* ---- in callbacks ---- */
 
 static uint64_t ids[8];
@@ -431,6 +458,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, one_is_given_up);
+	tcase_add_test(tcase, of_another_connection);
 	tcase_add_test(tcase, a_call_has_its_own_time);
 	tcase_add_test(tcase, a_callback_has_its_own_time);
 	tcase_add_test(tcase, no_time_and_the_usual);
