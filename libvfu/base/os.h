@@ -112,7 +112,7 @@ int vfui_os_io_getevents(unsigned long context, struct io_event *events, unsigne
 int vfui_os_poll(struct pollfd *fds, unsigned n, int64_t timeout_ns);
 /* Nanoseconds of a clock that never steps back. */
 uint64_t vfui_os_now(void);
-/* A time of it that will be in 10 ms at most. */
+/* A time of it that will be in 10 ms at most, if ticks are on time. */
 uint64_t vfui_os_soon(void);
 pid_t vfui_os_getpid(void);
 

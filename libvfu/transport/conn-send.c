@@ -503,13 +503,13 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool *t
 	is_reader = vfui_conn_has_role(conn);
 	vfui_os_lock(&conn->lock);
 	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, name);
-	is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 	if (is_waiter && !is_reader && r == 0)
 		is_reader = *takes_role = vfui_conn_take_role_locked(conn, false);
 	if (is_reader) {
 		vfui_conn_unlock(conn);
 		conn->ask_by->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;
 	} else {
+		is_earlier = r == 0 && !out->no_reply && !is_waiter && is_first(conn, hdr.id);
 		notify_and_unlock(conn, is_earlier);
 	}
 	if (r == 0)
