@@ -30,10 +30,31 @@ static PyTypeObject *port_type;
 
 /* ---- arguments ---- */
 
+/* Of anything that is a whole number. 1: one that does not fit; -1: with an exception, as it is none. */
+static int as_u64(const char *name, PyObject *object, uint64_t *value)
+{
+	PyObject *number = PyIndex_Check(object) ? PyNumber_Index(object) : NULL;
+
+	if (!number && !PyErr_Occurred())
+		PyErr_Format(PyExc_TypeError, "%s is a number, not %R", name, object);
+	if (!number)
+		return -1;
+	*value = PyLong_AsUnsignedLongLong(number);
+	Py_DECREF(number);
+	if (!PyErr_Occurred())
+		return 0;
+	PyErr_Clear();
+	return 1;
+}
+
 static int as_offset(PyObject *object, uint64_t *offset)
 {
-	*offset = PyLong_AsUnsignedLongLong(object);
-	return PyErr_Occurred() ? -1 : 0;
+	int rc = as_u64("offset", object, offset);
+
+	if (rc > 0)
+		PyErr_Format(PyExc_ValueError,
+			     "offset is a number from 0 to 0xffffffffffffffff, not %R", object);
+	return rc ? -1 : 0;
 }
 
 static int as_width(PyObject *object, unsigned *width)
@@ -48,9 +69,11 @@ static int as_width(PyObject *object, unsigned *width)
 
 static int as_number(PyObject *object, unsigned width, uint64_t *value)
 {
-	*value = PyLong_AsUnsignedLongLong(object);
-	if (!PyErr_Occurred() && width < 8 && *value >> 8 * width)
-		PyErr_Format(PyExc_OverflowError, "%R does not fit %u bits", object, 8 * width);
+	int rc = as_u64("value", object, value);
+
+	if (rc > 0 || (!rc && width < 8 && *value >> 8 * width))
+		PyErr_Format(PyExc_OverflowError, "value has %u bits, %R does not fit", 8 * width,
+			     object);
 	return PyErr_Occurred() ? -1 : 0;
 }
 
@@ -153,6 +176,8 @@ int vfupy_make_room(PyObject *into, Py_buffer *view, PyObject **bytes, struct vf
 	if (len < 0 && !PyErr_Occurred())
 		PyErr_SetString(PyExc_ValueError, "negative length");
 	*bytes = PyErr_Occurred() ? NULL : PyBytes_FromStringAndSize(NULL, len);
+	if (!*bytes && PyErr_ExceptionMatches(PyExc_MemoryError))
+		PyErr_Format(PyExc_MemoryError, "no memory for %zd bytes", len);
 	if (!*bytes)
 		return -1;
 	a->buf = PyBytes_AS_STRING(*bytes);

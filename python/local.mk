@@ -12,6 +12,7 @@ vfu_package = \
 	python/vfu/declared.py \
 	python/vfu/device.py \
 	python/vfu/dma.py \
+	python/vfu/arguments.py \
 	python/vfu/errors.py \
 	python/vfu/fixed.py \
 	python/vfu/irqs.py \

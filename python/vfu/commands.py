@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import libvfu as c
 
 from . import protocol
+from .arguments import check
 from .declared import refuse_handler
 from .errors import report
 from .registers import Range, Register
@@ -108,6 +109,8 @@ def number_of(what: str | int, members: type[enum.IntEnum], kind: str, prefix: s
     """A number from a number, or a name of an enumeration; ValueError says which is near."""
     if isinstance(what, int):
         return int(what)
+    if not isinstance(what, str):
+        raise TypeError(f"a {kind} is a name or a number, not {what!r}")
     if what.isdecimal():
         return int(what)
     if what.upper() not in members.__members__:
@@ -155,6 +158,9 @@ def _request(what: str | int | protocol.Payload, fields: dict[str, Any]) -> tupl
 
 def descriptors(fds: Iterable[FileDescriptorLike]) -> list[int]:
     """Numbers of what has one, as files do: they stay the caller's."""
+    fds = list(fds)
+    for fd in fds:
+        check(fd=fd)
     return [fd if isinstance(fd, int) else fd.fileno() for fd in fds]
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 import libvfu as c
 
 from . import protocol
+from .arguments import check
 from .capabilities import Agreed, check_capability, known_capabilities
 from .device import Device, cancel_all, check_device
 from .errors import Error, logger, trace_option
@@ -114,6 +115,7 @@ def tell_unsaid(device: Device, said: Mapping[str, Any]) -> None:
 
 def own_fd(fd: FileDescriptorLike) -> int:
     """A descriptor that the library may keep, of a number or of something that has one."""
+    check(fd=fd)
     return fd if isinstance(fd, int) else os.dup(fd.fileno())
 
 

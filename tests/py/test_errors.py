@@ -387,7 +387,7 @@ def test_numbers_that_no_register_holds(connect, name):
             write(0x10, 1 << width)
         with pytest.raises(OverflowError):
             write(0x10, -1)
-        with pytest.raises(OverflowError):
+        with pytest.raises(ValueError, match="^offset is a number from 0 to 0xffffffffffffffff, not -1$"):
             read(-1)
         with pytest.raises((TypeError, AttributeError)):
             write(0x10, 1.5)

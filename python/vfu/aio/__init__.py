@@ -260,6 +260,7 @@ def connect(*args: Any, **kwargs: Any) -> _Connecting:
     """
     if kwargs.get("background"):
         raise ValueError("there is no background: the event loop serves the device's DMA")
+    inspect.signature(client.Client.__init__).bind(None, *args, **kwargs)  # TypeError
     return _Connecting(functools.partial(_connect, args, kwargs))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import libvfu as c
 
 from ..client.irqs import IRQ_NAMES, ClientIrq, ClientVector, doubtful, irq_name, look_into
+from ..client.times import wait_time
 from ..errors import Disconnected
 from ..fixed import Fixed
 from ..shown import shown
@@ -58,14 +59,15 @@ class Vector(Fixed):
         return self._loop.client.irqs[self.index][self.vector]
 
     async def wait(self, timeout: float | None = None) -> int:
-        """Waits until the device raises it, for timeout seconds at most (None: for ever).
+        """Waits until the device raises it, for timeout seconds at most (None: for ever, 0 and less: it only looks).
 
         Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
         gone, and will not. The first use gives the device the eventfd, as vfu.ClientVector.wait() says; that goes on if the time is
         up first, but is waited for with timeout=0.
         """
+        wait_time(timeout)  # ValueError, TypeError
         until = None if timeout is None else time.monotonic() + timeout
-        if (fd := await self._arm(timeout or None)) is None:
+        if (fd := await self._arm(max(0, timeout or 0) or None)) is None:
             return 0
         if not self._waiting and (count := self._take(fd)):
             return count

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import libvfu as c
 
 from .. import client, pci
+from ..arguments import as_bytes, check
 from ..client.regions import REGION_NAMES, _cpu_accesses, region_name
 from ..client.times import answer_time
 from ..errors import explain
@@ -62,6 +63,7 @@ class Region(Fixed):
     async def read(self, offset: int, size: WriteableBuffer, timeout: float | None = None) -> int: ...
     async def read(self, offset: int, size: int | WriteableBuffer, timeout: float | None = None) -> bytes | int:
         """Reads size bytes, or fills a buffer and returns its length, as vfu.Region.read()."""
+        check(offset=offset)
         longest = answer_time(timeout)
         if not isinstance(size, SupportsIndex):
             return await self._fill(offset, size, longest)
@@ -97,6 +99,7 @@ class Region(Fixed):
     ) -> None:
         """Writes bytes, as vfu.Region.write(). post: returns when it is sent, or with a batch; data of others is copied by then.
         None: in a block of Client.posting()."""
+        check(offset=offset)
         longest = answer_time(timeout)
         if post is None:
             post = self._loop.is_in("posting")
@@ -129,7 +132,7 @@ class Region(Fixed):
         return int.from_bytes(await self.read(offset, width, timeout), "little")
 
     async def _put(self, offset: int, width: int, value: int, post: bool | None, timeout: float | None) -> None:
-        await self.write(offset, value.to_bytes(width, "little"), post, timeout)
+        await self.write(offset, as_bytes("value", value, width), post, timeout)
 
     def read8(self, offset: int, timeout: float | None = None) -> Coroutine[Any, Any, int]:
         """The number in 1 byte. timeout: as of read()."""
@@ -254,7 +257,7 @@ class Config(Region):
                 await self._loop.run(functools.partial(self._set_bus_master, bool(value)))
             else:
                 offset, width = pci.FIELDS[name]
-                await self.write(offset, value.to_bytes(width, "little"))
+                await self.write(offset, as_bytes(name, value, width))
 
     @property
     def bus_master(self) -> Coroutine[Any, Any, bool]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import libvfu as c
 
 from .. import commands, pci, protocol
+from ..arguments import check, check_given
 from ..capabilities import Agreed, limits_of
 from ..errors import Disconnected, log_level, logger, make_error
 from ..fixed import Fixed
@@ -131,6 +132,8 @@ class Client(Fixed):
         options: AnyMapping[str, int] | None = None,
         capabilities: AnyMapping[str, int | bool] | None = None,
     ) -> None:
+        check(irqs=irqs)
+        check_given(on_link=on_link, fd=fd)
         if (path is None) == (fd is None):
             raise ValueError("give either path or fd")
         if fd is not None and reconnect:
@@ -257,6 +260,7 @@ class Client(Fixed):
         away.
         vfu.Error with ENOSPC: there is no room; EPROTO: the device does not take them. Then all is as it was.
         """
+        check(io=io, memory=memory, memory64=memory64)
         return assign_bars(self._h, io, memory, memory64, rom=rom)
 
     def reset(self) -> None:
@@ -329,6 +333,7 @@ class Client(Fixed):
     def feature(self, flags: int, data: ReadableBuffer = b"") -> bytes:
         """DEVICE_FEATURE as it is: flags as in linux/vfio.h (bits 0 to 15 the feature, 16 get, 17 set, 18 probe), and the
         data behind them. Returns the data of the reply."""
+        check(flags=flags)
         return c.vfu_client_feature(self._h, flags, data)
 
     def serve(self, timeout: float | None = None) -> int:
@@ -365,6 +370,7 @@ class Client(Fixed):
 
         most: so many at most, 0: a fair number. Disconnected: the device has gone.
         """
+        check(most=most)
         return c.vfu_client_process(self._h, most)
 
     def set_reader(self, on: bool = True) -> None:

@@ -11,14 +11,17 @@ import inspect
 import mmap
 import os
 import threading
+import types
 import weakref
 from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import libvfu as c
 
+from ..arguments import check, check_given
+from ..declared import refuse_handler
 from ..dma import DmaRange, dma_range
-from ..errors import make_error, report
+from ..errors import explain, make_error, report
 from ..fixed import Fixed
 from ..memory import Mapping, memfd
 from ..shown import shown
@@ -42,6 +45,26 @@ class Buffer(Mapping):
     def __repr__(self) -> str:
         where = f"at iova {self.iova:#x}" if self.iova is not None else "not mapped"
         return f"{where}: {self._state()}, {'shared' if self.shared else 'by messages'}"
+
+
+# What serves memory, and what its methods are given.
+_METHODS = {"read": "iova, size", "write": "iova, data"}
+
+
+def _check_handler(handler: Any, wanted: dict[str, bool | None], has_loop: bool) -> None:
+    """TypeError: its methods are not there, or can not be called as they will be."""
+    if not any(callable(getattr(handler, name, None)) for name in _METHODS):
+        raise TypeError(f"a handler has a method read(iova, size), or write(iova, data), or both, not {handler!r}")
+    for name, given in _METHODS.items():
+        method = getattr(handler, name, None)
+        if method is None and wanted[name]:
+            raise TypeError(f"{name}=True wants a handler with a method {name}({given}), not {handler!r}")
+        if isinstance(method, types.MethodType):
+            refuse_handler(method.__func__, f"self, {given}")
+        elif method is not None:
+            refuse_handler(method, given)
+        if inspect.iscoroutinefunction(method) and not has_loop:
+            raise TypeError(f"{method.__qualname__} is a coroutine, which needs an event loop: map it where one runs")
 
 
 class _Served:
@@ -160,6 +183,7 @@ class ClientDma(Fixed):
         read and write: what the device may do. flags: more of protocol.DmaMapFlags, whose rules are checked first.
         vfu.Error: the device refuses; then nothing is mapped.
         """
+        check(size=size)
         size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = -1
         try:
@@ -189,6 +213,7 @@ class ClientDma(Fixed):
         it, from fd_offset on, which the device then maps too; it stays yours. All else as in alloc().
         BufferError: the device is to write to what cannot be written, as bytes.
         """
+        check(iova=iova, fd=fd, fd_offset=fd_offset)
         with self._address(memoryview(buffer).nbytes, iova) as at:
             self._map(buffer, at, fd, fd_offset, self._flags(read, write, flags))
 
@@ -210,10 +235,13 @@ class ClientDma(Fixed):
 
         size and offset: which part, in bytes; by default all that is behind offset, a multiple of the page size. All else as in alloc().
         """
+        check(offset=offset)
+        check_given(size=size)
         with contextlib.ExitStack() as stack:
             if isinstance(file, (str, os.PathLike)):
                 file = os.open(file, os.O_CLOEXEC | (os.O_RDWR if write else os.O_RDONLY))
                 stack.callback(os.close, file)
+            check(file=file)
             fd = file if isinstance(file, int) else file.fileno()
             size = os.fstat(fd).st_size - offset if size is None else size
             if size <= 0:
@@ -241,12 +269,15 @@ class ClientDma(Fixed):
         A method may be a coroutine, or return another awaitable, if this is called where an event loop runs: it goes on
         there, and the device has its answer when it ends; other transfers go on meanwhile. Nothing else in that loop must wait in
         a blocking call for a device that waits for this. ENOBUFS for the device: so many wait that they hold what options={"queue_bytes": ...} allows.
+        TypeError: the handler has neither, or one that can not be called so.
         """
         self._map_served(_Served(self._h, handler), handler, iova, size, read, write)
 
     def _map_served(
         self, served: _Served, handler: Any, iova: int, size: int, read: bool | None, write: bool | None
     ) -> None:
+        check(iova=iova, size=size)
+        _check_handler(handler, {"read": read, "write": write}, served._loop is not None)
         flags = self._flags(
             hasattr(handler, "read") if read is None else read, hasattr(handler, "write") if write is None else write
         )
@@ -318,9 +349,11 @@ class ClientDma(Fixed):
     @contextlib.contextmanager
     def _address(self, size: int, iova: int | None, align: int = 0, bits: int = 64) -> Iterator[int]:
         """An address that is in use from now on, unless the map fails."""
+        check(align=align, bits=bits)
+        check_given(iova=iova)
         is_ours = True
         if iova is None:
-            iova = c.vfu_iova_alloc(self._space, size, align, (1 << bits) - 1)
+            iova = self._free(size, align, bits)
         else:
             try:
                 c.vfu_iova_take(self._space, iova, size)
@@ -335,6 +368,14 @@ class ClientDma(Fixed):
                 self._give(iova, size, error)
             raise
 
+    def _free(self, size: int, align: int, bits: int) -> int:
+        try:
+            return c.vfu_iova_alloc(self._space, size, align, (1 << bits) - 1)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                explain(error, f"no {size:#x} addresses are free in {bits} bits, at a multiple of {align or mmap.PAGESIZE:#x}")
+            raise
+
     def _give(self, iova: int, size: int, why: BaseException | None) -> None:
         """These addresses are free again; if the device may have them all the same, only for who names them."""
         with contextlib.suppress(OSError):  # of a range that there could not be
@@ -345,6 +386,7 @@ class ClientDma(Fixed):
     def reserve(self, iova: int, size: int) -> None:
         """Of these addresses alloc() takes none by itself, nor does it of 0xfee00000 to 0xfeefffff, where on x86 writes of a
         device are interrupts."""
+        check(iova=iova, size=size)
         c.vfu_iova_reserve(self._space, iova, size)
 
     def unmap(self, what: object, size: int | None = None) -> None:
@@ -356,6 +398,7 @@ class ClientDma(Fixed):
         size, with an iova: all that lies whole in so many bytes, or nothing; the device is asked also where nothing is
         mapped here, as after Timeout.
         """
+        check_given(size=size)
         iova = what if isinstance(what, int) else self._find(what)
         known = self._maps.get(iova)
         if iova < 0 or known is None and size is None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 import libvfu as c
 
 from .. import pci
+from ..arguments import check_given
 from ..errors import logger
 from ..fixed import Fixed
 from ..shown import shown
-from .times import milliseconds
+from .times import wait_time
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -69,6 +70,7 @@ class ClientVector(Fixed):
         The device gets it now if it has one, else when the vector is first used. fd of the vector is another number then, of the same
         eventfd. vfu.Error: the device refuses it.
         """
+        check_given(fd=fd)
         own = c.eventfd_new() if fd is None else os.dup(fd if isinstance(fd, int) else fd.fileno())
         with self._arming.lock:
             was_armed = self._armed() == "armed"
@@ -83,7 +85,8 @@ class ClientVector(Fixed):
                 raise
 
     def wait(self, timeout: float | None = None) -> int:
-        """Waits until the device raises it, for timeout seconds at most (None: for ever), and serves its DMA meanwhile.
+        """Waits until the device raises it, for timeout seconds at most (None: for ever, 0 and less: it only looks), and serves its DMA
+        meanwhile.
 
         Returns how often it was raised since it was last waited for; 0: the time is up. Disconnected: the device has
         gone, and will not. While the Client connects again (reconnect=) it goes on, for that time.
@@ -92,7 +95,7 @@ class ClientVector(Fixed):
         it waits before. If nothing comes for half of the time, or a second, Command is read once for each vector of MSI and MSI-X,
         in that time, too: the log says so if bus mastering is off.
         """
-        longest = -1 if timeout is None else milliseconds(max(0, timeout))
+        longest = wait_time(timeout)
         fd = self.fd
         if self._is_message:
             c.vfu_client_use_bus_master(self._h)  # off again after a reset
@@ -121,6 +124,7 @@ class ClientVector(Fixed):
 
         fd stays the caller's, who may close it. vfu.Error: the interrupt cannot be masked, as its flags say.
         """
+        check_given(fd=fd)
         c.client_set_mask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
 
     def unmask_on(self, fd: int | None) -> None:
@@ -128,6 +132,7 @@ class ClientVector(Fixed):
 
         disable() and the end of the connection take both away.
         """
+        check_given(fd=fd)
         c.client_set_unmask_eventfds(self._h, self.index, self.vector, [-1 if fd is None else fd])
 
     def _is_armed_with(self, fd: int) -> bool:

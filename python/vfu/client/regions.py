@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, SupportsIndex, over
 import libvfu as c
 
 from .. import commands, pci, protocol
+from ..arguments import as_bytes, check
 from ..errors import make_error
 from ..fixed import Fixed
 from ..memory import Mapping
@@ -248,7 +249,7 @@ class _CpuPort:
         return sum(self._port.get(at, piece, timeout) << 8 * (at - offset) for at, piece in pieces)
 
     def put(self, offset: int, width: int, value: int, post: bool | None, timeout: int, /) -> None:
-        data = value.to_bytes(width, "little")
+        data = as_bytes("value", value, width)
         for at, piece in _cpu_accesses(offset, width):
             self._port.put(at, piece, int.from_bytes(data[at - offset :][:piece], "little"), bool(post), timeout)
 
@@ -310,7 +311,7 @@ class Config(Region):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in pci.FIELDS:
             offset, width = pci.FIELDS[name]
-            self.write(offset, value.to_bytes(width, "little"))
+            self.write(offset, as_bytes(name, value, width))
         else:
             super().__setattr__(name, value)
 
@@ -463,6 +464,7 @@ class Regions(Fixed):
 
         The device is asked about each of those once.
         """
+        check(type=type, subtype=subtype)
         return self[c.vfu_client_find_region(self._h, type, subtype)]
 
     def __dir__(self) -> list[str]:
