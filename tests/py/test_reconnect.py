@@ -110,7 +110,7 @@ def test_reconnect(tmp_path):
 
 
 async def in_a_loop(path):
-    """Of vfu.aio.Client: requests are Disconnected until the loop has connected again, interrupts are waited for."""
+    """Of vfu.aio.Client: what is under way is Disconnected, interrupts are waited for."""
     server, restored = vfu.Server(Memory(), path).start(), asyncio.Event()
     tell = asyncio.get_running_loop().call_soon_threadsafe
 
@@ -136,6 +136,34 @@ async def in_a_loop(path):
 
 def test_reconnect_in_a_loop(tmp_path):
     asyncio.run(in_a_loop(tmp_path / "s"), debug=True)
+
+
+async def waits_in_a_loop(path):
+    """What is asked while nobody is there waits for a server, as the calls of vfu.Client do, and as long."""
+    for timeout in 60, 0.05:
+        server = vfu.Server(Memory(), path).start()
+        async with vfu.aio.connect(path, reconnect=60, timeout=timeout) as dev:
+            await dev.regions.bar2.info()
+            await asyncio.to_thread(server.close)
+            while dev.link.event != "lost":
+                await asyncio.sleep(0.001)
+            asked = [
+                asyncio.ensure_future(one)
+                for one in (dev.regions.bar2.read32(4), dev.config.vendor_id, dev.call("get_irq_info", index=0))
+            ]
+            await asyncio.sleep(0)
+            assert not any(one.done() for one in asked)
+            if timeout == 60:
+                server = vfu.Server(Memory(), path).start()
+                assert (await asyncio.gather(*asked))[:2] == [0, 0x1234]
+                server.close()
+            else:
+                ends = await asyncio.gather(*asked, return_exceptions=True)
+                assert [type(end) for end in ends] == [vfu.Disconnected] * 3
+
+
+def test_waits_in_a_loop(tmp_path):
+    asyncio.run(waits_in_a_loop(tmp_path / "s"), debug=True)
 
 
 def test_reconnect_in_the_background(tmp_path):

@@ -191,7 +191,7 @@ class Loop:
         done = functools.partial(self._settle, future, where)
         request = None if self._behind else self._start(start, done, where)
         if request is None:
-            request = await self._start_in_turn(start, done, where)
+            request = await self._start_in_turn(start, done, where, self._until())
         try:
             return await future
         except asyncio.CancelledError:
@@ -199,14 +199,30 @@ class Loop:
             raise
 
     def _start(self, start: Callable[[Done], c.Started], done: Done, where: str) -> c.Started | None:
-        """None: the queue is full."""
+        """None: the queue is full, or there is no connection yet."""
         self.check(where)
         try:
             return start(done)
         except Error as error:
-            if error.errno != errno.ENOBUFS:
+            if error.errno != errno.ENOBUFS and not self._is_coming():
                 raise
             return None
+
+    def _is_coming(self) -> bool:
+        """Whether the client is connecting again."""
+        try:
+            c.vfu_client_status(self.handle)
+        except OSError as error:
+            return error.errno == errno.EINPROGRESS
+        return False
+
+    def _until(self) -> float | None:
+        """When whoever waits from now on has waited for long enough; None: never."""
+        return self._loop.time() + self.client._timeout if self.client._timeout else None
+
+    async def _next(self, turn: asyncio.Future[None], until: float | None) -> None:
+        """TimeoutError: that takes too long."""
+        await asyncio.wait_for(asyncio.shield(turn), until and until - self._loop.time())
 
     @contextlib.asynccontextmanager
     async def _in_turn(self) -> AsyncIterator[None]:
@@ -217,13 +233,18 @@ class Loop:
         finally:
             self._behind -= 1
 
-    async def _start_in_turn(self, start: Callable[[Done], c.Started], done: Done, where: str) -> c.Started:
+    async def _start_in_turn(
+        self, start: Callable[[Done], c.Started], done: Done, where: str, until: float | None
+    ) -> c.Started:
         async with self._in_turn():
             while True:
                 turn = self._turn
                 if (request := self._start(start, done, where)) is not None:
                     return request
-                await asyncio.shield(turn)
+                try:
+                    await self._next(turn, until if self._is_coming() else None)
+                except asyncio.TimeoutError:
+                    raise self.disconnected(where) from None
 
     def _give_up(self, request: c.Started) -> None:
         """Its answer is dropped when it comes; memory for it is free now, or when it comes."""
@@ -256,15 +277,14 @@ class Loop:
     async def room(self) -> None:
         """Until all that was said is in the socket: what is posted now waits for nothing."""
         async with self._in_turn():
-            patience = self.client._timeout
-            until = None if not patience else self._loop.time() + patience
+            until = self._until()
             while True:
                 turn = self._turn
                 self.check()
                 if not c.client_is_sending(self.handle):
                     return
                 try:
-                    await asyncio.wait_for(asyncio.shield(turn), until and until - self._loop.time())
+                    await self._next(turn, until)
                 except asyncio.TimeoutError:
                     raise make_error(errno.ETIMEDOUT, text="the device does not read") from None
 
