@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import time
+import types
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -121,6 +122,23 @@ def _kind_of(name: str, exc: BaseException) -> _Kind:
     return kind
 
 
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep, os.path.abspath(str(c.__file__))
+
+
+def _of_users(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """Without the frames of this package, which say nothing to who reads of a handler that failed; all, if there are no others."""
+    kept = []
+    one = trace
+    while one is not None:
+        if not os.path.abspath(one.tb_frame.f_code.co_filename).startswith(_OURS):
+            kept.append(one)
+        one = one.tb_next
+    shown = None
+    for one in reversed(kept):
+        shown = types.TracebackType(shown, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return shown or trace
+
+
 def hook(name: str) -> Callable[[Function], Function]:
     """Decorator of a method that the library calls, and that calls the method of this name, of a device's class."""
 
@@ -144,7 +162,8 @@ def report(where: object, exc: BaseException) -> int:
         kind.text = f"{name}: {type(exc).__name__}: {exc}"
         more = f" (and {kind.missed} more like that)" if kind.missed else ""
         is_answer = isinstance(exc, OSError) and name.endswith(f".{_REFUSES}")
-        logger.error("%s%s", kind.text, more, exc_info=None if kind.logged or is_answer else exc)
+        where_from = (type(exc), exc, _of_users(exc.__traceback__))
+        logger.error("%s%s", kind.text, more, exc_info=None if kind.logged or is_answer else where_from)
         kind.logged, kind.missed = kind.logged + 1, 0
     else:
         kind.missed += 1

@@ -85,6 +85,27 @@ def test_exceptions_become_errors(connect, caplog):
     assert len(first) == 5 and all(record.exc_info for record in first.values())
 
 
+def test_only_the_frames_of_the_user(connect, caplog):
+    """What a client writes leads to an address where nothing is: the log says which line of the device asked for that."""
+
+    class Copies(vfu.Device):
+        bar0 = vfu.Bar(size=4096)
+
+        @bar0.reg64(0).on_write
+        async def kick(self, address):
+            await self.dma.read(address, 4)  # of whom
+
+    dev = connect(Copies())
+    dev.config.bus_master = True
+    dev.regions.bar0.write64(0, 0x5000)
+    deadline = time.monotonic() + 60
+    while not caplog.records and time.monotonic() < deadline:
+        time.sleep(0.001)
+    text = logging.Formatter().format(caplog.records[-1])
+    assert "kick: Error: [Errno 14] DMA read at 0x5000: not all of it is mapped" in text
+    assert "await self.dma.read(address, 4)  # of whom" in text and "dma.py" not in text and "libvfu.py" not in text
+
+
 def test_failures_are_counted(serve, caplog, monkeypatch):
     """A client can make a handler fail as often as it likes. Few of the failures are printed."""
     now = [1000.0]
