@@ -174,11 +174,11 @@ DATA, IER, IIR, FCR, LCR, MCR, LSR, MSR, SCR = 0, 1, 2, 2, 3, 4, 5, 6, 7
 
 @pytest.fixture
 def uart(connect):
-    """The port's registers as a driver has them that has opened it; .device is the device."""
+    """The port's registers as a driver has them that has opened it; ._device is the device."""
     port = serial.Uart16550A()
     dev = connect(port)
     bar = dev.regions.bar0
-    bar.device, bar.line = port, dev.irqs.intx
+    bar._device, bar._line = port, dev.irqs.intx
     bar.write8(FCR, 0x07 | 0x80)  # FIFOs on and clear, trigger level 8
     bar.write8(MCR, 0x0B)
     return bar
@@ -186,8 +186,8 @@ def uart(connect):
 
 def interrupted(bar):
     """Whether the line is up."""
-    bar.line.unmask()
-    return bar.line.wait(timeout=0) > 0
+    bar._line.unmask()
+    return bar._line.wait(timeout=0) > 0
 
 
 def receive(bar, size):
@@ -214,8 +214,8 @@ def test_uart_bytes_both_ways(uart):
         until(lambda: uart.read8(LSR) & 0x20)
         uart.write8(DATA, byte)
     until(lambda: uart.read8(LSR) & 0x60 == 0x60)
-    assert read(uart.device.slave, len(there)) == there
-    os.write(uart.device.slave, back)
+    assert read(uart._device.slave, len(there)) == there
+    os.write(uart._device.slave, back)
     assert receive(uart, len(back)) == back
     assert uart.read8(DATA) == 0  # nothing waits
 
@@ -229,13 +229,13 @@ def test_uart_loses_nothing_that_nobody_reads(uart):
             for byte in text[sent : sent + 16]:
                 uart.write8(DATA, byte, post=True)
             sent += 16
-        came += os.read(uart.device.slave, 1 << 16)
+        came += os.read(uart._device.slave, 1 << 16)
     assert came == text
 
 
 def test_uart_bytes_wait_for_who_opens_the_port(uart):
     uart.write8(MCR, 0x00)
-    os.write(uart.device.slave, b"early")
+    os.write(uart._device.slave, b"early")
     uart.write8(FCR, 0x07)  # would clear them, were they in the FIFO
     assert uart.read8(LSR) & 0x01 == 0
     uart.write8(MCR, 0x0B)
@@ -244,7 +244,7 @@ def test_uart_bytes_wait_for_who_opens_the_port(uart):
 
 def test_uart_interrupts_for_what_was_received(uart):
     assert uart.read8(IIR) == 0xC1 and not interrupted(uart)
-    os.write(uart.device.slave, b"1234567")
+    os.write(uart._device.slave, b"1234567")
     until(lambda: uart.read8(LSR) & 0x01)
     assert uart.read8(IIR) == 0xC1  # not enabled
     uart.write8(IER, 0x01)
@@ -252,8 +252,8 @@ def test_uart_interrupts_for_what_was_received(uart):
     assert uart.read8(IIR) == 0xCC and interrupted(uart)  # until they are read
     assert receive(uart, 7) == b"1234567"
     assert uart.read8(IIR) == 0xC1 and not interrupted(uart)
-    os.write(uart.device.slave, b"12345678")
-    assert uart.line.wait(timeout=30) == 1
+    os.write(uart._device.slave, b"12345678")
+    assert uart._line.wait(timeout=30) == 1
     assert uart.read8(IIR) == 0xC4
 
 
@@ -263,11 +263,11 @@ def test_uart_interrupts_for_room(uart):
     assert uart.read8(IIR) == 0xC2  # named, so it is over
     assert uart.read8(IIR) == 0xC1 and not interrupted(uart)
     uart.write8(DATA, 0x41)
-    assert uart.line.wait(timeout=30) == 1
+    assert uart._line.wait(timeout=30) == 1
     uart.write8(IER, 0x00)
     assert uart.read8(IIR) == 0xC1 and not interrupted(uart)
     uart.write8(IER, 0x03)
-    os.write(uart.device.slave, b"x")
+    os.write(uart._device.slave, b"x")
     until(lambda: uart.read8(LSR) & 0x01)
     assert uart.read8(IIR) == 0xCC  # more urgent; the other stays
     uart.read8(DATA)
