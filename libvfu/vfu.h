@@ -1005,8 +1005,9 @@ int vfu_client_status(struct vfu_client *cl);
  *
  * When: 1 ms after the end, then after pauses of 2 ms, 4 ms... 250 ms; the pauses go on growing from where they were
  * if a connection has lasted no longer than the last one, so that a server which comes and goes is not asked all the
- * time. All that is said on the new connection, until RESTORED, has to be done within the same time; each answer
- * within VFU_OPT_TIMEOUT_MS, too. A server that does not answer so fails the attempt, and there is another.
+ * time. All that is said on the new connection, until RESTORED, has to be done by the end of the same time, or, if less
+ * of it is left, in the time of one answer; and each answer in its own (VFU_OPT_TIMEOUT_MS; if that is 0, the same
+ * time). A server that does not answer so fails the attempt, and if there is time left there is another.
  *
  * Who: there is no thread for it. Calls that wait do it, as long as they would wait for an answer, and then are
  * -ENOTCONN; so do vfu_client_serve and vfu_client_irq_wait, for their own time, and an event loop, in which process

@@ -191,13 +191,26 @@ void vfui_link_look(struct vfu_client *cl)
 	vfui_link_tell(cl);
 }
 
+/* The last attempt, or that of a caller who comes late, has at least the time of one answer. */
+void vfui_link_begin_replay(struct vfu_client *cl)
+{
+	uint64_t least = cl->options.set.values[VFU_OPT_TIMEOUT_MS];
+	uint64_t until;
+
+	if (!least)
+		least = cl->options.set.values[VFU_OPT_RECONNECT_MS];
+	until = vfui_clock_deadline(&cl->options.clock, (int64_t)least);
+	cl->link->until = until > cl->link->give_up ? until : cl->link->give_up;
+	atomic_store(&cl->link->state, VFUI_LINK_REPLAY);
+}
+
 int vfui_link_time(struct vfu_client *cl)
 {
 	uint64_t most = cl->options.set.values[VFU_OPT_TIMEOUT_MS];
 	int64_t left;
 
 	vfui_os_lock(&cl->lock);
-	left = vfui_clock_left(&cl->options.clock, cl->link->give_up);
+	left = vfui_clock_left(&cl->options.clock, cl->link->until);
 	vfui_os_unlock(&cl->lock);
 	left = (left + (int64_t)VFUI_MS - 1) / (int64_t)VFUI_MS;
 	return (int)vfui_min(most ? most : INT_MAX, (uint64_t)left);

@@ -77,6 +77,7 @@ struct vfui_link {
 	unsigned nuntold;
 	pthread_t teller, trier;
 	uint64_t due, give_up, up_since;
+	uint64_t until; /* a new connection has to know all by then */
 	struct vfui_backoff backoff;
 	struct vfu_link report;
 	struct vfu_err last; /* why the last attempt failed */
@@ -138,7 +139,9 @@ void vfui_link_note(struct vfu_client *cl, enum vfu_link_event event);
 /* Tells the user what was noted, in that order, one at a time: if a thread is in his function, that one does. No lock
  * is held. */
 void vfui_link_tell(struct vfu_client *cl);
-/* How many ms an answer of a new connection may take: no longer than any, nor than attempts go on. 0: no more. */
+/* A new connection is to be told all, from now on. With the lock. */
+void vfui_link_begin_replay(struct vfu_client *cl);
+/* How many ms its next answer may take: no longer than any. 0: the time for all of them is up. */
 int vfui_link_time(struct vfu_client *cl);
 /* Fails a connection, also one that was told all by now: it is not what it was told any more. */
 void vfui_link_restart(struct vfu_client *cl, const char *why);

@@ -69,7 +69,7 @@ static bool settle(struct vfu_client *cl, struct vfui_conn *conn, const struct v
 	vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
 	cl->conn = conn;
 	atomic_fetch_add(&cl->users, 1);
-	atomic_store(&cl->link->state, VFUI_LINK_REPLAY);
+	vfui_link_begin_replay(cl);
 	return true;
 }
 

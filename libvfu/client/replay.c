@@ -17,7 +17,7 @@
  * A step's `next` sends one request (1), or has none left (0); its `got` looks at the answer, and the next one is
  * sent from there, on whichever thread reads. One at a time but for memory, of which there may be thousands of ranges.
  * What the server refuses of what it had taken before ends the attempts (different); what fails otherwise ends this
- * one. All of it has to be done by the time at which attempts end.
+ * one. All of it has to be done in a time (vfui_link_begin_replay).
  */
 #include <errno.h>
 #include <stdio.h>

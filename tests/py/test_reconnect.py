@@ -166,6 +166,44 @@ def test_waits_in_a_loop(tmp_path):
     asyncio.run(waits_in_a_loop(tmp_path / "s"), debug=True)
 
 
+def test_each_event_is_told(tmp_path, monkeypatch):
+    """Also of a connection that ends at once, when nobody can be asked about regions."""
+    path, events = tmp_path / "s", []
+
+    def refresh(self):
+        raise vfu.Disconnected(errno.ENOTCONN, "it has ended")
+
+    monkeypatch.setattr("vfu.client.regions.Regions._refresh", refresh)
+    server = vfu.Server(Memory(), path).start()
+    with vfu.Client(path, reconnect=60, on_link=lambda link: events.append(link.event)) as dev:
+        server.close()
+        with vfu.Server(Memory(), path).start():
+            while dev.link.restored < 1:
+                with contextlib.suppress(vfu.Disconnected):
+                    dev.config.vendor_id
+    assert events == ["lost", "restored"]
+
+
+def test_reconnect_in_a_batch(tmp_path):
+    """What was written before the connection ended may be lost, so the batch says so."""
+    path = tmp_path / "s"
+    server = vfu.Server(Device(), path).start()
+    with vfu.Client(path, reconnect=60) as dev:
+        bar0 = dev.regions.bar0
+        with pytest.raises(vfu.Disconnected, match="batch"), dev.posting():
+            bar0.write32(0, 1)
+            server.close()
+            server = vfu.Server(Device(), path).start()
+            while dev.link.restored < 1:
+                with contextlib.suppress(vfu.Disconnected):
+                    dev.config.vendor_id
+            bar0.write32(0, 2)
+        with dev.posting():
+            bar0.write32(0, 3)
+        assert bar0.read32(0) == 3
+    server.close()
+
+
 def test_reconnect_in_the_background(tmp_path):
     """on_link sets the device up again, before others."""
     path, done = tmp_path / "s", threading.Event()

@@ -78,9 +78,9 @@ class Client(Fixed):
     reconnect: seconds for which it tries to connect again when the connection has ended, in calls that wait, serve() and
     background=True; 0: it does not. What was under way is Disconnected, and not repeated; memory for DMA, interrupts and
     bus mastering are as before; what the device was told by writes is yours to tell again, as link.state says. It ends when
-    another device is there (link.cause is ESTALE, and says what differs).
-    on_link: on_link(link) is called when the connection is lost, restored, or given up, on whichever thread notices. When it
-    is restored on_link may use the Client, before all others. What it raises is logged.
+    another device is there (link.cause is ESTALE, and says what differs), and when a server has not taken all that in time.
+    on_link: on_link(link) is called when the connection is lost, restored, or given up, on whichever thread notices; one call
+    at a time, in that order. When it is restored on_link may use the Client, before all others. What it raises is logged.
     irqs: give the device eventfds now: those of MSI-X if it has that, else of MSI, else of INTx. The first use of
     another interrupt takes them away again, as servers may have room for one interrupt's only. "all": those of all
     interrupts, and none is ever taken away. False: when they are used.
@@ -238,7 +238,8 @@ class Client(Fixed):
         """On any thread; the first caller of a new connection, whose regions have other files."""
         try:
             if link.event == "restored":
-                self.regions._refresh()
+                with contextlib.suppress(Disconnected):  # it has ended, too, and there will be another
+                    self.regions._refresh()
             if self._on_link is not None:
                 self._on_link(link)
         except Exception:

@@ -149,6 +149,7 @@ static struct {
 	int listener, near, far; /* sockets; -1: none */
 	long cut;                /* the next connection: so many bytes of answers; -1: all */
 	bool is_silent;          /* does not hang up then */
+	bool is_over;            /* so it is with those that follow */
 	long left;               /* of this one */
 	unsigned passed;         /* bytes of its answers */
 	unsigned cuts;           /* connections that were cut */
@@ -194,7 +195,8 @@ static void accept_next(void)
 	relay.near = accept4(relay.listener, NULL, NULL, SOCK_CLOEXEC);
 	relay.far = socket_at(inner, connect);
 	relay.left = relay.cut;
-	relay.cut = -1;
+	if (!relay.is_over)
+		relay.cut = -1;
 	relay.passed = 0;
 }
 
@@ -346,7 +348,7 @@ static void setup(void)
 	nlost = nrestored = nended = 0;
 	when_restored = NULL;
 	memset(events, 0, sizeof(events));
-	keeps_state = relay.is_silent = false;
+	keeps_state = relay.is_silent = relay.is_over = false;
 	memset(config, 0, sizeof(config));
 	fault_virtual_time(true);
 	fault_on_sleep(work);
@@ -482,6 +484,41 @@ START_TEST(silent_at_some_bytes)
 	ck_assert_ptr_nonnull(strstr(ended.cause.text, "no answer"));
 	ck_assert_uint_eq(nrestored, 0);
 	ck_assert_uint_eq(nlost, 1);
+}
+END_TEST
+
+/* Servers that all die: they are tried until the time is up, four times in a second. */
+START_TEST(dead_ever_after)
+{
+	uint32_t value;
+
+	connect_to(path);
+	set_up_device();
+	relay.cut = 100 * _i;
+	relay.is_over = true;
+	hang_up();
+	while (!nended)
+		ck_assert_int_eq(vfu_client_region_read(cl, 0, ANSWER, &value, 4), -ENOTCONN);
+	ck_assert_str_eq(events, "LE");
+	ck_assert_int_eq(ended.cause.code, -ENOTCONN);
+	ck_assert_uint_ge(ended.attempts, 60 * 4 - 8);
+	ck_assert_uint_le(ended.attempts, 60 * 4 + 8);
+}
+END_TEST
+
+/* Who looks after his client when the time is up finds a server that is there. */
+START_TEST(late_caller)
+{
+	uint32_t value;
+
+	connect_to(path);
+	set_up_device();
+	hang_up();
+	ck_assert_int_eq(vfu_client_region_read(cl, 0, ANSWER, &value, 4), -ENOTCONN);
+	fault_advance(UINT64_C(100) * 1000000000);
+	settle();
+	ck_assert_str_eq(events, "LR");
+	check_all(1);
 }
 END_TEST
 
@@ -729,6 +766,8 @@ int main(void)
 	tcase_set_timeout(tcase, 600);
 	tcase_add_test(tcase, cut_at_each_byte);
 	tcase_add_loop_test(tcase, silent_at_some_bytes, 0, 5);
+	tcase_add_loop_test(tcase, dead_ever_after, 0, 2);
+	tcase_add_test(tcase, late_caller);
 	tcase_add_test(tcase, one_event_at_a_time);
 	tcase_add_test(tcase, the_end_comes_last);
 	tcase_add_test(tcase, nothing_after_the_end);
