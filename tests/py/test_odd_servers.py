@@ -498,6 +498,6 @@ def test_profiles_of_the_command(far, command):
     assert status == 1 and "basic commands alone" in said and said.count("\n") == 1
     assert server.fault is None
     assert command("info", server.path, "--profile=nope") == (
-        1, "", "vfu info: unknown profile 'nope'; there are default, libvfio-user, one-at-a-time, strict\n")
+        2, "", "vfu info: unknown profile 'nope'; there are default, libvfio-user, one-at-a-time, strict\n")
     assert command("read", server.path, "bar0+0", "--option=queue_bytes=1")[2].startswith(
         "vfu read: option queue_bytes can not be 1")
