@@ -33,6 +33,16 @@ extern "C" {
 /* Version of the library, "MAJOR.MINOR.PATCH". Any thread. */
 const char *vfu_version(void);
 
+/*
+ * Numbers like E52 in what follows are places that the protocol leaves open, with what the library does there: the
+ * reference (doc/gen/protocol.rst) has them, and `vfu explain E52` shows one.
+ */
+
+/*
+ * Numbers like E52 in what follows are places that the protocol leaves open, with what the library does there: the
+ * reference (doc/gen/protocol.rst) has them, and `vfu explain E52` shows one.
+ */
+
 /* What went wrong last on a handle. code is the negative errno; field and offset name the offending
  * wire field, if one did. */
 struct vfu_err {
@@ -94,7 +104,8 @@ enum vfu_option {
 				their replies: propose it (client, 0), or grant it to who does (server,
 				1); 0 or 1. See below */
 	VFU_OPT_MAPPED, /* client: accesses inside of what can be mapped of a region are made in its
-			   memory, not by message: see vfu_client_region_read, 0 or 1 (0) */
+			   memory, not by message, where vfu_sigbus_guard was called (without it a
+			   warning is logged): see vfu_client_region_read, 0 or 1 (0) */
 	VFU_OPT_IOEVENTS, /* client: writes that an eventfd of the device stands for signal that, and
 			     are no messages: see vfu_client_region_write, 0 or 1 (0) */
 	VFU_OPT_MAX_REQUESTS, /* client: requests that wait for an answer at once, 1..32768 (32768); at the
@@ -1017,7 +1028,9 @@ int vfu_client_status(struct vfu_client *cl);
  *
  * What is lost: requests that were on their way end with -ENOTCONN; whether the device has done them nobody knows, and
  * they are not repeated: the caller asks again, or not. A map among them is not there, memory of an unmap is no longer
- * used. Writes without an answer may be lost (posts), interrupts that were raised in between are.
+ * used. Writes without an answer may be lost (posts), interrupts that were raised in between are. The end is noticed when
+ * the connection is used: unless a loop or a thread reads all the time the first call after it fails, even if the server
+ * was gone long before; the next one waits for another connection.
  *
  * What is there again: DMA ranges, eventfds of interrupts and masks (of their files and eventfds the client keeps copies,
  * so the caller may close his), and bus mastering. What is written to regions, and a device's own state, is for the
@@ -1400,7 +1413,8 @@ int vfu_client_dma_alloc(struct vfu_client *cl, uint64_t iova, uint64_t size, un
 			 void **host);
 /*
  * Takes back whole ranges inside [iova, iova + size). They stay only if the server refuses, or could
- * not be asked (-EINVAL, -ENOMEM, -ENOBUFS...). After 0, and after -ETIMEDOUT, -EINTR, -EDEADLK,
+ * not be asked (-EINVAL, -ENOMEM, -ENOBUFS...). Where nothing is mapped the server is asked all
+ * the same; this library's says 0. After 0, and after -ETIMEDOUT, -EINTR, -EDEADLK,
  * -ENOTCONN or -EPROTO, when nobody knows what the server did, the library neither touches host nor
  * calls vfu_client_set_dma's function for them any more; a copy under way in another thread is waited
  * for. What the server mapped from the file it may reach for longer unless this is 0. Not in that

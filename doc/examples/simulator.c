@@ -183,7 +183,7 @@ static int wait_for_device(int irq)
 	if (n < 0)
 		return n;
 	poll(pfds, (nfds_t)n + 1, vfu_client_timeout(cl));
-	if (pfds[0].revents && read(irq, &count, sizeof(count)) > 0)
+	if (pfds[0].revents && vfu_eventfd_take(irq, &count) == 0 && count)
 		after(0, interrupted, NULL);
 	return vfu_client_process(cl, 0);
 }

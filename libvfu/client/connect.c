@@ -22,6 +22,7 @@
 #include <errno.h>
 
 #include "base/os.h"
+#include "base/sigbus.h"
 #include "client/backoff.h"
 #include "client/call.h"
 #include "client/connect.h"
@@ -123,6 +124,10 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 		vfui_conn_free(conn);
 		return vfui_client_keep(cl, ret, err);
 	}
+	if (cl->options.set.values[VFU_OPT_MAPPED] && !vfui_sigbus_is_guarded())
+		vfui_log(
+			&cl->options.log, VFU_LOG_WARN,
+			"VFU_OPT_MAPPED needs vfu_sigbus_guard: accesses go by message until then");
 	vfui_client_sync_epoll(cl, conn);
 	return vfui_client_end(cl, 0, NULL);
 }

@@ -15,7 +15,6 @@
 #include "client/call.h"
 #include "client/master.h"
 #include "vfu-calls.h"
-#include "wire-device.h"
 #include "wire-region.h"
 
 enum { COMMAND = 4, BUS_MASTER = 4 };
@@ -41,15 +40,15 @@ static int access_command(struct vfui_conn *conn, bool is_write, uint8_t command
 }
 
 /* Only a PCI device has such a register; of another one the region could be anything. */
-static int turn_on(struct vfui_conn *conn, struct vfu_err *err)
+static int turn_on(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
 {
-	struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
-	struct vfu_wire_get_info_reply info;
-	struct vfui_call call = vfui_client_new_call(err);
+	struct vfu_device_info info;
 	uint8_t command[2] = {0};
-	int ret = vfui_call_get_info(conn, &call, &in, &info);
+	int ret = vfu_client_device_info(cl, &info);
 
-	if (ret || !(info.flags & VFU_WIRE_DEVICE_INFO_PCI))
+	if (ret)
+		vfu_client_err(cl, err);
+	if (ret || !info.pci)
 		return ret;
 	ret = access_command(conn, false, command, err);
 	if (ret || command[0] & BUS_MASTER)
@@ -66,7 +65,7 @@ int vfui_client_use_master(struct vfu_client *cl, struct vfui_conn *conn, struct
 	if (!vfui_conn_option(conn, VFU_OPT_BUS_MASTER) || atomic_load(&cl->is_master))
 		return 0;
 	/* Before it is done no other thread may take it for done; twice does no harm. */
-	ret = turn_on(conn, err);
+	ret = turn_on(cl, conn, err);
 	if (ret == -ETIMEDOUT || ret == -EINTR || ret == -EDEADLK || ret == -ENOTCONN)
 		return ret;
 	atomic_store(&cl->is_master, true);

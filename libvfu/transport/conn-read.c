@@ -268,6 +268,16 @@ static int fill_sink(const struct vfui_pend *pend, const struct vfui_msg *msg)
 	return 0;
 }
 
+/* More descriptors than it was told that we take. They are closed with the message. */
+VFUI_APART static int refuse_fds(struct vfui_conn *conn, const struct vfui_msg *msg)
+{
+	return vfui_conn_violation(
+		conn,
+		"%s.fds: a reply with %u descriptors breaks the rule: is at most "
+		"max_msg_fds, which is %u",
+		msg->info->name, msg->nfds, (unsigned)conn->mine.max_msg_fds);
+}
+
 /* Ends a request that was answered. The lock is not held, and it is not in the table any more. */
 static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct vfui_msg *msg)
 {
@@ -275,7 +285,9 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 	int status = reply_status(&msg->hdr);
 	int r = 1;
 
-	if (status == 0) {
+	if (msg->nfds > conn->mine.max_msg_fds) {
+		status = r = refuse_fds(conn, msg);
+	} else if (status == 0) {
 		if (pend->info->check_reply(msg->payload, msg->len, msg->nfds, &conn->mine,
 					    &conn->options.policy, pend->request, &fault) < 0) {
 			r = vfui_conn_violation_at(conn, &fault);

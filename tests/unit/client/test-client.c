@@ -323,6 +323,40 @@ static void sends_counts(struct script *s)
 	script_end(s);
 }
 
+static void sends_descriptors(struct script *s)
+{
+	const uint32_t info[4] = {16, 3, 9, 5};
+	int fds[17];
+
+	for (unsigned i = 0; i < 17; i++)
+		fds[i] = s->fd;
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_INFO);
+	script_reply_fds(s, info, sizeof(info), fds, too_large ? 17 : 16);
+	script_end(s);
+}
+
+/* What we say that we take (max_msg_fds, 16) is closed where it is of no use; more breaks a rule. */
+START_TEST(replies_with_too_many_descriptors)
+{
+	struct vfu_device_info info;
+	struct vfu_err err;
+
+	for (too_large = 0; too_large < 2; too_large++) {
+		script_connect(&far, cl, sends_descriptors);
+		ck_assert_int_eq(vfu_client_device_info(cl, &info), too_large ? -EPROTO : 0);
+		ck_assert_int_eq(vfu_client_status(cl), too_large ? -EPROTO : 0);
+		vfu_client_err(cl, &err);
+		if (too_large)
+			ck_assert_str_eq(
+				err.text,
+				"get_info.fds: a reply with 17 descriptors breaks the rule: "
+				"is at most max_msg_fds, which is 16");
+		finish();
+	}
+}
+END_TEST
+
 /* A server that says how much of everything there is does not say how much memory we use. */
 START_TEST(counts_are_bounded)
 {
@@ -1391,18 +1425,53 @@ START_TEST(irqs_are_split)
 }
 END_TEST
 
+/* ---- memory without a guard ---- */
+
+static char logged[400];
+
+static void note_line(void *user, enum vfu_log_level level, const char *text)
+{
+	(void)user;
+	if (level == VFU_LOG_WARN)
+		snprintf(logged, sizeof(logged), "%s", text);
+}
+
+static void says_version(struct script *s)
+{
+	script_version(s);
+	script_end(s);
+}
+
+/* What would do nothing says so, once a connection. */
+START_TEST(mapped_wants_a_guard)
+{
+	for (uint64_t mapped = 0; mapped < 2; mapped++) {
+		logged[0] = 0;
+		vfu_client_set_log(cl, note_line, NULL);
+		ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAPPED, mapped), 0);
+		script_connect(&far, cl, says_version);
+		ck_assert_int_eq(!!strstr(logged, "vfu_sigbus_guard"), (int)mapped);
+		finish();
+	}
+}
+END_TEST
+
 /* ---- bus mastering ---- */
 
 static struct {
 	uint32_t info; /* flags of GET_INFO */
 	uint16_t command;
-	bool refuses;
+	bool refuses,
+		has_told; /* GET_INFO, which is asked for once a connection, also when it was reset */
 } mastered;
 
 static void answer_get_info(struct script *s)
 {
 	const uint32_t out[4] = {16, mastered.info, 9, 5};
 
+	if (mastered.has_told)
+		return;
+	mastered.has_told = true;
 	script_get(s, VFU_WIRE_CMD_GET_INFO);
 	script_reply(s, out, sizeof(out));
 }
@@ -1445,6 +1514,7 @@ static void mastered_request(struct script *s, uint16_t command, bool first)
 
 static void masters(struct script *s)
 {
+	mastered.has_told = false;
 	script_version(s);
 	mastered_request(s, VFU_WIRE_CMD_SET_IRQS, false); /* INTx */
 	mastered_request(s, VFU_WIRE_CMD_SET_IRQS, false); /* none */
@@ -2134,7 +2204,8 @@ int main(void)
 		    asks_the_device, short_reply_ends_it, wrong_answer_to_a_call,
 		    descriptors_of_a_call, peer_dies_in_a_call, region_info_with_areas,
 		    region_info_fd_comes_once, region_info_plain, e14_region_info_with_files,
-		    files_that_nobody_asked_for, counts_are_bounded, features, NULL});
+		    files_that_nobody_asked_for, counts_are_bounded,
+		    replies_with_too_many_descriptors, mapped_wants_a_guard, features, NULL});
 	add_loop(suite, "spoilt region info", region_info_spoilt, SPOILS);
 	add_loop(suite, "spoilt files", files_spoilt, 10);
 	add_loop(suite, "lying replies", read_reply_lies, 6);
