@@ -81,6 +81,13 @@ VFUI_APART static struct vfui_conn *await(struct vfu_client *cl, bool may_wait, 
 	return conn;
 }
 
+int vfui_client_check_wait(struct vfu_client *cl, struct vfui_conn *conn)
+{
+	if (!vfui_client_is_in_dma(cl, conn))
+		return 0;
+	return vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
+}
+
 static inline struct vfui_conn *begin(struct vfu_client *cl, bool may_wait, int timeout_ms,
 				      int *ret)
 {
@@ -94,12 +101,13 @@ static inline struct vfui_conn *begin(struct vfu_client *cl, bool may_wait, int 
 	conn = vfui_client_hold(cl);
 	if (!conn)
 		conn = await(cl, may_wait, timeout_ms, ret);
-	if (conn && may_wait && vfui_client_is_in_dma(cl, conn)) {
-		vfui_client_end(cl, 0, NULL);
-		*ret = vfui_client_fail(cl, -EDEADLK, "the device's DMA can not wait for itself");
-		conn = NULL;
-	}
-	return conn;
+	if (!conn || !may_wait)
+		return conn;
+	*ret = vfui_client_check_wait(cl, conn);
+	if (!*ret)
+		return conn;
+	vfui_client_end(cl, 0, NULL);
+	return NULL;
 }
 
 struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *ret)
@@ -110,6 +118,17 @@ struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *r
 struct vfui_conn *vfui_client_begin_for(struct vfu_client *cl, int timeout_ms, int *ret)
 {
 	return begin(cl, true, timeout_ms < 0 ? 0 : (int)vfui_max(timeout_ms, 1), ret);
+}
+
+/* What the user is told of the connection he may answer with calls: what this one has kept is kept again. */
+static void look(struct vfu_client *cl)
+{
+	struct vfu_err kept;
+
+	vfu_client_err(cl, &kept);
+	vfui_link_look(cl);
+	if (kept.code)
+		vfui_client_keep(cl, kept.code, &kept);
 }
 
 /* A call that fails. What ended the connection is said by all that fail for it, however they have noticed. */
@@ -124,7 +143,7 @@ VFUI_APART static int fail(struct vfu_client *cl, int ret, struct vfu_err *err)
 	else if (err)
 		vfui_client_keep(cl, ret, err);
 	if (cl->link)
-		vfui_link_look(cl);
+		look(cl);
 	return ret;
 }
 

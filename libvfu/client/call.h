@@ -18,8 +18,17 @@ struct vfui_conn *vfui_client_begin(struct vfu_client *cl, bool may_wait, int *r
 /* Begins one that may sleep, and that has a time of its own (-1: for ever), also for a connection that is not there yet. */
 struct vfui_conn *vfui_client_begin_for(struct vfu_client *cl, int timeout_ms, int *ret);
 /*
+ * Inside of a call that has begun, which goes by its connection: another begin would wait for a new one if this one has
+ * ended, which nobody makes as long as the caller has it. vfui_client_end of the outer one tells what they say.
+ */
+/* Whether it may wait, if it was not begun for that: 0, or -EDEADLK, which is kept. */
+int vfui_client_check_wait(struct vfu_client *cl, struct vfui_conn *conn);
+/* vfu_client_call; what goes wrong is kept. */
+int vfui_client_call_on(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_call *call);
+/*
  * Ends it, keeping *err (of which code may not be set) if ret is negative; returns ret, or of -ENOTCONN and -EPROTO
- * what ended the connection, if it has ended.
+ * what ended the connection, if it has ended. Tells the user of vfu_client_set_link that it has: whatever is looked at
+ * afterwards may be another's.
  */
 int vfui_client_end(struct vfu_client *cl, int ret, struct vfu_err *err);
 /* Keeps what went wrong for the calling thread; err->code may be unset. Returns code. */

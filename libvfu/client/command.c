@@ -95,15 +95,11 @@ static void clear_reply(struct vfu_call *call)
 	call->reply_owner = NULL;
 }
 
-int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
+int vfui_client_call_on(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_call *call)
 {
 	struct vfu_err err;
-	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	int ret = check_call(conn, call, &err);
 
-	if (!conn)
-		return ret;
-	ret = check_call(conn, call, &err);
 	if (!ret) {
 		clear_reply(call);
 		if (call->post && !vfui_client_is_one_by_one(conn))
@@ -111,7 +107,15 @@ int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
 		else
 			ret = ask(conn, call, &err);
 	}
-	return vfui_client_end(cl, ret, &err);
+	return ret ? vfui_client_keep(cl, ret, &err) : 0;
+}
+
+int vfu_client_call(struct vfu_client *cl, struct vfu_call *call)
+{
+	int ret;
+	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+
+	return conn ? vfui_client_end(cl, vfui_client_call_on(cl, conn, call), NULL) : ret;
 }
 
 /* ---- with a callback ---- */

@@ -136,7 +136,7 @@ static int use_eventfd(struct vfu_client *cl, struct vfui_conn *conn,
 	if (!io && vfui_client_is_in_dma(cl, conn))
 		return 0;
 	if (!io)
-		ret = vfui_client_io(cl, a->index, region, &io);
+		ret = vfui_client_io(cl, conn, a->index, region, &io);
 
 	for (unsigned i = 0; !ret && i < io->n; i++)
 		if (stands_for(&io->list[i], a)) {
@@ -158,7 +158,7 @@ static int find_region(struct vfu_client *cl, struct vfui_conn *conn, unsigned i
 	*out = index < VFUI_KEPT_REGIONS ? atomic_load(&cl->kept.region[index]) : NULL;
 	if (*out || index >= VFUI_KEPT_REGIONS || vfui_client_is_in_dma(cl, conn))
 		return 0;
-	ret = vfui_client_region(cl, index, out);
+	ret = vfui_client_region(cl, conn, index, out);
 	return ret == -EINVAL ? 0 : ret; /* the access itself will say why */
 }
 

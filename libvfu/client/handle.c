@@ -63,11 +63,13 @@ void vfu_client_free(struct vfu_client *cl)
 		vfui_os_cond_fini(&cl->cond);
 		vfui_os_mutex_fini(&cl->lock);
 	} else {
-		/* A child's copy: threads that held locks do not exist here, and the parent goes on. */
+		/* A child's copy: threads that held locks, and were changing what these guard, do not exist here. */
 		vfui_conn_free(cl->conn);
 		vfui_conn_free(cl->greeting);
-		vfui_client_table_clear(cl);
-		vfui_kept_clear(&cl->kept);
+		if (vfui_os_is_unlocked(&cl->lock)) {
+			vfui_client_table_clear(cl);
+			vfui_kept_clear(&cl->kept);
+		}
 	}
 	vfui_client_own_free(cl->left);
 	vfui_link_free(cl);
@@ -77,7 +79,7 @@ void vfu_client_free(struct vfu_client *cl)
 	vfui_os_free(cl);
 }
 
-/* ---- options, for the next connection ---- */
+/* ---- options, for the next connection, which another thread may be making ---- */
 
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value)
 {
@@ -86,7 +88,9 @@ int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value
 
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
+	vfui_os_lock(&cl->lock);
 	ret = vfui_options_set(&cl->options.set, option, value, &err);
+	vfui_os_unlock(&cl->lock);
 	return ret ? vfui_client_keep(cl, ret, &err) : 0;
 }
 
@@ -97,30 +101,28 @@ int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t 
 
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
+	vfui_os_lock(&cl->lock);
 	ret = vfui_caps_choose(&cl->options.set.own, name, value, false, &err);
+	vfui_os_unlock(&cl->lock);
 	return ret ? vfui_client_keep(cl, ret, &err) : 0;
 }
 
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice)
 {
 	struct vfu_err err;
+	int ret;
 
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
-	if (!vfui_options_policy(&cl->options.policy, field, choice, &err))
-		return 0;
-	return vfui_client_keep(cl, err.code, &err);
+	vfui_os_lock(&cl->lock);
+	ret = vfui_options_policy(&cl->options.policy, field, choice, &err);
+	vfui_os_unlock(&cl->lock);
+	return ret ? vfui_client_keep(cl, ret, &err) : 0;
 }
 
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile)
 {
-	struct vfu_err err;
-
-	if (!*cl->fork_mark)
-		return -EOWNERDEAD;
-	if (!vfui_options_policy(&cl->options.policy, profile, NULL, &err))
-		return 0;
-	return vfui_client_keep(cl, err.code, &err);
+	return vfu_client_set_policy(cl, profile, NULL);
 }
 
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user)

@@ -51,13 +51,15 @@ int vfu_client_agreed(struct vfu_client *cl, const char *name, uint64_t *value)
 }
 
 /* A message like any other that has fixed parts alone. */
-static int ask_fixed(struct vfu_client *cl, unsigned command, const void *in, size_t in_len,
-		     void *out, size_t out_len)
+static int ask_fixed(struct vfu_client *cl, struct vfui_conn *conn, unsigned command,
+		     const void *in, size_t in_len, void *out, size_t out_len)
 {
 	struct vfu_call call = {
 		.size = sizeof(call), .command = command, .request = in, .request_len = in_len};
-	int ret = vfu_client_call(cl, &call);
+	int ret = vfui_client_check_wait(cl, conn);
 
+	if (!ret)
+		ret = vfui_client_call_on(cl, conn, &call);
 	if (ret < 0)
 		return ret;
 	memcpy(out, call.reply, vfui_min(out_len, call.reply_len));
@@ -65,11 +67,12 @@ static int ask_fixed(struct vfu_client *cl, unsigned command, const void *in, si
 	return 0;
 }
 
-static int ask_device(struct vfu_client *cl, struct vfu_device_info *out)
+static int ask_device(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_device_info *out)
 {
 	const struct vfu_wire_get_info_request in = {.argsz = sizeof(in)};
 	struct vfu_wire_get_info_reply reply;
-	int ret = ask_fixed(cl, VFU_WIRE_CMD_GET_INFO, &in, sizeof(in), &reply, sizeof(reply));
+	int ret =
+		ask_fixed(cl, conn, VFU_WIRE_CMD_GET_INFO, &in, sizeof(in), &reply, sizeof(reply));
 
 	if (!ret)
 		*out = (struct vfu_device_info){.num_regions = reply.num_regions,
@@ -98,32 +101,40 @@ static struct vfui_conn *begin_alive(struct vfu_client *cl, int *ret)
 	return NULL;
 }
 
-int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
+static int device_info(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_device_info *out)
 {
-	int ret;
 	bool is_known;
+	int ret;
 
-	if (!begin_alive(cl, &ret))
-		return ret;
 	vfui_os_lock(&cl->lock);
 	is_known = cl->kept.has_device;
 	*out = cl->kept.device;
 	vfui_os_unlock(&cl->lock);
-	ret = is_known ? 0 : ask_device(cl, out);
+	ret = is_known ? 0 : ask_device(cl, conn, out);
 	if (!ret && !is_known) {
 		vfui_os_lock(&cl->lock);
 		cl->kept.device = *out;
 		cl->kept.has_device = true;
 		vfui_os_unlock(&cl->lock);
 	}
-	return vfui_client_end(cl, ret, NULL);
+	return ret;
 }
 
-static int ask_irq(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
+int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
+{
+	int ret;
+	struct vfui_conn *conn = begin_alive(cl, &ret);
+
+	return conn ? vfui_client_end(cl, device_info(cl, conn, out), NULL) : ret;
+}
+
+static int ask_irq(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		   struct vfu_irq_info *out)
 {
 	const struct vfu_wire_get_irq_info_request in = {.argsz = sizeof(in), .index = index};
 	struct vfu_wire_get_irq_info_reply reply;
-	int ret = ask_fixed(cl, VFU_WIRE_CMD_GET_IRQ_INFO, &in, sizeof(in), &reply, sizeof(reply));
+	int ret = ask_fixed(cl, conn, VFU_WIRE_CMD_GET_IRQ_INFO, &in, sizeof(in), &reply,
+			    sizeof(reply));
 
 	if (!ret)
 		*out = (struct vfu_irq_info){.flags = reply.flags, .count = reply.count};
@@ -135,15 +146,16 @@ int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_in
 	uint64_t bit = index < VFUI_KEPT_IRQS ? 1ull << index : 0;
 	int ret;
 	bool is_known;
+	struct vfui_conn *conn = begin_alive(cl, &ret);
 
-	if (!begin_alive(cl, &ret))
+	if (!conn)
 		return ret;
 	vfui_os_lock(&cl->lock);
 	is_known = cl->kept.has_irq & bit;
 	if (is_known)
 		*out = cl->kept.irq[index];
 	vfui_os_unlock(&cl->lock);
-	ret = is_known ? 0 : ask_irq(cl, index, out);
+	ret = is_known ? 0 : ask_irq(cl, conn, index, out);
 	if (!ret && !is_known && bit) {
 		vfui_os_lock(&cl->lock);
 		cl->kept.irq[index] = *out;
@@ -397,14 +409,14 @@ static int digest(struct vfui_conn *conn, struct answer *a, struct vfu_region_in
 	return check_mapping(conn, out, err);
 }
 
-static int ask_region(struct vfu_client *cl, unsigned index, struct vfu_region_info *out)
+static int ask_region(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		      struct vfu_region_info *out)
 {
 	struct answer a = {.len = 0};
 	struct vfu_err err = {0};
-	int ret;
-	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
+	int ret = vfui_client_check_wait(cl, conn);
 
-	if (!conn)
+	if (ret)
 		return ret;
 	ret = ask(conn, index, &a, &err);
 	if (!ret) {
@@ -414,10 +426,11 @@ static int ask_region(struct vfu_client *cl, unsigned index, struct vfu_region_i
 	}
 	vfui_fds_close(&a.fds);
 	vfui_msg_free(a.msg);
-	return vfui_client_end(cl, ret, &err);
+	return ret ? vfui_client_keep(cl, ret, &err) : 0;
 }
 
-int vfui_client_region(struct vfu_client *cl, unsigned index, struct vfui_kept_region **out)
+int vfui_client_region(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		       struct vfui_kept_region **out)
 {
 	struct vfu_region_info info;
 	int ret;
@@ -428,7 +441,7 @@ int vfui_client_region(struct vfu_client *cl, unsigned index, struct vfui_kept_r
 	*out = atomic_load(&cl->kept.region[index]);
 	if (*out)
 		return 0;
-	ret = ask_region(cl, index, &info);
+	ret = ask_region(cl, conn, index, &info);
 	if (ret)
 		return ret;
 	*out = vfui_kept_add(&cl->kept, index, &info);
@@ -443,10 +456,11 @@ int vfu_client_region_info(struct vfu_client *cl, unsigned index, struct vfu_reg
 	struct vfui_kept_region *region;
 	struct vfu_err err = {0};
 	int ret;
+	struct vfui_conn *conn = begin_alive(cl, &ret);
 
-	if (!begin_alive(cl, &ret))
+	if (!conn)
 		return ret;
-	ret = vfui_client_region(cl, index, &region);
+	ret = vfui_client_region(cl, conn, index, &region);
 	if (ret)
 		return vfui_client_end(cl, ret, NULL);
 	ret = vfui_region_info_copy(&region->info, out);
@@ -467,12 +481,12 @@ int vfui_client_find_area(const struct vfu_region_info *info, uint64_t offset, u
 	return -1;
 }
 
-static int map_region(struct vfu_client *cl, unsigned index, uint64_t offset, uint64_t len,
-		      struct vfu_region_map *out)
+static int map_region(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		      uint64_t offset, uint64_t len, struct vfu_region_map *out)
 {
 	struct vfui_kept_region *region;
 	struct vfu_area area;
-	int i, ret = vfui_client_region(cl, index, &region);
+	int i, ret = vfui_client_region(cl, conn, index, &region);
 
 	if (ret)
 		return ret;
@@ -492,11 +506,11 @@ int vfu_client_region_map(struct vfu_client *cl, unsigned index, uint64_t offset
 			  struct vfu_region_map *out)
 {
 	int ret;
+	struct vfui_conn *conn = begin_alive(cl, &ret);
 
 	*out = (struct vfu_region_map){0};
-	if (!begin_alive(cl, &ret))
-		return ret;
-	return vfui_client_end(cl, map_region(cl, index, offset, len, out), NULL);
+	return conn ? vfui_client_end(cl, map_region(cl, conn, index, offset, len, out), NULL)
+		    : ret;
 }
 
 static bool has_type(const struct vfui_kept_region *region, uint32_t type, uint32_t subtype)
@@ -505,16 +519,17 @@ static bool has_type(const struct vfui_kept_region *region, uint32_t type, uint3
 }
 
 /* A region that the server will not speak of (EINVAL) is not the one. */
-static int find_region(struct vfu_client *cl, uint32_t type, uint32_t subtype)
+static int find_region(struct vfu_client *cl, struct vfui_conn *conn, uint32_t type,
+		       uint32_t subtype)
 {
 	struct vfu_device_info device;
-	int ret = vfu_client_device_info(cl, &device);
+	int ret = device_info(cl, conn, &device);
 
 	for (unsigned i = VFU_REGIONS; !ret && i < vfui_min(device.num_regions, VFU_REGIONS_MAX);
 	     i++) {
 		struct vfui_kept_region *region;
 
-		ret = vfui_client_region(cl, i, &region);
+		ret = vfui_client_region(cl, conn, i, &region);
 		if (!ret && has_type(region, type, subtype))
 			return (int)i;
 		ret = ret == -EINVAL ? 0 : ret;
@@ -527,7 +542,7 @@ int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtyp
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
-	return conn ? vfui_client_end(cl, find_region(cl, type, subtype), NULL) : ret;
+	return conn ? vfui_client_end(cl, find_region(cl, conn, type, subtype), NULL) : ret;
 }
 
 void vfu_region_info_fini(struct vfu_region_info *info)

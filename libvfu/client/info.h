@@ -11,7 +11,8 @@
 #include "client/state.h"
 
 /* Asked once a connection, which the caller holds as long as it looks at *out. */
-int vfui_client_region(struct vfu_client *cl, unsigned index, struct vfui_kept_region **out);
+int vfui_client_region(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		       struct vfui_kept_region **out);
 /* Which area that can be mapped an access lies in (len 0: begins); -1: none. */
 int vfui_client_find_area(const struct vfu_region_info *info, uint64_t offset, uint64_t len);
 

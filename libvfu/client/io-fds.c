@@ -24,7 +24,7 @@
 enum { FIRST_ROOM = 4096 };
 
 /* The whole answer; it is *call's. */
-static int ask(struct vfu_client *cl, unsigned index, struct vfu_call *call)
+static int ask(struct vfu_client *cl, struct vfui_conn *conn, unsigned index, struct vfu_call *call)
 {
 	struct vfu_wire_get_region_io_fds_request in = {.argsz = FIRST_ROOM, .index = index};
 	struct vfu_wire_get_region_io_fds_reply head;
@@ -36,7 +36,8 @@ static int ask(struct vfu_client *cl, unsigned index, struct vfu_call *call)
 					  .command = VFU_WIRE_CMD_GET_REGION_IO_FDS,
 					  .request = &in,
 					  .request_len = sizeof(in)};
-		ret = vfu_client_call(cl, call);
+		ret = vfui_client_call_on(cl, conn, call);
+		call->request = NULL;
 		if (ret)
 			return ret;
 		memcpy(&head, call->reply, sizeof(head));
@@ -99,14 +100,15 @@ static int digest(const struct vfu_call *call, uint64_t size, struct vfu_io_fds 
 	return 0;
 }
 
-static int get_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *out)
+static int get_io_fds(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		      struct vfu_io_fds *out)
 {
 	struct vfui_kept_region *region;
-	int ret = vfui_client_region(cl, index, &region);
+	int ret = vfui_client_region(cl, conn, index, &region);
 
 	*out = (struct vfu_io_fds){0};
 	if (!ret)
-		ret = ask(cl, index, &out->answer);
+		ret = ask(cl, conn, index, &out->answer);
 	if (ret)
 		return ret;
 	ret = digest(&out->answer, region->info.size, out);
@@ -124,7 +126,7 @@ int vfu_client_io_fds(struct vfu_client *cl, unsigned index, struct vfu_io_fds *
 	int ret;
 	struct vfui_conn *conn = vfui_client_begin(cl, true, &ret);
 
-	return conn ? vfui_client_end(cl, get_io_fds(cl, index, out), NULL) : ret;
+	return conn ? vfui_client_end(cl, get_io_fds(cl, conn, index, out), NULL) : ret;
 }
 
 void vfu_io_fds_fini(struct vfu_io_fds *fds)
@@ -154,8 +156,8 @@ static void keep_eventfds(struct vfu_io_fds *io)
 	io->n = n;
 }
 
-int vfui_client_io(struct vfu_client *cl, unsigned index, struct vfui_kept_region *region,
-		   const struct vfu_io_fds **out)
+int vfui_client_io(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		   struct vfui_kept_region *region, const struct vfu_io_fds **out)
 {
 	struct vfu_io_fds *io = atomic_load(&region->io), *other = NULL;
 	int ret;
@@ -166,7 +168,7 @@ int vfui_client_io(struct vfu_client *cl, unsigned index, struct vfui_kept_regio
 	io = vfui_os_calloc(1, sizeof(*io));
 	if (!io)
 		return vfui_client_fail(cl, -ENOMEM, "no memory for the region's eventfds");
-	ret = get_io_fds(cl, index, io);
+	ret = get_io_fds(cl, conn, index, io);
 	if (is_failure(ret)) {
 		vfui_os_free(io);
 		return ret;

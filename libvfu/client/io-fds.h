@@ -11,7 +11,7 @@
 #include "client/state.h"
 
 /* Those of a region that is kept, asked for once; none is a good answer, and so is a device that knows no such question. */
-int vfui_client_io(struct vfu_client *cl, unsigned index, struct vfui_kept_region *region,
-		   const struct vfu_io_fds **out);
+int vfui_client_io(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
+		   struct vfui_kept_region *region, const struct vfu_io_fds **out);
 
 #endif

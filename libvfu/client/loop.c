@@ -76,7 +76,7 @@ int vfu_client_set_reader(struct vfu_client *cl, bool on)
 
 	if (!*cl->fork_mark)
 		return -EOWNERDEAD;
-	conn = vfui_client_hold(cl);
+	conn = vfui_client_hold_any(cl);
 	vfui_os_lock(&cl->lock);
 	cl->is_owned = on;
 	cl->owner = pthread_self();

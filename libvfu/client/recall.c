@@ -13,12 +13,13 @@
 
 /* ---- interrupts ---- */
 
-/* Makes room for so many vectors of an index. With the lock. */
-static int grow(struct vfui_recall *recall, unsigned index, unsigned n)
+/* Makes room for these vectors of an index, of which a peer may agree to any. With the lock. */
+static int grow(struct vfui_recall *recall, unsigned index, unsigned start, unsigned count)
 {
 	struct vfui_recall_vector *vector;
+	unsigned n = start + count;
 
-	if (index >= VFUI_RECALL_IRQS || n > VFUI_RECALL_VECTORS)
+	if (index >= VFUI_RECALL_IRQS || !vfui_is_inside(start, count, VFUI_RECALL_VECTORS))
 		return -ENOSPC;
 	if (n <= recall->irqs[index].n)
 		return 0;
@@ -53,7 +54,7 @@ int vfui_recall_eventfds(struct vfu_client *cl, unsigned kind, unsigned index, u
 		return 0;
 	vfui_os_lock(&cl->lock);
 	recall = &cl->link->recall;
-	ret = grow(recall, index, start + count);
+	ret = grow(recall, index, start, count);
 	for (unsigned i = 0; i < count && !ret; i++)
 		ret = put_fd(&recall->irqs[index].vector[start + i].fd[kind], fds[i]);
 	vfui_os_unlock(&cl->lock);
@@ -70,7 +71,7 @@ void vfui_recall_mask(struct vfu_client *cl, unsigned index, unsigned start, uns
 	vfui_os_lock(&cl->lock);
 	recall = &cl->link->recall;
 	/* Without memory it is not kept: the vector interrupts too often, then, not too seldom. */
-	if (grow(recall, index, start + count) == 0)
+	if (grow(recall, index, start, count) == 0)
 		for (unsigned i = 0; i < count; i++)
 			if (!which || which[i])
 				recall->irqs[index].vector[start + i].is_masked = on;

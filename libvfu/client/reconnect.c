@@ -46,11 +46,15 @@ static struct vfui_conn *open_conn(struct vfu_client *cl, const char *address, s
 {
 	/* 1 ms, if so many wait that the server's queue is full. */
 	int fd = vfui_sock_connect(address, 1, NULL, NULL, err);
+	struct vfui_conn_options options;
 	struct vfui_conn *conn;
 
 	if (fd < 0)
 		return NULL;
-	conn = vfui_conn_new(fd, false, &cl->options, cl->link->ops, cl);
+	vfui_os_lock(&cl->lock);
+	options = cl->options;
+	vfui_os_unlock(&cl->lock);
+	conn = vfui_conn_new(fd, false, &options, cl->link->ops, cl);
 	if (!conn)
 		vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");
 	return conn;

@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,9 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/suite.h"
+#include "client/call.h"
+#include "client/info.h"
+#include "client/recall.h"
 #include "vfu.h"
 #include "wire.h"
 
@@ -310,7 +314,7 @@ static uint8_t ram[PAGE];
 static int eventfds[VECTORS];
 static struct vfu_link lost, restored, ended;
 static unsigned nlost, nrestored, nended, replayed;
-static void (*when_restored)(void);
+static void (*when_lost)(void), (*when_restored)(void);
 static char events[16]; /* one letter each */
 
 static void told(void *user, const struct vfu_link *link)
@@ -324,6 +328,8 @@ static void told(void *user, const struct vfu_link *link)
 	case VFU_LINK_LOST:
 		lost = *link;
 		nlost++;
+		if (when_lost)
+			when_lost();
 		break;
 	case VFU_LINK_RESTORED:
 		restored = *link;
@@ -346,7 +352,7 @@ static void setup(void)
 	snprintf(path, sizeof(path), "%s/relay", dir);
 	snprintf(inner, sizeof(inner), "%s/server", dir);
 	nlost = nrestored = nended = 0;
-	when_restored = NULL;
+	when_lost = when_restored = NULL;
 	memset(events, 0, sizeof(events));
 	keeps_state = relay.is_silent = relay.is_over = false;
 	memset(config, 0, sizeof(config));
@@ -543,6 +549,94 @@ START_TEST(one_event_at_a_time)
 	restart();
 	settle();
 	ck_assert_str_eq(events, "LRLR");
+}
+END_TEST
+
+static void fail_otherwise(void)
+{
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPTIONS, 0), -EINVAL);
+}
+
+/* What its calls say is not what the call says in which it was told. */
+START_TEST(each_has_an_error_of_its_own)
+{
+	struct vfu_err err;
+	uint32_t value;
+
+	connect_to(inner);
+	when_lost = fail_otherwise;
+	restart();
+	ck_assert_int_eq(vfu_client_region_read(cl, 0, ANSWER, &value, 4), -ENOTCONN);
+	ck_assert_str_eq(events, "L");
+	vfu_client_err(cl, &err);
+	ck_assert_int_eq(err.code, -ENOTCONN);
+}
+END_TEST
+
+static void read_all(void)
+{
+	ck_assert_int_eq(vfu_client_set_reader(cl, true), 0);
+}
+
+static void *read_elsewhere(void *ret)
+{
+	uint32_t value;
+	struct vfu_client_access access = {.size = sizeof(access),
+					   .offset = ANSWER,
+					   .buf = &value,
+					   .len = 4,
+					   .timeout_ms = 1000};
+
+	*(int *)ret = vfu_client_region_access(cl, &access);
+	return NULL;
+}
+
+/* The connection that it is told of has its reader, too: nobody else reads. */
+START_TEST(reader_of_the_next)
+{
+	pthread_t thread;
+	int ret = 0;
+
+	connect_to(inner);
+	when_restored = read_all;
+	restart();
+	settle();
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_elsewhere, &ret), 0);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(ret, -ETIMEDOUT);
+	settle();
+}
+END_TEST
+
+/* A call that asks more than one thing goes by one connection: nobody makes another as long as it has that. */
+START_TEST(inside_of_a_call)
+{
+	struct vfui_kept_region *region;
+	uint32_t value;
+	int ret;
+	struct vfui_conn *conn;
+
+	connect_to(inner);
+	conn = vfui_client_begin(cl, true, &ret);
+	ck_assert_ptr_nonnull(conn);
+	restart();
+	ck_assert_int_eq(vfu_client_region_read(cl, 0, ANSWER, &value, 4), -ENOTCONN);
+	ck_assert_int_eq(vfui_client_region(cl, conn, 0, &region), -ENOTCONN);
+	ck_assert_int_eq(vfui_client_end(cl, -ENOTCONN, NULL), -ENOTCONN);
+	settle();
+}
+END_TEST
+
+/* A server may agree to vectors that no device can have. */
+START_TEST(vectors_beyond_all)
+{
+	connect_to(inner);
+	vfui_recall_mask(cl, VFU_IRQ_MSI, UINT32_MAX, 1, NULL, true);
+	vfui_recall_mask(cl, VFU_IRQ_MSI, 1, UINT32_MAX, NULL, true);
+	ck_assert_int_eq(vfui_recall_eventfds(cl, 0, VFU_IRQ_MSI, UINT32_MAX, 1, eventfds),
+			 -ENOSPC);
+	restart();
+	settle();
 }
 END_TEST
 
@@ -769,6 +863,10 @@ int main(void)
 	tcase_add_loop_test(tcase, dead_ever_after, 0, 2);
 	tcase_add_test(tcase, late_caller);
 	tcase_add_test(tcase, one_event_at_a_time);
+	tcase_add_test(tcase, each_has_an_error_of_its_own);
+	tcase_add_test(tcase, reader_of_the_next);
+	tcase_add_test(tcase, inside_of_a_call);
+	tcase_add_test(tcase, vectors_beyond_all);
 	tcase_add_test(tcase, the_end_comes_last);
 	tcase_add_test(tcase, nothing_after_the_end);
 	tcase_add_test(tcase, device_that_lives_on);
