@@ -39,6 +39,10 @@ doc_examples = \
 	doc/examples/bus \
 	doc/examples/batch \
 	doc/examples/reconnect \
+	doc/examples/interrupts \
+	doc/examples/commands \
+	doc/examples/threads \
+	doc/examples/mapped \
 	doc/examples/lend \
 	doc/examples/dma
 EXTRA_PROGRAMS += $(doc_examples)
@@ -56,6 +60,10 @@ doc_examples_areas_LDADD = libvfu/libvfu.la
 doc_examples_bus_LDADD = libvfu/libvfu.la
 doc_examples_batch_LDADD = libvfu/libvfu.la
 doc_examples_reconnect_LDADD = libvfu/libvfu.la
+doc_examples_interrupts_LDADD = libvfu/libvfu.la
+doc_examples_commands_LDADD = libvfu/libvfu.la
+doc_examples_threads_LDADD = libvfu/libvfu.la -lpthread
+doc_examples_mapped_LDADD = libvfu/libvfu.la
 doc_examples_lend_LDADD = libvfu/libvfu.la -lpthread
 doc_examples_dma_LDADD = libvfu/libvfu.la -lpthread
 TESTS += doc/examples/run-examples.sh

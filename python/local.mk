@@ -104,6 +104,7 @@ vfu_trace = \
 	python/vfu/trace/relay.py \
 	python/vfu/trace/twin.py
 vfu_examples = \
+	python/examples/async_client.py \
 	python/examples/batch.py \
 	python/examples/counter.py \
 	python/examples/demo.py \

@@ -27,6 +27,13 @@ printf '500 ns: ticks: 42\n1100 ns: 5 bytes of DMA\n1100 ns: interrupt, memory: 
 ${EMULATOR-} doc/examples/bus "$dir/device.sock" >"$dir/out"
 cat "$dir/out"
 printf 'bus: 5 bytes to 0x80000100\nmemory: hello\n' | cmp - "$dir/out"
+# shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/interrupts "$dir/device.sock")" = "raised: 0 0 1 0" ]
+# shellcheck disable=SC2086
+[ "$(${EMULATOR-} doc/examples/threads "$dir/device.sock")" = "threads: 8, interrupt: yes" ]
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/commands "$dir/device.sock" >"$dir/out"
+printf 'regions: 9\nmigration: no\nranges: 8\n' | cmp - "$dir/out"
 kill "$server"
 wait "$server"
 server=
@@ -41,6 +48,10 @@ messages=0
 [ -z "${EMULATOR-}" ] || messages=$(sed -n 's/.*messages: //p' "$dir/out")
 printf 'BAR 0: 8192 bytes at 0xe0000000, reads 0x600d; MSI-X: 4 vectors\nmemory: 42, messages: %s\n' "$messages" |
 	cmp - "$dir/out"
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/mapped "$dir/mapped.sock" >"$dir/out"
+[ -z "${EMULATOR-}" ] || messages=$(sed -n 's/.*messages: //p' "$dir/out")
+printf 'mapped: 65536 bytes, last: 999, messages: %s\n' "$messages" | cmp - "$dir/out"
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/regions "$dir/regions.sock")" = "region 9: 42 43 44" ]
 # shellcheck disable=SC2086

@@ -353,6 +353,14 @@ def test_reconnect(tmp_path):
     assert run("reconnect.py", str(tmp_path / "s")).splitlines() == expected
 
 
+# ---- coroutines ----
+
+
+def test_async_client(serve):
+    said = run("async_client.py", serve(load("counter").Counter())).splitlines()
+    assert said == ["squares: 1240", "interrupts: 3, memory: b'hello'", "msix[1]: nothing"]
+
+
 # ---- simulator ----
 
 
