@@ -122,12 +122,7 @@ struct unmap {
 /* The server has unmapped it, or may have: it neither refused nor was it never asked. */
 static bool may_be_unmapped(int status)
 {
-	static const int unknown[] = {0, -ETIMEDOUT, -EINTR, -EDEADLK, -ENOTCONN, -EPROTO};
-
-	for (unsigned i = 0; i < VFUI_ARRAY_SIZE(unknown); i++)
-		if (status == unknown[i])
-			return true;
-	return false;
+	return !status || vfui_client_is_unanswered(status);
 }
 
 static void unmap_settled(void *user, int status)

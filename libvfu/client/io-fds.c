@@ -141,8 +141,7 @@ void vfu_io_fds_fini(struct vfu_io_fds *fds)
 /* Our side has failed, or the connection, or an entry breaks a rule: not a device that has none. */
 static bool is_failure(int ret)
 {
-	return ret == -ENOMEM || ret == -ETIMEDOUT || ret == -EINTR || ret == -EDEADLK ||
-	       ret == -ENOTCONN || ret == -EPROTO || ret == -ENOBUFS || ret == -EOWNERDEAD;
+	return vfui_client_is_unanswered(ret) || ret == -ENOMEM || ret == -ENOBUFS;
 }
 
 /* A peer can call anything an eventfd; the others are not for us to signal. */

@@ -66,7 +66,7 @@ int vfui_client_use_master(struct vfu_client *cl, struct vfui_conn *conn, struct
 		return 0;
 	/* Before it is done no other thread may take it for done; twice does no harm. */
 	ret = turn_on(cl, conn, err);
-	if (ret == -ETIMEDOUT || ret == -EINTR || ret == -EDEADLK || ret == -ENOTCONN)
+	if (vfui_client_is_unanswered(ret))
 		return ret;
 	atomic_store(&cl->is_master, true);
 	return 0;

@@ -53,10 +53,10 @@ static int put(struct space *s, unsigned i, uint32_t value)
 	return vfui_client_config_put(s->cl, offset_of(s, i), 4, value);
 }
 
-/* It does not answer: to write back what was there would wait again, for nothing. */
+/* To write back what was there would wait again, for nothing; but not if it was the caller who did not wait. */
 static bool is_deaf(int ret)
 {
-	return ret == -ETIMEDOUT || ret == -ENOTCONN || ret == -EPIPE || ret == -EDEADLK;
+	return ret != -EINTR && vfui_client_is_unanswered(ret);
 }
 
 /* ---- sizes */

@@ -53,16 +53,11 @@ static int different(struct vfu_client *cl, struct vfu_err *err, const char *wha
 			    what, is, was);
 }
 
-static bool is_no_answer(int status)
-{
-	return status == -ENOTCONN || status == -ETIMEDOUT || status == -EPROTO;
-}
-
 /* The server does not take again what it had. */
 static int refused(struct vfu_client *cl, struct vfu_err *err, const char *what,
 		   unsigned long long which, int status)
 {
-	if (is_no_answer(status))
+	if (vfui_client_is_unanswered(status))
 		return vfui_err_set(err, status, NULL, 0, "connecting again: no answer");
 	vfui_os_lock(&cl->lock);
 	cl->link->is_different = true;
@@ -533,7 +528,7 @@ static void answered(void *user, int status, struct vfui_msg *reply)
 	struct vfu_err err = {0};
 	int ret = steps[cl->link->replay.step].got(cl, status, reply, &err);
 
-	if (!ret && is_no_answer(status))
+	if (!ret && vfui_client_is_unanswered(status))
 		ret = status;
 	go_on(cl, ret, &err);
 }

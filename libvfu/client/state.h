@@ -7,6 +7,7 @@
 #ifndef VFUI_CLIENT_STATE_H
 #define VFUI_CLIENT_STATE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -25,6 +26,13 @@ struct vfui_client_err {
 	uint64_t serial; /* rises with each failure; 0: free */
 	struct vfu_err err;
 };
+
+/* What the server says to a request is not known: this is no refusal of its. */
+static inline bool vfui_client_is_unanswered(int ret)
+{
+	return ret == -ETIMEDOUT || ret == -EINTR || ret == -EDEADLK || ret == -ENOTCONN ||
+	       ret == -EPROTO;
+}
 
 struct vfu_client {
 	const volatile uint8_t *fork_mark;

@@ -3,6 +3,16 @@
  * Copyright (c) 2026 the libvfu authors
  *
  * conn-call.c - a request, and a sleep until its reply; or one that wants none, until it is gone.
+ *
+ *	submit (conn-send) --> pending --> done, once: the reply | its deadline | cancel | the end of the connection
+ *
+ * The caller sleeps as any wait does (conn-wait.c): it reads, or somebody else reads for it. done runs on the thread that reads; at
+ * the end of a connection that nobody reads, on the one that leaves it last. The end is told as -ENOTCONN, whatever
+ * ended it: vfui_conn_status knows that.
+ *
+ * Cancel is of who gave the request its name. Where it finds the request it is no more, and what it answers is
+ * drained. But a reply may be going into the caller's buffer at that moment (its sink), which the caller wants back: then cancel
+ * waits until the reader has left the buffer.
  */
 #include <errno.h>
 #include <string.h>
