@@ -33,6 +33,7 @@ vfu_client = \
 	python/vfu/client/link.py \
 	python/vfu/client/posts.py \
 	python/vfu/client/regions.py \
+	python/vfu/client/requests.py \
 	python/vfu/client/times.py
 vfu_aio = \
 	python/vfu/aio/__init__.py \

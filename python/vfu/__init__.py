@@ -48,6 +48,8 @@ Where to look, each with help():
 
 Sizes and offsets are in bytes, times in seconds, unless it is said otherwise. What fails is an OSError of Python, all
 of them vfu.Error or a subclass; wrong arguments are ValueError and TypeError. What is logged goes to logging's "vfu".
+(E52) and the like, here and in what devices and clients say, are places where the protocol's text leaves a choice, or is wrong: `vfu
+explain E52` says which, and what is done there.
 """
 
 import libvfu as _c
@@ -59,6 +61,7 @@ from .client.dma import Buffer, ClientDma
 from .client.irqs import ClientIrq, ClientIrqs, ClientVector
 from .client.link import Link
 from .client.regions import ClientMsix, Config, IoFd, Region, Regions
+from .client.requests import Access
 from .commands import Descriptors, Raw
 from .device import Device, Gate, Peer
 from .dma import DeviceDma, DmaRange, PinnedMemory
@@ -73,6 +76,7 @@ from .server import Server, serve
 __version__: str = _c.vfu_version()
 
 __all__ = [
+    "Access",
     "Agreed",
     "Bar",
     "Bits",

@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """A client in a loop that is neither the library's nor asyncio's: fileno(), poll_timeout, process()."""
 
+import concurrent.futures
 import errno
 import os
 import select
@@ -26,6 +27,15 @@ class Device(vfu.Device):
     @bar0.reg32(0x08).on_read
     def seven(self):
         return 7
+
+    @bar0.reg32(0x0C).on_write
+    def refuse(self, value):
+        raise OSError(errno.EDOM, "no")
+
+    @bar0.reg32(0x10).on_read
+    def slow(self):
+        assert self.go.wait(60)
+        return 1
 
 
 def turn(dev, longest=1.0):
@@ -108,3 +118,60 @@ def test_silent_loop():
         thread.join()
         assert said == [errno.ETIMEDOUT]
         assert bar0.read32(8) == 7
+
+
+# ---- accesses that a loop begins ----
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_accesses_are_begun(background):
+    """Their ends are told in turns of the loop, or by the thread; whoever asks for a result reads itself."""
+    with leaves_nothing(), plug(Device(), background=background) as dev:
+        bar0, buffer, told = dev.regions.bar0, bytearray(4), []
+        begun = [bar0.read_async(8, 4), bar0.read_async(8, buffer), bar0.write_async(0x20, b"abcd"), bar0.read_async(0x20, 4)]
+        for one in begun:
+            one.add_done_callback(told.append)
+        while len(told) < len(begun):
+            if background:
+                concurrent.futures.wait(begun, 60)
+            else:
+                turn(dev)
+        assert [one.result() for one in begun] == [b"\7\0\0\0", 4, None, b"abcd"] and buffer == b"\7\0\0\0"
+        refused = bar0.write_async(0x0C, bytes(4))
+        with pytest.raises(vfu.Error, match="bar0 at 0xc: ") as raised:
+            refused.result(60)
+        assert raised.value.errno == errno.EDOM and refused.exception() is raised.value
+        assert [bar0.read_async(8, 4).result()[0] for _ in range(100)] == [7] * 100
+        with pytest.raises(ValueError, match="offset"):
+            bar0.read_async(-1, 4)
+
+
+def test_accesses_are_given_up():
+    device = Device()
+    device.go = threading.Event()
+    with leaves_nothing(), plug(device) as dev:
+        bar0, buffer = dev.regions.bar0, bytearray(b"mine")
+        given_up, kept = bar0.read_async(0x10, buffer), bar0.read_async(0x10, 4)
+        late = bar0.read_async(0x10, 4, timeout=0.01)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            kept.result(0.01)
+        assert given_up.cancel() and given_up.cancelled() and "given up" in repr(given_up)
+        buffer.extend(b" again")  # no export is left
+        with pytest.raises(concurrent.futures.CancelledError):
+            given_up.result()
+        with pytest.raises(vfu.Timeout):
+            late.result()
+        waiting = [threading.Thread(target=kept.result) for _ in range(3)]
+        for one in waiting:
+            one.start()
+        device.go.set()
+        assert kept.result() == b"\1\0\0\0" and not kept.cancel()
+        for one in waiting:
+            one.join()
+        assert buffer == b"mine again"
+        device.go.clear()
+        end = bar0.read_async(0x10, 4)
+        dev.close()
+        device.go.set()
+        with pytest.raises(vfu.Disconnected):
+            end.result()

@@ -11,6 +11,7 @@ import vfu
 import vfu.aio
 
 OWN_LOOP = "is of event loops of one's own"
+BEGUN = dict.fromkeys(("read_async", "write_async"), "is what coroutines are")
 ASKED = "is asked of the device: of what `await info()` returns"
 
 # (vfu's, vfu.aio's, {name that only one has: why})
@@ -31,13 +32,15 @@ PARTS = [
         vfu.aio.Region,
         dict.fromkeys(
             ("size", "flags", "areas", "type", "subtype", "readable", "writable", "mappable", "capabilities", "map"), ASKED
-        ),
+        )
+        | BEGUN,
     ),
     (
         vfu.Config,
         vfu.aio.Config,
         {
             **dict.fromkeys(("size", "flags", "areas", "type", "subtype", "readable", "writable", "mappable", "map"), ASKED),
+            **BEGUN,
             "set": "stands for assignments, which cannot be awaited",
         },
     ),

@@ -174,6 +174,8 @@ CALLS = {
     "write32": lambda dev: dev.regions.bar0.write32(4, 1),
     "post": lambda dev: [dev.regions.bar0.write(0x100, bytes(2048), post=True) for _ in range(1 << 14)],
     "posting": post_many,
+    "read_async": lambda dev: dev.regions.bar0.read_async(0, 4).result(),
+    "write_async": lambda dev: dev.regions.bar0.write_async(4, bytes(4)).result(),
     "write64": lambda dev: dev.regions.bar0.write64(0x100, 1),
     "config": lambda dev: dev.config.vendor_id,
     "config.read": lambda dev: dev.config.read(1, 7),

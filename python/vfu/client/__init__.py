@@ -97,6 +97,7 @@ class Client(Fixed):
     options={"twin_socket": 1}: ask the server for a second socket, by which the device's messages (DMA that is not mapped) and
     their answers go; limits["twin_socket"] is whether there is one. All else is as with one, see vfu.h.
     It ends with close(), a with statement, or the last reference to the Client: regions do not keep it.
+    (E52) and the like: see help(vfu).
 
     Handlers of signals run while a call waits in the main thread, at the latest after 250 ms. What they raise, as
     KeyboardInterrupt, ends the call, whatever has become of it at the device; the Client can be used on, or closed. If

@@ -20,6 +20,7 @@ from ..errors import make_error
 from ..fixed import Fixed
 from ..memory import Mapping
 from ..shown import shown
+from .requests import Access
 from .times import answer_time
 
 if TYPE_CHECKING:
@@ -200,6 +201,29 @@ class Region(Fixed):
     def write64(self, offset: int, value: int, post: bool | None = None, timeout: float | None = None) -> None:
         """Writes a little-endian number of 8 bytes. OverflowError: it does not fit. post, timeout: as of write()."""
         self._port.put(offset, 8, value, post, 0 if timeout is None else answer_time(timeout))
+
+    @overload
+    def read_async(self, offset: int, size: int, timeout: float | None = None) -> Access[bytes]: ...
+    @overload
+    def read_async(self, offset: int, size: WriteableBuffer, timeout: float | None = None) -> Access[int]: ...
+    def read_async(self, offset: int, size: int | WriteableBuffer, timeout: float | None = None) -> Access[Any]:
+        """Begins a read, and returns an Access, a concurrent.futures.Future, whose result() is what read() returns.
+
+        Any number may be under way; they reach the device in order. It is one message, of at most limits["max_data_xfer_size"] bytes. vfu.Error
+        with ENOBUFS: so many are under way that the queue is full. timeout: as of read(), for its answer.
+        """
+        check(offset=offset)
+        has_bytes = isinstance(size, SupportsIndex)
+        access: Access[Any] = Access(self._h, f"{self.name} at {offset:#x}", lambda n, data: data if has_bytes else n)
+        longest = answer_time(timeout)
+        return access._start(lambda done: c.client_read_async(self._h, self.index, offset, size, longest, done))
+
+    def write_async(self, offset: int, data: ReadableBuffer, timeout: float | None = None) -> Access[None]:
+        """Begins a write, as read_async(); data is copied. What a device refuses its result() raises, unlike a write with post=True."""
+        check(offset=offset)
+        access: Access[None] = Access(self._h, f"{self.name} at {offset:#x}", lambda *_: None)
+        longest = answer_time(timeout)
+        return access._start(lambda done: c.client_write_async(self._h, self.index, offset, data, longest, done))
 
     def io_fds(self) -> tuple[list[IoFd], commands.Descriptors]:
         """What takes accesses in place of messages (GET_REGION_IO_FDS): os.eventfd_write(entries[0].fd, 1) is a write.
