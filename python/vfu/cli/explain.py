@@ -61,7 +61,7 @@ def profile(word: str) -> str:
 def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Options of all commands that decode."""
     choice: Any = parser.add_argument("--profile", type=profile, default="default", metavar="PROFILE",
-                                 help="whose rules hold: default, strict, libvfio-user")
+                                 help="whose rules hold: default, strict, libvfio-user, one-at-a-time")
     completed(choice, lambda **_: profiles())
     parser.add_argument("--policy", type=pair, action="append", default=[], metavar="FIELD=CHOICE", help="one of these choices")
     parser.add_argument("--json", action="store_true", help="print JSON: an object a line")
