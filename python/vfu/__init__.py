@@ -48,8 +48,8 @@ Where to look, each with help():
 
 Sizes and offsets are in bytes, times in seconds, unless it is said otherwise. What fails is an OSError of Python, all
 of them vfu.Error or a subclass; wrong arguments are ValueError and TypeError. What is logged goes to logging's "vfu".
-(E52) and the like, here and in what devices and clients say, are places where the protocol's text leaves a choice, or is wrong: `vfu
-explain E52` says which, and what is done there.
+(E52) and the like, here and in what devices and clients say, are places where the protocol's text leaves a choice, or
+is wrong: `vfu explain E52` says which, and what is done there.
 """
 
 import libvfu as _c

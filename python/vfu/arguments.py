@@ -2,8 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Arguments of a client's methods that mean nothing: each is refused by its name, with the rule that it breaks.
 
-    check(size=size, bits=bits)      # TypeError: size is a number, not '4096'; ValueError: bits is a number from 1 to 64, not 99
-
+check(size=size, bits=bits) says "size is a number, not '4096'" (TypeError) or "bits is a number from 1 to 64, not 99" (ValueError).
 The table says what each name wants, wherever it stands. What an access moves to and fro is looked at in C (bindings/port.c).
 """
 
