@@ -75,6 +75,7 @@ libvfu_sources += \
 	libvfu/client/replay.h libvfu/client/replay.c \
 	libvfu/client/reconnect.h libvfu/client/reconnect.c \
 	libvfu/client/call.h libvfu/client/call.c \
+	libvfu/client/refusal.h libvfu/client/refusal.c \
 	libvfu/client/master.h libvfu/client/master.c \
 	libvfu/client/info.h libvfu/client/info.c libvfu/client/command.c libvfu/client/io-fds.c \
 	libvfu/client/io-fds.h libvfu/client/direct.h libvfu/client/direct.c libvfu/client/numbers.c \

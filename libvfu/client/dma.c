@@ -30,6 +30,7 @@
 #include "client/dma-table.h"
 #include "client/link.h"
 #include "client/master.h"
+#include "client/refusal.h"
 #include "vfu-calls.h"
 #include "wire-dma.h"
 
@@ -151,6 +152,8 @@ static int unmap(struct vfu_client *cl, struct vfui_conn *conn,
 	ret = vfui_call_dma_unmap(conn, &call, in, &out);
 	if (!unmap.is_settled)
 		unmap_settled(&unmap, ret);
+	if (ret == -EINVAL && !is_all)
+		vfui_refusal_of_unmap(cl, unmap.first, unmap.last, err);
 	return ret;
 }
 

@@ -9,6 +9,7 @@
 #include "client/call.h"
 #include "client/link.h"
 #include "client/master.h"
+#include "client/refusal.h"
 #include "vfu-calls.h"
 #include "wire-irq.h"
 
@@ -80,6 +81,9 @@ static int give(struct vfu_client *cl, uint32_t action, unsigned index, unsigned
 		if (!ret)
 			ret = vfui_recall_eventfds(cl, kind, index, start + i, n, fds + i);
 	}
+	if (ret == -EINVAL)
+		vfui_refusal_of_irqs(cl, index, start, count,
+				     action != VFU_WIRE_IRQ_SET_ACTION_TRIGGER, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -119,6 +123,9 @@ static int act(struct vfu_client *cl, uint32_t action, unsigned index, unsigned 
 	if (!ret && action != VFU_WIRE_IRQ_SET_ACTION_TRIGGER)
 		vfui_recall_mask(cl, index, start, count, NULL,
 				 action == VFU_WIRE_IRQ_SET_ACTION_MASK);
+	if (ret == -EINVAL)
+		vfui_refusal_of_irqs(cl, index, start, count,
+				     action != VFU_WIRE_IRQ_SET_ACTION_TRIGGER, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -181,6 +188,8 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
 		ret = vfui_call_set_irqs(conn, &call, &in);
 	if (!ret && what != VFU_IRQ_DO_TRIGGER)
 		vfui_recall_mask(cl, index, start, count, which, what == VFU_IRQ_DO_MASK);
+	if (ret == -EINVAL)
+		vfui_refusal_of_irqs(cl, index, start, count, what != VFU_IRQ_DO_TRIGGER, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 

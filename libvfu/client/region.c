@@ -11,6 +11,7 @@
 #include "client/call.h"
 #include "client/link.h"
 #include "client/direct.h"
+#include "client/refusal.h"
 #include "client/region.h"
 #include "vfu-calls.h"
 #include "wire-region.h"
@@ -80,6 +81,8 @@ static int move_all(struct vfu_client *cl, const struct vfu_client_access *a)
 	}
 	if (!ret)
 		vfui_link_seen(cl, posted);
+	else if (ret == -EINVAL)
+		vfui_refusal_of_access(cl, a, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 

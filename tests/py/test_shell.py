@@ -108,7 +108,7 @@ def test_script(shell):
 
 
 def test_what_is_wrong(shell):
-    assert said(shell("-c", "bar0.read32(0x1000)"), 1).endswith("vfu shell: -c, line 1: bar0 at 0x1000: region_read: Invalid argument\n")
+    assert said(shell("-c", "bar0.read32(0x1000)"), 1).endswith("vfu shell: -c, line 1: bar0 at 0x1000: bar0+0x1000 ends at 0x1004, bar0 at 0x1000\n")
     assert "vfu shell: standard input, line 2: bar0 at 0x1000: " in said(shell(stdin="\nbar0.read32(0x1000)\n"), 1)
     assert said(shell("-c", "regs.valeu = 1"), 1) == "vfu shell: -c, line 1: no register valeu, did you mean value?\n"
     assert "no register x; there are: value, counted, copy, table, copied\n" in said(shell("-c", "regs.x"), 1)

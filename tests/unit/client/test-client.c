@@ -1425,6 +1425,80 @@ START_TEST(irqs_are_split)
 }
 END_TEST
 
+/* ---- refusals ---- */
+
+static const uint16_t refused[] = {VFU_WIRE_CMD_REGION_READ,  VFU_WIRE_CMD_REGION_READ,
+				   VFU_WIRE_CMD_REGION_WRITE, VFU_WIRE_CMD_REGION_READ,
+				   VFU_WIRE_CMD_REGION_READ,  VFU_WIRE_CMD_SET_IRQS,
+				   VFU_WIRE_CMD_SET_IRQS,     VFU_WIRE_CMD_DMA_UNMAP};
+
+static void refuses_all(struct script *s)
+{
+	const uint32_t bar[8] = {32, VFU_REGION_READ, 0, 0, 0}, irq[4] = {16, 1, 2, 4};
+	uint8_t info[32];
+	const uint64_t size = 4096;
+
+	memcpy(info, bar, sizeof(info));
+	memcpy(info + 16, &size, sizeof(size));
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_GET_REGION_INFO);
+	script_reply(s, info, sizeof(info));
+	script_get(s, VFU_WIRE_CMD_GET_IRQ_INFO);
+	script_reply(s, irq, sizeof(irq));
+	script_get(s, VFU_WIRE_CMD_DMA_MAP);
+	script_reply(s, NULL, 0);
+	for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		script_get(s, refused[i]);
+		script_error(s, EINVAL);
+	}
+	script_end(s);
+}
+
+static void check_refused(int ret, const char *field, const char *text)
+{
+	struct vfu_err err;
+
+	ck_assert_int_eq(ret, -EINVAL);
+	vfu_client_err(cl, &err);
+	ck_assert_str_eq(err.field, field);
+	ck_assert_str_eq(err.text, text);
+}
+
+/* The device says EINVAL; what it has said before says why. Nothing more is asked. */
+START_TEST(refusals_are_explained)
+{
+	struct vfu_region_info info;
+	struct vfu_irq_info irq;
+	uint32_t value;
+	int fd = -1;
+
+	script_connect(&far, cl, refuses_all);
+	ck_assert_int_eq(vfu_client_region_info(cl, 0, &info), 0);
+	vfu_region_info_fini(&info);
+	ck_assert_int_eq(vfu_client_irq_info(cl, VFU_IRQ_MSIX, &irq), 0);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0, 8192, 3, data, -1, 0), 0);
+	check_refused(vfu_client_region_read32(cl, 0, 0xffe, &value), "region_read.offset",
+		      "bar0+0xffe ends at 0x1002, bar0 at 0x1000");
+	check_refused(vfu_client_region_read32(cl, 0, UINT64_MAX - 7, &value), "region_read.offset",
+		      "bar0+0xfffffffffffffff8 ends at 0xfffffffffffffffc, bar0 at 0x1000");
+	check_refused(vfu_client_region_write32(cl, 0, 0, 1), "region_write.offset",
+		      "bar0 can not be written");
+	check_refused(vfu_client_region_read32(cl, 0, 0, &value), "",
+		      "region_read: Invalid argument");
+	check_refused(vfu_client_region_read32(cl, 1, 0, &value), "",
+		      "region_read: Invalid argument");
+	check_refused(vfu_client_irq_set_eventfds(cl, VFU_IRQ_MSIX, 3, 4,
+						  (const int[]){fd, fd, fd, fd}),
+		      "set_irqs.start", "4 vectors from 3 on end at 7, interrupt 2 has 4");
+	check_refused(vfu_client_irq_mask(cl, VFU_IRQ_MSIX, 0, 1), "set_irqs.flags",
+		      "interrupt 2 can not be masked (VFU_IRQ_MASKABLE)");
+	check_refused(
+		vfu_client_dma_unmap(cl, 4096, 4096), "dma_unmap.size",
+		"0x1000 to 0x1fff cuts the range from 0x0 to 0x1fff: only whole ones can be unmapped");
+	finish();
+}
+END_TEST
+
 /* ---- memory without a guard ---- */
 
 static char logged[400];
@@ -2200,12 +2274,13 @@ int main(void)
 				   NULL});
 	add_loop(suite, "bad version", bad_version, 7);
 	add(suite, "asking",
-	    (const TTest *const[]){
-		    asks_the_device, short_reply_ends_it, wrong_answer_to_a_call,
-		    descriptors_of_a_call, peer_dies_in_a_call, region_info_with_areas,
-		    region_info_fd_comes_once, region_info_plain, e14_region_info_with_files,
-		    files_that_nobody_asked_for, counts_are_bounded,
-		    replies_with_too_many_descriptors, mapped_wants_a_guard, features, NULL});
+	    (const TTest *const[]){asks_the_device, short_reply_ends_it, wrong_answer_to_a_call,
+				   descriptors_of_a_call, peer_dies_in_a_call,
+				   region_info_with_areas, region_info_fd_comes_once,
+				   region_info_plain, e14_region_info_with_files,
+				   files_that_nobody_asked_for, counts_are_bounded,
+				   replies_with_too_many_descriptors, refusals_are_explained,
+				   mapped_wants_a_guard, features, NULL});
 	add_loop(suite, "spoilt region info", region_info_spoilt, SPOILS);
 	add_loop(suite, "spoilt files", files_spoilt, 10);
 	add_loop(suite, "lying replies", read_reply_lies, 6);
