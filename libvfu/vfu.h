@@ -34,11 +34,6 @@ extern "C" {
 /* Version of the library, "MAJOR.MINOR.PATCH". Any thread. */
 const char *vfu_version(void);
 
-/*
- * Numbers like E52 in what follows are places that the protocol leaves open, with what the library does there: the
- * reference (doc/gen/protocol.rst) has them, and `vfu explain E52` shows one.
- */
-
 /* What went wrong last on a handle. code is the negative errno; field and offset name the offending
  * wire field, if one did. */
 struct vfu_err {
