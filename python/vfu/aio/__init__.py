@@ -28,7 +28,9 @@ help(vfu.Client) and so on are its manual. While coroutines run the loop serves 
             for i in range(256):
                 await dev.regions.bar0.write32(4 * i, i)
 
-While the client connects again (reconnect=) what is asked waits for that, as long as for an answer; on_link tells of it.
+While the client connects again (reconnect=) what is asked waits for that, as long as for an answer; on_link tells of it,
+on the thread that notices, mostly the loop's: what takes its time there holds the loop up, as do the regions that were known, which
+are asked for again before it is told.
 A request that is cancelled may have been done by the device; its answer is dropped when it comes, and what was mapped is
 unmapped. At the end of the connection all that wait get Disconnected. An object belongs to the loop in which it was made, and to its thread.
 """
