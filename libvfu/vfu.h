@@ -905,7 +905,7 @@ void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);
 int vfu_server_listen(struct vfu_server *srv, const char *address);
 /* Listens on (or, if it is a connected socket, serves) an inherited descriptor; takes it. */
 int vfu_server_listen_inherited(struct vfu_server *srv, int fd);
-/* Serves a connected socket; takes it. -EBUSY: there is a client. What the hook accept says. */
+/* Serves a connected socket; takes it. -EBUSY: there is a client. -ENOTSOCK, -EPROTOTYPE: no stream. What the hook accept says. */
 int vfu_server_attach(struct vfu_server *srv, int fd);
 /* Ends the present connection, if any. Any thread; the device sees the end on the owner. */
 void vfu_server_disconnect(struct vfu_server *srv);
@@ -979,7 +979,7 @@ void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out);
  * agree, a path without permission, the interrupt hook (-EINTR), vfu_client_disconnect (-ENOTCONN).
  */
 int vfu_client_connect(struct vfu_client *cl, const char *address);
-/* The same over a connected socket; takes it. */
+/* The same over a connected socket; takes it. -ENOTSOCK, -EPROTOTYPE: no stream. */
 int vfu_client_attach(struct vfu_client *cl, int fd);
 /*
  * Ends the connection, or another thread's attempt to connect; what waits ends with -ENOTCONN. DMA

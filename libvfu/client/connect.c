@@ -256,6 +256,12 @@ int vfu_client_connect(struct vfu_client *cl, const char *address)
 
 static int attach(struct vfu_client *cl, int fd, struct vfui_conn **conn, struct vfu_err *err)
 {
+	int ret = vfui_sock_check_connected(fd, err);
+
+	if (ret) {
+		vfui_os_close(fd);
+		return ret;
+	}
 	vfui_link_prepare(cl, NULL, &ops);
 	return greet(cl, fd, conn, err);
 }
@@ -274,7 +280,7 @@ int vfu_client_attach(struct vfu_client *cl, int fd)
 	if (ret)
 		vfui_os_close(fd);
 	else
-		ret = fd < 0 ? -EBADF : attach(cl, fd, &conn, &err);
+		ret = attach(cl, fd, &conn, &err);
 	return publish(cl, conn, ret, &err);
 }
 

@@ -141,6 +141,12 @@ int vfu_server_attach(struct vfu_server *srv, int fd)
 		vfui_os_close(fd); /* an end would be the parent's, too */
 		return rc;
 	}
+	vfui_err_clear(&srv->err);
+	rc = vfui_sock_check_connected(fd, &srv->err);
+	if (rc < 0) {
+		vfui_os_close(fd);
+		return rc;
+	}
 	rc = vfui_server_begin(srv, fd);
 	vfui_server_leave(srv);
 	return rc;

@@ -430,6 +430,18 @@ int vfui_sock_kind(int fd)
 	return listening != 0 ? VFUI_SOCK_LISTENER : VFUI_SOCK_CONNECTED;
 }
 
+int vfui_sock_check_connected(int fd, struct vfu_err *err)
+{
+	int kind = vfui_sock_kind(fd);
+
+	if (kind == VFUI_SOCK_CONNECTED)
+		return 0;
+	if (kind == VFUI_SOCK_LISTENER)
+		return vfui_err_set(err, -EINVAL, NULL, 0, "descriptor %d: a socket that listens",
+				    fd);
+	return vfui_err_set(err, kind, NULL, 0, "descriptor %d: %s", fd, strerror(-kind));
+}
+
 /* ---- the second socket of a connection ---- */
 
 int vfui_sock_pair(int fd[2])

@@ -49,6 +49,8 @@ struct vfu_peer vfui_sock_peer(int fd);
 enum { VFUI_SOCK_CONNECTED, VFUI_SOCK_LISTENER };
 /* What an inherited descriptor is; -ENOTSOCK, -EPROTOTYPE (not a stream). */
 int vfui_sock_kind(int fd);
+/* A connected stream: 0, else as vfui_sock_kind, or -EINVAL, and *err says of which descriptor. */
+int vfui_sock_check_connected(int fd, struct vfu_err *err);
 
 /* Two sockets that are connected with each other. 0 or -errno. */
 int vfui_sock_pair(int fd[2]);

@@ -6,6 +6,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -406,6 +407,33 @@ START_TEST(waits_end_without_the_reader)
 }
 END_TEST
 
+/* It is taken all the same. */
+START_TEST(no_stream)
+{
+	const struct {
+		int fd, code;
+		const char *text;
+	} cases[] = {
+		{open("/dev/null", O_RDWR | O_CLOEXEC), -ENOTSOCK, "non-socket"},
+		{socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), -EPROTOTYPE, "Protocol wrong type"},
+		{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), -EINVAL, "listens"},
+		{-1, -EBADF, "descriptor -1"},
+	};
+	const struct sockaddr_un any = {.sun_family = AF_UNIX};
+	struct vfu_err err;
+
+	ck_assert_int_eq(bind(cases[2].fd, (const struct sockaddr *)&any, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(listen(cases[2].fd, 1), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(vfu_client_attach(cl, cases[i].fd), cases[i].code);
+		vfu_client_err(cl, &err);
+		ck_assert_int_eq(err.code, cases[i].code);
+		ck_assert_ptr_nonnull(strstr(err.text, cases[i].text));
+		ck_assert_int_eq(fcntl(cases[i].fd, F_GETFD), -1);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("connect");
@@ -415,6 +443,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, connecting_ends, 0, PLACES * ENDERS + 2);
+	tcase_add_test(tcase, no_stream);
 	tcase_add_test(tcase, waits_for_a_server);
 	tcase_add_test(tcase, waits_for_nothing_else);
 	tcase_add_loop_test(tcase, disconnecting_at_any_moment, 0, 30);

@@ -183,6 +183,7 @@ START_TEST(inherited)
 	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, fds[1]), -EBUSY);
 	close(fds[0]);
 	ck_assert_int_eq(vfu_server_listen_inherited(rig.srv, rig_memfd(1)), -ENOTSOCK);
+	ck_assert_int_eq(vfu_server_attach(rig.srv, rig_memfd(1)), -ENOTSOCK);
 	unlink(path);
 }
 END_TEST
