@@ -12,6 +12,10 @@
 #define VFUI_MS UINT64_C(1000000)
 #define VFUI_NEVER UINT64_MAX
 
+/* The longest sleep of whoever has to look at what does not end a sleep: the interrupt hook, the listener beside a client. */
+#define VFUI_TICK_MS 250
+#define VFUI_TICK_NS (VFUI_TICK_MS * (int64_t)VFUI_MS)
+
 /* Nanoseconds that never step back. now == NULL: the system's monotonic clock. */
 struct vfui_clock {
 	uint64_t (*now)(void *user);

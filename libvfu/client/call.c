@@ -11,9 +11,6 @@
 #include "client/call.h"
 #include "client/reconnect.h"
 
-/* How long a wait for the end of a connection sleeps before it looks for signals. */
-#define TICK_NS (250 * (int64_t)VFUI_MS)
-
 /* The caller's own entry, else a free or the oldest one. With the lock. */
 static struct vfui_client_err *err_entry(struct vfu_client *cl)
 {
@@ -185,7 +182,7 @@ static bool nap(struct vfu_client *cl, int64_t left)
 	vfui_os_lock(&cl->lock);
 	if (has_to_wait(cl))
 		vfui_os_cond_wait(&cl->cond, &cl->lock,
-				  left < 0 || left > TICK_NS ? TICK_NS : left);
+				  left < 0 || left > VFUI_TICK_NS ? VFUI_TICK_NS : left);
 	has_to = has_to_wait(cl);
 	vfui_os_unlock(&cl->lock);
 	return has_to;

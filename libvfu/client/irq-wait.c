@@ -23,8 +23,7 @@
 #include "client/call.h"
 #include "client/link.h"
 
-/* How long a sleep lasts at most; how many turns in a row may find something, before signals are looked at. */
-#define TICK_NS (250 * (int64_t)VFUI_MS)
+/* How many turns in a row may find something, before signals are looked at. */
 enum { TURNS = 64 };
 
 static int64_t shorter(int64_t a, int64_t b)
@@ -37,7 +36,8 @@ static int sleep_once(struct vfu_client *cl, struct pollfd *pfds, int64_t left)
 {
 	int n = vfu_client_pollfds(cl, pfds + 1, VFUI_CLIENT_PFDS);
 	int timeout = vfu_client_timeout(cl);
-	int64_t most = timeout < 0 ? TICK_NS : shorter(timeout * (int64_t)VFUI_MS, TICK_NS);
+	int64_t most =
+		timeout < 0 ? VFUI_TICK_NS : shorter(timeout * (int64_t)VFUI_MS, VFUI_TICK_NS);
 	int came, handled;
 
 	if (n < 0)

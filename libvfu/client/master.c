@@ -11,20 +11,19 @@
  * monitor) leaves Command to the guest: VFU_OPT_BUS_MASTER 0.
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
 
 #include "client/call.h"
 #include "client/master.h"
 #include "vfu-calls.h"
 #include "wire-region.h"
 
-enum { COMMAND = 4, BUS_MASTER = 4 };
-
 static int access_command(struct vfui_conn *conn, bool is_write, uint8_t command[2],
 			  struct vfu_err *err)
 {
 	struct vfui_call call = vfui_client_new_call(err);
-	struct vfu_wire_region_read_request in = {COMMAND, VFU_REGION_CONFIG, 2};
-	struct vfu_wire_region_write_request out = {COMMAND, VFU_REGION_CONFIG, 2};
+	struct vfu_wire_region_read_request in = {PCI_COMMAND, VFU_REGION_CONFIG, 2};
+	struct vfu_wire_region_write_request out = {PCI_COMMAND, VFU_REGION_CONFIG, 2};
 	struct vfu_wire_region_read_reply read;
 	struct vfu_wire_region_write_reply written;
 
@@ -51,9 +50,9 @@ static int turn_on(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err
 	if (ret || !info.pci)
 		return ret;
 	ret = access_command(conn, false, command, err);
-	if (ret || command[0] & BUS_MASTER)
+	if (ret || command[0] & PCI_COMMAND_MASTER)
 		return ret;
-	command[0] |= BUS_MASTER;
+	command[0] |= PCI_COMMAND_MASTER;
 	return access_command(conn, true, command, err);
 }
 

@@ -36,9 +36,6 @@
 #include "client/watch.h"
 #include "transport/sock.h"
 
-/* How long a call that waits for a connection sleeps before it looks for signals. */
-#define TICK_NS (250 * (int64_t)VFUI_MS)
-
 /* ---- an attempt ---- */
 
 /* A connection that nobody else knows; NULL: *err says why not. */
@@ -156,7 +153,7 @@ static int help(struct vfu_client *cl, struct vfui_conn *conn, int64_t left)
 /* Sleeps until something changes, or it is time for an attempt. Gives up the lock. */
 static void sleep_down(struct vfu_client *cl, int64_t left)
 {
-	int64_t ns = left < 0 ? TICK_NS : vfui_min(left, TICK_NS);
+	int64_t ns = left < 0 ? VFUI_TICK_NS : vfui_min(left, VFUI_TICK_NS);
 	int64_t pause = left_to_try(cl);
 
 	if (pause >= 0)

@@ -20,6 +20,7 @@
  * one. All of it has to be done in a time (vfui_link_begin_replay).
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,8 +32,6 @@
 #include "wire-device.h"
 #include "wire-irq.h"
 #include "wire-region.h"
-
-enum { COMMAND = 4, BUS_MASTER = 4 };
 
 /* Maps on their way at once. */
 #define WINDOW 64
@@ -229,7 +228,7 @@ static bool had_master(struct vfu_client *cl)
 
 static int next_command(struct vfu_client *cl)
 {
-	const struct vfu_wire_region_read_request in = {COMMAND, VFU_REGION_CONFIG, 2};
+	const struct vfu_wire_region_read_request in = {PCI_COMMAND, VFU_REGION_CONFIG, 2};
 
 	if (cl->link->replay.at++ || !had_master(cl))
 		return 0;
@@ -246,8 +245,8 @@ static int got_command(struct vfu_client *cl, int status, struct vfui_msg *reply
 	(void)err;
 	if (status == 0 && reply->len >= fixed + 2) {
 		memcpy(r->command, reply->payload + fixed, 2);
-		r->state =
-			r->command[0] & BUS_MASTER ? VFU_DEVICE_STATE_KEPT : VFU_DEVICE_STATE_LOST;
+		r->state = r->command[0] & PCI_COMMAND_MASTER ? VFU_DEVICE_STATE_KEPT
+							      : VFU_DEVICE_STATE_LOST;
 	}
 	return 0;
 }
@@ -258,8 +257,8 @@ static int next_master(struct vfu_client *cl)
 	struct {
 		struct vfu_wire_region_write_request head;
 		uint8_t data[2];
-	} in = {{COMMAND, VFU_REGION_CONFIG, 2},
-		{(uint8_t)(r->command[0] | BUS_MASTER), r->command[1]}};
+	} in = {{PCI_COMMAND, VFU_REGION_CONFIG, 2},
+		{(uint8_t)(r->command[0] | PCI_COMMAND_MASTER), r->command[1]}};
 
 	if (r->at++ || r->state != VFU_DEVICE_STATE_LOST)
 		return 0;

@@ -10,8 +10,6 @@
 #include "base/os.h"
 #include "server/state.h"
 
-/* How often the listener is looked at when only the client's socket is watched. */
-#define VFUI_TICK_MS 250
 /* How often to look whether there is room again. */
 #define VFUI_FULL_TICK_MS 1000
 

@@ -37,10 +37,6 @@
 #include "transport/conn-wait.h"
 #include "transport/sock.h"
 
-/* A receive returns after this long, to look at all that the socket does not tell. */
-#define TICK_MS 250
-#define TICK_NS (TICK_MS * (int64_t)VFUI_MS)
-
 /* A sleep at least this long may be such a receive instead of a poll and a receive. */
 #define LONG_NS (200 * (int64_t)VFUI_MS)
 
@@ -71,7 +67,7 @@ static int64_t sooner(int64_t a, int64_t b)
 /* The longest sleep: until the interrupt hook is to be asked again, if there is one. */
 static int64_t most_of(const struct vfui_conn *conn)
 {
-	return conn->options.interrupt != NULL ? TICK_NS : -1;
+	return conn->options.interrupt != NULL ? VFUI_TICK_NS : -1;
 }
 
 /* What of the sockets ends it. With the lock. */
@@ -145,7 +141,7 @@ int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most)
 	int r;
 
 	if (!conn->has_recv_timeout)
-		conn->has_recv_timeout = vfui_sock_set_timeout(conn->main.fd, TICK_MS) == 0;
+		conn->has_recv_timeout = vfui_sock_set_timeout(conn->main.fd, VFUI_TICK_MS) == 0;
 	left = prepare_sleep(conn, deadline, most, &events);
 	if (conn->options.set.values[VFU_OPT_BUSY_POLL_US] > 0 && events & POLLIN) {
 		r = busy_poll(conn);
