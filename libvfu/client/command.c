@@ -153,7 +153,11 @@ static int start(struct vfui_conn *conn, struct vfu_call *call, vfu_client_call_
 				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
 				     .end = &end};
 
-	return vfui_conn_start(conn, &out, &call->id);
+	int ret = vfui_conn_start(conn, &out, &call->id);
+
+	if (call->post)
+		call->id = 0; /* no function, and so nothing to give up */
+	return ret;
 }
 
 int vfu_client_call_async(struct vfu_client *cl, struct vfu_call *call, vfu_client_call_fn *fn,

@@ -380,6 +380,27 @@ START_TEST(another_has_no_room)
 }
 END_TEST
 
+static void takes_a_post(struct script *s)
+{
+	script_version(s);
+	script_get(s, 1000);
+	ck_assert_uint_eq(s->msg.hdr.flags, 0);
+	script_end(s);
+}
+
+/* It is a request there, but not one that its caller knows of. */
+START_TEST(a_post_can_not_be_given_up)
+{
+	struct vfu_call post = {.size = sizeof(post), .command = 1000, .post = true, .id = 1};
+
+	ck_assert_int_eq(vfu_client_set_policy(cl, "outstanding", "one"), 0);
+	script_connect(&far, cl, takes_a_post);
+	ck_assert_int_eq(vfu_client_call_async(cl, &post, NULL, NULL), 0);
+	ck_assert_uint_eq(post.id, 0);
+	finish();
+}
+END_TEST
+
 START_TEST(what_it_may_not_know_is_not_sent)
 {
 	struct vfu_call call = {.size = sizeof(call), .command = 1000};
@@ -454,6 +475,7 @@ int main(void)
 	tcase_add_test(tcase, threads_take_turns);
 	tcase_add_test(tcase, nothing_goes_in_numbers);
 	tcase_add_test(tcase, another_has_no_room);
+	tcase_add_test(tcase, a_post_can_not_be_given_up);
 	tcase_add_test(tcase, what_it_may_not_know_is_not_sent);
 	tcase_add_test(tcase, late_answers_count);
 	suite_add_tcase(suite, tcase);
