@@ -354,7 +354,9 @@ static void unmap_done(void *user, int status, struct vfui_msg *reply)
 	answered(cl, status, &cl->unmap_error);
 }
 
-static int send_unmap(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_client_range *r)
+/* One that is answered later, or where there is no room for that, waited for: as long for its turn as for its answer. */
+static int ask_for_one(struct vfu_client *cl, struct vfui_conn *conn, struct vfui_client_range *r,
+		       struct vfu_err *err)
 {
 	struct vfu_wire_dma_unmap_request in = {
 		.argsz = sizeof(in), .address = r->map.address, .size = r->map.size};
@@ -365,18 +367,22 @@ static int send_unmap(struct vfu_client *cl, struct vfui_conn *conn, struct vfui
 			       .timeout_ms = -1,
 			       .done = unmap_done,
 			       .user = r};
-	int ret = send_nowait(cl, conn, &out, true);
+	bool waits = vfui_client_is_one_by_one(conn);
+	int ret = waits ? 0 : send_counted(cl, conn, &out);
 
-	if (ret)
+	waits = waits || ret == -ENOBUFS;
+	if (waits)
+		ret = unmap(cl, conn, &in, err);
+	if (waits || ret)
 		vfui_client_table_asked(r, may_be_unmapped(ret));
 	return ret;
 }
 
 /* One request for each, none of which waits for the one before. What could not be sent says that there is nobody to ask any more, or stays. */
-static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn)
+static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
 {
-	bool one_by_one = vfui_client_is_one_by_one(conn), is_last = false;
 	struct vfui_client_range *r;
+	bool is_last = false;
 	uint64_t iova = 0;
 	int first = 0, ret = 0;
 
@@ -384,8 +390,8 @@ static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn)
 	       (r = vfui_client_table_ask(cl, iova))) {
 		is_last = r->range.last == UINT64_MAX;
 		iova = r->range.last + 1;
-		ret = send_unmap(cl, conn, r);
-		if (!ret && (one_by_one || is_storm(cl, conn)))
+		ret = ask_for_one(cl, conn, r, err);
+		if (!ret && is_storm(cl, conn))
 			ret = await_answers(cl, conn);
 		if (ret && !first)
 			first = ret;
@@ -394,12 +400,12 @@ static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn)
 }
 
 /* The first error. What the server refuses stays; what it has not answered when nobody waits any more does not. */
-static int unmap_each(struct vfu_client *cl, struct vfui_conn *conn)
+static int unmap_each(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
 {
 	int first, ret, refused;
 
 	take_error(cl, &cl->unmap_error);
-	first = ask_for_each(cl, conn);
+	first = ask_for_each(cl, conn, err);
 	ret = await_answers(cl, conn);
 	if (ret)
 		vfui_client_table_drop_asked(cl);
@@ -423,7 +429,7 @@ int vfu_client_dma_unmap_all(struct vfu_client *cl)
 		is_done = may_be_unmapped(ret);
 	}
 	if (!is_done)
-		ret = unmap_each(cl, conn);
+		ret = unmap_each(cl, conn, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 

@@ -194,6 +194,47 @@ START_TEST(none_waits_for_the_one_before)
 }
 END_TEST
 
+static void has_an_access_before(struct script *s)
+{
+	uint8_t reply[24] = {0};
+
+	script_take_maps(s, 3);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	memcpy(reply, s->msg.payload, 16);
+	script_reply(s, reply, sizeof(reply));
+	for (unsigned i = 0; i < 3; i++) {
+		get_unmap(s, 0, 0x1000 * i, SIZE);
+		script_reply(s, s->msg.payload, 24);
+	}
+	script_end(s);
+}
+
+static void note(void *status, int result)
+{
+	*(int *)status = result;
+}
+
+/* Where there is no room for a request because of others', each waits for its own. */
+START_TEST(each_waits_for_room)
+{
+	int status = -1;
+	uint64_t value;
+
+	if (_i)
+		ck_assert_int_eq(vfu_client_set_policy(cl, "outstanding", "one"), 0);
+	else
+		ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAX_REQUESTS, 1), 0);
+	script_connect(&far, cl, has_an_access_before);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_int_eq(map(0x1000 * i), 0);
+	ck_assert_int_eq(vfu_client_region_read_async(cl, 0, 0, &value, 8, note, &status), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), 0);
+	ck_assert_int_eq(status, 8);
+	ck_assert_uint_eq(count(), 0);
+	finish();
+}
+END_TEST
+
 /* Answers one of them, and that late. */
 static void answers_the_second(struct script *s)
 {
@@ -591,6 +632,7 @@ int main(void)
 	tcase_add_test(tcase, each_range_is_unmapped);
 	tcase_add_test(tcase, one_message_where_the_policy_says_so);
 	tcase_add_test(tcase, none_waits_for_the_one_before);
+	tcase_add_loop_test(tcase, each_waits_for_room, 0, 2);
 	tcase_add_loop_test(tcase, not_all_are_answered, 0, 2);
 	tcase_add_test(tcase, the_server_ends_meanwhile);
 	tcase_add_loop_test(tcase, own_memory, 0, 2);
