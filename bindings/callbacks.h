@@ -197,7 +197,7 @@ PyObject *client_set_link(struct vfu_client *cl, PyObject *told);
 PyObject *client_region_info(struct vfu_client *cl, unsigned index);
 /* ([(type, flags, offset, size, datamatch, fd, shadow fd, shadow offset)...], [fd...]); those in the second are the caller's. */
 PyObject *client_io_fds(struct vfu_client *cl, unsigned index);
-/* [(size, address, flags)...] of the six BARs, as they are found, and where they are placed. */
+/* [(size, address, flags)...] of the BARs and the ROM, as they are found, and where they are placed. */
 PyObject *client_bars(struct vfu_client *cl);
 PyObject *client_assign_bars(struct vfu_client *cl, bool rom, uint64_t io, uint64_t io_size,
 			     uint64_t memory, uint64_t memory_size, uint64_t memory64,

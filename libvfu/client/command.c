@@ -152,7 +152,6 @@ static int start(struct vfui_conn *conn, struct vfu_call *call, vfu_client_call_
 				     .no_reply = call->post && !vfui_client_is_one_by_one(conn),
 				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
 				     .end = &end};
-
 	int ret = vfui_conn_start(conn, &out, &call->id);
 
 	if (call->post)
