@@ -101,7 +101,7 @@ static struct vfui_conn *begin_alive(struct vfu_client *cl, int *ret)
 	return NULL;
 }
 
-static int device_info(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_device_info *out)
+int vfui_client_device(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_device_info *out)
 {
 	bool is_known;
 	int ret;
@@ -125,7 +125,7 @@ int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out)
 	int ret;
 	struct vfui_conn *conn = begin_alive(cl, &ret);
 
-	return conn ? vfui_client_end(cl, device_info(cl, conn, out), NULL) : ret;
+	return conn ? vfui_client_end(cl, vfui_client_device(cl, conn, out), NULL) : ret;
 }
 
 static int ask_irq(struct vfu_client *cl, struct vfui_conn *conn, unsigned index,
@@ -523,7 +523,7 @@ static int find_region(struct vfu_client *cl, struct vfui_conn *conn, uint32_t t
 		       uint32_t subtype)
 {
 	struct vfu_device_info device;
-	int ret = device_info(cl, conn, &device);
+	int ret = vfui_client_device(cl, conn, &device);
 
 	for (unsigned i = VFU_REGIONS; !ret && i < vfui_min(device.num_regions, VFU_REGIONS_MAX);
 	     i++) {

@@ -14,6 +14,7 @@
 #include <linux/pci_regs.h>
 
 #include "client/call.h"
+#include "client/info.h"
 #include "client/master.h"
 #include "vfu-calls.h"
 #include "wire-region.h"
@@ -43,7 +44,7 @@ static int turn_on(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err
 {
 	struct vfu_device_info info;
 	uint8_t command[2] = {0};
-	int ret = vfu_client_device_info(cl, &info);
+	int ret = vfui_client_device(cl, conn, &info);
 
 	if (ret)
 		vfu_client_err(cl, err);

@@ -31,8 +31,10 @@
 #include "../../lib/leaks.h"
 #include "../../lib/os_fault.h"
 #include "../../lib/suite.h"
+#include "base/os.h"
 #include "client/call.h"
 #include "client/info.h"
+#include "client/master.h"
 #include "client/recall.h"
 #include "vfu.h"
 #include "wire.h"
@@ -612,6 +614,8 @@ END_TEST
 START_TEST(inside_of_a_call)
 {
 	struct vfui_kept_region *region;
+	struct vfu_err err;
+	uint64_t since;
 	uint32_t value;
 	int ret;
 	struct vfui_conn *conn;
@@ -621,7 +625,11 @@ START_TEST(inside_of_a_call)
 	ck_assert_ptr_nonnull(conn);
 	restart();
 	ck_assert_int_eq(vfu_client_region_read(cl, 0, ANSWER, &value, 4), -ENOTCONN);
+	since = vfui_os_now();
 	ck_assert_int_eq(vfui_client_region(cl, conn, 0, &region), -ENOTCONN);
+	atomic_store(&cl->is_master, false);
+	ck_assert_int_eq(vfui_client_use_master(cl, conn, &err), -ENOTCONN);
+	ck_assert_uint_eq(vfui_os_now(), since);
 	ck_assert_int_eq(vfui_client_end(cl, -ENOTCONN, NULL), -ENOTCONN);
 	settle();
 }
