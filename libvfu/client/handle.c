@@ -64,7 +64,8 @@ void vfu_client_free(struct vfu_client *cl)
 		vfui_os_mutex_fini(&cl->lock);
 	} else {
 		/* A child's copy: threads that held locks, and were changing what these guard, do not exist here. */
-		vfui_conn_free(cl->conn);
+		/* What another thread was freeing is left as it is. */
+		vfui_conn_free(cl->is_freeing ? NULL : cl->conn);
 		vfui_conn_free(cl->greeting);
 		if (vfui_os_is_unlocked(&cl->lock)) {
 			vfui_client_table_clear(cl);

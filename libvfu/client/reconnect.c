@@ -182,7 +182,7 @@ static int step(struct vfu_client *cl, bool may_wait, int64_t left, struct vfui_
 	unready = cl->is_closing ? NULL : cl->conn;
 	is_in_callback = vfui_link_is_teller(cl) || (cl->conn && vfui_client_is_in_callback(cl));
 	/* The device's DMA can not wait for itself. */
-	is_deadlock = may_wait && vfui_link_is_live(cl) && cl->conn &&
+	is_deadlock = may_wait && vfui_link_is_live(cl) && cl->conn && !cl->is_freeing &&
 		      vfui_client_is_in_dma(cl, cl->conn);
 	may_wait = may_wait && vfui_link_is_live(cl) && !is_in_callback && left;
 	if (*conn || (may_wait && unready))
