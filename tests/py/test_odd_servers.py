@@ -16,6 +16,7 @@ import pytest
 import vfu
 import vfu.aio
 import vfu.cli
+from vfu.testing import open_descriptors
 
 VFU = [sys.executable, "-m", "vfu"]
 VERSION, DMA_MAP, INFO, REGION, IRQ, SET_IRQS, READ, WRITE, DMA_READ, RESET = 1, 2, 4, 5, 7, 8, 9, 10, 11, 13
@@ -29,6 +30,7 @@ class Odd:
     config = (256, 3, 0, None)  # size, flags, offset, file
     bar0 = (0, 0, 0, None)
     vectors = {2: 4}
+    ends_at = None  # the command that it answers by hanging up
 
     def __init__(self, path, **says):
         vars(self).update(says)
@@ -65,14 +67,16 @@ class Odd:
         if flags & 1:
             self.answers.append(body[16:])
             return True
-        out, file = self.answer(command, body, len(fds))
         for fd in fds:
             os.close(fd)
+        out, file = self.answer(command, body, len(fds))
         message = struct.pack("=HHIII", number, command, 16 + len(out), 1, 0) + out
         socket.send_fds(sock, [message], [] if file is None else [file])
         return True
 
     def answer(self, command, body, nfds):
+        if command == self.ends_at:
+            raise ConnectionAbortedError
         index = struct.unpack_from("=I", body, 8)[0] if command in (REGION, IRQ, SET_IRQS, READ, WRITE) else None
         if command == VERSION:
             return struct.pack("=HH", 0, 0) + b'{"capabilities":{"max_msg_fds":16}}\0', None
@@ -153,6 +157,19 @@ def command(capsys):
         return status, *capsys.readouterr()
 
     return run
+
+
+def eventfds():
+    return [fd for fd, what in open_descriptors().items() if "eventfd" in what]
+
+
+@pytest.mark.parametrize("command", [INFO, IRQ, SET_IRQS])
+def test_a_server_that_goes_while_a_client_is_made(odd, command):
+    """What there was already is closed, although the exception knows of it."""
+    before = eventfds()
+    with pytest.raises(vfu.Disconnected) as caught:
+        vfu.Client(odd(ends_at=command).path)
+    assert caught.value.errno == errno.ENOTCONN and eventfds() == before
 
 
 @pytest.mark.parametrize("says, text", NUMBERS)

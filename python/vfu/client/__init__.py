@@ -199,6 +199,7 @@ class Client(Fixed):
         self.regions = Regions(handle, self.info.regions)
         self.irqs = ClientIrqs(handle, self.info.irqs, irqs)
         self.dma = ClientDma(handle)
+        self.irqs._arm_first(irqs)
         if background:
             self._thread = threading.Thread(target=_serve, args=(handle,), name="vfu-client", daemon=True)
             self._thread.start()

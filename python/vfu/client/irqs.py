@@ -316,8 +316,11 @@ class ClientIrqs(Fixed):
         self._count = count
         self._known: dict[int, ClientIrq] = {}
         self._arming = _Arming(handle, one_at_a_time=arm != "all")
-        wanted = range(count) if arm == "all" else self._PREFERRED if arm else ()
-        for irq in (self[index] for index in wanted if index < count):
+
+    def _arm_first(self, arm: bool | Literal["all"]) -> None:
+        """What Client(irqs=) says. Its eventfds are closed with the others, also if the device refuses."""
+        wanted = range(self._count) if arm == "all" else self._PREFERRED if arm else ()
+        for irq in (self[index] for index in wanted if index < self._count):
             if irq.count and irq.flags & c.VFU_IRQ_EVENTFD:
                 irq.enable()
                 if arm != "all":
