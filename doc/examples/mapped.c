@@ -12,6 +12,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create */
 #endif
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -56,8 +57,9 @@ static int use(struct vfu_client *cl)
 		r = vfu_client_region_map(cl, VFU_REGION_BAR0, 0, 0, &map);
 	if (r < 0)
 		return r;
+	/* registers are little-endian */
 	memcpy(&last, (const uint8_t *)map.addr + 4 * (WORDS - 1), sizeof(last));
-	printf("mapped: %u bytes, last: %u, messages: %u\n", (unsigned)map.len, last,
+	printf("mapped: %u bytes, last: %u, messages: %u\n", (unsigned)map.len, le32toh(last),
 	       (unsigned)(after.requests_out - before.requests_out));
 	fflush(stdout);
 	vfu_region_map_fini(&map);

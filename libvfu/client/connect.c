@@ -112,7 +112,8 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 		ret = vfui_err_set(err, -ENOTCONN, NULL, 0, "disconnected");
 	if (!ret) {
 		vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
-		cl->conn = cl->usable = conn;
+		cl->conn = conn;
+		cl->usable = conn;
 		atomic_fetch_add(&cl->users, 1);
 		vfui_client_own_free(cl->left);
 		cl->left = NULL;

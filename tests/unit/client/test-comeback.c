@@ -14,6 +14,7 @@
  */
 #include <check.h>
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -703,7 +704,7 @@ static void check_state(enum vfu_device_state state)
 	ck_assert_int_eq(restored.state, state);
 	ck_assert_int_eq(vfu_client_region_read(cl, VFU_REGION_CONFIG, 4, &command, 2), 0);
 	if (state != VFU_DEVICE_STATE_UNKNOWN)
-		ck_assert_uint_eq(command & 4, 4);
+		ck_assert_uint_eq(le16toh(command) & 4, 4);
 }
 
 /* A device that lives through it keeps bus mastering; one that is reset has lost it, and gets it again. */
