@@ -30,12 +30,13 @@
 /* The other way round: what each message goes through, although it is called in two places. */
 #define VFUI_INLINE __attribute__((always_inline)) inline
 
-static inline size_t vfui_min(size_t a, size_t b)
+/* Also of times, where a size has 32 bits. */
+static inline uint64_t vfui_min(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-static inline size_t vfui_max(size_t a, size_t b)
+static inline uint64_t vfui_max(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
 }
