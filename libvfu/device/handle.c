@@ -167,17 +167,15 @@ int vfu_device_set_no_reentry(struct vfu_device *dev, bool on)
 
 int vfu_device_set_command(struct vfu_device *dev, unsigned command, vfu_command_fn *fn, void *user)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_commands_set(&dev->commands, command, fn, user, &dev->err);
 }
 
 int vfu_device_set_feature(struct vfu_device *dev, unsigned feature,
 			   const struct vfu_feature *functions, void *user)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_commands_set_feature(&dev->commands, feature, functions, user, &dev->err);
 }

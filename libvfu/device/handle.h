@@ -67,6 +67,15 @@ static inline bool vfui_device_is_child(const struct vfu_device *dev)
 	return !*dev->fork_mark;
 }
 
+/* Begins a call that says what goes wrong in dev->err, which is empty now; false in a child. Owner. */
+static inline bool vfui_device_begin(struct vfu_device *dev)
+{
+	if (vfui_device_is_child(dev))
+		return false;
+	vfui_err_clear(&dev->err);
+	return true;
+}
+
 /* Notes how a call ended that tells no more than its result. Owner. */
 int vfui_device_ended(struct vfu_device *dev, int rc, const char *call);
 

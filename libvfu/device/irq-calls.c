@@ -35,9 +35,8 @@ int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 {
 	int rc;
 
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	rc = vfui_pci_set_msix(&dev->pci, vectors, bar, table_offset, pba_offset, &dev->err);
 	if (!rc && vectors)
 		vfui_device_tell_unmappable(dev, bar);

@@ -43,35 +43,31 @@ int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *da
 int vfu_device_add_capability_at(struct vfu_device *dev, uint8_t id, unsigned offset,
 				 const void *data, size_t len)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_pci_add_capability(&dev->pci, id, offset, data, len, &dev->err);
 }
 
 int vfu_device_add_extended_capability(struct vfu_device *dev, uint16_t id, unsigned version,
 				       unsigned offset, const void *data, size_t len)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_pci_add_extended(&dev->pci, id, version, offset, data, len, &dev->err);
 }
 
 int vfu_device_add_power_management(struct vfu_device *dev, unsigned flags, unsigned offset)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_pci_add_power(&dev->pci, flags, offset, &dev->err);
 }
 
 int vfu_device_add_express(struct vfu_device *dev, const struct vfu_express *express,
 			   unsigned offset)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_pci_add_express(&dev->pci, express, offset, &dev->err);
 }
 

@@ -27,9 +27,8 @@ int vfu_device_set_region(struct vfu_device *dev, unsigned index, const struct v
 {
 	int rc;
 
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	rc = vfui_msix_check_bar(&dev->pci.tables, index, region, &dev->err);
 	if (rc < 0)
 		vfui_os_close(region->fd);
@@ -97,9 +96,8 @@ int vfu_device_set_rom(struct vfu_device *dev, const void *data, size_t len)
 int vfu_device_add_region_capability(struct vfu_device *dev, unsigned index,
 				     const struct vfu_region_capability *cap)
 {
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	return vfui_region_add_capability(&dev->regions, index, cap, &dev->err);
 }
 
@@ -164,9 +162,8 @@ int vfu_device_set_handler(struct vfu_device *dev, unsigned index, uint64_t offs
 {
 	int rc;
 
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	rc = vfui_pci_check_handler(&dev->pci, index, offset, size, &dev->err);
 	return rc ? rc
 		  : vfui_region_set_handler(&dev->regions, index, offset, size, fn, user,
@@ -177,9 +174,8 @@ int vfu_device_add_register(struct vfu_device *dev, unsigned index, const struct
 {
 	int rc = 0;
 
-	if (vfui_device_is_child(dev))
+	if (!vfui_device_begin(dev))
 		return -EOWNERDEAD;
-	vfui_err_clear(&dev->err);
 	if (index == VFU_REGION_CONFIG)
 		rc = vfui_pci_check_register(&dev->pci, reg, &dev->err);
 	return rc ? rc : vfui_register_add(&dev->regions, index, reg, &dev->err);
