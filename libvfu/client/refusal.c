@@ -55,7 +55,7 @@ void vfui_refusal_of_access(struct vfu_client *cl, const struct vfu_client_acces
 	else if (!(region->info.flags & needed))
 		vfui_err_set(err, -EINVAL, field, 0, "%s can not be %s", name.text,
 			     a->is_write ? "written" : "read");
-	else if (offset > size || a->len > size - offset)
+	else if (!vfui_is_inside(offset, a->len, size))
 		vfui_err_set(err, -EINVAL, field, 0, "%s+0x%llx ends at 0x%llx, %s at 0x%llx",
 			     name.text, offset, offset + a->len, name.text, size);
 }
@@ -81,7 +81,7 @@ void vfui_refusal_of_irqs(struct vfu_client *cl, unsigned index, unsigned start,
 
 	if (!is_unexplained(err) || !kept_irq(cl, index, &irq))
 		return;
-	if (start > irq.count || count > irq.count - start)
+	if (!vfui_is_inside(start, count, irq.count))
 		vfui_err_set(err, -EINVAL, "set_irqs.start", 12,
 			     "%u vectors from %u on end at %llu, interrupt %u has %u", count, start,
 			     (unsigned long long)start + count, index, irq.count);
