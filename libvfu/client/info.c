@@ -151,9 +151,7 @@ int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_in
 	if (!conn)
 		return ret;
 	vfui_os_lock(&cl->lock);
-	is_known = cl->kept.has_irq & bit;
-	if (is_known)
-		*out = cl->kept.irq[index];
+	is_known = vfui_kept_irq(&cl->kept, index, out);
 	vfui_os_unlock(&cl->lock);
 	ret = is_known ? 0 : ask_irq(cl, conn, index, out);
 	if (!ret && !is_known && bit) {

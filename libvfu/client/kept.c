@@ -133,6 +133,14 @@ static void free_region(struct vfui_kept_region *region)
 	vfui_os_free(region);
 }
 
+bool vfui_kept_irq(const struct vfui_kept *kept, unsigned index, struct vfu_irq_info *out)
+{
+	if (index >= VFUI_KEPT_IRQS || !(kept->has_irq & 1ull << index))
+		return false;
+	*out = kept->irq[index];
+	return true;
+}
+
 struct vfui_kept_region *vfui_kept_add(struct vfui_kept *kept, unsigned index,
 				       struct vfu_region_info *info)
 {

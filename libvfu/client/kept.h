@@ -40,6 +40,8 @@ struct vfu_area vfui_region_area(const struct vfu_region_info *info, unsigned i)
 /* The file behind area i; a sum that wraps the check of the answer has refused. */
 struct vfu_area_file vfui_region_file(const struct vfu_region_info *info, unsigned i);
 
+/* What the device has said of an interrupt; false: nothing is kept. With the client's lock. */
+bool vfui_kept_irq(const struct vfui_kept *kept, unsigned index, struct vfu_irq_info *out);
 /* Keeps *info, which is then its own, unless another thread was first; NULL: no memory, and *info is the caller's. */
 struct vfui_kept_region *vfui_kept_add(struct vfui_kept *kept, unsigned index,
 				       struct vfu_region_info *info);

@@ -63,13 +63,10 @@ void vfui_refusal_of_access(struct vfu_client *cl, const struct vfu_client_acces
 /* False: it is not kept. */
 static bool kept_irq(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out)
 {
-	bool is_known = false;
+	bool is_known;
 
 	vfui_os_lock(&cl->lock);
-	if (index < VFUI_KEPT_IRQS)
-		is_known = cl->kept.has_irq & 1ull << index;
-	if (is_known)
-		*out = cl->kept.irq[index];
+	is_known = vfui_kept_irq(&cl->kept, index, out);
 	vfui_os_unlock(&cl->lock);
 	return is_known;
 }
