@@ -5,7 +5,7 @@
 LDADD = $(test_libs) libvfu/libvfu-internal.la $(CHECK_LIBS)
 test_libs = tests/lib/libtest.la
 EXTRA_LTLIBRARIES += tests/lib/libtest.la
-tests_lib_libtest_la_SOURCES = tests/lib/lacks.c tests/lib/lacks.h
+tests_lib_libtest_la_SOURCES = tests/lib/lacks.c tests/lib/lacks.h tests/lib/threads.c
 
 # Test programs are built for the log that wants them: `make check TESTS=x` builds x alone.
 CLEANFILES += $(EXTRA_PROGRAMS) $(EXTRA_LTLIBRARIES)

@@ -80,15 +80,15 @@ class Checks:
         )
         said = bytearray()
         self._await(ours, said, b"guest:/guest# ")
-        os.write(ours, b"echo 'sle'eps; sleep 1000\n")
-        self._await(ours, said, b"sleeps")  # not before: a shell that still edits would take Ctrl-C for its own
+        # Ctrl-C is for who runs in front when it comes, and who has said this runs there: the shell, before or
+        # between commands, would take it for its own.
+        os.write(ours, b"sh -c \"echo 'sle'eps; exec sleep 1000\"\n")
+        self._await(ours, said, b"sleeps")
         os.write(ours, b"\x03")
         self._await(ours, said, b"guest:/guest# ")
         os.write(ours, b"lspci -ns $DEV0; exit 5\n")
         self._await(ours, said, b"1234:0001")
-        while process.poll() is None and select.select([ours], [], [], SECONDS)[0]:
-            os.read(ours, 4096)
-        self._is("exit status", process.wait(SECONDS), 5)
+        self._is("exit status", self._drain(ours, process), 5)
         self._is("the terminal's modes", termios.tcgetattr(theirs), before)
         os.close(ours)
         os.close(theirs)
@@ -164,6 +164,14 @@ class Checks:
                 said += os.read(terminal, 4096)
         self._report.line(text in said, "vfu guest", f"{self._name}, said {text.decode()!r}")
         del said[: said.find(text) + len(text)]
+
+    def _drain(self, terminal, process):
+        """Reads what nobody wants, until the process has ended: its status."""
+        deadline = time.monotonic() + SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if select.select([terminal], [], [], 0.1)[0]:
+                os.read(terminal, 4096)
+        return process.wait(0)
 
     def _nothing_is_left(self):
         # All that was started has the directory in its environment.

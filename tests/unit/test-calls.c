@@ -49,7 +49,7 @@ static bool has_logged(const char *text)
 static void *serve(void *arg)
 {
 	(void)arg;
-	thread_assert(vfu_server_run(srv) == 0);
+	ck_assert(vfu_server_run(srv) == 0);
 	return NULL;
 }
 
@@ -326,9 +326,9 @@ static void *answer(void *arg)
 	in = vfu_request_payload(req, &len);
 	fd = vfu_request_take_fd(req, 0);
 	if (len == 4)
-		thread_assert(vfu_request_reply(req, in, len, &fd, fd >= 0, NULL) == 0);
+		ck_assert(vfu_request_reply(req, in, len, &fd, fd >= 0, NULL) == 0);
 	else
-		thread_assert(vfu_request_done(req, -EBUSY) == 0);
+		ck_assert(vfu_request_done(req, -EBUSY) == 0);
 	if (fd >= 0)
 		close(fd);
 	return NULL;

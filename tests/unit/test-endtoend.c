@@ -101,7 +101,7 @@ static void make_device(void)
 static void *serve(void *arg)
 {
 	(void)arg;
-	thread_assert(vfu_server_run(srv) == 0);
+	ck_assert(vfu_server_run(srv) == 0);
 	return NULL;
 }
 
@@ -427,7 +427,7 @@ static void *start_dma(void *arg)
 		atomic_fetch_add(&dma_left, 1);
 		ret = i % 2 ? vfu_dma_write_async(dev, GUEST + 4096, from, 256, dma_done, NULL)
 			    : vfu_dma_read_async(dev, GUEST, to, 256, dma_done, NULL);
-		thread_assert(ret == 0);
+		ck_assert(ret == 0);
 	}
 	atomic_store((atomic_bool *)arg, true);
 	return NULL;
@@ -473,11 +473,11 @@ static void *call_often(void *arg)
 		uint32_t w = index << 16 | i;
 
 		if (i % 3)
-			thread_assert(vfu_client_region_post(cl, 0, index * 4, &w, 4) == 0);
+			ck_assert(vfu_client_region_post(cl, 0, index * 4, &w, 4) == 0);
 		else
-			thread_assert(vfu_client_region_write(cl, 0, index * 4, &w, 4) == 0);
-		thread_assert(vfu_client_region_read(cl, 0, index * 4, &v, 4) == 0);
-		thread_assert(v == w);
+			ck_assert(vfu_client_region_write(cl, 0, index * 4, &w, 4) == 0);
+		ck_assert(vfu_client_region_read(cl, 0, index * 4, &v, 4) == 0);
+		ck_assert(v == w);
 	}
 	return NULL;
 }

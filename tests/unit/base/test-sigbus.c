@@ -162,7 +162,7 @@ static void *come_and_go(void *arg)
 	while (!atomic_load(&stop)) {
 		struct vfu_watch *watch = vfu_watch_new(page, PAGE);
 
-		thread_assert(!vfu_watch_is_lost(watch));
+		ck_assert(!vfu_watch_is_lost(watch));
 		vfu_watch_free(watch);
 	}
 	return NULL;

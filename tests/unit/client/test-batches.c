@@ -287,12 +287,12 @@ END_TEST
 
 static void *counts_elsewhere(void *arg)
 {
-	thread_assert(!vfu_client_is_posting(cl));
-	thread_assert(vfu_client_post_end(cl) == -EINVAL);
+	ck_assert(!vfu_client_is_posting(cl));
+	ck_assert(vfu_client_post_end(cl) == -EINVAL);
 	if (arg)
 		post(3, 4);
 	else
-		thread_assert(count() == 3);
+		ck_assert(count() == 3);
 	return NULL;
 }
 
@@ -352,7 +352,7 @@ START_TEST(the_device_reads_nothing)
 	unsigned n = 0;
 	int ret = 0;
 
-	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 50), 0);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 500), 0);
 	script_connect(&far, cl, is_late);
 	begin();
 	for (uint32_t i = 0; i < 100000 && !ret; i++, n++)
@@ -365,7 +365,9 @@ START_TEST(the_device_reads_nothing)
 	ck_assert(!vfu_client_is_posting(cl));
 	/* All that was posted is still there, the last one too. */
 	step = 1;
-	ck_assert_int_eq(vfu_client_flush(cl), 0);
+	while ((ret = vfu_client_flush(cl)) == -ETIMEDOUT)
+		;
+	ck_assert_int_eq(ret, 0);
 	await(&got, n);
 	ck_assert_uint_eq(count(), n);
 	finish();

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -2134,7 +2135,7 @@ END_TEST
 
 static void *fails_differently(void *arg)
 {
-	thread_assert(vfu_client_set(cl, VFU_OPTIONS, 0) == -EINVAL);
+	ck_assert(vfu_client_set(cl, VFU_OPTIONS, 0) == -EINVAL);
 	vfu_client_err(cl, arg);
 	return NULL;
 }

@@ -206,7 +206,7 @@ static void *signals(void *arg)
 static void *disconnects(void *arg)
 {
 	poll(NULL, 0, 50);
-	thread_assert(vfu_client_disconnect(cl) == 0);
+	ck_assert(vfu_client_disconnect(cl) == 0);
 	return arg;
 }
 
@@ -270,7 +270,7 @@ static void *comes_late(void *arg)
 	poll(NULL, 0, 20);
 	fd = listen_at(path);
 	poll(NULL, 0, 20);
-	thread_assert(listen(fd, 4) == 0);
+	ck_assert(listen(fd, 4) == 0);
 	for (unsigned i = 0; i < 3; i++)
 		close(accept(fd, NULL, NULL));
 	far.fd = accept(fd, NULL, NULL);

@@ -309,7 +309,7 @@ static void *read_often(void *arg)
 
 	(void)arg;
 	for (unsigned i = 0; i < READS; i++)
-		thread_assert(vfu_client_region_read(cl, 0, 0, &value, sizeof(value)) == 0);
+		ck_assert(vfu_client_region_read(cl, 0, 0, &value, sizeof(value)) == 0);
 	return NULL;
 }
 

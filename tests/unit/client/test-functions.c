@@ -209,9 +209,9 @@ static void *answers(void *arg)
 	while (n-- > 0) {
 		uint8_t *data = vfu_client_dma_data(calls[n].later);
 
-		thread_assert(*data == (calls[n].is_write ? 'd' : 0));
+		ck_assert(*data == (calls[n].is_write ? 'd' : 0));
 		memset(data, 'A' + (int)n, calls[n].len);
-		thread_assert(vfu_client_dma_answer(calls[n].later, 0) == 0);
+		ck_assert(vfu_client_dma_answer(calls[n].later, 0) == 0);
 	}
 	return NULL;
 }

@@ -92,7 +92,7 @@ static int bar0(void *user, struct vfu_request *req, const struct vfu_access *a)
 static void *serve(void *arg)
 {
 	(void)arg;
-	thread_assert(vfu_server_run(srv) == 0);
+	ck_assert(vfu_server_run(srv) == 0);
 	return NULL;
 }
 
@@ -360,9 +360,9 @@ static void *call(void *arg)
 	for (unsigned i = 0; i < CALLS; i++) {
 		uint32_t value = 0;
 
-		thread_assert(vfu_client_region_read(cl, 0, 0, &value, 4) == 0);
-		thread_assert(value == 0x5a5a5a5a);
-		thread_assert(vfu_client_region_write(cl, 0, 0, &value, 4) == 0);
+		ck_assert(vfu_client_region_read(cl, 0, 0, &value, 4) == 0);
+		ck_assert(value == 0x5a5a5a5a);
+		ck_assert(vfu_client_region_write(cl, 0, 0, &value, 4) == 0);
 	}
 	atomic_fetch_add(&finished, 1);
 	return NULL;

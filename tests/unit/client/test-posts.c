@@ -156,7 +156,7 @@ static void answers_first(struct script *s)
 
 static void *resets(void *arg)
 {
-	thread_assert(vfu_client_reset(cl) == 0);
+	ck_assert(vfu_client_reset(cl) == 0);
 	is_reset = true;
 	return arg;
 }
@@ -192,7 +192,7 @@ START_TEST(a_device_that_reads_nothing)
 {
 	int ret = 0;
 
-	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 100), 0);
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 500), 0);
 	script_connect(&far, cl, reads_nothing);
 	for (unsigned i = 0; i < POSTS && !ret; i++)
 		ret = vfu_client_region_post(cl, 0, 0, &i, sizeof(i));

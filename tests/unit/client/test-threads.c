@@ -109,7 +109,7 @@ static void *serve(void *arg)
 	do
 		ret = vfu_server_run(srv);
 	while (ret == -EINTR);
-	thread_assert(ret == 0);
+	ck_assert(ret == 0);
 	return NULL;
 }
 
@@ -312,8 +312,8 @@ static void *use(void *arg)
 	struct user *u = arg;
 
 	u->eventfd = passed_eventfd(EFD_CLOEXEC | EFD_NONBLOCK);
-	thread_assert(u->eventfd >= 0);
-	thread_assert(vfu_client_irq_set_eventfds(cl, VFU_IRQ_MSIX, u->n, 1, &u->eventfd) == 0);
+	ck_assert(u->eventfd >= 0);
+	ck_assert(vfu_client_irq_set_eventfds(cl, VFU_IRQ_MSIX, u->n, 1, &u->eventfd) == 0);
 	while (u->done < REQUESTS && !is_late(u))
 		one_request(u);
 	while (u->asked > u->answered + u->failed)

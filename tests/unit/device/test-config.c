@@ -472,7 +472,7 @@ static void *count_up(void *arg)
 
 	while (!atomic_load(is_over)) {
 		vfu_device_update_register(dev, VFU_REGION_CONFIG, 0x60, 4, ~0u, ++value);
-		thread_assert(read_counter() == value);
+		ck_assert(read_counter() == value);
 	}
 	return NULL;
 }

@@ -1234,7 +1234,7 @@ static void *copy_while_owned(void *arg)
 	for (unsigned i = *first; i < 4000; i += 2) {
 		int rc = vfui_dma_write(&dma, MAPPED + i % PAGE, &byte, 1);
 
-		thread_assert(!rc || rc == -EFAULT);
+		ck_assert(!rc || rc == -EFAULT);
 	}
 	return NULL;
 }
@@ -1313,8 +1313,7 @@ static void *write_mixed(void *arg)
 	struct result *result = arg;
 
 	for (unsigned i = 0; i < 300; i++)
-		thread_assert(vfui_dma_write_async(&dma, MAPPED - i % 3, "abc", 3, done, result) ==
-			      0);
+		ck_assert(vfui_dma_write_async(&dma, MAPPED - i % 3, "abc", 3, done, result) == 0);
 	return NULL;
 }
 
@@ -1381,9 +1380,9 @@ static void *watch_index(void *arg)
 
 	while (last != 2000) {
 		last = __atomic_load_n(index, __ATOMIC_SEQ_CST);
-		thread_assert(last >= seen);
+		ck_assert(last >= seen);
 		/* What was written before it is there. */
-		thread_assert(__atomic_load_n(index + 64, __ATOMIC_SEQ_CST) >= last);
+		ck_assert(__atomic_load_n(index + 64, __ATOMIC_SEQ_CST) >= last);
 		seen = last;
 	}
 	return NULL;
@@ -2391,8 +2390,8 @@ static void *use_memory(void *arg)
 
 		vfui_dma_read(&dma, at, &word, sizeof(word));
 		if (!vfui_dma_pin(&dma, at, 1, VFU_DMA_READ, &pin)) {
-			thread_assert(*(volatile uint8_t *)pin.addr == 0);
-			thread_assert(vfui_dma_unpin(&dma, &pin) == 0);
+			ck_assert(*(volatile uint8_t *)pin.addr == 0);
+			ck_assert(vfui_dma_unpin(&dma, &pin) == 0);
 		}
 		vfui_dma_list(&dma, ranges, 8);
 	}
@@ -2431,8 +2430,7 @@ static void *write_messages(void *arg)
 	struct result *result = arg;
 
 	for (unsigned i = 0; i < 100; i++)
-		thread_assert(vfui_dma_write_async(&dma, BASE, buffer, 5 * PAGE, done, result) ==
-			      0);
+		ck_assert(vfui_dma_write_async(&dma, BASE, buffer, 5 * PAGE, done, result) == 0);
 	return NULL;
 }
 

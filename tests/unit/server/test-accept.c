@@ -101,7 +101,7 @@ static int come(void)
 
 static void *ask_elsewhere(void *out)
 {
-	thread_assert(vfu_device_peer(rig.dev, out) == 0);
+	ck_assert(vfu_device_peer(rig.dev, out) == 0);
 	return NULL;
 }
 

@@ -301,7 +301,7 @@ static void *disconnect_often(void *arg)
 	while (!atomic_load(&over)) {
 		vfu_server_disconnect(rig.srv);
 		vfu_server_stats(rig.srv, &stats);
-		thread_assert(vfu_server_ended(rig.srv, &err) == err.code);
+		ck_assert(vfu_server_ended(rig.srv, &err) == err.code);
 	}
 	return NULL;
 }
@@ -453,12 +453,12 @@ static void *run_script(void *arg)
 	raw_send(rig.sock, 1, 15, 0, &one_write, 32, NULL, 0);
 	raw_send(rig.sock, 2, 5, 0,
 		 "\40\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32, NULL, 0);
-	thread_assert(raw_recv(rig.sock, msg, 100) == -1);
+	ck_assert(raw_recv(rig.sock, msg, 100) == -1);
 	vfu_request_done(later, 0);
-	thread_assert(raw_recv(rig.sock, msg, 200) == 1);
-	thread_assert(msg->id == 1);
-	thread_assert(raw_recv(rig.sock, msg, 200) == 1);
-	thread_assert(msg->id == 2);
+	ck_assert(raw_recv(rig.sock, msg, 200) == 1);
+	ck_assert(msg->id == 1);
+	ck_assert(raw_recv(rig.sock, msg, 200) == 1);
+	ck_assert(msg->id == 2);
 	vfu_server_stop(rig.srv);
 	free(msg);
 	return NULL;

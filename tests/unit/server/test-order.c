@@ -758,7 +758,7 @@ static void *answer(void *arg)
 
 	while (got < peer->expected && raw_recv(rig.sock, msg, 3000) == 1) {
 		if (!(msg->flags & 1)) {
-			thread_assert(msg->command == 11);
+			ck_assert(msg->command == 11);
 			pending[npending++] = msg->id;
 			peer->asked++;
 			usleep(30000); /* what else we sent has been handled by then */
@@ -905,13 +905,13 @@ static void *answer_last(void *arg)
 	static const struct dma_data reply = {.address = IOVA, .count = 4};
 	uint16_t dma;
 
-	thread_assert(next_but_multi(msg) == 11);
+	ck_assert(next_but_multi(msg) == 11);
 	dma = msg->id;
 	if (*begun_by)
-		thread_assert(vfu_request_done(fence, 0) == 0);
-	thread_assert(next_but_multi(msg) == 9);
+		ck_assert(vfu_request_done(fence, 0) == 0);
+	ck_assert(next_but_multi(msg) == 9);
 	raw_send(rig.sock, dma, 11, RAW_REPLY, &reply, 20, NULL, 0);
-	thread_assert(next_but_multi(msg) == 9);
+	ck_assert(next_but_multi(msg) == 9);
 	free(msg);
 	return NULL;
 }
@@ -967,8 +967,8 @@ static void *map_meanwhile(void *arg)
 	static const struct dma_data data = {IOVA, 1, "D"};
 	struct raw_msg *msg = malloc(sizeof(*msg));
 
-	thread_assert(raw_recv(rig.sock, msg, 3000) == 1);
-	thread_assert(msg->command == 11);
+	ck_assert(raw_recv(rig.sock, msg, 3000) == 1);
+	ck_assert(msg->command == 11);
 	*(uint16_t *)arg = rig_send(&rig, 2, &one_page, sizeof(one_page));
 	raw_send(rig.sock, msg->id, 11, RAW_REPLY, &data, 17, NULL, 0);
 	free(msg);

@@ -846,7 +846,7 @@ END_TEST
 /* Another thread leaves bytes, or a deadline: the loop that sleeps must wake. */
 static void *send_from_thread(void *arg)
 {
-	thread_assert(end_ask(4, 1000, NULL, arg) == 0);
+	ck_assert(end_ask(4, 1000, NULL, arg) == 0);
 	return NULL;
 }
 
@@ -878,7 +878,7 @@ static void *answer_and_more(void *arg)
 
 	(void)arg;
 	do {
-		thread_assert(peer_get(end.peer, m, NULL, NULL) > 0);
+		ck_assert(peer_get(end.peer, m, NULL, NULL) > 0);
 	} while (m->hdr.flags == REPLY);
 	memset(m->payload + 16, 0, 4);
 	size = peer_build(all, m->hdr.id, READ, REPLY, m->payload, 20);

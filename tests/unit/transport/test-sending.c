@@ -82,7 +82,7 @@ static void *count_messages(void *arg)
 		struct vfu_wire_header *hdr = &headers[nheaders];
 
 		read_slowly((uint8_t *)hdr, sizeof(*hdr));
-		thread_assert(hdr->size >= sizeof(*hdr));
+		ck_assert(hdr->size >= sizeof(*hdr));
 		read_slowly(NULL, hdr->size - sizeof(*hdr));
 		nheaders++;
 	}
@@ -201,7 +201,7 @@ static void *write_then_read(void *arg)
 	while (recv(end.peer, &message.data, 1, MSG_PEEK) != 1)
 		;
 	poll(NULL, 0, 2);
-	thread_assert(send(end.peer, &message, sizeof(message), 0) == sizeof(message));
+	ck_assert(send(end.peer, &message, sizeof(message), 0) == sizeof(message));
 	return count_messages(arg);
 }
 
@@ -343,7 +343,7 @@ static void *write_often(void *arg)
 		in.count = i % 3 == 2 ? sizeof(data) : i;
 		in.offset = i;
 		iov[1].iov_len = in.count;
-		thread_assert(vfui_conn_post(end.conn, &out) == 0);
+		ck_assert(vfui_conn_post(end.conn, &out) == 0);
 	}
 	return NULL;
 }

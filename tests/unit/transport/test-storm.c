@@ -145,7 +145,7 @@ static void *run_end(void *arg)
 			poll(pfds, (nfds_t)n, timeout < 0 || timeout > TICK ? TICK : timeout);
 			r = vfui_conn_process(end->conn, 0);
 		}
-		thread_assert(r >= 0 || r == -EINTR);
+		ck_assert(r >= 0 || r == -EINTR);
 	}
 	return NULL;
 }
@@ -165,10 +165,10 @@ static void *run_caller(void *arg)
 		uint8_t in[16], out[16];
 
 		fill(end, in, i, count);
-		thread_assert(vfui_conn_call(end->conn, command_of(end), &call, in, sizeof(in), out,
-					     sizeof(out)) == 0);
-		thread_assert(call.reply_len == count);
-		thread_assert(peer_is_pattern(data, count, (uint16_t)i));
+		ck_assert(vfui_conn_call(end->conn, command_of(end), &call, in, sizeof(in), out,
+					 sizeof(out)) == 0);
+		ck_assert(call.reply_len == count);
+		ck_assert(peer_is_pattern(data, count, (uint16_t)i));
 	}
 	return NULL;
 }

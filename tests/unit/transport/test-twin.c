@@ -244,7 +244,7 @@ static void *answer_version(void *arg)
 	struct peer_msg request;
 	int fd = make_given(reply->given, &peer[TWIN]);
 
-	thread_assert(peer_get(peer[MAIN], &request, NULL, NULL) > 0);
+	ck_assert(peer_get(peer[MAIN], &request, NULL, NULL) > 0);
 	memcpy(payload + 4, reply->text, len);
 	len = peer_build(&msg, request.hdr.id, VFU_WIRE_CMD_VERSION, REPLY, payload, len + 4);
 	peer_send(peer[MAIN], &msg, len, &fd, fd >= 0);
