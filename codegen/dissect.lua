@@ -10,7 +10,7 @@
 return [==[
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
--- Generated from spec/ by codegen/gen/dissector.lua. Do not edit; see doc/wireshark.md.
+-- Generated from spec/ by codegen/gen/dissector.lua. Do not edit; see doc/howto/wireshark.md.
 --
 -- vfio-user for Wireshark and tshark: files that `vfu trace -w` writes.
 

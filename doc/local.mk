@@ -14,12 +14,27 @@ doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inp
 doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)
 	$(AM_V_GEN)output=model_json; $(codegen_run)
 
-# The dissector; doc/wireshark.md says where Wireshark looks for it.
-EXTRA_DIST += doc/gen/vfio-user.lua doc/wireshark.md doc/messages.md doc/limits.md
+# The pages. A new one is a new file in its section's directory, nothing else; doc/conf.py says how they become a site.
+EXTRA_DIST += doc/conf.py doc/build-site doc/index.md doc/glossary.md doc/static \
+	doc/tutorial doc/howto doc/reference doc/explanation doc/course
+
+# Without the tools nothing else misses them.
+if HAVE_SPHINX
+html-local: $(doc_gen) all
+	$(AM_V_GEN)$(srcdir)/doc/build-site $(srcdir) $(PACKAGE_VERSION) ./run $(SPHINX_PYTHON) -m sphinx
+else
+html-local:
+	@echo "the site needs Sphinx, for the Python that the module is made for (Debian: apt install $(sphinx_packages)); then run configure again" >&2; exit 1
+endif
+sphinx_packages = python3-sphinx furo python3-myst-parser python3-sphinx-copybutton
+clean_local += doc/site doc/html
+
+# The dissector; doc/howto/wireshark.md says where Wireshark looks for it.
+EXTRA_DIST += doc/gen/vfio-user.lua
 MAINTAINERCLEANFILES += doc/gen/vfio-user.lua
 wiresharkdir = $(datadir)/libvfu/wireshark
 wireshark_DATA = doc/gen/vfio-user.lua
-vfudoc_DATA += doc/wireshark.md doc/messages.md doc/limits.md
+vfudoc_DATA += doc/howto/wireshark.md doc/howto/messages.md doc/reference/limits.md
 
 doc/gen/vfio-user.lua: codegen/gen/dissector.lua $(codegen_lua_language) $(codegen_inputs)
 	$(AM_V_GEN)output=dissector; $(codegen_run)

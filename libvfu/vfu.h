@@ -57,7 +57,7 @@ enum vfu_log_level {
 typedef void vfu_log_fn(void *user, enum vfu_log_level level, const char *text);
 
 /* Options of a client or a server; set them before connecting or listening. All are non-negative
- * integers. doc/limits.md has all limits of a connection, and what happens at each. */
+ * integers. doc/reference/limits.md has all limits of a connection, and what happens at each. */
 enum vfu_option {
 	VFU_OPT_TIMEOUT_MS,         /* how long a request waits for its reply, and a server for
 				       VERSION; 0: for ever (5000) */

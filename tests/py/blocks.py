@@ -119,7 +119,8 @@ def _in_markdown(name, text):
     for number, line in enumerate(text.splitlines(), 1):
         if fence:
             if line.startswith("```"):
-                yield Block(name, fence[1], owner, fence[0] or "figure", "".join(fence[2]))
+                if not fence[0].startswith("{"):  # what such a fence has is text of the site
+                    yield Block(name, fence[1], owner, fence[0] or "figure", "".join(fence[2]))
                 fence, prose, start = None, [], number + 1
             else:
                 fence[2].append(line + "\n")

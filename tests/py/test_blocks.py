@@ -33,9 +33,9 @@ EXEMPT = [
     ("codegen/README.md", "lua codegen/main.lua ", "each GEN line of make; a tarball may be built without Lua"),
     ("python/vfu/guest/__init__.py", "import vfu.guest", "make check-qemu: tests/qemu/command.py"),
     # What needs other programs than a build does.
-    ("doc/wireshark.md", "wireshark ", "it has windows; test_dissector.py has tshark read such files"),
-    ("doc/wireshark.md", "vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark ", "windows, too"),
-    ("doc/wireshark.md", "vfio_user.region_write.region == 7 ", "test_dissector.py: test_filters_of_the_page"),
+    ("doc/howto/wireshark.md", "wireshark ", "it has windows; test_dissector.py has tshark read such files"),
+    ("doc/howto/wireshark.md", "vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark ", "windows, too"),
+    ("doc/howto/wireshark.md", "vfio_user.region_write.region == 7 ", "test_dissector.py: test_filters_of_the_page"),
     ("python/examples/drivers/edu.py", "qemu-system-x86_64 ", "a QEMU that is built so; distributions' are not"),
     # Fragments that stand for something else.
     ("doc/examples/client.c", "client SOCKET", "doc/examples/run-examples.sh"),
@@ -167,7 +167,7 @@ def run_messages(block, session, shown):
 
 SPECIAL = {
     ("README.md", "A device"): run_device_of_the_example,
-    ("doc/messages.md", "A message of your own"): run_messages,
+    ("doc/howto/messages.md", "A message of your own"): run_messages,
 }
 
 

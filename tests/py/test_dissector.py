@@ -195,7 +195,7 @@ def test_generated(tmp_path):
 @needs_tshark
 def test_filters_of_the_page(tmp_path):
     """Each is a filter, with names that the dissector has."""
-    filters = next(block for block in blocks.find("doc/wireshark.md") if block.owner == "Filters").text.splitlines()
+    filters = next(block for block in blocks.find("doc/howto/wireshark.md") if block.owner == "Filters").text.splitlines()
     assert len(filters) == 3
     (tmp_path / "empty.pcapng").write_bytes(pcapng.head(1 << 18))
     for text in filters:

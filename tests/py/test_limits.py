@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""doc/limits.md has all limits of the code, and each has a test that exists."""
+"""doc/reference/limits.md has all limits of the code, and each has a test that exists."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "doc" / "limits.md").read_text()
+TEXT = (ROOT / "doc" / "reference" / "limits.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| ")][1:]
 # What a number that bounds something is called.
 NAME = r"\w*(?:MAX|LIMIT|KEPT|DEPTH|MARKS|BURST|KINDS)\w*"

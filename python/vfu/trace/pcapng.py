@@ -3,7 +3,7 @@
 """Files that Wireshark reads: pcapng, link type USER0 (147), a packet for each message.
 
 A packet begins with this pseudo header, in network order, then come the bytes of the message as they were on the
-socket, in the byte order of the machine (doc/wireshark.md):
+socket, in the byte order of the machine (doc/howto/wireshark.md):
 
     0    1    2         3      4         5    6           8          12
     +----+----+---------+------+---------+----+-----------+----------+----------

@@ -311,7 +311,7 @@ START_TEST(full_queue_times_out)
 }
 END_TEST
 
-/* As doc/limits.md has it. */
+/* As doc/reference/limits.md has it. */
 START_TEST(so_many_wait)
 {
 	struct vfui_sock_file file;

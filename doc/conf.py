@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The site, as Sphinx is to build it: `make html` does, in a tree of links that doc/build-site makes.
+
+    doc/site/            the files of the tree, so that links to them lead somewhere
+    doc/site/doc/        what Sphinx reads: the pages of doc/, and as gen/ what is generated
+    doc/html/            the site
+
+Nothing of it is fetched when it is read: it works from file://.
+"""
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+
+project = "libvfu"
+author = "the libvfu authors"
+copyright = "2026 the libvfu authors"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+exclude_patterns = ["examples"]
+nitpicky = True
+highlight_language = "none"
+smartquotes = False
+
+# Links to `page.md#heading` mean in the site what they mean on a forge.
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence", "deflist"]
+
+html_theme = "furo"
+html_title = "libvfu"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_theme_options = {"navigation_with_keys": True}
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+
+
+def tree_link(app, env, node, content):
+    """What a link to something of the tree that is no page leads to: a copy of the file; of a directory only the text."""
+    if node["reftype"] not in ("any", "myst"):  # MyST asks as "any"
+        return None
+    path = Path(env.doc2path(node["refdoc"])).parent / node["reftarget"]
+    if not path.exists():
+        return None
+    if path.is_dir():
+        return content
+    name = os.path.relpath(path, Path(app.srcdir).parent)
+    copy = Path(app.outdir, "_tree", name)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, copy)
+    here = os.path.dirname(app.builder.get_target_uri(node["refdoc"]))
+    return nodes.reference("", "", content, internal=True, refuri=os.path.relpath(f"_tree/{name}", here or "."))
+
+
+def tree_links(app, doctree):
+    """MyST has links to files as downloads; we want to read them."""
+    for node in list(doctree.findall(addnodes.download_reference)):
+        node.replace_self(tree_link(app, app.env, node, node[0]))
+
+
+def setup(app):
+    app.connect("missing-reference", tree_link)
+    app.connect("doctree-read", tree_links, priority=400)
+
+
+def has_pages(record):
+    return "didn't match any documents" not in str(record.msg)
+
+
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(has_pages)  # a section before its first page
