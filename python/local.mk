@@ -55,6 +55,7 @@ vfu_cli = \
 	python/vfu/cli/in_guest.py \
 	python/vfu/cli/info.py \
 	python/vfu/cli/log.py \
+	python/vfu/cli/manual.py \
 	python/vfu/cli/names.py \
 	python/vfu/cli/parts.py \
 	python/vfu/cli/progress.py \
@@ -151,6 +152,7 @@ command_pages = \
 	python/packaging/vfu-dump.1 \
 	python/packaging/vfu-explain.1 \
 	python/packaging/vfu-guest.1 \
+	python/packaging/vfu-help.1 \
 	python/packaging/vfu-info.1 \
 	python/packaging/vfu-read.1 \
 	python/packaging/vfu-serve.1 \
@@ -194,7 +196,7 @@ man1_MANS = python/packaging/vfu.1 $(command_pages)
 bashcompletiondir = $(datadir)/bash-completion/completions
 endif
 
-EXTRA_DIST += pyproject.toml python/packaging/vfu.bash python/packaging/backend.py python/packaging/manpage.py python/packaging/METADATA.in \
+EXTRA_DIST += pyproject.toml python/packaging/vfu.bash python/packaging/backend.py python/packaging/manpage.py python/packaging/command_pages.py python/packaging/METADATA.in \
 	python/packaging/50-vfu-serve.json.in
 CLEANFILES += python/packaging/METADATA python/packaging/50-vfu-serve.json python/packaging/vfu*.1 python/packaging/protocol.pyi
 
@@ -221,7 +223,7 @@ uninstall-local:
 endif
 
 # What the commands say of themselves. vfu.1 is written last: when it is there, all are.
-python/packaging/vfu.1: python/packaging/manpage.py $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
+python/packaging/vfu.1: python/packaging/manpage.py python/packaging/command_pages.py $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
 	$(AM_V_GEN)rm -rf python/packaging/pages && $(MKDIR_P) python/packaging/pages && \
 	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
 	mv python/packaging/pages/vfu-*.1 python/packaging && mv python/packaging/pages/vfu.1 $@ && \

@@ -3,22 +3,24 @@
 """Writes the manual pages, made of what the commands' own parsers say: `./run python3 manpage.py DIRECTORY`.
 
     parser() --> vfu.1              all commands, and the table of exit statuses
-        of each command --> vfu-COMMAND.1   NAME, SYNOPSIS, DESCRIPTION, OPTIONS, what follows those, EXAMPLES, EXIT STATUS
+        of each command --> vfu-COMMAND.1
 
-What follows the options is the epilog of a parser: paragraphs, and blocks that are indented or begin with a line of
-words and a colon, which stay as they are.
+What there is to say command_pages.py has found; here it becomes troff.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 import vfu
-from vfu.cli import commands_of, parser, status
+from command_pages import Entry, Group, Page, groups, pages
+from vfu.cli import parser, status
+
+# Sections between options and examples, in the order that man-pages(7) gives; others come before them.
+LAST = ("environment", "files")
 
 
 def text(words: str) -> str:
@@ -32,68 +34,61 @@ def sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def argument(action: argparse.Action) -> str:
+def argument(one: Entry) -> str:
     """--name VALUE in bold and italics."""
-    if action.choices:
-        value = "{" + ",".join(map(str, action.choices)) + "}"
-    else:
-        metavar = action.metavar or action.dest.upper()
-        value = metavar if isinstance(metavar, str) else " ".join(metavar)
-    value = "" if action.nargs == 0 else f"\\fI{text(value)}\\fR"
-    names = ", ".join(f"\\fB{text(name)}\\fR" for name in action.option_strings)
-    return f"{names} {value}".strip()
+    names = ", ".join(f"\\fB{text(name)}\\fR" for name in one.names)
+    return f"{names} {f'{chr(92)}fI{text(one.value)}{chr(92)}fR' if one.value else ''}".strip()
 
 
-def arguments(one: argparse.ArgumentParser) -> Iterator[str]:
+def arguments(found: Iterable[Group]) -> Iterator[str]:
     """What it takes, group by group."""
-    for group in one._action_groups:
-        own = group.title not in ("positional arguments", "options", "optional arguments")
-        entries = [
-            f".TP\n{argument(action)}\n{text(one._get_formatter()._expand_help(action) if action.help else '')}\n"
-            for action in group._group_actions
-            if not isinstance(action, (argparse._SubParsersAction, argparse._HelpAction)) and action.help != argparse.SUPPRESS
-        ]
-        if entries and own:
-            yield f".SS {text(sentence(group.title or ''))}\n"
-        yield from entries
-
-
-def blocks(epilog: str) -> Iterator[tuple[str, str]]:
-    """(heading or "", lines) of what stands between empty lines."""
-    for block in re.split(r"\n\s*\n", epilog.strip("\n")):
-        head, _, rest = block.partition("\n")
-        yield (head[:-1], rest) if re.fullmatch(r"[a-z ]+:", head) and rest else ("", block)
+    for group in found:
+        if group.title:
+            yield f".SS {text(sentence(group.title))}\n"
+        yield from (f".TP\n{argument(one)}\n{text(one.text)}\n" for one in group.entries)
 
 
 def literal(lines: str) -> str:
     """As it is."""
-    return f".PP\n.nf\n{text(lines)}\n.fi\n"
+    return f".PP\n.EX\n{text(lines)}\n.EE\n"
+
+
+COLUMNS = re.compile(r" *(\S+(?: \S+)*)  +(\S.*)")
 
 
 def listed(lines: str) -> str:
     """Words and what they mean, in two columns; else as it is."""
-    columns = re.compile(r"  (\S+(?: \S+)*)  +(\S.*)")
-    if not columns.match(lines):
+    if not COLUMNS.match(lines):
         return literal(lines)
     out = ".PP\n"
     for line in lines.split("\n"):
-        entry = columns.fullmatch(line)
+        entry = COLUMNS.fullmatch(line)
         out += f".TP\n\\fB{text(entry[1])}\\fR\n{text(entry[2])}\n" if entry else text(line.strip()) + "\n"
     return out
 
 
 def prose(block: str) -> str:
-    """A paragraph, up to where lines are indented."""
+    """A paragraph, up to where lines are indented or have columns."""
     lines = block.split("\n")
-    indented = next((number for number, line in enumerate(lines) if line.startswith(" ")), len(lines))
+    indented = next((number for number, line in enumerate(lines) if line.startswith(" ") or COLUMNS.match(line)), len(lines))
     head, rest = "\n".join(lines[:indented]), "\n".join(lines[indented:])
     return (f".PP\n{text(head)}\n" if head else "") + (listed(rest) if rest else "")
 
 
-def usage(one: argparse.ArgumentParser) -> str:
+def synopsis(usage: str) -> str:
     """In one line, which man breaks where it must."""
-    words = one.format_usage().removeprefix("usage: ").split()
+    words = usage.split()
     return f".SH SYNOPSIS\n\\fB{text(' '.join(words[:2]))}\\fR {text(' '.join(words[2:]))}\n"
+
+
+def section(heading: str, found: Iterable[str]) -> str:
+    """With its paragraphs."""
+    return f".SH {text(heading.upper())}\n" + "".join(map(prose, found))
+
+
+def see_also(names: Iterable[str]) -> str:
+    """The pages beside it."""
+    return ".SH SEE ALSO\n" + ",\n".join(f".BR {text(name).replace('(', ' (')}" for name in names) + "\n"
 
 
 def title(name: str, about: str) -> str:
@@ -111,18 +106,17 @@ def statuses(found: dict[int, list[str]]) -> str:
     return ".SH EXIT STATUS\n" + "\n".join(entries) + "\n"
 
 
-def command_page(name: str, one: argparse.ArgumentParser) -> str:
+def command_page(one: Page) -> str:
     """vfu-NAME(1)."""
-    parts = [title(f"vfu-{name}", one.description or ""), usage(one)]
-    parts += [f".SH DESCRIPTION\n{text(one.description or '')}\n", ".SH OPTIONS\n", *arguments(one)]
-    found = [(head, body) for head, body in blocks(one.epilog or "") if head not in ("exit status", "examples")]
-    if found:
-        parts.append(".SH NOTES\n")
-        parts += [f".SS {text(head.capitalize())}\n{literal(body)}" if head else prose(body) for head, body in found]
-    parts += [f".SH EXAMPLES\n{literal(body)}" for head, body in blocks(one.epilog or "") if head == "examples"]
-    parts.append(statuses({code: [text(sentence(meaning)) + "."] for code, meaning in status.of(name).items()}))
-    parts.append(".SH SEE ALSO\n.BR vfu (1)\n")
-    return "".join(parts)
+    order = sorted(one.sections, key=lambda head: LAST.index(head) if head in LAST else -1)
+    return "".join([
+        title(f"vfu-{one.name}", one.about), synopsis(one.usage), section("description", one.description),
+        ".SH OPTIONS\n", *arguments(one.groups),
+        *(section(head, one.sections[head]) for head in order if head not in LAST),
+        statuses({code: [text(sentence(meaning)) + "."] for code, meaning in one.statuses.items()}),
+        *(section(head, one.sections[head]) for head in order if head in LAST),
+        f".SH EXAMPLES\n{literal(one.examples)}", see_also(one.see_also),
+    ])
 
 
 def all_statuses(names: list[str]) -> dict[int, list[str]]:
@@ -136,29 +130,29 @@ def all_statuses(names: list[str]) -> dict[int, list[str]]:
     return found
 
 
-def main_page(top: argparse.ArgumentParser) -> str:
+def main_page(found: dict[str, Page]) -> str:
     """vfu(1)."""
-    found = commands_of(top)
-    about = {name: (one.description or "").rstrip(".") for name, one in found.items()}
+    top = parser()
     return "".join([
         title("vfu", top.description or ""),
         ".SH SYNOPSIS\n\\fBvfu\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n",
         ".SH DESCRIPTION\nWhat each command does, its page says, and \\fBvfu\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR.\n",
-        ".SH COMMANDS\n", *(f".TP\n.BR vfu\\-{name} (1)\n{text(about[name])}.\n" for name in found),
-        ".SH OPTIONS\n", *arguments(top),
+        ".SH COMMANDS\n", *(f".TP\n.BR vfu\\-{name} (1)\n{text(one.about)}\n" for name, one in found.items()),
+        ".SH OPTIONS\n", *arguments(groups(top)),
         statuses(all_statuses(list(found))),
         ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nIf it is set to anything, there are no colours; else there are on a terminal.\n",
-        ".SH SEE ALSO\n", ",\n".join(f".BR vfu\\-{name} (1)" for name in found).replace(" (1),", " (1),"), "\n.PP\n",
-        "The Python package: \\fBpydoc3 vfu\\fR. The protocol: \\fIprotocol.rst\\fR of the C library's documentation.\n",
+        see_also([*(f"vfu-{name}(1)" for name in found), "libvfu(3)", "vfio-user(7)"]),
+        ".PP\nThe Python package: \\fBpydoc3 vfu\\fR.\n",
     ])
 
 
 def write(directory: Path) -> None:
     """All pages."""
-    top = parser()
-    pages = {f"vfu-{name}": command_page(name, one) for name, one in commands_of(top).items()}
-    for name, page in ({"vfu": main_page(top)} | pages).items():
+    found = pages()
+    texts = {"vfu": main_page(found)} | {f"vfu-{name}": command_page(one) for name, one in found.items()}
+    for name, page in texts.items():
         (directory / f"{name}.1").write_text(page)
 
 
-write(Path(sys.argv[1]))
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

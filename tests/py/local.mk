@@ -29,6 +29,7 @@ py_tests = \
 	tests/py/test_hostile.py \
 	tests/py/test_guest.py \
 	tests/py/test_limits.py \
+	tests/py/test_manual.py \
 	tests/py/test_many.py \
 	tests/py/test_odd_servers.py \
 	tests/py/test_leaks.py \

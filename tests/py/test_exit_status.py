@@ -35,6 +35,7 @@ ENDS = [
     (0, "wait", "SERVED", "config.vendor_id=0x1234"), (1, "wait", "SERVED", "err[9]"), (2, "wait", "SERVED", "x"),
     (124, "wait", "SERVED", "intx", "--timeout=0.05"),
     (0, "shell", "SERVED", "-c", "1"), (1, "shell", "SERVED", "-c", "bar0.read8(0x10000)"), (2, "shell"), (124, "shell", "HUNG", "--timeout=0.05"),
+    (0, "help"), (0, "help", "info"), (2, "help", "x"),
     (0, "explain", "dma_map"), (1, "explain", "nothing_is_called_so"), (2, "explain"), (3, "explain", BROKEN),
     (0, "trace", "--read", "FINE"), (1, "trace", "--read", "NOWHERE"), (2, "trace"), (3, "trace", "--read", "CAPTURE"),
     (1, "serve", "NOWHERE", "--socket-path=NEW"), (2, "serve"),

@@ -11,23 +11,26 @@ from collections.abc import Sequence
 
 import vfu
 
-from . import access, dump, explain, guest, info, log, serve, shell, status, trace, wait
+from . import access, dump, explain, guest, info, log, manual, serve, shell, status, trace, wait
 from .error import CommandError, TimeIsUp, UsageError
 from .style import RED, paint
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="vfu", description="Serve and inspect vfio-user devices.")
+    plain = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(prog="vfu", description="Serve and inspect vfio-user devices.", epilog=manual.section(""),
+                                  formatter_class=plain)
     top.add_argument("--version", action="version", version=f"vfu {vfu.__version__}")
     # What management tools ask of every backend.
     top.add_argument("--print-capabilities", action=serve.PrintCapabilities, nargs=0)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (serve, info, access, dump, wait, shell, explain, guest, trace):
+    for module in (serve, info, access, dump, wait, shell, explain, guest, trace, manual):
         module.add_to(commands)
     for name, command in commands.choices.items():
         log.add_to(command)
-        command.formatter_class = argparse.RawDescriptionHelpFormatter
-        command.epilog = "\n\n".join(filter(None, [command.epilog and command.epilog.strip(), status.section(name)]))
+        command.formatter_class = plain
+        own = command.epilog and command.epilog.strip()
+        command.epilog = "\n\n".join(filter(None, [own, status.section(name), manual.section(name)]))
     return top
 
 

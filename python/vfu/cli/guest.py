@@ -18,6 +18,9 @@ QEMU, if PATH has none of version 11.1 or newer, the kernel and the programs are
 that this machine's apt uses, some 160 MB, and kept in --cache; nothing is installed and nothing needs root. Elsewhere
 give --qemu and --kernel, and have busybox on PATH.
 
+files:
+  $XDG_CACHE_HOME/vfu-guest  what was fetched, by default ~/.cache/vfu-guest; it may be removed at any time
+
 examples:
   vfu guest mydevice.py --shell
   vfu guest timer.py period=0.1 /tmp/other.sock --run test.sh

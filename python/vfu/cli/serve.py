@@ -35,6 +35,11 @@ systemd:
   A socket unit's socket is taken if neither --socket-path nor --fd is given; of several --fd=NAME takes one, by its
   FileDescriptorName=. With Accept=yes a service is one connection. Type=notify is told READY=1 and STOPPING=1.
 
+files:
+  /usr/share/qemu/vfio-user/50-vfu-serve.json  what tells management tools of this command, below the prefix it was
+                                               installed with
+  /usr/share/doc/python3-vfu/examples          devices to be read and served; Debian's place for them
+
 examples:
   vfu serve counter.py --socket-path=/tmp/counter.sock
   vfu serve counter.py:Counter --socket-path=/tmp/counter.sock --log-level=debug --policy=bus_master=ignore

@@ -40,8 +40,10 @@ registers of the class are attributes of regs, to be read and set; they are not 
 hexdump(bar0, 0, 64) and wait(timeout=1) show things, and reconnect() connects again when the server has gone. The
 device's access to memory is served while the prompt waits. Ctrl-C gives the prompt back, Ctrl-D ends.
 
-IPython is used if it is there (Debian: python3-ipython). What was typed is kept in $XDG_STATE_HOME/vfu, by default
-~/.local/state/vfu. Without a terminal a script is read from standard input.
+IPython is used if it is there (Debian: python3-ipython). Without a terminal a script is read from standard input.
+
+files:
+  $XDG_STATE_HOME/vfu  what was typed, by default ~/.local/state/vfu
 
 examples:
   vfu shell /tmp/counter.sock --device counter.py < /dev/null

@@ -29,6 +29,7 @@ OF: dict[str, dict[int, str]] = {
     "wait": ALL | {DONE: "it came", TIMEOUT: "time is up: it did not come within --timeout, or the server did not answer"},
     "shell": ALL | {DONE: "the prompt was left, or the code has ended; exit(N) ends with N",
                     FAILED: "there is no connection, or the code has raised something"},
+    "help": {DONE: "it is shown", USAGE: ALL[USAGE]},
     "explain": _UNTIMED | {FAILED: "nothing is known of WHAT"} | _BROKEN,
     "trace": _ENDED | {
         DONE: "it was told to end (SIGTERM, SIGINT), the client of --one-client has gone, or all of --read was shown",
