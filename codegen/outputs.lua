@@ -19,6 +19,7 @@ local M = {
 	{ name = "python", file = "python/gen/vfu_protocol.py", doc = "numbers and layouts in Python: checked, parsed, built" },
 	{ name = "python_pyi", file = "python/gen/vfu_protocol.pyi", doc = "its types" },
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
+	{ name = "boxes_svg", file = "doc/gen/boxes.tar", doc = "its layouts as pictures, a file each", binary = true },
 	{ name = "model_json", file = "doc/gen/vfio-user.json", doc = "the model, for generators in other languages" },
 	{ name = "dissector", file = "doc/gen/vfio-user.lua", doc = "the dissector for Wireshark" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },

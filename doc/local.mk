@@ -14,6 +14,26 @@ doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inp
 doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)
 	$(AM_V_GEN)output=model_json; $(codegen_run)
 
+# The same as pictures. Which there are the spec says, not make: they come in an archive, which a tarball has too.
+# One that is always there stands for all.
+box_pictures = doc/gen/boxes/header.svg
+EXTRA_DIST += doc/gen/boxes.tar
+MAINTAINERCLEANFILES += doc/gen/boxes.tar
+noinst_DATA += $(box_pictures)
+clean_local += doc/gen/boxes
+
+doc/gen/boxes.tar: codegen/gen/boxes_svg.lua codegen/svg.lua codegen/tar.lua $(codegen_inputs)
+	$(AM_V_GEN)output=boxes_svg; $(codegen_run)
+
+$(box_pictures): doc/gen/boxes.tar
+	$(AM_V_GEN)rm -rf $(@D) && $(MKDIR_P) $(@D) && tar -C $(@D) -xmf $<
+
+install-data-hook:
+	$(MKDIR_P) "$(DESTDIR)$(vfudocdir)/boxes"
+	$(INSTALL_DATA) doc/gen/boxes/*.svg "$(DESTDIR)$(vfudocdir)/boxes"
+uninstall-hook:
+	rm -rf "$(DESTDIR)$(vfudocdir)/boxes"
+
 # The pages. A new one is a new file in its section's directory, nothing else; doc/conf.py says how they become a site.
 EXTRA_DIST += doc/conf.py doc/build-site doc/index.md doc/glossary.md doc/static \
 	doc/tutorial doc/howto doc/reference doc/explanation doc/course

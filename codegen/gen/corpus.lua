@@ -16,22 +16,8 @@
 -- long ends with the file.  The payloads are made for the limits that the spec names in `test`.
 
 local order = require "order"
+local tar = require "tar"
 local vectors = require "vectors"
-
--- A file of a tar archive (ustar), of no date and owner.
-local function file(name, bytes)
-	local head = string.pack("<c100 c8 c8 c8 c12 c12", name, "0000644\0", "0000000\0", "0000000\0", ("%011o\0"):format(#bytes),
-				 ("%011o\0"):format(0))
-	local rest = string.pack("<c1 c100 c6 c2 c32 c32 c8 c8 c155 c12", "0", "", "ustar\0", "00", "", "", "0000000\0", "0000000\0",
-				 "", "")
-	local sum = 8 * (" "):byte()
-	for _, part in ipairs { head, rest } do
-		for i = 1, #part do
-			sum = sum + part:byte(i)
-		end
-	end
-	return head .. ("%06o\0 "):format(sum) .. rest .. bytes .. ("\0"):rep(-#bytes % 512)
-end
 
 local function seed(base, row)
 	local part = base.part
@@ -62,11 +48,11 @@ return function(model)
 				local bytes = seed(base, row)
 				if not known[bytes] then
 					known[bytes], number = true, number + 1
-					out[#out + 1] = file(("%s-%s/%03d-%s"):format(entry.part.message.name, entry.part.key, number,
-									     base.name:gsub("%W+", "-")), bytes)
+					out[#out + 1] = tar.file(("%s-%s/%03d-%s"):format(entry.part.message.name, entry.part.key, number,
+										 base.name:gsub("%W+", "-")), bytes)
 				end
 			end
 		end
 	end
-	return table.concat(out) .. ("\0"):rep(1024)
+	return tar.archive(out)
 end

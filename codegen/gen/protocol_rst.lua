@@ -163,10 +163,18 @@ local function kind_of_field(f)
 	return f.enum and "; values: " .. (f.enum.made and link("messages", "all", "messages") or link("enum", f.enum.name)) or ""
 end
 
-local function picture(out, part)
+-- Of what has a picture by boxes_svg.lua.
+local function figure(out, name, alt)
+	out[#out + 1] = (".. figure:: boxes/%s.svg"):format(name)
+	out[#out + 1] = ("   :alt: %s"):format(alt)
+	out[#out + 1] = ""
+end
+
+-- The boxes as text, for who reads this file itself: a comment.
+local function boxes(out, part)
 	local lines = box.draw(part)
 	if lines then
-		table.move({ "::", "" }, 1, 2, #out + 1, out)
+		out[#out + 1] = ".."
 		for _, line in ipairs(lines) do
 			out[#out + 1] = "    " .. line
 		end
@@ -175,7 +183,7 @@ local function picture(out, part)
 end
 
 local function layout(out, part)
-	picture(out, part)
+	boxes(out, part)
 	local rows = text.map(part.fields, function(f)
 		local since = history(f)
 		return { tostring(f.offset), tostring(f.size), code(f.name),
@@ -233,7 +241,7 @@ local function alternatives(out, part)
 	for _, alt in ipairs(part.alts) do
 		if #alt.fields > 0 then
 			paragraph(out, ("Layout %s:"):format(code(alt.name)))
-			picture(out, alt)
+			boxes(out, alt)
 		end
 	end
 end
@@ -280,6 +288,7 @@ local function message(m)
 	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(
 		text.map(m.states, function(s) return s.name end), ", "), link("enum", m.states.enum.name)) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
+	figure(out, m.name, ("Request and reply of %s as boxes, with the offsets and sizes of the tables below"):format(m.name))
 	side(out, m.request, "Request")
 	side(out, m.reply, "Reply")
 	if #m.errors > 0 then
@@ -297,6 +306,7 @@ local function structure(s)
 	heading(out, s.name, "-")
 	local around = s.inside and (" Lies in the %s of %s."):format(s.inside:match("%.(.*)"), link("message", s.inside:match("^[^.]*"))) or ""
 	paragraph(out, ("%s Since %s.%s *%s*"):format(sentence(s.doc), age(s), around, s.loc))
+	figure(out, s.name, ("%s as boxes, with the offsets and sizes of the table below"):format(s.name))
 	layout(out, s)
 	rules(out, s)
 	return table.concat(out, "\n")
@@ -391,6 +401,7 @@ return function(model)
 	end)
 	local header = {}
 	paragraph(header, plain(model.header.doc))
+	figure(header, "header", "The header as boxes, with the offsets and sizes of the table below")
 	layout(header, model.header)
 	rules(header, model.header)
 	vars.header = table.concat(header, "\n")

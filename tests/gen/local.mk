@@ -27,7 +27,7 @@ tests/gen/check-parts.c.stamp: codegen/gen/tests_parts.lua $(codegen_inputs)
 
 # The corpus is for fuzzers; no test needs it. It is unpacked where they look for files.
 CLEANFILES += tests/gen/corpus.tar
-tests/gen/corpus.tar: codegen/gen/corpus.lua $(codegen_vectors) $(codegen_inputs)
+tests/gen/corpus.tar: codegen/gen/corpus.lua codegen/tar.lua $(codegen_vectors) $(codegen_inputs)
 	$(AM_V_GEN)output=corpus; $(codegen_run)
 
 .PHONY: corpus

@@ -38,6 +38,7 @@ py_tests = \
 	tests/py/test_nvme.py \
 	tests/py/test_cli.py \
 	tests/py/test_pip.py \
+	tests/py/test_pictures.py \
 	tests/py/test_posting.py \
 	tests/py/test_explain.py \
 	tests/py/test_examples.py \
@@ -67,6 +68,8 @@ endif
 
 # The generated cases.
 tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tests/py/test_explain.log tests/py/test_dissector.log: tests/gen/vectors.py
+
+tests/py/test_pictures.log: $(box_pictures) doc/gen/vfio-user.json
 
 # What a request leaves behind shows when there are many.
 .PHONY: check-leak
