@@ -43,6 +43,12 @@ PROGRAMS = (
 PLACEHOLDERS = {"SOCKET": "/tmp/counter.sock", "OUTPUT": "wire_h", "SPECDIR": "spec", "FILE": "made"}
 
 
+# A reader who has solved the exercises of the course.
+SOLVED = [
+    (r"(\S*doc/course/)(\d-\w+)/exercise\.py", r"\1solutions/\2.py"),
+    (r"(\S*doc/course/)(\d-\w+)/check\.py", r"\g<0> \1solutions/\2.py"),
+]
+
 # The device that blocks speak of without showing it.
 MY_DEVICE = """
 import vfu
@@ -261,6 +267,8 @@ class Session:
         """The text with this session's places."""
         for name, value in PLACEHOLDERS.items():
             text = re.sub(rf"\b{name}\b", value, text)
+        for unsolved, solved in SOLVED:
+            text = re.sub(unsolved, solved, text)
         text = re.sub(r"(?<![\w/])/tmp/", f"{self.tmp}/tmp/", text)
         if re.match(r"make .*\binstall\b", text):
             text = re.sub(r"^make (-C build )?", f"make -C {self._copy_build()} ", text)

@@ -58,7 +58,8 @@ py_tests = \
 	tests/py/test_protocol_parts.py \
 	tests/py/test_model.py \
 	tests/py/test_types.py \
-	tests/py/test_version.py
+	tests/py/test_version.py \
+	tests/py/test_course.py
 
 if HAVE_PYTEST
 TESTS += $(py_tests)

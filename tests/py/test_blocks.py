@@ -136,6 +136,11 @@ def new_devices(names, text):
     return [thing for thing in defined if thing and issubclass(thing, vfu.Device)]
 
 
+def look_at(block, session, shown):
+    """What is to be read only. Bytes of messages: test_course.py."""
+    assert not COMMAND.search(block.text), "its fence says text, but one line is a command or code"
+
+
 def run_session(block, session, shown):
     """What a prompt shows; of a generated module's, its own names are there."""
     names = vars(vfu_protocol) if block.file.startswith("python/gen/") else {"vfu": vfu}
@@ -180,7 +185,7 @@ def how(block):
             return run_tests
         connects = "vfu.Client(" in block.text or "vfu.aio.connect(" in block.text
         return run_client if connects and "class " not in block.text else run_fragment
-    return {"shell": run_shell, "sh": run_shell, "session": run_session, "c": run_c}.get(block.kind)
+    return {"shell": run_shell, "sh": run_shell, "session": run_session, "c": run_c, "text": look_at}.get(block.kind)
 
 
 def run_block(block, session, shown):

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The course: solutions are right, gaps are told as gaps, typical mistakes get the sentence that names the field; and
+the bytes that its pages show are messages that break no rule.
+"""
+
+import ast
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import blocks
+import pytest
+
+from vfu.decode import Decoder, split
+
+COURSE = blocks.TOP / "doc" / "course"
+sys.path.append(str(COURSE))
+import judge  # noqa: E402
+
+LESSONS = sorted(path.parent.name for path in COURSE.glob("*/exercise.py"))
+
+# lesson, what the solution has, what a student may have instead, the exercise that is then wrong, what the sentence says
+MISTAKES = [
+    ("1-bytes", '"=HHIII", id', '">HHIII", id', 1, "the field id .* byte order of the host"),
+    ("1-bytes", "pack(\"=HHIII\", id, command", "pack(\"=HHIII\", command, id", 1, r"the field id \(offset 0, 2 bytes\) is 4,"),
+    ("1-bytes", "16 + len(payload)", "len(payload)", 4, "header of GET_INFO: the field size .* 16 bytes included"),
+    ("1-bytes", "header.size - 16)", "header.size)", 3, "ConnectionError: .* waits for more bytes than come"),
+    ("1-bytes", "header.error or errno.EIO", "header.error", 4, r"the errno 0; the right one is 5 \(EIO\)"),
+    ("2-version", ' + b"\\0"', "", 1, "the field data ends with .* has to end with a NUL"),
+    ("2-version", '"=HH", major, minor)', '"=HH", minor, major)', 1, "major is 258, and has to be 3"),
+    ("2-version", '"fds": theirs[', '"fds": mine[', 3, "fds is 8, and has to be 4: what its receiver can take"),
+    ("2-version", "min(minor, own_minor)", "own_minor", 4, "minor .* is 2, and has to be 1: the smaller of both"),
+]
+
+
+def check_of(lesson):
+    """{number: function} of the lesson's exercises."""
+    spec = importlib.util.spec_from_file_location("check_" + lesson.replace("-", "_"), COURSE / lesson / "check.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.EXERCISES
+
+
+@pytest.fixture(autouse=True)
+def path_as_it_was(monkeypatch):
+    """Exercises add to it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_solution(lesson):
+    results = judge.examine(COURSE / "solutions" / f"{lesson}.py", check_of(lesson))
+    assert [sentence for _, sentence in results] == [None] * len(results)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_gaps(lesson):
+    exercises = check_of(lesson)
+    assert 2 <= len(exercises) <= 4
+    for number, (title, sentence) in enumerate(judge.examine(COURSE / lesson / "exercise.py", exercises), 1):
+        assert title.startswith(f"exercise {number}: ")
+        assert sentence and re.match(rf"exercise {number} is not solved yet: the gap is at exercise.py:\d+$", sentence)
+
+
+@pytest.mark.parametrize("lesson, right, wrong, number, says", MISTAKES)
+def test_mistake(lesson, right, wrong, number, says, tmp_path):
+    solution = (COURSE / "solutions" / f"{lesson}.py").read_text()
+    assert right in solution
+    (tmp_path / "mine.py").write_text(solution.replace(right, wrong, 1))
+    ((_, sentence),) = judge.examine(tmp_path / "mine.py", [check_of(lesson)[number - 1]])
+    assert sentence and re.search(says, sentence), sentence
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_exercise_is_the_solution_with_gaps(lesson):
+    exercise, solution = (
+        {ast.unparse(node) for node in ast.parse(path.read_text()).body}
+        for path in (COURSE / lesson / "exercise.py", COURSE / "solutions" / f"{lesson}.py"))
+    assert all("NotImplementedError" in text for text in exercise - solution), exercise - solution
+
+
+def bytes_shown(page):
+    """What each block of bytes in a page holds; words stand behind them."""
+    for block in blocks.find(str(page.relative_to(blocks.TOP))):
+        if block.kind == "text" and re.match(r"[0-9a-f]{2} ", block.text):
+            shown = [re.match(r"((?:[0-9a-f]{2}(?: |$))*)", line)[1] for line in block.text.splitlines()]
+            yield block, bytes.fromhex(" ".join(shown))
+
+
+@pytest.mark.parametrize("page", sorted(COURSE.glob("lesson-*.md")), ids=lambda page: page.stem)
+@pytest.mark.skipif(sys.byteorder == "big", reason="the pages show a little-endian machine")
+def test_bytes_of_pages(page):
+    """With VERSION, as if both had agreed; a reply is matched with the request before it."""
+    decoder = Decoder({})
+    for block, data in bytes_shown(page):
+        for one in split(data, "<"):
+            sender = int((one[2] in (11, 12)) != (one[8] & 1))
+            said = decoder.message(one, sender=sender, nfds=0, length=int.from_bytes(one[4:8], "little"))
+            assert said.is_whole and not said.fault, f"{block.where}: {said.fault}"
+
+
+def test_every_lesson_is_there():
+    assert [page.stem.removeprefix("lesson-") for page in sorted(COURSE.glob("lesson-*.md"))] == LESSONS
+    assert {path.stem for path in (COURSE / "solutions").glob("*.py")} == set(LESSONS)
+    assert Path(judge.__file__).parent == COURSE
