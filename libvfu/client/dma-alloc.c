@@ -18,20 +18,21 @@
 #include "client/call.h"
 #include "client/dma-table.h"
 
-/* Maps the file of own's memory, and then that for the device. */
+/* Maps the file of *own's memory, and then that for the device. Own stays where no range has taken it. */
 static int map(struct vfu_client *cl, uint64_t iova, unsigned flags, int fd,
-	       struct vfui_client_own *own)
+	       struct vfui_client_own **own, void **host)
 {
+	struct vfui_client_memory memory = {.fd = fd, .own = own};
+	size_t size = (*own)->size;
 	int ret = 0;
 
-	own->host = vfui_os_mmap(own->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, &ret);
-	if (!own->host)
+	memory.host = vfui_os_mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0, &ret);
+	if (!memory.host)
 		return vfui_client_fail(cl, ret, "the memory can not be mapped here");
-	ret = vfu_client_dma_map(cl, iova, own->size, flags, own->host, fd, 0);
-	if (!ret && !vfui_client_table_own(cl, iova, own))
-		ret = vfui_client_fail(cl, -ECANCELED, "unmapped meanwhile");
-	if (ret)
-		vfui_os_munmap(own->host, own->size);
+	(*own)->host = memory.host;
+	ret = vfui_client_map(cl, iova, size, flags, memory, 0);
+	if (!ret)
+		*host = memory.host;
 	return ret;
 }
 
@@ -51,11 +52,8 @@ int vfu_client_dma_alloc(struct vfu_client *cl, uint64_t iova, uint64_t size, un
 		return vfui_client_fail(cl, fd, "no memory for the device");
 	}
 	own->size = (size_t)size;
-	ret = map(cl, iova, flags, fd, own);
+	ret = map(cl, iova, flags, fd, &own, host);
 	vfui_os_close(fd);
-	if (ret)
-		vfui_os_free(own);
-	else
-		*host = own->host;
+	vfui_client_own_free(own);
 	return ret;
 }

@@ -41,7 +41,8 @@ void vfui_client_own_free(struct vfui_client_own *own)
 
 	for (; own; own = next) {
 		next = own->next;
-		vfui_os_munmap(own->host, own->size);
+		if (own->host)
+			vfui_os_munmap(own->host, own->size);
 		vfui_os_free(own);
 	}
 }
@@ -51,6 +52,7 @@ static void drop(struct vfu_client *cl, struct vfui_client_range *r)
 {
 	vfui_ranges_remove(&cl->ranges, &r->range);
 	r->is_gone = true;
+	r->asker = NULL;
 	cl->users_awaited++;
 	while (cl->in_use == r)
 		vfui_os_cond_wait(&cl->cond, &cl->lock, -1);
@@ -78,7 +80,7 @@ void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last
 	vfui_os_unlock(&cl->lock);
 }
 
-void vfui_client_table_drop_asked(struct vfu_client *cl)
+void vfui_client_table_drop_asked(struct vfu_client *cl, const struct vfui_client_asker *asker)
 {
 	struct vfui_range *range;
 
@@ -87,7 +89,7 @@ void vfui_client_table_drop_asked(struct vfu_client *cl)
 	while (range) {
 		uint64_t end = range->last;
 
-		if (range_of(range)->is_asked)
+		if (range_of(range)->asker == asker)
 			drop(cl, range_of(range));
 		range = end < UINT64_MAX ? vfui_ranges_from(&cl->ranges, end + 1) : NULL;
 	}
@@ -109,50 +111,48 @@ void vfui_client_table_clear(struct vfu_client *cl)
 	}
 }
 
-bool vfui_client_table_own(struct vfu_client *cl, uint64_t iova, struct vfui_client_own *own)
+/* With the lock. */
+static struct vfui_client_range *hold(struct vfu_client *cl, uint64_t iova)
 {
-	struct vfui_client_range *r;
-	bool is_there;
+	struct vfui_client_range *r = range_of(vfui_ranges_from(&cl->ranges, iova));
 
-	vfui_os_lock(&cl->lock);
-	r = range_of(vfui_ranges_from(&cl->ranges, iova));
-	is_there = r && r->host == own->host;
-	if (is_there)
-		r->own = own;
-	vfui_os_unlock(&cl->lock);
-	return is_there;
-}
-
-static struct vfui_client_range *hold(struct vfu_client *cl, uint64_t iova, bool asks)
-{
-	struct vfui_client_range *r;
-
-	vfui_os_lock(&cl->lock);
-	r = range_of(vfui_ranges_from(&cl->ranges, iova));
-	if (r) {
+	if (r)
 		r->holders++;
-		r->is_asked = r->is_asked || asks;
-	}
-	vfui_os_unlock(&cl->lock);
 	return r;
 }
 
 struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova)
 {
-	return hold(cl, iova, false);
+	struct vfui_client_range *r;
+
+	vfui_os_lock(&cl->lock);
+	r = hold(cl, iova);
+	vfui_os_unlock(&cl->lock);
+	return r;
 }
 
-struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t iova)
+struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t iova,
+						struct vfui_client_asker *asker, bool *is_his)
 {
-	return hold(cl, iova, true);
+	struct vfui_client_range *r;
+
+	vfui_os_lock(&cl->lock);
+	r = hold(cl, iova);
+	*is_his = r && !r->asker;
+	if (*is_his)
+		r->asker = asker;
+	vfui_os_unlock(&cl->lock);
+	return r;
 }
 
-void vfui_client_table_asked(struct vfui_client_range *r, bool leaves)
+void vfui_client_table_asked(struct vfui_client_range *r, int status, bool leaves)
 {
 	struct vfu_client *cl = r->cl;
 
 	vfui_os_lock(&cl->lock);
-	r->is_asked = false;
+	if (r->asker && !r->asker->error)
+		r->asker->error = status;
+	r->asker = NULL;
 	if (leaves && !r->is_gone)
 		drop(cl, r);
 	release(r);
@@ -186,6 +186,19 @@ static int insert(struct vfu_client *cl, struct vfui_client_range *r, int fd)
 	}
 	vfui_ranges_insert(&cl->ranges, &r->range);
 	return 0;
+}
+
+/* With its memory, which from then on goes with it, whoever takes it back. With the lock. */
+static int insert_with(struct vfu_client *cl, struct vfui_client_range *r,
+		       const struct vfui_client_memory *memory)
+{
+	int ret = insert(cl, r, memory->fd);
+
+	if (!ret && memory->own) {
+		r->own = *memory->own;
+		*memory->own = NULL;
+	}
+	return ret;
 }
 
 /* ---- a range's life ---- */
@@ -222,7 +235,7 @@ int vfui_client_table_add(struct vfu_client *cl, const struct vfu_wire_dma_map_r
 		return -ENOMEM;
 	}
 	vfui_os_lock(&cl->lock);
-	ret = insert(cl, r, fd);
+	ret = insert_with(cl, r, memory);
 	vfui_os_unlock(&cl->lock);
 	if (ret) {
 		vfu_watch_free(r->watch);

@@ -19,6 +19,11 @@ struct vfui_client_own {
 	size_t size;
 };
 
+/* A call that asks the server to unmap one range after the other, and waits for all the answers. */
+struct vfui_client_asker {
+	int error; /* the first; of a range that left meanwhile, by another call, there is none */
+};
+
 /* One map of client memory. */
 struct vfui_client_range {
 	struct vfui_range range;
@@ -30,11 +35,11 @@ struct vfui_client_range {
 	uint32_t flags;          /* VFU_DMA_* */
 	bool is_shared;          /* the device has its file */
 	struct vfu_wire_dma_map_request map;
-	struct vfui_recall_file *file; /* of a client that connects again; NULL: none */
-	unsigned holders;              /* the table, and who waits for the map's answer */
-	struct vfui_client_own *own;   /* host is in there; NULL: it is the caller's */
-	bool is_gone;                  /* from the table */
-	bool is_asked;                 /* the server is, whether it lets go of it */
+	struct vfui_recall_file *file;   /* of a client that connects again; NULL: none */
+	unsigned holders;                /* the table, and who waits for the map's answer */
+	struct vfui_client_own *own;     /* host is in there; NULL: it is the caller's */
+	bool is_gone;                    /* from the table */
+	struct vfui_client_asker *asker; /* to unmap it, who waits; NULL: nobody */
 };
 
 /* What a range consists of here. */
@@ -43,7 +48,12 @@ struct vfui_client_memory {
 	int fd;     /* the file, which stays the caller's; -1: none */
 	vfu_client_dma_fn *fn;
 	void *user;
+	struct vfui_client_own **own; /* host is in there; NULL: it is the caller's */
 };
+
+/* vfu_client_dma_map of any memory. *memory.own is taken, and NULL from then on, once there is a range. */
+int vfui_client_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+		    struct vfui_client_memory memory, uint64_t fd_offset);
 
 /*
  * Puts a range into the table. That comes before the message: the device may use the range before
@@ -66,13 +76,15 @@ void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last
  * table. NULL: there is none. */
 struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova);
 bool vfui_client_table_unhold(struct vfui_client_range *r);
-/* The same of one that the server is asked to unmap, until _asked says what became of that: whether it leaves. */
-struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t iova);
-void vfui_client_table_asked(struct vfui_client_range *r, bool leaves);
-/* All leave of which that is not known yet. */
-void vfui_client_table_drop_asked(struct vfu_client *cl);
-/* own's memory, which is mapped at iova, goes with that from now on. false: it is not there any more. */
-bool vfui_client_table_own(struct vfu_client *cl, uint64_t iova, struct vfui_client_own *own);
+/*
+ * The same of one that the server is asked to unmap by asker, until _asked says what became of that: the answer, and
+ * whether it leaves. Where another asks already it is only held, and *is_his is false.
+ */
+struct vfui_client_range *vfui_client_table_ask(struct vfu_client *cl, uint64_t iova,
+						struct vfui_client_asker *asker, bool *is_his);
+void vfui_client_table_asked(struct vfui_client_range *r, int status, bool leaves);
+/* All leave of which asker does not know that yet. */
+void vfui_client_table_drop_asked(struct vfu_client *cl, const struct vfui_client_asker *asker);
 /* Frees the memory, and that of those behind it; may be NULL. */
 void vfui_client_own_free(struct vfui_client_own *own);
 /* All leave, but for memory of their own, which is left; no thread reads any more. The caller has the lock. */

@@ -69,8 +69,8 @@ static void map_settled(void *user, int status)
 	*r = NULL;
 }
 
-static int map_and_wait(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
-			struct vfui_client_memory memory, int fd, uint64_t fd_offset)
+int vfui_client_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
+		    struct vfui_client_memory memory, uint64_t fd_offset)
 {
 	struct vfu_wire_dma_map_request in;
 	struct vfu_err err;
@@ -81,16 +81,15 @@ static int map_and_wait(struct vfu_client *cl, uint64_t iova, uint64_t size, uns
 
 	if (!conn)
 		return ret;
-	in = map_request(conn, iova, size, flags, &fd, fd_offset);
-	memory.fd = fd;
-	ret = check_map(conn, &in, fd >= 0, &err);
+	in = map_request(conn, iova, size, flags, &memory.fd, fd_offset);
+	ret = check_map(conn, &in, memory.fd >= 0, &err);
 	if (!ret)
 		ret = vfui_client_use_master(cl, conn, &err);
 	if (!ret)
 		ret = vfui_client_table_add(cl, &in, &memory, &r, &err);
 	if (!ret) {
-		call.fds = &fd;
-		call.nfds = fd >= 0;
+		call.fds = &memory.fd;
+		call.nfds = memory.fd >= 0;
 		call.settled = map_settled;
 		call.user = &r;
 		ret = vfui_call_dma_map(conn, &call, &in);
@@ -103,15 +102,15 @@ static int map_and_wait(struct vfu_client *cl, uint64_t iova, uint64_t size, uns
 int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 		       void *host, int fd, uint64_t fd_offset)
 {
-	return map_and_wait(cl, iova, size, flags, (struct vfui_client_memory){.host = host}, fd,
-			    fd_offset);
+	return vfui_client_map(cl, iova, size, flags,
+			       (struct vfui_client_memory){.host = host, .fd = fd}, fd_offset);
 }
 
 int vfu_client_dma_map_fn(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 			  vfu_client_dma_fn *fn, void *user)
 {
-	return map_and_wait(cl, iova, size, flags,
-			    (struct vfui_client_memory){.fn = fn, .user = user}, -1, 0);
+	return vfui_client_map(cl, iova, size, flags,
+			       (struct vfui_client_memory){.fd = -1, .fn = fn, .user = user}, 0);
 }
 
 struct unmap {
@@ -187,23 +186,22 @@ size_t vfu_client_dma_ranges(struct vfu_client *cl, struct vfu_dma_range *out, s
 
 /* ---- without waiting ---- */
 
-/* One is answered. The first error is kept for who waits for all. */
-static void answered(struct vfu_client *cl, int status, int *error)
+/* The first error of a map is kept for whoever waits for all, of whatever thread they are. */
+static void keep_map_error(struct vfu_client *cl, int status)
 {
 	vfui_os_lock(&cl->lock);
-	if (status && !*error)
-		*error = status;
+	if (status && !cl->map_error)
+		cl->map_error = status;
 	vfui_os_unlock(&cl->lock);
-	atomic_fetch_sub(&cl->nowait, 1);
 }
 
-static int take_error(struct vfu_client *cl, int *error)
+static int take_map_error(struct vfu_client *cl)
 {
 	int ret;
 
 	vfui_os_lock(&cl->lock);
-	ret = *error;
-	*error = 0;
+	ret = cl->map_error;
+	cl->map_error = 0;
 	vfui_os_unlock(&cl->lock);
 	return ret;
 }
@@ -215,7 +213,8 @@ static void map_done(void *user, int status, struct vfui_msg *reply)
 
 	(void)reply;
 	vfui_client_table_settle(r, status);
-	answered(cl, status, &cl->map_error);
+	keep_map_error(cl, status);
+	atomic_fetch_sub(&cl->nowait, 1);
 }
 
 static bool all_answered(void *cl)
@@ -248,30 +247,18 @@ static bool is_storm(struct vfu_client *cl, struct vfui_conn *conn)
 	       vfui_conn_option(conn, VFU_OPT_QUEUE_BYTES);
 }
 
-static int send_counted(struct vfu_client *cl, struct vfui_conn *conn, const struct vfui_out *out)
+/* Sends a request that is answered later; for room in the queue it waits, if it may. */
+static int send_counted(struct vfu_client *cl, struct vfui_conn *conn, const struct vfui_out *out,
+			bool may_wait)
 {
 	int ret;
 
 	atomic_fetch_add(&cl->nowait, 1);
-	ret = vfui_conn_send(conn, out);
+	ret = may_wait ? vfui_conn_send_in_time(conn, out) : vfui_conn_send(conn, out);
 	if (ret) {
 		/* One less to wait for, although no reply came: those who wait must be told. */
 		atomic_fetch_sub(&cl->nowait, 1);
 		vfui_conn_wake(conn);
-	}
-	return ret;
-}
-
-/* Sends a request that is answered later; for room in the queue it waits, if it may. */
-static int send_nowait(struct vfu_client *cl, struct vfui_conn *conn, const struct vfui_out *out,
-		       bool may_wait)
-{
-	int ret = send_counted(cl, conn, out);
-
-	if (ret == -ENOBUFS && may_wait) {
-		ret = await_answers(cl, conn);
-		if (!ret)
-			ret = send_counted(cl, conn, out);
 	}
 	return ret;
 }
@@ -289,7 +276,7 @@ static int send_map(struct vfu_client *cl, struct vfui_conn *conn,
 			       .timeout_ms = -1,
 			       .done = map_done,
 			       .user = r};
-	int ret = send_nowait(cl, conn, &out, may_wait);
+	int ret = send_counted(cl, conn, &out, may_wait);
 
 	if (ret)
 		vfui_client_table_settle(r, ret);
@@ -338,7 +325,7 @@ int vfu_client_fence(struct vfu_client *cl)
 		return ret;
 	ret = await_answers(cl, conn);
 	if (!ret)
-		ret = take_error(cl, &cl->map_error);
+		ret = take_map_error(cl);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -350,8 +337,8 @@ static void unmap_done(void *user, int status, struct vfui_msg *reply)
 	struct vfu_client *cl = r->cl;
 
 	(void)reply;
-	vfui_client_table_asked(r, may_be_unmapped(status));
-	answered(cl, status, &cl->unmap_error);
+	vfui_client_table_asked(r, status, may_be_unmapped(status));
+	atomic_fetch_sub(&cl->nowait, 1);
 }
 
 /* One that is answered later, or where there is no room for that, waited for: as long for its turn as for its answer. */
@@ -368,30 +355,38 @@ static int ask_for_one(struct vfu_client *cl, struct vfui_conn *conn, struct vfu
 			       .done = unmap_done,
 			       .user = r};
 	bool waits = vfui_client_is_one_by_one(conn);
-	int ret = waits ? 0 : send_counted(cl, conn, &out);
+	int ret = waits ? 0 : send_counted(cl, conn, &out, false);
 
 	waits = waits || ret == -ENOBUFS;
 	if (waits)
 		ret = unmap(cl, conn, &in, err);
 	if (waits || ret)
-		vfui_client_table_asked(r, may_be_unmapped(ret));
+		vfui_client_table_asked(r, ret, may_be_unmapped(ret));
 	return ret;
 }
 
-/* One request for each, none of which waits for the one before. What could not be sent says that there is nobody to ask any more, or stays. */
-static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
+/*
+ * One request for each, none of which waits for the one before. What could not be sent says that there is nobody to
+ * ask any more, or stays. What another thread is asking for is waited for, and asked for again if it stays.
+ */
+static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn,
+			struct vfui_client_asker *asker, struct vfu_err *err)
 {
 	struct vfui_client_range *r;
-	bool is_last = false;
+	bool is_last = false, is_his;
 	uint64_t iova = 0;
 	int first = 0, ret = 0;
 
 	while (!is_last && !(ret && may_be_unmapped(ret)) &&
-	       (r = vfui_client_table_ask(cl, iova))) {
-		is_last = r->range.last == UINT64_MAX;
-		iova = r->range.last + 1;
-		ret = ask_for_one(cl, conn, r, err);
-		if (!ret && is_storm(cl, conn))
+	       (r = vfui_client_table_ask(cl, iova, asker, &is_his))) {
+		if (is_his) {
+			is_last = r->range.last == UINT64_MAX;
+			iova = r->range.last + 1;
+			ret = ask_for_one(cl, conn, r, err);
+		} else {
+			vfui_client_table_unhold(r);
+		}
+		if (!ret && (!is_his || is_storm(cl, conn)))
 			ret = await_answers(cl, conn);
 		if (ret && !first)
 			first = ret;
@@ -402,15 +397,13 @@ static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn, struct vf
 /* The first error. What the server refuses stays; what it has not answered when nobody waits any more does not. */
 static int unmap_each(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_err *err)
 {
-	int first, ret, refused;
+	struct vfui_client_asker asker = {0};
+	int first = ask_for_each(cl, conn, &asker, err);
+	int ret = await_answers(cl, conn);
 
-	take_error(cl, &cl->unmap_error);
-	first = ask_for_each(cl, conn, err);
-	ret = await_answers(cl, conn);
 	if (ret)
-		vfui_client_table_drop_asked(cl);
-	refused = take_error(cl, &cl->unmap_error);
-	return refused ? refused : first ? first : ret;
+		vfui_client_table_drop_asked(cl, &asker);
+	return asker.error ? asker.error : first ? first : ret;
 }
 
 int vfu_client_dma_unmap_all(struct vfu_client *cl)

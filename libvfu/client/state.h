@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/os.h"
 #include "transport/conn.h"
 #include "transport/negotiate.h"
 #include "device/ranges.h"

@@ -138,10 +138,16 @@ static int submit_in_time(struct vfui_conn *conn, const struct vfui_out *out, bo
 	return r == -ENOBUFS ? submit_later(conn, out, takes_role, name) : r;
 }
 
-int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
+int vfui_conn_send_in_time(struct vfui_conn *conn, const struct vfui_out *out)
 {
 	uint64_t name;
-	int r = submit_in_time(conn, out, NULL, &name);
+
+	return submit_in_time(conn, out, NULL, &name);
+}
+
+int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out)
+{
+	int r = vfui_conn_send_in_time(conn, out);
 
 	return r == 0 ? vfui_conn_drain(conn, 0) : r;
 }

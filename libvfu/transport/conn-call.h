@@ -49,9 +49,10 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
  */
 int vfui_conn_cancel(struct vfui_conn *conn, uint64_t name);
 
+/* vfui_conn_send, which waits for room in the queue, and for its turn, as long as for a reply. */
+int vfui_conn_send_in_time(struct vfui_conn *conn, const struct vfui_out *out);
 /*
- * vfui_conn_send of a request that wants no reply, then vfui_conn_drain. Waits for room in the queue
- * as well.
+ * The same of a request that wants no reply, then vfui_conn_drain.
  */
 int vfui_conn_post(struct vfui_conn *conn, const struct vfui_out *out);
 

@@ -7,6 +7,8 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -297,6 +299,91 @@ START_TEST(the_server_ends_meanwhile)
 }
 END_TEST
 
+/* ---- many threads ---- */
+
+static atomic_int stage;
+
+static void reach(int want)
+{
+	while (stage < want)
+		poll(NULL, 0, 1);
+}
+
+/* Refuses the first of two while the other is not answered, and then the second thread comes. */
+static void refuses_the_first(struct script *s)
+{
+	struct peer_msg second;
+
+	script_take_maps(s, 2);
+	get_unmap(s, 0, 0x1000, SIZE);
+	script_error(s, EBUSY);
+	get_unmap(s, 0, 0x2000, SIZE);
+	second = s->msg;
+	ck_assert_uint_eq(script_dma(s, VFU_WIRE_CMD_DMA_READ, 0x1000, 8), 0);
+	stage = 1;
+	get_unmap(s, 0, 0x1000, SIZE);
+	script_error(s, EBUSY);
+	s->msg = second;
+	script_reply(s, s->msg.payload, 24);
+	script_end(s);
+}
+
+static void *unmap_later(void *result)
+{
+	reach(1);
+	*(int *)result = vfu_client_dma_unmap_all(cl);
+	return NULL;
+}
+
+/* What one was refused is not told the other, and what one has asked for is not asked for twice at once. */
+START_TEST(two_threads_take_all_back)
+{
+	pthread_t other;
+	int result = 0;
+
+	stage = 0;
+	script_connect(&far, cl, refuses_the_first);
+	ck_assert_int_eq(map(0x1000), 0);
+	ck_assert_int_eq(map(0x2000), 0);
+	ck_assert_int_eq(pthread_create(&other, NULL, unmap_later, &result), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), -EBUSY);
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+	ck_assert_int_eq(result, -EBUSY);
+	ck_assert_uint_eq(count(), 1);
+	finish();
+}
+END_TEST
+
+static void has_an_access_before_a_map(struct script *s)
+{
+	uint8_t reply[24] = {0};
+
+	script_version(s);
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	memcpy(reply, s->msg.payload, 16);
+	script_reply(s, reply, sizeof(reply));
+	script_get(s, VFU_WIRE_CMD_DMA_MAP);
+	script_reply(s, NULL, 0);
+	script_end(s);
+}
+
+/* All the room is others', who do not wait for maps. */
+START_TEST(a_map_waits_for_room)
+{
+	int status = -1;
+	uint64_t value;
+
+	ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_MAX_REQUESTS, 1), 0);
+	script_connect(&far, cl, has_an_access_before_a_map);
+	ck_assert_int_eq(vfu_client_region_read_async(cl, 0, 0, &value, 8, note, &status), 0);
+	ck_assert_int_eq(vfu_client_dma_map_nowait(cl, 0, SIZE, RW, memory, -1, 0), 0);
+	ck_assert_int_eq(status, 8);
+	ck_assert_int_eq(vfu_client_fence(cl), 0);
+	ck_assert_uint_eq(count(), 1);
+	finish();
+}
+END_TEST
+
 /* ---- memory that the library makes ---- */
 
 /* How much of it there is here. */
@@ -372,6 +459,43 @@ START_TEST(own_memory)
 		finish();
 	}
 	ck_assert_uint_eq(owned(), 0);
+}
+END_TEST
+
+static void says_yes(struct script *s)
+{
+	script_version(s);
+	while (peer_get(s->fd, &s->msg, s->fds, &s->nfds)) {
+		script_reply(s, s->msg.payload,
+			     s->msg.hdr.command == VFU_WIRE_CMD_DMA_UNMAP ? 24 : 0);
+		while (s->nfds)
+			close(s->fds[--s->nfds]);
+	}
+}
+
+static void *take_all_back(void *arg)
+{
+	while (!stage)
+		ck_assert_int_eq(vfu_client_dma_unmap_all(cl), 0);
+	return arg;
+}
+
+/* Another thread takes it back at once: it is there from the first moment, or has been. */
+START_TEST(own_memory_taken_back_at_once)
+{
+	pthread_t other;
+	void *host;
+
+	stage = 0;
+	script_connect(&far, cl, says_yes);
+	ck_assert_int_eq(pthread_create(&other, NULL, take_all_back, NULL), 0);
+	for (unsigned i = 0; i < 500; i++)
+		ck_assert_int_eq(vfu_client_dma_alloc(cl, 0x1000 * i, SIZE, RW, &host), 0);
+	stage = 1;
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+	ck_assert_int_eq(vfu_client_dma_unmap_all(cl), 0);
+	ck_assert_uint_eq(owned() + count(), 0);
+	finish();
 }
 END_TEST
 
@@ -633,9 +757,12 @@ int main(void)
 	tcase_add_test(tcase, one_message_where_the_policy_says_so);
 	tcase_add_test(tcase, none_waits_for_the_one_before);
 	tcase_add_loop_test(tcase, each_waits_for_room, 0, 2);
+	tcase_add_test(tcase, two_threads_take_all_back);
+	tcase_add_test(tcase, a_map_waits_for_room);
 	tcase_add_loop_test(tcase, not_all_are_answered, 0, 2);
 	tcase_add_test(tcase, the_server_ends_meanwhile);
 	tcase_add_loop_test(tcase, own_memory, 0, 2);
+	tcase_add_test(tcase, own_memory_taken_back_at_once);
 	tcase_add_test(tcase, no_own_memory);
 	tcase_add_test(tcase, no_file_is_shared);
 	tcase_add_test(tcase, served_in_each_wait);
