@@ -92,7 +92,7 @@ struct vfui_conn {
 	bool is_room_awaited; /* somebody may wait until the queue is empty */
 	bool has_send_timeout;
 	bool is_slow; /* a send that slept was not read in time: the peer may wait for us to read */
-	bool is_direct;  /* the reply to direct_id goes straight to its sink */
+	bool is_direct;  /* the reply to direct_id goes straight to its sink, by ask_by */
 	bool is_filling; /* at this moment, in a receive that ends with the tick at the latest */
 	bool is_left;    /* and then no more: somebody waits for his memory, see vfui_conn_cancel */
 	bool is_ready;   /* complete messages are buffered; true to fact while nobody reads */

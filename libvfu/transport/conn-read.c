@@ -534,13 +534,16 @@ int vfui_conn_handle_one(struct vfui_conn *conn)
 	return conn->twin == NULL ? handle_from(conn, &conn->main) : handle_either(conn);
 }
 
-/* Who gives up its request while a sink is being filled waits for the end of that (vfui_conn_cancel). */
+/*
+ * Who gives up its request while a sink is being filled waits for the end of that (vfui_conn_cancel). Replies come by
+ * ask_by: what is filled from the other socket is a command's, and goes on.
+ */
 VFUI_APART static ssize_t fill(struct vfui_conn *conn, struct vfui_chan *chan, bool dontwait)
 {
 	ssize_t n;
 
 	vfui_os_lock(&conn->lock);
-	conn->is_filling = conn->is_direct;
+	conn->is_filling = conn->is_direct && chan == conn->ask_by;
 	vfui_os_unlock(&conn->lock);
 	n = vfui_in_read(&chan->in, chan->fd, dontwait);
 	vfui_os_lock(&conn->lock);

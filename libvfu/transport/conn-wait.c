@@ -80,7 +80,11 @@ VFUI_APART static void watch(struct vfui_conn *conn, short *events)
 		conn->twin->events = vfui_chan_events(conn->twin, is_full);
 }
 
-/* Others look with the lock: it is enough that they see it when they have it. */
+/*
+ * Others look with the lock, with which sleeps begin; they may see late that one has ended, but never that of one before:
+ * the next begins with the lock again. Until then they poke in vain, which the next poll takes back; send what the
+ * reader would; or take back the poke of an event loop, which is not what this reader waits for in a receive.
+ */
 static inline void set_sleeping(struct vfui_conn *conn, int how)
 {
 	atomic_store_explicit(&conn->sleeping, how, memory_order_release);

@@ -32,6 +32,7 @@ static struct {
 } faults[FAULT_KINDS];
 
 static void (*_Atomic on_sleep)(void);
+static void (*_Atomic on_recv)(void);
 static void (*_Atomic on_listen)(void);
 static atomic_long blocks;
 static atomic_bool is_virtual;
@@ -44,7 +45,7 @@ void fault_reset(void)
 		faults[i].nth = 0;
 		faults[i].limit = 0;
 	}
-	on_sleep = on_listen = NULL;
+	on_sleep = on_recv = on_listen = NULL;
 }
 
 void fault_fail(enum fault_kind kind, unsigned nth, int error)
@@ -57,6 +58,11 @@ void fault_fail(enum fault_kind kind, unsigned nth, int error)
 void fault_limit(enum fault_kind kind, size_t bytes)
 {
 	faults[kind].limit = bytes;
+}
+
+void fault_on_recv(void (*fn)(void))
+{
+	on_recv = fn;
 }
 
 void fault_on_sleep(void (*fn)(void))
@@ -235,11 +241,13 @@ static ssize_t fault_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct iovec iov[16];
 	struct msghdr copy = *msg;
-	void (*fn)(void) = on_sleep;
+	void (*fn)(void) = on_sleep, (*each)(void) = on_recv;
 	ssize_t n;
 
 	if (fn && !(flags & MSG_DONTWAIT))
 		fn();
+	if (each)
+		each();
 	if (fails(FAULT_RECV))
 		return -1;
 	if (faults[FAULT_RECV].limit > 0)

@@ -35,6 +35,8 @@ void fault_limit(enum fault_kind kind, size_t bytes);
  * timeout for another thread; NULL: nothing.
  */
 void fault_on_sleep(void (*fn)(void));
+/* Called before each receive, on its thread; NULL: nothing. */
+void fault_on_recv(void (*fn)(void));
 /* Called before each socket begins to listen; NULL: nothing. */
 void fault_on_listen(void (*fn)(void));
 /* Calls of a kind since fault_reset. */

@@ -6,7 +6,9 @@
  * other end is made by hand; test-storm has traffic of two real ones.
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -58,7 +60,15 @@ static void serve(void *ctx, struct vfui_conn *c, struct vfui_msg *m)
 				1, NULL, 0);
 }
 
-static const struct vfui_conn_ops ops = {.command = serve};
+static uint8_t *place; /* of what large commands carry; NULL: as others */
+
+static void *place_command(void *ctx, struct vfui_conn *c, const struct vfui_msg *m)
+{
+	(void)ctx, (void)c, (void)m;
+	return place;
+}
+
+static const struct vfui_conn_ops ops = {.command = serve, .sink = place_command};
 
 static void propose(bool on)
 {
@@ -516,6 +526,90 @@ START_TEST(large_replies_go_by_their_socket)
 }
 END_TEST
 
+static uint64_t name;
+static atomic_bool is_cancelled;
+
+static void *cancel(void *arg)
+{
+	ck_assert_int_eq(vfui_conn_cancel(conn, name), 0);
+	is_cancelled = true;
+	return arg;
+}
+
+/* While the thread that reads is in a receive from the main socket. */
+static void cancel_meanwhile(void)
+{
+	pthread_t thread;
+
+	fault_on_recv(NULL);
+	ck_assert_int_eq(pthread_create(&thread, NULL, cancel, NULL), 0);
+	for (unsigned i = 0; i < 10000 && !is_cancelled; i++)
+		poll(NULL, 0, 1);
+	ck_assert(is_cancelled);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+
+/* One half of a message whose data are 100,000 bytes. */
+static void send_half(unsigned which, unsigned half, uint16_t id, uint16_t command, uint32_t flags)
+{
+	struct vfu_wire_dma_read_reply dma = {.count = 100000};
+	struct vfu_wire_region_write_request region = {.count = 100000};
+	static struct peer_msg whole;
+
+	memset(whole.payload, 0x5a, sizeof(whole.payload));
+	memcpy(whole.payload, flags ? (const void *)&dma : &region, 16);
+	whole.hdr = (struct vfu_wire_header){
+		.id = id, .command = command, .size = 32 + 100000, .flags = flags};
+	peer_send(peer[which], (uint8_t *)&whole + half * 50016, 50016, NULL, 0);
+}
+
+static void process_all(void)
+{
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_ge(vfui_conn_process(conn, 0), 0);
+}
+
+/* A command that is being received in place is nothing to who gives up a request, whose reply comes by the other. */
+START_TEST(one_sink_is_not_the_other)
+{
+	static uint8_t sink[100000], placed[100000];
+	struct vfu_wire_dma_read_request dma = {.count = sizeof(sink)};
+	struct iovec iov = {&dma, sizeof(dma)};
+	int result = 1;
+	struct vfui_end end = {.done = nothing_wakes, .user = &result};
+	struct vfui_out out = {.command = VFU_WIRE_CMD_DMA_READ,
+			       .iov = &iov,
+			       .niov = 1,
+			       .sink = sink,
+			       .sink_skip = 16,
+			       .sink_len = sizeof(sink),
+			       .end = &end};
+	uint16_t id;
+
+	place = placed;
+	open_both(true);
+	ck_assert_int_eq(vfui_conn_start(conn, &out, &name), 0);
+	ck_assert_uint_eq(peer_get(peer[TWIN], &msg, NULL, NULL), 32);
+	id = msg.hdr.id;
+	send_half(TWIN, 0, id, VFU_WIRE_CMD_DMA_READ, REPLY);
+	send_half(MAIN, 0, 7, VFU_WIRE_CMD_REGION_WRITE, 0);
+	process_all();
+	ck_assert_uint_eq(sink[0] & placed[0], 0x5a);
+	fault_on_recv(cancel_meanwhile);
+	send_half(MAIN, 1, 7, VFU_WIRE_CMD_REGION_WRITE, 0);
+	process_all();
+	ck_assert_uint_eq(served, 1);
+	ck_assert_uint_eq(placed[99999], 0x5a);
+	memset(sink, 0, sizeof(sink));
+	send_half(TWIN, 1, id, VFU_WIRE_CMD_DMA_READ, REPLY);
+	process_all();
+	ck_assert_uint_eq(sink[99999], 0);
+	ck_assert_int_eq(result, 1);
+	place = NULL;
+	close_end();
+}
+END_TEST
+
 /* What came by the twin was sent before a reply that came meanwhile: it is served first. */
 START_TEST(twin_comes_first)
 {
@@ -828,6 +922,7 @@ int main(void)
 	tcase_add_test(tcase, commands_go_by_their_socket);
 	tcase_add_loop_test(tcase, replies_go_by_their_socket, 0, 2);
 	tcase_add_test(tcase, large_replies_go_by_their_socket);
+	tcase_add_test(tcase, one_sink_is_not_the_other);
 	tcase_add_test(tcase, twin_comes_first);
 	tcase_add_loop_test(tcase, either_end_is_the_end, 0, 8);
 	tcase_add_loop_test(tcase, much_came_before_the_end, 0, 4);
