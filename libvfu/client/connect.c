@@ -93,7 +93,7 @@ static int make_way(struct vfu_client *cl, struct vfu_err *err)
 	int ret;
 
 	close_any(cl);
-	ret = vfui_client_await_end(cl, (int)cl->options.set.values[VFU_OPT_TIMEOUT_MS], why_stop);
+	ret = vfui_client_await_end(cl, (int)vfui_client_option(cl, VFU_OPT_TIMEOUT_MS), why_stop);
 	if (ret)
 		return vfui_err_set(err, ret, NULL, 0, "calls on the last connection go on");
 	vfui_os_lock(&cl->lock);
@@ -125,7 +125,7 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 		vfui_conn_free(conn);
 		return vfui_client_keep(cl, ret, err);
 	}
-	if (cl->options.set.values[VFU_OPT_MAPPED] && !vfui_sigbus_is_guarded())
+	if (vfui_client_option(cl, VFU_OPT_MAPPED) && !vfui_sigbus_is_guarded())
 		vfui_log(
 			&cl->options.log, VFU_LOG_WARN,
 			"VFU_OPT_MAPPED needs vfu_sigbus_guard: accesses go by message until then");
@@ -154,9 +154,11 @@ static int negotiate(struct vfu_client *cl, struct vfui_conn *conn, struct vfu_e
 /* Greets over fd, a connected socket. A connection, also one that failed; NULL: no memory. */
 static int greet(struct vfu_client *cl, int fd, struct vfui_conn **conn, struct vfu_err *err)
 {
+	struct vfui_conn_options options = vfui_client_options(cl);
+
 	atomic_store(&cl->is_mapped, false);
 	atomic_store(&cl->is_master, false);
-	*conn = vfui_conn_new(fd, false, &cl->options, &ops, cl);
+	*conn = vfui_conn_new(fd, false, &options, &ops, cl);
 	return *conn ? negotiate(cl, *conn, err)
 		     : vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");
 }
@@ -164,7 +166,7 @@ static int greet(struct vfu_client *cl, int fd, struct vfui_conn **conn, struct 
 static int try_address(struct vfu_client *cl, const char *address, struct vfui_conn **conn,
 		       struct vfu_err *err)
 {
-	int fd = vfui_sock_connect(address, (unsigned)cl->options.set.values[VFU_OPT_TIMEOUT_MS],
+	int fd = vfui_sock_connect(address, (unsigned)vfui_client_option(cl, VFU_OPT_TIMEOUT_MS),
 				   why_stop, cl, err);
 	int ret = fd < 0 ? fd : greet(cl, fd, conn, err);
 
@@ -217,7 +219,7 @@ static int await_server(struct vfu_client *cl, const char *address, struct vfui_
 			struct vfu_err *err)
 {
 	const struct vfui_clock *clock = &cl->options.clock;
-	uint64_t wait_ms = cl->options.set.values[VFU_OPT_CONNECT_WAIT_MS];
+	uint64_t wait_ms = vfui_client_option(cl, VFU_OPT_CONNECT_WAIT_MS);
 	uint64_t deadline = vfui_clock_deadline(clock, (int64_t)wait_ms);
 	struct vfui_backoff backoff = {0};
 	int ret, stop;

@@ -14,7 +14,7 @@
 int vfui_link_prepare(struct vfu_client *cl, const char *address, const struct vfui_conn_ops *ops)
 {
 	struct vfui_link *link = cl->link;
-	bool wants = address && cl->options.set.values[VFU_OPT_RECONNECT_MS];
+	bool wants = address && vfui_client_option(cl, VFU_OPT_RECONNECT_MS);
 
 	if (link)
 		link->is_wanted = false;
@@ -191,7 +191,7 @@ void vfui_link_look(struct vfu_client *cl)
 	vfui_link_tell(cl);
 }
 
-/* The last attempt, or that of a caller who comes late, has at least the time of one answer. */
+/* The last attempt, or that of a caller who comes late, has at least the time of one answer. With the lock. */
 void vfui_link_begin_replay(struct vfu_client *cl)
 {
 	uint64_t least = cl->options.set.values[VFU_OPT_TIMEOUT_MS];
@@ -206,10 +206,11 @@ void vfui_link_begin_replay(struct vfu_client *cl)
 
 int vfui_link_time(struct vfu_client *cl)
 {
-	uint64_t most = cl->options.set.values[VFU_OPT_TIMEOUT_MS];
+	uint64_t most;
 	int64_t left;
 
 	vfui_os_lock(&cl->lock);
+	most = cl->options.set.values[VFU_OPT_TIMEOUT_MS];
 	left = vfui_clock_left(&cl->options.clock, cl->link->until);
 	vfui_os_unlock(&cl->lock);
 	left = (left + (int64_t)VFUI_MS - 1) / (int64_t)VFUI_MS;

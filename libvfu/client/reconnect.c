@@ -43,14 +43,11 @@ static struct vfui_conn *open_conn(struct vfu_client *cl, const char *address, s
 {
 	/* 1 ms, if so many wait that the server's queue is full. */
 	int fd = vfui_sock_connect(address, 1, NULL, NULL, err);
-	struct vfui_conn_options options;
+	struct vfui_conn_options options = vfui_client_options(cl);
 	struct vfui_conn *conn;
 
 	if (fd < 0)
 		return NULL;
-	vfui_os_lock(&cl->lock);
-	options = cl->options;
-	vfui_os_unlock(&cl->lock);
 	conn = vfui_conn_new(fd, false, &options, cl->link->ops, cl);
 	if (!conn)
 		vfui_err_set(err, -ENOMEM, NULL, 0, "no memory for a connection");
@@ -225,7 +222,7 @@ struct vfui_conn *vfui_link_await(struct vfu_client *cl, bool may_wait, int time
 	if (!cl->link)
 		timeout_ms = 0;
 	else if (timeout_ms < 0)
-		timeout_ms = (int)cl->options.set.values[VFU_OPT_TIMEOUT_MS];
+		timeout_ms = (int)vfui_client_option(cl, VFU_OPT_TIMEOUT_MS);
 	deadline = vfui_clock_deadline(clock, timeout_ms ? timeout_ms : -1);
 	do {
 		*ret = step(cl, may_wait, vfui_clock_left(clock, deadline), &conn);

@@ -62,7 +62,6 @@ struct vfu_client {
 	struct vfui_client_range *in_use; /* by the thread that reads, without the lock */
 	unsigned users_awaited;           /* threads that wait until it is not */
 	int map_error;                    /* first failure of a map that nobody waited for */
-	int unmap_error;                  /* and of an unmap of all */
 	vfu_client_dma_fn *dma_fn;
 	void *dma_user;
 	unsigned connection; /* the present one's number */
@@ -97,5 +96,26 @@ struct vfu_client {
 	uint8_t *bounce;
 	size_t bounce_size;
 };
+
+/* As they are now: they may be set on another thread, for the next connection, while this one makes it. */
+static inline struct vfui_conn_options vfui_client_options(struct vfu_client *cl)
+{
+	struct vfui_conn_options options;
+
+	vfui_os_lock(&cl->lock);
+	options = cl->options;
+	vfui_os_unlock(&cl->lock);
+	return options;
+}
+
+static inline uint64_t vfui_client_option(struct vfu_client *cl, enum vfu_option option)
+{
+	uint64_t value;
+
+	vfui_os_lock(&cl->lock);
+	value = cl->options.set.values[option];
+	vfui_os_unlock(&cl->lock);
+	return value;
+}
 
 #endif

@@ -408,6 +408,39 @@ START_TEST(waits_end_without_the_reader)
 END_TEST
 
 /* It is taken all the same. */
+static void *sets_options(void *arg)
+{
+	for (unsigned i = 0; !may_return; i++) {
+		ck_assert_int_eq(vfu_client_set(cl, VFU_OPT_TIMEOUT_MS, 5000 + i % 2), 0);
+		ck_assert_int_eq(vfu_client_set_capability(cl, "max_msg_fds", 1 + i % 8), 0);
+		ck_assert_int_eq(vfu_client_set_policy(cl, "unmap_all", i % 2 ? "flag" : "each"),
+				 0);
+	}
+	return arg;
+}
+
+static void version_and_end(struct script *s)
+{
+	script_version(s);
+	script_end(s);
+}
+
+/* Options are set while another thread connects, which has the old ones or the new. For the thread sanitizer. */
+START_TEST(options_of_the_next_connection)
+{
+	pthread_t other;
+
+	ck_assert_int_eq(pthread_create(&other, NULL, sets_options, NULL), 0);
+	for (unsigned i = 0; i < 30; i++) {
+		script_connect(&far, cl, version_and_end);
+		ck_assert_int_eq(vfu_client_disconnect(cl), 0);
+		script_join(&far);
+	}
+	may_return = true;
+	ck_assert_int_eq(pthread_join(other, NULL), 0);
+}
+END_TEST
+
 START_TEST(no_stream)
 {
 	const struct {
@@ -443,6 +476,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, connecting_ends, 0, PLACES * ENDERS + 2);
+	tcase_add_test(tcase, options_of_the_next_connection);
 	tcase_add_test(tcase, no_stream);
 	tcase_add_test(tcase, waits_for_a_server);
 	tcase_add_test(tcase, waits_for_nothing_else);
