@@ -22,8 +22,10 @@ author = "the libvfu authors"
 copyright = "2026 the libvfu authors"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
-exclude_patterns = ["examples"]
+exclude_patterns = ["examples", "make"]
 nitpicky = True
+# What C and the C library have.
+nitpick_ignore = [("c:identifier", name) for name in "int8_t int32_t uint8_t uint16_t uint32_t uint64_t size_t pollfd".split()]
 highlight_language = "none"
 smartquotes = False
 

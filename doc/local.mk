@@ -35,13 +35,13 @@ uninstall-hook:
 	rm -rf "$(DESTDIR)$(vfudocdir)/boxes"
 
 # The pages. A new one is a new file in its section's directory, nothing else; doc/conf.py says how they become a site.
-EXTRA_DIST += doc/conf.py doc/build-site doc/index.md doc/glossary.md doc/static \
+EXTRA_DIST += doc/conf.py doc/build-site doc/make doc/index.md doc/glossary.md doc/static \
 	doc/tutorial doc/howto doc/reference doc/explanation doc/course
 
 # Without the tools nothing else misses them.
 if HAVE_SPHINX
 html-local: $(doc_gen) all
-	$(AM_V_GEN)$(srcdir)/doc/build-site $(srcdir) $(PACKAGE_VERSION) ./run $(SPHINX_PYTHON) -m sphinx
+	$(AM_V_GEN)$(srcdir)/doc/build-site $(srcdir) $(PACKAGE_VERSION) ./run $(SPHINX_PYTHON)
 else
 html-local:
 	@echo "the site needs Sphinx, for the Python that the module is made for (Debian: apt install $(sphinx_packages)); then run configure again" >&2; exit 1

@@ -246,6 +246,7 @@ struct vfu_device *vfu_device_new(void);
 int vfu_device_free(struct vfu_device *dev);
 /* Why the last call on the device failed; code 0: none did. Owner. */
 void vfu_device_err(struct vfu_device *dev, struct vfu_err *err);
+/* Where the device's log, and its server's, goes; NULL: nowhere. Owner. */
 void vfu_device_set_log(struct vfu_device *dev, vfu_log_fn *fn, void *user);
 
 /* PCI identity. class_code is 24 bits: class, subclass, programming interface. Owner. */
@@ -335,6 +336,8 @@ int vfu_device_config_state(struct vfu_device *dev, enum vfu_config_state what);
  */
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len);
 int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *buf, size_t len);
+
+/* ---- device, its regions: what the client reads and writes */
 
 /* One access of the client. data: where to put what is read, or what was written; any alignment,
  * valid until the callback returns. */
@@ -928,6 +931,7 @@ struct vfu_device_hooks {
 	 * vfu_server_attach or vfu_server_listen_inherited has that errno as result. */
 	int (*accept)(void *user, const struct vfu_peer *peer, char *reason, size_t size);
 };
+/* Sets all of them, copied; those that are NULL are not called. NULL: there are none. Owner. */
 int vfu_device_set_hooks(struct vfu_device *dev, const struct vfu_device_hooks *hooks, void *user);
 /* Who the present client is, in disconnected who it was. -ENOTCONN: there is none. Any thread. */
 int vfu_device_peer(struct vfu_device *dev, struct vfu_peer *out);
@@ -965,6 +969,7 @@ int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t
  */
 int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char *choice);
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
+/* Why the last call on the server failed; code 0: none did. Owner. */
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
 /* What was agreed with the present client, see above. Any thread; no vfu_server_err. */
 int vfu_server_agreed(struct vfu_server *srv, const char *name, uint64_t *value);
@@ -1022,9 +1027,11 @@ void vfu_server_stop(struct vfu_server *srv);
 
 struct vfu_client;
 
+/* One that is not connected. NULL: out of memory. */
 struct vfu_client *vfu_client_new(void);
 /* Disconnects and frees. Not in a callback, nor while another thread is in a call. */
 void vfu_client_free(struct vfu_client *cl);
+/* -EINVAL: out of range (nothing changes). */
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value);
 /* What it says of a capability, see "Capabilities" above. */
 int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t value);
@@ -1039,6 +1046,7 @@ int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t 
  */
 int vfu_client_set_policy(struct vfu_client *cl, const char *field, const char *choice);
 int vfu_client_set_profile(struct vfu_client *cl, const char *profile);
+/* Where the client's log goes; NULL: nowhere. */
 void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);
 /*
  * check is asked by everything that waits, when a signal interrupts it and a few times a second, on
@@ -1084,8 +1092,10 @@ int vfu_client_disconnect(struct vfu_client *cl);
  */
 int vfu_client_status(struct vfu_client *cl);
 
+/* ---- client, connecting again */
+
 /*
- * Connecting again. With VFU_OPT_RECONNECT_MS a client whose connection ends by itself (not by
+ * With VFU_OPT_RECONNECT_MS a client whose connection ends by itself (not by
  * vfu_client_disconnect) connects again to the address that vfu_client_connect was given, and tries
  * for that many milliseconds since the end was noticed (2^31-1: 24 days). An attached one has no
  * address, and does not.
@@ -1161,6 +1171,8 @@ void vfu_client_set_link(struct vfu_client *cl, vfu_client_link_fn *fn, void *us
  */
 void vfu_client_link(struct vfu_client *cl, struct vfu_link *out);
 
+/* ---- client, event loop and threads */
+
 /*
  * Event loop: watch what pollfds returns (at most 4; returns how many, or negative errno), for at
  * most timeout ms (-1: for ever), then process. process handles at most max messages (0: a fair
@@ -1198,6 +1210,8 @@ int vfu_client_set_reader(struct vfu_client *cl, bool on);
  * -errno. A device that does not read the answers is not served until it does. */
 int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
 
+/* ---- client, regions */
+
 /* What was agreed of one capability. */
 int vfu_client_agreed(struct vfu_client *cl, const char *name, uint64_t *value);
 /* Version and limits agreed. */
@@ -1209,6 +1223,7 @@ struct vfu_client_limits {
 };
 int vfu_client_limits(struct vfu_client *cl, struct vfu_client_limits *out);
 
+/* What GET_INFO says. */
 struct vfu_device_info {
 	uint32_t num_regions, num_irqs;
 	bool pci, reset;
@@ -1221,6 +1236,7 @@ struct vfu_device_info {
 int vfu_client_device_info(struct vfu_client *cl, struct vfu_device_info *out);
 void vfu_client_forget_info(struct vfu_client *cl);
 
+/* What GET_REGION_INFO says of a region. */
 struct vfu_region_info {
 	uint64_t size, offset; /* offset: into fd */
 	uint32_t flags;        /* VFU_REGION_* */
@@ -1265,9 +1281,11 @@ int vfu_client_find_region(struct vfu_client *cl, uint32_t type, uint32_t subtyp
 bool vfu_region_info_capability(const struct vfu_region_info *info, unsigned n,
 				struct vfu_region_capability *out);
 
+/* What GET_IRQ_INFO says of an interrupt: what it can do, and how many vectors it has. */
 struct vfu_irq_info {
 	uint32_t flags, count; /* VFU_IRQ_EVENTFD... */
 };
+/* Asked for once a connection, as vfu_client_device_info says. */
 int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out);
 
 /*
@@ -1377,6 +1395,8 @@ int vfu_client_region_access(struct vfu_client *cl, struct vfu_client_access *ac
  */
 int vfu_client_cancel(struct vfu_client *cl, uint64_t id);
 
+/* ---- client, configuration space and BARs */
+
 /*
  * What a PCI device has in its configuration space, as firmware and drivers find it. All of it is
  * asked for anew, in accesses that a CPU makes: 1, 2 or 4 aligned bytes, for servers need not know
@@ -1464,6 +1484,8 @@ struct vfu_client_windows {
 int vfu_client_assign_bars(struct vfu_client *cl, const struct vfu_client_windows *windows,
 			   struct vfu_client_bar bars[VFU_BARS]);
 
+/* ---- client, interrupts */
+
 /*
  * Turns Command.BusMaster of a PCI device on, without which it may neither reach memory nor send
  * MSI and MSI-X (E63). Does nothing if it was called since connecting and the last reset, or with
@@ -1514,7 +1536,9 @@ int vfu_client_irq_set_mask_eventfds(struct vfu_client *cl, unsigned index, unsi
 				     unsigned count, const int *fds);
 int vfu_client_irq_set_unmask_eventfds(struct vfu_client *cl, unsigned index, unsigned start,
 				       unsigned count, const int *fds);
+/* Takes all eventfds of an interrupt away: nothing more is raised. */
 int vfu_client_irq_disable(struct vfu_client *cl, unsigned index);
+/* Masks and unmasks vectors start..start+count-1, by message. */
 int vfu_client_irq_mask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 int vfu_client_irq_unmask(struct vfu_client *cl, unsigned index, unsigned start, unsigned count);
 /* Makes the device raise the vectors (loopback test). */
@@ -1526,6 +1550,8 @@ enum { VFU_IRQ_DO_MASK = 8, VFU_IRQ_DO_UNMASK = 16, VFU_IRQ_DO_TRIGGER = 32 };
  */
 int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsigned start,
 		      unsigned count, const uint8_t *which);
+
+/* ---- client, DMA */
 
 /*
  * Lets the device reach [iova, iova + size). flags: VFU_DMA_*, or any of DMA_MAP (vfu/wire.h) whose
@@ -1645,6 +1671,10 @@ int vfu_iova_take(struct vfu_iova *space, uint64_t iova, uint64_t size);
  */
 int vfu_iova_give(struct vfu_iova *space, uint64_t iova);
 
+/* ---- client, any message */
+
+/* RESET; the device's error as its negative errno. Bus mastering counts as off then
+ * (vfu_client_use_bus_master). */
 int vfu_client_reset(struct vfu_client *cl);
 /*
  * DEVICE_FEATURE: flags are VFIO's (bits 0-15 feature, 16 get, 17 set, 18 probe); data in and out,
