@@ -370,8 +370,10 @@ def quiet():
     log = logging.getLogger("vfu")
     level = log.level
     log.setLevel(logging.CRITICAL)
-    yield
-    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -32,6 +32,17 @@ MISTAKES = [
     ("2-version", '"=HH", major, minor)', '"=HH", minor, major)', 1, "major is 258, and has to be 3"),
     ("2-version", '"fds": theirs[', '"fds": mine[', 3, "fds is 8, and has to be 4: what its receiver can take"),
     ("2-version", "min(minor, own_minor)", "own_minor", 4, "minor .* is 2, and has to be 1: the smaller of both"),
+    ("3-regions", 'argsz, 0, index, 0, 0, 0)', 'argsz, index, 0, 0, 0, 0)', 1, r"field flags \(offset 4, 4 bytes\) is 7, and has to be 0"),
+    ("3-regions", "if needed <= argsz:", "if True:", 1, "has not sent GET_REGION_INFO of region 0, asked again"),
+    ("3-regions", "at + 16 + 16 * i", "at + 12 + 16 * i", 2, "mappable.. of one SPARSE_MMAP with two areas is "),
+    ("3-regions", "(id, version) == (SPARSE_MMAP, 1)", "id == SPARSE_MMAP", 2, "a SPARSE_MMAP of version 2, which is skipped"),
+    ("3-regions", ", part))[16:]", ", part))", 3, "behind 16 bytes of payload"),
+    ("3-regions", "flags=NO_REPLY", "flags=0", 4, "header of posted REGION_WRITE: the field flags .* is 0, and has to be 16"),
+    ("4-interrupts", "return count, flags", "return flags, count", 1, "returns is \\(7, 1\\), and has to be \\(1, 7\\)"),
+    ("4-interrupts", "start + at", "start", 2, "vectors from 3 on: the field start .* is 1, and has to be 3"),
+    ("4-interrupts", ", fds=some)", ")", 2, "comes with 0 file descriptors, and has to come with 2"),
+    ("4-interrupts", "index, 0, 0))", "index, 0, 1))", 3, "SET_IRQS that disables: the field count .* is 1, and has to be 0"),
+    ("4-interrupts", "DATA_NONE | ACTION_UNMASK", "DATA_NONE | ACTION_TRIGGER", 4, "unmasks: the field flags .* is 33 .* has to be 17"),
 ]
 
 
