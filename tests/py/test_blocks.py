@@ -6,6 +6,7 @@ A new block of commands is run by blocks.py as it stands. One in Python is run b
 a device or of a program; vfu, dev and MyDevice are there for it. What cannot be run here goes to EXEMPT.
 """
 
+import ast
 import contextlib
 import doctest
 import io
@@ -32,6 +33,7 @@ EXEMPT = [
     ("", "./run vfu guest ", "make check-qemu: tests/qemu/command.py"),
     ("codegen/README.md", "lua codegen/main.lua ", "each GEN line of make; a tarball may be built without Lua"),
     ("python/vfu/guest/__init__.py", "import vfu.guest", "make check-qemu: tests/qemu/command.py"),
+    ("doc/howto/add-a-message.md", "make check-spec", "needs Lua and a build of its own: tests/drill does so"),
     # What needs other programs than a build does.
     ("doc/howto/wireshark.md", "wireshark ", "it has windows; test_dissector.py has tshark read such files"),
     ("doc/howto/wireshark.md", "vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark ", "windows, too"),
@@ -76,6 +78,14 @@ def run_shell(block, session, shown):
             session.run(command, block.prints.get(command))
         elif len(found) > 3:
             session.run(found[3])
+
+
+def run_file(block, session, shown):
+    session.save(block)
+
+
+def run_output(block, session, shown):
+    assert session.said == block.text
 
 
 def run_tests(block, session, shown):
@@ -171,13 +181,15 @@ def run_messages(block, session, shown):
 
 
 SPECIAL = {
-    ("README.md", "A device"): run_device_of_the_example,
+    ("doc/howto/write-a-device.md", "A device"): run_device_of_the_example,
     ("doc/howto/messages.md", "A message of your own"): run_messages,
 }
 
 
 def how(block):
     """The function that runs it; None: nothing does."""
+    if block.saved_as:
+        return run_file
     if (block.file, block.owner) in SPECIAL and block.kind == "python":
         return SPECIAL[block.file, block.owner]
     if block.kind == "python":
@@ -185,7 +197,9 @@ def how(block):
             return run_tests
         connects = "vfu.Client(" in block.text or "vfu.aio.connect(" in block.text
         return run_client if connects and "class " not in block.text else run_fragment
-    return {"shell": run_shell, "sh": run_shell, "session": run_session, "c": run_c, "text": look_at}.get(block.kind)
+    return {
+        "shell": run_shell, "sh": run_shell, "session": run_session, "c": run_c, "text": look_at, "output": run_output,
+    }.get(block.kind)
 
 
 def run_block(block, session, shown):
@@ -213,6 +227,29 @@ def test_blocks(name, tmp_path):
                 raise AssertionError(f"{block.where}: {error}\n{block.text}") from error
 
 
+def members(text):
+    """{name: code} of what the module and its last class define, without docstrings; of two the later."""
+    tree = ast.parse(text)
+    found = {}
+    for node in [*tree.body, *tree.body[-1].body]:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found[node.name] = [ast.unparse(ast.Module([part], [])) for part in node.decorator_list + without_docstring(node)]
+        elif isinstance(node, (ast.Assign, ast.Import, ast.ImportFrom)):
+            found[ast.unparse(node).split(" =")[0]] = ast.unparse(node)
+    return found
+
+
+def without_docstring(node):
+    return node.body[ast.get_docstring(node) is not None :]
+
+
+def test_tutorial_makes_the_example(tmp_path):
+    with blocks.Session(tmp_path, "doc/tutorial/thermometer-6.md") as session:
+        made = (session.top / "build" / "thermometer.py").read_text()
+    example = (blocks.TOP / "python" / "examples" / "thermometer.py").read_text()
+    assert members(made) == members(example)
+
+
 def test_exemptions_are_needed():
     """Each is of a block that is there still."""
     lines = {(block.file, line) for name in DOCUMENTS for block in blocks.find(name) for line in [*block.commands, block.text]}
@@ -228,6 +265,8 @@ def test_exemptions_are_needed():
     ("```\nno-such-program\n```\n", "run by nobody"),
     ("    a picture --> of something\n", "run by nobody"),
     ("    python3 -c 'print(1)'      # prints: 2\n", "instead of '2'"),
+    ("```output\nwhat no command printed\n```\n", "no command"),
+    ("```text\n./run vfu info SOCKET\n```\n", "its fence says text"),
 ])
 def test_what_does_not_work_fails(text, complaint, tmp_path, monkeypatch):
     (tmp_path / "new.md").write_text("# Title\n\n" + text)

@@ -33,7 +33,7 @@ decoding; with "-" it goes to standard output, as for `| wireshark -k -i -`.
 A filter names messages (dma_map), fields and their values, and words: request, reply, failed (error replies),
 broken (breaks a rule), odd (all else that is wrong), client and server (who sent it), twin; connection,
 descriptors, length and elapsed (seconds to the reply) are numbers:
-  --filter 'dma_map or set_irqs.data_eventfd == true'
+  --filter 'dma_map or data_eventfd == true'
   --filter 'region_write and region == config and offset >= 0x10'
   --filter 'broken or failed or elapsed > 0.001'
 
