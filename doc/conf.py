@@ -12,6 +12,7 @@ Nothing of it is fetched when it is read: it works from file://.
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from docutils import nodes
@@ -21,10 +22,14 @@ project = "libvfu"
 author = "the libvfu authors"
 copyright = "2026 the libvfu authors"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+sys.path.append(str(Path(__file__).parent / "make"))
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "docstrings"]
+autodoc_member_order = "bysource"
 exclude_patterns = ["examples", "make"]
 nitpicky = True
-# What C and the C library have.
+# What the languages' own libraries have.
+nitpick_ignore_regex = [("py:class", ".*")]  # of annotations, which name what is private, too
+suppress_warnings = ["ref.python"]  # theirs may be short names, which are in vfu and in vfu.aio
 nitpick_ignore = [("c:identifier", name) for name in "int8_t int32_t uint8_t uint16_t uint32_t uint64_t size_t pollfd".split()]
 highlight_language = "none"
 smartquotes = False

@@ -17,12 +17,7 @@ from typing import Iterator
 
 import header
 from header import Declaration, Item, Section
-
-TOP = """.. SPDX-License-Identifier: BSD-3-Clause
-.. Copyright (c) 2026 the libvfu authors
-.. Generated from libvfu/vfu.h by doc/make/c_pages.py. Do not edit.
-
-"""
+from rest import TOP, heading, indented, linked
 
 WORD = re.compile(
     r"\bE(?P<erratum>\d+)\b|(?P<errno>-E[A-Z0-9]{2,})\b|(?P<name>\b(?:vfu|VFU)_\w+\*?)"
@@ -33,14 +28,6 @@ ROLES = {"function": "func", "type": "type", "struct": "struct", "enum": "enum",
 
 def slug(title: str) -> str:
     return re.sub(r"\W+", "-", title.partition(":")[0].lower()).strip("-")
-
-
-def heading(words: str, line: str) -> str:
-    return f"{words}\n{line * len(words)}\n\n"
-
-
-def indented(text: str, by: str = "   ") -> str:
-    return "".join(by + line if line.strip() else line for line in text.splitlines(True))
 
 
 class Pages:
@@ -63,7 +50,7 @@ class Pages:
 
     # ---- words ----
 
-    def linked(self, found: re.Match) -> str:
+    def link(self, found: re.Match) -> str:
         """A link, or the word as code, or as it was."""
         if found["erratum"]:
             known = found["erratum"] in self.errata
@@ -80,21 +67,7 @@ class Pages:
         return f"``{found[0]}``"
 
     def words(self, text: str) -> str:
-        """A paragraph as reST: what is markup only by accident is escaped, and names are links."""
-        out, at = "", 0
-        for found in WORD.finditer(text):
-            out += self.plain(text[at:found.start()])
-            new = self.linked(found)
-            if new[-1:] == "`" and re.match(r"\w", out[-1:]):
-                out += "\\ "
-            out, at = out + new, found.end()
-            if new[-1:] == "`" and re.match(r"[\w(*]", text[at:at + 1]):
-                out += "\\ "
-        return out + self.plain(text[at:])
-
-    @staticmethod
-    def plain(text: str) -> str:
-        return re.sub(r"([\\*`|])", r"\\\1", re.sub(r"(\w)_(?!\w)", r"\1\\_", text))
+        return linked(text, WORD, self.link)
 
     def prose(self, comment: str) -> str:
         """Paragraphs; what is indented stands as it is, or is a list if it begins with a dash."""
@@ -191,13 +164,13 @@ class Pages:
 
     def page(self, section: Section) -> str:
         name, _, rest = section.title.partition(":")
-        out = TOP + f".. _c-{slug(section.title)}:\n\n" + heading("C: " + name, "=")
+        out = TOP.format("c_pages.py") + f".. _c-{slug(section.title)}:\n\n" + heading("C: " + name, "=")
         out += self.words(rest.strip().capitalize()) + ".\n\n" if rest else ""
         return out + self.summary(section) + "".join(map(self.item, section.items))
 
     def index(self) -> str:
         about = self.about.partition("\n\n")[2]
-        out = TOP + ".. _c-api:\n\n" + heading("C", "=") + self.prose(about)
+        out = TOP.format("c_pages.py") + ".. _c-api:\n\n" + heading("C", "=") + self.prose(about)
         return out + ".. toctree::\n   :maxdepth: 1\n\n" + "".join(
             f"   {self.name(one)[:1].upper()}{self.name(one)[1:]} <{slug(one.title)}>\n" for one in self.sections)
 
