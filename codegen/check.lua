@@ -30,8 +30,7 @@ end
 
 local types = {}
 
-local errnos = words.set [[EPERM ENOENT EIO E2BIG ENOMEM EACCES EFAULT EBUSY EEXIST ENODEV EINVAL EFBIG ENOSPC ERANGE ENOSYS
-	ENOTTY ENOTSUP EPROTO EOVERFLOW ECANCELED EAGAIN]]
+local errnos = words.errnos
 
 local function is_plain(v)
 	return type(v) == "table" and not E.is_raw(v) and not kind_of(v)

@@ -102,10 +102,11 @@ kind "flags" {
 	doc, since,
 	{ "width", "one 32 64", "32 if not given" },
 }
-kind "bit" { numbers = 1, unique = "name", about = "one bit: `bit \"readable\" { 0, doc = … }`", doc, since_own, requires }
+kind "bit" { numbers = 1, unique = "name", about = "one bit: `bit \"readable\" { 0, doc = … }`",
+	     doc, since_own, requires, status }
 kind "bits" {
 	numbers = 2, unique = "name", about = "several bits, which hold a number: first and last",
-	doc, since_own, requires,
+	doc, since_own, requires, status,
 	{ "enum", "word", "what the number may be" },
 	{ "mask", "word", "the end of its mask's name in C; its name and `_mask`, if not given" },
 }

@@ -82,6 +82,11 @@ function M.tree(e)
 	return M.object { { "op", e.op }, { "if", M.tree(e.c) }, { "a", M.tree(e.a) }, { "b", M.tree(e.b) } }
 end
 
+-- A rule that is no expression, and the words of its fault.
+function M.says(name, words)
+	return M.object { { "rule", name }, { "text", words } }
+end
+
 -- A number, a limit, or nil.
 function M.bound(v)
 	return type(v) == "table" and M.object { { "op", "limit" }, { "name", v.name } } or v or nil

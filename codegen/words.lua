@@ -27,6 +27,14 @@ end
 
 local reserved = M.set(taken)
 
+-- What an error reply may say, and its number in Linux.
+M.errnos = {}
+for name, number in ([[EPERM 1 ENOENT 2 EIO 5 E2BIG 7 EAGAIN 11 ENOMEM 12 EACCES 13 EFAULT 14 EBUSY 16 EEXIST 17 ENODEV 19
+	EINVAL 22 ENOTTY 25 EFBIG 27 ENOSPC 28 ERANGE 34 ENOSYS 38 EPROTO 71 EOVERFLOW 75 ENOTSUP 95 ECANCELED 125]]):gmatch "(%u%w+) (%d+)" do
+	table.insert(M.errnos, { name = name, number = math.tointeger(number) })
+	M.errnos[name] = M.errnos[#M.errnos]
+end
+
 function M.is(v)
 	return type(v) == "string" and v:find("^[%a_][%w_]*$") ~= nil
 end

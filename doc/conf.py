@@ -42,6 +42,7 @@ html_theme = "furo"
 html_title = "libvfu"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_extra_path = ["gen/explorer.html"]  # a page that needs no theme
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "

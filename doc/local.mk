@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 #
 # The reference of the protocol and the model are made from the spec.
-doc_gen = doc/gen/protocol.rst doc/gen/vfio-user.json
+doc_gen = doc/gen/protocol.rst doc/gen/vfio-user.json doc/gen/explorer.html
 EXTRA_DIST += $(doc_gen)
 MAINTAINERCLEANFILES += $(doc_gen)
 vfudocdir = $(docdir)
@@ -48,6 +48,21 @@ html-local:
 endif
 sphinx_packages = python3-sphinx furo python3-myst-parser python3-sphinx-copybutton
 clean_local += doc/site doc/html
+
+# The explorer: one page with the model in it, which `make html` puts beside its own. It needs no tools.
+doc_explorer = \
+	doc/explorer/page.html \
+	doc/explorer/explorer.css \
+	doc/explorer/explorer.js \
+	doc/explorer/examples.html
+EXTRA_DIST += $(doc_explorer) doc/explorer/assemble.awk
+
+doc/gen/explorer.html: doc/explorer/assemble.awk $(doc_explorer) doc/gen/vfio-user.json
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -f $^ >$@.tmp && mv -f $@.tmp $@
+
+.PHONY: explorer
+explorer: doc/gen/explorer.html
+	$(AM_V_at)$(MKDIR_P) doc/html && cp -f $< doc/html/explorer.html
 
 # The dissector; doc/howto/wireshark.md says where Wireshark looks for it.
 EXTRA_DIST += doc/gen/vfio-user.lua

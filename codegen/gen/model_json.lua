@@ -3,9 +3,11 @@
 --
 -- vfio-user.json: the model, for generators in other languages.  codegen/MODEL.md says what it means.
 
+local E = require "expr"
 local J = require "json"
 local tails = require "tail"
 local text = require "text"
+local words = require "words"
 
 local object, tree = J.object, J.tree
 
@@ -98,6 +100,7 @@ end
 local function structure(s)
 	local out = layout(s)
 	table.insert(out, 1, { "inside", s.inside })
+	table.insert(out, 3, { "fits", J.says("fits", ("is at least %d bytes"):format(s.size)) })
 	return entry(s, out)
 end
 
@@ -133,10 +136,17 @@ local function default(c)
 	end
 end
 
+-- The words for a value that is not of its type, and for one that is, but no multiple.
+local function key_rules(c)
+	local kind = c.type == "bool" and "is true or false" or ("is a whole number from %d to %d"):format(c.min or 0, c.max or 0)
+	return { J.says("type", kind),
+		 c.multiple_of and J.says("multiple_of", ("is a multiple of %d"):format(c.multiple_of)) or nil }
+end
+
 local function capability(c)
 	return entry(c, { { "object", c.object ~= "" and c.object or nil }, { "type", c.type },
 			  { "default", default(c) }, { "min", c.min }, { "max", c.max },
-			  { "multiple_of", c.multiple_of }, { "combine", c.combine },
+			  { "multiple_of", c.multiple_of }, { "rules", key_rules(c) }, { "combine", c.combine },
 			  { "limit", c.limit and c.limit.name }, { "as", c.as }, { "ours", ours(c) }, { "kept", set(c.kept) }, sent(c) })
 end
 
@@ -151,9 +161,27 @@ local function erratum(e)
 			{ "decision", e.decision }, { "policy", e.policy }, { "spec", e.loc } }
 end
 
+-- Which fields of the header tell what, and what the bits of its flags make of a message.
+local function header(model)
+	local out, fields = object(layout(model.header)), {}
+	for _, f in ipairs(model.header.fields) do
+		fields[f.name] = f
+	end
+	for _, role in ipairs { { "id", "id" }, { "command", "command" }, { "length", "size" }, { "error", "error" } } do
+		out[#out + 1] = { role[1], fields[role[2]] and role[2] }
+	end
+	local bits = fields.flags and fields.flags.flags
+	local function has(name, value)
+		local m = bits and bits.members[name]
+		local number = m and m.enum and m.enum.values[value].value or 1
+		return m and tree { op = "eq", a = { op = "band", a = E.field(fields.flags, "in"), b = E.num(m.mask) }, b = E.num(number << m.shift) }
+	end
+	out[#out + 1] = { "is", bits and object { { "reply", has("type", "reply") }, { "no_reply", has "no_reply" }, { "failed", has "error" } } }
+	out[#out + 1] = { "doc", model.header.doc }
+	return out
+end
+
 return function(model)
-	local header = object(layout(model.header))
-	header[#header + 1] = { "doc", model.header.doc }
 	return J.encode(object {
 		{ "format", 1 }, { "doc", model.doc },
 		{ "revisions", object(text.map(model.revisions, function(r) return { r.name, r.doc } end)) },
@@ -163,7 +191,8 @@ return function(model)
 		{ "flags", text.map(model.flags, flag_set) }, { "enums", text.map(model.enums, enum) },
 		{ "capabilities", text.map(model.caps, capability) },
 		{ "objects", text.map(model.cap_objects, function(o) return entry(o, {}) end) },
-		{ "header", header }, { "structs", text.map(model.structs, structure) },
+		{ "errnos", object(text.map(words.errnos, function(e) return { e.name, e.number } end)) },
+		{ "header", header(model) }, { "structs", text.map(model.structs, structure) },
 		{ "messages", text.map(model.messages, message) }, { "errata", text.map(model.errata, erratum) },
 	}) .. "\n"
 end

@@ -223,7 +223,8 @@ end
 
 function M.json(t, J)
 	return { { "of", t.scalar or t.element.name }, { "entry_size", t.element_size }, { "more", t.more or nil },
-		 { "disjoint", t.disjoint and J.names(t.disjoint) } }
+		 { "disjoint", t.disjoint and J.names(t.disjoint) },
+		 { "overlap", t.disjoint and J.says("disjoint", "do not overlap") } }
 end
 
 function M.text(t)

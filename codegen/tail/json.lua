@@ -83,8 +83,9 @@ function M.box(t)
 	return "JSON text and a NUL" .. (t.optional and ", or nothing" or "")
 end
 
-function M.json(t)
-	return { { "optional", t.optional or nil }, { "schema", t.schema } }
+function M.json(t, J)
+	return { { "optional", t.optional or nil }, { "schema", t.schema }, { "syntax", J.says("json", "is JSON text") },
+		 { "object", J.says("object", "is an object") } }
 end
 
 function M.text(t)

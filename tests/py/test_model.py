@@ -3,8 +3,10 @@
 """doc/gen/vfio-user.json is enough to read and check messages: what follows knows nothing but it and
 codegen/MODEL.md, and says of each generated payload what the library says."""
 
+import errno
 import json
 import struct
+import sys
 
 import pytest
 
@@ -282,3 +284,10 @@ def names_in(value, key):
 )
 def test_what_is_named_is_there(key, known):
     assert set(names_in(model, key)) <= set(known)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the numbers are those of Linux")
+def test_errnos():
+    assert model["errnos"] == {name: getattr(errno, name) for name in model["errnos"]}
+    assert set(names_in(model, "errno")) <= set(model["errnos"])
+    assert all(set(message["errors"]) <= set(model["errnos"]) for message in messages.values())
