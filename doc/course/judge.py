@@ -19,6 +19,7 @@ function that does not end, are wrong, too.
 import contextlib
 import errno
 import importlib.util
+import json
 import logging
 import os
 import re
@@ -35,7 +36,7 @@ from vfu import protocol
 
 COURSE = Path(__file__).resolve().parent
 EXAMPLES = COURSE.parents[1] / "python" / "examples"
-SECONDS = 10.0  # only hanging counts
+SECONDS = 5.0  # only hanging counts
 REPLY, NO_REPLY, ERROR = 0x01, 0x10, 0x20
 HEADER_RULES = {
     "size": "it counts the whole message, these 16 bytes included",
@@ -111,8 +112,15 @@ class Student:
         """The function has to raise such an exception of these arguments, with this errno."""
         self._run(name, args).raised(kind, what, number)
 
-    def _run(self, name, args):
-        run = Run(self, name, args)
+    def does(self, name, use):
+        """use(what has this name), for what is no function; it raises Wrong itself."""
+        run = self._run(name, (), use)
+        if isinstance(run.error, Wrong):
+            raise run.error
+        return run.result()
+
+    def _run(self, name, args, use=None):
+        run = Run(self, name, (getattr(self.module, name),) if use else args, function=use)
         run.end()
         return run
 
@@ -140,9 +148,9 @@ class Student:
 class Run:
     """A call of a function of the student."""
 
-    def __init__(self, student, name, args, sock=None):
+    def __init__(self, student, name, args, sock=None, function=None):
         self.student, self.name, self.sock = student, name, sock
-        self.function = getattr(student.module, name, None)
+        self.function = function or getattr(student.module, name, None)
         if not callable(self.function):
             raise Wrong(f"{student.path.name} has no function {name}()")
         self.returned = self.error = None
@@ -191,6 +199,24 @@ class Run:
                         f"{getattr(self.error, 'errno', None)}; the right one is {number} ({errno.errorcode[number]})")
 
 
+def capabilities(title, data):
+    """(major, minor, capabilities) of a VERSION's payload, or Wrong."""
+    if not isinstance(data, bytes):
+        raise Wrong(f"{title}: {data!r} is not bytes")
+    if len(data) < 4:
+        raise Wrong(f"{title} has {len(data)} bytes; major and minor alone are 4")
+    text = data[4:]
+    if not text.endswith(b"\0"):
+        raise Wrong(f"{title}: the field data ends with {text[-1:]!r}, and has to end with a NUL")
+    try:
+        top = json.loads(text[:-1])
+    except ValueError as error:
+        raise Wrong(f"{title}: the field data (offset 4) is no JSON with a NUL behind it: {text[:40]!r}: {error}") from None
+    if not isinstance(top, dict) or not isinstance(top.get("capabilities"), dict):
+        raise Wrong(f'{title}: the field data is {top!r}, and has to be an object with the key "capabilities"')
+    return *struct.unpack_from("=HH", data), top["capabilities"]
+
+
 def same(title, got, want, why=""):
     if got != want or isinstance(got, bool) != isinstance(want, bool):
         raise Wrong(f"{title} is {got!r}, and has to be {want!r}{': ' + why if why else ''}")
@@ -237,16 +263,16 @@ class Talk:
         try:
             data, fds, _, _ = socket.recv_fds(self.sock, 16, 64)
         except TimeoutError:
-            data, fds = b"", []
+            raise Wrong(f"{self.run.name}() does not send {title}: it waits for something else, or for ever") from None
         self.fds += fds
         if data:
             data += self._bytes(16 - len(data))
         if not data:
-            if not self.run.thread.is_alive() or self.run.error:
-                self.run.end()
+            self.run.thread.join(SECONDS)  # its end is what closes the socket
+            if not self.run.thread.is_alive():
                 self.run.result()
                 raise Wrong(f"{self.run.name}() returns {self.run.returned!r} and has not sent {title}")
-            raise Wrong(f"{self.run.name}() does not send {title}")
+            raise Wrong(f"{self.run.name}() closes the socket, and has not sent {title}")
         if len(data) < 16:
             raise Wrong(f"{title}: only {len(data)} bytes come; a header has 16")
         return data, fds
@@ -269,6 +295,17 @@ class Talk:
         compare(title, want, payload)
         if len(files) != fds:
             raise Wrong(f"{title} comes with {len(files)} file descriptors, and has to come with {fds}")
+        return Message(got, payload, files)
+
+    def version(self, look):
+        """A VERSION 0.0; look(its capabilities) raises Wrong. Its text may be written in many ways."""
+        data, files = self._head("VERSION")
+        got = protocol.Header.unpack(data)
+        if got.command != 1:
+            raise Wrong(f"{name_of(int(got.command))} comes where VERSION has to come")
+        payload = self._bytes(got.size - 16)
+        compare("header of VERSION", protocol.Header(0, 1, 16 + len(payload), 0, 0), data, ("id",), HEADER_RULES)
+        look(capabilities("VERSION", payload)[2])
         return Message(got, payload, files)
 
     def expect_error(self, command, id, number):

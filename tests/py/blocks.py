@@ -48,8 +48,8 @@ PLACEHOLDERS = {"SOCKET": "/tmp/counter.sock", "OUTPUT": "wire_h", "SPECDIR": "s
 
 # A reader who has solved the exercises of the course.
 SOLVED = [
-    (r"(\S*doc/course/)(\d-\w+)/exercise\.py", r"\1solutions/\2.py"),
-    (r"(\S*doc/course/)(\d-\w+)/check\.py", r"\g<0> \1solutions/\2.py"),
+    (r"(\S*doc/course/)(\d-[\w-]+)/exercise\.py", r"\1solutions/\2.py"),
+    (r"(\S*doc/course/)(\d-[\w-]+)/check\.py", r"\g<0> \1solutions/\2.py"),
 ]
 
 # The device that blocks speak of without showing it.

@@ -43,6 +43,20 @@ MISTAKES = [
     ("4-interrupts", ", fds=some)", ")", 2, "comes with 0 file descriptors, and has to come with 2"),
     ("4-interrupts", "index, 0, 0))", "index, 0, 1))", 3, "SET_IRQS that disables: the field count .* is 1, and has to be 0"),
     ("4-interrupts", "DATA_NONE | ACTION_UNMASK", "DATA_NONE | ACTION_TRIGGER", 4, "unmasks: the field flags .* is 33 .* has to be 17"),
+    ("5-dma", "command | BUS_MASTER", "BUS_MASTER", 1, r"REGION_WRITE: behind the fields, at offset 16, comes b'.x04.x00', and has to come b'.x06.x00'"),
+    ("5-dma", "0, address, size)", "address, 0, size)", 2, r"the field offset \(offset 8, 8 bytes\) is .*80000000\), and has to be 0"),
+    ("5-dma", "READABLE | WRITEABLE, 0", "READABLE, 0", 2, r"the field flags \(offset 4, 4 bytes\) is 1, and has to be 3"),
+    ("5-dma", "[] if file is None else [file]", "[]", 2, "with a file comes with 0 file descriptors, and has to come with 1"),
+    ("5-dma", 'reply = struct.pack("=QQ"', 'reply = struct.pack("=QI"', 3, "header of DMA_WRITE reply: the field size .* is 28 .* 32"),
+    ("5-dma", "at + count <=", "at <=", 3, "error reply to DMA_WRITE: the field size .* is a header alone"),
+    ("5-dma", "reply, flags=REPLY)", "reply)", 3, "header of DMA_WRITE reply: the field flags .* is 0, and has to be 1"),
+    ("5-dma", '"=IIQQ", 24', '"=IIQQ", 40', 4, "DMA_UNMAP: the field argsz .* is 40 .* has to be 24"),
+    ("6-both-ways", "if not header.flags & REPLY:", "if header.id == id:\n            return data\n        if not header.flags & REPLY:", 1, "has not sent DMA_WRITE reply"),
+    ("6-both-ways", "flags=REPLY | ERROR, error=error.errno", "flags=REPLY", 1, "the field flags .* is 1, and has to be 33"),
+    ("6-both-ways", "(header.id, header.command) == (id, command)", "True", 1, "the one with the id 4 is to another command"),
+    ("6-both-ways", "for id, (command, payload) in enumerate(commands):", "for id, (command, payload) in zip([1] * 9, commands):", 2, "two of one id"),
+    ("6-both-ways", 'self.states[id] = "late"', "del self.states[id]", 3, "was given up, but its reply may still come"),
+    ("6-both-ways", "0 <= index < len(files)", "index < len(files)", 4, "-1} with 1 descriptors, and returns .* it has to raise ConnectionError"),
 ]
 
 

@@ -10,34 +10,16 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from judge import Wrong, example, header, main, protocol, receive, same, served  # noqa: E402
+from judge import capabilities, example, header, main, protocol, receive, same, served  # noqa: E402
 
 PROPOSED = {"max_msg_fds": 8, "max_data_xfer_size": 65536, "write_multiple": True}
-
-
-def taken_apart(title, data):
-    """(major, minor, capabilities) of a payload, or Wrong."""
-    if not isinstance(data, bytes):
-        raise Wrong(f"{title}: {data!r} is not bytes")
-    if len(data) < 4:
-        raise Wrong(f"{title} has {len(data)} bytes; major and minor alone are 4")
-    text = data[4:]
-    if not text.endswith(b"\0"):
-        raise Wrong(f"{title}: the field data ends with {text[-1:]!r}, and has to end with a NUL")
-    try:
-        top = json.loads(text[:-1])
-    except ValueError as error:
-        raise Wrong(f"{title}: the field data (offset 4) is no JSON with a NUL behind it: {text[:40]!r}: {error}") from None
-    if not isinstance(top, dict) or not isinstance(top.get("capabilities"), dict):
-        raise Wrong(f'{title}: the field data is {top!r}, and has to be an object with the key "capabilities"')
-    return *struct.unpack_from("=HH", data), top["capabilities"]
 
 
 def build(student):
     """exercise 1: build_version, and a real device answers"""
     for want in (0, 0, PROPOSED), (3, 0x102, {}):
         data = student.value("build_version", *want)
-        for name, got, right in zip(("major", "minor", "capabilities"), taken_apart(f"build_version{want}", data), want):
+        for name, got, right in zip(("major", "minor", "capabilities"), capabilities(f"build_version{want}", data), want):
             same(f"build_version{want}: {name}", got, right)
     data = student.value("build_version", 0, 0, PROPOSED)
     with served(example("counter")(), greets=False) as device:
@@ -51,7 +33,7 @@ def parse(student):
     with served(example("counter")(), greets=False) as device:
         real = device.ask(protocol.VersionRequest())
     for what, data, want in (
-        ("what a real device answers", real, taken_apart("the device's answer", real)),
+        ("what a real device answers", real, capabilities("the device's answer", real)),
         ("a VERSION without data", struct.pack("=HH", 1, 2), (1, 2, {})),
         ("an object without capabilities", struct.pack("=HH", 0, 1) + b'{"x": 1}\0', (0, 1, {})),
     ):
@@ -89,7 +71,7 @@ def answers(student):
 
     def asked(text, major=0, minor=0, own_minor=2):
         data = student.value("answer_version", struct.pack("=HH", major, minor) + text, own_minor, own)
-        return taken_apart(f"the answer to minor {minor} and {text!r}", data)
+        return capabilities(f"the answer to minor {minor} and {text!r}", data)
 
     proposes, silent = json.dumps({"capabilities": PROPOSED}).encode() + b"\0", b""
     same("the major of the answer to 0.0", asked(silent)[0], 0)

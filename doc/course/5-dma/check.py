@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Checks lesson 5.   ./run python3 ../doc/course/5-dma/check.py [FILE]"""
+
+import contextlib
+import errno
+import os
+import select
+import struct
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from judge import SECONDS, Wrong, example, header, main, protocol, receive, same, served  # noqa: E402
+
+BASE = 0x8000_0000
+ANNOUNCED = {"offset": "where the memory begins in its file", "size": "in bytes", "address": "as the device sees it"}
+
+
+@contextlib.contextmanager
+def counter(master=True):
+    """The device, and a function that waits until one of its vectors has fired."""
+    with served(example("counter")()) as device:
+        fds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2)]
+        try:
+            device.ask(protocol.SetIrqsRequest(flags=0x24, index=2, count=2), fds)
+            if master:
+                device.write(7, 4, 4, size=2)
+
+            def fires(vector):
+                if not select.select([fds[vector]], [], [], SECONDS)[0]:
+                    raise Wrong("the device does not say that its DMA is done")
+                os.eventfd_read(fds[vector])
+
+            yield device, fires
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
+def masters(student):
+    """exercise 1: enable_bus_master, and a real device has it"""
+    with counter(master=False) as (device, _):
+        device.write(7, 4, 2, size=2)  # memory space is on already
+        with student.calls("enable_bus_master") as talk:
+            talk.forward(talk.expect(protocol.RegionReadRequest(region=7, offset=4, count=2)), device)
+            talk.forward(talk.expect(protocol.RegionWriteRequest(region=7, offset=4, data=b"\6\0")), device)
+        talk.result()
+        same("the command register, which was 2", device.read(7, 4, size=2), 6, "bit 2 on, the others as they were")
+
+
+def announces(student):
+    """exercise 2: announce, and a real device writes there"""
+    memory = os.memfd_create("memory")
+    try:
+        os.ftruncate(memory, 4096)
+        with counter() as (device, fires):
+            for address, fds in (BASE, [memory]), (2 * BASE, []):
+                request = protocol.DmaMapRequest(address=address, size=4096, flags=3)
+                with student.calls("announce", address, 4096, *fds) as talk:
+                    title = f"DMA_MAP of memory with{'' if fds else 'out'} a file"
+                    talk.forward(talk.expect(request, fds=len(fds), title=title), device)
+                talk.result()
+            device.write(0, 4, BASE + 8)
+            fires(0)
+            same("what a real device has written to the shared memory", os.pread(memory, 5, 8), b"hello")
+    finally:
+        os.close(memory)
+
+
+def ask_student(student, memory, request, id):
+    """answer() gets this command; the Talk that is to hold its reply."""
+    data = request.build()
+    with student.calls("answer", memory, BASE) as talk:
+        talk.send(header(int(request.COMMAND), data, id=id, flags=0) + data)
+        yield talk
+    talk.result()
+
+
+def answers(student):
+    """exercise 3: answer, to a real device's commands and to others"""
+    memory = bytearray(range(256)) * 16
+    once = contextlib.contextmanager(ask_student)
+    with counter() as (device, fires):
+        device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))
+        for register, vector, command in (4, 0, 12), (0xC, 1, 11):
+            device.write(0, register, BASE + 16)
+            message = receive(device.sock)
+            with student.calls("answer", memory, BASE) as talk:
+                talk.send(message.head.pack() + message.payload)
+                reply = protocol.DmaWriteReply(address=BASE + 16, count=5)
+                if command == 11:
+                    reply = protocol.DmaReadReply(address=BASE + 16, data=bytes(memory[16:80]))
+                answer = talk.expect(reply, id=message.id, flags=1)
+                device.sock.sendall(answer.head.pack() + answer.payload)
+            talk.result()
+            same("the memory, once DMA_WRITE is answered", bytes(memory[15:22]), b"\x0fhello\x15")
+            fires(vector)
+        same("the register in which the device adds up what it has read", device.read(0, 0x10), sum(memory[16:80]))
+    for address, data in (BASE, b"first"), (BASE + 4092, b"last"):
+        with once(student, memory, protocol.DmaWriteRequest(address=address, data=data), 7) as talk:
+            talk.expect(protocol.DmaWriteReply(address=address, count=len(data)), id=7, flags=1)
+        same(f"the memory where {len(data)} bytes were written", bytes(memory[address - BASE :][: len(data)]), data)
+    before = bytes(memory)
+    for address in BASE + 4093, BASE - 4, BASE + 4096, 0:
+        for request in protocol.DmaWriteRequest(address=address, data=b"evil"), protocol.DmaReadRequest(address=address, count=4):
+            with once(student, memory, request, 8) as talk:
+                talk.expect_error(int(request.COMMAND), 8, errno.EFAULT)
+    same("the memory, after writes beside it", bytes(memory), before)
+
+
+def withdraws(student):
+    """exercise 4: withdraw, and a real device has it no more"""
+    with counter() as (device, _):
+        device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))
+        request = protocol.DmaUnmapRequest(address=BASE, size=4096)
+        with student.calls("withdraw", BASE, 4096) as talk:
+            talk.forward(talk.expect(request), device)
+        talk.result()
+        device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))  # refused if it were there still
+    for field, odd in ("address", struct.pack("=IIQQ", 24, 0, 0, 4096)), ("size", struct.pack("=IIQQ", 24, 0, BASE, 0)):
+        with student.calls("withdraw", BASE, 4096) as talk:
+            talk.reply(talk.expect(request), odd)
+        talk.raised(ConnectionError, f"a reply with another {field}")
+
+
+EXERCISES = masters, announces, answers, withdraws
+
+if __name__ == "__main__":
+    sys.exit(main(__file__, EXERCISES))

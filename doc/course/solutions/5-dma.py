@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Lesson 5: DMA.   python3 5-dma/exercise.py /tmp/counter.sock"""
+
+import errno
+import mmap
+import os
+import struct
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from wire import (  # noqa: E402, F401
+    DMA_MAP, DMA_READ, DMA_UNMAP, DMA_WRITE, ERROR, REGION_READ, REGION_WRITE, REPLY, SET_IRQS, ask, connect, greet,
+    recv_message, send_message,
+)
+
+CONFIG = 7
+READABLE, WRITEABLE = 0x01, 0x02  # flags of DMA_MAP
+BUS_MASTER = 0x04  # a bit of the command register
+
+
+# Exercise 1: sets the bit bus master of the command register, 2 bytes at offset 4 of configuration space, and no other.
+def enable_bus_master(sock):
+    (command,) = struct.unpack("<H", ask(sock, REGION_READ, struct.pack("=QII", 4, CONFIG, 2))[16:])
+    ask(sock, REGION_WRITE, struct.pack("=QII", 4, CONFIG, 2) + struct.pack("<H", command | BUS_MASTER))
+
+
+# Exercise 2: tells the device of size bytes of memory at this address, which it may read and write. file is the
+# descriptor of the memory, whose first byte is at that address; None: the device has to ask for the bytes.
+def announce(sock, address, size, file=None):
+    payload = struct.pack("=IIQQQ", 32, READABLE | WRITEABLE, 0, address, size)
+    ask(sock, DMA_MAP, payload, fds=[] if file is None else [file])
+
+
+# Exercise 3: waits for one command of the device, DMA_READ or DMA_WRITE, does it, and answers. memory is a
+# bytearray that is announced at the address base. What is not wholly in it is answered by an error, EFAULT.
+def answer(sock, memory, base):
+    header, payload, _ = recv_message(sock)
+    address, count = struct.unpack_from("=QQ", payload)
+    at = address - base
+    if not 0 <= at <= at + count <= len(memory):
+        send_message(sock, header.id, header.command, flags=REPLY | ERROR, error=errno.EFAULT)
+        return
+    reply = struct.pack("=QQ", address, count)
+    if header.command == DMA_READ:
+        reply += memory[at : at + count]
+    else:
+        memory[at : at + count] = payload[16:]
+    send_message(sock, header.id, header.command, reply, flags=REPLY)
+
+
+# Exercise 4: takes the memory away from the device again. ConnectionError if the reply does not repeat the range.
+def withdraw(sock, address, size):
+    request = struct.pack("=IIQQ", 24, 0, address, size)
+    if ask(sock, DMA_UNMAP, request)[8:] != request[8:]:
+        raise ConnectionError("the reply is to another range")
+
+
+def kick(sock, address):
+    """counter.py writes b"hello" to this address, and then fires vector 0."""
+    ask(sock, REGION_WRITE, struct.pack("=QII", 4, 0, 4) + struct.pack("<I", address))
+
+
+def main(path):
+    with connect(path) as sock:
+        greet(sock)
+        done = os.eventfd(0)
+        ask(sock, SET_IRQS, struct.pack("=IIIII", 20, 0x24, 2, 0, 1), fds=[done])
+        enable_bus_master(sock)
+
+        file = os.memfd_create("memory")  # memory that has a descriptor
+        os.ftruncate(file, 4096)
+        announce(sock, 0x8000_0000, 4096, file)
+        kick(sock, 0x8000_0010)
+        os.eventfd_read(done)
+        with mmap.mmap(file, 4096) as shared:
+            print("by mapped memory:", shared[0x10:0x15])
+        withdraw(sock, 0x8000_0000, 4096)
+
+        memory = bytearray(4096)  # memory that has none
+        announce(sock, 0x9000_0000, 4096)
+        kick(sock, 0x9000_0020)
+        answer(sock, memory, 0x9000_0000)
+        os.eventfd_read(done)
+        print("by messages:", bytes(memory[0x20:0x25]))
+        withdraw(sock, 0x9000_0000, 4096)
+        os.close(file)
+        os.close(done)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
