@@ -11,6 +11,7 @@ Nothing of it is fetched when it is read: it works from file://.
 
 import logging
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -72,9 +73,19 @@ def tree_links(app, doctree):
         node.replace_self(tree_link(app, app.env, node, node[0]))
 
 
+def stand_alone(app, error):
+    """Debian's furo has a style sheet of a web server's; it becomes part of furo's own."""
+    for sheet in Path(app.outdir, "_static").rglob("*.css"):
+        text = sheet.read_text()
+        found = re.sub(r"@import url\(/(javascript/[^)]+)\);", lambda found: Path("/usr/share", found[1]).read_text(), text)
+        if found != text:
+            sheet.write_text(found)
+
+
 def setup(app):
     app.connect("missing-reference", tree_link)
     app.connect("doctree-read", tree_links, priority=400)
+    app.connect("build-finished", stand_alone)
 
 
 def has_pages(record):

@@ -6,7 +6,7 @@
 lints = rules format headers installed symbols tarball shell
 EXTRA_DIST += tests/lint/check-lint tests/lint/valgrind tests/lint/valgrind.supp tests/lint/without-python \
 	tests/lint/rules tests/lint/format tests/lint/headers tests/lint/installed tests/lint/symbols \
-	tests/lint/tarball tests/lint/shell
+	tests/lint/tarball tests/lint/shell tests/lint/links
 
 # Where the mirror fails.
 TESTS += tests/lint/quickstart.sh

@@ -26,6 +26,7 @@ py_tests = \
 	tests/py/test_errors.py \
 	tests/py/test_exit_status.py \
 	tests/py/test_header.py \
+	tests/py/test_site_links.py \
 	tests/py/test_help.py \
 	tests/py/test_hostile.py \
 	tests/py/test_guest.py \
