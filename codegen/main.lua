@@ -8,11 +8,20 @@
 -- protocol.lua; a path that ends in .lua is taken for the root file itself.  Faults go to standard error as
 -- file:line: sentence, with exit status 1.
 
-package.path = (arg[0]:match("^(.*)/[^/]*$") or ".") .. "/?.lua"
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = here .. "/?.lua"
 
 local function die(text)
 	io.stderr:write(text, "\n")
 	os.exit(1)
+end
+
+-- What some outputs show besides the spec: a file of recorded traffic.
+local function recorded(name)
+	local file = assert(io.open(here .. "/../tests/data/" .. name))
+	local bytes = file:read("a")
+	file:close()
+	return bytes
 end
 
 local output, part = (arg[1] or ""):match("^([%w_]+)/([%w_-]+)$")
@@ -33,7 +42,7 @@ local ok, result = pcall(function()
 		require("vectors").satisfiable(model)
 		return ""
 	end
-	return require("gen." .. output)(model, part)
+	return require("gen." .. output)(model, part, recorded)
 end)
 if not ok then
 	die(type(result) == "table" and result.fault or "codegen: internal error: " .. tostring(result))

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- The table of contents: every output, made by gen/NAME.lua, the file it becomes, and what that is.
+-- The table of contents: every output, made by gen/NAME.lua, the file it becomes, and what that is. What is made from
+-- recordings needs a spec that has their messages.
 
 local M = {
 	{ name = "wire_h", file = "libvfu/gen/wire.h", doc = "structures and numbers: wire-FILE.h, one for each file of spec/" },
@@ -20,6 +21,7 @@ local M = {
 	{ name = "python_pyi", file = "python/gen/vfu_protocol.pyi", doc = "its types" },
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
 	{ name = "boxes_svg", file = "doc/gen/boxes.tar", doc = "its layouts as pictures, a file each", binary = true },
+	{ name = "sequences_svg", file = "doc/gen/sequences.tar", doc = "what happens when, drawn from recorded traffic, likewise", binary = true, recorded = true },
 	{ name = "model_json", file = "doc/gen/vfio-user.json", doc = "the model, for generators in other languages" },
 	{ name = "dissector", file = "doc/gen/vfio-user.lua", doc = "the dissector for Wireshark" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },

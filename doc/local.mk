@@ -14,20 +14,35 @@ doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inp
 doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)
 	$(AM_V_GEN)output=model_json; $(codegen_run)
 
-# The same as pictures. Which there are the spec says, not make: they come in an archive, which a tarball has too.
-# One that is always there stands for all.
-box_pictures = doc/gen/boxes/header.svg
-EXTRA_DIST += doc/gen/boxes.tar
-MAINTAINERCLEANFILES += doc/gen/boxes.tar
-noinst_DATA += $(box_pictures)
-clean_local += doc/gen/boxes
+# Pictures: layouts, and orders of messages as they were recorded. Which there are the generators know, not make: they
+# come in an archive, which a tarball has too. One that is always there stands for all of them.
+doc_pictures = doc/gen/boxes/header.svg doc/gen/sequences/connect.svg
+doc_archives = doc/gen/boxes.tar doc/gen/sequences.tar
+EXTRA_DIST += $(doc_archives)
+MAINTAINERCLEANFILES += $(doc_archives)
+noinst_DATA += $(doc_pictures)
+clean_local += doc/gen/boxes doc/gen/sequences
 
-doc/gen/boxes.tar: codegen/gen/boxes_svg.lua codegen/svg.lua codegen/tar.lua $(codegen_inputs)
+recordings = \
+	tests/data/captures/gpio-share-on.jsonl \
+	tests/data/captures/testdev-dma-share-off.jsonl \
+	tests/data/captures/testdev-system-reset.jsonl \
+	tests/data/sequences/interrupt.jsonl \
+	tests/data/sequences/twin.jsonl \
+	tests/data/sequences/unmap.jsonl
+
+doc/gen/boxes.tar: codegen/gen/boxes_svg.lua $(codegen_pictures) $(codegen_inputs)
 	$(AM_V_GEN)output=boxes_svg; $(codegen_run)
 
-$(box_pictures): doc/gen/boxes.tar
-	$(AM_V_GEN)rm -rf $(@D) && $(MKDIR_P) $(@D) && tar -C $(@D) -xmf $<
+doc/gen/sequences.tar: codegen/gen/sequences_svg.lua codegen/sequences.lua codegen/recording.lua $(recordings) $(codegen_pictures) $(codegen_inputs)
+	$(AM_V_GEN)output=sequences_svg; $(codegen_run)
 
+doc/gen/boxes/header.svg: doc/gen/boxes.tar
+doc/gen/sequences/connect.svg: doc/gen/sequences.tar
+$(doc_pictures):
+	$(AM_V_GEN)rm -rf $(@D) && $(MKDIR_P) $(@D) && tar -C $(@D) -xmf `test -f $(@D).tar || echo $(srcdir)/`$(@D).tar
+
+# What the reference shows.
 install-data-hook:
 	$(MKDIR_P) "$(DESTDIR)$(vfudocdir)/boxes"
 	$(INSTALL_DATA) doc/gen/boxes/*.svg "$(DESTDIR)$(vfudocdir)/boxes"

@@ -26,3 +26,6 @@ AM_TESTS_ENVIRONMENT = \
 	export abs_srcdir abs_builddir LUA SWIG PYTHON CC EMULATOR CK_DEFAULT_TIMEOUT; \
 	export PYTHONDONTWRITEBYTECODE HYPOTHESIS_STORAGE_DIRECTORY;
 clean_local += .hypothesis
+
+# Recorded traffic: tests replay it, and pictures show it.
+EXTRA_DIST += tests/data/captures tests/data/sequences

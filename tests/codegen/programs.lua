@@ -23,7 +23,9 @@ local function programs(name, dir)
 		if not file:find("^tests/") and not file:find("^doc/") then
 			file = file:match("[^/]+$")
 		end
-		lib.write(dir .. "/" .. file, lib.generate(output.name, spec))
+		if not output.recorded then
+			lib.write(dir .. "/" .. file, lib.generate(output.name, spec))
+		end
 	end
 	for file, output in pairs { ["wire-" .. name] = "wire_h/" .. name, ["parts-" .. name] = "parts_h/" .. name,
 				    ["parts-base"] = "parts_h/base" } do

@@ -72,7 +72,7 @@ endif
 # The generated cases.
 tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tests/py/test_explain.log tests/py/test_dissector.log: tests/gen/vectors.py
 
-tests/py/test_pictures.log: $(box_pictures) doc/gen/vfio-user.json
+tests/py/test_pictures.log: $(doc_pictures) doc/gen/vfio-user.json
 
 # What a request leaves behind shows when there are many.
 .PHONY: check-leak
@@ -90,6 +90,5 @@ EXTRA_PROGRAMS += tests/py/replay-server
 tests/py/test_captures.log: tests/py/replay-server$(EXEEXT)
 tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
-EXTRA_DIST += tests/data/captures
 EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/blocks.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)
 clean_local += tests/py/mypy-cache

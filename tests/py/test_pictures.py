@@ -5,6 +5,7 @@
 How wide words are is estimated as codegen/svg.lua does, from above.
 """
 
+import importlib.util
 import itertools
 import json
 import os
@@ -137,3 +138,110 @@ def test_boxes_lie_where_the_bytes_do():
     for rect, field in zip(rects, fields, strict=True):
         assert float(rect.get("x")) == left + byte * (field["offset"] % 8)
         assert float(rect.get("width")) == byte * int(field["type"][1:]) / 8
+
+
+# ---- orders of messages ----
+
+SEQUENCES = {path.stem: path for path in GENERATED if path.parent.name == "sequences"}
+PAGE = TOP / "doc" / "explanation" / "what-happens-when.md"
+
+
+def recorded(name):
+    """The lines of the recording that a picture is made from."""
+    path = re.search(r"Generated from (\S+) by", SEQUENCES[name].read_text()).group(1)
+    return [json.loads(line) for line in (TOP / path).read_text().splitlines()]
+
+
+def drawn(name):
+    """What it shows from above to below: ("REGION_READ #4", direction), or a number of messages that are left out."""
+    picture = Picture(SEQUENCES[name])
+    found = []
+    for e in picture.root.iter(SVG + "text"):
+        y, kind = float(e.get("y")), e.get("class")
+        if kind == "t-name" and not e.text.isdigit():
+            found.append((y, (e.text, "s2c" if e.get("text-anchor") == "end" else "c2s")))
+        elif kind == "t-note" and (count := re.match(r"⋮ +(\d+) message", e.text)):
+            found.append((y, int(count.group(1))))
+    return [what for _, what in sorted(found, key=lambda entry: entry[0])]
+
+
+def words(line):
+    """What a picture says of a line of a recording."""
+    if "ev" in line:
+        return line["what"]
+    return ("" if line["type"] == "cmd" else "reply to ") + f"{line['name']} #{line['id']}"
+
+
+@pytest.mark.parametrize("name", sorted(SEQUENCES))
+def test_what_is_drawn_was_recorded(name):
+    """In this order, with as many left out as it says, from the side it says."""
+    lines = iter([line for line in recorded(name) if "dir" in line or line["ev"] in ("memory", "eventfd", "skipped")])
+    shown = drawn(name)
+    left_out, started = 0, isinstance(shown[0], int)
+    for what in shown:
+        if isinstance(what, int):
+            left_out = what
+            continue
+        passed = 0
+        for line in lines:
+            if line.get("ev") == "skipped":
+                passed += line["count"]
+            elif words(line) == what[0] and line.get("dir", "s2c") == what[1]:
+                break
+            else:
+                passed += 1
+        else:
+            pytest.fail(f"{what} is not recorded here")
+        assert passed == left_out, what
+        left_out = 0
+    assert started or drawn(name)[0][0].startswith("VERSION")
+
+
+def arrows(name):
+    """(from, to) of each, from above to below."""
+    root = ET.fromstring(SEQUENCES[name].read_text())
+    lines = [re.match(r"M([\d.]+) ([\d.]+)H([\d.]+)$", e.get("d")) for e in root.iter(SVG + "path")]
+    return [tuple(map(float, m.groups())) for m in lines if m]
+
+
+@pytest.mark.parametrize("name", sorted(SEQUENCES))
+def test_time_goes_down_and_arrows_point(name):
+    found = arrows(name)
+    assert [y for _, y, _ in found] == sorted(y for _, y, _ in found)
+    shown = [what for what in drawn(name) if not isinstance(what, int)]
+    assert len(found) == len(shown)
+    for (start, _, end), (what, direction) in zip(found, shown, strict=True):
+        assert (start < end) == (direction == "c2s") or what == "the device writes"
+
+
+def test_a_tag_for_each_descriptor():
+    for name in SEQUENCES:
+        tags = sum(int(n) for n in re.findall(r"\+ (\d+) fd: \w", SEQUENCES[name].read_text()))
+        shown = {what[0] for what in drawn(name) if not isinstance(what, int)}
+        assert tags == sum(line["nfds"] for line in recorded(name) if "dir" in line and words(line) in shown)
+
+
+def recorder():
+    spec = importlib.util.spec_from_file_location("record", TOP / "tests/data/sequences/record.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["interrupt", "twin", "unmap"])
+def test_recording_anew_gives_the_same(name):
+    record = recorder()
+    assert set(record.WORK) == {"interrupt", "twin", "unmap"}
+    kept = [json.loads(line) for line in (TOP / f"tests/data/sequences/{name}.jsonl").read_text().splitlines()]
+    assert record.shape(record.record(name)) == record.shape(kept)
+
+
+@pytest.mark.parametrize("name", sorted(SEQUENCES))
+def test_the_page_explains_each_step(name):
+    """Each number of the picture is said once, in order: `**3, 4**` or `**5 to 8**`."""
+    section = re.search(rf"\(/gen/sequences/{name}\.svg\)(.*?)(\n## |\Z)", PAGE.read_text(), re.S).group(1)
+    said = []
+    for label in re.findall(r"^- \*\*([\d, to]+)\*\*", section, re.M):
+        numbers = [int(n) for n in re.findall(r"\d+", label)]
+        said += range(numbers[0], numbers[1] + 1) if " to " in label else numbers
+    assert said == list(range(1, len(arrows(name)) + 1))
