@@ -67,6 +67,7 @@ codegen_other_generators = \
 	codegen/gen/boxes_svg.lua \
 	codegen/gen/sequences_svg.lua \
 	codegen/gen/model_json.lua \
+	codegen/gen/vfio_user_7.lua \
 	codegen/gen/dissector.lua
 
 codegen_pictures = codegen/svg.lua codegen/tar.lua

@@ -49,6 +49,43 @@ install-data-hook:
 uninstall-hook:
 	rm -rf "$(DESTDIR)$(vfudocdir)/boxes"
 
+# And as a manual page.
+man7_MANS = doc/gen/vfio-user.7
+EXTRA_DIST += doc/gen/vfio-user.7
+MAINTAINERCLEANFILES += doc/gen/vfio-user.7
+doc/gen/vfio-user.7: codegen/gen/vfio_user_7.lua $(codegen_inputs)
+	$(AM_V_GEN)output=vfio_user_7; $(codegen_run)
+
+# The manual pages of the C interface, made of vfu.h: one for each of its sections, and for each function one
+# that leads there. doc/make/troff.py is for those of the commands, too.
+man_makers = doc/make/man_pages.py doc/make/header.py doc/make/troff.py
+if HAVE_MAN3
+libvfu_page = doc/gen/man3/libvfu.3
+EXTRA_DIST += doc/gen/man3.tar
+MAINTAINERCLEANFILES += doc/gen/man3.tar
+noinst_DATA += $(libvfu_page)
+clean_local += doc/gen/man3
+
+doc/gen/man3.tar: $(man_makers) libvfu/vfu.h doc/gen/vfio-user.json
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && model=doc/gen/vfio-user.json && { test -f $$model || model=$(srcdir)/$$model; } && \
+	$(MAN_PYTHON) -B $(srcdir)/doc/make/man_pages.py $(srcdir)/libvfu/vfu.h $$model $(PACKAGE_VERSION) $@.tmp && \
+	mv $@.tmp $@ || { rm -f $@.tmp; exit 1; }
+
+$(libvfu_page): doc/gen/man3.tar
+	$(AM_V_GEN)rm -rf $(@D) && $(MKDIR_P) $(@D) && tar -C $(@D) -xmf $<
+
+man3_install = install-man3-pages
+man3_uninstall = uninstall-man3-pages
+install-man3-pages: $(libvfu_page)
+	$(MKDIR_P) "$(DESTDIR)$(man3dir)"
+	$(INSTALL_DATA) doc/gen/man3/*.3 "$(DESTDIR)$(man3dir)"
+uninstall-man3-pages: $(libvfu_page)
+	cd doc/gen/man3 && for page in *.3; do rm -f "$(DESTDIR)$(man3dir)/$$page"; done
+endif
+install-data-hook: $(man3_install)
+uninstall-hook: $(man3_uninstall)
+man3dir = $(mandir)/man3
+
 # The pages. A new one is a new file in its section's directory, nothing else; doc/conf.py says how they become a site.
 EXTRA_DIST += doc/conf.py doc/build-site doc/make doc/index.md doc/glossary.md doc/static \
 	doc/tutorial doc/howto doc/reference doc/explanation doc/course

@@ -223,9 +223,9 @@ uninstall-local:
 endif
 
 # What the commands say of themselves. vfu.1 is written last: when it is there, all are.
-python/packaging/vfu.1: python/packaging/manpage.py python/packaging/command_pages.py $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
+python/packaging/vfu.1: python/packaging/manpage.py python/packaging/command_pages.py doc/make/troff.py $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
 	$(AM_V_GEN)rm -rf python/packaging/pages && $(MKDIR_P) python/packaging/pages && \
-	./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
+	PYTHONPATH="$(abs_srcdir)/doc/make$${PYTHONPATH:+:$$PYTHONPATH}" ./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
 	mv python/packaging/pages/vfu-*.1 python/packaging && mv python/packaging/pages/vfu.1 $@ && \
 	rmdir python/packaging/pages
 $(command_pages): python/packaging/vfu.1

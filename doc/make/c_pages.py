@@ -71,23 +71,7 @@ class Pages:
 
     def prose(self, comment: str) -> str:
         """Paragraphs; what is indented stands as it is, or is a list if it begins with a dash."""
-        out, block = "", []
-        lines = [line.expandtabs(8) for line in comment.split("\n")]
-        for number, line in enumerate([*lines, ""]):
-            inside = line.startswith("    ")
-            turns = block and (not line.strip() or inside != block[0].startswith("    "))
-            if turns and not (block[0].startswith("    ") and self.goes_on(lines, number)):
-                out += self.block(block)
-                block = []
-            if line.strip() or block:
-                block.append(line)
-        return out
-
-    @staticmethod
-    def goes_on(lines: list[str], number: int) -> bool:
-        """After an empty line: what is indented is one block still."""
-        return not lines[number:number + 1] or not lines[number].strip() and any(
-            line.startswith("    ") for line in lines[number + 1:number + 2])
+        return "".join(self.block(block.split("\n")) for block in header.blocks(comment))
 
     def block(self, lines: list[str]) -> str:
         if not lines[0].startswith("    "):

@@ -174,3 +174,18 @@ def sections(text: str) -> tuple[str, list[Section]]:
         elif found:
             found[-1][1].append((kind, what))
     return about, [Section(title, tuple(items(inside))) for title, inside in found]
+
+
+def blocks(comment: str) -> Iterator[str]:
+    """Its paragraphs, and what is indented, with tabs expanded; empty lines inside of the latter stay."""
+    kind, block = "", list[str]()
+    for line in [one.expandtabs(8) for one in comment.split("\n")]:
+        new = "" if not line.strip() else "inside" if line.startswith("    ") else "prose"
+        if new and new != kind or (not new and kind == "prose"):
+            if block:
+                yield "\n".join(block).strip("\n")
+            kind, block = new, []
+        if new or block:
+            block.append(line)
+    if block:
+        yield "\n".join(block).strip("\n")

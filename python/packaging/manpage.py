@@ -17,27 +17,18 @@ from typing import Iterable, Iterator
 
 import vfu
 from command_pages import Entry, Group, Page, groups, pages
+from troff import literal, names, see_also, sentence, text, title
 from vfu.cli import parser, status
 
 # Sections between options and examples, in the order that man-pages(7) gives; others come before them.
 LAST = ("environment", "files")
 
 
-def text(words: str) -> str:
-    """Words as troff takes them literally."""
-    escaped = words.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("`", "\\(ga").replace("^", "\\(ha")
-    return re.sub(r"^\.", r"\\&.", escaped.replace("~", "\\(ti"), flags=re.M)
-
-
-def sentence(words: str) -> str:
-    """With a large letter, and the others as they are."""
-    return words[:1].upper() + words[1:]
-
-
 def argument(one: Entry) -> str:
     """--name VALUE in bold and italics."""
-    names = ", ".join(f"\\fB{text(name)}\\fR" for name in one.names)
-    return f"{names} {f'{chr(92)}fI{text(one.value)}{chr(92)}fR' if one.value else ''}".strip()
+    options = ", ".join(f"\\fB{text(name)}\\fR" for name in one.names)
+    value = f"\\fI{text(one.value)}\\fR" if one.value else ""
+    return f"{options} {value}".strip()
 
 
 def arguments(found: Iterable[Group]) -> Iterator[str]:
@@ -46,11 +37,6 @@ def arguments(found: Iterable[Group]) -> Iterator[str]:
         if group.title:
             yield f".SS {text(sentence(group.title))}\n"
         yield from (f".TP\n{argument(one)}\n{text(one.text)}\n" for one in group.entries)
-
-
-def literal(lines: str) -> str:
-    """As it is."""
-    return f".PP\n.EX\n{text(lines)}\n.EE\n"
 
 
 COLUMNS = re.compile(r" *(\S+(?: \S+)*)  +(\S.*)")
@@ -86,18 +72,9 @@ def section(heading: str, found: Iterable[str]) -> str:
     return f".SH {text(heading.upper())}\n" + "".join(map(prose, found))
 
 
-def see_also(names: Iterable[str]) -> str:
-    """The pages beside it."""
-    return ".SH SEE ALSO\n" + ",\n".join(f".BR {text(name).replace('(', ' (')}" for name in names) + "\n"
-
-
-def title(name: str, about: str) -> str:
+def head(name: str, about: str) -> str:
     """What a page begins with."""
-    return "".join([
-        '.\\" SPDX-License-Identifier: BSD-3-Clause\n',
-        f'.TH {text(name.upper())} 1 "" "libvfu {vfu.__version__}" "User Commands"\n.nh\n.ad l\n',
-        f".SH NAME\n{text(name)} \\- {text(about[0].lower() + about[1:].rstrip('.'))}\n",
-    ])
+    return title(name, 1, vfu.__version__, "User Commands") + names([name], about[0].lower() + about[1:])
 
 
 def statuses(found: dict[int, list[str]]) -> str:
@@ -110,7 +87,7 @@ def command_page(one: Page) -> str:
     """vfu-NAME(1)."""
     order = sorted(one.sections, key=lambda head: LAST.index(head) if head in LAST else -1)
     return "".join([
-        title(f"vfu-{one.name}", one.about), synopsis(one.usage), section("description", one.description),
+        head(f"vfu-{one.name}", one.about), synopsis(one.usage), section("description", one.description),
         ".SH OPTIONS\n", *arguments(one.groups),
         *(section(head, one.sections[head]) for head in order if head not in LAST),
         statuses({code: [text(sentence(meaning)) + "."] for code, meaning in one.statuses.items()}),
@@ -119,12 +96,12 @@ def command_page(one: Page) -> str:
     ])
 
 
-def all_statuses(names: list[str]) -> dict[int, list[str]]:
+def all_statuses(commands: list[str]) -> dict[int, list[str]]:
     """What each means, and of which commands it means something else."""
     found: dict[int, list[str]] = {}
-    for code in sorted({code for name in names for code in status.of(name)}):
+    for code in sorted({code for name in commands for code in status.of(name)}):
         common = status.ALL.get(code)
-        own = [f"\\fB{name}\\fR: {text(status.of(name)[code])}" for name in names
+        own = [f"\\fB{name}\\fR: {text(status.of(name)[code])}" for name in commands
                if status.of(name).get(code, common) != common]
         found[code] = ([text(sentence(common))] if common else []) + own
     return found
@@ -134,7 +111,7 @@ def main_page(found: dict[str, Page]) -> str:
     """vfu(1)."""
     top = parser()
     return "".join([
-        title("vfu", top.description or ""),
+        head("vfu", top.description or ""),
         ".SH SYNOPSIS\n\\fBvfu\\fR \\fICOMMAND\\fR [\\fIARGUMENT\\fR]...\n",
         ".SH DESCRIPTION\nWhat each command does, its page says, and \\fBvfu\\fR \\fICOMMAND\\fR \\fB\\-\\-help\\fR.\n",
         ".SH COMMANDS\n", *(f".TP\n.BR vfu\\-{name} (1)\n{text(one.about)}\n" for name, one in found.items()),

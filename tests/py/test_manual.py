@@ -2,6 +2,8 @@
 # Copyright (c) 2026 the libvfu authors
 """The manual pages: troff has nothing to say against them, and they say what there is, no less and no more."""
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -9,19 +11,31 @@ import subprocess
 import sys
 from pathlib import Path
 
+import blocks
 import pytest
 
-from vfu.cli import commands_of, parser
+from vfu.cli import commands_of, main, parser
+
+sys.path.append(str(blocks.TOP / "doc" / "make"))
+import header  # noqa: E402
 
 BUILD = Path(os.environ["abs_builddir"])
 COMMANDS = commands_of(parser())
-PAGES = {path.name: path for path in sorted((BUILD / "python" / "packaging").glob("*.1"))}
+# In a tarball what is made of the spec is in the source directory.
+PLACES = [blocks.TOP / "doc" / "gen", BUILD / "doc" / "gen", BUILD / "doc" / "gen" / "man3", BUILD / "python" / "packaging"]
+FILES = {path.name: path for place in PLACES for path in sorted(place.glob("*.[137]"))}
+LINKS = {name: path for name, path in FILES.items() if path.read_text().startswith(".so ")}
+PAGES = {name: path for name, path in FILES.items() if name not in LINKS}
+
+HEADER = (blocks.TOP / "libvfu" / "vfu.h").read_text()
+FUNCTIONS = re.findall(r"\t\t(vfu_\w+);", (BUILD / "libvfu" / "libvfu.map").read_text())
+FAMILIES = [name for name in PAGES if name.endswith(".3") and name != "libvfu.3"]
 
 
 def plain(page):
     """Without what troff makes of words."""
-    text = re.sub(r"\\f[BIRP]|\\&", "", page.read_text())
-    return re.sub(r"\\\((\w\w)", lambda sign: {"aq": "'", "ga": "`", "ti": "~", "ha": "^"}[sign[1]], text).replace("\\-", "-")
+    text = re.sub(r"\\f[BIRP]|\\&", "", page.read_text()).replace("\\ ", " ").replace("\\-", "-").replace("\\e", "\\")
+    return re.sub(r"\\\((\w\w)", lambda sign: {"aq": "'", "ga": "`", "ti": "~", "ha": "^", "bu": "-"}[sign[1]], text)
 
 
 def sections(page):
@@ -50,7 +64,9 @@ CHECKS = [["groff", "-ww", "-man", "-Tutf8", "-z"], ["man", "--warnings=all", "-
 def test_warnings(command):
     if not shutil.which(command[0]):
         pytest.skip(f"there is no {command[0]}")
-    assert complaints(command, PAGES.values()) == ""
+    # man takes its time, and has troff say what groff has said already.
+    some = ["vfu.1", "vfu-serve.1", "vfio-user.7", *FAMILIES[:1]] if command[0] == "man" else PAGES
+    assert complaints(command, [PAGES[name] for name in some]) == ""
 
 
 # ---- commands ----
@@ -80,9 +96,110 @@ def test_help_names_the_page():
     assert "manual page:\n  man vfu\n" in parser().format_help()
 
 
-def test_help_of_a_command():
+def test_help_of_a_command(capsys):
     """vfu help COMMAND is vfu COMMAND --help."""
-    shown = [subprocess.run([sys.executable, "-m", "vfu", *words], capture_output=True, text=True, timeout=60).stdout
-             for words in (("help", "info"), ("info", "--help"), ("help",), ("--help",))]
+    shown = []
+    for command in (["help", "info"], ["info", "--help"], ["help"], ["--help"]):
+        with contextlib.suppress(SystemExit):
+            assert main(command) == 0
+        shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1] and "usage: vfu info" in shown[0]
     assert shown[2] == shown[3] and "usage: vfu " in shown[2]
+
+
+# ---- libvfu ----
+
+
+def test_every_function_has_a_page():
+    """By its own name, which is a family's page or leads there; and all that a page is found by is one of its functions."""
+    if not FAMILIES:
+        pytest.skip("the pages of libvfu were not made: configure found no Python 3")
+    for name in FUNCTIONS:
+        path = FILES[f"{name}.3"]
+        if path.name in LINKS:
+            path = FILES[re.fullmatch(r"\.so man3/(.*)\n", path.read_text())[1]]
+        assert name in names_of(path)
+    named = sorted(name for family in FAMILIES for name in names_of(PAGES[family]) if f"{name}.3" != family or name in FUNCTIONS)
+    assert named == sorted(FUNCTIONS)
+    assert {name for name in FILES if name.endswith(".3")} == {"libvfu.3", *FAMILIES, *(f"{name}.3" for name in FUNCTIONS)}
+
+
+def test_man_finds_a_function(tmp_path):
+    if not shutil.which("man"):
+        pytest.skip("there is no man")
+    (tmp_path / "man3").symlink_to(BUILD / "doc" / "gen" / "man3")
+    done = subprocess.run(["man", "-M", tmp_path, "vfu_client_dma_map"], capture_output=True, text=True, timeout=60,
+                          env=dict(os.environ, MANWIDTH="80", LC_ALL="C.UTF-8"))  # fmt: skip
+    assert "int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova," in done.stdout, done.stderr
+
+
+def code(text):
+    return " ".join(re.sub(r"/\*[\s\S]*?\*/", "", text).split())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_synopsis(family):
+    """It has the functions of its family, as the header declares them."""
+    shown = re.findall(r"^\.HP\n(.*)", sections(PAGES[family])["SYNOPSIS"], re.M)
+    assert all(f" {one}" in code(HEADER) for one in shown)
+    assert [re.match(r".*?(\w+)\(", one)[1] for one in shown] == [name for name in names_of(PAGES[family]) if name in FUNCTIONS]
+
+
+def words(text):
+    """In which markup makes no difference."""
+    return " ".join(re.sub(r"^\.\S.*$", "", text, flags=re.M).replace("()", "").replace("- ", "").split())
+
+
+def test_nothing_of_the_header_is_lost():
+    """Each paragraph of a comment stands in a page, whole."""
+    said = words("\n".join(plain(PAGES[name]) for name in ("libvfu.3", *FAMILIES)))
+    about, parts = header.sections(HEADER)
+    comments = [comment for part in parts for item in part.items
+                for comment in (item.comment, *(member.comment for one in item.declarations for member in one.members))]
+    assert len(comments) > 300
+    for comment in (about.partition("\n\n")[2].partition("\n\n")[2], *comments):
+        for paragraph in header.blocks(comment):
+            assert words(paragraph) in said, paragraph
+
+
+def test_errors_are_of_the_header():
+    """What a page lists as an error the comments of its functions name, and it lists all of them."""
+    for part in header.sections(HEADER)[1]:
+        items = [(item, [one.name for one in item.declarations if one.kind == "function"]) for item in part.items]
+        said = {code for item, about in items if about for code in re.findall(r"(?<![\w-])-E[A-Z0-9]{2,}\b", item.comment)}
+        (family,) = {name for name in FAMILIES if items_of(items) & set(names_of(PAGES[name]))}
+        assert set(re.findall(r"^(-E\w+)$", sections(PAGES[family]).get("ERRORS", ""), re.M)) == said, family
+
+
+def items_of(items):
+    return {name for _, about in items for name in about}
+
+
+# ---- vfio-user ----
+
+MODEL = json.loads(next(place / "vfio-user.json" for place in PLACES if (place / "vfio-user.json").exists()).read_text())
+
+
+def size_of(field):
+    return int(field["type"][1:]) // 8
+
+
+def test_page_of_the_protocol():
+    """Each message with its number, its fields at their places and its errors, and nothing else."""
+    shown = sections(PAGES["vfio-user.7"])
+    found = re.findall(r"^\.SS (\w+) \((\d+)\)\n((?:(?!\.SS ).*\n)*)", shown["MESSAGES"], re.M)
+    assert [(name.lower(), int(number)) for name, number, _ in found] == [(one["name"], one["id"]) for one in MODEL["messages"]]
+    for message, (_, _, text) in zip(MODEL["messages"], found):
+        wanted = [(field["offset"], size_of(field), field["name"]) for part in (message["request"], message["reply"])
+                  for layout in (part, *part.get("alternatives", ())) for field in layout["fields"]]
+        assert [(int(at), int(size), name) for at, size, name in re.findall(r"^(\d+):(\d+) (\w+)", text, re.M)] == wanted
+        assert set(re.findall(r"^\.TP\n(E[A-Z]+)$", text, re.M)) == set(message["errors"])
+        assert re.search(rf"^ *{message['id']}  {message['name'].upper()} +{message['from']} ", shown["COMMANDS"], re.M)
+
+
+def test_numbers_of_the_protocol():
+    text = sections(PAGES["vfio-user.7"])["FLAGS AND VALUES"]
+    wanted = {(hex(one["mask"]), one["name"]) for flags in MODEL["flags"] for one in flags["members"]}
+    assert set(re.findall(r"^(0x\w+) (\w+)", text, re.M)) == wanted
+    keys = re.findall(r"^\.TP\n(?:\w+\.)*(\w+)", sections(PAGES["vfio-user.7"])["CAPABILITIES"], re.M)
+    assert sorted(keys) == sorted(key["name"] for key in MODEL["capabilities"])

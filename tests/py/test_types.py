@@ -214,7 +214,8 @@ def test_examples(mypy, tmp_path, pattern):
 
 def test_tools(mypy):
     """Programs of the build that use the package."""
-    status, said = mypy(SOURCE / "python" / "packaging" / "manpage.py")
+    pages, makers = SOURCE / "python" / "packaging", SOURCE / "doc" / "make"
+    status, said = mypy(pages / "manpage.py", pages / "command_pages.py", makers / "troff.py")
     assert status == 0, said
 
 
