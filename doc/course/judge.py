@@ -49,6 +49,10 @@ class Wrong(Exception):
     """A sentence for the student."""
 
 
+class NotSolved(Wrong):
+    """A gap that is there still."""
+
+
 # ---- bytes that are compared ----
 
 
@@ -110,7 +114,9 @@ class Student:
 
     def refuses(self, name, *args, what, kind=Exception, number=None):
         """The function has to raise such an exception of these arguments, with this errno."""
-        self._run(name, args).raised(kind, what, number)
+        run = Run(self, name, args)
+        run.end(f", given {what}")
+        run.raised(kind, what, number)
 
     def does(self, name, use):
         """use(what has this name), for what is no function; it raises Wrong itself."""
@@ -166,10 +172,10 @@ class Run:
             with contextlib.suppress(OSError):
                 self.sock.shutdown(socket.SHUT_WR)  # the other end notices that nothing more will come
 
-    def end(self):
+    def end(self, what=""):
         self.thread.join(SECONDS)
         if self.thread.is_alive():
-            raise Wrong(f"{self.name}() does not end")
+            raise Wrong(f"{self.name}() does not end{what}")
 
     def line(self):
         """Where in the student's file it went wrong."""
@@ -179,7 +185,7 @@ class Run:
     def result(self):
         """What it returned; Wrong if it did not."""
         if isinstance(self.error, NotImplementedError):
-            raise Wrong(f"{self.error or self.name + '()'} is not solved yet: the gap is at {self.line()}")
+            raise NotSolved(f"{self.error or self.name + '()'} is not solved yet: the gap is at {self.line()}")
         if self.error:
             more = "; it waits for more bytes than come" if isinstance(self.error, ConnectionError) and self.sock else ""
             raise Wrong(f"{self.name}() fails at {self.line()} with {type(self.error).__name__}: {self.error}{more}")
@@ -430,22 +436,22 @@ def served(device, greets=True, **options):
 # ---- running all ----
 
 
-def examine(path, exercises):
-    """[(title, sentence or None)] of each exercise; `exercises` are functions of a Student, with a docstring."""
+def examine(path, exercises, of=Student):
+    """[(title, sentence or None)] of each exercise; `exercises` are functions of of(path), with a docstring."""
     out = []
     for exercise in exercises:
         try:
-            exercise(Student(path))
+            exercise(of(path))
             out.append((exercise.__doc__, None))
         except Wrong as wrong:
             out.append((exercise.__doc__, str(wrong)))
     return out
 
 
-def main(file, exercises, name="exercise.py"):
+def main(file, exercises, name="exercise.py", of=Student):
     """check.py [FILE]: says of each exercise what is wrong; exit status 1 if something is."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else Path(file).parent / name)
-    results = examine(path, exercises)
+    results = examine(path, exercises, of)
     for title, sentence in results:
         print(f"{'wrong' if sentence else 'right'}  {title}")
         if sentence:

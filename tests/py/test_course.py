@@ -7,6 +7,7 @@ the bytes that its pages show are messages that break no rule.
 import ast
 import importlib.util
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vfu.decode import Decoder, split
 COURSE = blocks.TOP / "doc" / "course"
 sys.path.append(str(COURSE))
 import judge  # noqa: E402
+import lua  # noqa: E402
 
 LESSONS = sorted(path.parent.name for path in COURSE.glob("*/exercise.py"))
 
@@ -57,15 +59,28 @@ MISTAKES = [
     ("6-both-ways", "for id, (command, payload) in enumerate(commands):", "for id, (command, payload) in zip([1] * 9, commands):", 2, "two of one id"),
     ("6-both-ways", 'self.states[id] = "late"', "del self.states[id]", 3, "was given up, but its reply may still come"),
     ("6-both-ways", "0 <= index < len(files)", "index < len(files)", 4, "-1} with 1 descriptors, and returns .* it has to raise ConnectionError"),
+    ("7-hostile", "HEADER.size <= header.size <=", "0 < header.size <=", 1, "takes a size of 15, where .* has to raise ConnectionError"),
+    ("7-hostile", "HEADER.size + most:", "HEADER.size + 2 * most:", 1, "takes a size of 1017"),
+    ("7-hostile", "    close(files)\n    if not", "    if not", 2, "leaves 3 descriptors open that came with a right reply"),
+    ("7-hostile", "len(payload) != 16 + count or ", "", 2, "takes a reply whose count is 4, with 2 bytes"),
+    ("7-hostile", "if at < 32:", "if at < 16:", 3, "takes a cap_offset of 16, which is in the fields"),
+    ("7-hostile", "offset + length > size", "(offset + length) % 2**64 > size", 3, "an area whose end is beyond 64 bits"),
+    ("7-hostile.c", "count <= size && offset <= size - count", "offset + count <= size", 4, "access_ok.0xf+, 1, 0x1000. returns 1, and has to return 0"),
+    ("7-hostile.c", "size - 1 <= UINT64_MAX - address", "size <= UINT64_MAX - address", 4, "range_ok.0xf+000, 0x1000. returns 0, and has to return 1"),
 ]
 
 
-def check_of(lesson):
-    """{number: function} of the lesson's exercises."""
-    spec = importlib.util.spec_from_file_location("check_" + lesson.replace("-", "_"), COURSE / lesson / "check.py")
+def load(path):
+    """A module whose name is none."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}".replace("-", "_"), path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.EXERCISES
+    return module
+
+
+def check_of(lesson):
+    """The functions of the lesson's exercises."""
+    return load(COURSE / lesson / "check.py").EXERCISES
 
 
 @pytest.fixture(autouse=True)
@@ -86,14 +101,18 @@ def test_gaps(lesson):
     assert 2 <= len(exercises) <= 4
     for number, (title, sentence) in enumerate(judge.examine(COURSE / lesson / "exercise.py", exercises), 1):
         assert title.startswith(f"exercise {number}: ")
-        assert sentence and re.match(rf"exercise {number} is not solved yet: the gap is at exercise.py:\d+$", sentence)
+        assert sentence and re.match(rf"exercise {number} is not solved yet: the gap is at exercise\.\w+:\d+$", sentence)
 
 
 @pytest.mark.parametrize("lesson, right, wrong, number, says", MISTAKES)
 def test_mistake(lesson, right, wrong, number, says, tmp_path):
-    solution = (COURSE / "solutions" / f"{lesson}.py").read_text()
-    assert right in solution
-    (tmp_path / "mine.py").write_text(solution.replace(right, wrong, 1))
+    lesson, _, suffix = lesson.partition(".")
+    for path in (COURSE / "solutions").glob(f"{lesson}.*"):
+        solution = path.read_text()
+        if path.suffix == "." + (suffix or "py"):
+            assert right in solution
+            solution = solution.replace(right, wrong, 1)
+        (tmp_path / ("mine" + path.suffix)).write_text(solution)
     ((_, sentence),) = judge.examine(tmp_path / "mine.py", [check_of(lesson)[number - 1]])
     assert sentence and re.search(says, sentence), sentence
 
@@ -126,7 +145,56 @@ def test_bytes_of_pages(page):
             assert said.is_whole and not said.fault, f"{block.where}: {said.fault}"
 
 
+# ---- lesson 8 has no exercise.py, but a copy of spec/ ----
+
+needs_lua = pytest.mark.skipif(lua.interpreter() is None, reason="no Lua 5.4: lesson 8 changes the spec")
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """A copy that has been solved."""
+    spec = tmp_path_factory.mktemp("solved") / "spec"
+    shutil.copytree(blocks.TOP / "spec", spec)
+    for path in spec.iterdir():  # a tarball's may be read-only
+        path.chmod(0o644)
+    load(COURSE / "solutions" / "8-spec.py").main(spec)
+    return spec
+
+
+@needs_lua
+def test_spec_solved(solved):
+    check = load(COURSE / "8-spec" / "check.py")
+    assert [sentence for _, sentence in judge.examine(solved, check.EXERCISES, check.OF)] == [None] * 3
+
+
+@needs_lua
+def test_spec_as_it_is():
+    check = load(COURSE / "8-spec" / "check.py")
+    for number, (title, sentence) in enumerate(judge.examine(blocks.TOP / "spec", check.EXERCISES, check.OF), 1):
+        assert title.startswith(f"exercise {number}: ")
+        assert sentence.startswith(f"exercise {number} is not solved yet: ")
+
+
+@needs_lua
+@pytest.mark.parametrize("file, right, wrong, number, says", [
+    ("dma.lua", "cold\" { 4", "cold\" { 5", 1, "the bit of the flag cold is 5, and has to be 4"),
+    ("device.lua", "u64 \"nano", "u32 \"nano", 2, r"nanoseconds in the reply of get_uptime is \(8, 4\), and has to be \(8, 8\)"),
+    ("device.lua", "known_value = true, doc = \"since", "doc = \"since", 2, "a request whose clock is 2 is taken"),
+    ("device.lua", 'enum = "clock", known', 'enum = "clok", known', 2, r"the spec is refused: .*device.lua:\d+: .*clok"),
+    ("wire.lock", "enum command.get_uptime 300", "enum command.get_uptime 301", 3, "lacks the line 'enum command.get_uptime 300"),
+])
+def test_spec_mistake(solved, file, right, wrong, number, says, tmp_path):
+    shutil.copytree(solved, tmp_path / "spec")
+    text = (solved / file).read_text()
+    assert right in text
+    (tmp_path / "spec" / file).write_text(text.replace(right, wrong, 1))
+    check = load(COURSE / "8-spec" / "check.py")
+    ((_, sentence),) = judge.examine(tmp_path / "spec", [check.EXERCISES[number - 1]], check.OF)
+    assert sentence and re.search(says, sentence), sentence
+
+
 def test_every_lesson_is_there():
-    assert [page.stem.removeprefix("lesson-") for page in sorted(COURSE.glob("lesson-*.md"))] == LESSONS
-    assert {path.stem for path in (COURSE / "solutions").glob("*.py")} == set(LESSONS)
+    lessons = [*LESSONS, "8-spec"]
+    assert [page.stem.removeprefix("lesson-") for page in sorted(COURSE.glob("lesson-*.md"))] == lessons
+    assert {path.stem for path in (COURSE / "solutions").glob("*.py")} == set(lessons)
     assert Path(judge.__file__).parent == COURSE
