@@ -96,6 +96,7 @@ int vfui_client_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigne
 		if (r)
 			map_settled(&r, ret);
 	}
+	vfui_conn_explain_fds(VFU_WIRE_CMD_DMA_MAP, ret, &memory.fd, memory.fd >= 0, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 
@@ -312,6 +313,7 @@ int vfu_client_dma_map_nowait(struct vfu_client *cl, uint64_t iova, uint64_t siz
 		ret = vfui_client_table_add(cl, &in, &memory, &r, &err);
 	if (!ret)
 		ret = send_map(cl, conn, &in, &fd, r, may_wait);
+	vfui_conn_explain_fds(VFU_WIRE_CMD_DMA_MAP, ret, &fd, fd >= 0, &err);
 	return vfui_client_end(cl, ret, &err);
 }
 

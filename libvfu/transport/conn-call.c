@@ -15,7 +15,9 @@
  * waits until the reader has left the buffer.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/os.h"
 #include "transport/conn-call.h"
@@ -218,6 +220,46 @@ static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 	}
 }
 
+static const struct vfui_message *info_of(unsigned command)
+{
+	const struct vfui_message *info = vfui_message(command);
+
+	return info != NULL ? info : &vfui_message_unknown;
+}
+
+void vfui_conn_explain_fds(unsigned command, int code, const int *fds, unsigned nfds,
+			   struct vfu_err *err)
+{
+	char field[sizeof(err->field)];
+	struct stat st;
+
+	for (unsigned i = 0; i < nfds && code == -EBADF; i++) {
+		if (vfui_os_fstat(fds[i], &st) != -EBADF)
+			continue;
+		snprintf(field, sizeof(field), "%s.fds", info_of(command)->name);
+		vfui_err_set(err, code, field, 0, "%s: %d is no open descriptor here", field,
+			     fds[i]);
+		return;
+	}
+}
+
+/* What is known of one that had no answer: another came in its place. */
+static void explain_silence(struct vfui_conn *conn, struct vfu_err *err)
+{
+	unsigned strays;
+	struct vfu_wire_header last;
+	size_t len = strlen(err->text);
+
+	vfui_os_lock(&conn->lock);
+	strays = conn->strays;
+	last = conn->stray;
+	vfui_os_unlock(&conn->lock);
+	if (strays > 0)
+		snprintf(err->text + len, sizeof(err->text) - len,
+			 "; but %u repl%s to what was not asked, at last %s", strays,
+			 strays > 1 ? "ies came" : "y came", vfui_msg_label(&last).text);
+}
+
 /* Why a call failed: the request's own reason, or what ended the connection. */
 static void describe(struct vfui_conn *conn, const struct vfui_message *info, int code,
 		     struct vfu_err *err)
@@ -228,13 +270,13 @@ static void describe(struct vfui_conn *conn, const struct vfui_message *info, in
 		err->code = code;
 	else
 		vfui_err_set(err, code, NULL, 0, "%s: %s", info->name, strerror(-code));
+	if (code == -ETIMEDOUT)
+		explain_silence(conn, err);
 }
 
 int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
 		   size_t in_len, void *out, size_t out_len)
 {
-	const struct vfui_message *known = vfui_message(command);
-	const struct vfui_message *info = known != NULL ? known : &vfui_message_unknown;
 	struct iovec iov[2] = {{(void *)(uintptr_t)in, in_len},
 			       {(void *)(uintptr_t)call->tail, call->tail_len}};
 	bool has_sink = call->plain_tail && call->reply_room > 0;
@@ -258,6 +300,8 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 	call->reply_nfds = 0;
 	r = submit_and_wait(conn, &request, &waiter);
 	if (r < 0)
-		describe(conn, info, r, call->err);
+		describe(conn, info_of(command), r, call->err);
+	if (r == -EBADF)
+		vfui_conn_explain_fds(command, r, call->fds, call->nfds, call->err);
 	return r;
 }

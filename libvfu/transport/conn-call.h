@@ -44,6 +44,13 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 		   size_t in_len, void *out, size_t out_len);
 
 /*
+ * If this is why sending a message of that kind was -EBADF: says which of its descriptors is none. Else *err stays as
+ * it is; may be NULL.
+ */
+void vfui_conn_explain_fds(unsigned command, int code, const int *fds, unsigned nfds,
+			   struct vfu_err *err);
+
+/*
  * Gives up a request of vfui_conn_start: told does not run, its late reply will be dropped. -ENOENT: it has run, or
  * is about to. It waits for a receive into the request's sink that is under way, of which none is longer than a tick.
  */

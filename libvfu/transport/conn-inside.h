@@ -63,7 +63,6 @@ struct vfui_conn {
 	bool may_block;   /* inside a call that may sleep */
 	bool has_recv_timeout;
 	const char *ending;   /* one socket has ended, and why: what is there already is handled */
-	unsigned strays;      /* replies that nobody asked for */
 	uint64_t batch_since; /* since when, at the latest; 0: not known */
 	unsigned batch_turns; /* messages handled since then, */
 	unsigned batch_look;  /* and at how many to look at the clock */
@@ -101,6 +100,8 @@ struct vfui_conn {
 	bool is_owned;   /* the role is for this thread alone: */
 	pthread_t owner;
 	uint16_t direct_id;
+	unsigned strays;              /* replies that nobody asked for, */
+	struct vfu_wire_header stray; /* and the last of them */
 	size_t oversize; /* of a message larger than the queue, which it does not make full */
 
 	struct vfui_gather gather;

@@ -303,12 +303,20 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 /* A reply that matches no request. Some servers answer posted ones (E27): they may go on. */
 static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 {
+	bool is_broken;
+
 	if (conn->ops->stranger != NULL && conn->ops->stranger(conn->ctx, conn, msg))
 		return 1;
 	vfui_log(&conn->options.log, VFU_LOG_WARN, "reply to %s, which was not sent",
 		 vfui_msg_label(&msg->hdr).text);
 	vfui_conn_count_drop(conn);
-	if (msg->hdr.id != VFUI_PEND_POSTED && ++conn->strays > STRAYS_MAX)
+	if (msg->hdr.id == VFUI_PEND_POSTED)
+		return 1;
+	vfui_os_lock(&conn->lock);
+	conn->stray = msg->hdr;
+	is_broken = ++conn->strays > STRAYS_MAX;
+	vfui_os_unlock(&conn->lock);
+	if (is_broken)
 		return vfui_conn_violation(conn, "too many replies that nobody asked for");
 	return 1;
 }

@@ -15,6 +15,8 @@
 /* Levels of nesting; what we know needs three. */
 #define DEPTH_MAX 8
 #define TEXT_MAX 16384
+/* Of a value that is refused. */
+#define SHOWN_MAX 40
 
 static void set_value(struct vfui_caps *caps, const struct vfui_cap *cap, uint64_t value)
 {
@@ -26,12 +28,29 @@ static void set_value(struct vfui_caps *caps, const struct vfui_cap *cap, uint64
 
 /* ---- reading ---- */
 
-static int refuse(struct vfu_err *err, const struct vfui_cap *cap, const char *why)
+/* Of a value that may be long, or an object, the beginning is enough. */
+static int refuse(struct vfu_err *err, const struct vfui_cap *cap, json_object *value,
+		  const char *rule)
 {
+	const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+	bool is_long = text != NULL && strlen(text) > SHOWN_MAX;
 	char field[sizeof(err->field)];
 
 	snprintf(field, sizeof(field), "version.capabilities.%s", cap->name);
-	return vfui_err_set(err, -EINVAL, field, 0, "%s %s", field, why);
+	return vfui_err_set(err, -EINVAL, field, 0, "%s: value %.*s%s breaks the rule: %s", field,
+			    SHOWN_MAX, text != NULL ? text : "?", is_long ? "..." : "", rule);
+}
+
+static int refuse_number(struct vfu_err *err, const struct vfui_cap *cap, json_object *value)
+{
+	char rule[96];
+
+	snprintf(rule, sizeof(rule), "is from %llu to %llu", (unsigned long long)cap->min,
+		 (unsigned long long)cap->max);
+	if (cap->multiple_of != 0)
+		snprintf(rule + strlen(rule), sizeof(rule) - strlen(rule), ", a multiple of %llu",
+			 (unsigned long long)cap->multiple_of);
+	return refuse(err, cap, value, rule);
 }
 
 /* A number: whole and in range, as written (E19). */
@@ -41,13 +60,12 @@ static int read_number(json_object *value, const struct vfui_cap *cap, struct vf
 	int64_t number;
 
 	if (!json_object_is_type(value, json_type_int))
-		return refuse(err, cap, "is not a whole number");
+		return refuse(err, cap, value, "is a whole number");
 	number = json_object_get_int64(value);
 	/* Json-c gives the largest number for all that are larger, which no max in the spec is. */
-	if (number < 0 || (uint64_t)number < cap->min || (uint64_t)number > cap->max)
-		return refuse(err, cap, "is out of range");
-	if (cap->multiple_of != 0 && (uint64_t)number % cap->multiple_of != 0)
-		return refuse(err, cap, "is not a multiple of what it must be");
+	if (number < 0 || (uint64_t)number < cap->min || (uint64_t)number > cap->max ||
+	    (cap->multiple_of != 0 && (uint64_t)number % cap->multiple_of != 0))
+		return refuse_number(err, cap, value);
 	set_value(caps, cap, (uint64_t)number);
 	return 0;
 }
@@ -58,7 +76,7 @@ static int read_cap(json_object *value, const struct vfui_cap *cap, struct vfui_
 	if (cap->type != VFUI_CAP_TYPE_BOOL)
 		return read_number(value, cap, caps, err);
 	if (!json_object_is_type(value, json_type_boolean))
-		return refuse(err, cap, "is neither true nor false");
+		return refuse(err, cap, value, "is true or false");
 	set_value(caps, cap, json_object_get_boolean(value) != 0);
 	return 0;
 }

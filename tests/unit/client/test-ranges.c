@@ -569,6 +569,43 @@ START_TEST(no_file_is_shared)
 }
 END_TEST
 
+static void expect_bad_fd(int ret)
+{
+	struct vfu_err err;
+
+	ck_assert_int_eq(ret, -EBADF);
+	vfu_client_err(cl, &err);
+	ck_assert_str_eq(err.field, "dma_map.fds");
+	ck_assert_str_eq(err.text, "dma_map.fds: 1000 is no open descriptor here");
+}
+
+static void refuses_the_file(struct script *s)
+{
+	script_version(s);
+	get_file(s);
+	script_error(s, EBADF);
+	script_end(s);
+}
+
+/* Said of a descriptor that is none; not of one that the server can not use. */
+START_TEST(no_descriptor)
+{
+	struct vfu_err err;
+	int file = memfd_create("test", MFD_CLOEXEC);
+
+	script_connect(&far, cl, refuses_the_file);
+	expect_bad_fd(vfu_client_dma_map(cl, 0, SIZE, RW, memory, 1000, SIZE));
+	expect_bad_fd(vfu_client_dma_map_nowait(cl, 0, SIZE, RW, memory, 1000, SIZE));
+	ck_assert_int_eq(ftruncate(file, SIZE), 0);
+	ck_assert_int_eq(vfu_client_dma_map(cl, 0, SIZE, RW, memory, file, 0), -EBADF);
+	vfu_client_err(cl, &err);
+	ck_assert_str_eq(err.field, "");
+	ck_assert_uint_eq(count(), 0);
+	finish();
+	close(file);
+}
+END_TEST
+
 /* ---- served in whatever waits ---- */
 
 static uint8_t scratch[64];
@@ -765,6 +802,7 @@ int main(void)
 	tcase_add_test(tcase, own_memory_taken_back_at_once);
 	tcase_add_test(tcase, no_own_memory);
 	tcase_add_test(tcase, no_file_is_shared);
+	tcase_add_test(tcase, no_descriptor);
 	tcase_add_test(tcase, served_in_each_wait);
 	tcase_add_test(tcase, hostile_requests);
 	suite_add_tcase(suite, tcase);

@@ -163,6 +163,32 @@ START_TEST(a_call_has_its_own_time)
 }
 END_TEST
 
+static void answers_another(struct script *s)
+{
+	script_version(s);
+	peer_put(s->fd, 4711, VFU_WIRE_CMD_REGION_READ, VFU_WIRE_HEADER_TYPE_REPLY, 0, NULL, 0);
+	got++;
+	script_get(s, VFU_WIRE_CMD_REGION_READ);
+	script_end(s);
+}
+
+/* Who waits in vain is told what came. */
+START_TEST(a_reply_to_nothing)
+{
+	struct vfu_client_access a = access_of(buf, LEN, NULL);
+	struct vfu_err err;
+
+	a.timeout_ms = 20;
+	script_connect(&far, cl, answers_another);
+	await(&got, 1);
+	ck_assert_int_eq(vfu_client_region_access(cl, &a), -ETIMEDOUT);
+	vfu_client_err(cl, &err);
+	ck_assert_ptr_nonnull(strstr(err.text, "; but 1 reply came to what was not asked, at last "
+					       "region_read(9) id=4711"));
+	finish();
+}
+END_TEST
+
 START_TEST(a_callback_has_its_own_time)
 {
 	struct vfu_client_access a = access_of(buf, LEN, note);
@@ -460,6 +486,7 @@ int main(void)
 	tcase_add_test(tcase, one_is_given_up);
 	tcase_add_test(tcase, of_another_connection);
 	tcase_add_test(tcase, a_call_has_its_own_time);
+	tcase_add_test(tcase, a_reply_to_nothing);
 	tcase_add_test(tcase, a_callback_has_its_own_time);
 	tcase_add_test(tcase, no_time_and_the_usual);
 	tcase_add_loop_test(tcase, one_that_is_half_received, 0, 2);

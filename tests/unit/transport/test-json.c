@@ -106,6 +106,36 @@ START_TEST(bad_values_are_named)
 }
 END_TEST
 
+START_TEST(value_and_rule_are_said)
+{
+#define FIELD "version.capabilities."
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{"{\"capabilities\":{\"max_msg_fds\":1025}}",
+		 FIELD "max_msg_fds: value 1025 breaks the rule: is from 0 to 1024"},
+		{"{\"capabilities\":{\"max_msg_fds\":-1}}",
+		 FIELD "max_msg_fds: value -1 breaks the rule: is from 0 to 1024"},
+		{"{\"capabilities\":{\"max_msg_fds\":\"\\u001b[8\"}}",
+		 FIELD "max_msg_fds: value \"\\u001b[8\" breaks the rule: is a whole number"},
+		{"{\"capabilities\":{\"max_msg_fds\":null}}",
+		 FIELD "max_msg_fds: value null breaks the rule: is a whole number"},
+		{"{\"capabilities\":{\"write_multiple\":"
+		 "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18]}}",
+		 FIELD "write_multiple: value [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,... breaks "
+		       "the rule: is true or false"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_int_eq(parse(cases[i].text, true), -EINVAL);
+		ck_assert_str_eq(err.text, cases[i].said);
+	}
+	ck_assert_int_eq(parse("{\"capabilities\":{\"pgsizes\":4097}}", true), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "value 4097 breaks the rule: is from 4096 to "));
+	ck_assert_ptr_nonnull(strstr(err.text, ", a multiple of 4096"));
+}
+END_TEST
+
 START_TEST(bad_texts_are_refused)
 {
 	static const char *const texts[] = {
@@ -247,6 +277,7 @@ int main(void)
 	tcase_add_test(tcase, absent_means_default);
 	tcase_add_test(tcase, all_keys_are_read);
 	tcase_add_test(tcase, bad_values_are_named);
+	tcase_add_test(tcase, value_and_rule_are_said);
 	tcase_add_test(tcase, bad_texts_are_refused);
 	tcase_add_test(tcase, texts_are_so_long_and_so_deep);
 	tcase_add_test(tcase, build_writes_what_is_present);
