@@ -137,10 +137,12 @@ class Loop:
             raise self.disconnected(where)
 
     def disconnected(self, where: str = "", cause: Error | None = None) -> Error:
-        """For who waited when the connection ended."""
+        """For who waited when the connection ended: its first cause, with what a plain Client says of it."""
         cause = self.cause or cause
-        said = "closed" if self.is_closed or cause is None else cause.strerror
-        error = make_error(errno.ENOTCONN, text=where + (said or "the connection has ended"))
+        if self.is_closed or cause is None:
+            error = make_error(errno.ENOTCONN, text=where + "closed")
+        else:
+            error = make_error(cause.errno or errno.ENOTCONN, cause.field or "", cause.offset, f"{where}{cause.strerror}", True)
         error.__cause__ = cause
         return error
 
