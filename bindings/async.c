@@ -160,6 +160,22 @@ PyObject *client_write_async(struct vfu_client *cl, unsigned index, uint64_t off
 	return start_access(cl, &a, r, capsule);
 }
 
+PyObject *client_explain(struct vfu_client *cl, unsigned index, uint64_t offset, size_t size,
+			 bool is_write, int code)
+{
+	const struct vfu_client_access a = {.size = sizeof(a),
+					    .is_write = is_write,
+					    .index = index,
+					    .offset = offset,
+					    .len = size};
+	struct vfu_err err;
+
+	Py_BEGIN_ALLOW_THREADS
+	vfu_client_explain(cl, &a, -code, &err);
+	Py_END_ALLOW_THREADS
+	return Py_BuildValue("(ssI)", err.text, err.field, (unsigned)err.offset);
+}
+
 PyObject *client_cancel(struct vfu_client *cl, PyObject *capsule)
 {
 	struct request *r = PyCapsule_GetPointer(capsule, request_name);

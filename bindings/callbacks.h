@@ -217,6 +217,9 @@ PyObject *client_write_async(struct vfu_client *cl, unsigned index, uint64_t off
 			     int timeout_ms, PyObject *done);
 PyObject *client_call_async(struct vfu_client *cl, unsigned command, PyObject *payload,
 			    PyObject *fds, int timeout_ms, bool post, PyObject *done);
+/* (text, field, offset): why one was told that errno, as vfu_client_explain says. */
+PyObject *client_explain(struct vfu_client *cl, unsigned index, uint64_t offset, size_t size,
+			 bool is_write, int code);
 /* Gives one up. True: done is not called, and a buffer is free again; False: it has ended. */
 PyObject *client_cancel(struct vfu_client *cl, PyObject *capsule);
 /* Whether bytes wait for room in the socket: what is posted then might have to wait. */

@@ -1388,6 +1388,13 @@ struct vfu_client_access {
 /* vfu_client_region_read or _write, or with a fn their _async. */
 int vfu_client_region_access(struct vfu_client *cl, struct vfu_client_access *access);
 /*
+ * What vfu_client_err would say, had the call waited for an access whose fn was told this status: *err,
+ * code 0 if that is no error. A refusal (-EINVAL) is explained by what the device has said of the region,
+ * and nothing is asked for it. Any thread, in fn too.
+ */
+void vfu_client_explain(struct vfu_client *cl, const struct vfu_client_access *access, int status,
+			struct vfu_err *err);
+/*
  * Gives up an access that has a fn, or a call of vfu_client_call_async. 0: fn does not run, and buf
  * is the caller's again; the device may do it all the same, what it answers is dropped. -ENOENT: it
  * has ended, or is about to: fn has run, runs or will. Any thread, in callbacks too; elsewhere than

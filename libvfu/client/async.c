@@ -8,9 +8,11 @@
  * other request ever has, is what it is given up by.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "client/async.h"
 #include "client/call.h"
+#include "client/refusal.h"
 #include "client/region.h"
 #include "wire-region.h"
 
@@ -91,6 +93,23 @@ int vfu_client_region_write_async(struct vfu_client *cl, unsigned index, uint64_
 				      .user = user};
 
 	return vfui_client_start(cl, &a);
+}
+
+void vfu_client_explain(struct vfu_client *cl, const struct vfu_client_access *access, int status,
+			struct vfu_err *err)
+{
+	unsigned command = access->is_write ? VFU_WIRE_CMD_REGION_WRITE : VFU_WIRE_CMD_REGION_READ;
+	struct vfui_conn *conn = *cl->fork_mark ? vfui_client_hold(cl) : NULL;
+
+	vfui_err_clear(err);
+	if (status < 0)
+		vfui_err_set(err, status, NULL, 0, "%s", strerror(-status));
+	if (!conn)
+		return;
+	if (status < 0)
+		vfui_conn_describe(conn, command, status, err);
+	vfui_refusal_of_access(cl, access, err);
+	vfui_client_leave(cl);
 }
 
 int vfu_client_cancel(struct vfu_client *cl, uint64_t id)

@@ -260,16 +260,14 @@ static void explain_silence(struct vfui_conn *conn, struct vfu_err *err)
 			 strays > 1 ? "ies came" : "y came", vfui_msg_label(&last).text);
 }
 
-/* Why a call failed: the request's own reason, or what ended the connection. */
-static void describe(struct vfui_conn *conn, const struct vfui_message *info, int code,
-		     struct vfu_err *err)
+void vfui_conn_describe(struct vfui_conn *conn, unsigned command, int code, struct vfu_err *err)
 {
 	if (err == NULL)
 		return;
 	if ((code == -ENOTCONN || code == -EPROTO) && vfui_conn_status(conn, err) != 0)
 		err->code = code;
 	else
-		vfui_err_set(err, code, NULL, 0, "%s: %s", info->name, strerror(-code));
+		vfui_err_set(err, code, NULL, 0, "%s: %s", info_of(command)->name, strerror(-code));
 	if (code == -ETIMEDOUT)
 		explain_silence(conn, err);
 }
@@ -300,7 +298,7 @@ int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *c
 	call->reply_nfds = 0;
 	r = submit_and_wait(conn, &request, &waiter);
 	if (r < 0)
-		describe(conn, info_of(command), r, call->err);
+		vfui_conn_describe(conn, command, r, call->err);
 	if (r == -EBADF)
 		vfui_conn_explain_fds(command, r, call->fds, call->nfds, call->err);
 	return r;

@@ -43,6 +43,8 @@ struct vfui_call {
 int vfui_conn_call(struct vfui_conn *conn, unsigned command, struct vfui_call *call, const void *in,
 		   size_t in_len, void *out, size_t out_len);
 
+/* Why a request failed: its own reason, or what ended the connection. err may be NULL. */
+void vfui_conn_describe(struct vfui_conn *conn, unsigned command, int code, struct vfu_err *err);
 /*
  * If this is why sending a message of that kind was -EBADF: says which of its descriptors is none. Else *err stays as
  * it is; may be NULL.

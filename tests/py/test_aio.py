@@ -207,6 +207,32 @@ async def test_answers_like_an_end(served, dev):
 
 
 @looped
+async def test_refused(served, dev):
+    """Why the device refuses an access is said as in a call that waits, of any that need not wait."""
+    bar0 = dev.regions.bar0
+
+    def plain(client):
+        region, ends = client.regions.bar0, []
+        for call in (
+            lambda: region.read32(0x1000),
+            lambda: region.read_async(0x1000, 4).result(),
+            lambda: region.read_async(0x1000, bytearray(4)).result(),
+        ):
+            with pytest.raises(vfu.Error) as caught:
+                call()
+            ends.append(caught.value)
+        return ends
+
+    ends = await dev.run(plain)
+    for one in bar0.read32(0x1000), bar0.read(0x1000, bytearray(4)), bar0.write32(0x1000, 1):
+        with pytest.raises(vfu.Error) as caught:
+            await one
+        ends.append(caught.value)
+    assert {end.strerror for end in ends} == {"bar0 at 0x1000: bar0+0x1000 ends at 0x1004, bar0 at 0x1000"}
+    assert [end.field for end in ends] == ["region_read.offset"] * 5 + ["region_write.offset"]
+
+
+@looped
 async def test_config(served, dev):
     assert await dev.config.vendor_id == 0x1234 and await dev.regions.config.device_id == 0x5678
     await dev.config.set(command=0x6)

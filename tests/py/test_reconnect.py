@@ -140,20 +140,26 @@ def test_reconnect_in_a_loop(tmp_path):
 
 async def waits_in_a_loop(path):
     """What is asked while nobody is there waits for a server, as the calls of vfu.Client do, and as long."""
-    for timeout in 60, 0.05:
+    for timeout in None, 0.05:
         server = vfu.Server(Memory(), path).start()
-        async with vfu.aio.connect(path, reconnect=60, timeout=timeout) as dev:
+        async with vfu.aio.connect(path, reconnect=60, timeout=60) as dev:
             await dev.regions.bar2.info()
             await asyncio.to_thread(server.close)
             while dev.link.event != "lost":
                 await asyncio.sleep(0.001)
             asked = [
                 asyncio.ensure_future(one)
-                for one in (dev.regions.bar2.read32(4), dev.config.vendor_id, dev.call("get_irq_info", index=0))
+                for one in (
+                    dev.regions.bar2.read32(4, timeout=timeout),
+                    dev.config.read16(0, timeout=timeout),
+                    dev.call("get_irq_info", index=0, timeout=timeout),
+                )
             ]
             await asyncio.sleep(0)
             assert not any(one.done() for one in asked)
-            if timeout == 60:
+            with pytest.raises(vfu.Disconnected):  # as a vfu.Client's: it waits for nothing
+                await dev.regions.bar2.write32(4, 1, post=True)
+            if timeout is None:
                 server = vfu.Server(Memory(), path).start()
                 assert (await asyncio.gather(*asked))[:2] == [0, 0x1234]
                 server.close()
@@ -202,6 +208,48 @@ def test_reconnect_in_a_batch(tmp_path):
             bar0.write32(0, 3)
         assert bar0.read32(0) == 3
     server.close()
+
+
+async def in_a_batch_of_a_loop(path):
+    for comes_again in True, False:
+        server = vfu.Server(Device(), path).start()
+        async with vfu.aio.connect(path, reconnect=60, timeout=60) as dev:
+            bar0 = dev.regions.bar0
+            await bar0.read32(0)
+            await bar0.write32(0, 0, post=True)
+            with pytest.raises(vfu.Disconnected, match="batch"):
+                async with dev.posting():
+                    await bar0.write32(0, 1)
+                    await asyncio.to_thread(server.close)
+                    while dev.link.event != "lost":
+                        await asyncio.sleep(0.001)
+                    if comes_again:
+                        server = vfu.Server(Device(), path).start()
+                        await bar0.read32(0)
+                        await bar0.write32(0, 2)
+            if comes_again:
+                async with dev.posting():
+                    await bar0.write32(0, 3)
+                assert await bar0.read32(0) == 3
+        server.close()
+
+
+def test_reconnect_in_a_batch_of_a_loop(tmp_path):
+    asyncio.run(in_a_batch_of_a_loop(tmp_path / "s"), debug=True)
+
+
+def test_a_post_waits_for_nothing(tmp_path):
+    """Until there is a connection again it is Disconnected."""
+    path = tmp_path / "s"
+    server = vfu.Server(Device(), path).start()
+    with vfu.Client(path, reconnect=60) as dev:
+        bar0 = dev.regions.bar0
+        server.close()
+        while dev.link.event != "lost":
+            with contextlib.suppress(vfu.Disconnected):
+                bar0.write32(0, 1, post=True)
+        with pytest.raises(vfu.Disconnected):
+            bar0.write32(0, 1, post=True)
 
 
 def test_reconnect_in_the_background(tmp_path):

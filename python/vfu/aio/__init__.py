@@ -28,8 +28,8 @@ help(vfu.Client) and so on are its manual. While coroutines run the loop serves 
             for i in range(256):
                 await dev.regions.bar0.write32(4 * i, i)
 
-While the client connects again (reconnect=) what is asked waits for that, as long as for an answer; on_link tells of it,
-on the thread that notices, mostly the loop's: what takes its time there holds the loop up, as do the regions that were known, which
+While the client connects again (reconnect=) what is asked waits for that, as long as for an answer, but a posted write, which
+waits for nothing, is vfu.Disconnected; on_link tells of it, on the thread that notices, mostly the loop's: what takes its time there holds the loop up, as do the regions that were known, which
 are asked for again before it is told.
 A request that is cancelled may have been done by the device; its answer is dropped when it comes, and what was mapped is
 unmapped. At the end of the connection all that wait get Disconnected. An object belongs to the loop in which it was made, and to its thread.
@@ -135,7 +135,8 @@ class Client(Fixed):
         """A batch, as vfu.Client.posting(): async with dev.posting(): what this task, and tasks that it starts, write in the
         block wants no answer, and what they do without waiting for anything else in between is sent together.
 
-        The end returns when all of it is sent. Writes of other tasks are as ever."""
+        The end returns when all of it is sent; vfu.Disconnected: it was begun on a connection that has ended, with which writes may be
+        lost. Writes of other tasks are as ever."""
         return self._loop.posting()
 
     async def reset(self) -> None:
@@ -162,7 +163,8 @@ class Client(Fixed):
         answer = await self._loop.ask(
             lambda done: c.client_call_async(
                 self._loop.handle, *message.wire, longest, post, functools.partial(_own, done)
-            )
+            ),
+            longest=longest,
         )
         return message.answer(answer)
 

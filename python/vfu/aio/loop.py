@@ -51,6 +51,7 @@ class Block:
 
     def __init__(self, loop: Loop, kind: str) -> None:
         self.loop, self.kind, self.is_open = loop, kind, True
+        self.connection: int | None = None  # by which its first write was sent; None: there was none
 
 
 _blocks: contextvars.ContextVar[tuple[Block, ...]] = contextvars.ContextVar("vfu.aio", default=())
@@ -187,13 +188,14 @@ class Loop:
 
     # ---- requests ----
 
-    async def ask(self, start: Callable[[Done], c.Started], where: str = "") -> Any:
-        """Has start send a request, and waits for what it is answered; where: how errors begin."""
+    async def ask(self, start: Callable[[Done], c.Started], where: str = "", longest: int = 0) -> Any:
+        """Has start send a request, and waits for what it is answered; where: how errors begin; longest: of answer_time(), also
+        for a connection that is not there yet."""
         future: asyncio.Future[Any] = self._loop.create_future()
         done = functools.partial(self._settle, future, where)
         request = None if self._behind else self._start(start, done, where)
         if request is None:
-            request = await self._start_in_turn(start, done, where, self._until())
+            request = await self._start_in_turn(start, done, where, self._until(longest))
         try:
             return await future
         except asyncio.CancelledError:
@@ -218,9 +220,10 @@ class Loop:
             return error.errno == errno.EINPROGRESS
         return False
 
-    def _until(self) -> float | None:
-        """When whoever waits from now on has waited for long enough; None: never."""
-        return self._loop.time() + self.client._timeout if self.client._timeout else None
+    def _until(self, longest: int = 0) -> float | None:
+        """When whoever waits from now on has waited for long enough, longest ms, or the Client's time; None: never."""
+        seconds = longest / 1000 if longest > 0 else 0 if longest else self.client._timeout
+        return self._loop.time() + seconds if seconds else None
 
     async def _next(self, turn: asyncio.Future[None], until: float | None) -> None:
         """TimeoutError: that takes too long."""
@@ -292,13 +295,17 @@ class Loop:
 
     async def post(self, index: int, offset: int, data: memoryview) -> None:
         """Sends a write that wants no answer. In a block of posting() small ones of one turn go together."""
-        is_small = len(data) <= _SMALL and self.is_in("posting")
+        blocks = self._blocks("posting")
+        is_small = len(data) <= _SMALL and bool(blocks)
         if not is_small or not 0 < self._gathered < _MOST:
             self._send_gathered()
             await self.room()
         if is_small:
             self._gather()
         c.vfu_client_region_post(self.handle, index, offset, data)
+        for block in blocks:
+            if block.connection is None:
+                block.connection = self.client.link.restored
 
     def _gather(self) -> None:
         """What the library calls a batch of the thread lasts until the end of the turn, for other tasks are in it, too."""
@@ -317,28 +324,34 @@ class Loop:
     # ---- blocks ----
 
     @contextlib.asynccontextmanager
-    async def block(self, kind: str) -> AsyncIterator[None]:
+    async def block(self, kind: str) -> AsyncIterator[Block]:
         """Tasks that outlive it are not in it any more."""
         block = Block(self, kind)
         _blocks.set((*(one for one in _blocks.get() if one.is_open), block))
         try:
-            yield
+            yield block
         finally:
             block.is_open = False
 
     def is_in(self, kind: str) -> bool:
         """Whether the running task is in such a block."""
-        return any(one.is_open and one.loop is self and one.kind == kind for one in _blocks.get())
+        return bool(self._blocks(kind))
+
+    def _blocks(self, kind: str) -> list[Block]:
+        return [one for one in _blocks.get() if one.is_open and one.loop is self and one.kind == kind]
 
     @contextlib.asynccontextmanager
     async def posting(self) -> AsyncIterator[None]:
         """See Client.posting()."""
         try:
-            async with self.block("posting"):
+            async with self.block("posting") as block:
                 yield
         finally:
             self._send_gathered()
         await self.room()
+        if block.connection is not None and (block.connection != self.client.link.restored or self._is_coming()):
+            # As the end of a batch of a thread: what was written may be lost.
+            raise make_error(errno.ENOTCONN, text="the batch was begun on a connection that has ended")
 
     # ---- what waits for something else ----
 

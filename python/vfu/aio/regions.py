@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
@@ -14,8 +15,9 @@ import libvfu as c
 from .. import client, pci
 from ..arguments import as_bytes, check
 from ..client.regions import REGION_NAMES, _cpu_accesses, region_name
+from ..client.requests import Place, why
 from ..client.times import answer_time
-from ..errors import explain
+from ..errors import Error, explain
 from ..fixed import Fixed
 from ..shown import shown
 from .loop import Loop, in_thread
@@ -89,10 +91,23 @@ class Region(Fixed):
         return [(at, min(at + self._piece, size)) for at in range(0, size, self._piece)]
 
     async def _read_piece(self, offset: int, into: int | memoryview, longest: int) -> Any:
-        return await self._loop.ask(
-            lambda done: c.client_read_async(self._loop.handle, self.index, offset, into, longest, done),
-            f"{self.name} at {offset:#x}: ",
-        )
+        try:
+            return await self._loop.ask(
+                lambda done: c.client_read_async(self._loop.handle, self.index, offset, into, longest, done),
+                f"{self.name} at {offset:#x}: ",
+                longest,
+            )
+        except Error as error:
+            self._explain(error, Place(self.index, offset, into if isinstance(into, int) else len(into), False))
+            raise
+
+    def _explain(self, error: Error, place: Place) -> None:
+        """Of an answer there is the number alone."""
+        if error.errno not in (errno.EINVAL, errno.ETIMEDOUT) or error.field or self._loop.is_closed:
+            return
+        said = why(self._loop.handle, place, error.errno, f"{self.name} at {place.offset:#x}")
+        error.field, error.offset = said.field, said.offset
+        explain(error, str(said.strerror))
 
     async def write(
         self, offset: int, data: ReadableBuffer, post: bool | None = None, timeout: float | None = None
@@ -116,10 +131,15 @@ class Region(Fixed):
             )
 
     async def _write_piece(self, offset: int, data: memoryview, longest: int) -> None:
-        await self._loop.ask(
-            lambda done: c.client_write_async(self._loop.handle, self.index, offset, data, longest, done),
-            f"{self.name} at {offset:#x}: ",
-        )
+        try:
+            await self._loop.ask(
+                lambda done: c.client_write_async(self._loop.handle, self.index, offset, data, longest, done),
+                f"{self.name} at {offset:#x}: ",
+                longest,
+            )
+        except Error as error:
+            self._explain(error, Place(self.index, offset, len(data), True))
+            raise
 
     async def _post(self, offset: int, data: memoryview) -> None:
         try:

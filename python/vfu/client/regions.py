@@ -20,7 +20,7 @@ from ..errors import make_error
 from ..fixed import Fixed
 from ..memory import Mapping
 from ..shown import shown
-from .requests import Access
+from .requests import Access, Place
 from .times import answer_time
 
 if TYPE_CHECKING:
@@ -214,14 +214,18 @@ class Region(Fixed):
         """
         check(offset=offset)
         has_bytes = isinstance(size, SupportsIndex)
-        access: Access[Any] = Access(self._h, f"{self.name} at {offset:#x}", lambda n, data: data if has_bytes else n)
+        length = size.__index__() if isinstance(size, SupportsIndex) else memoryview(size).nbytes
+        place = Place(self.index, offset, length, False)
+        where = f"{self.name} at {offset:#x}"
+        access: Access[Any] = Access(self._h, place, where, lambda n, data: data if has_bytes else n)
         longest = answer_time(timeout)
         return access._start(lambda done: c.client_read_async(self._h, self.index, offset, size, longest, done))
 
     def write_async(self, offset: int, data: ReadableBuffer, timeout: float | None = None) -> Access[None]:
         """Begins a write, as read_async(); data is copied. What a device refuses its result() raises, unlike a write with post=True."""
         check(offset=offset)
-        access: Access[None] = Access(self._h, f"{self.name} at {offset:#x}", lambda *_: None)
+        place = Place(self.index, offset, memoryview(data).nbytes, True)
+        access: Access[None] = Access(self._h, place, f"{self.name} at {offset:#x}", lambda *_: None)
         longest = answer_time(timeout)
         return access._start(lambda done: c.client_write_async(self._h, self.index, offset, data, longest, done))
 

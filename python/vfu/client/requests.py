@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import libvfu as c
 
@@ -24,6 +24,21 @@ from .times import wait_time
 T = TypeVar("T")
 
 
+class Place(NamedTuple):
+    """What an access is to: a region, where in it, how many bytes; and whether it writes."""
+
+    region: int
+    offset: int
+    size: int
+    is_write: bool
+
+
+def why(handle: c.vfu_client, place: Place, code: int, where: str) -> Error:
+    """The error of an access of which only the errno is known, with what a call that waits would say."""
+    text, field, offset = c.client_explain(handle, *place, code)
+    return make_error(code, field, offset, f"{where}: {text}")
+
+
 class Access(Future[T]):
     """A read or write that is under way, of Region.read_async() and write_async(): a concurrent.futures.Future.
 
@@ -31,8 +46,9 @@ class Access(Future[T]):
     of add_done_callback() run there, and must not wait for the device. result() and exception() read themselves; concurrent.futures.wait() does not.
     """
 
-    def __init__(self, handle: c.vfu_client, where: str, convert: Callable[[int, Any], T]) -> None:
+    def __init__(self, handle: c.vfu_client, place: Place, where: str, convert: Callable[[int, Any], T]) -> None:
         super().__init__()
+        self._place = place
         self._bell: int | None
         self._handle, self._where, self._convert = handle, where, convert
         self._lock = threading.Lock()
@@ -54,7 +70,7 @@ class Access(Future[T]):
 
     def _settle(self, status: int, came: Any) -> None:
         if status < 0:
-            self.set_exception(make_error(-status, text=f"{self._where}: {os.strerror(-status)}"))
+            self.set_exception(why(self._handle, self._place, -status, self._where))
         else:
             self.set_result(self._convert(status, came))
 

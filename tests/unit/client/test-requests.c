@@ -172,11 +172,11 @@ static void answers_another(struct script *s)
 	script_end(s);
 }
 
-/* Who waits in vain is told what came. */
+/* Who waits in vain is told what came; a callback's access is explained likewise. */
 START_TEST(a_reply_to_nothing)
 {
 	struct vfu_client_access a = access_of(buf, LEN, NULL);
-	struct vfu_err err;
+	struct vfu_err err, again;
 
 	a.timeout_ms = 20;
 	script_connect(&far, cl, answers_another);
@@ -185,7 +185,13 @@ START_TEST(a_reply_to_nothing)
 	vfu_client_err(cl, &err);
 	ck_assert_ptr_nonnull(strstr(err.text, "; but 1 reply came to what was not asked, at last "
 					       "region_read(9) id=4711"));
+	vfu_client_explain(cl, &a, -ETIMEDOUT, &again);
+	ck_assert_str_eq(again.text, err.text);
+	vfu_client_explain(cl, &a, 0, &again);
+	ck_assert_int_eq(again.code, 0);
 	finish();
+	vfu_client_explain(cl, &a, -EINVAL, &again);
+	ck_assert_int_eq(again.code, -EINVAL);
 }
 END_TEST
 
