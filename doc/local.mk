@@ -87,7 +87,7 @@ uninstall-hook: $(man3_uninstall)
 man3dir = $(mandir)/man3
 
 # The pages. A new one is a new file in its section's directory, nothing else; doc/conf.py says how they become a site.
-EXTRA_DIST += doc/conf.py doc/build-site doc/make doc/index.md doc/glossary.md doc/static \
+EXTRA_DIST += doc/conf.py doc/build-site doc/make doc/index.md doc/glossary.md doc/pictures doc/static \
 	doc/tutorial doc/howto doc/reference doc/explanation doc/course
 
 # Without the tools nothing else misses them.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright (c) 2026 the libvfu authors
-"""The generated pictures: complete, well formed, and to be read on light and dark ground.
+"""The pictures, most of which are generated: complete, well formed, and to be read on light and dark ground.
 
 How wide words are is estimated as codegen/svg.lua does, from above.
 """
@@ -20,6 +20,7 @@ BUILD = pathlib.Path(os.environ.get("abs_builddir") or ".")
 SVG = "{http://www.w3.org/2000/svg}"
 GENERATED = sorted(BUILD.glob("doc/gen/*/*.svg"))
 BOXES = {path.stem: path for path in GENERATED if path.parent.name == "boxes"}
+BY_HAND = sorted(TOP.glob("doc/pictures/*.svg"))
 EACH = {"head": 0.66, "note": 0.58}  # of the size, a character; 0.605 where all are alike
 WIDEST = 700
 CONTRAST = 4.5  # WCAG AA
@@ -52,7 +53,7 @@ class Picture:
         return {name: (fill, stroke) for name, fill, stroke in rules}
 
 
-@pytest.fixture(params=GENERATED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.fixture(params=GENERATED + BY_HAND, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def picture(request):
     return Picture(request.param)
 
@@ -97,6 +98,7 @@ def light(color):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_contrast(dark):
+    """Of the generated ones, whose colours are those of all."""
     colors = Picture(BOXES["header"]).colors(dark)
     assert set(colors) == set(Picture(BOXES["header"]).colors(not dark))
     for kind, (ink, _) in colors.items():
