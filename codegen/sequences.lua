@@ -105,9 +105,9 @@ M[#M + 1] = {
 		{ "dma_map.request", gap = "VERSION" }, { "dma_map.reply" },
 		{ "region_write.request", where = { region = 0 }, gap = "the device may master the bus" }, { "region_write.reply" },
 		{ "dma_read.request" },
-		{ "dma_unmap.request", note = "The device still reads: the server does not answer yet." },
-		{ "dma_read.reply", note = "Now nothing of the server uses the range any more." },
-		{ "dma_unmap.reply" },
+		{ "dma_unmap.request", note = "The device still reads: that ends with ECANCELED." },
+		{ "dma_unmap.reply", note = "Nothing of the server uses the range any more." },
+		{ "dma_read.reply", note = "Nobody waits for it: it is dropped." },
 	},
 }
 

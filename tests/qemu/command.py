@@ -128,6 +128,8 @@ class Checks:
                 blocks.Session(name, block.file, cache) as session,
             ):
                 session.env["TMPDIR"] = str(self._temporary)
+                for saved in (one for one in blocks.find(block.file) if one.saved_as):
+                    session.save(saved)
                 session.open(block)
                 try:
                     said = self._run_block(block, session) or "works"

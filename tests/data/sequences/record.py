@@ -111,8 +111,8 @@ def unmap(path, device, note):
         receive()
         head, asked = receive()
         send(5, 3, struct.pack("<IIQQ", 24, 0, 0x8000_0000, 0x1000))
-        send(HEADER.unpack(head)[0], 11, asked + bytes(64), 1)
         receive()
+        send(HEADER.unpack(head)[0], 11, asked + bytes(64), 1)
 
 
 WORK = {work.__name__: work for work in (interrupt, twin, unmap)}
