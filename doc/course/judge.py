@@ -151,6 +151,12 @@ class Student:
                 talk.close_files()
 
 
+def kind_of(error):
+    """struct.error says more than error."""
+    kind = type(error)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
 class Run:
     """A call of a function of the student."""
 
@@ -188,7 +194,7 @@ class Run:
             raise NotSolved(f"{self.error or self.name + '()'} is not solved yet: the gap is at {self.line()}")
         if self.error:
             more = "; it waits for more bytes than come" if isinstance(self.error, ConnectionError) and self.sock else ""
-            raise Wrong(f"{self.name}() fails at {self.line()} with {type(self.error).__name__}: {self.error}{more}")
+            raise Wrong(f"{self.name}() fails at {self.line()} with {kind_of(self.error)}: {self.error}{more}")
         return self.returned
 
     def raised(self, kind, what, number=None):
@@ -293,7 +299,8 @@ class Talk:
         got = protocol.Header.unpack(data)
         if got.command != command and got.command in protocol.MESSAGES and right.pack()[2:4] != data[2:4][::-1]:
             raise Wrong(f"{name_of(int(got.command))} comes where {title} has to come")
-        rules = {**HEADER_RULES, "id": "a reply repeats the id of its command" if flags & REPLY else ""}
+        rules = {**HEADER_RULES, "id": "a reply repeats the id of its command" if flags & REPLY else "",
+                 "size": f"16, and the payload of {len(whole)} bytes that is due here"}
         compare(f"header of {title}", right, data, skip, rules)
         payload = self._bytes(len(whole))
         if len(payload) < len(whole):

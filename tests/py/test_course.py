@@ -27,7 +27,7 @@ LESSONS = sorted(path.parent.name for path in COURSE.glob("*/exercise.py"))
 MISTAKES = [
     ("1-bytes", '"=HHIII", id', '">HHIII", id', 1, "the field id .* byte order of the host"),
     ("1-bytes", "pack(\"=HHIII\", id, command", "pack(\"=HHIII\", command, id", 1, r"the field id \(offset 0, 2 bytes\) is 4,"),
-    ("1-bytes", "16 + len(payload)", "len(payload)", 4, "header of GET_INFO: the field size .* 16 bytes included"),
+    ("1-bytes", "16 + len(payload)", "len(payload)", 4, "header of GET_INFO: the field size .* is 16 .* has to be 32 .*: 16, and the payload of 16 bytes"),
     ("1-bytes", "header.size - 16)", "header.size)", 3, "ConnectionError: .* waits for more bytes than come"),
     ("1-bytes", "header.error or errno.EIO", "header.error", 4, r"the errno 0; the right one is 5 \(EIO\)"),
     ("2-version", ' + b"\\0"', "", 1, "the field data ends with .* has to end with a NUL"),
