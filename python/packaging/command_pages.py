@@ -3,7 +3,7 @@
 """What the commands say of themselves, in parts: one source for the manual pages and for the site.
 
     vfu.cli.parser() --> pages() --> {"info": Page(usage, description, groups, sections, ...)} --> manpage.py: vfu-info.1
-                                                                                              '--> whatever shows it otherwise
+                                                                                  '--> doc/make/command_rst.py: vfu-info.html
 
 The epilog of a parser is cut at its empty lines. A block that begins with a line of words and a colon is a section
 of that name; all before the first of them belongs to the description.
@@ -15,7 +15,7 @@ import argparse
 import dataclasses
 import re
 import textwrap
-from typing import Iterator
+from typing import Iterator, Union
 
 from vfu.cli import commands_of, manual, parser, status
 
@@ -85,6 +85,38 @@ def blocks(epilog: str) -> Iterator[tuple[str, str]]:
     for block in re.split(r"\n\s*\n", epilog.strip("\n")):
         head, _, rest = block.partition("\n")
         yield (head[:-1], textwrap.dedent(rest)) if re.fullmatch(r"[a-z ]+:", head) and rest else ("", block)
+
+
+COLUMNS = re.compile(r" *(\S+(?: \S+)*)  +(\S.*)")
+Piece = Union[str, "list[tuple[str, str]]", "Literal"]
+
+
+class Literal(str):
+    """Lines that stand as they are."""
+
+
+def listed(lines: list[str]) -> Piece:
+    """Words and what they mean, where lines are in two columns; else as they are."""
+    if not COLUMNS.match(lines[0]):
+        return Literal("\n".join(lines))
+    entries: list[tuple[str, str]] = []
+    for line in lines:
+        new = COLUMNS.fullmatch(line)
+        if new:
+            entries.append((new[1], new[2]))
+        else:
+            entries[-1] = (entries[-1][0], f"{entries[-1][1]}\n{line.strip()}")
+    return entries
+
+
+def pieces(block: str) -> Iterator[Piece]:
+    """A paragraph, up to where lines are indented or have columns, and what those are."""
+    lines = block.split("\n")
+    at = next((number for number, line in enumerate(lines) if line.startswith(" ") or COLUMNS.match(line)), len(lines))
+    if at:
+        yield "\n".join(lines[:at])
+    if lines[at:]:
+        yield listed(lines[at:])
 
 
 def page(name: str, one: argparse.ArgumentParser) -> Page:

@@ -10,13 +10,12 @@ What there is to say command_pages.py has found; here it becomes troff.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Iterable, Iterator
 
 import vfu
-from command_pages import Entry, Group, Page, groups, pages
+from command_pages import Entry, Group, Literal, Page, groups, pages, pieces
 from troff import literal, names, see_also, sentence, text, title
 from vfu.cli import parser, status
 
@@ -39,26 +38,15 @@ def arguments(found: Iterable[Group]) -> Iterator[str]:
         yield from (f".TP\n{argument(one)}\n{text(one.text)}\n" for one in group.entries)
 
 
-COLUMNS = re.compile(r" *(\S+(?: \S+)*)  +(\S.*)")
-
-
-def listed(lines: str) -> str:
-    """Words and what they mean, in two columns; else as it is."""
-    if not COLUMNS.match(lines):
-        return literal(lines)
-    out = ".PP\n"
-    for line in lines.split("\n"):
-        entry = COLUMNS.fullmatch(line)
-        out += f".TP\n\\fB{text(entry[1])}\\fR\n{text(entry[2])}\n" if entry else text(line.strip()) + "\n"
-    return out
-
-
 def prose(block: str) -> str:
-    """A paragraph, up to where lines are indented or have columns."""
-    lines = block.split("\n")
-    indented = next((number for number, line in enumerate(lines) if line.startswith(" ") or COLUMNS.match(line)), len(lines))
-    head, rest = "\n".join(lines[:indented]), "\n".join(lines[indented:])
-    return (f".PP\n{text(head)}\n" if head else "") + (listed(rest) if rest else "")
+    """A paragraph, and what is listed or stands as it is behind it."""
+    out = ""
+    for piece in pieces(block):
+        if isinstance(piece, list):
+            out += ".PP\n" + "".join(f".TP\n\\fB{text(term)}\\fR\n{text(meaning)}\n" for term, meaning in piece)
+        else:
+            out += literal(piece) if isinstance(piece, Literal) else f".PP\n{text(piece)}\n"
+    return out
 
 
 def synopsis(usage: str) -> str:
