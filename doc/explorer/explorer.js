@@ -141,11 +141,10 @@ const Vfu = (() => {
 
 	// Bytes ------------------------------------------------------------------------------------
 
+	const READ = { 1: "getUint8", 2: "getUint16", 4: "getUint32", 8: "getBigUint64" };
+
 	function number(bytes, at, size, little) {
-		let v = 0n;
-		for (let i = 0; i < size; i++)
-			v = (v << 8n) | BigInt(bytes[at + (little ? size - 1 - i : i)]);
-		return v;
+		return BigInt(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)[READ[size]](at, little));
 	}
 
 	const hex = (bytes) => Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join(" ");
@@ -278,7 +277,7 @@ const Vfu = (() => {
 
 	// Rules ------------------------------------------------------------------------------------
 
-	class Fault extends Error {}
+	class Fault {} // thrown
 
 	// Says what the generated checks of the library say; see "Parts" and "Tails" in codegen/MODEL.md.
 	class Checker {
@@ -290,10 +289,8 @@ const Vfu = (() => {
 		}
 
 		fault(here, rule, field, at, v) {
-			const fault = new Fault(rule.text);
-			Object.assign(fault, { field: here.prefix + field, text: rule.text, rule: rule.rule, at: Number(at),
-					       value: v, errno: rule.errno || "EINVAL", spec: rule.spec, under: rule.under });
-			throw fault;
+			throw Object.assign(new Fault(), { field: here.prefix + field, text: rule.text, rule: rule.rule, at: Number(at),
+							   value: v, errno: rule.errno || "EINVAL", spec: rule.spec, under: rule.under });
 		}
 
 		rules(here, list) {
@@ -1285,7 +1282,8 @@ function Page(model) {
 			if (node)
 				show(pinned = node.dataset.entry);
 		});
-		$("definitions").addEventListener("pointerleave", () => show(pinned));
+		for (const id of ["definitions", "result"])
+			$(id).addEventListener("pointerleave", () => show(pinned));
 		$("close").addEventListener("click", () => {
 			show(pinned = "");
 			if (from)
@@ -1335,8 +1333,10 @@ function Page(model) {
 			const boxes = [...box_.parentNode.querySelectorAll(".box")];
 			rove(boxes, box_, neighbour(boxes, box_, event.key));
 		} else if (box_ && event.key === "Enter") {
+			event.preventDefault();
+			history.pushState(null, "", `#${box_.id}`);
 			from = box_; // the panel's links are next; Escape leads back
-			setTimeout(() => $("details").focus());
+			$("details").focus();
 		} else if (field && ["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) {
 			event.preventDefault();
 			const rows = [...field.parentNode.querySelectorAll(".field")], i = rows.indexOf(field);
@@ -1416,10 +1416,11 @@ function Page(model) {
 
 	const MOST_BYTES = 1024, MOST_ROWS = 3000; // of a message, that are shown
 
-	function bytesOf(m) {
+	// `bad`: where the fault is, if there is one.
+	function bytesOf(m, bad) {
 		const rows = [];
 		for (let at = 0; at < Math.min(m.bytes.length, MOST_BYTES); at += WIDTH) {
-			const cells = [...m.bytes.subarray(at, at + WIDTH)].map((b, i) => h("span", { class: "cell", "data-at": at + i }, b.toString(16).padStart(2, "0")));
+			const cells = [...m.bytes.subarray(at, at + WIDTH)].map((b, i) => h("span", { class: "cell", "data-at": at + i, "data-fault": bad !== null && bad.at === at + i }, b.toString(16).padStart(2, "0")));
 			rows.push(h("div", { class: "line" }, h("span", { class: "offset" }, at.toString(16).padStart(4, "0")), cells));
 		}
 		if (m.bytes.length > MOST_BYTES)
@@ -1427,26 +1428,28 @@ function Page(model) {
 		return h("div", { class: "bytes", "aria-hidden": "true" }, rows);
 	}
 
+	// The header is the same in all messages: short.
+	const in_header = (item) => item.at < tree.header.size;
+
 	// The rows of a tree; `bad` is the place of the fault and the name of its field.
 	function fieldRows(items, depth, bad, out) {
-		for (const item of items) {
+		for (const item of items.filter((one) => !in_header(one) || !one.bit || one.value)) {
 			const is_bad = bad && bad.at === item.at && (bad.name === item.name || bad.name === item.link?.split("/").pop()) && !item.bit;
-			const meaning = item.meaning || item.doc || "";
 			if (out.length >= MOST_ROWS)
 				return out;
 			out.push(h("div", { class: `field${is_bad ? " bad" : ""}${item.bit ? " bit" : ""}${item.bit && item.value === false ? " off" : ""}`,
-					    tabindex: -1, role: "row", style: `--depth: ${depth}`, "data-from": item.at, "data-size": item.size },
+					    tabindex: -1, role: "row", "data-entry": entries.has(item.link) ? item.link : undefined, style: `--depth: ${depth}`, "data-from": item.at, "data-size": item.size },
 				h("span", { class: "offset", role: "cell" }, item.bit || item.inside ? "" : String(item.at)),
 				h("span", { class: "name", role: "rowheader" }, item.link ? to(item.link, item.name) : item.name),
 				h("span", { class: "value", role: "cell" }, shown(item), item.meaning && h("b", {}, ` ${item.meaning}`)),
-				h("span", { class: "meaning", role: "cell" }, item.meaning ? item.doc || "" : meaning)));
+				h("span", { class: "meaning", role: "cell" }, in_header(item) ? "" : item.doc || "")));
 			fieldRows(item.items, depth + 1, bad, out);
 		}
 		return out;
 	}
 
 	function messageView(m, i) {
-		const f = m.fault, bad = f && { at: placeOf(m, f), name: f.field.split(".").pop() };
+		const f = m.fault, bad = f === null ? null : { at: placeOf(m, f), name: f.field.split(".").pop() };
 		const kind = m.is_reply ? (m.is_failed ? "error reply" : "reply") : "request";
 		const errno = m.is_failed && Object.entries(tree.errnos).find(([, number]) => BigInt(number) === m.header[tree.header.error]);
 		const rows = fieldRows(m.items, 0, bad, []);
@@ -1456,7 +1459,7 @@ function Page(model) {
 			h("h3", {}, `${i + 1}. `, m.entry ? to(`message/${m.name}`, upper(m.name)) : "unknown message", h("span", { class: "what" },
 				` ${m.header[tree.header.id] === undefined ? "" : kind}${errno ? ` ${errno[0]}` : ""}`, m.sender && ` from the ${m.sender}`, `, ${plural(m.bytes.length, "byte")}`)),
 			verdictOf(m), notesOf(m),
-			h("div", { class: "split" }, bytesOf(m), h("div", { class: "fields", role: "table", "aria-label": "fields" }, rows)),
+			h("div", { class: "split" }, bytesOf(m, bad), h("div", { class: "fields", role: "table", "aria-label": "fields" }, rows)),
 			m.agreed && h("p", { class: "note" }, "Agreed from here on: what the server takes is ", limitsText(m.agreed.server), "; what the client takes is ",
 				limitsText(m.agreed.client), "."));
 	}

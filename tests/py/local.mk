@@ -74,6 +74,14 @@ tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tes
 
 tests/py/test_pictures.log: $(doc_pictures) doc/gen/vfio-user.json
 
+# The explorer in a browser, which not everybody has: all generated cases, or one of each kind by
+# make check TESTS=tests/py/test_explorer.py.
+.PHONY: check-explorer
+check-explorer:
+	FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/py/test_explorer.py
+tests/py/test_explorer.log: tests/gen/vectors.py doc/gen/explorer.html
+EXTRA_DIST += tests/py/browser.py tests/py/test_explorer.py
+
 # What a request leaves behind shows when there are many.
 .PHONY: check-leak
 check-leak:

@@ -35,6 +35,7 @@ EXEMPT = [
     ("python/vfu/guest/__init__.py", "import vfu.guest", "make check-qemu: tests/qemu/command.py"),
     ("doc/howto/add-a-message.md", "make check-spec", "needs Lua and a build of its own: tests/drill does so"),
     # What needs other programs than a build does.
+    ("doc/reference/json.md", "const fs = ", "test_explorer.py, in a browser"),
     ("doc/howto/wireshark.md", "wireshark ", "it has windows; test_dissector.py has tshark read such files"),
     ("doc/howto/wireshark.md", "vfu trace /tmp/traced.sock /tmp/dev.sock -w - | wireshark ", "windows, too"),
     ("doc/howto/wireshark.md", "vfio_user.region_write.region == 7 ", "test_dissector.py: test_filters_of_the_page"),

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""The protocol explorer in a browser: its decoder says of every generated payload what the library says, in the same
+words, and the page can be read by everybody: by keyboard, in a narrow window, in light and dark."""
+
+import base64
+import itertools
+import json
+import os
+import pathlib
+import re
+import struct
+import sys
+
+import pytest
+
+import vfu_protocol as protocol
+from browser import LACKS, Browser
+from wire_cases import cases_of, generated, vectors
+
+pytestmark = pytest.mark.skipif(LACKS is not None, reason=str(LACKS))
+PAGE = pathlib.Path(generated("doc", "gen", "explorer.html")).resolve().as_uri()
+HEADER = struct.Struct("=HHIII")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("browser")) as one:
+        yield one
+
+
+@pytest.fixture
+def page(browser):
+    browser.look(1400)
+    browser.open(PAGE)
+    yield browser
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith(("file:", "about:", "data:", "chrome:"))] == []
+
+
+# The decoder ---------------------------------------------------------------------------------------
+
+# Whole messages with what is known of them -> for each the fault: field, offset, errno, text, value. They are many:
+# they come as a script, which is read faster than what WebDriver passes on.
+VERDICTS = """
+    const little = arguments[0], model = explorer.model;
+    const big = (values) => Object.fromEntries(Object.entries(values).map(([k, v]) => [k, typeof v === "boolean" ? v : BigInt(v)]));
+    const bytes = (text) => {
+        const chars = atob(text), out = new Uint8Array(chars.length);
+        for (let i = 0; i < out.length; i++)
+            out[i] = chars.charCodeAt(i);
+        return out;
+    };
+    return bases.map(({ request, limits, cases }) => cases.map(([text, nfds, policies, others]) => {
+        const options = { little, policies, limits: { ...model.defaults(), ...big(limits), ...big(others) } };
+        const m = new Vfu.Decoder(model, options).message(bytes(text), { nfds: BigInt(nfds), request: big(request) });
+        const v = m.fault && m.fault.value;
+        return m.fault && [m.fault.field, m.fault.at, m.fault.errno, m.fault.text, typeof v === "bigint" ? String(v) : null, m.fault.in_header];
+    }));"""
+
+LIMITS = {limit: getattr(protocol.Limits(), limit) for limit in vars(protocol.Limits())} | vectors.LIMITS
+
+
+def texts(values):
+    """Numbers as text: JSON's are doubles in JavaScript."""
+    return {name: value if isinstance(value, bool) else str(value) for name, value in values.items()}
+
+
+def pack(name, values):
+    return getattr(protocol, "Header" if name == "header" else name)(**values).pack()
+
+
+def whole(base, payload):
+    """The payload as a message."""
+    if base[0] == "header":
+        return bytes(payload)
+    number = getattr(protocol.Command, base[0].upper())
+    return HEADER.pack(7, number, HEADER.size + len(payload), int(base[2]), 0) + payload
+
+
+def said(base, payload, nfds, policies, limits):
+    """The fault that the Python module finds: field, offset, text, value; None if there is none."""
+    message, _, reply, _, _, _, request, _ = base
+    policy = protocol.Policies(**policies)
+    try:
+        if message == "header":
+            protocol.check_header(protocol.Header.unpack(bytes(payload)), policy)
+        else:
+            number = getattr(protocol.Command, message.upper())
+            asked = protocol.MESSAGES[number].request(**request[1]) if reply and request else None
+            if reply and asked is None:
+                asked = protocol.MESSAGES[number].request()
+            protocol.parse(number, bytes(payload), reply=reply, nfds=nfds, limits=protocol.Limits(**LIMITS | limits), policy=policy, request=asked)
+    except protocol.Fault as fault:
+        value = str(fault.value) if isinstance(fault.value, int) and not isinstance(fault.value, bool) else None
+        return [fault.field, fault.offset, fault.rule, value]
+    return None
+
+
+def judged(page, directory, bases):
+    """What the page says of them."""
+    script = directory / "bases.js"
+    script.write_text(f"const bases = {json.dumps(bases)};\n")
+    page.run("""const script = document.createElement("script");
+        script.src = arguments[0];
+        document.head.append(script);
+        return new Promise((done) => (script.onload = () => done(true)));""", script.as_uri())
+    return page.run(VERDICTS, sys.byteorder == "little")
+
+
+def differs(base, got, verdict, words):
+    """Does the page say something else than the vectors, or in other words than the Python module?"""
+    if base[0] == "header":
+        got = got if got and got[5] else None
+    if base[0] == "version" and verdict is None and words is not None:  # JSON, which the vectors do not look into
+        verdict, words = [*words[:2], "EINVAL"], [*words[:2], words[2].partition(" (")[0], words[3]]
+    return (got and got[:3]) != verdict or (got and [*got[:2], *got[3:5]]) != words
+
+
+def chosen(base):
+    """All cases of a base if FULL is set, else the first of each row."""
+    rows = itertools.groupby(cases_of(pack, base), lambda case: id(case[3]))
+    return [case for _, row in rows for case in itertools.islice(row, None if os.environ.get("FULL") else 1)]
+
+
+def test_verdicts(page, tmp_path):
+    cases = [chosen(base) for base in vectors.BASES]
+    judgements = judged(page, tmp_path, [
+        {"request": texts(base[6][1] if base[6] else {}), "limits": texts(LIMITS),
+         "cases": [[base64.b64encode(whole(base, payload)).decode(), nfds, policies, texts(limits)] for _, payload, nfds, policies, limits, _ in of]}
+        for base, of in zip(vectors.BASES, cases)])
+    wrong, count = [], 0
+    for base, of, results in zip(vectors.BASES, cases, judgements):
+        for case, got in zip(of, results):
+            expected = case[-1] and [*case[-1][:2], case[-1][2] if len(case[-1]) > 2 else "EINVAL"]
+            words = said(base, *case[1:5])
+            count += 1
+            if differs(base, got, expected, words):
+                wrong.append((base[0], base[1], case[0], got, expected, words))
+    assert wrong == []
+    assert count > 6000
+
+
+def test_examples(page):
+    """Each button's messages break the rules of the fields it says, and no others."""
+    told = page.run("""return [...document.querySelectorAll("script[type='text/plain']")].map((one) =>
+        [one.dataset.breaks, Vfu.decode(explorer.model, one.textContent).map((m) => m.fault ? m.fault.field : "").join("")])""")
+    assert len(told) > 5
+    assert [breaks for breaks, _ in told] == [found for _, found in told]
+    page.run("document.querySelectorAll('#examples button').forEach((one) => one.click())")
+    assert page.run("return document.querySelectorAll('.decoded .field').length") > 5
+
+
+def test_forms_of_dumps(page):
+    data = HEADER.pack(1, 9, 32, 0, 0) + bytes(16) + HEADER.pack(2, 10, 80, 0, 0) + bytes(64)
+    rows = [(at, data[at : at + 16]) for at in range(0, len(data), 16)]
+    forms = [
+        data.hex(),
+        data.hex(" ", 4) + "\n",
+        "".join(f"{at:08x}: {row.hex(' ', 2):39}  {'.' * len(row)}\n" for at, row in rows),  # xxd
+        "".join(f"{at:08x}  {row[:8].hex(' ')}  {row[8:].hex(' ')}  |{'a' * 16}|\n" for at, row in rows),  # hexdump -C
+        "".join(f"{at:08x}  {row.hex(' ')}\n" for at, row in rows[:4]) + "*\n00000070\n",  # with equal lines left out
+        "".join(f"{at:04x}   {row.hex(' ')}   ....\n" for at, row in rows),  # Wireshark
+        "".join(f"\t0x{at:04x}:  {row.hex(' ', 2)}  ....\n" for at, row in rows),  # tcpdump
+    ]
+    for text in forms:
+        assert page.run("return Vfu.chunks(arguments[0]).map((one) => Vfu.hex(one).replaceAll(' ', ''))", text) == [data.hex()], text
+    twice = page.run("return Vfu.chunks(arguments[0]).map((one) => one.length)", forms[2] + "\n# and again\n" + forms[3])
+    assert twice == [len(data), len(data)]
+    page.run("dump.value = arguments[0]; explorer.page.decode()", "00 01\nhello")
+    assert "line 2" in page.run("return said.value") and "not hexadecimal" in page.run("return said.value")
+
+
+# The page ------------------------------------------------------------------------------------------
+
+
+def focus(page):
+    return page.run("return document.activeElement.id")
+
+
+def test_keyboard(page):
+    page.run("document.querySelector('[id=\"message/dma_map\"] h3 a').focus()")
+    page.press("Tab", "Tab", "Tab")  # past two links in what it says of the message
+    assert focus(page) == "message/dma_map/request/argsz"
+    page.press("ArrowRight")
+    assert focus(page) == "message/dma_map/request/flags"
+    assert "dma_map" in page.run("return document.getElementById('details-body').textContent")
+    page.press("ArrowDown", "ArrowDown")
+    assert focus(page) == "message/dma_map/request/address"
+    page.press("ArrowUp", "Home", "End")
+    assert focus(page) == "message/dma_map/request/size"
+    page.press("Enter")
+    assert page.run("return location.hash") == "#message/dma_map/request/size" and focus(page) == "details"
+    page.press("Escape")
+    assert focus(page) == "message/dma_map/request/size"
+    page.press("/", *"bitmap")
+    assert page.run("return document.getElementById('find').value") == "bitmap"
+    assert 0 < page.run("return document.querySelectorAll('.card:not([hidden])').length") < 40
+
+
+def test_rows_by_keyboard(page):
+    page.run("document.querySelector('#examples button').click(); document.querySelector('.field').focus()")
+    page.press("ArrowDown", "ArrowDown")
+    assert page.run("return document.activeElement.querySelector('.name').textContent") == "size"
+    assert page.run("return document.querySelectorAll('.cell.lit').length") == 4
+
+
+def test_revisions(page):
+    def cards(revision):
+        page.run("revision.value = arguments[0]; explorer.page.filter()", revision)
+        return set(page.run("return [...document.querySelectorAll('.message:not([hidden])')].map((one) => one.id)"))
+
+    first, later, every = cards("0.0"), cards("0.9"), cards("")
+    assert "message/dma_map" in first and "message/device_feature" not in first and "message/dirty_pages" not in first
+    assert first < later < every == {f"message/{m}" for m in page.run("return [...explorer.model.messages.keys()]")}
+
+
+def test_every_link_leads_somewhere(page):
+    dead = page.run("""
+        const ids = new Set([...document.querySelectorAll("[id]")].map((one) => one.id)), dead = new Set();
+        const check = (links) => links.forEach((a) => {
+            const to = a.getAttribute("href");
+            if (to.startsWith("#") && !ids.has(to.slice(1)))
+                dead.add(to);
+        });
+        for (const example of document.querySelectorAll("#examples button")) {
+            example.click();
+            check(document.querySelectorAll("#result a"));
+        }
+        for (const box of document.querySelectorAll(".box")) {
+            box.focus();
+            check(document.querySelectorAll("aside a"));
+        }
+        check(document.querySelectorAll("a[href]"));
+        return [...dead];""")
+    assert dead == []
+    names = page.run("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(names) == len(set(names))
+
+
+def test_an_address_can_be_shared(page):
+    page.open(PAGE + "#message/set_irqs/request/flags")
+    assert focus(page) == "message/set_irqs/request/flags"
+    page.open(PAGE + "#decode/" + HEADER.pack(1, 13, 16, 0, 0).hex())
+    assert "RESET" in page.run("return document.querySelector('.decoded h3').textContent")
+
+
+# Text that is seen, and the contrast to what is behind it.
+CONTRAST = """
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const seen = new Map();
+    const colour = (text) => {
+        if (!seen.has(text)) {
+            canvas.clearRect(0, 0, 1, 1);
+            canvas.fillStyle = text;
+            canvas.fillRect(0, 0, 1, 1);
+            seen.set(text, [...canvas.getImageData(0, 0, 1, 1).data]);
+        }
+        return seen.get(text);
+    };
+    const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (node) => {
+        for (; node; node = node.parentElement) {
+            const one = colour(getComputedStyle(node).backgroundColor);
+            if (one[3] > 200)
+                return one;
+        }
+        return [255, 255, 255, 255];
+    };
+    const poor = new Map();
+    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let count = 0;
+    while (walk.nextNode()) {
+        const node = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || !node.getClientRects().length || node.closest("script, option"))
+            continue;
+        const [a, b] = [light(colour(getComputedStyle(node).color)), light(behind(node))];
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        count++;
+        if (ratio < 4.5)
+            poor.set(`${node.tagName}.${node.className} ${node.parentElement.className}`, ratio);
+    }
+    return [count, [...poor]];"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_seen_by_everybody(page, scheme):
+    page.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
+    page.run("document.getElementById('flags/irq_set/data_bool').classList.add('target')")
+    for width, example in (360, 4), (900, 2), (1400, 0):
+        page.look(width, scheme=scheme)
+        page.run("document.querySelectorAll('#examples button')[arguments[0]].click()", example)
+        page.run("document.querySelector('.field').focus()")
+        count, poor = page.run(CONTRAST)
+        assert count > 1000 and poor == []
+        assert page.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth"), width
+
+
+def test_the_page_about_it(page):
+    """doc/reference/json.md: its example prints what it says."""
+    text = (pathlib.Path(os.environ["abs_srcdir"]) / "doc" / "reference" / "json.md").read_text()
+    code, printed = (re.search(rf"^```{kind}\n(.*?)^```", text, re.M | re.S)[1] for kind in ("js", "text"))
+    assert page.run("""
+        const lines = [], files = { fs: { readFileSync: () => document.getElementById("model").textContent }, "./explorer.js": Vfu };
+        new Function("require", "console", arguments[0])((name) => files[name], { log: (...words) => lines.push(words.join(" ")) });
+        return lines.join("\\n") + "\\n";""", code) == printed
