@@ -130,6 +130,7 @@ doc/gen/vfio-user.lua: codegen/gen/dissector.lua $(codegen_lua_language) $(codeg
 doc_examples = \
 	doc/examples/device \
 	doc/examples/client \
+	doc/examples/choices \
 	doc/examples/simulator \
 	doc/examples/intx \
 	doc/examples/window \
@@ -151,6 +152,7 @@ EXTRA_PROGRAMS += $(doc_examples)
 doc/examples/run-examples.log: $(doc_examples)
 doc_examples_device_LDADD = libvfu/libvfu.la
 doc_examples_client_LDADD = libvfu/libvfu.la
+doc_examples_choices_LDADD = libvfu/libvfu.la
 doc_examples_simulator_LDADD = libvfu/libvfu.la
 doc_examples_intx_LDADD = libvfu/libvfu.la
 doc_examples_window_LDADD = libvfu/libvfu.la -lpthread

@@ -108,6 +108,7 @@ vfu_trace = \
 vfu_examples = \
 	python/examples/async_client.py \
 	python/examples/batch.py \
+	python/examples/choices.py \
 	python/examples/counter.py \
 	python/examples/demo.py \
 	python/examples/drivers/edu.py \

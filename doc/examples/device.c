@@ -68,6 +68,7 @@ static int set_up(struct vfu_device *dev)
 	    (r = vfu_device_set_region(dev, VFU_REGION_BAR0, &registers)) < 0 ||
 	    (r = vfu_device_set_region(dev, VFU_REGION_BAR0 + 1, &registers)) < 0 ||
 	    (r = vfu_device_set_handler(dev, VFU_REGION_BAR0, 0x04, 4, kick, dev)) < 0 ||
+	    (r = vfu_device_set_intx(dev, 1)) < 0 ||
 	    (r = vfu_device_set_msix(dev, 4, VFU_REGION_BAR0 + 1, 0, 0x800)) < 0)
 		return r;
 	return 0;

@@ -7,7 +7,8 @@
  *	doorbell SOCKET
  *
  * The device counts how often BAR 0, 0x40 was rung, which 0x00 tells. The client asks for the eventfd that stands for
- * writes to it, and signals that; a monitor would give it to KVM. Who does not ask writes to it by message.
+ * writes to it, and signals that; a monitor would give it to KVM. With VFU_OPT_IOEVENTS the library asks, and a write to
+ * it signals by itself; else that is a message.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -77,13 +78,30 @@ static int ask_for_bell(struct vfu_client *client)
 	return fd;
 }
 
+/* Writes to it. The one message asks for the eventfds of the region. */
+static int write_to_bell(struct vfu_client *client, uint64_t *messages)
+{
+	const uint32_t one = 1;
+	struct vfu_stats before, after;
+	int r = 0;
+
+	vfu_client_stats(client, &before);
+	for (unsigned i = 0; i < RINGS && r == 0; i++)
+		r = vfu_client_region_write(client, VFU_REGION_BAR0, BELL, &one, 4);
+	vfu_client_stats(client, &after);
+	*messages = after.requests_out - before.requests_out;
+	return r;
+}
+
 static int use(const char *path)
 {
 	struct vfu_client *client = vfu_client_new();
 	uint32_t before = 0, count = 0;
+	uint64_t messages = 0;
 	int fd = -1, r = 1;
 
-	if (client && vfu_client_connect(client, path) == 0)
+	if (client && vfu_client_set(client, VFU_OPT_IOEVENTS, 1) == 0 &&
+	    vfu_client_connect(client, path) == 0)
 		fd = ask_for_bell(client);
 	while (fd >= 0 && count < RINGS) {
 		before = count;
@@ -96,11 +114,14 @@ static int use(const char *path)
 		if (r < 0)
 			break;
 	}
-	printf("rung: %u\n", count);
+	printf("rung: %u", count);
+	if (r >= 0 && write_to_bell(client, &messages) == 0)
+		printf(", by writes: %d, messages: %u", RINGS, (unsigned)messages);
+	printf("\n");
 	fflush(stdout);
 	vfu_client_free(client);
 	close(fd);
-	return count != RINGS;
+	return count != RINGS || messages != 1;
 }
 
 int main(int argc, char **argv)

@@ -32,34 +32,44 @@ static int show(struct vfu_client *cl, const char *when, const int *irqs)
 	return 0;
 }
 
-/* Only some interrupts can be masked this way; of MSI-X a driver masks the entry in the BAR. */
-static int mask(struct vfu_client *cl, unsigned flags)
+/* Only the line can be masked this way; of MSI-X a driver masks the entry in the BAR. Nothing comes meanwhile. */
+static int mask(struct vfu_client *cl, int *line)
 {
-	int r;
+	uint64_t count = 0;
+	struct vfu_irq_info info;
+	int r, before = 0, after = 0;
 
-	if (!(flags & VFU_IRQ_MASKABLE))
-		return 0;
-	r = vfu_client_irq_mask(cl, VFU_IRQ_MSIX, TRIED, 1);
-	return r < 0 ? r : vfu_client_irq_unmask(cl, VFU_IRQ_MSIX, TRIED, 1);
+	if ((r = vfu_client_irq_info(cl, VFU_IRQ_INTX, &info)) < 0 ||
+	    !(info.flags & VFU_IRQ_MASKABLE))
+		return r;
+	if ((r = vfu_client_irq_enable(cl, VFU_IRQ_INTX, 0, 1, line)) < 0 ||
+	    (r = vfu_client_irq_mask(cl, VFU_IRQ_INTX, 0, 1)) < 0 ||
+	    (r = vfu_client_irq_trigger(cl, VFU_IRQ_INTX, 0, 1)) < 0 ||
+	    (before = vfu_client_irq_wait(cl, *line, 0, &count)) < 0 ||
+	    (r = vfu_client_irq_unmask(cl, VFU_IRQ_INTX, 0, 1)) < 0 ||
+	    (r = vfu_client_irq_trigger(cl, VFU_IRQ_INTX, 0, 1)) < 0 ||
+	    (after = vfu_client_irq_wait(cl, *line, 1000, &count)) < 0)
+		return r < 0 ? r : before < 0 ? before : after;
+	printf("masked: %d, unmasked: %d\n", before, after);
+	return vfu_client_irq_disable(cl, VFU_IRQ_INTX);
 }
 
 static int use(struct vfu_client *cl, int *irqs)
 {
-	struct vfu_irq_info info;
 	int r;
 
-	if ((r = vfu_client_irq_info(cl, VFU_IRQ_MSIX, &info)) < 0 ||
-	    (r = vfu_client_irq_enable(cl, VFU_IRQ_MSIX, 0, VECTORS, irqs)) < 0 ||
+	if ((r = vfu_client_irq_enable(cl, VFU_IRQ_MSIX, 0, VECTORS, irqs)) < 0 ||
 	    (r = vfu_client_irq_trigger(cl, VFU_IRQ_MSIX, TRIED, 1)) < 0 ||
-	    (r = show(cl, "raised", irqs)) < 0 || (r = mask(cl, info.flags)) < 0)
+	    (r = show(cl, "raised", irqs)) < 0 ||
+	    (r = vfu_client_irq_disable(cl, VFU_IRQ_MSIX)) < 0)
 		return r;
-	return vfu_client_irq_disable(cl, VFU_IRQ_MSIX);
+	return mask(cl, &irqs[VECTORS]);
 }
 
 int main(int argc, char **argv)
 {
 	struct vfu_client *cl = vfu_client_new();
-	int irqs[VECTORS] = {-1, -1, -1, -1}, r; /* -1: an eventfd is made for it */
+	int irqs[VECTORS + 1] = {-1, -1, -1, -1, -1}, r; /* -1: an eventfd is made for it */
 	struct vfu_err err;
 
 	if (argc != 2 || !cl) {
@@ -72,7 +82,7 @@ int main(int argc, char **argv)
 	vfu_client_err(cl, &err);
 	if (r < 0)
 		fprintf(stderr, "interrupts: %s\n", err.text);
-	for (unsigned i = 0; i < VECTORS; i++)
+	for (unsigned i = 0; i <= VECTORS; i++)
 		if (irqs[i] >= 0)
 			close(irqs[i]);
 	vfu_client_free(cl);

@@ -28,7 +28,13 @@ ${EMULATOR-} doc/examples/bus "$dir/device.sock" >"$dir/out"
 cat "$dir/out"
 printf 'bus: 5 bytes to 0x80000100\nmemory: hello\n' | cmp - "$dir/out"
 # shellcheck disable=SC2086
-[ "$(${EMULATOR-} doc/examples/interrupts "$dir/device.sock")" = "raised: 0 0 1 0" ]
+${EMULATOR-} doc/examples/interrupts "$dir/device.sock" >"$dir/out"
+printf 'raised: 0 0 1 0\nmasked: 0, unmasked: 1\n' | cmp - "$dir/out"
+# shellcheck disable=SC2086
+${EMULATOR-} doc/examples/choices "$dir/device.sock" >"$dir/out"
+cat "$dir/out"
+printf 'twin socket: yes\nfile: no, messages of the device: 1\nposted: 1, answered: 1\ninterrupted: yes\n' |
+	cmp - "$dir/out"
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/threads "$dir/device.sock")" = "threads: 8, interrupt: yes" ]
 # shellcheck disable=SC2086
@@ -40,7 +46,7 @@ server=
 # shellcheck disable=SC2086
 [ "$(${EMULATOR-} doc/examples/intx "$dir/intx.sock")" = "interrupts: 3" ]
 # shellcheck disable=SC2086
-[ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3" ]
+[ "$(${EMULATOR-} doc/examples/doorbell "$dir/doorbell.sock")" = "rung: 3, by writes: 3, messages: 1" ]
 # shellcheck disable=SC2086
 ${EMULATOR-} doc/examples/firmware "$dir/firmware.sock" >"$dir/out"
 # Without a guard that is told of faults, which an emulator lacks, all goes by message.

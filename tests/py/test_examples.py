@@ -343,6 +343,11 @@ def test_sparse(serve):
     assert run("sparse.py", serve(load("counter").Counter())) == "memory: hello in 2 pages\n"
 
 
+def test_choices(serve):
+    said = run("choices.py", serve(load("choices").Bell())).splitlines()
+    assert said == ["doorbell: messages: 0", "memory: file: no", "posted: 1, answered: 1", "twin socket: yes"]
+
+
 # ---- reconnect ----
 
 
