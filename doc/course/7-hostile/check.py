@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from judge import ERROR, REPLY, NotSolved, Wrong, example, header, main, protocol, same, served  # noqa: E402
+from lua import outside  # noqa: E402
 
 
 def headers(student):
@@ -143,7 +144,7 @@ def compiled(path):
         raise Wrong("there is no C compiler, cc, to try it with")
     with tempfile.TemporaryDirectory(prefix="vfu-course.") as place:
         command = [cc, "-std=gnu11", "-O1", "-fPIC", "-shared", str(path), "-o", place + "/exercise.so"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=outside())
         if done.returncode:
             raise Wrong(f"{path.name} does not compile: {done.stderr.strip()}")
         yield ctypes.CDLL(place + "/exercise.so")
