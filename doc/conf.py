@@ -18,6 +18,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.util.nodes import make_refnode
 
 project = "libvfu"
 author = "the libvfu authors"
@@ -50,20 +51,30 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
 
+# Pages that stand beside what they are about: doc/build-site has links to them.
+ELSEWHERE = {"gen/spec-language": "spec/README.md", "gen/generators": "codegen/README.md", "gen/model": "codegen/MODEL.md"}
+
+
 def tree_link(app, env, node, content):
     """What a link to something of the tree that is no page leads to: a copy of the file; of a directory only the text."""
     if node["reftype"] not in ("any", "myst"):  # MyST asks as "any"
         return None
-    path = Path(env.doc2path(node["refdoc"])).parent / node["reftarget"]
-    if not path.exists():
+    tree, doc = Path(app.srcdir).parent, node["refdoc"]
+    place = tree / ELSEWHERE[doc] if doc in ELSEWHERE else Path(env.doc2path(doc))
+    target, _, anchor = node["reftarget"].partition("#")
+    path = place.parent / target
+    if not target or not path.exists():
         return None
     if path.is_dir():
         return content
-    name = os.path.relpath(path, Path(app.srcdir).parent)
+    name = os.path.relpath(path, tree)
+    for page, origin in ELSEWHERE.items():
+        if name == origin:
+            return make_refnode(app.builder, doc, page, anchor, content)
     copy = Path(app.outdir, "_tree", name)
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, copy)
-    here = os.path.dirname(app.builder.get_target_uri(node["refdoc"]))
+    here = os.path.dirname(app.builder.get_target_uri(doc))
     return nodes.reference("", "", content, internal=True, refuri=os.path.relpath(f"_tree/{name}", here or "."))
 
 

@@ -2,10 +2,11 @@
 -- Copyright (c) 2026 the libvfu authors
 --
 -- Where the protocol's text is wrong, silent or not followed: what it says, what implementations do,
--- and what we do.  An entry with a policy makes a field of struct vfui_policy; its first choice is our
+-- and what we do.  subject: where a reader looks for it.  An entry with a policy makes a field of struct vfui_policy; its first choice is our
 -- default.
 
 erratum { 1,
+	subject = "dma",
 	title = "Length of the DMA_WRITE reply",
 	text = "The count has 4 bytes up to revision 0.9 and 8 since.",
 	peers = [[libvfio-user wants 16 bytes of payload. QEMU 10.1 and 10.2 send none, or shift the data of
@@ -16,6 +17,7 @@ erratum { 1,
 }
 
 erratum { 2,
+	subject = "dma",
 	title = "DMA transfers that come up short",
 	text = "Nothing, later: an error or a smaller count are both lawful.",
 	peers = [[libvfio-user refuses another count than it asked for; recent QEMU answers with an error.]],
@@ -23,6 +25,7 @@ erratum { 2,
 }
 
 erratum { 3,
+	subject = "regions",
 	title = "Stride of the entries of GET_REGION_IO_FDS",
 	text = "The stride is computed from argsz less 32, which counts the message header.",
 	peers = "libvfio-user sends entries of 48 bytes, not 40.",
@@ -33,6 +36,7 @@ erratum { 3,
 }
 
 erratum { 4,
+	subject = "regions",
 	title = "Shadow ioeventfds",
 	text = "Type 2 does not exist.",
 	peers = "libvfio-user alone has it.",
@@ -41,6 +45,7 @@ erratum { 4,
 }
 
 erratum { 5,
+	subject = "regions",
 	title = "No descriptors in GET_REGION_IO_FDS",
 	text = "At least one descriptor comes along.",
 	peers = [[libvfio-user answers count 0 without descriptors, and a bare header when argsz is too small.]],
@@ -49,6 +54,7 @@ erratum { 5,
 }
 
 erratum { 6,
+	subject = "dma",
 	title = "Flags of DMA_UNMAP",
 	text = "They are unused.",
 	peers = [[QEMU sends bit 1 for everything; libvfio-user knows bits 0 and 1; the Rust crate names them
@@ -60,6 +66,7 @@ erratum { 6,
 }
 
 erratum { 7,
+	subject = "dma",
 	title = "Reply of DMA_UNMAP",
 	text = "It repeats the entry.",
 	peers = "Clients read a fixed size; libvfio-user answers ENOENT for what it does not know.",
@@ -67,6 +74,7 @@ erratum { 7,
 }
 
 erratum { 8,
+	subject = "dma",
 	title = "A range mapped twice",
 	text = "Overlap is EEXIST.",
 	peers = "libvfio-user answers EINVAL, and success when the very same range comes again.",
@@ -76,6 +84,7 @@ erratum { 8,
 }
 
 erratum { 9,
+	subject = "dma",
 	title = "Too many DMA ranges, or descriptors",
 	text = "No errno is given.",
 	peers = "libvfio-user answers EINVAL at its limit and ENOSPC for one range too large.",
@@ -84,6 +93,7 @@ erratum { 9,
 }
 
 erratum { 10,
+	subject = "dma",
 	title = "DMA ranges that make no sense",
 	text = "Nothing.",
 	peers = [[libvfio-user accepts empty, wrapping and misaligned ranges without a file, and files shorter
@@ -95,6 +105,7 @@ erratum { 10,
 }
 
 erratum { 11,
+	subject = "messages",
 	title = "What argsz means",
 	text = "Size of the request, largest reply, or size needed, according to the message.",
 	peers = "Clients send 4064 or count the message header; libvfio-user refuses argsz above 1 MiB.",
@@ -103,6 +114,7 @@ erratum { 11,
 }
 
 erratum { 12,
+	subject = "messages",
 	title = "argsz too small for the reply",
 	text = "A part of the reply, and the argsz needed.",
 	peers = [[libvfio-user leaves CAPS clear and the descriptor out, and its own client has no room for one
@@ -117,6 +129,7 @@ erratum { 12,
 }
 
 erratum { 13,
+	subject = "regions",
 	title = "Two descriptors for one region",
 	text = "Nothing.",
 	peers = "Some clients keep the descriptor of the first reply, some that of the last.",
@@ -124,6 +137,7 @@ erratum { 13,
 }
 
 erratum { 14,
+	subject = "regions",
 	title = "Descriptors of sparse regions",
 	text = "One for the region.",
 	peers = [[Old libvfio-user sent one for each area, SPDK expects that; the Rust server sends none for a
@@ -132,6 +146,7 @@ erratum { 14,
 }
 
 erratum { 15,
+	subject = "version",
 	title = "VERSION without JSON",
 	text = "The text is optional.",
 	peers = "Some peers crash without it, some insist on the capabilities object.",
@@ -139,6 +154,7 @@ erratum { 15,
 }
 
 erratum { 16,
+	subject = "version",
 	title = "The NUL behind the JSON text",
 	text = "The size includes it.",
 	peers = "Servers without it fail, panic or drop the connection.",
@@ -146,6 +162,7 @@ erratum { 16,
 }
 
 erratum { 17,
+	subject = "version",
 	title = "Size of the VERSION reply",
 	text = "Nothing.",
 	peers = "QEMU reuses its request buffer of about 214 bytes and refuses more.",
@@ -155,6 +172,7 @@ erratum { 17,
 }
 
 erratum { 18,
+	subject = "version",
 	title = "Capabilities that were not proposed",
 	text = "A reply is a subset of the proposal.",
 	peers = [[libvfio-user volunteers its limits. A limit describes its sender, so a subset makes no
@@ -163,6 +181,7 @@ erratum { 18,
 }
 
 erratum { 19,
+	subject = "version",
 	title = "Numbers in JSON",
 	text = "Nothing on range.",
 	peers = "libvfio-user takes -1 and truncates; QEMU refuses values beyond its own limits.",
@@ -170,6 +189,7 @@ erratum { 19,
 }
 
 erratum { 20,
+	subject = "version",
 	title = "max_msg_fds left out",
 	text = "It is 1.",
 	peers = "QEMU assumes 8.",
@@ -177,6 +197,7 @@ erratum { 20,
 }
 
 erratum { 21,
+	subject = "version",
 	title = "Minor version",
 	text = "None is described but 0.",
 	peers = "libvfio-user answers at most 2, SPDK and the Rust client propose 1, QEMU only 0.",
@@ -187,6 +208,7 @@ erratum { 21,
 }
 
 erratum { 22,
+	subject = "version",
 	title = "The capability migration",
 	text = "Gone.",
 	peers = "Still sent by most peers; some parse it strictly.",
@@ -194,6 +216,7 @@ erratum { 22,
 }
 
 erratum { 23,
+	subject = "version",
 	title = "The first message",
 	text = "VERSION.",
 	peers = "libvfio-user answers anything else with EINVAL and drops the connection.",
@@ -201,6 +224,7 @@ erratum { 23,
 }
 
 erratum { 24,
+	subject = "messages",
 	title = "Unknown commands",
 	text = "Every command has a reply.",
 	peers = "libvfio-user answers EINVAL, QEMU ENOSYS; the Rust server leaves the payload unread.",
@@ -210,6 +234,7 @@ erratum { 24,
 }
 
 erratum { 25,
+	subject = "messages",
 	title = "Error replies with a payload",
 	text = "An error is a header only.",
 	peers = "libvfio-user sends the payload, too.",
@@ -217,6 +242,7 @@ erratum { 25,
 }
 
 erratum { 26,
+	subject = "messages",
 	title = "Error replies with errno 0",
 	text = "Allowed.",
 	peers = "The Rust server does so for most failures.",
@@ -224,6 +250,7 @@ erratum { 26,
 }
 
 erratum { 27,
+	subject = "messages",
 	title = "No_reply and failure",
 	text = "Nothing is answered.",
 	peers = "The Rust server answers anyway.",
@@ -231,6 +258,7 @@ erratum { 27,
 }
 
 erratum { 28,
+	subject = "messages",
 	title = "Odd headers",
 	text = "Undefined.",
 	peers = [[libvfio-user ignores unknown bits and answers even replies, which two such peers do forever.]],
@@ -241,6 +269,7 @@ erratum { 28,
 }
 
 erratum { 29,
+	subject = "regions",
 	title = "Accesses of no bytes",
 	text = "Nothing.",
 	peers = "libvfio-user succeeds with a header only.",
@@ -250,6 +279,7 @@ erratum { 29,
 }
 
 erratum { 30,
+	subject = "regions",
 	title = "Region accesses past the end",
 	text = "Nothing.",
 	peers = "libvfio-user answers EINVAL; QEMU's index check is off by one.",
@@ -257,6 +287,7 @@ erratum { 30,
 }
 
 erratum { 31,
+	subject = "messages",
 	title = "Reach of max_data_xfer_size",
 	text = "Commands 9 to 12.",
 	peers = "libvfio-user applies it to migration data as well.",
@@ -264,6 +295,7 @@ erratum { 31,
 }
 
 erratum { 32,
+	subject = "interrupts",
 	title = "Number of eventfds in SET_IRQS",
 	text = "Unclear beyond max_msg_fds.",
 	peers = "libvfio-user wants count or none; clients split into batches.",
@@ -271,6 +303,7 @@ erratum { 32,
 }
 
 erratum { 33,
+	subject = "interrupts",
 	title = "Taking away eventfds from a start above 0",
 	text = "From start on.",
 	peers = "libvfio-user counts from 0, so later vectors keep firing.",
@@ -278,6 +311,7 @@ erratum { 33,
 }
 
 erratum { 34,
+	subject = "interrupts",
 	title = "Length of DATA_BOOL",
 	text = "Implied by count.",
 	peers = "QEMU sends zeros, the Rust server refuses it.",
@@ -285,6 +319,7 @@ erratum { 34,
 }
 
 erratum { 35,
+	subject = "interrupts",
 	title = "An interrupt index without vectors",
 	text = "Nothing.",
 	peers = "libvfio-user refuses to disable it.",
@@ -294,6 +329,7 @@ erratum { 35,
 }
 
 erratum { 36,
+	subject = "interrupts",
 	title = "Interrupt flags",
 	text = "MASKABLE and AUTOMASKED exist.",
 	peers = "libvfio-user announces neither, and clients unmask INTx regardless.",
@@ -301,6 +337,7 @@ erratum { 36,
 }
 
 erratum { 37,
+	subject = "device",
 	title = "Capabilities in GET_INFO",
 	text = "None; the kernel has some.",
 	peers = "None.",
@@ -308,6 +345,7 @@ erratum { 37,
 }
 
 erratum { 38,
+	subject = "device",
 	title = "Numbers of regions and interrupts",
 	text = "Nothing.",
 	peers = "QEMU wants 8 regions, 3 interrupts and the PCI flag.",
@@ -316,6 +354,7 @@ erratum { 38,
 }
 
 erratum { 39,
+	subject = "device",
 	title = "RESET and migration",
 	text = "RESET leaves the error state.",
 	peers = "libvfio-user refuses RESET and more while stopped.",
@@ -323,6 +362,7 @@ erratum { 39,
 }
 
 erratum { 40,
+	subject = "migration",
 	title = "The dirty bitmap",
 	text = "The formula for a bit's place is wrong.",
 	peers = "libvfio-user wants the range to be one DMA range.",
@@ -333,6 +373,7 @@ erratum { 40,
 }
 
 erratum { 41,
+	subject = "migration",
 	title = "Starting to log",
 	text = "Nothing on starting twice.",
 	peers = "libvfio-user ignores the ranges and checks only page size 0.",
@@ -341,6 +382,7 @@ erratum { 41,
 }
 
 erratum { 42,
+	subject = "migration",
 	title = "Page size of a report",
 	text = "Any power of two.",
 	peers = "libvfio-user loops forever when it is below the logging page size.",
@@ -348,6 +390,7 @@ erratum { 42,
 }
 
 erratum { 43,
+	subject = "migration",
 	title = "End of migration data",
 	text = "Fewer bytes than asked for.",
 	peers = "The kernel ends with none; libvfio-user sends stale bytes behind a short read.",
@@ -355,6 +398,7 @@ erratum { 43,
 }
 
 erratum { 44,
+	subject = "migration",
 	title = "argsz of MIG_DATA_WRITE",
 	text = "Largest reply, though there is none.",
 	peers = "libvfio-user wants it to cover the data.",
@@ -362,6 +406,7 @@ erratum { 44,
 }
 
 erratum { 45,
+	subject = "migration",
 	title = "Unsupported features",
 	text = "Nothing.",
 	peers = [[libvfio-user answers EINVAL for this and for bad arguments alike; the kernel answers ENOTTY.]],
@@ -372,6 +417,7 @@ erratum { 45,
 }
 
 erratum { 46,
+	subject = "migration",
 	title = "PROBE",
 	text = "Succeeds if all methods named work.",
 	peers = "libvfio-user fails it while migration is off.",
@@ -379,6 +425,7 @@ erratum { 46,
 }
 
 erratum { 47,
+	subject = "device",
 	title = "Disconnect",
 	text = "DMA ranges and interrupts go, the device's state stays.",
 	peers = "libvfio-user calls its reset hook; QEMU and the Rust server exit.",
@@ -388,6 +435,7 @@ erratum { 47,
 }
 
 erratum { 48,
+	subject = "device",
 	title = "The server is gone",
 	text = "The client should reset the device; no word on coming back.",
 	peers = "Clients give up for good.",
@@ -395,6 +443,7 @@ erratum { 48,
 }
 
 erratum { 49,
+	subject = "messages",
 	title = "Who closes descriptors",
 	text = "Nothing.",
 	peers = "The receiver owns what arrived; failures leak.",
@@ -403,6 +452,7 @@ erratum { 49,
 }
 
 erratum { 50,
+	subject = "messages",
 	title = "Descriptors where none belong",
 	text = "Nothing.",
 	peers = "SPDK sends one with DMA_UNMAP; QEMU refuses any from a server.",
@@ -410,6 +460,7 @@ erratum { 50,
 }
 
 erratum { 51,
+	subject = "messages",
 	title = "Message ids",
 	text = "They need not differ.",
 	peers = "QEMU finds replies by id; SPDK always sends 0.",
@@ -417,6 +468,7 @@ erratum { 51,
 }
 
 erratum { 52,
+	subject = "messages",
 	title = "Order",
 	text = "Requests are handled in order.",
 	peers = [[Memory accesses and ioeventfds are not ordered with messages. QEMU serves no DMA while it
@@ -429,6 +481,7 @@ erratum { 52,
 }
 
 erratum { 53,
+	subject = "messages",
 	title = "Byte order",
 	text = "The host's; configuration space is little-endian.",
 	peers = "QEMU's server had it wrong.",
@@ -436,6 +489,7 @@ erratum { 53,
 }
 
 erratum { 54,
+	subject = "messages",
 	title = "Length of a message",
 	text = "No limit.",
 	peers = "From libvfio-user's 1 MiB and a bit to none.",
@@ -443,6 +497,7 @@ erratum { 54,
 }
 
 erratum { 55,
+	subject = "regions",
 	title = "Regions that do not exist",
 	text = "Nothing.",
 	peers = "EINVAL.",
@@ -450,6 +505,7 @@ erratum { 55,
 }
 
 erratum { 56,
+	subject = "device",
 	title = "Kinds of reset",
 	text = "Not told apart.",
 	peers = "QEMU sends RESET only if announced, the Rust client only if not.",
@@ -457,6 +513,7 @@ erratum { 56,
 }
 
 erratum { 57,
+	subject = "regions",
 	title = "Offset of a mappable area",
 	text = "Added to the region's offset.",
 	peers = "Clients agree.",
@@ -464,6 +521,7 @@ erratum { 57,
 }
 
 erratum { 58,
+	subject = "version",
 	title = "pgsizes in the reply",
 	text = "A mask.",
 	peers = "QEMU wants a multiple of 4096.",
@@ -471,6 +529,7 @@ erratum { 58,
 }
 
 erratum { 59,
+	subject = "version",
 	title = "Twin socket without max_msg_fds",
 	text = "Nothing.",
 	peers = "libvfio-user grants it only above 0.",
@@ -478,6 +537,7 @@ erratum { 59,
 }
 
 erratum { 60,
+	subject = "dma",
 	title = "DMA by message while the client waits",
 	text = "Both sides go on processing.",
 	peers = [[QEMU answers DMA only when it waits for nothing: a device that reads memory inside a
@@ -487,6 +547,7 @@ erratum { 60,
 }
 
 erratum { 61,
+	subject = "dma",
 	title = "Large DMA_READ replies",
 	text = "Up to max_data_xfer_size.",
 	peers = "QEMU cuts a reply that its socket buffer cannot take and loses the stream.",
@@ -494,6 +555,7 @@ erratum { 61,
 }
 
 erratum { 62,
+	subject = "dma",
 	title = "Unmapping what is no single range",
 	text = "It must match one range.",
 	peers = "QEMU unmaps huge spans that hold nothing, or several ranges.",
@@ -505,6 +567,7 @@ erratum { 62,
 }
 
 erratum { 63,
+	subject = "dma",
 	title = "Bus mastering",
 	text = "Nothing.",
 	peers = "QEMU refuses DMA by message while it is off, but cannot stop mapped accesses.",
@@ -517,6 +580,7 @@ erratum { 63,
 }
 
 erratum { 64,
+	subject = "device",
 	title = "INTx and configuration space",
 	text = "Nothing.",
 	peers = [[Linux drivers read the interrupt bit of the status register and set the disable bit of the
@@ -525,6 +589,7 @@ erratum { 64,
 }
 
 erratum { 65,
+	subject = "messages",
 	title = "A stream the peer has given up",
 	text = "Nothing.",
 	peers = "QEMU goes on writing and waits for each timeout.",
@@ -532,6 +597,7 @@ erratum { 65,
 }
 
 erratum { 67,
+	subject = "dma",
 	title = "What may be behind a descriptor",
 	text = "Nothing.",
 	peers = [[libvfio-user and QEMU map whatever mmap takes. Touching a page that a device, or a file that
@@ -544,6 +610,7 @@ erratum { 67,
 }
 
 erratum { 66,
+	subject = "interrupts",
 	title = "The MSI-X table in a BAR",
 	text = "Nothing.",
 	peers = [[QEMU and cloud-hypervisor keep the table for their guests and never touch the server's: vectors are
@@ -558,6 +625,7 @@ erratum { 66,
 }
 
 erratum { 68,
+	subject = "messages",
 	title = "No_reply on what is not a write",
 	text = "A command may say that it wants no reply; which ones make sense without is not said.",
 	peers = [[QEMU posts region writes alone. libvfio-user does whatever is asked, a reset or a question, and says
@@ -570,6 +638,7 @@ erratum { 68,
 }
 
 erratum { 69,
+	subject = "version",
 	title = "Less than was agreed",
 	text = "Up to max_data_xfer_size.",
 	peers = [[libvfio-user says 1 MiB and ends the connection at a region write of 256 KiB, which comes in pieces;
@@ -581,6 +650,7 @@ erratum { 69,
 }
 
 erratum { 70,
+	subject = "messages",
 	title = "One command at a time",
 	text = "Any number of commands may wait for their replies.",
 	peers = "The Rust server, and others that were written in a day, read no command before they have answered the last.",
@@ -591,6 +661,7 @@ erratum { 70,
 }
 
 erratum { 71,
+	subject = "messages",
 	title = "What a server need not know",
 	text = "An unknown command is answered as any other.",
 	peers = [[The Rust server leaves the payload of a command that it does not know in the stream (E24), which is

@@ -76,6 +76,8 @@ What both ends agreed on; rules name them.
 
 ${limits}
 
+.. _policies:
+
 Errata
 ======
 
@@ -100,7 +102,7 @@ local function paragraph(out, words, first, rest)
 end
 
 local function anchor(kind, name)
-	return (kind .. "-" .. name):gsub("_", "-")
+	return (kind .. "-" .. name):gsub("[_.]", "-"):lower()
 end
 
 -- Where links of this name lead.
@@ -141,14 +143,20 @@ local function age(e)
 	return (history(e):gsub("^since ", ""))
 end
 
+-- A row may be the place where links of its target lead.
 local function list_table(out, header, rows)
 	out[#out + 1] = ".. list-table::"
 	out[#out + 1] = "   :header-rows: 1"
 	out[#out + 1] = ""
 	table.insert(rows, 1, header)
 	for _, row in ipairs(rows) do
+		local first = "   * - "
+		if row.target then
+			table.move({ ("   * - .. _%s:"):format(row.target), "" }, 1, 2, #out + 1, out)
+			first = "       "
+		end
 		for i, cell in ipairs(row) do
-			out[#out + 1] = text.wrap(cell, 100, i == 1 and "   * - " or "     - ", "       ")
+			out[#out + 1] = text.wrap(cell, 100, i == 1 and first or "     - ", "       ")
 		end
 	end
 	out[#out + 1] = ""
@@ -321,7 +329,7 @@ local function numbers(model)
 		heading(out, set.name .. " (bits)", "-")
 		paragraph(out, sentence(set.doc))
 		list_table(out, { "Mask", "Name", "Since", "Meaning" }, text.map(set.members, function(m)
-			return { ("0x%x"):format(m.mask), code(m.name), age(m),
+			return { target = anchor("flag", set.name .. "-" .. m.name), ("0x%x"):format(m.mask), code(m.name), age(m),
 				 plain(m.doc) .. (m.enum and "; values: " .. link("enum", m.enum.name) or "") }
 		end))
 	end
@@ -331,7 +339,7 @@ local function numbers(model)
 			heading(out, e.name .. " (values)", "-")
 			paragraph(out, sentence(e.doc))
 			list_table(out, { "Value", "Name", "Since", "Meaning" }, text.map(e.values, function(v)
-				return { tostring(v.value), code(v.name), age(v), plain(v.doc) }
+				return { target = anchor("value", e.name .. "-" .. v.name), tostring(v.value), code(v.name), age(v), plain(v.doc) }
 			end))
 		end
 	end
@@ -348,7 +356,7 @@ local function caps(model)
 		local range = c.type == "bool" and "true, false" or ("%s to %s"):format(c.min, c.max)
 		local absent = c.signed and "none" or tostring(c.default)
 		local sets = c.limit and ("; limit %s%s"):format(code(c.limit.name), as[c.as] or "") or ""
-		rows[#rows + 1] = { code(c.path), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
+		rows[#rows + 1] = { target = anchor("capability", c.path), code(c.path), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
 				    combination[c.combine] .. sets, c.feature and "yes" or "no", age(c), plain(c.doc) }
 	end
 	list_table(out, { "Key", "Type", "If absent", "Range", "Agreed", "Feature", "Since", "Meaning" }, rows)
@@ -358,7 +366,7 @@ end
 local function limits(model)
 	local out = {}
 	list_table(out, { "Limit", "Type", "Default", "Meaning" }, text.map(model.limits, function(l)
-		return { code(l.name), l.type, tostring(l.default), plain(l.doc) }
+		return { target = anchor("limit", l.name), code(l.name), l.type, tostring(l.default), plain(l.doc) }
 	end))
 	return table.concat(out, "\n")
 end
@@ -366,7 +374,7 @@ end
 local function policies(model)
 	local out, rows = {}, {}
 	for _, p in ipairs(model.policies) do
-		local row = { code(p.name), table.concat(p.choices, ", "), p.default }
+		local row = { target = anchor("policy", p.name), code(p.name), table.concat(p.choices, ", "), p.default }
 		for _, name in ipairs(model.profiles) do
 			row[#row + 1] = p.profiles[name]
 		end

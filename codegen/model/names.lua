@@ -143,7 +143,7 @@ end
 
 local function errata(spec, model)
 	for _, node in ipairs(spec.erratum) do
-		table.insert(model.errata, { number = node.number, title = text.oneline(node.title), text = text.oneline(node.text),
+		table.insert(model.errata, { number = node.number, subject = node.subject, title = text.oneline(node.title), text = text.oneline(node.text),
 			peers = text.oneline(node.peers), decision = text.oneline(node.decision), policy = node.policy,
 			choices = node.choices, profiles = node.profiles, loc = M.loc(node) })
 	end

@@ -19,14 +19,14 @@ def plain(text: str) -> str:
 
 
 def linked(text: str, word: re.Pattern, link: Callable[[re.Match], str]) -> str:
-    """The text with link(found) for what word finds. Markup must not touch letters: an escaped space is nothing."""
+    """The text with link(found) for what word finds. Markup must not touch what is no space or mark of its kind: an escaped space is nothing."""
     out, at = "", 0
     for found in word.finditer(text):
         out += plain(text[at : found.start()])
         new = link(found)
         if new.endswith("`"):
-            before = "\\ " if re.match(r"[\w*]", out[-1:]) else ""
-            after = "\\ " if re.match(r"[\w(*]", text[found.end() : found.end() + 1]) else ""
+            before = "\\ " if re.match(r"[^\s'\"(\[{<\-/:]", out[-1:]) else ""
+            after = "\\ " if re.match(r"[^\s'\")\]}>/:.,;!?-]", text[found.end() : found.end() + 1]) else ""
             new = before + new + after
         out, at = out + new, found.end()
     return out + plain(text[at:])

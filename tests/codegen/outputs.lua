@@ -44,6 +44,11 @@ lib.with_directory(function(dir)
 	end
 end)
 
+local model = lib.generate("model_json", spec)
+local _, errata = model:gsub('"decision":', "")
+local _, subjects = model:gsub('"subject":', "")
+lib.check(errata == subjects, "an erratum of spec/ has no subject")
+
 -- Links of the reference lead somewhere, to one place.
 local reference, targets = lib.generate("protocol_rst", spec), {}
 for name in reference:gmatch("\n%.%. _([^:\n]+):\n") do
