@@ -3,8 +3,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Records what the pictures of orders of messages are drawn from, where no other recording has it.
 
-    ./run python3 ../tests/data/sequences/record.py              all, in place of the files here
-    ./run python3 ../tests/data/sequences/record.py DIRECTORY    into that one
+    ./run python3 ../tests/data/sequences/record.py DIRECTORY    all, into that one
 
     client --> Relay of vfu trace --> Server        messages, with the times at which they went on
        +-------- notes -----------------+           what goes by no socket: memory that is written, an eventfd
@@ -32,7 +31,6 @@ import vfu
 from vfu.decode import load
 from vfu.trace import Recorder, Relay, pcapng, read
 
-HERE = pathlib.Path(__file__).resolve().parent
 KEPT = 256  # bytes of a payload
 HEADER = struct.Struct("<HHIII")
 NAMES = {number: name.upper() for name, number in load().names.items()}
@@ -169,5 +167,5 @@ def shape(lines):
 
 if __name__ == "__main__":
     for name in WORK:
-        target = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else HERE, name + ".jsonl")
+        target = pathlib.Path(sys.argv[1], name + ".jsonl")
         target.write_text("".join(json.dumps(line) + "\n" for line in record(name)))
