@@ -66,6 +66,7 @@ codegen_other_generators = \
 	codegen/gen/protocol_rst.lua \
 	codegen/gen/boxes_svg.lua \
 	codegen/gen/sequences_svg.lua \
+	codegen/gen/speed_svg.lua \
 	codegen/gen/model_json.lua \
 	codegen/gen/vfio_user_7.lua \
 	codegen/gen/dissector.lua

@@ -23,6 +23,7 @@ local M = {
 	{ name = "boxes_svg", file = "doc/gen/boxes.tar", doc = "its layouts as pictures, a file each", binary = true },
 	{ name = "sequences_svg", file = "doc/gen/sequences.tar", doc = "what happens when, drawn from recorded traffic, likewise", binary = true, recorded = true },
 	{ name = "vfio_user_7", file = "doc/gen/vfio-user.7", doc = "its manual page: fields, errors, numbers" },
+	{ name = "speed_svg", file = "doc/gen/speed.svg", doc = "what operations cost, drawn from a recorded make bench", recorded = true },
 	{ name = "model_json", file = "doc/gen/vfio-user.json", doc = "the model, for generators in other languages" },
 	{ name = "dissector", file = "doc/gen/vfio-user.lua", doc = "the dissector for Wireshark" },
 	{ name = "tests_c", file = "tests/gen/check-wire.c", doc = "the cases of the boundary tests in C" },

@@ -17,10 +17,11 @@ doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_in
 # Pictures: layouts, and orders of messages as they were recorded. Which there are the generators know, not make: they
 # come in an archive, which a tarball has too. One that is always there stands for all of them.
 doc_pictures = doc/gen/boxes/header.svg doc/gen/sequences/connect.svg
+doc_plots = doc/gen/speed.svg
 doc_archives = doc/gen/boxes.tar doc/gen/sequences.tar
-EXTRA_DIST += $(doc_archives)
-MAINTAINERCLEANFILES += $(doc_archives)
-noinst_DATA += $(doc_pictures)
+EXTRA_DIST += $(doc_archives) $(doc_plots)
+MAINTAINERCLEANFILES += $(doc_archives) $(doc_plots)
+noinst_DATA += $(doc_pictures) $(doc_plots)
 clean_local += doc/gen/boxes doc/gen/sequences
 
 recordings = \
@@ -36,6 +37,9 @@ doc/gen/boxes.tar: codegen/gen/boxes_svg.lua $(codegen_pictures) $(codegen_input
 
 doc/gen/sequences.tar: codegen/gen/sequences_svg.lua codegen/sequences.lua codegen/recording.lua $(recordings) $(codegen_pictures) $(codegen_inputs)
 	$(AM_V_GEN)output=sequences_svg; $(codegen_run)
+
+doc/gen/speed.svg: codegen/gen/speed_svg.lua tests/data/bench/recorded.txt codegen/svg.lua $(codegen_inputs)
+	$(AM_V_GEN)output=speed_svg; $(codegen_run)
 
 doc/gen/boxes/header.svg: doc/gen/boxes.tar
 doc/gen/sequences/connect.svg: doc/gen/sequences.tar

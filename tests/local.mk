@@ -27,5 +27,5 @@ AM_TESTS_ENVIRONMENT = \
 	export PYTHONDONTWRITEBYTECODE HYPOTHESIS_STORAGE_DIRECTORY;
 clean_local += .hypothesis
 
-# Recorded traffic: tests replay it, and pictures show it.
-EXTRA_DIST += tests/data/captures tests/data/sequences
+# Recorded traffic, which tests replay, and a recorded bench; pictures show both.
+EXTRA_DIST += tests/data/captures tests/data/sequences tests/data/bench

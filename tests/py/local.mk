@@ -72,7 +72,7 @@ endif
 # The generated cases.
 tests/py/test_protocol.log tests/py/test_model.log tests/py/test_version.log tests/py/test_explain.log tests/py/test_dissector.log: tests/gen/vectors.py
 
-tests/py/test_pictures.log: $(doc_pictures) doc/gen/vfio-user.json
+tests/py/test_pictures.log: $(doc_pictures) $(doc_plots) doc/gen/vfio-user.json
 
 # The explorer in a browser, which not everybody has: all generated cases, or one of each kind by
 # make check TESTS=tests/py/test_explorer.py.

@@ -18,7 +18,8 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("abs_builddir") or ".")
 SVG = "{http://www.w3.org/2000/svg}"
-GENERATED = sorted(BUILD.glob("doc/gen/*/*.svg"))
+PLOTS = [next(p / "doc/gen/speed.svg" for p in (BUILD, TOP) if (p / "doc/gen/speed.svg").exists())]
+GENERATED = sorted(BUILD.glob("doc/gen/boxes/*.svg")) + sorted(BUILD.glob("doc/gen/sequences/*.svg"))
 BOXES = {path.stem: path for path in GENERATED if path.parent.name == "boxes"}
 BY_HAND = sorted(TOP.glob("doc/pictures/*.svg"))
 EACH = {"head": 0.66, "note": 0.58}  # of the size, a character; 0.605 where all are alike
@@ -53,7 +54,7 @@ class Picture:
         return {name: (fill, stroke) for name, fill, stroke in rules}
 
 
-@pytest.fixture(params=GENERATED + BY_HAND, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.fixture(params=GENERATED + PLOTS + BY_HAND, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def picture(request):
     return Picture(request.param)
 
@@ -247,3 +248,21 @@ def test_the_page_explains_each_step(name):
         numbers = [int(n) for n in re.findall(r"\d+", label)]
         said += range(numbers[0], numbers[1] + 1) if " to " in label else numbers
     assert said == list(range(1, len(arrows(name)) + 1))
+
+
+# ---- the plot ----
+
+
+def test_bars_are_as_long_as_what_was_measured():
+    root = ET.fromstring(PLOTS[0].read_text())
+    said = [e.text for e in root.iter(SVG + "text") if e.get("text-anchor") == "end"]
+    rects = [float(e.get("width")) for e in root.iter(SVG + "rect") if e.get("class") in ("s-bar", "s-otherbar")]
+    record = (TOP / "tests/data/bench/recorded.txt").read_text()
+    rows = [line for line in record.splitlines() if line[0] not in "#= " and not line.startswith("row")]
+    rows.sort(key=lambda row: ".." in row)  # counts come first
+    assert len(rows) == len(said) == len(rects) > 20
+    for row, words, width in zip(rows, said, rects, strict=True):
+        wide = re.search(r"  ([\d.]+) +[\d.]+\.\.", row)  # cost and spread, else calls and instructions
+        value, whole = (float(wide.group(1)), 2.5) if wide else (float(row.split()[2]), 3500)
+        assert float(re.match(r"[\d.]+", words).group()) == value
+        assert width == pytest.approx(154 * min(value / whole, 1), abs=0.01)
