@@ -114,7 +114,7 @@ static int publish(struct vfu_client *cl, struct vfui_conn *conn, int ret, struc
 		vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
 		cl->conn = conn;
 		cl->usable = conn;
-		atomic_fetch_add(&cl->users, 1);
+		vfui_client_join(cl);
 		vfui_client_own_free(cl->left);
 		cl->left = NULL;
 		vfui_link_start(cl);

@@ -12,7 +12,9 @@
 /* The options let there be such accesses. */
 static inline bool vfui_client_may_be_direct(const struct vfui_conn *conn)
 {
-	return vfui_conn_option(conn, VFU_OPT_MAPPED) | vfui_conn_option(conn, VFU_OPT_IOEVENTS);
+	const uint64_t *values = vfui_conn_options(conn)->set.values;
+
+	return values[VFU_OPT_MAPPED] | values[VFU_OPT_IOEVENTS];
 }
 
 /* Does an access without a message: 1. 0: it needs one. Negative: it has failed, and the caller's error is kept. */

@@ -53,6 +53,7 @@ int vfu_client_process(struct vfu_client *cl, unsigned max)
 {
 	struct vfu_err err = {0};
 	struct vfui_conn *conn;
+	bool is_looper;
 	int ret;
 
 	if (vfui_link_is_live(cl) && *cl->fork_mark)
@@ -62,7 +63,10 @@ int vfu_client_process(struct vfu_client *cl, unsigned max)
 		vfui_client_sync_epoll(cl, NULL);
 		return ret;
 	}
+	is_looper = vfui_client_begin_loop(cl);
 	ret = vfui_conn_process(conn, max);
+	if (is_looper)
+		vfui_client_end_loop(cl);
 	if (ret < 0)
 		vfui_conn_status(conn, &err);
 	vfui_client_sync_epoll(cl, conn);

@@ -47,16 +47,19 @@ static struct vfui_client_batch **place_of(struct vfu_client *cl)
 }
 
 /* NULL: it has none. It can not go while its thread is here. */
-static struct vfui_client_batch *batch_of(struct vfu_client *cl)
+static struct vfui_client_batch *find_batch(struct vfu_client *cl)
 {
 	struct vfui_client_batch *batch;
 
-	if (!atomic_load(&cl->nbatches))
-		return NULL;
 	vfui_os_lock(&cl->lock);
 	batch = *place_of(cl);
 	vfui_os_unlock(&cl->lock);
 	return batch;
+}
+
+static inline struct vfui_client_batch *batch_of(struct vfu_client *cl)
+{
+	return atomic_load(&cl->nbatches) ? find_batch(cl) : NULL;
 }
 
 bool vfu_client_is_posting(struct vfu_client *cl)
@@ -167,8 +170,10 @@ void vfui_client_free_batches(struct vfu_client *cl)
 
 static bool may_post(struct vfu_client *cl, struct vfui_conn *conn)
 {
-	return vfui_conn_option(conn, VFU_OPT_POSTED) && !atomic_load(&cl->is_mapped) &&
-	       !vfui_client_is_one_by_one(conn);
+	const struct vfui_conn_options *options = vfui_conn_options(conn);
+
+	return options->set.values[VFU_OPT_POSTED] && !atomic_load(&cl->is_mapped) &&
+	       options->policy.outstanding != VFUI_OUTSTANDING_ONE;
 }
 
 /* The connection is held: its number stays. */

@@ -66,7 +66,7 @@ static bool settle(struct vfu_client *cl, struct vfui_conn *conn, const struct v
 	}
 	vfui_conn_set_owner(conn, cl->is_owned, cl->owner);
 	cl->conn = conn;
-	atomic_fetch_add(&cl->users, 1);
+	vfui_client_join(cl);
 	vfui_link_begin_replay(cl);
 	return true;
 }
@@ -183,7 +183,7 @@ static int step(struct vfu_client *cl, bool may_wait, int64_t left, struct vfui_
 		      vfui_client_is_in_dma(cl, cl->conn);
 	may_wait = may_wait && vfui_link_is_live(cl) && !is_in_callback && left;
 	if (*conn || (may_wait && unready))
-		atomic_fetch_add(&cl->users, 1);
+		vfui_client_join(cl);
 	if (*conn || !may_wait) {
 		vfui_os_unlock(&cl->lock);
 		return *conn ? 0 : is_deadlock ? -EDEADLK : -ENOTCONN;

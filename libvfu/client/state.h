@@ -50,6 +50,8 @@ struct vfu_client {
 		*_Atomic link; /* NULL: it never was to connect again; fixed once there is one */
 	atomic_uint
 		users; /* who has it for a moment only to see that there is none, too: users.c */
+	_Atomic(pthread_t)
+		looper;     /* counts once for all calls that it makes in its callbacks; 0: none */
 	bool is_connecting; /* the thread connector */
 	bool is_given_up;   /* and it is to stop */
 	pthread_t connector;

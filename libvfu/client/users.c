@@ -10,6 +10,8 @@
  *
  * Hold and leave take no lock. Who holds counts before he looks, so who closes later, himself a user, is not the last; one who
  * comes too late may be, and frees what he never had. Two may be the last then: the lock says which (is_freeing).
+ *
+ * Callbacks in an event loop start one request after another: the loop's own use stands for theirs (looper).
  */
 #include "base/os.h"
 #include "client/dma-table.h"
@@ -17,11 +19,23 @@
 #include "client/users.h"
 #include "client/watch.h"
 
+bool vfui_client_begin_loop(struct vfu_client *cl)
+{
+	pthread_t nobody = 0;
+
+	return atomic_compare_exchange_strong(&cl->looper, &nobody, pthread_self());
+}
+
+void vfui_client_end_loop(struct vfu_client *cl)
+{
+	atomic_store(&cl->looper, 0);
+}
+
 struct vfui_conn *vfui_client_hold(struct vfu_client *cl)
 {
 	struct vfui_conn *conn;
 
-	atomic_fetch_add(&cl->users, 1);
+	vfui_client_join(cl);
 	conn = atomic_load(&cl->usable);
 	if (!conn)
 		vfui_client_leave(cl);
@@ -35,7 +49,7 @@ struct vfui_conn *vfui_client_hold_any(struct vfu_client *cl)
 	vfui_os_lock(&cl->lock);
 	conn = cl->is_closing ? NULL : cl->conn;
 	if (conn)
-		atomic_fetch_add(&cl->users, 1);
+		vfui_client_join(cl);
 	vfui_os_unlock(&cl->lock);
 	return conn;
 }
@@ -94,6 +108,7 @@ VFUI_APART static void end_last(struct vfu_client *cl)
 
 void vfui_client_leave(struct vfu_client *cl)
 {
-	if (atomic_fetch_sub(&cl->users, 1) == 1 && atomic_load(&cl->is_closing))
+	if (!vfui_client_is_looper(cl) && atomic_fetch_sub(&cl->users, 1) == 1 &&
+	    atomic_load(&cl->is_closing))
 		end_last(cl);
 }

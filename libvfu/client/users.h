@@ -9,6 +9,22 @@
 
 #include "client/state.h"
 
+/* This thread is inside vfu_client_process, whose use lasts as long as that of any callback under it. */
+static inline bool vfui_client_is_looper(struct vfu_client *cl)
+{
+	pthread_t looper = atomic_load_explicit(&cl->looper, memory_order_relaxed);
+
+	return looper && pthread_equal(looper, pthread_self());
+}
+/* From now on: true, if no other thread is, nor this one already; that ends it with the other. */
+bool vfui_client_begin_loop(struct vfu_client *cl);
+void vfui_client_end_loop(struct vfu_client *cl);
+/* One more user, until vfui_client_leave on this thread: of a connection that stays meanwhile, or with the lock. */
+static inline void vfui_client_join(struct vfu_client *cl)
+{
+	if (!vfui_client_is_looper(cl))
+		atomic_fetch_add(&cl->users, 1);
+}
 /* The connection that calls may use; it stays until vfui_client_leave. NULL if there is none. */
 struct vfui_conn *vfui_client_hold(struct vfu_client *cl);
 /* Also one that calls may not use yet (VFUI_LINK_REPLAY). */

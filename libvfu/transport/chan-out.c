@@ -255,6 +255,12 @@ static void item_sent(struct vfui_outq *queue, struct vfui_out_item *item, size_
 {
 	queue->bytes -= len;
 	queue->gone += len;
+	/* Most often all of it is sent, and it is plain. */
+	if (queue->bytes == 0 && item->fds.n == 0 && item->lent.release == NULL) {
+		item->buf.start = item->buf.end = 0;
+		item->tail.iov_len = 0;
+		return;
+	}
 	vfui_buf_consume(&item->buf, item->tail.iov_len > 0 ? tail_sent(item, len) : len);
 	if (item->fds.n > 0)
 		drop_fds(queue, item);
@@ -272,14 +278,11 @@ int vfui_outq_flush(struct vfui_outq *queue, int fd)
 {
 	while (queue->bytes > 0) {
 		struct vfui_out_item *item = from_node(queue->items.next);
-		struct iovec iov[2];
-		unsigned niov = 0;
+		struct iovec iov[2] = {{item->buf.data + item->buf.start, vfui_buf_len(&item->buf)},
+				       item->tail};
+		unsigned niov = item->tail.iov_len > 0 ? 2 : 1;
 		ssize_t n;
 
-		iov[niov++] =
-			(struct iovec){item->buf.data + item->buf.start, vfui_buf_len(&item->buf)};
-		if (item->tail.iov_len > 0)
-			iov[niov++] = item->tail;
 		n = send_some(queue, fd, iov, niov, item->fds.fd, item->fds.n);
 		/* Memory may be gone, see send_with. */
 		if (n == -EFAULT && vfui_watch_touch(iov, niov, false))

@@ -199,17 +199,16 @@ int vfui_conn_cancel(struct vfui_conn *conn, uint64_t name)
 static int submit_and_wait(struct vfui_conn *conn, const struct vfui_out *out,
 			   struct waiter *waiter)
 {
-	int timeout_ms = timeout_of(conn, out->timeout_ms);
 	bool has_role = false;
 	uint64_t name = 0;
 	int r = submit_in_time(conn, out, &has_role, &name);
 
 	if (r < 0)
 		return r;
-	r = has_role ? vfui_conn_wait_as_reader(conn, is_done, waiter, timeout_ms)
-		     : vfui_conn_wait(conn, is_done, waiter, timeout_ms);
+	r = has_role ? vfui_conn_wait_as_reader(conn, is_done, waiter)
+		     : vfui_conn_wait(conn, is_done, waiter, timeout_of(conn, out->timeout_ms));
 	for (;;) {
-		unsigned event = atomic_load(&conn->events);
+		unsigned event = vfui_conn_event_number(conn);
 
 		if (is_done(waiter))
 			return waiter->status;

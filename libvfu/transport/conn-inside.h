@@ -23,6 +23,9 @@ enum { VFUI_AWAKE, VFUI_IN_RECV, VFUI_IN_POLL };
 /* Why nothing more is read: so much is queued to be sent; the owner said so. */
 enum { VFUI_FULL_OUT = 1, VFUI_FULL_OWNER = 2 };
 
+/* A sleep at least this long may be a receive that ends with the tick, instead of a poll and a receive. */
+#define VFUI_LONG_NS (200 * VFUI_MS)
+
 /* One socket of a connection. */
 struct vfui_chan {
 	int fd;
@@ -67,6 +70,9 @@ struct vfui_conn {
 	unsigned batch_turns; /* messages handled since then, */
 	unsigned batch_look;  /* and at how many to look at the clock */
 	unsigned turns;       /* messages handled in waits */
+	bool has_news;        /* since it had the lock: to be told (vfui_conn_settle) */
+	struct vfui_list
+		spent;        /* requests it has ended since then: their memory may be used again */
 	uint64_t requests_in; /* not added to the counters yet */
 	uint64_t received_counted; /* bytes that were */
 
@@ -80,7 +86,8 @@ struct vfui_conn {
 	atomic_uint full;      /* why nothing may be added by reading more: VFUI_FULL_... */
 	/* Threads that only serve, which send it at the latest when they leave. */
 	atomic_uint serving;
-	atomic_uint events; /* rises whenever a wait should look at its condition again */
+	atomic_uint events; /* rises whenever a wait should look at its condition again, */
+	atomic_uint told;   /* and this, which the reader alone changes, with the lock */
 
 	pthread_mutex_t lock;
 	/* Under the lock. */
@@ -154,6 +161,13 @@ static inline size_t vfui_conn_unsent(const struct vfui_conn *conn)
 	return conn->main.out.bytes + (conn->twin != NULL ? conn->twin->out.bytes : 0);
 }
 
+/* Sends what is queued, if that is anything: 0, -EAGAIN, or why it can not. With the lock. */
+int vfui_conn_flush_queue(struct vfui_conn *conn);
+static inline int vfui_conn_flush_locked(struct vfui_conn *conn)
+{
+	return vfui_conn_unsent(conn) > 0 ? vfui_conn_flush_queue(conn) : conn->out_status;
+}
+
 /*
  * Gives up the lock, and then back what was lent and is sent. For who may have changed the queue. True: that was
  * something, and who was told may have said more.
@@ -197,6 +211,36 @@ static inline bool vfui_conn_take_role_locked(struct vfui_conn *conn, bool is_lo
 		conn->may_be_late = conn->pending.nwaiting > 0;
 	}
 	return is_free;
+}
+
+/* Changes whenever a wait should look at its condition again. */
+static inline unsigned vfui_conn_event_number(struct vfui_conn *conn)
+{
+	return atomic_load(&conn->events) + atomic_load(&conn->told);
+}
+
+/* With the lock. */
+static inline void vfui_conn_reuse_spent(struct vfui_conn *conn)
+{
+	while (!vfui_list_is_empty(&conn->spent))
+		vfui_pend_reuse(&conn->pending, vfui_pend_of(conn->spent.next));
+}
+
+/*
+ * What the reader owes others of the requests that it has ended since it had the lock: who waits for one, or for its place, looks
+ * again. A wake-up by itself for each would take a lock, too. With the lock: before each callback, sleep, and end of the role.
+ */
+static inline void vfui_conn_settle(struct vfui_conn *conn)
+{
+	if (!conn->has_news)
+		return;
+	conn->has_news = false;
+	vfui_conn_reuse_spent(conn);
+	atomic_store_explicit(&conn->told,
+			      atomic_load_explicit(&conn->told, memory_order_relaxed) + 1,
+			      memory_order_release);
+	if (atomic_load(&conn->sleepers) > 0)
+		vfui_os_cond_broadcast(&conn->cond);
 }
 
 /* All that was queued is sent, as far as it goes. The reader's. */

@@ -44,9 +44,9 @@ VFUI_APART void vfui_conn_count_twin(struct vfui_conn *conn)
 	out->sent = 0;
 }
 
-void vfui_conn_account(struct vfui_conn *conn)
+/* What others are told of the queue. */
+VFUI_APART static void tell_queue(struct vfui_conn *conn, size_t unsent)
 {
-	size_t unsent = vfui_conn_unsent(conn);
 	bool is_full = unsent > conn->options.set.values[VFU_OPT_QUEUE_BYTES] + conn->oversize ||
 		       (conn->main.out.fds > REPLY_FDS && conn->is_server);
 	bool is_unsent = unsent > 0;
@@ -55,15 +55,24 @@ void vfui_conn_account(struct vfui_conn *conn)
 		atomic_store(&conn->is_unsent, is_unsent);
 	if (is_full != is_out_full(conn))
 		atomic_fetch_xor(&conn->full, VFUI_FULL_OUT);
-	conn->stats->batches += conn->main.out.batches;
-	conn->stats->bytes_out += conn->main.out.sent;
-	conn->main.out.batches = 0;
-	conn->main.out.sent = 0;
 	if (unsent == 0 && conn->is_room_awaited) {
 		conn->is_room_awaited = false;
 		atomic_fetch_add(&conn->events, 1);
 		vfui_os_cond_broadcast(&conn->cond);
 	}
+}
+
+void vfui_conn_account(struct vfui_conn *conn)
+{
+	size_t unsent = vfui_conn_unsent(conn);
+
+	conn->stats->batches += conn->main.out.batches;
+	conn->stats->bytes_out += conn->main.out.sent;
+	conn->main.out.batches = 0;
+	conn->main.out.sent = 0;
+	if (unsent > 0 || atomic_load_explicit(&conn->is_unsent, memory_order_relaxed) ||
+	    is_out_full(conn) || conn->is_room_awaited)
+		tell_queue(conn, unsent);
 }
 
 const char *vfui_conn_note_closed(struct vfui_conn *conn, const struct vfui_chan *chan)
@@ -112,7 +121,7 @@ VFUI_APART static int flush_twin(struct vfui_conn *conn, int r)
 	return of_twin != 0 ? of_twin : r;
 }
 
-int vfui_conn_flush_locked(struct vfui_conn *conn)
+int vfui_conn_flush_queue(struct vfui_conn *conn)
 {
 	int r;
 

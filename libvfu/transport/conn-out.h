@@ -48,7 +48,5 @@ void vfui_conn_count_twin(struct vfui_conn *conn);
 int vfui_conn_end_out(struct vfui_conn *conn, const struct vfui_chan *chan);
 /* It is full: whether the socket does not take anything either. A connection that failed says so instead. */
 bool vfui_conn_stays_full(struct vfui_conn *conn);
-/* Sends what is queued: 0, -EAGAIN, or why it can not. With the lock. */
-int vfui_conn_flush_locked(struct vfui_conn *conn);
 
 #endif

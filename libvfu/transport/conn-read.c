@@ -41,9 +41,8 @@
 
 /* ---- requests that get no reply ---- */
 
-/* No lock is held. Who waits for another thread's request, or its place, looks again. */
-static inline void tell_end(struct vfui_conn *conn, const struct vfui_end *end, int status,
-			    struct vfui_msg *reply)
+/* No lock is held. */
+static inline void tell_end(const struct vfui_end *end, int status, struct vfui_msg *reply)
 {
 	if (status != 0)
 		reply = NULL;
@@ -51,6 +50,12 @@ static inline void tell_end(struct vfui_conn *conn, const struct vfui_end *end, 
 		end->told(end, status, reply);
 	else
 		end->done(end->user, status, reply);
+}
+
+/* Who waits for another thread's request, or its place, looks again. */
+static void give_up(struct vfui_conn *conn, const struct vfui_end *end, int status)
+{
+	tell_end(end, status, NULL);
 	vfui_conn_event(conn);
 }
 
@@ -70,7 +75,7 @@ void vfui_conn_end_pending(struct vfui_conn *conn)
 		vfui_pend_remove(&conn->pending, pend);
 		conn->is_direct = false;
 		vfui_os_unlock(&conn->lock);
-		tell_end(conn, &end, -ENOTCONN, NULL);
+		give_up(conn, &end, -ENOTCONN);
 	}
 }
 
@@ -84,6 +89,7 @@ void vfui_conn_expire(struct vfui_conn *conn)
 		struct vfui_end end;
 
 		vfui_os_lock(&conn->lock);
+		vfui_conn_settle(conn);
 		pend = vfui_pend_first(&conn->pending);
 		if (pend == NULL || pend->deadline > now) {
 			vfui_os_unlock(&conn->lock);
@@ -96,7 +102,7 @@ void vfui_conn_expire(struct vfui_conn *conn)
 		}
 		vfui_pend_reserve(&conn->pending, pend);
 		vfui_os_unlock(&conn->lock);
-		tell_end(conn, &end, -ETIMEDOUT, NULL);
+		give_up(conn, &end, -ETIMEDOUT);
 	}
 }
 
@@ -147,6 +153,7 @@ void vfui_conn_drop_role(struct vfui_conn *conn)
 	if (atomic_load_explicit(&conn->status, memory_order_relaxed) != 0)
 		vfui_conn_end_pending(conn);
 	vfui_os_lock(&conn->lock);
+	vfui_conn_settle(conn);
 	vfui_conn_flush_locked(conn);
 	vfui_conn_end_batch(conn);
 	vfui_conn_count_in(conn);
@@ -235,12 +242,22 @@ VFUI_APART static void refuse(struct vfui_conn *conn, struct vfui_chan *chan,
 	vfui_conn_refuse(conn, chan, &msg->hdr, error);
 }
 
+/* The owner may take his time for the command. */
+VFUI_APART static void tell_news(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	vfui_conn_settle(conn);
+	vfui_os_unlock(&conn->lock);
+}
+
 static VFUI_INLINE void handle_command(struct vfui_conn *conn, struct vfui_chan *chan,
 				       struct vfui_msg *msg)
 {
 	int r = why_refused(conn, chan, msg);
 
 	conn->requests_in++;
+	if (conn->has_news)
+		tell_news(conn);
 	if (r == 0)
 		conn->ops->command(conn->ctx, conn, msg);
 	else
@@ -296,7 +313,7 @@ static int finish(struct vfui_conn *conn, const struct vfui_pend *pend, struct v
 			status = fill_sink(pend, msg);
 		}
 	}
-	tell_end(conn, &pend->end, status, msg);
+	tell_end(&pend->end, status, msg);
 	return r;
 }
 
@@ -324,27 +341,29 @@ static int handle_stray(struct vfui_conn *conn, const struct vfui_msg *msg)
 VFUI_APART static int handle_reply(struct vfui_conn *conn, const struct vfui_chan *chan,
 				   struct vfui_msg *msg)
 {
-	struct vfui_pend *pend, copy;
+	struct vfui_pend *pend;
+	int r = 1;
 
 	vfui_os_lock(&conn->lock);
+	vfui_conn_settle(conn);
 	conn->stats->replies_in++;
 	pend = vfui_pend_find(&conn->pending, msg->hdr.id);
 	if (pend == NULL || pend->command != msg->hdr.command || chan != conn->ask_by) {
 		vfui_os_unlock(&conn->lock);
 		return handle_stray(conn, msg);
 	}
-	copy = *pend;
 	conn->is_direct = false;
-	vfui_pend_remove(&conn->pending, pend);
-	if (copy.is_reserved)
+	vfui_pend_take(&conn->pending, pend);
+	if (pend->is_reserved)
 		conn->stats->late_replies++;
 	vfui_os_unlock(&conn->lock);
-	msg->info = copy.info;
-	if (!copy.is_reserved)
-		return finish(conn, &copy, msg);
-	/* Somebody may wait for it before the next is sent (E70). */
-	vfui_conn_event(conn);
-	return 1;
+	msg->info = pend->info;
+	if (!pend->is_reserved)
+		r = finish(conn, pend, msg);
+	/* Also of a late one: somebody may wait for it before the next is sent (E70). */
+	vfui_list_push(&conn->spent, &pend->node);
+	conn->has_news = true;
+	return r;
 }
 
 /*

@@ -250,15 +250,10 @@ static void send_rest(struct vfui_conn *conn)
 	}
 }
 
-/*
- * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than
- * those it knew. Not the reader's. Gives back the lock.
- */
-VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier)
+VFUI_APART static void wake_and_unlock(struct vfui_conn *conn, bool is_earlier)
 {
 	bool wake = false;
 
-	conn->gather.is_untold = false;
 	send_rest(conn);
 	if (vfui_conn_unsent(conn) > 0 || is_earlier || conn->is_ready)
 		wake = atomic_load(&conn->is_reading) ? atomic_load(&conn->sleeping) == VFUI_IN_POLL
@@ -266,6 +261,19 @@ VFUI_APART static void notify_and_unlock(struct vfui_conn *conn, bool is_earlier
 	vfui_conn_unlock(conn);
 	if (wake)
 		vfui_conn_poke(conn);
+}
+
+/*
+ * Tells whoever polls of bytes that wait for room in the socket, or of a deadline earlier than
+ * those it knew. Not the reader's. Gives back the lock.
+ */
+static inline void notify_and_unlock(struct vfui_conn *conn, bool is_earlier)
+{
+	conn->gather.is_untold = false;
+	if (vfui_conn_unsent(conn) > 0 || is_earlier || conn->is_ready)
+		wake_and_unlock(conn, is_earlier);
+	else
+		vfui_conn_unlock(conn);
 }
 
 /* ---- replies ---- */
@@ -375,16 +383,21 @@ static void fill_pending(const struct vfui_conn *conn, struct vfui_pend *pend,
 	pend->sink_len = out->sink != NULL ? out->sink_len : 0;
 	if (out->niov > 0 && out->iov[0].iov_len > 0)
 		memcpy(pend->request, out->iov[0].iov_base,
-		       vfui_min(sizeof(pend->request),
-				vfui_min(info->request_size, out->iov[0].iov_len)));
+		       vfui_min(info->request_size, out->iov[0].iov_len));
+}
+
+/* Milliseconds, 0: none. */
+static inline uint64_t timeout_of(const struct vfui_conn *conn, const struct vfui_out *out)
+{
+	return out->timeout_ms < 0 ? conn->options.set.values[VFU_OPT_TIMEOUT_MS]
+				   : (uint64_t)out->timeout_ms;
 }
 
 /* A pending entry for the request, unless it wants no reply. The lock is held. */
 static int add_pending(struct vfui_conn *conn, const struct vfui_message *info,
 		       const struct vfui_out *out, struct vfui_pend **pend)
 {
-	uint64_t timeout = out->timeout_ms < 0 ? conn->options.set.values[VFU_OPT_TIMEOUT_MS]
-					       : (uint64_t)out->timeout_ms;
+	uint64_t timeout = timeout_of(conn, out);
 	int error;
 
 	*pend = NULL;
@@ -491,6 +504,24 @@ static bool is_first(const struct vfui_conn *conn, uint16_t id)
 	return first != NULL && first->id == id;
 }
 
+/*
+ * Takes the reader role with a request, if it is free. If the request is all there is to wait for, the thread is going to
+ * sleep in a receive, and says so while it has the lock. With the lock.
+ */
+static bool take_role(struct vfui_conn *conn, uint64_t timeout_ms)
+{
+	bool is_alone = conn->pending.nwaiting == 1 && !conn->is_ready &&
+			!vfui_conn_is_full(conn) && conn->main.out.bytes == 0 && conn->twin == NULL;
+	bool is_long = timeout_ms == 0 || timeout_ms >= VFUI_LONG_NS / VFUI_MS;
+
+	if (!vfui_conn_take_role_locked(conn, false))
+		return false;
+	if (is_alone && is_long && conn->has_recv_timeout &&
+	    conn->options.set.values[VFU_OPT_BUSY_POLL_US] == 0)
+		atomic_store_explicit(&conn->sleeping, VFUI_IN_RECV, memory_order_release);
+	return true;
+}
+
 int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool *takes_role,
 		     uint64_t *name)
 {
@@ -504,7 +535,7 @@ int vfui_conn_submit(struct vfui_conn *conn, const struct vfui_out *out, bool *t
 	vfui_os_lock(&conn->lock);
 	r = submit_locked(conn, out, is_reader, is_waiter, &hdr, name);
 	if (is_waiter && !is_reader && r == 0)
-		is_reader = *takes_role = vfui_conn_take_role_locked(conn, false);
+		is_reader = *takes_role = take_role(conn, timeout_of(conn, out));
 	if (is_reader) {
 		vfui_conn_unlock(conn);
 		conn->ask_by->in.expects_large |= out->sink_len > VFUI_IN_BLOCK;

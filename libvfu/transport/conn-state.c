@@ -102,6 +102,11 @@ unsigned vfui_conn_max_fds(struct vfui_conn *conn)
 	return vfui_min(conn->peers.max_msg_fds, conn->mine.max_msg_fds);
 }
 
+const struct vfui_conn_options *vfui_conn_options(const struct vfui_conn *conn)
+{
+	return &conn->options;
+}
+
 const struct vfui_caps *vfui_conn_own(const struct vfui_conn *conn)
 {
 	return &conn->options.set.own;

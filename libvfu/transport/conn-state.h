@@ -87,6 +87,8 @@ struct vfui_limits *vfui_conn_limits(struct vfui_conn *conn);
 struct vfui_limits *vfui_conn_peer_limits(struct vfui_conn *conn);
 /* Most descriptors of one message to the peer: what it takes, and no more than we do, for who runs us may know better (E69). */
 unsigned vfui_conn_max_fds(struct vfui_conn *conn);
+/* All it was made with. */
+const struct vfui_conn_options *vfui_conn_options(const struct vfui_conn *conn);
 /* What this side says in VERSION. */
 const struct vfui_caps *vfui_conn_own(const struct vfui_conn *conn);
 const struct vfui_policy *vfui_conn_policy(const struct vfui_conn *conn);

@@ -37,9 +37,6 @@
 #include "transport/conn-wait.h"
 #include "transport/sock.h"
 
-/* A sleep at least this long may be such a receive instead of a poll and a receive. */
-#define LONG_NS (200 * (int64_t)VFUI_MS)
-
 /* Turns after which a wait looks at the clock and for signals although more comes. */
 #define TURNS 64
 
@@ -98,6 +95,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t 
 	bool is_long;
 
 	vfui_os_lock(&conn->lock);
+	vfui_conn_settle(conn);
 	vfui_conn_flush_locked(conn);
 	vfui_conn_count_in(conn);
 	vfui_conn_end_batch(conn);
@@ -110,7 +108,7 @@ static int64_t prepare_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t 
 	if (conn->main.out.bytes > 0 || conn->twin != NULL)
 		watch(conn, events);
 	/* A receive can sleep on one socket alone. */
-	is_long = (left < 0 || left >= LONG_NS) && conn->twin == NULL;
+	is_long = (left < 0 || left >= (int64_t)VFUI_LONG_NS) && conn->twin == NULL;
 	set_sleeping(conn, is_long && conn->main.out.bytes == 0 && conn->has_recv_timeout
 				   ? VFUI_IN_RECV
 				   : VFUI_IN_POLL);
@@ -138,6 +136,20 @@ static int sleep_in_poll(struct vfui_conn *conn, short events, int64_t left)
 	return (pfds[2].revents & ~POLLOUT) != 0 ? vfui_conn_receive(conn, conn->twin, true) : 0;
 }
 
+static inline bool is_in_recv(const struct vfui_conn *conn)
+{
+	return atomic_load_explicit(&conn->sleeping, memory_order_relaxed) == VFUI_IN_RECV;
+}
+
+/* Sleeps where only the main socket, and the tick, can end it: one system call, which is the receive. */
+static int sleep_in_recv(struct vfui_conn *conn)
+{
+	int r = vfui_conn_receive(conn, &conn->main, false);
+
+	set_sleeping(conn, VFUI_AWAKE);
+	return r;
+}
+
 int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most)
 {
 	int64_t left;
@@ -154,11 +166,7 @@ int vfui_conn_sleep(struct vfui_conn *conn, uint64_t deadline, int64_t most)
 			return r;
 		}
 	}
-	if (atomic_load_explicit(&conn->sleeping, memory_order_relaxed) == VFUI_IN_POLL)
-		return sleep_in_poll(conn, events, left);
-	r = vfui_conn_receive(conn, &conn->main, false);
-	set_sleeping(conn, VFUI_AWAKE);
-	return r;
+	return is_in_recv(conn) ? sleep_in_recv(conn) : sleep_in_poll(conn, events, left);
 }
 
 /* ---- waits ---- */
@@ -182,14 +190,16 @@ static int wait_is_over(struct vfui_conn *conn, uint64_t deadline)
  */
 static int turn(struct vfui_conn *conn, uint64_t deadline, bool is_patient)
 {
-	bool is_stalled = vfui_conn_is_stalled(conn);
+	/* Who submitted the request has seen that nothing else is to be done, and said so. */
+	bool is_told = is_in_recv(conn);
+	bool is_stalled = !is_told && vfui_conn_is_stalled(conn);
 	int r;
 
 	if (is_stalled && !is_patient)
 		return -EDEADLK;
-	r = is_stalled ? 0 : vfui_conn_handle_one(conn);
+	r = is_stalled || is_told ? 0 : vfui_conn_handle_one(conn);
 	if (r == 0)
-		r = vfui_conn_sleep(conn, deadline, most_of(conn));
+		r = is_told ? sleep_in_recv(conn) : vfui_conn_sleep(conn, deadline, most_of(conn));
 	if (r < 0 && r != -EINTR)
 		return r;
 	if (r > 0 && ++conn->turns % TURNS != 0)
@@ -239,7 +249,7 @@ void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left)
 	vfui_os_lock(&conn->lock);
 	atomic_fetch_add(&conn->sleepers, 1);
 	if ((atomic_load(&conn->is_reading) || conn->is_owned) &&
-	    atomic_load(&conn->events) == event)
+	    vfui_conn_event_number(conn) == event)
 		vfui_os_cond_wait(&conn->cond, &conn->lock, left);
 	atomic_fetch_sub(&conn->sleepers, 1);
 	vfui_os_unlock(&conn->lock);
@@ -263,7 +273,7 @@ static int wait_for_role(struct vfui_conn *conn, const struct wait *wait)
 	int r = 0;
 
 	for (;;) {
-		unsigned event = atomic_load(&conn->events);
+		unsigned event = vfui_conn_event_number(conn);
 
 		if (is_ready(wait))
 			return 0;
@@ -275,13 +285,22 @@ static int wait_for_role(struct vfui_conn *conn, const struct wait *wait)
 	}
 }
 
+/* The callback that waited goes on, and may take its time. */
+static void pause_reading(struct vfui_conn *conn)
+{
+	vfui_os_lock(&conn->lock);
+	vfui_conn_settle(conn);
+	vfui_conn_flush_locked(conn);
+	vfui_conn_unlock(conn);
+}
+
 static int wait_for(struct vfui_conn *conn, const struct wait *wait)
 {
 	int r;
 
 	if (vfui_conn_has_role(conn)) {
 		r = wait_as_reader(conn, wait);
-		vfui_conn_flush(conn);
+		pause_reading(conn);
 		return r;
 	}
 	if (wait->ready != NULL)
@@ -303,12 +322,9 @@ int vfui_conn_wait(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg, 
 	return vfui_conn_is_child(conn) ? -EOWNERDEAD : wait_for(conn, &wait);
 }
 
-int vfui_conn_wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
-			     int timeout_ms)
+int vfui_conn_wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg)
 {
-	struct wait wait = {.ready = ready,
-			    .arg = arg,
-			    .deadline = vfui_clock_deadline(&conn->options.clock, timeout_ms)};
+	struct wait wait = {.ready = ready, .arg = arg, .deadline = VFUI_NEVER};
 
 	return read_for_all(conn, &wait);
 }
@@ -375,13 +391,11 @@ static int wait_until_sent(struct vfui_conn *conn, size_t left)
 	return wait_for(conn, &wait);
 }
 
-int vfui_conn_drain(struct vfui_conn *conn, size_t left)
+VFUI_APART static int drain(struct vfui_conn *conn, size_t left)
 {
 	int r;
 
-	if (vfui_conn_is_child(conn))
-		return -EOWNERDEAD;
-	if (!atomic_load(&conn->is_unsent) || is_watched(conn))
+	if (is_watched(conn))
 		return 0;
 	r = wait_until_sent(conn, left);
 	if (r < 0)
@@ -390,4 +404,11 @@ int vfui_conn_drain(struct vfui_conn *conn, size_t left)
 	r = conn->out_status;
 	vfui_os_unlock(&conn->lock);
 	return r;
+}
+
+int vfui_conn_drain(struct vfui_conn *conn, size_t left)
+{
+	if (vfui_conn_is_child(conn))
+		return -EOWNERDEAD;
+	return atomic_load(&conn->is_unsent) ? drain(conn, left) : 0;
 }

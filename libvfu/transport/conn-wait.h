@@ -29,16 +29,17 @@ int vfui_conn_drain(struct vfui_conn *conn, size_t left);
 
 /* ---- for the files of the connection ---- */
 
-/* vfui_conn_wait, of who has just got the reader role, which it gives up in the end. */
-int vfui_conn_wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg,
-			     int timeout_ms);
+/*
+ * vfui_conn_wait, of who has just got the reader role with a request, whose deadline it is, and gives it up in the end.
+ */
+int vfui_conn_wait_as_reader(struct vfui_conn *conn, bool (*ready)(void *arg), void *arg);
 
 /* Somebody is known to send what is queued once the socket takes more: see vfui_conn_drain. With the lock. */
 bool vfui_conn_is_watched(struct vfui_conn *conn);
 
 /*
  * Sleeps until the thread that reads has handled something or reads no more, or at most left
- * nanoseconds (-1: for ever). event: conn->events before the caller looked at what it waits for.
+ * nanoseconds (-1: for ever). event: vfui_conn_event_number() before the caller looked at what it waits for.
  */
 void vfui_conn_nap(struct vfui_conn *conn, unsigned event, int64_t left);
 

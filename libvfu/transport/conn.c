@@ -151,6 +151,7 @@ struct vfui_conn *vfui_conn_new(int fd, bool server, const struct vfui_conn_opti
 	conn->wake_fd = options->wake_fd;
 	vfui_outq_init(&conn->main.out);
 	vfui_pend_init(&conn->pending);
+	vfui_list_init(&conn->spent);
 	init_limits(conn);
 	if (open_parts(conn) != 0) {
 		vfui_conn_free(conn);
@@ -215,8 +216,10 @@ static void free_whole_parts(struct vfui_conn *conn)
 
 	if (is_idle)
 		vfui_in_fini(&conn->main.in);
-	if (is_idle && is_unlocked)
+	if (is_idle && is_unlocked) {
+		vfui_conn_reuse_spent(conn);
 		free_chan(conn->twin);
+	}
 	if (is_unlocked) {
 		vfui_outq_fini(&conn->main.out);
 		vfui_outq_release(conn->main.out.released, false);
@@ -233,6 +236,7 @@ static void free_parts(struct vfui_conn *conn)
 	vfui_in_fini(&conn->main.in);
 	vfui_outq_fini(&conn->main.out);
 	vfui_outq_release(conn->main.out.released, true);
+	vfui_conn_reuse_spent(conn);
 	vfui_pend_fini(&conn->pending);
 	free_chan(conn->twin);
 }

@@ -17,11 +17,6 @@ void vfui_pend_init(struct vfui_pend_table *table)
 	vfui_list_init(&table->spare);
 }
 
-static struct vfui_pend *from_node(struct vfui_list *node)
-{
-	return vfui_container_of(node, struct vfui_pend, node);
-}
-
 void vfui_pend_fini(struct vfui_pend_table *table)
 {
 	struct vfui_list *node;
@@ -29,7 +24,7 @@ void vfui_pend_fini(struct vfui_pend_table *table)
 	for (unsigned i = 0; i < table->cap; i++)
 		vfui_os_free(table->slots[i]);
 	while ((node = vfui_list_pop(&table->spare)) != NULL)
-		vfui_os_free(from_node(node));
+		vfui_os_free(vfui_pend_of(node));
 	vfui_os_free(table->slots);
 	vfui_pend_init(table);
 }
@@ -57,7 +52,7 @@ static void insert_by_deadline(struct vfui_pend_table *table, struct vfui_pend *
 {
 	struct vfui_list *pos = &table->waiting;
 
-	while (pos->prev != &table->waiting && from_node(pos->prev)->deadline > pend->deadline)
+	while (pos->prev != &table->waiting && vfui_pend_of(pos->prev)->deadline > pend->deadline)
 		pos = pos->prev;
 	vfui_list_insert(pos, &pend->node);
 }
@@ -73,7 +68,7 @@ struct vfui_pend *vfui_pend_add(struct vfui_pend_table *table, uint64_t deadline
 	if (table->used * 2 >= table->cap && grow(table) != 0)
 		return NULL;
 	node = vfui_list_pop(&table->spare);
-	pend = node != NULL ? from_node(node) : vfui_os_malloc(sizeof(*pend));
+	pend = node != NULL ? vfui_pend_of(node) : vfui_os_malloc(sizeof(*pend));
 	if (pend == NULL)
 		return NULL;
 	while (table->slots[table->next_id & (table->cap - 1)] != NULL ||
@@ -108,25 +103,29 @@ void vfui_pend_drop_sinks(struct vfui_pend_table *table, const void *memory, siz
 	struct vfui_list *node;
 
 	vfui_list_for_each(node, &table->waiting) {
-		struct vfui_pend *pend = from_node(node);
+		struct vfui_pend *pend = vfui_pend_of(node);
 
 		if ((uintptr_t)pend->sink - (uintptr_t)memory < len)
 			pend->sink = NULL;
 	}
 }
 
-void vfui_pend_remove(struct vfui_pend_table *table, struct vfui_pend *pend)
+void vfui_pend_take(struct vfui_pend_table *table, struct vfui_pend *pend)
 {
 	if (!pend->is_reserved)
 		table->nwaiting--;
 	vfui_list_remove(&pend->node);
 	table->slots[pend->id & (table->cap - 1)] = NULL;
 	table->used--;
-	/* Last in, first out: what was used last is still in the cache. */
-	vfui_list_insert(table->spare.next, &pend->node);
+}
+
+void vfui_pend_remove(struct vfui_pend_table *table, struct vfui_pend *pend)
+{
+	vfui_pend_take(table, pend);
+	vfui_pend_reuse(table, pend);
 }
 
 struct vfui_pend *vfui_pend_first(const struct vfui_pend_table *table)
 {
-	return vfui_list_is_empty(&table->waiting) ? NULL : from_node(table->waiting.next);
+	return vfui_list_is_empty(&table->waiting) ? NULL : vfui_pend_of(table->waiting.next);
 }

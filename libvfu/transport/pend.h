@@ -49,6 +49,11 @@ static inline uint64_t vfui_pend_name(const struct vfui_pend *pend)
 	return pend->tag << 16 | pend->id;
 }
 
+static inline struct vfui_pend *vfui_pend_of(struct vfui_list *node)
+{
+	return vfui_container_of(node, struct vfui_pend, node);
+}
+
 struct vfui_pend_table {
 	struct vfui_pend **slots; /* by the low bits of the id */
 	unsigned cap;             /* a power of two, or 0 */
@@ -74,6 +79,14 @@ void vfui_pend_reserve(struct vfui_pend_table *table, struct vfui_pend *pend);
 /* Nobody's sink lies in that memory any more. */
 void vfui_pend_drop_sinks(struct vfui_pend_table *table, const void *memory, size_t len);
 void vfui_pend_remove(struct vfui_pend_table *table, struct vfui_pend *pend);
+/* The same in two steps: from take to reuse it is the caller's to look at, without the lock. */
+void vfui_pend_take(struct vfui_pend_table *table, struct vfui_pend *pend);
+static inline void vfui_pend_reuse(struct vfui_pend_table *table, struct vfui_pend *pend)
+{
+	vfui_list_remove(&pend->node);
+	/* Last in, first out: what was used last is still in the cache. */
+	vfui_list_insert(table->spare.next, &pend->node);
+}
 /* The one whose deadline comes first, NULL if none waits. */
 struct vfui_pend *vfui_pend_first(const struct vfui_pend_table *table);
 
