@@ -10,12 +10,23 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+#ifdef __has_include
+#if __has_include(<sys/single_threaded.h>)
+#include <sys/single_threaded.h>
+#define VFUI_OS_IS_SINGLE __libc_single_threaded
+#endif
+#endif
+#ifndef VFUI_OS_IS_SINGLE
+#define VFUI_OS_IS_SINGLE false
+#endif
 
 /*
  * Functions of the system's names behave as the system's, but answer a negative errno where it
@@ -127,6 +138,21 @@ void vfui_os_cond_fini(pthread_cond_t *cond);
 /* Sleeps until woken or at most timeout_ns (< 0: for ever). 0 or -ETIMEDOUT. */
 int vfui_os_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t timeout_ns);
 void vfui_os_cond_broadcast(pthread_cond_t *cond);
+
+/*
+ * Adds to a count that threads share, and says what it was. As long as the process has one thread this is no atomic
+ * operation, which takes as long as 30 instructions: pthread_mutex_lock does likewise.
+ */
+static inline unsigned vfui_os_count(atomic_uint *count, int n)
+{
+	unsigned was;
+
+	if (!VFUI_OS_IS_SINGLE)
+		return atomic_fetch_add(count, (unsigned)n);
+	was = atomic_load_explicit(count, memory_order_relaxed);
+	atomic_store_explicit(count, was + (unsigned)n, memory_order_relaxed);
+	return was;
+}
 
 /* A page that reads 0, also in a child after fork() whatever stood there. NULL: the kernel can not do that. */
 void *vfui_os_wiped_page_new(void);

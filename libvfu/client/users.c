@@ -108,7 +108,7 @@ VFUI_APART static void end_last(struct vfu_client *cl)
 
 void vfui_client_leave(struct vfu_client *cl)
 {
-	if (!vfui_client_is_looper(cl) && atomic_fetch_sub(&cl->users, 1) == 1 &&
+	if (!vfui_client_is_looper(cl) && vfui_os_count(&cl->users, -1) == 1 &&
 	    atomic_load(&cl->is_closing))
 		end_last(cl);
 }

@@ -7,6 +7,7 @@
 #ifndef VFUI_CLIENT_USERS_H
 #define VFUI_CLIENT_USERS_H
 
+#include "base/os.h"
 #include "client/state.h"
 
 /* This thread is inside vfu_client_process, whose use lasts as long as that of any callback under it. */
@@ -23,7 +24,7 @@ void vfui_client_end_loop(struct vfu_client *cl);
 static inline void vfui_client_join(struct vfu_client *cl)
 {
 	if (!vfui_client_is_looper(cl))
-		atomic_fetch_add(&cl->users, 1);
+		vfui_os_count(&cl->users, 1);
 }
 /* The connection that calls may use; it stays until vfui_client_leave. NULL if there is none. */
 struct vfui_conn *vfui_client_hold(struct vfu_client *cl);

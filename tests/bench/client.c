@@ -7,18 +7,24 @@
  *	bare:    drive() of drive.c  <--socket-->  far() below, which looks at headers, for the ids of messages
  *	client:  vfu_client_...      <--socket-->  the same
  *
- * So the cost is the client's alone. The last rows need no socket: a loop over
- * memory of the device that is mapped, beside one over memory of the process.
+ *	least:   least_... below      <--socket-->  the same
+ *
+ * So the cost is the client's alone. Of that no client of its kind can save what "least" costs: the
+ * bare socket with a lock, a count of users, ids and a time limit. The last rows need no socket: a loop
+ * over memory of the device that is mapped, beside one over memory of the process.
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,6 +207,92 @@ static void do_batch(struct vfu_client *cl, unsigned ops)
 	check(vfu_client_post_end(cl), "end");
 }
 
+/* ---- what none of them can do without ---- */
+
+struct least {
+	struct end *e;
+	pthread_mutex_t lock;
+	atomic_uint users;
+	size_t size; /* of a request */
+	uint16_t id;
+};
+
+/* The next of the requests in e->out gets an id of its own, by a thread that is not alone. */
+static void least_begin(struct least *l, unsigned place)
+{
+	struct header h;
+
+	atomic_fetch_add(&l->users, 1);
+	pthread_mutex_lock(&l->lock);
+	memcpy(&h, l->e->out + place * l->size, sizeof(h));
+	h.id = l->id++;
+	memcpy(l->e->out + place * l->size, &h, sizeof(h));
+}
+
+static void least_end(struct least *l)
+{
+	pthread_mutex_unlock(&l->lock);
+	atomic_fetch_sub(&l->users, 1);
+}
+
+/* With room for descriptors, which nobody may lose. */
+static size_t least_recv(struct least *l, int flags)
+{
+	char control[CMSG_SPACE(16 * sizeof(int))];
+	struct iovec iov = {l->e->in, l->e->room};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
+			   .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(l->e->fd, &m, MSG_CMSG_CLOEXEC | flags);
+
+	if (n <= 0)
+		die("no answer");
+	return (size_t)n;
+}
+
+static void least_calls(struct least *l, unsigned ops)
+{
+	while (ops--) {
+		least_begin(l, 0);
+		end_send(l->e, l->e->out, l->size);
+		least_end(l);
+		least_recv(l, 0);
+	}
+}
+
+static void least_posts(struct least *l, unsigned ops)
+{
+	while (ops--) {
+		least_begin(l, 0);
+		end_send(l->e, l->e->out, l->size);
+		least_end(l);
+	}
+}
+
+/* The lock once for each request, and once for each answer, as anybody may ask or give up meanwhile. */
+static void least_flight(struct least *l, unsigned ops)
+{
+	struct pollfd pfd = {.fd = l->e->fd, .events = POLLIN};
+	size_t reply = sizeof(struct region_part) + 4;
+
+	for (unsigned depth = 32, sent = 0, got; sent < ops; sent += depth) {
+		for (unsigned i = 0; i < depth; i++) {
+			least_begin(l, i);
+			least_end(l);
+		}
+		end_send(l->e, l->e->out, depth * l->size);
+		for (got = 0; got < depth;) {
+			poll(&pfd, 1, 5000);
+			for (size_t n = least_recv(l, MSG_DONTWAIT); n >= reply;
+			     n -= reply, got++) {
+				pthread_mutex_lock(&l->lock);
+				pthread_mutex_unlock(&l->lock);
+			}
+		}
+	}
+}
+
 /* ---- rows ---- */
 
 struct use {
@@ -208,15 +300,19 @@ struct use {
 	void (*run)(struct vfu_client *cl, unsigned ops);
 	bool coalesces;
 	double target;
+	void (*least)(struct least *l, unsigned ops); /* in place of the client; no target */
 };
 
 static const struct use uses[] = {
-	{"call4", "client: 4 B read", "read4", do_calls, false, 1.12},
-	{"async32", "client: 4 B reads, 32 in flight", "read4x32", do_async, false, 1.3},
-	{"postoff", "client: posted, coalescing off", "post1", do_posts, false, 1.1},
-	{"poston", "client: posted, coalescing on", "post1", do_posts, true, 1.1},
-	{"batchoff", "client: a batch, coalescing off", "post1", do_batch, false, 1.1},
-	{"batchon", "client: a batch, coalescing on", "post1", do_batch, true, 1.1},
+	{"call4", "client: 4 B read", "read4", do_calls, false, 1.12, NULL},
+	{"least4", "  the least of it", "read4", NULL, false, 0, least_calls},
+	{"async32", "client: 4 B reads, 32 in flight", "read4x32", do_async, false, 1.3, NULL},
+	{"least32", "  the least of it", "read4x32", NULL, false, 0, least_flight},
+	{"postoff", "client: posted, coalescing off", "post1", do_posts, false, 1.1, NULL},
+	{"leastpost", "  the least of it", "post1", NULL, false, 0, least_posts},
+	{"poston", "client: posted, coalescing on", "post1", do_posts, true, 1.1, NULL},
+	{"batchoff", "client: a batch, coalescing off", "post1", do_batch, false, 1.1, NULL},
+	{"batchon", "client: a batch, coalescing on", "post1", do_batch, true, 1.1, NULL},
 };
 
 static const struct row *row_of(const char *name)
@@ -267,13 +363,41 @@ static double measure_use(const struct use *u, unsigned ops, enum mode mode)
 	return ns;
 }
 
+static double measure_least(const struct use *u, const struct row *row, unsigned ops,
+			    enum mode mode)
+{
+	const struct timeval tick = {.tv_usec = 250000};
+	bool cpu = mode == MODE_CPUTIME;
+	struct least l = {.lock = PTHREAD_MUTEX_INITIALIZER, .size = row_request_size(row)};
+	struct end far, e;
+	int fd = start_far(false, &far);
+	uint64_t start;
+	double ns;
+
+	end_init(&e, fd, false);
+	e.peer = far.peer;
+	l.e = &e;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof(tick));
+	row_requests(row, e.out, row->depth);
+	u->least(&l, ops);
+	start = cpu ? cpu_ns(&e) : now_ns();
+	u->least(&l, ops);
+	ns = (double)((cpu ? cpu_ns(&e) : now_ns()) - start) / ops;
+	stop_far(&e);
+	end_fini(&e);
+	return ns;
+}
+
 static void print(const struct options *o, const char *title, double *base, double *ratio,
 		  double target)
 {
 	double middle = median(ratio, o->rounds);
 
-	printf("%-32s %10.1f %9.2f %7.2f..%.2f %9.2f%s\n", title, median(base, o->rounds), middle,
-	       ratio[0], ratio[o->rounds - 1], target, middle > target ? "  over" : "");
+	printf("%-32s %10.1f %9.2f %7.2f..%.2f", title, median(base, o->rounds), middle, ratio[0],
+	       ratio[o->rounds - 1]);
+	if (target > 0)
+		printf(" %9.2f%s", target, middle > target ? "  over" : "");
+	putchar('\n');
 	fflush(stdout);
 }
 
@@ -283,12 +407,15 @@ static void run_use(const struct options *o, const struct use *u, double *base, 
 	unsigned ops = options_ops(o, row);
 
 	if (o->count) {
-		count_use(u, ops);
+		if (u->run)
+			count_use(u, ops);
 		return;
 	}
 	for (unsigned i = 0; i < o->rounds; i++) {
 		base[i] = measure_far(row, ops, o->mode);
-		ratio[i] = measure_use(u, ops, o->mode) / base[i];
+		ratio[i] = (u->least ? measure_least(u, row, ops, o->mode)
+				     : measure_use(u, ops, o->mode)) /
+			   base[i];
 	}
 	print(o, u->title, base, ratio, u->target);
 }
