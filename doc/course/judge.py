@@ -160,12 +160,15 @@ def kind_of(error):
 class Run:
     """A call of a function of the student."""
 
+    last = None  # what it returned may be nothing that a check can look into
+
     def __init__(self, student, name, args, sock=None, function=None):
         self.student, self.name, self.sock = student, name, sock
         self.function = function or getattr(student.module, name, None)
         if not callable(self.function):
             raise Wrong(f"{student.path.name} has no function {name}()")
         self.returned = self.error = None
+        Run.last = self
         self.thread = threading.Thread(target=self._go, args=(args,), daemon=True)
         self.thread.start()
 
@@ -452,6 +455,11 @@ def examine(path, exercises, of=Student):
             out.append((exercise.__doc__, None))
         except Wrong as wrong:
             out.append((exercise.__doc__, str(wrong)))
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            if not (of is Student and Run.last):
+                raise
+            out.append((exercise.__doc__, f"{Run.last.name}() returns {Run.last.returned!r}, which is no answer ({error})"))
+        Run.last = None
     return out
 
 

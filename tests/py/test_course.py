@@ -21,6 +21,7 @@ sys.path.append(str(COURSE))
 import judge  # noqa: E402
 import lua  # noqa: E402
 
+judge.SECONDS = 60.0  # a student is told sooner
 LESSONS = sorted(path.parent.name for path in COURSE.glob("*/exercise.py"))
 
 # lesson, what the solution has, what a student may have instead, the exercise that is then wrong, what the sentence says
@@ -102,6 +103,17 @@ def test_gaps(lesson):
     for number, (title, sentence) in enumerate(judge.examine(COURSE / lesson / "exercise.py", exercises), 1):
         assert title.startswith(f"exercise {number}: ")
         assert sentence and re.match(rf"exercise {number} is not solved yet: the gap is at exercise\.\w+:\d+$", sentence)
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_no_answer(lesson, tmp_path):
+    """Functions that return nothing: sentences, too."""
+    text = (COURSE / lesson / "exercise.py").read_text()
+    (tmp_path / "mine.py").write_text(re.sub(r"raise NotImplementedError\(.*\)", "return None", text))
+    for path in (COURSE / "solutions").glob(f"{lesson}.c"):
+        (tmp_path / "mine.c").write_text(path.read_text().replace("return ", "return 5; //"))
+    for title, sentence in judge.examine(tmp_path / "mine.py", check_of(lesson)):
+        assert sentence and "not solved" not in sentence, title
 
 
 @pytest.mark.parametrize("lesson, right, wrong, number, says", MISTAKES)
