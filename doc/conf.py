@@ -55,6 +55,12 @@ copybutton_prompt_is_regexp = True
 ELSEWHERE = {"gen/spec-language": "spec/README.md", "gen/generators": "codegen/README.md", "gen/model": "codegen/MODEL.md"}
 
 
+def linked(app, doc, target, content):
+    """A link of a page to a file of the site."""
+    here = os.path.dirname(app.builder.get_target_uri(doc))
+    return nodes.reference("", "", content, internal=True, refuri=os.path.relpath(target, here or "."))
+
+
 def tree_link(app, env, node, content):
     """What a link to something of the tree that is no page leads to: a copy of the file; of a directory only the text."""
     if node["reftype"] not in ("any", "myst"):  # MyST asks as "any"
@@ -62,20 +68,21 @@ def tree_link(app, env, node, content):
     tree, doc = Path(app.srcdir).parent, node["refdoc"]
     place = tree / ELSEWHERE[doc] if doc in ELSEWHERE else Path(env.doc2path(doc))
     target, _, anchor = node["reftarget"].partition("#")
-    path = place.parent / target
+    path = Path(os.path.normpath(place.parent / target))  # not through the links that directories are
     if not target or not path.exists():
         return None
     if path.is_dir():
         return content
     name = os.path.relpath(path, tree)
+    if name == "doc/gen/explorer.html":
+        return linked(app, doc, "explorer.html", content)
     for page, origin in ELSEWHERE.items():
         if name == origin:
             return make_refnode(app.builder, doc, page, anchor, content)
     copy = Path(app.outdir, "_tree", name)
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, copy)
-    here = os.path.dirname(app.builder.get_target_uri(doc))
-    return nodes.reference("", "", content, internal=True, refuri=os.path.relpath(f"_tree/{name}", here or "."))
+    return linked(app, doc, f"_tree/{name}", content)
 
 
 def tree_links(app, doctree):
@@ -99,8 +106,9 @@ def setup(app):
     app.connect("build-finished", stand_alone)
 
 
-def has_pages(record):
+def matters(record):
     return "didn't match any documents" not in str(record.msg)
 
 
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(has_pages)  # a section before its first page
+# Sections list their pages in order, and then "*": pages that nobody has put in order yet. There may be none.
+logging.getLogger("sphinx.sphinx.directives.other").addFilter(matters)

@@ -49,7 +49,7 @@ def page(model: dict) -> str:
     out = TOP.format("errata_page.py") + ".. _errata:\n\n" + heading("Errata by subject") + ABOUT + "\n"
     for subject, title in SUBJECTS.items():
         rows = "".join(row(one) for one in model["errata"] if one["subject"] == subject)
-        out += heading(title, "-") + ".. list-table::\n   :header-rows: 1\n   :widths: 20 25 30 25\n\n"
+        out += heading(title, "-") + ".. list-table::\n   :header-rows: 1\n   :class: errata\n   :widths: 20 25 27 28\n\n"
         out += "   * - Erratum\n     - The text\n     - Others\n     - We\n" + rows + "\n"
     return out
 
