@@ -180,8 +180,8 @@ static void remove_maps(struct vfui_dma *dma, uint64_t first, uint64_t last,
 }
 
 /* E6, E7, E62: what may be unmapped at once. */
-static int check_unmap(const struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
-		       const struct vfui_policy *policy, struct vfu_err *err)
+int vfui_dma_check_unmap(const struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
+			 const struct vfui_policy *policy, struct vfu_err *err)
 {
 	const struct vfui_dma_map *low, *high;
 	uint64_t last = iova + size - 1;
@@ -270,7 +270,7 @@ int vfui_dma_unmap(struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
 		   const struct vfui_policy *policy, struct vfui_dma_wait **out,
 		   struct vfu_err *err)
 {
-	int rc = check_unmap(dma, iova, size, all, policy, err);
+	int rc = vfui_dma_check_unmap(dma, iova, size, all, policy, err);
 
 	*out = NULL;
 	if (rc)

@@ -58,6 +58,9 @@ void vfui_dma_set_blocked(struct vfui_dma *dma, bool on);
  */
 int vfui_dma_map(struct vfui_dma *dma, uint32_t flags, uint64_t offset, uint64_t iova,
 		 uint64_t size, int fd, const struct vfui_policy *policy, struct vfu_err *err);
+/* Whether a DMA_UNMAP that its check has let through finds what it is to remove: 0, -EINVAL, -ENOENT (E6, E7, E62). Owner. */
+int vfui_dma_check_unmap(const struct vfui_dma *dma, uint64_t iova, uint64_t size, bool all,
+			 const struct vfui_policy *policy, struct vfu_err *err);
 /*
  * Of a DMA_UNMAP that its check has let through. Removes ranges (all: every one). 0: done, answer now. VFU_LATER: *wait is
  * set, answer when vfui_dma_wait_start says so. -EINVAL, -ENOENT (E6, E7, E62), -ENOMEM: nothing changed. Owner.

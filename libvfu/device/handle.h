@@ -121,8 +121,8 @@ int vfui_device_reset(struct vfu_device *dev);
 int vfui_device_reset_for(struct vfu_device *dev, struct vfu_request *req);
 /* The same for a write to configuration space, with the gate before it; ctx: the device. */
 int vfui_device_function_reset(void *ctx, struct vfu_request *req);
-/* Answers req with 0 when wait is over: VFU_LATER, -ENOMEM. Consumes wait. */
-int vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
-			     struct vfu_request *req);
+/* Answers later, which was deferred, with 0 when wait is over. Consumes both. */
+void vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
+			      struct vfu_request *later);
 
 #endif

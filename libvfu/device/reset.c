@@ -30,13 +30,10 @@ static void answer(void *user)
 	vfu_request_done(user, 0);
 }
 
-int vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
-			     struct vfu_request *req)
+void vfui_device_answer_after(struct vfu_device *dev, struct vfui_dma_wait *wait,
+			      struct vfu_request *later)
 {
-	struct vfu_request *later = vfu_request_defer(req);
-
-	vfui_dma_wait_start(&dev->dma, wait, later ? answer : NULL, later);
-	return later ? VFU_LATER : -ENOMEM;
+	vfui_dma_wait_start(&dev->dma, wait, answer, later);
 }
 
 /* ---- the reset, and its answer ---- */

@@ -406,20 +406,27 @@ static int dma_unmap(void *ctx, struct vfui_request *req,
 	struct vfu_server *srv = ctx;
 	bool all = in->flags & VFU_WIRE_DMA_UNMAP_ALL;
 	struct vfui_dma_wait *wait;
+	struct vfu_request *later;
 	int rc;
 
 	(void)tail, (void)tail_len;
-	rc = vfui_dma_unmap(&srv->dev->dma, in->address, in->size, all, policy_of(srv), &wait,
-			    req->err);
+	rc = vfui_dma_check_unmap(&srv->dev->dma, in->address, in->size, all, policy_of(srv),
+				  req->err);
 	if (rc < 0)
 		return rc;
-	/* The request comes back as it was. */
+	/* The request comes back as it was. All that takes memory comes first: with -ENOMEM nothing is unmapped. */
 	vfui_request_set_head(&req->base, in, sizeof(*in));
-	if (rc == VFU_LATER) {
-		req->base.kept = NULL;
-		return vfui_device_answer_after(srv->dev, wait, &req->base);
-	}
-	return reply_fixed(srv, req, req->base.head, req->base.head_len);
+	req->base.kept = NULL;
+	later = vfu_request_defer(&req->base);
+	if (!later)
+		return -ENOMEM;
+	rc = vfui_dma_unmap(&srv->dev->dma, in->address, in->size, all, policy_of(srv), &wait,
+			    req->err);
+	if (rc == VFU_LATER)
+		vfui_device_answer_after(srv->dev, wait, later);
+	else
+		vfu_request_done(later, rc);
+	return VFU_LATER;
 }
 
 /* ---- the rest ---- */

@@ -322,6 +322,34 @@ START_TEST(no_memory_to_wait)
 }
 END_TEST
 
+/* Nor was anything unmapped: neither where the answer would have to wait, nor where not. */
+START_TEST(no_memory_to_unmap)
+{
+	unsigned error = 1, failures = 0;
+
+	for (unsigned nth = 1; error; nth++) {
+		uint16_t write = 0, unmap;
+
+		ck_assert_uint_lt(nth, 50);
+		if (_i) {
+			start_write();
+			write = dma_comes(DMA_WRITE);
+		}
+		unmap = send_unmap();
+		fault_fail(FAULT_ALLOC, nth, ENOMEM);
+		rig_pump(&rig);
+		fault_reset();
+		if (_i)
+			answer_write(write);
+		error = rig_reply(&rig, unmap, 3);
+		ck_assert(error == 0 || error == ENOMEM);
+		ck_assert_uint_eq(vfu_dma_ranges(rig.dev, NULL, 0), error ? 1 : 0);
+		failures += error != 0;
+	}
+	ck_assert_uint_gt(failures, 1);
+}
+END_TEST
+
 /* ---- a loop, and waits ---- */
 
 START_TEST(one_descriptor_stands_for_both)
@@ -402,6 +430,7 @@ int main(void)
 	tcase_add_test(tcase, others_are_served_meanwhile);
 	tcase_add_loop_test(tcase, the_end_of_a_wait_without_an_answer, 0, 4);
 	tcase_add_loop_test(tcase, no_memory_to_wait, 0, 3);
+	tcase_add_loop_test(tcase, no_memory_to_unmap, 0, 2);
 	tcase_add_test(tcase, one_descriptor_stands_for_both);
 	tcase_add_test(tcase, a_callback_waits_on_both);
 	suite_add_tcase(suite, tcase);
