@@ -398,7 +398,7 @@ class Slowly(vfu.Device):
 def slowly(connect):
     """The device and its client, one that does not wait for long."""
     device = Slowly()
-    yield device, connect(device, irqs=False, timeout=0.7)
+    yield device, connect(device, irqs=False, timeout=1.5)
     device.go.set()
 
 

@@ -16,6 +16,8 @@
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
 #include "../../lib/suite.h"
+#include "client/state.h"
+#include "transport/conn-inside.h"
 
 static struct script far;
 static struct vfu_client *cl;
@@ -478,9 +480,8 @@ START_TEST(a_crowd_that_another_thread_sends)
 	is_serving = false;
 	script_connect(&far, cl, is_late);
 	pthread_create(&other, NULL, serves, &forever);
-	while (!is_serving)
+	while (!is_serving || !atomic_load(&cl->conn->serving))
 		poll(NULL, 0, 1);
-	poll(NULL, 0, 50);
 	post_some(0, CROWD);
 	step = 1;
 	await(&got, CROWD);

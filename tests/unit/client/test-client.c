@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1992,6 +1993,8 @@ START_TEST(serves_dma)
 }
 END_TEST
 
+static atomic_bool may_end;
+
 static void dma_alone(struct script *s)
 {
 	script_version(s);
@@ -2002,7 +2005,8 @@ static void dma_alone(struct script *s)
 	peer_put(s->fd, 7, VFU_WIRE_CMD_RESET, 0, 0, "", 0); /* not the server's to send */
 	script_get(s, VFU_WIRE_CMD_RESET);
 	ck_assert_uint_eq(s->msg.hdr.error, ENOSYS);
-	usleep(300000);
+	while (!may_end)
+		usleep(1000);
 }
 
 START_TEST(serves_while_idle)
@@ -2013,12 +2017,24 @@ START_TEST(serves_while_idle)
 		n = vfu_client_serve(cl, 50);
 		ck_assert_int_ge(n, 0);
 	}
+	may_end = true;
 	ck_assert_int_eq(vfu_client_serve(cl, -1), -ENOTCONN);
 	finish();
 }
 END_TEST
 
 #define FLOOD 100
+
+/* The client has sent what the socket takes: no more comes for a while. */
+static void await_full(int fd)
+{
+	size_t before;
+
+	do {
+		before = peer_waiting(fd);
+		usleep(50000);
+	} while (before == 0 || peer_waiting(fd) > before);
+}
 
 static void does_not_read(struct script *s)
 {
@@ -2027,7 +2043,7 @@ static void does_not_read(struct script *s)
 	script_reply(s, NULL, 0);
 	for (uint16_t i = 0; i < FLOOD; i++)
 		peer_put(s->fd, i, VFU_WIRE_CMD_DMA_READ, 0, 0, (uint64_t[]){0, sizeof(data)}, 16);
-	usleep(300000); /* time to fill the queue */
+	await_full(s->fd);
 	for (uint16_t i = 0; i < FLOOD; i++) {
 		script_get(s, VFU_WIRE_CMD_DMA_READ);
 		ck_assert_uint_eq(s->msg.hdr.id, i);

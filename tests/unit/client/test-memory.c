@@ -16,6 +16,7 @@
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
 #include "../../lib/suite.h"
+#include "client/state.h"
 
 #define ROUNDS 100
 #define IOVA 0x10000
@@ -318,6 +319,19 @@ static void await_stage(int wanted)
 		usleep(1000);
 }
 
+/* Somebody waits until this range is not in use any more. Not for ever: an unmap that does not wait is to be seen. */
+static void await_users_awaited(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 5000 && n == 0; i++) {
+		pthread_mutex_lock(&cl->lock);
+		n = cl->users_awaited;
+		pthread_mutex_unlock(&cl->lock);
+		usleep(1000);
+	}
+}
+
 static int slow_dma(void *user, bool is_write, uint64_t iova, void *data, size_t len)
 {
 	(void)user, (void)iova;
@@ -325,7 +339,7 @@ static int slow_dma(void *user, bool is_write, uint64_t iova, void *data, size_t
 		memset(data, 's', len);
 	atomic_store(&stage, IN_DMA);
 	await_stage(GIVEN_UP);
-	usleep(200000); /* time for an unmap that does not wait */
+	await_users_awaited();
 	atomic_store(&stage, DMA_DONE);
 	return 0;
 }

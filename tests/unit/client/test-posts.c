@@ -14,6 +14,8 @@
 #include "../../lib/leaks.h"
 #include "../../lib/script.h"
 #include "../../lib/suite.h"
+#include "client/state.h"
+#include "transport/conn-inside.h"
 
 enum { POSTS = 6000 };
 
@@ -132,7 +134,8 @@ START_TEST(a_thread_that_serves_sees_to_it)
 
 	script_connect(&far, cl, reads_late);
 	pthread_create(&other, NULL, serves, NULL);
-	poll(NULL, 0, 50);
+	while (!atomic_load(&cl->conn->serving))
+		poll(NULL, 0, 1);
 	post_all();
 	await_all();
 	pthread_join(other, NULL);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -707,6 +708,7 @@ struct peer {
 	unsigned expected;      /* replies */
 	unsigned errors, asked; /* DMA requests seen */
 	char order[64];
+	atomic_bool is_over;
 };
 
 static void send_script(const struct peer *peer)
@@ -770,20 +772,21 @@ static void *answer(void *arg)
 			raw_send(rig.sock, pending[--npending], 11, RAW_REPLY, &data, 20, NULL, 0);
 	}
 	free(msg);
+	peer->is_over = true;
 	return NULL;
 }
 
 static void play(struct peer *peer)
 {
 	pthread_t thread;
-	unsigned i;
 
+	peer->is_over = false;
 	peer->expected = (unsigned)strlen(peer->script);
 	memset(peer->order, 0, sizeof(peer->order));
 	peer->errors = 0;
 	send_script(peer);
 	ck_assert_int_eq(pthread_create(&thread, NULL, answer, peer), 0);
-	for (i = 0; i < 300; i++) {
+	while (!peer->is_over) { /* it waits 3 s for the next message at most */
 		rig_pump(&rig);
 		usleep(1000);
 	}
