@@ -64,7 +64,7 @@ int vfui_client_start(struct vfu_client *cl, struct vfu_client_access *a)
 				     .sink = reads ? a->buf : NULL,
 				     .sink_skip = sizeof(in),
 				     .sink_len = reads ? a->len : 0,
-				     .timeout_ms = vfui_client_timeout(a->timeout_ms),
+				     .timeout_ms = vfui_client_answer_time(a->timeout_ms),
 				     .done = NULL,
 				     .user = NULL,
 				     .end = &end};

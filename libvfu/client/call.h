@@ -37,7 +37,7 @@ int vfui_client_fail(struct vfu_client *cl, int code, const char *text);
 /* A call with nothing but fixed parts, its errors going to *err. */
 struct vfui_call vfui_client_new_call(struct vfu_err *err);
 /* A timeout of the public header, 0 for the usual one and -1 for none, as the connection has it. */
-static inline int vfui_client_timeout(int timeout_ms)
+static inline int vfui_client_answer_time(int timeout_ms)
 {
 	return timeout_ms < 0 ? 0 : timeout_ms ? timeout_ms : -1;
 }

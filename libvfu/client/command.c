@@ -57,7 +57,7 @@ static int post(struct vfui_conn *conn, const struct vfu_call *call, struct vfu_
 				     .fds = call->fds,
 				     .nfds = call->nfds,
 				     .no_reply = true,
-				     .timeout_ms = vfui_client_timeout(call->timeout_ms)};
+				     .timeout_ms = vfui_client_answer_time(call->timeout_ms)};
 
 	err->code = 0;
 	return vfui_conn_post(conn, &out);
@@ -70,7 +70,7 @@ static int ask(struct vfui_conn *conn, struct vfu_call *call, struct vfu_err *er
 
 	inner.fds = call->fds;
 	inner.nfds = call->nfds;
-	inner.timeout_ms = vfui_client_timeout(call->timeout_ms);
+	inner.timeout_ms = vfui_client_answer_time(call->timeout_ms);
 	inner.keeps = true;
 	ret = vfui_conn_call(conn, call->command, &inner, call->request, call->request_len, NULL,
 			     0);
@@ -150,7 +150,7 @@ static int start(struct vfui_conn *conn, struct vfu_call *call, vfu_client_call_
 				     .fds = call->fds,
 				     .nfds = call->nfds,
 				     .no_reply = call->post && !vfui_client_is_one_by_one(conn),
-				     .timeout_ms = vfui_client_timeout(call->timeout_ms),
+				     .timeout_ms = vfui_client_answer_time(call->timeout_ms),
 				     .end = &end};
 	int ret = vfui_conn_start(conn, &out, &call->id);
 

@@ -159,7 +159,7 @@ void vfui_client_table_asked(struct vfui_client_range *r, int status, bool leave
 	vfui_os_unlock(&cl->lock);
 }
 
-bool vfui_client_table_unhold(struct vfui_client_range *r)
+bool vfui_client_table_release(struct vfui_client_range *r)
 {
 	struct vfu_client *cl = r->cl;
 	bool is_gone;

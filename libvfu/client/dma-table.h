@@ -72,10 +72,10 @@ void vfui_client_table_settle(struct vfui_client_range *r, int status);
  * memory any more, on whatever thread.
  */
 void vfui_client_table_drop(struct vfu_client *cl, uint64_t first, uint64_t last);
-/* The range at iova, or the next one; it stays until vfui_client_table_unhold, which says whether it has left the
+/* The range at iova, or the next one; it stays until vfui_client_table_release, which says whether it has left the
  * table. NULL: there is none. */
 struct vfui_client_range *vfui_client_table_hold(struct vfu_client *cl, uint64_t iova);
-bool vfui_client_table_unhold(struct vfui_client_range *r);
+bool vfui_client_table_release(struct vfui_client_range *r);
 /*
  * The same of one that the server is asked to unmap by asker, until _asked says what became of that: the answer, and
  * whether it leaves. Where another asks already it is only held, and *is_his is false.

@@ -386,7 +386,7 @@ static int ask_for_each(struct vfu_client *cl, struct vfui_conn *conn,
 			iova = r->range.last + 1;
 			ret = ask_for_one(cl, conn, r, err);
 		} else {
-			vfui_client_table_unhold(r);
+			vfui_client_table_release(r);
 		}
 		if (!ret && (!is_his || is_storm(cl, conn)))
 			ret = await_answers(cl, conn);

@@ -52,7 +52,7 @@ static int move(struct vfui_conn *conn, const struct vfu_client_access *a, size_
 	struct vfui_call call = vfui_client_new_call(err);
 	uint8_t *buf = (uint8_t *)a->buf + done;
 
-	call.timeout_ms = vfui_client_timeout(a->timeout_ms);
+	call.timeout_ms = vfui_client_answer_time(a->timeout_ms);
 	if (a->is_write)
 		return write_piece(conn, &call, a->index, a->offset + done, buf, (uint32_t)len);
 	return read_piece(conn, &call, a->index, a->offset + done, buf, (uint32_t)len);

@@ -322,7 +322,7 @@ static int next_range(struct vfu_client *cl)
 		}
 		r->iova = range->range.first;
 		r->is_past_last = false;
-		vfui_client_table_unhold(range);
+		vfui_client_table_release(range);
 	}
 	/* The limit of requests is the user's to choose, and may be 1. */
 	if (ret && (ret != -ENOBUFS || !r->in_flight))
@@ -347,7 +347,7 @@ static void range_answered(void *user, int status, struct vfui_msg *reply)
 	struct vfu_client *cl = range->cl;
 	struct vfu_err err = {0};
 	uint64_t iova = range->range.first;
-	bool is_gone = vfui_client_table_unhold(range);
+	bool is_gone = vfui_client_table_release(range);
 
 	(void)reply;
 	cl->link->replay.in_flight--;
