@@ -11,9 +11,10 @@
 
 int vfu_device_set_intx(struct vfu_device *dev, unsigned pin)
 {
-	return vfui_device_ended(
-		dev, vfui_device_is_child(dev) ? -EOWNERDEAD : vfui_pci_set_intx(&dev->pci, pin),
-		"vfu_device_set_intx (pin 0 to 4)");
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_set_intx(&dev->pci, pin),
+				 "vfu_device_set_intx (pin 0 to 4)");
 }
 
 int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors)
@@ -23,10 +24,9 @@ int vfu_device_set_msi(struct vfu_device *dev, unsigned vectors)
 
 int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned flags)
 {
-	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_set_msi(&dev->pci, vectors, flags),
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_set_msi(&dev->pci, vectors, flags),
 				 "vfu_device_set_msi (1, 2, 4, 8, 16 or 32 vectors)");
 }
 

@@ -11,28 +11,27 @@
 int vfu_device_set_ids(struct vfu_device *dev, uint16_t vendor, uint16_t device, uint16_t subvendor,
 		       uint16_t subdevice)
 {
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
 	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_set_ids(&dev->pci, vendor, device, subvendor,
-							    subdevice),
+				 vfui_pci_set_ids(&dev->pci, vendor, device, subvendor, subdevice),
 				 "vfu_device_set_ids");
 }
 
 int vfu_device_set_class(struct vfu_device *dev, uint32_t class_code, uint8_t revision)
 {
-	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_set_class(&dev->pci, class_code, revision),
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_set_class(&dev->pci, class_code, revision),
 				 "vfu_device_set_class (24 bits)");
 }
 
 int vfu_device_set_config_size(struct vfu_device *dev, size_t size)
 {
-	return vfui_device_ended(
-		dev, vfui_device_is_child(dev) ? -EOWNERDEAD : vfui_pci_set_size(&dev->pci, size),
-		"vfu_device_set_config_size (256 or 4096)");
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_set_size(&dev->pci, size),
+				 "vfu_device_set_config_size (256 or 4096)");
 }
 
 int vfu_device_add_capability(struct vfu_device *dev, uint8_t id, const void *data, size_t len)
@@ -73,43 +72,39 @@ int vfu_device_add_express(struct vfu_device *dev, const struct vfu_express *exp
 
 int vfu_device_find_capability(struct vfu_device *dev, unsigned id, unsigned after)
 {
-	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_find_capability(&dev->pci, id, after),
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_find_capability(&dev->pci, id, after),
 				 "vfu_device_find_capability");
 }
 
 int vfu_device_find_extended_capability(struct vfu_device *dev, unsigned id, unsigned after)
 {
-	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_find_extended(&dev->pci, id, after),
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_find_extended(&dev->pci, id, after),
 				 "vfu_device_find_extended_capability");
 }
 
 int vfu_device_config_state(struct vfu_device *dev, enum vfu_config_state what)
 {
-	return vfui_device_ended(
-		dev, vfui_device_is_child(dev) ? -EOWNERDEAD : vfui_pci_state(&dev->pci, what),
-		"vfu_device_config_state");
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_state(&dev->pci, what), "vfu_device_config_state");
 }
 
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len)
 {
-	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_read(&dev->pci, offset, buf, len),
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_read(&dev->pci, offset, buf, len),
 				 "vfu_device_config_read");
 }
 
 int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *buf, size_t len)
 {
-	return vfui_device_ended(dev,
-				 vfui_device_is_child(dev)
-					 ? -EOWNERDEAD
-					 : vfui_pci_write(&dev->pci, offset, buf, len),
+	if (!vfui_device_begin(dev))
+		return -EOWNERDEAD;
+	return vfui_device_ended(dev, vfui_pci_write(&dev->pci, offset, buf, len),
 				 "vfu_device_config_write");
 }
