@@ -116,6 +116,12 @@ const Vfu = (() => {
 			return found ? found.name : "";
 		}
 
+		// The name of an error's number, or "".
+		errno(v) {
+			const found = Object.entries(this.tree.errnos).find(([, number]) => BigInt(number) === v);
+			return found ? found[0] : "";
+		}
+
 		// A choice for each policy: of a profile, or the defaults.
 		choices(profile) {
 			return Object.fromEntries(this.tree.policies.map((p) => [p.name, p.profiles[profile] || p.default]));
@@ -745,6 +751,8 @@ const Vfu = (() => {
 			const here = this.around({ fields: { self: values } });
 			for (const [key, e] of Object.entries(header.is))
 				m[`is_${key}`] = value(here, e);
+			if (m.is_failed)
+				items.find((item) => item.name === header.error).meaning = this.model.errno(values[header.error]);
 			m.entry = this.model.numbers.get(Number(values[header.command]));
 			m.name = m.entry ? m.entry.name : "";
 			m.payload = bytes.subarray(header.size);
@@ -765,6 +773,8 @@ const Vfu = (() => {
 			}
 			m.request = given.request ? undefined : this.waiting.get(key);
 			this.waiting.delete(key);
+			if (m.request && m.request.bytes.length < Number(m.request.header[this.model.tree.header.length]))
+				m.request = undefined;
 			if (m.request && m.request.header[command] !== m.header[command])
 				m.request = undefined;
 			if (!m.request && !given.request)
@@ -773,19 +783,20 @@ const Vfu = (() => {
 
 		look(m, given) {
 			const header = this.model.tree.header, says = m.header[header.length];
+			const is_whole = says === BigInt(m.bytes.length);
 			m.fault = this.verdict(m, header, m.bytes.subarray(0, header.size), this.around());
 			if (!m.entry)
 				m.notes.push(`is of command ${m.header[header.command]}, which nobody knows`);
-			else if (says !== BigInt(m.bytes.length))
-				m.notes.push(`says in its header that it has ${says} bytes, but there are ${m.bytes.length}`);
-			else if (!m.is_failed)
-				return this.payload(m, given);
+			else if (!is_whole)
+				m.notes.push(`says in its header that it has ${says} bytes, but there are ${m.bytes.length}: its rules were not looked at`);
+			if (m.entry && !m.is_failed)
+				return this.payload(m, given, is_whole);
 			m.items.push(...new Reader(this.model, m.payload, this.around(), header.size)
 				.data("rest", 0, m.payload.length, { doc: "bytes that are not looked at" }));
 			return undefined;
 		}
 
-		payload(m, given) {
+		payload(m, given, is_whole) {
 			const side = m.is_reply ? "reply" : "request", takes = m.sender === "client" ? "server" : "client";
 			const around = this.around({ is_reply: m.is_reply });
 			around.nfds = given.nfds ?? this.options.nfds ?? null;
@@ -794,6 +805,8 @@ const Vfu = (() => {
 			const reader = new Reader(this.model, m.payload, around, this.model.tree.header.size);
 			m.items.push(...reader.side(m.entry[side], `message/${m.name}/${side}`));
 			m.values = reader.values;
+			if (!is_whole)
+				return;
 			m.fault = m.fault || this.verdict(m, m.entry[side], m.payload, around);
 			this.version(m);
 		}
@@ -866,7 +879,9 @@ function Page(model) {
 	}
 
 	const to = (address, ...inner) => h("a", { href: `#${address}` }, ...inner);
-	const code = (...inner) => h("code", {}, ...inner);
+	// A name may be broken behind its underscores.
+	const breakable = (name) => name.split(/(?<=_)/).flatMap((piece, i) => [i > 0 && h("wbr"), piece]);
+	const code = (name) => h("code", {}, breakable(name));
 	const upper = (name) => name.toUpperCase();
 	const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 	const list = (array) => (array && array.length ? array : []);
@@ -913,16 +928,19 @@ function Page(model) {
 	}
 
 	const ERRATUM = /\bE(\d+)\b/;
-	const SHOUTED = new Map(tree.messages.map((m) => [upper(m.name), m.name]));
+	// What prose writes in capitals -> its address: messages, and members of flag sets whose name is no plain word.
+	const SHOUTED = new Map([...tree.flags.flatMap((set) => set.members.map((m) => [upper(m.name), `flags/${set.name}/${m.name}`]))
+		.filter(([name], i, all) => name.includes("_") && all.filter(([other]) => other === name).length === 1),
+		...tree.messages.map((m) => [upper(m.name), `message/${m.name}`])]);
 	const mark = new RegExp(`(\\bE\\d+\\b|\\b(?:${[...SHOUTED.keys()].sort((a, b) => b.length - a.length).join("|")})\\b)`);
 
-	// A text of the spec: messages and errata that it names are links.
+	// A text of the spec: messages, flags and errata that it names are links.
 	function prose(text) {
 		return text.split(mark).map((word, i) => {
 			if (i % 2 === 0)
 				return word;
 			const number = ERRATUM.exec(word);
-			return to(number ? `erratum/${number[1]}` : `message/${SHOUTED.get(word)}`, word);
+			return to(number ? `erratum/${number[1]}` : SHOUTED.get(word), word);
 		});
 	}
 
@@ -1032,7 +1050,7 @@ function Page(model) {
 	// A box of a picture: `place` is its place in the grid.
 	function box(address, kind, place, name, small, label) {
 		return h("a", { class: `box ${kind}`, id: address, href: `#${address}`, style: place, tabindex: -1, "aria-label": label,
-				"data-entry": address }, h("b", {}, name), h("small", {}, small));
+				"data-entry": address }, h("b", {}, breakable(name)), h("small", {}, breakable(small)));
 	}
 
 	const TAILS = {
@@ -1132,8 +1150,8 @@ function Page(model) {
 
 	function messageFacts(m) {
 		return [
-			m.basic && "part of the least that every peer has", m.post && "may go unanswered", m.fence && "a fence: what was asked before is done first",
-			m.gate && `passes the gate ${m.gate}`, m.keeps && `the library keeps ${m.keeps}`,
+			m.basic && "every server knows it", m.post && "may be sent without wanting a reply",
+			m.fence && "a fence: nothing later starts before it is answered", m.gate && `the device is asked first (${m.gate})`, m.keeps && `the library keeps ${m.keeps}`,
 			m.states && `lawful in ${m.states.join(", ")}`,
 		].filter(Boolean);
 	}
@@ -1440,8 +1458,8 @@ function Page(model) {
 			out.push(h("div", { class: `field${is_bad ? " bad" : ""}${item.bit ? " bit" : ""}${item.bit && item.value === false ? " off" : ""}`,
 					    tabindex: -1, role: "row", "data-entry": entries.has(item.link) ? item.link : undefined, style: `--depth: ${depth}`, "data-from": item.at, "data-size": item.size },
 				h("span", { class: "offset", role: "cell" }, item.bit || item.inside ? "" : String(item.at)),
-				h("span", { class: "name", role: "rowheader" }, item.link ? to(item.link, item.name) : item.name),
-				h("span", { class: "value", role: "cell" }, shown(item), item.meaning && h("b", {}, ` ${item.meaning}`)),
+				h("span", { class: "name", role: "rowheader" }, item.link ? to(item.link, breakable(item.name)) : item.name),
+				h("span", { class: "value", role: "cell" }, shown(item), item.meaning && h("b", {}, " ", breakable(item.meaning))),
 				h("span", { class: "meaning", role: "cell" }, in_header(item) ? "" : item.doc || "")));
 			fieldRows(item.items, depth + 1, bad, out);
 		}
@@ -1451,13 +1469,13 @@ function Page(model) {
 	function messageView(m, i) {
 		const f = m.fault, bad = f === null ? null : { at: placeOf(m, f), name: f.field.split(".").pop() };
 		const kind = m.is_reply ? (m.is_failed ? "error reply" : "reply") : "request";
-		const errno = m.is_failed && Object.entries(tree.errnos).find(([, number]) => BigInt(number) === m.header[tree.header.error]);
+		const errno = m.is_failed ? model.errno(m.header[tree.header.error]) : "";
 		const rows = fieldRows(m.items, 0, bad, []);
 		if (rows.length)
 			rows[0].tabIndex = 0;
 		return h("article", { class: "decoded", "aria-label": `message ${i + 1}` },
 			h("h3", {}, `${i + 1}. `, m.entry ? to(`message/${m.name}`, upper(m.name)) : "unknown message", h("span", { class: "what" },
-				` ${m.header[tree.header.id] === undefined ? "" : kind}${errno ? ` ${errno[0]}` : ""}`, m.sender && ` from the ${m.sender}`, `, ${plural(m.bytes.length, "byte")}`)),
+				` ${m.header[tree.header.id] === undefined ? "" : kind} ${errno}`.trimEnd(), m.sender && ` from the ${m.sender}`, `, ${plural(m.bytes.length, "byte")}`)),
 			verdictOf(m), notesOf(m),
 			h("div", { class: "split" }, bytesOf(m, bad), h("div", { class: "fields", role: "table", "aria-label": "fields" }, rows)),
 			m.agreed && h("p", { class: "note" }, "Agreed from here on: what the server takes is ", limitsText(m.agreed.server), "; what the client takes is ",
@@ -1540,7 +1558,7 @@ function Page(model) {
 		}
 		document.querySelectorAll(".target").forEach((one) => one.classList.remove("target"));
 		node.classList.add("target");
-		node.scrollIntoView({ block: node.matches(".box, tr") ? "center" : "start" });
+		node.scrollIntoView();
 		if (node.matches(".box"))
 			rove([...node.parentNode.querySelectorAll(".box")], null, node);
 		else
