@@ -225,11 +225,11 @@ int vfu_sigbus_guard(void);
 
 /* Memory that is watched, whole pages, whether the guard is on or not. Ranges may overlap. */
 struct vfu_watch;
-/* NULL: out of memory, or len is 0. Any thread. */
+/* Watches len bytes from addr on. NULL: out of memory, or len is 0. Any thread. */
 struct vfu_watch *vfu_watch_new(void *addr, size_t len);
-/* Before the memory is unmapped, when nobody uses it any more. Any thread. */
+/* Ends it: before the memory is unmapped, when nobody uses it any more. Any thread. */
 void vfu_watch_free(struct vfu_watch *watch);
-/* Part of the range was gone when it was touched, and all of it was replaced. Any thread, and
+/* True: part of the range was gone when it was touched, and all of it was replaced. Any thread, and
  * async-signal-safe. */
 bool vfu_watch_is_lost(const struct vfu_watch *watch);
 
@@ -332,8 +332,8 @@ enum vfu_config_state {
  * such state. Owner.
  */
 int vfu_device_config_state(struct vfu_device *dev, enum vfu_config_state what);
-/* Device's own view of configuration space: no side effects, read-only bits are written too. Owner.
- */
+/* Device's own view of configuration space: no side effects, read-only bits are written too.
+ * -EINVAL: not all of it is inside. Owner. */
 int vfu_device_config_read(struct vfu_device *dev, size_t offset, void *buf, size_t len);
 int vfu_device_config_write(struct vfu_device *dev, size_t offset, const void *buf, size_t len);
 
@@ -849,8 +849,8 @@ struct vfu_dma_pin {
 enum { VFU_DMA_PIN_DIRECT = 256 };
 /*
  * Pins [iova, iova + len). flags: VFU_DMA_*. A buffer that has to be read in is read as
- * vfu_dma_read does, also as to threads. -ENOBUFS: no room for a buffer; another time, or
- * vfu_dma_pin_async. -E2BIG: never.
+ * vfu_dma_read does, also as to threads. -ENOBUFS: no room for a buffer now; try another time, or
+ * vfu_dma_pin_async. -E2BIG: there never is, it is larger than VFU_OPT_DMA_BOUNCE_BYTES.
  */
 int vfu_dma_pin(struct vfu_device *dev, uint64_t iova, size_t len, unsigned flags,
 		struct vfu_dma_pin *pin);
@@ -957,9 +957,9 @@ struct vfu_server *vfu_server_new(struct vfu_device *dev);
  * waits for DMA fail.
  */
 void vfu_server_free(struct vfu_server *srv);
-/* -EINVAL: out of range (nothing changes). */
+/* Sets an option, before it listens. -EINVAL: out of range, and nothing changes. Owner. */
 int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t value);
-/* What it says of a capability, see above. Owner. */
+/* Sets what it says of a capability: see "Capabilities", vfu_common(3). Owner. */
 int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t value);
 /*
  * Which behaviour where the protocol allows several: a field of the errata table and one of its
@@ -971,23 +971,25 @@ int vfu_server_set_policy(struct vfu_server *srv, const char *field, const char 
 int vfu_server_set_profile(struct vfu_server *srv, const char *profile);
 /* Why the last call on the server failed; code 0: none did. Owner. */
 void vfu_server_err(struct vfu_server *srv, struct vfu_err *err);
-/* What was agreed with the present client, see above. Any thread; no vfu_server_err. */
+/* What was agreed with the present client: see "Capabilities", vfu_common(3). Any thread; no
+ * vfu_server_err. */
 int vfu_server_agreed(struct vfu_server *srv, const char *name, uint64_t *value);
 /*
  * How the last connection ended: 0 if one of the sides closed it, or there has been none; else a
  * negative errno for what was wrong with it, and err (may be NULL) says more. Any thread.
  */
 int vfu_server_ended(struct vfu_server *srv, struct vfu_err *err);
-/* Any thread. */
+/* Copies the counters of all connections, the present one among them. Any thread. */
 void vfu_server_stats(struct vfu_server *srv, struct vfu_stats *out);
 
-/* Listens at "unix:PATH" or a path. A stale socket file is replaced, a live one is -EADDRINUSE. */
+/* Listens at "unix:PATH" or a path. A stale socket file is replaced, a live one is -EADDRINUSE.
+ * -EISCONN: it listens already. Owner. */
 int vfu_server_listen(struct vfu_server *srv, const char *address);
-/* Listens on (or, if it is a connected socket, serves) an inherited descriptor; takes it. */
+/* Listens on (or, if it is a connected socket, serves) an inherited descriptor; takes it. Owner. */
 int vfu_server_listen_inherited(struct vfu_server *srv, int fd);
 /*
  * Serves a connected socket; takes it. -EBUSY: there is a client. -ENOTSOCK, -EPROTOTYPE: no
- * stream. What the hook accept says.
+ * stream. What the hook accept says. Owner.
  */
 int vfu_server_attach(struct vfu_server *srv, int fd);
 /* Ends the present connection, if any. Any thread; the device sees the end on the owner. */
@@ -1031,9 +1033,9 @@ struct vfu_client;
 struct vfu_client *vfu_client_new(void);
 /* Disconnects and frees. Not in a callback, nor while another thread is in a call. */
 void vfu_client_free(struct vfu_client *cl);
-/* -EINVAL: out of range (nothing changes). */
+/* Sets an option, before it connects. -EINVAL: out of range, and nothing changes. */
 int vfu_client_set(struct vfu_client *cl, enum vfu_option option, uint64_t value);
-/* What it says of a capability, see "Capabilities" above. */
+/* Sets what it says of a capability: see "Capabilities", vfu_common(3). */
 int vfu_client_set_capability(struct vfu_client *cl, const char *name, uint64_t value);
 /*
  * As a server's; for the next connection. Some choices are a client's alone, and the profiles that
@@ -1056,7 +1058,7 @@ void vfu_client_set_log(struct vfu_client *cl, vfu_log_fn *fn, void *user);
 void vfu_client_set_interrupt(struct vfu_client *cl, int (*check)(void *user), void *user);
 /* Detail of the calling thread's last failed call on this client. */
 void vfu_client_err(struct vfu_client *cl, struct vfu_err *err);
-/* Of all connections, the one that is being made or ended among them. */
+/* Copies the counters of all connections, the one that is being made or ended among them. */
 void vfu_client_stats(struct vfu_client *cl, struct vfu_stats *out);
 
 /*
@@ -1212,7 +1214,7 @@ int vfu_client_serve(struct vfu_client *cl, int timeout_ms);
 
 /* ---- client, regions */
 
-/* What was agreed of one capability. */
+/* What was agreed of one capability: see "Capabilities", vfu_common(3). */
 int vfu_client_agreed(struct vfu_client *cl, const char *name, uint64_t *value);
 /* Version and limits agreed. */
 struct vfu_client_limits {
@@ -1289,7 +1291,9 @@ struct vfu_irq_info {
 int vfu_client_irq_info(struct vfu_client *cl, unsigned index, struct vfu_irq_info *out);
 
 /*
- * Reads or writes len bytes, split at max_data_xfer_size.
+ * Reads or writes len bytes, split at max_data_xfer_size, and waits for the answers. 0: all is
+ * done; after an error some of the pieces may be. -EINVAL: the device refuses such an access, beyond
+ * its region or not as that may be used; vfu_client_err tells which, if the region's info is known.
  *
  * With VFU_OPT_MAPPED, and vfu_sigbus_guard on, an access that lies inside of an area which the
  * device lets be mapped is made in that memory: one load or store where it is of 1, 2, 4 or 8
@@ -1617,7 +1621,8 @@ int vfu_client_fence(struct vfu_client *cl);
  * blocking call on the same client inside: -EDEADLK.
  */
 typedef int vfu_client_dma_fn(void *user, bool is_write, uint64_t iova, void *data, size_t len);
-/* Those that have no function of their own. */
+/* Has fn serve the ranges without host memory that have no function of their own; NULL: none does,
+ * and they are -EFAULT. */
 void vfu_client_set_dma(struct vfu_client *cl, vfu_client_dma_fn *fn, void *user);
 /* As vfu_client_dma_map, of a range that fn serves, which the device has no file of. */
 int vfu_client_dma_map_fn(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
@@ -1656,20 +1661,20 @@ struct vfu_iova;
 struct vfu_iova *vfu_iova_new(uint64_t first, uint64_t last);
 void vfu_iova_free(struct vfu_iova *space);
 /*
- * Of these alloc gives none, also when they are given back that are in use now. They may overlap.
- * -EINVAL, -ENOMEM.
+ * Of these size addresses from iova on alloc gives none, also when they are given back that are in
+ * use now. They may overlap. -EINVAL: none, or beyond 64 bits; -ENOMEM.
  */
 int vfu_iova_reserve(struct vfu_iova *space, uint64_t iova, uint64_t size);
 /*
  * The lowest free addresses that begin at a multiple of align (a power of two; at least 4096) and
  * end at last or below (UINT64_MAX: wherever; a device of 32 address bits: UINT32_MAX). They are in
- * use then. -ENOSPC; -EINVAL, -ENOMEM.
+ * use then. -ENOSPC: there are none; -EINVAL: size is 0, or align no power of two; -ENOMEM.
  */
 int vfu_iova_alloc(struct vfu_iova *space, uint64_t size, uint64_t align, uint64_t last,
 		   uint64_t *iova);
 /*
  * Puts just these into use, which may be reserved, and lie anywhere. -EEXIST: some are in use;
- * -EINVAL, -ENOMEM.
+ * -EINVAL: none, or beyond 64 bits; -ENOMEM.
  */
 int vfu_iova_take(struct vfu_iova *space, uint64_t iova, uint64_t size);
 /*
