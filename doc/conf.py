@@ -91,13 +91,26 @@ def tree_links(app, doctree):
         node.replace_self(tree_link(app, app.env, node, node[0]))
 
 
+def mended(sheet):
+    """Debian's furo has a style sheet of a web server's, which becomes part of its own, and lacks dark for who asks the system for it."""
+    sheet = re.sub(r"@import url\(/(javascript/[^)]+)\);", lambda found: Path("/usr/share", found[1]).read_text(), sheet)
+    dark = re.search(r'body\[data-theme="?dark"?\] ?{([^}]*)}', sheet)
+    if dark and "prefers-color-scheme" not in sheet:
+        sheet += f'@media screen and (prefers-color-scheme: dark) {{ body:not([data-theme="light"]) {{{dark[1]}}} }}\n'
+    return sheet
+
+
 def stand_alone(app, error):
-    """Debian's furo has a style sheet of a web server's; it becomes part of furo's own."""
-    for sheet in Path(app.outdir, "_static").rglob("*.css"):
-        text = sheet.read_text()
-        found = re.sub(r"@import url\(/(javascript/[^)]+)\);", lambda found: Path("/usr/share", found[1]).read_text(), text)
-        if found != text:
-            sheet.write_text(found)
+    """As it is installed, furo's script is a module of another one, too, and those need a web server."""
+    styles, scripts = Path(app.outdir, "_static", "styles"), Path(app.outdir, "_static", "scripts")
+    if error:
+        return
+    sheet, script, module = styles / "furo.css", scripts / "furo.js", scripts / "gumshoe-patched.js"
+    sheet.write_text(mended(sheet.read_text()))
+    text = script.read_text()
+    alone = text.replace('import Gumshoe from "./gumshoe-patched.js";', "")
+    if alone != text:
+        script.write_text(module.read_text() + alone)
 
 
 def setup(app):

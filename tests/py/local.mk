@@ -76,11 +76,11 @@ tests/py/test_pictures.log: $(doc_pictures) $(doc_plots) doc/gen/vfio-user.json
 
 # The explorer in a browser, which not everybody has: all generated cases, or one of each kind by
 # make check TESTS=tests/py/test_explorer.py.
-.PHONY: check-explorer
-check-explorer:
-	FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/py/test_explorer.py
+.PHONY: check-browser
+check-browser:
+	FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/py/test_explorer.py tests/py/test_site.py'
 tests/py/test_explorer.log: tests/gen/vectors.py doc/gen/explorer.html
-EXTRA_DIST += tests/py/browser.py tests/py/test_explorer.py
+EXTRA_DIST += tests/py/browser.py tests/py/test_explorer.py tests/py/test_site.py
 
 # What a request leaves behind shows when there are many.
 .PHONY: check-leak

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright (c) 2026 the libvfu authors
+"""Pages of the site in a browser, of each kind one: nothing is fetched or complained of, they fit a narrow window, and can
+be read in light and dark. `make html` comes before."""
+
+import os
+import pathlib
+
+import pytest
+
+from browser import LACKS, Browser
+
+SITE = pathlib.Path(os.environ["abs_builddir"], "doc", "html")
+if not LACKS and not SITE.is_dir():
+    LACKS = "needs the site (make html)"
+pytestmark = pytest.mark.skipif(LACKS is not None, reason=str(LACKS))
+
+PAGES = (
+    "index.html",
+    "tutorial/thermometer-1.html",
+    "howto/attach-to-qemu.html",
+    "explanation/what-happens-when.html",
+    "course/lesson-5-dma.html",
+    "reference/limits.html",
+    "gen/c/client-dma.html",
+    "gen/python/index.html",
+    "gen/protocol.html",
+    "gen/errata.html",
+)
+
+# The luminances of the page's ground and text, from 0 to 1, as WCAG has them.
+LUMINANCES = """
+    const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const style = getComputedStyle(document.body);
+    return [style.backgroundColor, style.color].map((color) => {
+        paint.fillStyle = color;
+        paint.fillRect(0, 0, 1, 1);
+        const [r, g, b] = [...paint.getImageData(0, 0, 1, 1).data].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    });"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("browser")) as one:
+        yield one
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages(browser, name):
+    for width in 400, 900, 1400:
+        for scheme in "light", "dark":
+            browser.look(width, scheme=scheme)
+            browser.open((SITE / name).as_uri())
+            ground, text = browser.run(LUMINANCES)
+            assert (ground > text) == (scheme == "light"), (width, scheme)
+            assert (max(ground, text) + 0.05) / (min(ground, text) + 0.05) >= 4.5, (width, scheme)
+            assert browser.run("return document.documentElement.scrollWidth") <= width, (width, scheme)
+    assert browser.complaints() == []
+    assert [url for url in browser.requests() if not url.startswith(("file:", "about:", "data:", "chrome:"))] == []
+
+
+def test_scheme_is_chosen(browser):
+    """The button goes from the system's choice to the other one."""
+    browser.look(1400, scheme="light")
+    browser.open((SITE / "index.html").as_uri())
+    browser.run("localStorage.clear()")
+    browser.open((SITE / "index.html").as_uri())
+    browser.run("[...document.querySelectorAll('.theme-toggle')].find((one) => one.offsetParent).click()")
+    ground, text = browser.run(LUMINANCES)
+    browser.run("localStorage.clear()")
+    assert ground < text
+
+
+def test_search_finds(browser):
+    browser.open((SITE / "search.html").as_uri() + "?q=DMA_MAP")
+    for _ in range(1000):
+        if links := browser.run("return [...document.querySelectorAll('#search-results li a')].map((a) => a.getAttribute('href'))"):
+            break
+    assert any("protocol.html" in link for link in links)
