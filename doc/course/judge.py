@@ -18,6 +18,7 @@ function that does not end, are wrong, too.
 
 import contextlib
 import errno
+import fcntl
 import importlib.util
 import json
 import logging
@@ -27,7 +28,9 @@ import socket
 import struct
 import sys
 import tempfile
+import termios
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -89,6 +92,10 @@ def name_of(command):
     return protocol.Command(command).name if command in protocol.MESSAGES else f"command {command}"
 
 
+def error_name(number):
+    return f"{number} ({errno.errorcode.get(number, 'no errno')})"
+
+
 def header(command, payload=b"", *, id=1, flags=REPLY, error=0, size=None):
     return protocol.Header(id, command, 16 + len(payload) if size is None else size, flags, error).pack()
 
@@ -131,11 +138,11 @@ class Student:
         return run
 
     @contextlib.contextmanager
-    def calls(self, name, *args):
-        """name(sock, *args), with a Talk for the other end."""
+    def calls(self, name, *args, leaves=b""):
+        """name(sock, *args), with a Talk for the other end; what it leaves unread if it returns."""
         ours, theirs = socket.socketpair()
         ours.settimeout(SECONDS)
-        with ours, theirs:
+        with ours, Watched(fileno=theirs.detach()) as theirs:
             run = Run(self, name, (theirs, *args), theirs)
             talk = Talk(run, ours)
             try:
@@ -144,11 +151,28 @@ class Student:
                     ours.shutdown(socket.SHUT_WR)  # whoever reads more than there is notices
                 run.end()
                 talk.nothing_more()
+                talk.nothing_left(leaves)
             finally:
                 with contextlib.suppress(OSError):
                     ours.shutdown(socket.SHUT_RDWR)
                 run.thread.join(SECONDS)
                 talk.close_files()
+
+
+class Watched(socket.socket):
+    """The student's end of a socket: whether it was read when there was no more."""
+
+    ended = False
+
+    def recv(self, size, *flags):
+        data = super().recv(size, *flags)
+        self.ended |= size > 0 and not data
+        return data
+
+    def recvmsg(self, size, *more):
+        out = super().recvmsg(size, *more)
+        self.ended |= size > 0 and not out[0]
+        return out
 
 
 def kind_of(error):
@@ -161,6 +185,7 @@ class Run:
     """A call of a function of the student."""
 
     last = None  # what it returned may be nothing that a check can look into
+    beyond = "it waits for more bytes than come"  # what is wrong with a function that reads up to the end of the stream
 
     def __init__(self, student, name, args, sock=None, function=None):
         self.student, self.name, self.sock = student, name, sock
@@ -196,7 +221,7 @@ class Run:
         if isinstance(self.error, NotImplementedError):
             raise NotSolved(f"{self.error or self.name + '()'} is not solved yet: the gap is at {self.line()}")
         if self.error:
-            more = "; it waits for more bytes than come" if isinstance(self.error, ConnectionError) and self.sock else ""
+            more = f"; {self.beyond}" if isinstance(self.error, ConnectionError) and self.sock and self.sock.ended else ""
             raise Wrong(f"{self.name}() fails at {self.line()} with {kind_of(self.error)}: {self.error}{more}")
         return self.returned
 
@@ -207,11 +232,11 @@ class Run:
         if self.error is None:
             raise Wrong(f"{self.name}() takes {what}, and returns {self.returned!r}; it has to raise {kind.__name__}")
         if not isinstance(self.error, kind):
-            raise Wrong(f"{self.name}() has to raise {kind.__name__} for {what}, and raises {type(self.error).__name__} at "
+            raise Wrong(f"{self.name}() has to raise {kind.__name__} for {what}, and raises {kind_of(self.error)} at "
                         f"{self.line()}: {self.error}")
         if number is not None and getattr(self.error, "errno", None) != number:
-            raise Wrong(f"{self.name}() raises {type(self.error).__name__} for {what}, with the errno "
-                        f"{getattr(self.error, 'errno', None)}; the right one is {number} ({errno.errorcode[number]})")
+            raise Wrong(f"{self.name}() raises {kind_of(self.error)} for {what}, with the errno "
+                        f"{getattr(self.error, 'errno', None)}; the right one is {error_name(number)}")
 
 
 def capabilities(title, data):
@@ -292,8 +317,8 @@ class Talk:
             raise Wrong(f"{title}: only {len(data)} bytes come; a header has 16")
         return data, fds
 
-    def expect(self, want, *, id=None, flags=0, fds=0, title=None):
-        """The message with this payload has to come; want: a payload of vfu.protocol."""
+    def expect(self, want, *, id=None, flags=0, fds=0, title=None, why={}):
+        """The message with this payload has to come; want: a payload of vfu.protocol; why: {field: what is right}."""
         command, whole = int(want.COMMAND), want.build()
         title = title or f"{name_of(command)}{' reply' if flags & REPLY else ''}"
         data, files = self._head(title)
@@ -302,13 +327,15 @@ class Talk:
         got = protocol.Header.unpack(data)
         if got.command != command and got.command in protocol.MESSAGES and right.pack()[2:4] != data[2:4][::-1]:
             raise Wrong(f"{name_of(int(got.command))} comes where {title} has to come")
+        if flags & REPLY and got.flags & ERROR:
+            raise Wrong(f"{title} is an error, {error_name(got.error)}, and success is due")
         rules = {**HEADER_RULES, "id": "a reply repeats the id of its command" if flags & REPLY else "",
                  "size": f"16, and the payload of {len(whole)} bytes that is due here"}
         compare(f"header of {title}", right, data, skip, rules)
         payload = self._bytes(len(whole))
         if len(payload) < len(whole):
             raise Wrong(f"{title}: the header says {len(whole)} bytes of payload, and {len(payload)} come")
-        compare(title, want, payload)
+        compare(title, want, payload, rules=why)
         if len(files) != fds:
             raise Wrong(f"{title} comes with {len(files)} file descriptors, and has to come with {fds}")
         return Message(got, payload, files)
@@ -324,10 +351,12 @@ class Talk:
         look(capabilities("VERSION", payload)[2])
         return Message(got, payload, files)
 
-    def expect_error(self, command, id, number):
-        """A reply with the Error bit, which is a header alone."""
+    def expect_error(self, command, id, number, what=None):
+        """A reply with the Error bit, which is a header alone; what: why an error is due."""
         title = f"error reply to {name_of(command)}"
         data, _ = self._head(title)
+        if (got := protocol.Header.unpack(data)).flags == REPLY and got.size > 16:
+            raise Wrong(f"{what or name_of(command)}: an error is due, {error_name(number)}, and success comes")
         rules = {**HEADER_RULES, "id": "a reply repeats the id of its command", "size": "an error reply is a header alone"}
         compare(title, protocol.Header(id, command, 16, REPLY | ERROR, number), data, (), rules)
 
@@ -336,11 +365,24 @@ class Talk:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             socket.send_fds(self.sock, [data], list(fds))
 
+    def send_apart(self, *pieces):
+        """Each when the one before it was read."""
+        for piece in pieces:
+            self.send(piece)
+            end = time.monotonic() + SECONDS
+            while self.run.thread.is_alive() and self.unread() and time.monotonic() < end:
+                time.sleep(0.001)
+
+    def unread(self):
+        """How many bytes the student's function has still to read."""
+        return int.from_bytes(fcntl.ioctl(self.run.sock, termios.FIONREAD, bytes(4)), sys.byteorder)
+
     def reply(self, message, payload=b"", *, error=None, fds=(), **odd):
         """To a message; payload: bytes or a part. odd: fields of the header that are other than they should be."""
         data = payload if isinstance(payload, bytes) else payload.build()
-        fields = {"id": message.id, "flags": REPLY | (0 if error is None else ERROR), "error": error or 0, **odd}
-        self.send(header(message.command, data, **fields) + data, fds)
+        flags = REPLY if error is None else REPLY | ERROR
+        fields = {"command": message.command, "id": message.id, "flags": flags, "error": error or 0, **odd}
+        self.send(header(payload=data, **fields) + data, fds)
 
     def forward(self, message, device):
         """To the device; its reply goes back, and is returned."""
@@ -366,6 +408,23 @@ class Talk:
             raise Wrong(f"{self.run.name}() sends {name_of(struct.unpack_from('=H', data, 2)[0])} beyond what is asked for")
         if data:
             raise Wrong(f"{self.run.name}() sends {len(data)} bytes more than the header of its last message says")
+
+    def nothing_left(self, after=b""):
+        """If it has returned, it has read what was sent to it, but what comes after that."""
+        if self.run.error:
+            return
+        left = b""
+        with contextlib.suppress(OSError):
+            left = self.run.sock.recv(0x10000, socket.MSG_DONTWAIT)
+        more = len(left) - len(after)
+        if more < 0:
+            raise Wrong(f"{self.run.name}() reads {-more} bytes too many: they are of the next message")
+        if more:
+            what = f"the last {more} bytes of its message"
+            if more >= 16 and not after:
+                head = protocol.Header.unpack(left[:16])
+                what = f"{'the reply to ' if head.flags & REPLY else ''}{name_of(int(head.command))}, which is in the socket still"
+            raise Wrong(f"{self.run.name}() returns, and has not read {what}")
 
     def close_files(self):
         while self.fds:

@@ -34,14 +34,14 @@ def unpack(student):
 def receive(student):
     """exercise 3: recv_message"""
     whole = header(4, INFO, id=3) + INFO
-    with student.calls("recv_message") as talk:
-        for at in range(0, len(whole), 5):  # as a stream may bring it
-            talk.send(whole[at : at + 5])
+    following = header(13, id=4)
+    with student.calls("recv_message", leaves=following) as talk:
+        talk.send_apart(whole[:5], whole[5:9], whole[9:20], whole[20:25], whole[25:] + following)  # as a stream may bring it
     got, payload = talk.result()
-    same("the id of a message that comes in pieces of 5 bytes", got.id, 3)
-    same("the payload of a message that comes in pieces of 5 bytes", payload, INFO)
-    with student.calls("recv_message") as talk:
-        talk.send(header(13, id=4) + whole)
+    same("the id of a message that comes in pieces", got.id, 3)
+    same("the payload of a message that comes in pieces", payload, INFO)
+    with student.calls("recv_message", leaves=whole) as talk:
+        talk.send(following + whole)
     same("the payload of a message of 16 bytes, with another one right behind it", talk.result()[1], b"",
          "size counts the header, so nothing follows it; what comes next is the next message")
     for part in b"", whole[:10], whole[:20]:

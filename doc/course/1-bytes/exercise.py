@@ -3,6 +3,7 @@
 """Lesson 1: bytes on a socket by hand.   python3 1-bytes/exercise.py /tmp/counter.sock"""
 
 import collections
+import errno  # noqa: F401
 import socket
 import struct
 import sys

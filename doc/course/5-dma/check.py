@@ -12,10 +12,17 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from judge import SECONDS, Wrong, example, header, main, protocol, receive, same, served  # noqa: E402
+from judge import SECONDS, Wrong, example, header, main, name_of, number, protocol, receive, same, served  # noqa: E402
 
 BASE = 0x8000_0000
-ANNOUNCED = {"offset": "where the memory begins in its file", "size": "in bytes", "address": "as the device sees it"}
+HAS = f"memory is {BASE:#x} + 0x1000"
+
+
+class Zero(int):
+    """A descriptor that is false, as 0 is."""
+
+    def __bool__(self):
+        return False
 
 
 @contextlib.contextmanager
@@ -42,12 +49,14 @@ def counter(master=True):
 def masters(student):
     """exercise 1: enable_bus_master, and a real device has it"""
     with counter(master=False) as (device, _):
-        device.write(7, 4, 2, size=2)  # memory space is on already
-        with student.calls("enable_bus_master") as talk:
-            talk.forward(talk.expect(protocol.RegionReadRequest(region=7, offset=4, count=2)), device)
-            talk.forward(talk.expect(protocol.RegionWriteRequest(region=7, offset=4, data=b"\6\0")), device)
-        talk.result()
-        same("the command register, which was 2", device.read(7, 4, size=2), 6, "bit 2 on, the others as they were")
+        for was in 2, 6:  # memory space is on already; then bus master, too
+            device.write(7, 4, was, size=2)
+            title = f"REGION_WRITE of the register that was 0x{was:04x} (read behind 16 bytes of payload; only bit 2 is to be set)"
+            with student.calls("enable_bus_master") as talk:
+                talk.forward(talk.expect(protocol.RegionReadRequest(region=7, offset=4, count=2)), device)
+                talk.forward(talk.expect(protocol.RegionWriteRequest(region=7, offset=4, data=b"\6\0"), title=title), device)
+            talk.result()
+            same(f"the command register, which was {was}", device.read(7, 4, size=2), 6, "bit 2 on, the others as they were")
 
 
 def announces(student):
@@ -56,7 +65,7 @@ def announces(student):
     try:
         os.ftruncate(memory, 4096)
         with counter() as (device, fires):
-            for address, fds in (BASE, [memory]), (2 * BASE, []):
+            for address, fds in (BASE, [Zero(memory)]), (2 * BASE, []):
                 request = protocol.DmaMapRequest(address=address, size=4096, flags=3)
                 with student.calls("announce", address, 4096, *fds) as talk:
                     title = f"DMA_MAP of memory with{'' if fds else 'out'} a file"
@@ -69,44 +78,57 @@ def announces(student):
         os.close(memory)
 
 
-def ask_student(student, memory, request, id):
-    """answer() gets this command; the Talk that is to hold its reply."""
-    data = request.build()
+@contextlib.contextmanager
+def given(student, memory, request, id):
+    """answer() gets this command; the Talk that is to hold its reply, and what the command is called."""
+    data, command = request.build(), int(request.COMMAND)
+    address, count = struct.unpack_from("=QQ", data)
     with student.calls("answer", memory, BASE) as talk:
-        talk.send(header(int(request.COMMAND), data, id=id, flags=0) + data)
-        yield talk
+        talk.run.beyond = "answer() does one command; yours reads another"
+        talk.send(header(command, data, id=id, flags=0) + data)
+        yield talk, f"{name_of(command)} of {number(count)} bytes at {address:#x}"
     talk.result()
+
+
+def succeeds(student, memory, request, id=7):
+    """Its reply."""
+    at = request.address - BASE
+    reply = protocol.DmaWriteReply(address=request.address, count=len(request.build()) - 16)
+    if request.COMMAND == 11:
+        reply = protocol.DmaReadReply(address=request.address, data=bytes(memory[at : at + request.count]))
+    with given(student, memory, request, id) as (talk, what):
+        title = f"{name_of(int(request.COMMAND))} reply (to {what}; {HAS})"
+        answer = talk.expect(reply, id=id, flags=1, title=title)
+    return answer
 
 
 def answers(student):
     """exercise 3: answer, to a real device's commands and to others"""
     memory = bytearray(range(256)) * 16
-    once = contextlib.contextmanager(ask_student)
     with counter() as (device, fires):
         device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))
         for register, vector, command in (4, 0, 12), (0xC, 1, 11):
             device.write(0, register, BASE + 16)
             message = receive(device.sock)
-            with student.calls("answer", memory, BASE) as talk:
-                talk.send(message.head.pack() + message.payload)
-                reply = protocol.DmaWriteReply(address=BASE + 16, count=5)
-                if command == 11:
-                    reply = protocol.DmaReadReply(address=BASE + 16, data=bytes(memory[16:80]))
-                answer = talk.expect(reply, id=message.id, flags=1)
-                device.sock.sendall(answer.head.pack() + answer.payload)
-            talk.result()
+            request = protocol.DmaReadRequest(address=BASE + 16, count=64)
+            if command == 12:
+                request = protocol.DmaWriteRequest(address=BASE + 16, data=b"hello")
+            same("what the device asks", message.payload, request.build())
+            answer = succeeds(student, memory, request, message.id)
+            device.sock.sendall(answer.head.pack() + answer.payload)
             same("the memory, once DMA_WRITE is answered", bytes(memory[15:22]), b"\x0fhello\x15")
             fires(vector)
         same("the register in which the device adds up what it has read", device.read(0, 0x10), sum(memory[16:80]))
     for address, data in (BASE, b"first"), (BASE + 4092, b"last"):
-        with once(student, memory, protocol.DmaWriteRequest(address=address, data=data), 7) as talk:
-            talk.expect(protocol.DmaWriteReply(address=address, count=len(data)), id=7, flags=1)
+        succeeds(student, memory, protocol.DmaWriteRequest(address=address, data=data))
         same(f"the memory where {len(data)} bytes were written", bytes(memory[address - BASE :][: len(data)]), data)
     before = bytes(memory)
+    requests = []
     for address in BASE + 4093, BASE - 4, BASE + 4096, 0:
-        for request in protocol.DmaWriteRequest(address=address, data=b"evil"), protocol.DmaReadRequest(address=address, count=4):
-            with once(student, memory, request, 8) as talk:
-                talk.expect_error(int(request.COMMAND), 8, errno.EFAULT)
+        requests += protocol.DmaWriteRequest(address=address, data=b"evil"), protocol.DmaReadRequest(address=address, count=4)
+    for request in [*requests, protocol.DmaReadRequest(address=BASE, count=2**32 + 4)]:
+        with given(student, memory, request, 8) as (talk, what):
+            talk.expect_error(int(request.COMMAND), 8, errno.EFAULT, f"{what} is not wholly in memory, and {HAS}")
     same("the memory, after writes beside it", bytes(memory), before)
 
 
@@ -116,7 +138,7 @@ def withdraws(student):
         device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))
         request = protocol.DmaUnmapRequest(address=BASE, size=4096)
         with student.calls("withdraw", BASE, 4096) as talk:
-            talk.forward(talk.expect(request), device)
+            talk.forward(talk.expect(request, why={"flags": "no flag is wanted"}), device)
         talk.result()
         device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))  # refused if it were there still
     for field, odd in ("address", struct.pack("=IIQQ", 24, 0, 0, 4096)), ("size", struct.pack("=IIQQ", 24, 0, BASE, 0)):

@@ -16,8 +16,18 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from judge import ERROR, REPLY, NotSolved, Wrong, example, header, main, protocol, same, served  # noqa: E402
+from judge import ERROR, REPLY, NotSolved, Wrong, example, main, protocol, same, served  # noqa: E402
 from lua import outside  # noqa: E402
+
+
+def takes(student, name, what, *args):
+    """What the function returns of this, which is right."""
+    try:
+        return student.value(name, *args)
+    except NotSolved:
+        raise
+    except Wrong as wrong:
+        raise Wrong(f"{what} is right: {wrong}") from None
 
 
 def headers(student):
@@ -29,12 +39,7 @@ def headers(student):
         ("a header alone", 16, 1), ("the longest payload", 16 + 1000, 1), ("a command", 20, 0), ("an error", 16, REPLY | ERROR),
         ("a reply with flag bits that nobody knows", 20, 0xFFFFFF01),
     ):
-        try:
-            student.value("check_header", made(size, flags), 1000)
-        except NotSolved:
-            raise
-        except Wrong as wrong:
-            raise Wrong(f"{what}, size {size} and flags {flags:#x}, is right: {wrong}") from None
+        takes(student, "check_header", f"{what}, size {size} and flags {flags:#x},", made(size, flags), 1000)
     for size in 15, 0, 1017, 0xFFFFFFFF:
         student.refuses("check_header", made(size, 1), 1000, what=f"a size of {size}, where a payload has 1000 bytes at most", kind=ConnectionError)
     for flags in 2, 15, 0x2F:
@@ -78,6 +83,7 @@ def registers(student):
     right = FIELDS + b"data"
     one_answer(student, "an error", OSError, b"", errno.EINVAL, error=errno.EINVAL)
     one_answer(student, "an error with a payload", OSError, right, errno.EINVAL, error=errno.EINVAL)
+    one_answer(student, "an error whose errno is 0", OSError, b"", errno.EIO, error=0)
     for what, payload, odd in (
         ("a reply with another id", right, {"id": 0x1235}),
         ("a command where a reply has to come", right, {"flags": 0}),
@@ -89,14 +95,15 @@ def registers(student):
         ("a reply without payload", b"", {}),
         ("a reply with a size of 4 GiB", right, {"size": 0xFFFFFFFF}),
         ("a reply that ends in its middle", right, {"size": 40}),
+        ("a reply with a byte too many", right + b"!", {}),
+        ("a reply to REGION_WRITE, with the right id", right, {"command": 10}),
+        ("an error reply with another id", b"", {"id": 0x1235, "error": errno.EINVAL}),
+        ("an error reply to REGION_WRITE, with the right id", b"", {"command": 10, "error": errno.EINVAL}),
+        ("an error reply whose payload is longer than that of the right reply", right + b"!", {"error": errno.EINVAL}),
     ):
         one_answer(student, what, ConnectionError, payload, **odd)
     one_answer(student, "a right reply that has descriptors beside it", None, right, files=3)
     one_answer(student, "a wrong reply that has descriptors beside it", ConnectionError, right, files=3, id=1)
-    with student.calls("read_register", 0x1234, 0x10, 2, 4) as talk:
-        request = talk.expect(ASKED, id=0x1234)
-        talk.send(header(10, right, id=request.id) + right)
-    talk.raised(ConnectionError, "a reply to REGION_WRITE, with the right id")
 
 
 def reply(at, *words, size=0x10000, flags=0x0F):
@@ -116,16 +123,24 @@ def capabilities(student):
     for what, payload, want in (
         ("one area at the end of the region", reply(32, head(0), sparse((0xF000, 0x1000))), [(0xF000, 0x1000)]),
         ("an unknown capability, and a SPARSE_MMAP", reply(32, head(48, id=77), b"?" * 8, head(0), sparse((0, 1))), [(0, 1)]),
+        ("an unknown capability that is a head alone, and a SPARSE_MMAP", reply(32, head(40, id=77), head(0), sparse((0, 1))), [(0, 1)]),
+        ("a SPARSE_MMAP, and an unknown capability", reply(32, head(64), sparse((0, 1)), head(0, id=77)), [(0, 1)]),
+        ("a SPARSE_MMAP of version 2 (unknown)", reply(32, head(0, version=2), b"?" * 8), [(0, 0x10000)]),
         ("a region that can not be mapped", reply(0, flags=3), []), ("one that can be mapped as a whole", reply(0, flags=7), [(0, 0x10000)]),
     ):
-        same(f"mappable() of {what}", student.value("mappable", payload), want)
+        same(f"mappable() of {what}", takes(student, "mappable", what, payload), want)
     for what, payload in (
         ("a payload of 31 bytes", reply(0, flags=7)[:31]),
         ("a cap_offset of 16, which is in the fields", reply(16, head(0), sparse())),
+        ("a cap_offset of 0, with the flag CAPS", reply(0)),
         ("a cap_offset beyond the payload", reply(4096, head(0), sparse())),
         ("a cap_offset 4 bytes before the end", reply(36, head(0))),
         ("a capability whose next is itself", reply(32, head(32, id=77), b"?" * 8)),
         ("a capability whose next lies before it", reply(40, b"?" * 8, head(32, id=77))),
+        ("a capability whose next lies in its own head", reply(32, head(36, id=77), bytes(16))),
+        ("a good SPARSE_MMAP whose next is itself", reply(32, head(32), sparse((0, 1)))),
+        ("a good SPARSE_MMAP whose next lies beyond the payload", reply(32, head(4096), sparse((0, 1)))),
+        ("a good SPARSE_MMAP, and an unknown capability whose next lies before it", reply(32, head(64), sparse((0, 1)), head(32, id=77))),
         ("a next beyond the payload", reply(32, head(0xFFFFFFF0, id=77), b"?" * 8)),
         ("a SPARSE_MMAP that ends behind its head", reply(32, head(0))),
         ("nr_areas 2, with one area", reply(32, head(0), sparse((0, 1), count=2))),

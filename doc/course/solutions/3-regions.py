@@ -36,8 +36,8 @@ def region_info(sock, index):
 
 
 # Exercise 2: which parts of a region can be mapped: a list of (offset, size), of the payload of a GET_REGION_INFO reply.
-# None without the flag MMAP; with it those of the capability SPARSE_MMAP of version 1; all if there is no such capability.
-# The list of capabilities may have others.
+# [] without the flag MMAP; with it those of the capability SPARSE_MMAP of version 1; if there is no such capability, the
+# whole region, [(0, size)]. The list of capabilities may have others.
 def mappable(payload):
     _, flags, _, cap_offset, size, _ = struct.unpack_from("=IIIIQQ", payload)
     if not flags & MMAP:

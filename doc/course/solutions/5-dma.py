@@ -21,7 +21,8 @@ READABLE, WRITEABLE = 0x01, 0x02  # flags of DMA_MAP
 BUS_MASTER = 0x04  # a bit of the command register
 
 
-# Exercise 1: sets the bit bus master of the command register, 2 bytes at offset 4 of configuration space, and no other.
+# Exercise 1: sets the bit bus master of the command register, 2 bytes at offset 4 of configuration space, and no other. The
+# register is written also if the bit is on already.
 def enable_bus_master(sock):
     (command,) = struct.unpack("<H", ask(sock, REGION_READ, struct.pack("=QII", 4, CONFIG, 2))[16:])
     ask(sock, REGION_WRITE, struct.pack("=QII", 4, CONFIG, 2) + struct.pack("<H", command | BUS_MASTER))
@@ -35,7 +36,8 @@ def announce(sock, address, size, file=None):
 
 
 # Exercise 3: waits for one command of the device, DMA_READ or DMA_WRITE, does it, and answers. memory is a
-# bytearray that is announced at the address base. What is not wholly in it is answered by an error, EFAULT.
+# bytearray that is announced at the address base. What is not wholly in it is answered by an error, EFAULT; then, too, answer()
+# returns, and raises nothing.
 def answer(sock, memory, base):
     header, payload, _ = recv_message(sock)
     address, count = struct.unpack_from("=QQ", payload)
