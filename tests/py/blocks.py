@@ -297,7 +297,8 @@ class Session:
     def open(self, block):
         """A new section is read in a new window: in the tree, or where ./run is."""
         if block.owner != self.owner:
-            self.owner, self.state = block.owner, ["cd build"] * block.text.startswith("./run ")
+            in_build = "cd build" not in block.text and re.search(r"^\./run ", block.text, re.M)
+            self.owner, self.state = block.owner, ["cd build"] * bool(in_build)
 
     def run(self, command, prints=None):
         """One line of a block. What goes on until it is stopped is used meanwhile, and stopped at the end."""
