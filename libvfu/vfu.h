@@ -156,7 +156,15 @@ enum vfu_option {
  * is set, waits for its DMA itself.
  */
 
-/* Counters of one endpoint, over all its connections. */
+/*
+ * Counters of one endpoint, over all its connections.
+ *
+ * drops: requests that failed and wanted no answer (No_reply; so of a server the posted writes that
+ * failed, E27), requests refused for their header alone (no such command, the wrong direction, odd
+ * flags), and replies to nothing. late_replies: replies to requests whose time was up. violations:
+ * what ended a connection because it broke a rule, a VERSION that was refused among it. Any other
+ * request that is answered with an error counts in none of them.
+ */
 struct vfu_stats {
 	uint64_t requests_in, requests_out, replies_in, replies_out;
 	uint64_t bytes_in, bytes_out, batches; /* batches: system calls that sent some */
@@ -837,8 +845,10 @@ int vfu_dma_fill_async(struct vfu_device *dev, uint64_t iova, size_t len, uint8_
  * pinned to be written: if both, the bytes that are not as they were read in, so that what the
  * device left alone stays the client's to change; if only that, all of it (zeros where nothing was
  * put). An unmap does not wait for a buffer, nor does a reset, and then it is written nowhere; the
- * memory itself stays pinned at a reset. Many may be live at once, VFU_OPT_DMA_BOUNCE_BYTES all
- * told. One that keeps an unmap waiting for a second is named in the log.
+ * memory itself stays pinned at a reset. The end of a connection waits for neither: both stay valid
+ * until they are unpinned, and a buffer is written nowhere. Many may be live at once,
+ * VFU_OPT_DMA_BOUNCE_BYTES all told. One that keeps an unmap waiting for a second is named in the
+ * log.
  */
 struct vfu_dma_pin {
 	void *addr;
@@ -1568,12 +1578,18 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
  * Lets the device reach [iova, iova + size). flags: VFU_DMA_*, or any of DMA_MAP (vfu/wire.h) whose
  * rules hold; -EINVAL, which names field and rule, before anything is sent if not. host: the
  * memory, served by this client for DMA messages, or NULL (vfu_client_set_dma). fd: the file behind
- * it at fd_offset, which the device maps (kept by the caller), or -1: by message only, as with
- * VFU_OPT_DMA_SHARE 0, when neither the file nor flags of how it is used go to the device. What
- * comes by message is done whole or not at all (E2), and is -EACCES where flags do not allow it,
- * -EFAULT where nothing is mapped. The memory must stay until the unmap. A map that fails is not
- * there: the library does not touch host after this returns. After -ETIMEDOUT and the like the
- * server may have it all the same: unmap it before you map there again.
+ * it at fd_offset, which the device maps (it stays the caller's, who may close it when this has
+ * returned), or -1: by message only, as with VFU_OPT_DMA_SHARE 0, when neither the file nor flags
+ * of how it is used go to the device. The memory must stay until the unmap.
+ *
+ * What a server refuses (this library's): -EEXIST overlaps a range, -ENOSPC too many ranges or
+ * files (E9), -EINVAL past the end of the file or no regular one (E67), -EACCES the file is not
+ * open for what flags allow. A map that fails is not there: the library does not touch host after
+ * this returns. After -ETIMEDOUT and the like the server may have it all the same: unmap it before
+ * you map there again.
+ *
+ * The device's requests by message are done whole or not at all (E2); where flags do not allow one
+ * it gets EACCES, where nothing is mapped EFAULT.
  */
 int vfu_client_dma_map(struct vfu_client *cl, uint64_t iova, uint64_t size, unsigned flags,
 		       void *host, int fd, uint64_t fd_offset);
