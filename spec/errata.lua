@@ -333,7 +333,7 @@ erratum { 36,
 	title = "Interrupt flags",
 	text = "MASKABLE and AUTOMASKED exist.",
 	peers = "libvfio-user announces neither, and clients unmask INTx regardless.",
-	decision = [[Announced for INTx and implemented. What is not announced is refused, except UNMASK.]],
+	decision = [[Announced for INTx and implemented. What is not announced is refused, except UNMASK by message.]],
 }
 
 erratum { 37,
@@ -572,9 +572,9 @@ erratum { 63,
 	text = "Nothing.",
 	peers = "QEMU refuses DMA by message while it is off, but cannot stop mapped accesses.",
 	decision = [[By policy DMA fails and message interrupts wait while it is off. In C it is not looked at
-		unless told so; Python devices look at it always, served by the command or in process, so
-		that what works in one works in the other. Our client turns it on when it first uses either,
-		unless told not to.]],
+		unless told so; Python devices look at it, whatever the profile, unless the policy itself is
+		given, served by the command or in process, so that what works in one works in the other. Our
+		client turns it on when it first uses either, unless told not to.]],
 	policy = "bus_master", choices = { "ignore", "enforce" },
 	profiles = { strict = "ignore", ["libvfio-user"] = "ignore", ["one-at-a-time"] = "ignore" },
 }

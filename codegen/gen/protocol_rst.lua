@@ -20,7 +20,8 @@ The vfio-user protocol
 ${doc}
 
 Every section below names the line of the specification it is made from. Offsets and sizes are in
-bytes; boxes have eight of them in a row. Parts have the revision and status of what is around them if they
+bytes; boxes have eight of them in a row. Offsets of a payload count from its first byte, behind the 16 bytes of
+the header. Parts have the revision and status of what is around them if they
 name no other. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
 
 Revisions
@@ -216,11 +217,25 @@ local function where(...)
 	return #words > 0 and ", where " .. table.concat(words, " and ") or ""
 end
 
+-- Rules of a sum: a fault speaks of one field and its value, the reference of both.
+local sums = {
+	within = function(r) return E.text(r.arg) end,
+	no_wrap = function(r) return ("2^%d"):format(r.field.size * 8) end,
+}
+
+-- What a rule is about, and its words.
+local function subject(r)
+	if sums[r.name] then
+		return ("%s + %s is at most "):format(code(r.field.name), code(r.other.name)), sums[r.name](r)
+	end
+	return r.field and code(r.field.name) .. " " or "", r.text
+end
+
 local function rule_lines(out, rules, before)
 	for _, r in ipairs(rules) do
-		local who = (before or "") .. (r.field and code(r.field.name) .. " " or "")
+		local who, words = subject(r)
 		local other = r.errno ~= "EINVAL" and "; if not: " .. r.errno or ""
-		out[#out + 1] = text.wrap(("- %s%s%s%s."):format(who, plain(r.text), plain(where(r.under, r.when)), other), 100, "", "  ")
+		out[#out + 1] = text.wrap(("- %s%s%s%s%s."):format(before or "", who, plain(words), plain(where(r.under, r.when)), other), 100, "", "  ")
 	end
 end
 
