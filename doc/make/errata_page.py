@@ -23,7 +23,8 @@ SUBJECTS = {
 ABOUT = """Where the text of the protocol is wrong, silent or not followed, by subject. What is ours holds for both ends of
 libvfu. Where more than one behaviour is lawful a policy says which one is taken, and a program chooses it for each
 connection, by :c:func:`vfu_server_set_policy`, :c:func:`vfu_client_set_policy` or ``--policy`` of the commands; profiles
-choose for all of them: see :ref:`their table <policies>`. ``vfu explain E52`` says the same of one.
+choose for all of them: see :ref:`their table <policies>`; devices in Python have bus_master = enforce whatever the profile
+(:ref:`E63 <erratum-63>`). ``vfu explain E52`` says the same of one.
 """
 WORD = re.compile(r"\bE(?P<erratum>\d+)\b|(?P<message>\b[A-Z]{2,}(?:_[A-Z]+)*\b)")
 
