@@ -188,7 +188,7 @@ const Vfu = (() => {
 	// the other.  A list of Uint8Array: an offset of 0 begins another.  Throws Error, which says what is wrong.
 	function chunks(text) {
 		const out = [];
-		let now = [], starred = false;
+		let now = [], dumping = false, starred = false; // dumping: the line before had an offset
 		const end = () => {
 			if (now.length)
 				out.push(Uint8Array.from(now));
@@ -198,7 +198,7 @@ const Vfu = (() => {
 			if (/^\s*(#|$)/.test(line))
 				return;
 			if (line.trim() === "*") {
-				starred = true;
+				starred = dumping;
 				return;
 			}
 			const head = OFFSET.exec(line), at = head ? parseInt(head[1], 16) : -1;
@@ -210,8 +210,10 @@ const Vfu = (() => {
 					now.push(now[now.length - LINE]);
 			}
 			starred = false;
-			const is_dump = head && at === now.length && (behind || head[2] === "");
-			now.push(...unhex(is_dump ? behind : plain(line, i + 1)));
+			const is_dump = head && at === now.length && (behind || (dumping && head[2] === ""));
+			dumping = Boolean(is_dump && behind);
+			for (const byte of unhex(is_dump ? behind : plain(line, i + 1))) // as arguments they may be too many
+				now.push(byte);
 			if (now.length > MOST)
 				throw new Error(`line ${i + 1}: more than ${MOST} bytes`);
 		});
@@ -221,7 +223,7 @@ const Vfu = (() => {
 
 	// JSON, with whole numbers as BigInt: a double can not hold all of 64 bits.  Throws SyntaxError.
 	function readJson(text) {
-		const token = /\s*(?:("(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)|([a-z]+)|([[\]{},:]))/y;
+		const token = /[ \t\n\r]*(?:("(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)|([a-z]+)|([[\]{},:]))/y;
 		const words = { true: true, false: false, null: null };
 		const next = () => {
 			const found = token.exec(text);
@@ -276,7 +278,7 @@ const Vfu = (() => {
 			return out;
 		}
 		const out = any(0);
-		if (text.slice(token.lastIndex).trim())
+		if (/[^ \t\n\r]/.test(text.slice(token.lastIndex)))
 			throw new SyntaxError("goes on behind its end");
 		return out;
 	}
@@ -1056,7 +1058,7 @@ function Page(model) {
 	const TAILS = {
 		bytes: (t) => ["bytes", `${words(t.size)} of them`],
 		json: (t) => ["JSON text", t.optional ? "ends with a NUL; may be absent" : "ends with a NUL"],
-		array: (t) => [`${model.structs.has(t.of) ? t.of : t.of} […]`, `${words(t.variables.n)} entries of ${t.entry_size} bytes`],
+		array: (t) => [`${t.of} […]`, `${words(t.variables.n)} entries of ${t.entry_size} bytes`],
 		strided: (t) => ["entries", `${words(t.variables.stride)} bytes each`],
 		chain: (t) => ["chain of links", `each begins with ${t.head}`],
 		union: () => ["one of", "or bytes, where there is no layout"],
@@ -1277,7 +1279,7 @@ function Page(model) {
 
 	// The panel ----------------------------------------------------------------------------------------
 
-	let pinned = "", from = null;
+	let pinned = "", from = null; // from: the box that Enter led from into the panel
 
 	function show(address) {
 		const make = entries.get(address);
@@ -1297,15 +1299,19 @@ function Page(model) {
 		});
 		document.addEventListener("focusin", (event) => {
 			const node = entryOf(event);
+			if (!$("details").contains(event.target))
+				from = null;
 			if (node)
 				show(pinned = node.dataset.entry);
 		});
 		for (const id of ["definitions", "result"])
 			$(id).addEventListener("pointerleave", () => show(pinned));
 		$("close").addEventListener("click", () => {
+			const back = from;
+			from = null;
+			if (back)
+				back.focus({ preventScroll: true }); // which shows it again
 			show(pinned = "");
-			if (from)
-				from.focus({ preventScroll: true });
 		});
 	}
 
@@ -1489,18 +1495,21 @@ function Page(model) {
 		return { policies: model.choices($("profile").value), little: $("order").value === "little", nfds: nfds === "" ? null : BigInt(nfds) };
 	}
 
+	function say(text, bad) {
+		$("said").value = text;
+		$("said").className = bad ? "bad" : "";
+	}
+
 	function decode() {
 		const text = $("dump").value;
 		try {
 			const messages = Vfu.decode(model, text, options());
 			const broken = messages.filter((m) => m.fault).length;
 			$("result").replaceChildren(...messages.map(messageView));
-			$("said").value = messages.length ? `${plural(messages.length, "message")}, ${broken || "none"} of them broken` : "";
-			$("said").className = "";
+			say(messages.length ? `${plural(messages.length, "message")}, ${broken || "none"} of them broken` : "");
 		} catch (error) {
 			$("result").replaceChildren();
-			$("said").value = error.message;
-			$("said").className = "bad";
+			say(error.message, true);
 		}
 	}
 
@@ -1540,9 +1549,18 @@ function Page(model) {
 
 	// Addresses ----------------------------------------------------------------------------------------
 
+	// What the address of the page names; nothing if it is malformed.
+	function named() {
+		try {
+			return decodeURIComponent(location.hash.slice(1));
+		} catch (error) {
+			return "";
+		}
+	}
+
 	// Follows the address of the page: of a thing, or "decode/HEX".
 	function follow() {
-		const address = decodeURIComponent(location.hash.slice(1));
+		const address = named();
 		if (address.startsWith("decode/")) {
 			$("dump").value = address.slice("decode/".length);
 			decode();
@@ -1566,9 +1584,13 @@ function Page(model) {
 	}
 
 	function share() {
-		const bytes = Vfu.chunks($("dump").value);
-		history.replaceState(null, "", `#decode/${bytes.map((one) => Vfu.hex(one).replaceAll(" ", "")).join("")}`);
-		$("said").value = "The address of this page holds the bytes now.";
+		try {
+			const bytes = Vfu.chunks($("dump").value);
+			history.replaceState(null, "", `#decode/${bytes.map((one) => Vfu.hex(one).replaceAll(" ", "")).join("")}`);
+			say("The address of this page holds the bytes now.");
+		} catch (error) {
+			say(error.message, true);
+		}
 	}
 
 	function start() {

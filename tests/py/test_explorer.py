@@ -171,6 +171,30 @@ def test_forms_of_dumps(page):
     assert "line 2" in page.run("return said.value") and "not hexadecimal" in page.run("return said.value")
 
 
+def test_a_dump_ends_with_an_offset_only_behind_offsets(page):
+    lengths = "return Vfu.chunks(arguments[0]).map((one) => one.length)"
+    rows = "".join(f"{at:08x}: {'11' * 16}\n" for at in (0, 16))
+    assert page.run(lengths, rows + "00000020\n") == [32]
+    assert page.run(lengths, rows + "*\n00000040\n") == [64]
+    assert page.run(lengths, "11" * 32 + "\n00000020\n") == [36]
+    assert page.run(lengths, "0000\n0002\n0004\n") == [6]
+
+
+def test_a_long_line(page):
+    size = 1 << 20
+    text = (HEADER.pack(1, 10, 32 + size, 0, 0) + struct.pack("=QII", 0, 0, size) + bytes(size)).hex()
+    page.run("dump.value = arguments[0]; explorer.page.decode()", text)
+    assert page.run("return said.value") == "1 message, none of them broken"
+
+
+@pytest.mark.parametrize("space", ["\v", "\f", "\u00a0", "\ufeff"])
+def test_space_that_is_none_in_json(page, space):
+    script = "try { return Vfu.readJson(arguments[0]).size; } catch (error) { return error.name; }"
+    for text in space + "{}", "{" + space + "}", "{}" + space:
+        assert page.run(script, text) == "SyntaxError"
+    assert page.run(script, " \t\r\n{ }\n\r\t ") == 0
+
+
 # The page ------------------------------------------------------------------------------------------
 
 
@@ -197,6 +221,32 @@ def test_keyboard(page):
     page.press("/", *"bitmap")
     assert page.run("return document.getElementById('find').value") == "bitmap"
     assert 0 < page.run("return document.querySelectorAll('.card:not([hidden])').length") < 40
+
+
+SHOWN = "return !document.getElementById('details').classList.contains('empty')"
+
+
+def entered(page):
+    """Of a box, what the panel says of it."""
+    page.run("document.getElementById('message/dma_map/request/size').focus()")
+    page.press("Enter")
+    assert focus(page) == "details" and page.run(SHOWN)
+
+
+@pytest.mark.parametrize("how", ["document.getElementById('close').click()", None])
+def test_the_panel_closes(page, how):
+    entered(page)
+    if how:
+        page.run(how)
+    else:
+        page.press("Escape")
+    assert focus(page) == "message/dma_map/request/size" and not page.run(SHOWN)
+
+
+def test_search_keeps_the_focus(page):
+    entered(page)
+    page.press("/", "Escape")
+    assert focus(page) == "find" and not page.run(SHOWN)
 
 
 def test_rows_by_keyboard(page):
@@ -244,6 +294,21 @@ def test_an_address_can_be_shared(page):
     assert focus(page) == "message/set_irqs/request/flags"
     page.open(PAGE + "#decode/" + HEADER.pack(1, 13, 16, 0, 0).hex())
     assert "RESET" in page.run("return document.querySelector('.decoded h3').textContent")
+
+
+def test_what_can_not_be_shared_is_said(page):
+    page.run("dump.value = 'hello'; document.getElementById('share').click()")
+    assert "not hexadecimal" in page.run("return said.value") and page.run("return said.className") == "bad"
+    page.run("dump.value = '00 01'; document.getElementById('share').click()")
+    assert page.run("return [location.hash, said.className]") == ["#decode/0001", ""]
+
+
+def test_an_address_that_is_none(page):
+    page.open(PAGE + "#%")
+    assert page.complaints() == []
+    page.run("location.hash = 'message/set_irqs/request/flags'")
+    page.run("return new Promise((done) => setTimeout(() => done(true), 0))")
+    assert focus(page) == "message/set_irqs/request/flags"
 
 
 # Text that is seen, and the contrast to what is behind it.
