@@ -196,8 +196,9 @@ class DeviceDma:
                     await self.dma.unpin(memory)  # waits, and raises what went wrong
 
         Where it lies in one mapped range it is the memory itself, as of map(). Else it is a buffer: filled with what
-        is there, and written back where it was changed, when it is given back, unless a reset comes first. It waits for
-        room, of which a device has options["dma_bounce_bytes"]; what will be written to takes it twice. vfu.Error with
+        is there, and written back where it was changed, when it is given back, unless a reset, an unmap or the end of the
+        connection comes first: then it is written nowhere. Either stays valid until it is given back.
+        It waits for room, of which a device has options["dma_bounce_bytes"]; what will be written to takes it twice. vfu.Error with
         E2BIG: there is never so much.
         write: it will be written to, for which the client must have allowed it.
         """
