@@ -81,7 +81,7 @@ def tree_link(app, env, node, content):
             return make_refnode(app.builder, doc, page, anchor, content)
     copy = Path(app.outdir, "_tree", name)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(path, copy)
+    shutil.copyfile(path, copy)
     return linked(app, doc, f"_tree/{name}", content)
 
 

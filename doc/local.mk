@@ -96,7 +96,7 @@ EXTRA_DIST += doc/conf.py doc/build-site doc/make doc/index.md doc/glossary.md d
 
 # Without the tools nothing else misses them.
 if HAVE_SPHINX
-html-local: $(doc_gen) all
+html-local: all
 	$(AM_V_GEN)$(srcdir)/doc/build-site $(srcdir) $(PACKAGE_VERSION) ./run $(SPHINX_PYTHON)
 else
 html-local:

@@ -342,9 +342,12 @@ class Session:
             f"test_it.py::{name}" for name, fixtures in re.findall(r"^def (test_\w+)\((.*)\)", block.text, re.M)
             if ("vfu_guest" in fixtures) == in_guest
         ]
+        if not names:  # all are for the other place
+            return
         self.state = [f"cd {directory}"]
         said = self._finish("tests", self._popen(f"python3 -m pytest -q -p no:cacheprovider --basetemp=tmp {' '.join(names)}"))
-        if not re.search(r"^\d+ passed in", said, re.M):  # none skipped
+        passed = re.search(r"^(\d+) passed in", said, re.M)  # none skipped
+        if not passed or int(passed[1]) < len(names):
             raise Failed(said)
 
     def in_guest(self, command):

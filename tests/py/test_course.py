@@ -74,6 +74,7 @@ MISTAKES = [
     ("6-both-ways", "(header.id, header.command) == (id, command)", "True", 1, "returns, and has not read the reply to RESET"),
     ("6-both-ways", "for id, (command, payload) in enumerate(commands):", "for id, (command, payload) in zip([1] * 9, commands):", 2, "two of one id"),
     ("6-both-ways", 'self.states[id] = "late"', "del self.states[id]", 3, "was given up, but its reply may still come"),
+    ("6-both-ways", "class Ids", "class Names", 3, "has no function Ids"),
     ("6-both-ways", "0 <= index < len(files)", "index < len(files)", 4, "-1} with 1 descriptors, and returns .* it has to raise ConnectionError"),
     ("7-hostile", "HEADER.size <= header.size <=", "0 < header.size <=", 1, "takes a size of 15, where .* has to raise ConnectionError"),
     ("7-hostile", "HEADER.size + most:", "HEADER.size + 2 * most:", 1, "takes a size of 1017"),
