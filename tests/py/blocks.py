@@ -368,6 +368,9 @@ class Session:
 
     def close(self):
         self._stop(*self._lasting)
+        for path in (self.tmp / "tmp").glob("*.pid"):  # of what went into the background
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(path.read_text()), signal.SIGTERM)
 
     def __enter__(self):
         return self
