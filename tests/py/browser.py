@@ -29,15 +29,27 @@ class Browser:
         log = directory / "chromedriver.log"
         self._driver = subprocess.Popen([DRIVER, "--port=0", f"--log-path={log}", "--log-level=INFO"], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        port = next(line.rsplit(" ", 1)[1].strip(" .\n") for line in self._driver.stdout if "successfully on port" in line)
-        self._root = f"http://127.0.0.1:{port}"
+        self._session = ""
+        try:
+            self._begin(directory)
+        except BaseException:
+            self._end()
+            raise
+
+    def _begin(self, directory):
+        said = next((line for line in self._driver.stdout if "successfully on port" in line), None)
+        assert said, "chromedriver has ended at once"
+        self._root = f"http://127.0.0.1:{said.rsplit(' ', 1)[1].strip('. ' + chr(10))}"
         options = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={directory / 'profile'}"]
         options += ["--no-sandbox"] if os.geteuid() == 0 else []
         options += ["about:blank"]
         wanted = {"browserName": "chrome", "goog:chromeOptions": {"binary": CHROMIUM, "args": options},
                   "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
-        self._session = ""
         self._session = "/session/" + self._ask("POST", "/session", capabilities={"alwaysMatch": wanted})["sessionId"]
+
+    def _end(self):
+        self._driver.terminate()
+        self._driver.communicate(timeout=WAIT)
 
     def __enter__(self):
         return self
@@ -46,8 +58,7 @@ class Browser:
         try:
             self._ask("DELETE", "")
         finally:
-            self._driver.terminate()
-            self._driver.communicate(timeout=WAIT)
+            self._end()
 
     def _ask(self, method, path, **body):
         data = json.dumps(body).encode() if method == "POST" else None

@@ -151,12 +151,14 @@ def record(name):
         with vfu.Server(device, f"{place}/server").start():
             recorder = Recorder(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC), 1 << 16)
             relay = Relay(path, f"{place}/server", recorder)
-            thread = threading.Thread(target=relay.serve, args=(True,))
+            thread = threading.Thread(target=relay.serve, args=(True,), daemon=True)
             thread.start()
-            WORK[name](path, device, note)
-            thread.join()
-            relay.close()
-            recorder.close()
+            try:
+                WORK[name](path, device, note)
+                thread.join(60)  # it has ended with the client
+            finally:
+                relay.close()
+                recorder.close()
         return lines_of(read(io.BytesIO(file.read_bytes())), note)
 
 
