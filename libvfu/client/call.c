@@ -158,11 +158,6 @@ struct vfui_call vfui_client_new_call(struct vfu_err *err)
 	return (struct vfui_call){.timeout_ms = -1, .err = err};
 }
 
-bool vfui_client_is_one_by_one(struct vfui_conn *conn)
-{
-	return vfui_conn_policy(conn)->outstanding == VFUI_OUTSTANDING_ONE;
-}
-
 /* Something ends that does not wait for the calling thread. With the lock. */
 static bool has_to_wait(struct vfu_client *cl)
 {

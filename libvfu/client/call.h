@@ -50,7 +50,5 @@ void vfui_client_close(struct vfu_client *cl, struct vfui_conn *conn);
  * now and then; NULL: never).
  */
 int vfui_client_await_end(struct vfu_client *cl, int timeout_ms, int (*why_stop)(void *cl));
-/* The server reads a command when it has answered the last: nothing is posted, and nothing goes in numbers (E70). */
-bool vfui_client_is_one_by_one(struct vfui_conn *conn);
 
 #endif

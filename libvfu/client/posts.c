@@ -170,10 +170,8 @@ void vfui_client_free_batches(struct vfu_client *cl)
 
 static bool may_post(struct vfu_client *cl, struct vfui_conn *conn)
 {
-	const struct vfui_conn_options *options = vfui_conn_options(conn);
-
-	return options->set.values[VFU_OPT_POSTED] && !atomic_load(&cl->is_mapped) &&
-	       options->policy.outstanding != VFUI_OUTSTANDING_ONE;
+	return vfui_conn_options(conn)->set.values[VFU_OPT_POSTED] &&
+	       !atomic_load(&cl->is_mapped) && !vfui_client_is_one_by_one(conn);
 }
 
 /* The connection is held: its number stays. */

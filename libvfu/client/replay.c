@@ -310,7 +310,7 @@ static int send_range(struct vfu_client *cl, struct vfui_client_range *range)
 static int next_range(struct vfu_client *cl)
 {
 	struct vfui_link_replay *r = &cl->link->replay;
-	bool is_one = vfui_conn_policy(r->conn)->outstanding == VFUI_OUTSTANDING_ONE;
+	bool is_one = vfui_client_is_one_by_one(r->conn);
 	struct vfui_client_range *range;
 	int ret = 0;
 

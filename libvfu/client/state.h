@@ -120,4 +120,10 @@ static inline uint64_t vfui_client_option(struct vfu_client *cl, enum vfu_option
 	return value;
 }
 
+/* The server reads a command when it has answered the last: nothing is posted, and nothing goes in numbers (E70). */
+static inline bool vfui_client_is_one_by_one(const struct vfui_conn *conn)
+{
+	return vfui_conn_policy(conn)->outstanding == VFUI_OUTSTANDING_ONE;
+}
+
 #endif
