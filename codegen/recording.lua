@@ -27,14 +27,23 @@ local function files(line)
 	return line:find("[eventfd]", 1, true) and "eventfd" or line:find("memfd", 1, true) and "memory" or nil
 end
 
-local function message(line, by_id)
+-- What tells a message that wants no reply.
+local function no_reply(header)
+	for _, f in ipairs(header.fields) do
+		if f.name == "flags" then
+			return f.flags.members.no_reply.mask
+		end
+	end
+end
+
+local function message(line, by_id, header)
 	local number, key = number_of(line, "cmd"), string_of(line, "type") == "cmd" and "request" or "reply"
 	local m = assert(by_id[number], "a recording has a command that the spec lacks")
 	return {
 		kind = m.name .. "." .. key, name = m.name, part = m[key], key = key, time = number_of(line, "t_us"), id = number_of(line, "id"),
 		from = string_of(line, "dir") == "c2s" and "client" or "server", fds = number_of(line, "nfds"), files = files(line),
-		twin = line:find('"twin": ?true') ~= nil, payload = bytes(string_of(line, "payload")), flags = number_of(line, "flags"),
-		size = number_of(line, "size") - 16,
+		twin = line:find('"twin": ?true') ~= nil, payload = bytes(string_of(line, "payload")), wants_none = number_of(line, "flags") & no_reply(header) ~= 0,
+		size = number_of(line, "size") - header.size,
 	}
 end
 
@@ -49,7 +58,7 @@ function M.read(text, model)
 		local event = string_of(line, "ev")
 		local is_shown = not event or events[event]
 		if is_shown then
-			out[#out + 1] = event and { kind = event, time = number_of(line, "t_us"), what = string_of(line, "what") } or message(line, by_id)
+			out[#out + 1] = event and { kind = event, time = number_of(line, "t_us"), what = string_of(line, "what") } or message(line, by_id, model.header)
 			out[#out].left_out = left_out
 		end
 		left_out = event == "skipped" and left_out + number_of(line, "count") or is_shown and 0 or left_out

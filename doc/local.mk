@@ -176,12 +176,3 @@ doc_examples_lend_LDADD = libvfu/libvfu.la -lpthread
 doc_examples_dma_LDADD = libvfu/libvfu.la -lpthread
 TESTS += doc/examples/run-examples.sh
 EXTRA_DIST += doc/examples/run-examples.sh
-
-# Pages that teach.
-EXTRA_DIST += \
-	doc/tutorial/thermometer-1.md \
-	doc/tutorial/thermometer-2.md \
-	doc/tutorial/thermometer-3.md \
-	doc/tutorial/thermometer-4.md \
-	doc/tutorial/thermometer-5.md \
-	doc/tutorial/thermometer-6.md

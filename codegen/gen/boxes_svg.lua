@@ -158,9 +158,9 @@ function Picture:alternative(alt)
 	self:fields(alt.fields)
 end
 
-function Picture:side(part, words, command)
+function Picture:side(part, words, command, header)
 	self:heading(words, size_of(part))
-	self:strip(("header, 16 bytes: command %d"):format(command))
+	self:strip(("header, %d bytes: command %d"):format(header.size, command))
 	self:part(part)
 	local fds = descriptors(part.fds)
 	if fds then
@@ -188,12 +188,12 @@ local function file(name, picture, title, desc)
 	})
 end
 
-local function message(m)
+local function message(m, header)
 	local p, other = new(), m.from == "client" and "server" or "client"
-	p:side(m.request, "Request, from the " .. m.from, m.id)
-	p:side(m.reply, "Reply, from the " .. other, m.id)
+	p:side(m.request, "Request, from the " .. m.from, m.id, header)
+	p:side(m.reply, "Reply, from the " .. other, m.id, header)
 	return file(m.name, p, ("The payloads of %s"):format(m.name),
-		    ("Behind the header of 16 bytes: request: %s. Reply: %s."):format(told(m.request), told(m.reply)))
+		    ("Behind the header of %d bytes: request: %s. Reply: %s."):format(header.size, told(m.request), told(m.reply)))
 end
 
 local function structure(part, name)
@@ -207,7 +207,7 @@ end
 return function(model)
 	local files = { structure(model.header, "header") }
 	for _, m in ipairs(model.messages) do
-		files[#files + 1] = message(m)
+		files[#files + 1] = message(m, model.header)
 	end
 	for _, s in ipairs(model.structs) do
 		files[#files + 1] = structure(s, s.name)

@@ -22,7 +22,6 @@ local text = require "text"
 local LEFT, CLIENT = 10, 98
 local LINE, ROW = 16, 24 -- a line of words; from the top of a step to its arrow
 local BAR, NESTED = 8, 6
-local NO_REPLY = 0x10
 
 local Picture = {}
 Picture.__index = Picture
@@ -107,7 +106,7 @@ local function tags(m, step)
 	if m.fds > 0 then
 		out[#out + 1] = ("+ %d fd: %s"):format(m.fds, assert(m.files or step.fd, "what is the descriptor?"))
 	end
-	out[#out + 1] = m.key == "request" and m.flags & NO_REPLY ~= 0 and "no reply wanted" or nil
+	out[#out + 1] = m.key == "request" and m.wants_none and "no reply wanted" or nil
 	out[#out + 1] = m.twin and "twin socket" or nil
 	return #out > 0 and table.concat(out, ", ") or nil
 end
@@ -132,7 +131,7 @@ function Picture:message(m, step)
 	end
 	if m.key == "reply" then
 		self:closed(m, y)
-	elseif m.flags & NO_REPLY == 0 then
+	elseif not m.wants_none then
 		self:opened(m, y)
 	end
 	local class = m.from == (m.key == "request" and "client" or "server") and "cold" or "warm"

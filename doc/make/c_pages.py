@@ -17,7 +17,7 @@ from typing import Iterator
 
 import header
 from header import Declaration, Item, Section
-from rest import TOP, heading, indented, linked
+from rest import TOP, erratum_link, heading, indented, linked, message_link
 
 WORD = re.compile(
     r"\bE(?P<erratum>\d+)\b|(?P<errno>-E[A-Z0-9]{2,})\b|(?P<name>\b(?:vfu|VFU)_\w+\*?)"
@@ -54,12 +54,12 @@ class Pages:
         """A link, or the word as code, or as it was."""
         if found["erratum"]:
             known = found["erratum"] in self.errata
-            return f":ref:`{found[0]} <erratum-{found['erratum']}>`" if known else found[0]
+            return erratum_link(found[0], found["erratum"]) if known else found[0]
         if found["page"]:
             return f":doc:`/{found['page']}`"
         if found["message"]:
             name = self.messages.get(found[0])
-            return f":ref:`{found[0]} <message-{name.replace('_', '-')}>`" if name else found[0]
+            return message_link(found[0], name) if name else found[0]
         kinds = self.roles.get(found["name"], set())
         for kind in ("function", "type", "struct", "enum", "enumerator"):
             if kind in kinds:

@@ -22,7 +22,7 @@ import vfu.aio
 import vfu.guest
 import vfu.pytest_plugin
 import vfu.testing
-from rest import TOP, heading, linked
+from rest import TOP, erratum_link, heading, linked
 
 # Page: (what it is called, beginnings of the names of the modules in which its things are).
 PAGES = {
@@ -58,7 +58,7 @@ def link(found: re.Match) -> str:
     if found["code"]:
         return f"``{found['code']}``"
     if found["erratum"]:
-        return f":ref:`{found[0]} <erratum-{found['erratum']}>`"
+        return erratum_link(found[0], found["erratum"])
     name = found["dotted"] or f"vfu.{found['camel']}"
     if name in KNOWN:
         return f":py:obj:`{found[0]} <{name}>`"

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from rest import TOP, heading, linked
+from rest import TOP, erratum_link, heading, linked, message_link
 
 SUBJECTS = {
     "messages": "Messages and their headers",
@@ -30,20 +30,21 @@ WORD = re.compile(r"\bE(?P<erratum>\d+)\b|(?P<message>\b[A-Z]{2,}(?:_[A-Z]+)*\b)
 
 
 def page(model: dict) -> str:
-    messages = {message["name"].upper(): message["name"].replace("_", "-") for message in model["messages"]}
+    messages = {message["name"].upper(): message["name"] for message in model["messages"]}
     policies = {policy["erratum"]: policy for policy in model["policies"]}
 
     def link(found: re.Match) -> str:
         if found["erratum"]:
-            return f":ref:`{found[0]} <erratum-{found['erratum']}>`"
-        return f":ref:`{found[0]} <message-{messages[found[0]]}>`" if found[0] in messages else found[0]
+            return erratum_link(found[0], found["erratum"])
+        return message_link(found[0], messages[found[0]]) if found[0] in messages else found[0]
 
     def row(one: dict) -> str:
-        ours, policy = linked(one["decision"], WORD, link), policies.get(one["number"])
+        number = one["number"]
+        ours, policy = linked(one["decision"], WORD, link), policies.get(number)
         if policy:
             choices = ", ".join(f"``{choice}``" for choice in policy["choices"])
             ours += f"\n\n       Policy :ref:`{policy['name']} <policy-{policy['name'].replace('_', '-')}>`: {choices}; ``{policy['default']}`` by default"
-        cells = [f":ref:`E{one['number']} <erratum-{one['number']}>`: {linked(one['title'], WORD, link)}",
+        cells = [f"{erratum_link(f'E{number}', number)}: {linked(one['title'], WORD, link)}",
                  linked(one["text"], WORD, link), linked(one["peers"], WORD, link), ours]
         return "   * - " + "\n     - ".join(cells) + "\n"
 

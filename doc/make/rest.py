@@ -32,6 +32,14 @@ def linked(text: str, word: re.Pattern, link: Callable[[re.Match], str]) -> str:
     return out + plain(text[at:])
 
 
+def erratum_link(words: str, number: str | int) -> str:
+    return f":ref:`{words} <erratum-{number}>`"
+
+
+def message_link(words: str, name: str) -> str:
+    return f":ref:`{words} <message-{name.replace('_', '-')}>`"
+
+
 def indented(text: str, by: str = "   ") -> str:
     return "".join(by + line if line.strip() else line for line in text.splitlines(True))
 
