@@ -23,6 +23,24 @@ KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "ArrowLeft": "\u
         "ArrowRight": "\ue014", "ArrowDown": "\ue015", "Home": "\ue011", "End": "\ue010"}
 
 
+# For scripts: colour(text), as [r, g, b, opacity] of 255, and its luminance, light([r, g, b]), from 0 to 1, as WCAG has it.
+COLOURS = """
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const seen = new Map();
+    const colour = (text) => {
+        if (!seen.has(text)) {
+            canvas.clearRect(0, 0, 1, 1);
+            canvas.fillStyle = text;
+            canvas.fillRect(0, 0, 1, 1);
+            seen.set(text, [...canvas.getImageData(0, 0, 1, 1).data]);
+        }
+        return seen.get(text);
+    };
+    const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+"""
+
+
 class Browser:
     def __init__(self, directory):
         """directory: where the browser keeps what it remembers, and the driver its log."""

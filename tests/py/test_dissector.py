@@ -14,10 +14,11 @@ import pytest
 
 import blocks
 import vfu_protocol as protocol
+from places import generated
 from test_explain import CAPTURES, HEADER, captured, raw
 from vfu.decode import Decoder, text
 from vfu.trace import pcapng
-from wire_cases import generated, payloads_of, vectors
+from wire_cases import payloads_of, vectors
 
 TSHARK = shutil.which("tshark")
 needs_tshark = pytest.mark.skipif(TSHARK is None, reason="needs tshark (Debian: tshark)")

@@ -15,8 +15,9 @@ import sys
 import pytest
 
 import vfu_protocol as protocol
-from browser import LACKS, Browser
-from wire_cases import cases_of, generated, vectors
+from browser import COLOURS, LACKS, Browser
+from places import generated
+from wire_cases import cases_of, vectors
 
 pytestmark = pytest.mark.skipif(LACKS is not None, reason=str(LACKS))
 PAGE = pathlib.Path(generated("doc", "gen", "explorer.html")).resolve().as_uri()
@@ -312,20 +313,7 @@ def test_an_address_that_is_none(page):
 
 
 # Text that is seen, and the contrast to what is behind it.
-CONTRAST = """
-    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-    const seen = new Map();
-    const colour = (text) => {
-        if (!seen.has(text)) {
-            canvas.clearRect(0, 0, 1, 1);
-            canvas.fillStyle = text;
-            canvas.fillRect(0, 0, 1, 1);
-            seen.set(text, [...canvas.getImageData(0, 0, 1, 1).data]);
-        }
-        return seen.get(text);
-    };
-    const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+CONTRAST = COLOURS + """
     const behind = (node) => {
         for (; node; node = node.parentElement) {
             const one = colour(getComputedStyle(node).backgroundColor);

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from wire_cases import cases_of, each_base, generated, vectors
+from places import generated
+from wire_cases import cases_of, each_base, vectors
 
 with open(generated("doc", "gen", "vfio-user.json"), encoding="utf-8") as file:
     model = json.load(file)

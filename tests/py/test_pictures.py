@@ -14,11 +14,12 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
+from places import generated
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("abs_builddir") or ".")
 SVG = "{http://www.w3.org/2000/svg}"
-PLOTS = [next(p / "doc/gen/speed.svg" for p in (BUILD, TOP) if (p / "doc/gen/speed.svg").exists())]
+PLOTS = [pathlib.Path(generated("doc", "gen", "speed.svg"))]
 GENERATED = sorted(BUILD.glob("doc/gen/boxes/*.svg")) + sorted(BUILD.glob("doc/gen/sequences/*.svg"))
 BOXES = {path.stem: path for path in GENERATED if path.parent.name == "boxes"}
 BY_HAND = sorted(TOP.glob("doc/pictures/*.svg"))
@@ -28,7 +29,7 @@ CONTRAST = 4.5  # WCAG AA
 
 
 def model():
-    return json.loads(next(p / "doc/gen/vfio-user.json" for p in (BUILD, TOP) if (p / "doc/gen/vfio-user.json").exists()).read_text())
+    return json.loads(pathlib.Path(generated("doc", "gen", "vfio-user.json")).read_text())
 
 
 class Picture:

@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from browser import LACKS, Browser
+from browser import COLOURS, LACKS, Browser
 
 SITE = pathlib.Path(os.environ["abs_builddir"], "doc", "html")
 if not LACKS and not SITE.is_dir():
@@ -28,16 +28,10 @@ PAGES = (
     "gen/errata.html",
 )
 
-# The luminances of the page's ground and text, from 0 to 1, as WCAG has them.
-LUMINANCES = """
-    const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+# Of the page's ground and text.
+LUMINANCES = COLOURS + """
     const style = getComputedStyle(document.body);
-    return [style.backgroundColor, style.color].map((color) => {
-        paint.fillStyle = color;
-        paint.fillRect(0, 0, 1, 1);
-        const [r, g, b] = [...paint.getImageData(0, 0, 1, 1).data].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    });"""
+    return [style.backgroundColor, style.color].map((text) => light(colour(text)));"""
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import socket
 import struct
 
 import pytest
-from wire_cases import generated
+from places import generated
 
 import vfu
 from vfu import protocol

@@ -3,19 +3,10 @@
 """The payloads of tests/gen/vectors.py: what the generated checks must say of them."""
 
 import importlib.util
-import os
 import sys
 
 import pytest
-
-
-def generated(*names):
-    """The path of a generated file, in the build or the source tree."""
-    for root in (os.environ["abs_builddir"], os.environ["abs_srcdir"]):
-        path = os.path.join(root, *names)
-        if os.path.exists(path):
-            return path
-    raise FileNotFoundError(os.path.join(*names))
+from places import generated
 
 
 def load_vectors():
