@@ -40,10 +40,11 @@ from vfu import protocol
 COURSE = Path(__file__).resolve().parent
 EXAMPLES = COURSE.parents[1] / "python" / "examples"
 SECONDS = 5.0  # only hanging counts
-REPLY, NO_REPLY, ERROR = 0x01, 0x10, 0x20
+REPLY, NO_REPLY, ERROR = map(int, (protocol.HeaderType.REPLY, protocol.HeaderFlags.NO_REPLY, protocol.HeaderFlags.ERROR))
+HEADER = protocol.Header.SIZE
 HEADER_RULES = {
-    "size": "it counts the whole message, these 16 bytes included",
-    "flags": "bits 0 to 3 are 0 in a command and 1 in a reply, 0x10 is No_reply, 0x20 is Error",
+    "size": f"it counts the whole message, these {HEADER} bytes included",
+    "flags": f"bits 0 to 3 are 0 in a command and {REPLY} in a reply, {NO_REPLY:#x} is No_reply, {ERROR:#x} is Error",
     "error": "an errno in an error reply, else 0",
 }
 
@@ -97,7 +98,7 @@ def error_name(number):
 
 
 def header(command, payload=b"", *, id=1, flags=REPLY, error=0, size=None):
-    return protocol.Header(id, command, 16 + len(payload) if size is None else size, flags, error).pack()
+    return protocol.Header(id, command, HEADER + len(payload) if size is None else size, flags, error).pack()
 
 
 # ---- the student ----
@@ -243,18 +244,19 @@ def capabilities(title, data):
     """(major, minor, capabilities) of a VERSION's payload, or Wrong."""
     if not isinstance(data, bytes):
         raise Wrong(f"{title}: {data!r} is not bytes")
-    if len(data) < 4:
-        raise Wrong(f"{title} has {len(data)} bytes; major and minor alone are 4")
-    text = data[4:]
+    fixed = protocol.VersionRequest.SIZE
+    if len(data) < fixed:
+        raise Wrong(f"{title} has {len(data)} bytes; major and minor alone are {fixed}")
+    text = data[fixed:]
     if not text.endswith(b"\0"):
         raise Wrong(f"{title}: the field data ends with {text[-1:]!r}, and has to end with a NUL")
     try:
         top = json.loads(text[:-1])
     except ValueError as error:
-        raise Wrong(f"{title}: the field data (offset 4) is no JSON with a NUL behind it: {text[:40]!r}: {error}") from None
+        raise Wrong(f"{title}: the field data (offset {fixed}) is no JSON with a NUL behind it: {text[:40]!r}: {error}") from None
     if not isinstance(top, dict) or not isinstance(top.get("capabilities"), dict):
         raise Wrong(f'{title}: the field data is {top!r}, and has to be an object with the key "capabilities"')
-    return *struct.unpack_from("=HH", data), top["capabilities"]
+    return *struct.unpack_from(protocol.VersionRequest.FORMAT, data), top["capabilities"]
 
 
 def same(title, got, want, why=""):
@@ -273,13 +275,13 @@ class Message:
 
 def receive(sock, fds_max=64):
     """A whole message of a socket, or None."""
-    data, fds, _, _ = socket.recv_fds(sock, 16, fds_max)
-    while 0 < len(data) < 16 and (more := sock.recv(16 - len(data))):
+    data, fds, _, _ = socket.recv_fds(sock, HEADER, fds_max)
+    while 0 < len(data) < HEADER and (more := sock.recv(HEADER - len(data))):
         data += more
-    if len(data) < 16:
-        return None if not data else Message(protocol.Header.unpack(data.ljust(16, b"\0")), b"", fds)
+    if len(data) < HEADER:
+        return None if not data else Message(protocol.Header.unpack(data.ljust(HEADER, b"\0")), b"", fds)
     head, payload = protocol.Header.unpack(data), b""
-    while len(payload) < head.size - 16 and (more := sock.recv(head.size - 16 - len(payload))):
+    while len(payload) < head.size - HEADER and (more := sock.recv(head.size - HEADER - len(payload))):
         payload += more
     return Message(head, payload, fds)
 
@@ -299,22 +301,22 @@ class Talk:
         return data
 
     def _head(self, title):
-        """16 bytes and what came with them."""
+        """The bytes of a header and what came with them."""
         try:
-            data, fds, _, _ = socket.recv_fds(self.sock, 16, 64)
+            data, fds, _, _ = socket.recv_fds(self.sock, HEADER, 64)
         except TimeoutError:
             raise Wrong(f"{self.run.name}() does not send {title}: it waits for something else, or for ever") from None
         self.fds += fds
         if data:
-            data += self._bytes(16 - len(data))
+            data += self._bytes(HEADER - len(data))
         if not data:
             self.run.thread.join(SECONDS)  # its end is what closes the socket
             if not self.run.thread.is_alive():
                 self.run.result()
                 raise Wrong(f"{self.run.name}() returns {self.run.returned!r} and has not sent {title}")
             raise Wrong(f"{self.run.name}() closes the socket, and has not sent {title}")
-        if len(data) < 16:
-            raise Wrong(f"{title}: only {len(data)} bytes come; a header has 16")
+        if len(data) < HEADER:
+            raise Wrong(f"{title}: only {len(data)} bytes come; a header has {HEADER}")
         return data, fds
 
     def expect(self, want, *, id=None, flags=0, fds=0, title=None, why={}):
@@ -322,7 +324,7 @@ class Talk:
         command, whole = int(want.COMMAND), want.build()
         title = title or f"{name_of(command)}{' reply' if flags & REPLY else ''}"
         data, files = self._head(title)
-        right = protocol.Header(id or 0, command, 16 + len(whole), flags, 0)
+        right = protocol.Header(id or 0, command, HEADER + len(whole), flags, 0)
         skip = ("id",) if id is None else ()
         got = protocol.Header.unpack(data)
         if got.command != command and got.command in protocol.MESSAGES and right.pack()[2:4] != data[2:4][::-1]:
@@ -330,7 +332,7 @@ class Talk:
         if flags & REPLY and got.flags & ERROR:
             raise Wrong(f"{title} is an error, {error_name(got.error)}, and success is due")
         rules = {**HEADER_RULES, "id": "a reply repeats the id of its command" if flags & REPLY else "",
-                 "size": f"16, and the payload of {len(whole)} bytes that is due here"}
+                 "size": f"{HEADER}, and the payload of {len(whole)} bytes that is due here"}
         compare(f"header of {title}", right, data, skip, rules)
         payload = self._bytes(len(whole))
         if len(payload) < len(whole):
@@ -344,10 +346,11 @@ class Talk:
         """A VERSION 0.0; look(its capabilities) raises Wrong. Its text may be written in many ways."""
         data, files = self._head("VERSION")
         got = protocol.Header.unpack(data)
-        if got.command != 1:
+        if got.command != protocol.Command.VERSION:
             raise Wrong(f"{name_of(int(got.command))} comes where VERSION has to come")
-        payload = self._bytes(got.size - 16)
-        compare("header of VERSION", protocol.Header(0, 1, 16 + len(payload), 0, 0), data, ("id",), HEADER_RULES)
+        payload = self._bytes(got.size - HEADER)
+        right = protocol.Header(0, got.command, HEADER + len(payload), 0, 0)
+        compare("header of VERSION", right, data, ("id",), HEADER_RULES)
         look(capabilities("VERSION", payload)[2])
         return Message(got, payload, files)
 
@@ -355,10 +358,10 @@ class Talk:
         """A reply with the Error bit, which is a header alone; what: why an error is due."""
         title = f"error reply to {name_of(command)}"
         data, _ = self._head(title)
-        if (got := protocol.Header.unpack(data)).flags == REPLY and got.size > 16:
+        if (got := protocol.Header.unpack(data)).flags == REPLY and got.size > HEADER:
             raise Wrong(f"{what or name_of(command)}: an error is due, {error_name(number)}, and success comes")
         rules = {**HEADER_RULES, "id": "a reply repeats the id of its command", "size": "an error reply is a header alone"}
-        compare(title, protocol.Header(id, command, 16, REPLY | ERROR, number), data, (), rules)
+        compare(title, protocol.Header(id, command, HEADER, REPLY | ERROR, number), data, (), rules)
 
     def send(self, data, fds=()):
         """Bytes as they are."""
@@ -400,12 +403,12 @@ class Talk:
     def nothing_more(self):
         """The student's function has ended, and has sent nothing else."""
         try:
-            data, fds, _, _ = socket.recv_fds(self.sock, 16, 64)
+            data, fds, _, _ = socket.recv_fds(self.sock, HEADER, 64)
         except OSError:
             return
         self.fds += fds
-        if len(data) == 16:
-            raise Wrong(f"{self.run.name}() sends {name_of(struct.unpack_from('=H', data, 2)[0])} beyond what is asked for")
+        if len(data) == HEADER:
+            raise Wrong(f"{self.run.name}() sends {name_of(int(protocol.Header.unpack(data).command))} beyond what is asked for")
         if data:
             raise Wrong(f"{self.run.name}() sends {len(data)} bytes more than the header of its last message says")
 
@@ -421,8 +424,8 @@ class Talk:
             raise Wrong(f"{self.run.name}() reads {-more} bytes too many: they are of the next message")
         if more:
             what = f"the last {more} bytes of its message"
-            if more >= 16 and not after:
-                head = protocol.Header.unpack(left[:16])
+            if more >= HEADER and not after:
+                head = protocol.Header.unpack(left)
                 what = f"{'the reply to ' if head.flags & REPLY else ''}{name_of(int(head.command))}, which is in the socket still"
             raise Wrong(f"{self.run.name}() returns, and has not read {what}")
 
@@ -465,7 +468,7 @@ class Served:
 
     def read(self, region, offset, size=4):
         data = self.ask(protocol.RegionReadRequest(region=region, offset=offset, count=size))
-        return int.from_bytes(data[16:], "little")
+        return int.from_bytes(data[protocol.RegionReadReply.SIZE :], "little")
 
 
 def example(name):

@@ -297,7 +297,7 @@ class Session:
     def open(self, block):
         """A new section is read in a new window: in the tree, or where ./run is."""
         if block.owner != self.owner:
-            in_build = "cd build" not in block.text and re.search(r"^\./run ", block.text, re.M)
+            in_build = "cd build" not in block.text and re.search(r"^\./run |(^| )\.\./", block.text, re.M)
             self.owner, self.state = block.owner, ["cd build"] * bool(in_build)
 
     def run(self, command, prints=None):

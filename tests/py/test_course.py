@@ -14,6 +14,7 @@ from pathlib import Path
 import blocks
 import pytest
 
+from vfu import protocol
 from vfu.decode import Decoder, split
 
 COURSE = blocks.TOP / "doc" / "course"
@@ -57,13 +58,15 @@ MISTAKES = [
     ("5-dma", "ask(sock, REGION_WRITE,", "send_message(sock, 5, REGION_WRITE,", 1, "has not read the reply to REGION_WRITE, which is in the socket still"),
     ("5-dma", "ask(sock, DMA_MAP,", "send_message(sock, 5, DMA_MAP,", 2, "has not read the reply to DMA_MAP"),
     ("5-dma", "[] if file is None else [file]", "[file] if file else []", 2, "with a file comes with 0 file descriptors"),
-    ("5-dma", "0, address, size)", "address, 0, size)", 2, r"the field offset \(offset 8, 8 bytes\) is .*80000000\), and has to be 0"),
+    ("5-dma", "0, address, size)", "address, 0, size)", 2, r"the field offset \(offset 8, 8 bytes\) is .*80001000\), and has to be 0"),
     ("5-dma", "READABLE | WRITEABLE, 0", "READABLE, 0", 2, r"the field flags \(offset 4, 4 bytes\) is 1, and has to be 3"),
     ("5-dma", "[] if file is None else [file]", "[]", 2, "with a file comes with 0 file descriptors, and has to come with 1"),
     ("5-dma", 'reply = struct.pack("=QQ"', 'reply = struct.pack("=QI"', 3, "header of DMA_WRITE reply .*: the field size .* is 28 .* 32"),
     ("5-dma", 'count = struct.unpack_from("=QQ"', 'count = struct.unpack_from("=QI"', 3, "DMA_READ of 4294967300 .* is not wholly in memory|DMA_WRITE reply"),
-    ("5-dma", "at + count <=", "at <=", 3, r"^DMA_WRITE of 4 bytes at 0x80000ffd is not wholly .*: an error is due, 14 .EFAULT., and success comes"),
-    ("5-dma", "<= len(memory)", "< len(memory)", 3, r"^DMA_WRITE reply .to DMA_WRITE of 4 bytes at 0x80000ffc; .* is an error, 14 .EFAULT., and success is due"),
+    ("5-dma", "at + count <=", "at <=", 3, r"^DMA_WRITE of 4 bytes at 0x80002ffd is not wholly .*: an error is due, 14 .EFAULT., and success comes"),
+    ("5-dma", "    reply = struct", "    at = address & 0xfff\n    reply = struct", 3, "the memory where 4 bytes were written is .*, and has to be b'last'"),
+    ("5-dma", "    reply = struct", "    at = address & 0x1fff\n    reply = struct", 3, "the memory, once DMA_WRITE is answered is "),
+    ("5-dma", "<= len(memory)", "< len(memory)", 3, r"^DMA_WRITE reply .to DMA_WRITE of 4 bytes at 0x80002ffc; .* is an error, 14 .EFAULT., and success is due"),
     ("5-dma", "reply, flags=REPLY)", "reply, flags=REPLY)\n    answer(sock, memory, base)", 3, r"; answer.. does one command; yours reads another"),
     ("5-dma", "reply, flags=REPLY)", "reply)", 3, "header of DMA_WRITE reply .*: the field flags .* is 0, and has to be 1"),
     ("5-dma", '"=IIQQ", 24', '"=IIQQ", 40', 4, "DMA_UNMAP: the field argsz .* is 40 .* has to be 24"),
@@ -71,7 +74,9 @@ MISTAKES = [
     ("5-dma", "if ask(sock, DMA_UNMAP, request)[8:] != request[8:]:", "if send_message(sock, 5, DMA_UNMAP, request):", 4, "has not read the reply to DMA_UNMAP"),
     ("6-both-ways", "if not header.flags & REPLY:", "if header.id == id:\n            return data\n        if not header.flags & REPLY:", 1, "has not sent DMA_WRITE reply"),
     ("6-both-ways", "flags=REPLY | ERROR, error=error.errno", "flags=REPLY", 1, "the field flags .* is 1, and has to be 33"),
-    ("6-both-ways", "(header.id, header.command) == (id, command)", "True", 1, "returns, and has not read the reply to RESET"),
+    ("6-both-ways", "(header.id, header.command) == (id, command)", "True", 1, "returns, and has not read the reply to RE"),
+    ("6-both-ways", "(header.id, header.command) == (id, command)", "header.id == id", 1, "returns, and has not read the reply to RESET"),
+    ("6-both-ways", "OSError(header.error or errno.EIO,", "OSError(header.error,", 1, "an error reply whose error is 0, with the errno 0; the right one is 5 .EIO."),
     ("6-both-ways", "for id, (command, payload) in enumerate(commands):", "for id, (command, payload) in zip([1] * 9, commands):", 2, "two of one id"),
     ("6-both-ways", 'self.states[id] = "late"', "del self.states[id]", 3, "was given up, but its reply may still come"),
     ("6-both-ways", "class Ids", "class Names", 3, "has no function Ids"),
@@ -217,6 +222,8 @@ def test_spec_as_it_is():
 @pytest.mark.parametrize("file, right, wrong, number, says", [
     ("dma.lua", "cold\" { 4", "cold\" { 5", 1, "the bit of the flag cold is 5, and has to be 4"),
     ("device.lua", "u64 \"nano", "u32 \"nano", 2, r"nanoseconds in the reply of get_uptime is \(8, 4\), and has to be \(8, 8\)"),
+    ("dma.lua", "4, since = \"draft\", status = \"experimental\"", "4", 3, "a peer sees 'flags dma_map.cold 0x10, since 0.0': what is only an idea"),
+    ("device.lua", "id = 300,", "id = 300, basic = true,", 2, "the key basic of get_uptime is True, and has to be False: servers"),
     ("device.lua", "known_value = true, doc = \"since", "doc = \"since", 2, "a request whose clock is 2 is taken"),
     ("device.lua", 'enum = "clock", known', 'enum = "clok", known', 2, r"the spec is refused: .*device.lua:\d+: .*clok"),
     ("wire.lock", "enum command.get_uptime 300", "enum command.get_uptime 301", 3, "lacks the line 'enum command.get_uptime 300"),
@@ -229,6 +236,12 @@ def test_spec_mistake(solved, file, right, wrong, number, says, tmp_path):
     check = load(COURSE / "8-spec" / "check.py")
     ((_, sentence),) = judge.examine(tmp_path / "spec", [check.EXERCISES[number - 1]], check.OF)
     assert sentence and re.search(says, sentence), sentence
+
+
+def test_the_judge_has_its_header_from_the_model():
+    """Its size and its flags stand there by no number."""
+    numbers = {node.value for node in ast.walk(ast.parse(Path(judge.__file__).read_text())) if isinstance(node, ast.Constant)}
+    assert not numbers & {protocol.Header.SIZE, judge.NO_REPLY, judge.ERROR}
 
 
 def test_every_lesson_is_there():

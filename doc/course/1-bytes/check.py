@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from judge import Wrong, compare, example, header, main, protocol, same, served  # noqa: E402
 
+GET_INFO, RESET = map(int, (protocol.Command.GET_INFO, protocol.Command.RESET))
 INFO = struct.pack("=IIII", 16, 3, 9, 5)
 
 
@@ -33,8 +34,8 @@ def unpack(student):
 
 def receive(student):
     """exercise 3: recv_message"""
-    whole = header(4, INFO, id=3) + INFO
-    following = header(13, id=4)
+    whole = header(GET_INFO, INFO, id=3) + INFO
+    following = header(RESET, id=4)
     with student.calls("recv_message", leaves=following) as talk:
         talk.send_apart(whole[:5], whole[5:9], whole[9:20], whole[20:25], whole[25:] + following)  # as a stream may bring it
     got, payload = talk.result()
@@ -54,13 +55,13 @@ def asks(student):
     """exercise 4: ask, and a real device answers"""
     with served(example("counter")()) as device:
         request = protocol.GetInfoRequest()
-        with student.calls("ask", 7, 4, request.build()) as talk:
+        with student.calls("ask", 7, GET_INFO, request.build()) as talk:
             talk.forward(talk.expect(request, id=7), device)
         talk.returned(INFO, "the payload of the device's reply, without the header")
-        with student.calls("ask", 8, 4, protocol.GetInfoRequest(argsz=8).build()) as talk:
+        with student.calls("ask", 8, GET_INFO, protocol.GetInfoRequest(argsz=8).build()) as talk:
             talk.forward(talk.expect(protocol.GetInfoRequest(argsz=8), id=8), device)
         talk.raised(OSError, "an error reply", errno.EINVAL)
-    with student.calls("ask", 9, 13) as talk:
+    with student.calls("ask", 9, RESET) as talk:
         talk.reply(talk.expect(protocol.ResetRequest(), id=9), error=0)
     talk.raised(OSError, "an error reply whose error is 0", errno.EIO)
 

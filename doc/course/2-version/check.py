@@ -23,7 +23,7 @@ def build(student):
             same(f"build_version{want}: {name}", got, right)
     data = student.value("build_version", 0, 0, PROPOSED)
     with served(example("counter")(), greets=False) as device:
-        device.sock.sendall(header(1, data, flags=0) + data)
+        device.sock.sendall(header(protocol.Command.VERSION, data, flags=0) + data)
         answer = receive(device.sock)
         same("the errno with which a real device answers it", answer.head.error, 0)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 import vfu  # noqa: E402
-from judge import Wrong, example, main, protocol, same, served  # noqa: E402
+from judge import NO_REPLY, Wrong, example, main, protocol, same, served  # noqa: E402
 
 AREAS = [(4096, 8192), (32768, 4096)]
 
@@ -103,7 +103,7 @@ def writes(student):
         same("the register, once it has been written", device.read(0, 0), 0x04030201)
         request = protocol.RegionWriteRequest(region=0, offset=0, data=b"\5\6\7\x08")
         with student.calls("write_region", 0, 0, b"\5\6\7\x08", True) as talk:
-            talk.forward(talk.expect(request, flags=0x10, title="posted REGION_WRITE"), device)
+            talk.forward(talk.expect(request, flags=NO_REPLY, title="posted REGION_WRITE"), device)
         talk.result()
         same("the register, once it has been written by a posted write", device.read(0, 0), 0x08070605)
 

@@ -11,8 +11,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from judge import Wrong, example, main, protocol, same, served  # noqa: E402
 
-INTX, MSIX = 0, 2
-NONE, EVENTFD, UNMASK, TRIGGER = 0x01, 0x04, 0x10, 0x20
+INTX, MSIX = map(int, (protocol.IrqIndex.INTX, protocol.IrqIndex.MSIX))
+NONE, EVENTFD = protocol.IrqSetFlags.DATA_NONE, protocol.IrqSetFlags.DATA_EVENTFD
+UNMASK, TRIGGER = protocol.IrqSetFlags.ACTION_UNMASK, protocol.IrqSetFlags.ACTION_TRIGGER
 
 
 def set_irqs(flags, index, start, count):

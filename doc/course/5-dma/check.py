@@ -12,10 +12,12 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from judge import SECONDS, Wrong, example, header, main, name_of, number, protocol, receive, same, served  # noqa: E402
+from judge import REPLY, SECONDS, Wrong, example, header, main, name_of, number, protocol, receive, same, served  # noqa: E402
 
-BASE = 0x8000_0000
-HAS = f"memory is {BASE:#x} + 0x1000"
+BASE = 0x8000_1000
+ARM = protocol.IrqSetFlags.DATA_EVENTFD | protocol.IrqSetFlags.ACTION_TRIGGER
+SIZE = 0x2000  # offset in it, and the address's lower bits, are two things
+HAS = f"memory is {BASE:#x} + {SIZE:#x}"
 
 
 class Zero(int):
@@ -31,7 +33,7 @@ def counter(master=True):
     with served(example("counter")()) as device:
         fds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2)]
         try:
-            device.ask(protocol.SetIrqsRequest(flags=0x24, index=2, count=2), fds)
+            device.ask(protocol.SetIrqsRequest(flags=ARM, index=protocol.IrqIndex.MSIX, count=2), fds)
             if master:
                 device.write(7, 4, 4, size=2)
 
@@ -94,37 +96,36 @@ def succeeds(student, memory, request, id=7):
     """Its reply."""
     at = request.address - BASE
     reply = protocol.DmaWriteReply(address=request.address, count=len(request.build()) - 16)
-    if request.COMMAND == 11:
+    if isinstance(request, protocol.DmaReadRequest):
         reply = protocol.DmaReadReply(address=request.address, data=bytes(memory[at : at + request.count]))
     with given(student, memory, request, id) as (talk, what):
         title = f"{name_of(int(request.COMMAND))} reply (to {what}; {HAS})"
-        answer = talk.expect(reply, id=id, flags=1, title=title)
+        answer = talk.expect(reply, id=id, flags=REPLY, title=title)
     return answer
 
 
 def answers(student):
     """exercise 3: answer, to a real device's commands and to others"""
-    memory = bytearray(range(256)) * 16
+    memory = bytearray(range(256)) * (SIZE // 256)
     with counter() as (device, fires):
-        device.ask(protocol.DmaMapRequest(address=BASE, size=4096, flags=3))
-        for register, vector, command in (4, 0, 12), (0xC, 1, 11):
-            device.write(0, register, BASE + 16)
+        device.ask(protocol.DmaMapRequest(address=BASE, size=SIZE, flags=3))
+        at = BASE + 16
+        asked = protocol.DmaWriteRequest(address=at, data=b"hello"), protocol.DmaReadRequest(address=at, count=64)
+        for vector, (register, request) in enumerate(zip((4, 0xC), asked)):
+            device.write(0, register, at)
             message = receive(device.sock)
-            request = protocol.DmaReadRequest(address=BASE + 16, count=64)
-            if command == 12:
-                request = protocol.DmaWriteRequest(address=BASE + 16, data=b"hello")
             same("what the device asks", message.payload, request.build())
             answer = succeeds(student, memory, request, message.id)
             device.sock.sendall(answer.head.pack() + answer.payload)
             same("the memory, once DMA_WRITE is answered", bytes(memory[15:22]), b"\x0fhello\x15")
             fires(vector)
         same("the register in which the device adds up what it has read", device.read(0, 0x10), sum(memory[16:80]))
-    for address, data in (BASE, b"first"), (BASE + 4092, b"last"):
+    for address, data in (BASE, b"first"), (BASE + SIZE - 4, b"last"):
         succeeds(student, memory, protocol.DmaWriteRequest(address=address, data=data))
         same(f"the memory where {len(data)} bytes were written", bytes(memory[address - BASE :][: len(data)]), data)
     before = bytes(memory)
     requests = []
-    for address in BASE + 4093, BASE - 4, BASE + 4096, 0:
+    for address in BASE + SIZE - 3, BASE - 4, BASE + SIZE, 0:
         requests += protocol.DmaWriteRequest(address=address, data=b"evil"), protocol.DmaReadRequest(address=address, count=4)
     for request in [*requests, protocol.DmaReadRequest(address=BASE, count=2**32 + 4)]:
         with given(student, memory, request, 8) as (talk, what):

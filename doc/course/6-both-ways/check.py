@@ -12,11 +12,12 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from judge import SECONDS, Wrong, example, header, main, protocol, receive, same, served  # noqa: E402
+from judge import REPLY, SECONDS, Wrong, example, header, main, protocol, receive, same, served  # noqa: E402
 
 BASE = 0x9000_0000
 UNMAP = protocol.DmaUnmapRequest(address=BASE, size=4096)
 WRITE = protocol.DmaWriteRequest(address=BASE, data=b"x")
+RESET = protocol.ResetRequest()
 
 
 @contextlib.contextmanager
@@ -45,7 +46,7 @@ class Serving:
 
     def __call__(self, head, payload):
         self.seen.append((head.id, head.command, payload))
-        if head.command == 11:
+        if head.command == protocol.Command.DMA_READ:
             raise OSError(errno.EFAULT, "not here")
         return payload[:16]
 
@@ -56,33 +57,35 @@ def calls(student):
     with counter() as device:
         kick(device)
         message = receive(device.sock)  # its DMA_WRITE is under way: the reply to DMA_UNMAP comes after it
-        with student.calls("call", message.id, 3, UNMAP.build(), serve) as talk:
+        with student.calls("call", message.id, int(UNMAP.COMMAND), UNMAP.build(), serve) as talk:
             request = talk.expect(UNMAP, id=message.id)
             device.sock.sendall(request.head.pack() + request.payload)
             talk.send(message.head.pack() + message.payload)
-            answer = talk.expect(protocol.DmaWriteReply(address=BASE, count=5), id=message.id, flags=1)
+            answer = talk.expect(protocol.DmaWriteReply(address=BASE, count=5), id=message.id, flags=REPLY)
             device.sock.sendall(answer.head.pack() + answer.payload)
             reply = receive(device.sock)
             talk.send(reply.head.pack() + reply.payload)
         talk.returned(reply.payload, "the payload of the reply to DMA_UNMAP; the DMA_WRITE before it has the same id, but is a command")
-        same("what serve() was given", serve.seen, [(message.id, 12, message.payload)])
-    with student.calls("call", 5, 13, b"", serve) as talk:
-        request = talk.expect(protocol.ResetRequest(), id=5)
-        data = protocol.DmaReadRequest(address=0, count=4).build()
-        talk.send(header(11, data, id=6, flags=0) + data)
-        talk.expect_error(11, 6, errno.EFAULT)
-        talk.send(header(9, b"late" * 5, id=4) + b"late" * 5)  # of a command that was given up
+        same("what serve() was given", serve.seen, [(message.id, int(WRITE.COMMAND), message.payload)])
+    with student.calls("call", 5, int(RESET.COMMAND), b"", serve) as talk:
+        request = talk.expect(RESET, id=5)
+        read = protocol.DmaReadRequest(address=0, count=4)
+        talk.send(header(read.COMMAND, read.build(), id=6, flags=0) + read.build())
+        talk.expect_error(int(read.COMMAND), 6, errno.EFAULT)
+        for id in 4, 5:
+            talk.send(header(protocol.Command.REGION_READ, b"late" * 5, id=id) + b"late" * 5)  # of one that was given up
         talk.reply(request)
-    talk.returned(b"", "the payload of the reply with the id 5; the one with the id 4 is to another command")
-    with student.calls("call", 5, 13, b"", serve) as talk:
-        talk.reply(talk.expect(protocol.ResetRequest(), id=5), error=errno.EIO)
-    talk.raised(OSError, "an error reply", errno.EIO)
+    talk.returned(b"", "the payload of the reply to RESET with the id 5; those to REGION_READ are to other commands")
+    for number, right in (errno.EINVAL, errno.EINVAL), (0, errno.EIO):
+        with student.calls("call", 5, int(RESET.COMMAND), b"", serve) as talk:
+            talk.reply(talk.expect(RESET, id=5), error=number)
+        talk.raised(OSError, f"an error reply whose error is {number}", right)
 
 
 def pipelines(student):
     """exercise 2: pipeline, answered in another order"""
     requests = [protocol.RegionReadRequest(region=0, offset=at, count=4) for at in (0, 8, 16, 2**40)]
-    with student.calls("pipeline", [(9, request.build()) for request in requests]) as talk:
+    with student.calls("pipeline", [(int(request.COMMAND), request.build()) for request in requests]) as talk:
         came = [talk.expect(request, title=f"REGION_READ {i + 1} of 4") for i, request in enumerate(requests)]
         if len({message.id for message in came}) < 4:
             raise Wrong(f"pipeline() sends commands with the ids {[message.id for message in came]}: whose reply is it when there are two of one id?")
@@ -132,7 +135,7 @@ def twins(student):
             ready(device)
             kick(device)
             twin.settimeout(SECONDS)
-            same("the command that comes by the twin socket", receive(twin).command, 12)
+            same("the command that comes by the twin socket", receive(twin).command, int(WRITE.COMMAND))
     for what, said, want in ("does not know the word", {}, None), ("does not grant it", {"supported": False}, None):
         with student.calls("open_twin") as talk:
             talk.reply(talk.version(asks_for_twin), twin_reply(**said))

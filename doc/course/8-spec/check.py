@@ -3,6 +3,8 @@
 """Checks lesson 8.   ./run python3 ../doc/course/8-spec/check.py /tmp/my-spec"""
 
 import functools
+import json
+import re
 import struct
 import sys
 import types
@@ -84,6 +86,8 @@ def command(spec):
     request, reply = protocol.GetUptimeRequest, protocol.GetUptimeReply
     same("the number (id) of get_uptime", int(request.COMMAND), 300)
     same("who sends get_uptime (from)", protocol.MESSAGES[request.COMMAND].sender, "client")
+    made = next(m for m in json.loads(spec.output("model_json"))["messages"] if m["id"] == request.COMMAND)
+    same("the key basic of get_uptime", made.get("basic", False), False, "servers that were there before do not know it")
     for kind, wanted in (request, [("argsz", 0, 4), ("clock", 4, 4)]), (reply, [("argsz", 0, 4), ("clock", 4, 4), ("nanoseconds", 8, 8)]):
         side = "reply" if kind.REPLY else "request"
         for name, at, size in wanted:
@@ -109,6 +113,8 @@ def lock(spec):
     if "cold" not in spec.output("lock") and "uptime" not in spec.output("lock"):
         raise NotSolved("exercise 3 is not solved yet: nothing has changed that a peer could see")
     for line in spec.output("lock").splitlines():
+        if re.search(r"(cold|uptime).*, since (?!draft)", line):
+            raise Wrong(f"a peer sees {line!r}: what is only an idea has since = \"draft\" (a bit without since has its flags')")
         if line not in kept:
             raise Wrong(f"wire.lock is not that of this spec: it lacks the line {line!r}")
     same("wire.lock", kept == spec.output("lock"), True, "it has lines that are no longer so")

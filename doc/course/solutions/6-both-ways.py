@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """Lesson 6: both ways at once.   python3 6-both-ways/exercise.py /tmp/counter.sock"""
 
+import errno
 import json
 import os
 import socket
@@ -19,7 +20,7 @@ from wire import (  # noqa: E402, F401
 
 # Exercise 1: sends a command, and returns the payload of its reply (OSError if it is an error). The server's commands
 # that come before it are served: serve(header, payload) returns the payload of the answer, or raises OSError, whose errno is
-# the error of the answer then. Replies that nobody waits for are passed over.
+# the error of the answer then. A reply to anything else, be it the id or the command, is passed over.
 def call(sock, id, command, payload, serve):
     send_message(sock, id, command, payload)
     while True:
@@ -31,7 +32,7 @@ def call(sock, id, command, payload, serve):
                 send_message(sock, header.id, header.command, flags=REPLY | ERROR, error=error.errno)
         elif (header.id, header.command) == (id, command):
             if header.flags & ERROR:
-                raise OSError(header.error, os.strerror(header.error))
+                raise OSError(header.error or errno.EIO, os.strerror(header.error or errno.EIO))
             return data
 
 
