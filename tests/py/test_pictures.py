@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -238,6 +239,26 @@ def test_recording_anew_gives_the_same(name):
     assert set(record.WORK) == {"interrupt", "twin", "unmap"}
     kept = [json.loads(line) for line in (TOP / f"tests/data/sequences/{name}.jsonl").read_text().splitlines()]
     assert record.shape(record.record(name)) == record.shape(kept)
+
+
+def test_a_recording_that_fails_waits_for_its_relay(monkeypatch):
+    ended = []
+
+    class Slow(recorder().Relay):
+        def serve(self, one_client):
+            super().serve(one_client)
+            time.sleep(0.2)
+            ended.append(True)
+
+    def fails(path, device, note):
+        raise EOFError
+
+    record = recorder()
+    monkeypatch.setattr(record, "Relay", Slow)
+    monkeypatch.setitem(record.WORK, "fails", fails)
+    with pytest.raises(EOFError):
+        record.record("fails")
+    assert ended
 
 
 @pytest.mark.parametrize("name", sorted(SEQUENCES))

@@ -12,7 +12,8 @@
                NAME.jsonl                           as tests/data/captures/README.md says, and "ev": "memory", "eventfd"
 
 The same messages come each time, in the same order: the device waits at its gate where it is not the messages that settle
-what comes first.
+what comes first. Messages are in the byte order of the host. What is drawn is little-endian: on other machines it is recorded, but
+not written down.
 """
 
 import asyncio
@@ -21,19 +22,18 @@ import json
 import os
 import pathlib
 import socket
-import struct
 import sys
 import tempfile
 import threading
 import time
 
 import vfu
-from vfu.decode import load
+from vfu import protocol
 from vfu.trace import Recorder, Relay, pcapng, read
 
 KEPT = 256  # bytes of a payload
-HEADER = struct.Struct("<HHIII")
-NAMES = {number: name.upper() for name, number in load().names.items()}
+HEADER = protocol.Header.SIZE
+REPLY = int(protocol.HeaderType.REPLY)
 
 
 class Device(vfu.Device):
@@ -93,24 +93,27 @@ def unmap(path, device, note):
         sock.connect(path)
 
         def receive():
-            head = sock.recv(16, socket.MSG_WAITALL)
-            return head, sock.recv(HEADER.unpack(head)[2] - 16, socket.MSG_WAITALL)
+            head = protocol.Header.unpack(sock.recv(HEADER, socket.MSG_WAITALL))
+            return head.id, sock.recv(head.size - HEADER, socket.MSG_WAITALL)
 
-        def send(number, command, payload, flags=0):
-            sock.sendall(HEADER.pack(number, command, 16 + len(payload), flags, 0) + payload)
+        def send(number, part, flags=0):
+            payload = part.build()
+            sock.sendall(protocol.Header(number, part.COMMAND, HEADER + len(payload), flags).pack() + payload)
 
-        send(1, 1, b"\0\0\0\0" b'{"capabilities":{}}\0')
+        memory = {"address": 0x8000_0000, "size": 0x1000}
+        for number, request in enumerate((
+            protocol.VersionRequest(data=protocol.Capabilities()),
+            protocol.DmaMapRequest(flags=protocol.DmaMapFlags.READABLE | protocol.DmaMapFlags.WRITEABLE, **memory),
+            protocol.RegionWriteRequest(region=protocol.RegionIndex.CONFIG, offset=4, data=b"\4\0"),  # bus master
+            protocol.RegionWriteRequest(region=0, offset=0x0C, data=memory["address"].to_bytes(4, "little")),
+        ), 1):
+            send(number, request)
+            receive()
+        number, asked = receive()
+        send(5, protocol.DmaUnmapRequest(**memory))
         receive()
-        send(2, 2, struct.pack("<IIQQQ", 32, 3, 0, 0x8000_0000, 0x1000))
-        receive()
-        send(3, 10, struct.pack("<QIIH", 4, 7, 2, 4))
-        receive()
-        send(4, 10, struct.pack("<QIII", 0x0C, 0, 4, 0x8000_0000))
-        receive()
-        head, asked = receive()
-        send(5, 3, struct.pack("<IIQQ", 24, 0, 0x8000_0000, 0x1000))
-        receive()
-        send(HEADER.unpack(head)[0], 11, asked + bytes(64), 1)
+        asked = protocol.DmaReadRequest.unpack(asked)
+        send(number, protocol.DmaReadReply(address=asked.address, data=bytes(asked.count)), REPLY)
 
 
 WORK = {work.__name__: work for work in (interrupt, twin, unmap)}
@@ -132,12 +135,13 @@ def lines_of(records, notes):
     for r in records:
         if r.kind != pcapng.MESSAGE:
             continue
-        number, command, size, flags, error = HEADER.unpack_from(r.data)
-        line = {"dir": "s2c" if r.sender else "c2s", "id": number, "cmd": command, "name": NAMES[command], "size": size,
-                "flags": flags, "type": "reply" if flags & 15 else "cmd", "error": error, "nfds": r.nfds}
+        head = protocol.Header.unpack(r.data)
+        kind = head.flags & protocol.HeaderFlags.TYPE_MASK
+        line = {"dir": "s2c" if r.sender else "c2s", "id": head.id, "cmd": head.command, "name": head.command.name, "size": head.size,
+                "flags": head.flags, "type": "reply" if kind == REPLY else "cmd", "error": head.error, "nfds": r.nfds}
         if r.twin:
             line["twin"] = True
-        found.append((r.time, line | {"payload": r.data[16 : 16 + KEPT].hex()}))
+        found.append((r.time, line | {"payload": r.data[HEADER : HEADER + KEPT].hex()}))
     found.sort(key=lambda entry: entry[0])
     return [line | {"t_us": (at - found[0][0]) // 1000} for at, line in found]
 
@@ -155,9 +159,10 @@ def record(name):
             thread.start()
             try:
                 WORK[name](path, device, note)
-                thread.join(60)  # it has ended with the client
+                thread.join(60)  # it ends with the client
             finally:
                 relay.close()
+                thread.join()
                 recorder.close()
         return lines_of(read(io.BytesIO(file.read_bytes())), note)
 
@@ -168,6 +173,8 @@ def shape(lines):
 
 
 if __name__ == "__main__":
+    if sys.byteorder != "little":
+        sys.exit("record.py: recordings that are kept are little-endian, and this machine is not")
     for name in WORK:
         target = pathlib.Path(sys.argv[1], name + ".jsonl")
         target.write_text("".join(json.dumps(line) + "\n" for line in record(name)))
