@@ -25,7 +25,7 @@ author = "the libvfu authors"
 copyright = "2026 the libvfu authors"
 
 sys.path.append(str(Path(__file__).parent / "make"))
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "docstrings"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "docstrings", "names"]
 autodoc_member_order = "bysource"
 exclude_patterns = ["examples", "make"]
 nitpicky = True
@@ -47,6 +47,7 @@ html_css_files = ["site.css"]
 html_extra_path = ["gen/explorer.html"]  # a page that needs no theme
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
+copybutton_selector = "div.highlight:not(.highlight-text > *):not(.highlight-output > *) pre"  # what is to be run
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 

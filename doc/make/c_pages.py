@@ -30,6 +30,16 @@ def slug(title: str) -> str:
     return re.sub(r"\W+", "-", title.partition(":")[0].lower()).strip("-")
 
 
+def first_sentence(comment: str) -> str:
+    """Up to its full stop, or to a colon or semicolon when it has said something by then."""
+    text = " ".join(comment.split())
+    for end in re.finditer(r"(?<=[a-z)\]0])[.;:] ", text):
+        first = text[: end.start()]
+        if first.count("(") <= first.count(")") and (end[0] == ". " or len(first.split()) > 4):
+            return first + "."
+    return text
+
+
 class Pages:
     """All of them know each other's names."""
 
@@ -136,10 +146,9 @@ class Pages:
         rows = ""
         for item in section.items:
             names = [f":c:func:`{one.name}`" for one in item.declarations if one.kind == "function"]
-            first = re.split(r"(?<=[a-z)\]][.;:]) ", " ".join(item.comment.split()), maxsplit=1)[0].rstrip(":;")
             if names:
                 rows += f"   * - {names[0]}\n" + "".join(f"\n       {name}\n" for name in names[1:])
-                rows += f"     - {self.words(first)}\n"
+                rows += f"     - {self.words(first_sentence(item.comment))}\n"
         return ".. list-table::\n   :widths: auto\n   :class: summary\n\n" + rows + "\n" if rows else ""
 
     @staticmethod

@@ -6,8 +6,10 @@ import re
 import sys
 
 import blocks
+import pytest
 
 sys.path.append(str(blocks.TOP / "doc" / "make"))
+import c_pages  # noqa: E402
 import header  # noqa: E402
 
 TEXT = (blocks.TOP / "libvfu" / "vfu.h").read_text()
@@ -105,3 +107,15 @@ struct s {
         ("", ["void (*fn)(int x)"]),
         ("", ["uint8_t d[4]"]),
     ]
+
+
+@pytest.mark.parametrize("comment, first", [
+    ("Reads it. Any thread.", "Reads it."),
+    ("Takes eventfds (kept by\n the caller; -1: none). Split.", "Takes eventfds (kept by the caller; -1: none)."),
+    ("True: part of the range was gone. Once.", "True: part of the range was gone."),
+    ("Takes all eventfds away: nothing more is raised.", "Takes all eventfds away: nothing more is raised."),
+    ("Lets the device reach [iova, iova + size). The rest.", "Lets the device reach [iova, iova + size)."),
+    ("Sets what it says of it; before it listens. More.", "Sets what it says of it."),
+])
+def test_first_sentence(comment, first):
+    assert c_pages.first_sentence(comment) == first

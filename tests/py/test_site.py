@@ -54,6 +54,15 @@ def test_pages(browser, name):
     assert [url for url in browser.requests() if not url.startswith(("file:", "about:", "data:", "chrome:"))] == []
 
 
+@pytest.mark.parametrize("page, name, place", [
+    ("explanation/threads.html", "vfu_client_set_reader", "../gen/c/client-event-loop-and-threads.html#c.vfu_client_set_reader"),
+    ("explanation/a-connection.html", "VFU_OPT_TIMEOUT_MS", "../gen/c/common.html#c.vfu_option.VFU_OPT_TIMEOUT_MS"),
+    ("howto/drive-from-python.html", "vfu.Client", "../gen/python/client.html#vfu.Client"),
+])
+def test_names_lead_to_the_reference(page, name, place):
+    assert f'href="{place}"' in (SITE / page).read_text(), name
+
+
 def test_scheme_is_chosen(browser):
     """The button goes from the system's choice to the other one."""
     browser.look(1400, scheme="light")
