@@ -210,6 +210,7 @@ function show.bytes(c, t, start, tree)
 end
 
 local json
+local ARRAY = 1 -- the key of an array in the table that stands for it; objects have words
 
 function show.json(c, t, start, tree)
 	if start >= c.captured then
@@ -219,7 +220,7 @@ function show.json(c, t, start, tree)
 	local range = c.tvb(start, c.captured - start)
 	local words = c.raw:sub(start + 1):gsub("%z.*$", "")
 	local item = tree:add(F[t.key], range, words)
-	local fine, said = pcall(json, words)
+	local fine, said = pcall(json, words, t.depth)
 	said = t.schema and fine and type(said) == "table" and said.capabilities
 	for _, key in ipairs(type(said) == "table" and T.capabilities or {}) do
 		local home = said
@@ -423,25 +424,29 @@ local function check_capability(key, value, at)
 	end
 end
 
--- The capabilities that a side says, by path.
-local function capabilities(c, start, is_reply)
+local function is_object(v)
+	return type(v) == "table" and v[ARRAY] == nil
+end
+
+-- The capabilities that a side says in this text, by path.
+local function capabilities(c, t, start, is_reply)
 	local out, raw = {}, c.raw:sub(start + 1)
 	if raw == "" then
 		return out
 	end
-	local fine, tree = pcall(json, (raw:gsub("%z$", "")))
+	local fine, tree = pcall(json, (raw:gsub("%z$", "")), t.depth)
 	if not fine then
 		fault("data", "is JSON text", start, c.len - u64(start))
 	end
-	local said = type(tree) == "table" and not tree[1] and (tree.capabilities == nil and {} or tree.capabilities)
-	if type(said) ~= "table" then
-		fault(type(tree) == "table" and "capabilities" or "data", "is an object", start, said)
+	local said = is_object(tree) and (tree.capabilities == nil and {} or tree.capabilities)
+	if not is_object(said) then
+		fault(is_object(tree) and "capabilities" or "data", "is an object", start, said)
 	end
 	for _, key in ipairs(T.capabilities) do
 		local home = said
 		if key.object then
 			home = said[key.object]
-			if home ~= nil and type(home) ~= "table" then
+			if home ~= nil and not is_object(home) then
 				fault("capabilities." .. key.object, "is an object", start, home)
 			end
 		end
@@ -457,7 +462,7 @@ end
 
 function check.json(c, t)
 	if t.schema then
-		c.said = capabilities(c, c.start:tonumber(), c.is_reply)
+		c.said = capabilities(c, t, c.start:tonumber(), c.is_reply)
 	end
 end
 
@@ -481,14 +486,27 @@ end
 
 -- VERSION -------------------------------------------------------------------------------------------
 
--- A JSON text; raises an error for what is none. Whole numbers are UInt64, others false; null is a function.
+-- Characters of several bytes; other bytes from 128 on are no UTF-8.
+local WIDE = { "[\194-\223][\128-\191]", "\224[\160-\191][\128-\191]", "[\225-\236\238\239][\128-\191][\128-\191]", "\237[\128-\159][\128-\191]",
+	       "\240[\144-\191][\128-\191][\128-\191]", "[\241-\243][\128-\191][\128-\191][\128-\191]", "\244[\128-\143][\128-\191][\128-\191]" }
+
+local function is_utf8(s)
+	for _, character in ipairs(WIDE) do
+		s = s:gsub(character, " ")
+	end
+	return not s:find("[\128-\255]")
+end
+
+-- A JSON text, of at most so many levels of objects and arrays; raises an error for what is none. Whole numbers are
+-- UInt64, others false; null is a function.
 local function null()
 end
 
-local escapes = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/", u = "?" }
+local words = { ["true"] = true, ["false"] = false, null = null }
+local escapes = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", ['"'] = '"', ["\\"] = "\\", ["/"] = "/" }
 
-function json(s)
-	local at = 1
+function json(s, levels)
+	local at, level = 1, 0
 	local value
 
 	local function skip()
@@ -504,24 +522,44 @@ function json(s)
 		return s:sub(first, last)
 	end
 
+	local function is_next(mark)
+		skip()
+		return s:sub(at, at) == mark
+	end
+
+	local function escape()
+		local c = take('\\["\\/bfnrtu]'):sub(2)
+		if c ~= "u" then
+			return escapes[c]
+		end
+		local number = tonumber(take("%x%x%x%x"), 16)
+		return number < 128 and string.char(number) or ("\\u%04x"):format(number)
+	end
+
 	local function text()
 		local out = {}
 		take('"')
 		while s:sub(at, at) ~= '"' do
-			if s:sub(at, at) == "\\" then
-				at = at + 1
-				local c = take('["\\/bfnrtu]')
-				out[#out + 1] = c == "u" and take("%x%x%x%x") or escapes[c]
-			else
-				out[#out + 1] = take('[^%c"\\]')
-			end
+			out[#out + 1] = s:sub(at, at) == "\\" and escape() or take('[^%z\1-\31"\\]+')
 		end
 		take('"')
 		return table.concat(out)
 	end
 
 	local function whole()
-		local digits = take("%-?%d+%.?%d*[eE]?[+-]?%d*")
+		local first = at
+		take("%-?%d+")
+		if s:find("^%-?0%d", first) then
+			error("JSON")
+		end
+		for _, more in ipairs { "^%.()%d*", "^[eE][+-]?()%d*" } do
+			local found, last, digits = s:find(more, at)
+			if found and last < digits then
+				error("JSON")
+			end
+			at = found and last + 1 or at
+		end
+		local digits = s:sub(first, at - 1):gsub("^%-0$", "0")
 		if not digits:find("^%d+$") or #digits > 20 or #digits == 20 and digits > "18446744073709551615" then
 			return false
 		end
@@ -531,17 +569,20 @@ function json(s)
 	-- Entries, each read by one(out), up to the closing bracket.
 	local function list(close, one)
 		local out = {}
-		at = at + 1
-		skip()
-		while s:sub(at, at) ~= close do
+		at, level = at + 1, level + 1
+		if level > levels then
+			error("JSON: deep")
+		end
+		local more = not is_next(close)
+		while more do
 			one(out)
-			skip()
-			if s:sub(at, at) ~= close then
+			more = not is_next(close)
+			if more then
 				take(",")
 				skip()
 			end
 		end
-		at = at + 1
+		at, level = at + 1, level - 1
 		return out
 	end
 
@@ -549,8 +590,8 @@ function json(s)
 		local name = text()
 		skip()
 		take(":")
-		if out[name] ~= nil then
-			error("JSON: twice")
+		if out[name] ~= nil or name:find("%z") then
+			error("JSON: key")
 		end
 		out[name] = value()
 	end
@@ -561,22 +602,20 @@ function json(s)
 		if first == "{" then
 			return list("}", member)
 		elseif first == "[" then
-			return list("]", function(out) out[#out + 1] = value() end)
+			return { [ARRAY] = list("]", value) }
 		elseif first == '"' then
 			return text()
 		elseif first:find("[%d-]") then
 			return whole()
 		end
-		local word = take("%a+")
-		if word == "null" then
-			return null
-		elseif word ~= "true" and word ~= "false" then
+		local word = words[take("%a+")]
+		if word == nil then
 			error("JSON")
 		end
-		return word == "true"
+		return word
 	end
 
-	local out = value()
+	local out = is_utf8(s) and value()
 	skip()
 	if at <= #s then
 		error("JSON")

@@ -190,6 +190,7 @@ kind "bytes" {
 kind "json" {
 	unique = "name", about = "a text that ends with its NUL",
 	doc, since_own, requires, max,
+	{ "depth!", "integer 1", "most levels of objects and arrays in one another" },
 	{ "optional", "bool", "it may be left out" },
 	{ "schema", "one capabilities", "what it says" },
 }

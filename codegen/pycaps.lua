@@ -5,6 +5,7 @@
 -- whose attributes they are.
 
 local pyname = require "pyname"
+local tail_json = require "tail.json"
 local text = require "text"
 
 local M = {}
@@ -121,7 +122,7 @@ class Capabilities(_Keys):
 
     @classmethod
     def _at(cls, v, at, reply):
-        tree = _read_json(v, at, "data")
+        tree = _read_json(v, at, "data", ${depth})
         if not isinstance(tree, dict):
             v.bad("data", "is an object", at, tree)
         said = tree.get("capabilities", {})
@@ -283,7 +284,7 @@ class ${class}(_Keys):
 ]]
 
 function M.text(model)
-	local vars = { objects = {}, fields = fields(model, ""), rows = {} }
+	local vars = { depth = tail_json.depth(model), objects = {}, fields = fields(model, ""), rows = {} }
 	vars.classes = table.concat(text.map(model.cap_objects, function(o) return quote(o.name) .. ": " .. class_of(o) end), ", ")
 	for _, o in ipairs(model.cap_objects) do
 		table.insert(vars.objects, text.fill(object_class, { class = class_of(o), doc = o.doc, name = quote(o.name),

@@ -33,6 +33,7 @@ libvfu_sources += \
 	libvfu/transport/conn-loop.h libvfu/transport/conn-loop.c \
 	libvfu/transport/conn.h libvfu/transport/conn.c \
 	libvfu/transport/json.h libvfu/transport/json.c \
+	libvfu/transport/json-text.h libvfu/transport/json-text.c \
 	libvfu/transport/negotiate.h libvfu/transport/negotiate.c \
 	libvfu/device/answer.h libvfu/device/answer.c \
 	libvfu/device/request.h libvfu/device/request.c \

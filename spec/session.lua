@@ -16,13 +16,13 @@ message "version" {
 	request = {
 		u16 "major" { equals = 0, doc = "major version proposed" },
 		u16 "minor" { doc = "highest minor version known" },
-		json "data" { optional = true, max = 16384, schema = "capabilities",
+		json "data" { optional = true, max = 16384, depth = 8, schema = "capabilities",
 			doc = "JSON text of the proposed capabilities, its NUL included" },
 	},
 	reply = {
 		u16 "major" { equals = request.major, doc = "major version used" },
 		u16 "minor" { max = request.minor, doc = "minor version used" },
-		json "data" { optional = true, max = 16384, schema = "capabilities",
+		json "data" { optional = true, max = 16384, depth = 8, schema = "capabilities",
 			doc = "JSON text of the capabilities granted, its NUL included" },
 	},
 	errors = {

@@ -4,6 +4,7 @@
 -- caps.h: the capabilities of VERSION.
 
 local cname = require "cname"
+local tail_json = require "tail.json"
 local text = require "text"
 
 local template = cname.banner:format("caps_h") .. [[
@@ -45,6 +46,9 @@ enum { VFUI_COMBINE_OWN, VFUI_COMBINE_MIN, VFUI_COMBINE_AND, VFUI_COMBINE_ECHO }
 /* What a limit is made of: the value, or its lowest bit that is set. */
 enum { VFUI_AS_VALUE, VFUI_AS_LOWEST_BIT };
 
+/* Most levels of objects and arrays in the text. */
+#define VFUI_JSON_DEPTH ${depth}
+
 #define VFUI_CAP_NO_LIMIT SIZE_MAX
 
 /* One key. */
@@ -81,6 +85,7 @@ extern const char *const vfui_cap_objects[VFUI_CAP_OBJECTS + 1];
 return function(model)
 	return text.fill(template, {
 		keys = text.map(model.caps, function(c) return cname.cap(c) .. "," end),
+		depth = tail_json.depth(model),
 		objects = text.map(model.cap_objects, function(o) return cname.cap_object(o.name) .. "," end),
 	})
 end

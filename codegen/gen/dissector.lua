@@ -68,7 +68,7 @@ end
 -- What each kind has besides; dissect.lua has a function for it.
 local kinds = {
 	bytes = function(t) return { { "size", fn(t.size) } } end,
-	json = function(t) return { { "schema", t.schema } } end,
+	json = function(t) return { { "schema", t.schema }, { "depth", t.depth } } end,
 	array = function(t)
 		return { { "of", not t.scalar and t.element.name or nil }, { "entry_size", t.element_size },
 			 { "disjoint", t.disjoint and { t.disjoint[1].name, t.disjoint[2].name } } }

@@ -27,7 +27,7 @@ end
 -- What a tail says of itself: expressions, fields, words.
 local function sizes(t)
 	local out = {}
-	for _, key in ipairs { "size", "count", "stride", "min_stride", "at", "whole", "by", "head", "key", "version", "next", "when", "max" } do
+	for _, key in ipairs { "size", "count", "stride", "min_stride", "at", "whole", "by", "head", "key", "version", "next", "when", "max", "depth" } do
 		local v = t[key]
 		out[#out + 1] = v and key .. " " .. (type(v) ~= "table" and v or v.op and E.text(v) or v.name) or nil
 	end

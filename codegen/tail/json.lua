@@ -8,7 +8,18 @@ local E = require "expr"
 local M = {}
 
 function M.build(item)
-	return { optional = item.optional or false, schema = item.schema }
+	return { optional = item.optional or false, schema = item.schema, depth = item.depth }
+end
+
+-- Of the texts that say capabilities, whose readers are no functions of one message.
+function M.depth(model)
+	for _, m in ipairs(model.messages) do
+		local t = m.request.tail
+		if t and t.kind == "json" and t.schema then
+			return t.depth
+		end
+	end
+	return 1
 end
 
 function M.rules(t)
@@ -46,7 +57,7 @@ end
 
 function M.py_read(f, t, part)
 	local read = t.schema and ("Capabilities._at(v, start, %s)"):format(part.key == "reply" and "True" or "False") or
-		     ("_read_json(v, start, %q)"):format(t.name)
+		     ("_read_json(v, start, %q, %d)"):format(t.name, t.depth)
 	f:line("self.%s = %s if v.len > start else None", t.name, read)
 end
 
@@ -60,17 +71,30 @@ function M.py_build(f, t, part)
 end
 
 M.py_helper = [[
-def _read_json(v, at, name):
+def _levels(tree):
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else None
+    return 0 if inner is None else 1 + max(map(_levels, inner), default=0)
+
+
+def _read_json(v, at, name, depth):
     def members(pairs):
         if len(dict(pairs)) < len(pairs):
             raise ValueError("has a key twice")
+        if any("\0" in key for key, _ in pairs):
+            raise ValueError("has a NUL in a key")
         return dict(pairs)
 
     def number(word):
         raise ValueError(f"holds {word}, which is no JSON")
 
+    def whole(digits):  # int() refuses thousands of digits
+        return int(digits) if len(digits) < 100 else float(digits)
+
     try:
-        return json.loads(v.payload[at:-1].decode(), object_pairs_hook=members, parse_constant=number)
+        tree = json.loads(v.payload[at:-1].decode(), object_pairs_hook=members, parse_constant=number, parse_int=whole)
+        if _levels(tree) > depth:
+            raise ValueError(f"is nested deeper than {depth} levels")
+        return tree
     except (ValueError, RecursionError) as error:
         v.bad(name, f"is JSON text ({error})", at, v.len - at)
 
@@ -84,12 +108,13 @@ function M.box(t)
 end
 
 function M.json(t, J)
-	return { { "optional", t.optional or nil }, { "schema", t.schema }, { "syntax", J.says("json", "is JSON text") },
+	return { { "depth", t.depth }, { "optional", t.optional or nil }, { "schema", t.schema }, { "syntax", J.says("json", "is JSON text") },
 		 { "object", J.says("object", "is an object") } }
 end
 
 function M.text(t)
-	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or "") }
+	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or ""),
+		 ("is JSON in UTF-8, of at most %d levels of objects and arrays; no object has a key twice"):format(t.depth) }
 end
 
 function M.shapes(_, add)

@@ -221,20 +221,25 @@ const Vfu = (() => {
 		return out;
 	}
 
-	// JSON, with whole numbers as BigInt: a double can not hold all of 64 bits.  Throws SyntaxError.
-	function readJson(text) {
+	function unicode(bytes) {
+		try {
+			return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+		} catch (error) {
+			throw new SyntaxError("is not UTF-8");
+		}
+	}
+
+	// JSON, with whole numbers as BigInt: a double can not hold all of 64 bits.  At most so many objects and arrays
+	// lie in one another.  Throws SyntaxError, in the words of the library.
+	function readJson(text, levels = 200) {
 		const token = /[ \t\n\r]*(?:("(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?)|([a-z]+)|([[\]{},:]))/y;
 		const words = { true: true, false: false, null: null };
-		const next = () => {
-			const found = token.exec(text);
-			if (!found)
-				throw new SyntaxError("is no JSON");
-			return found;
+		const fail = (why) => {
+			throw new SyntaxError(why);
 		};
-		const wants = (mark) => {
-			if (next()[4] !== mark)
-				throw new SyntaxError(`lacks ${mark}`);
-		};
+		const malformed = () => fail("is malformed");
+		const next = () => token.exec(text) || malformed();
+		const wants = (mark) => next()[4] === mark || malformed();
 		const peek = (mark) => {
 			const at = token.lastIndex, found = token.exec(text);
 			if (found && found[4] === mark)
@@ -250,10 +255,20 @@ const Vfu = (() => {
 			while (peek(","));
 			wants(close);
 		}
+		function member(out, depth) {
+			const literal = next()[1], key = literal === undefined ? malformed() : JSON.parse(literal);
+			if (key.includes("\0"))
+				fail("has a NUL in a key");
+			wants(":");
+			const v = any(depth);
+			if (out.has(key))
+				fail("has a key twice");
+			out.set(key, v);
+		}
 		function any(depth) {
 			const [, string, digits, word, mark] = next();
-			if (depth > 200)
-				throw new SyntaxError("is nested too deep");
+			if ((mark === "[" || mark === "{") && depth === levels)
+				fail(`is nested deeper than ${levels} levels`);
 			if (string !== undefined)
 				return JSON.parse(string);
 			if (digits !== undefined)
@@ -266,20 +281,14 @@ const Vfu = (() => {
 				return out;
 			}
 			if (mark !== "{")
-				throw new SyntaxError("is no JSON");
+				malformed();
 			const out = new Map();
-			list("}", () => {
-				const key = next()[1];
-				if (key === undefined || out.has(JSON.parse(key)))
-					throw new SyntaxError(key === undefined ? "lacks a key" : "has a key twice");
-				wants(":");
-				out.set(JSON.parse(key), any(depth + 1));
-			});
+			list("}", () => member(out, depth + 1));
 			return out;
 		}
 		const out = any(0);
 		if (/[^ \t\n\r]/.test(text.slice(token.lastIndex)))
-			throw new SyntaxError("goes on behind its end");
+			malformed();
 		return out;
 	}
 
@@ -438,10 +447,9 @@ const Vfu = (() => {
 			const length = BigInt(this.payload.length - at);
 			let tree;
 			try {
-				const raw = this.payload.subarray(at, this.payload.length - 1);
-				tree = readJson(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(raw));
+				tree = readJson(unicode(this.payload.subarray(at, this.payload.length - 1)), tail.depth);
 			} catch (error) {
-				this.fault(here, tail.syntax, tail.name, at, length);
+				this.fault(here, { ...tail.syntax, text: `${tail.syntax.text} (${error.message})` }, tail.name, at, length);
 			}
 			this.object(here, tail.object, tail.name, at, tree);
 			const said = tree.has(tail.schema) ? tree.get(tail.schema) : new Map();

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "transport/json-text.h"
 #include "transport/json.h"
+#include "wire-session.h"
 
-/* Levels of nesting; what we know needs three. */
-#define DEPTH_MAX 8
 #define TEXT_MAX 16384
+/* Where the text lies in the payload, behind the fields. */
+#define DATA_AT sizeof(struct vfu_wire_version_request)
 /* Of a value that is refused. */
 #define SHOWN_MAX 40
 
@@ -29,45 +31,46 @@ static void set_value(struct vfui_caps *caps, const struct vfui_cap *cap, uint64
 /* ---- reading ---- */
 
 /* Of a value that may be long, or an object, the beginning is enough. */
-static int refuse(struct vfu_err *err, const struct vfui_cap *cap, json_object *value,
-		  const char *rule)
+static int refuse(struct vfu_err *err, const char *name, json_object *value, const char *rule)
 {
 	const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
 	bool is_long = text != NULL && strlen(text) > SHOWN_MAX;
 	char field[sizeof(err->field)];
 
-	snprintf(field, sizeof(field), "version.capabilities.%s", cap->name);
-	return vfui_err_set(err, -EINVAL, field, 0, "%s: value %.*s%s breaks the rule: %s", field,
-			    SHOWN_MAX, text != NULL ? text : "?", is_long ? "..." : "", rule);
+	snprintf(field, sizeof(field), "version.%s", name);
+	return vfui_err_set(err, -EINVAL, field, DATA_AT, "%s: value %.*s%s breaks the rule: %s",
+			    field, SHOWN_MAX, text != NULL ? text : "?", is_long ? "..." : "",
+			    rule);
 }
 
-static int refuse_number(struct vfu_err *err, const struct vfui_cap *cap, json_object *value)
+static int refuse_cap(struct vfu_err *err, const char *cap, json_object *value, const char *rule)
 {
-	char rule[96];
+	char name[sizeof(err->field)];
 
-	snprintf(rule, sizeof(rule), "is from %llu to %llu", (unsigned long long)cap->min,
-		 (unsigned long long)cap->max);
-	if (cap->multiple_of != 0)
-		snprintf(rule + strlen(rule), sizeof(rule) - strlen(rule), ", a multiple of %llu",
-			 (unsigned long long)cap->multiple_of);
-	return refuse(err, cap, value, rule);
+	snprintf(name, sizeof(name), "capabilities.%s", cap);
+	return refuse(err, name, value, rule);
 }
 
 /* A number: whole and in range, as written (E19). */
 static int read_number(json_object *value, const struct vfui_cap *cap, struct vfui_caps *caps,
 		       struct vfu_err *err)
 {
-	int64_t number;
-
-	if (!json_object_is_type(value, json_type_int))
-		return refuse(err, cap, value, "is a whole number");
-	number = json_object_get_int64(value);
+	bool is_whole = json_object_is_type(value, json_type_int);
 	/* Json-c gives the largest number for all that are larger, which no max in the spec is. */
-	if (number < 0 || (uint64_t)number < cap->min || (uint64_t)number > cap->max ||
-	    (cap->multiple_of != 0 && (uint64_t)number % cap->multiple_of != 0))
-		return refuse_number(err, cap, value);
-	set_value(caps, cap, (uint64_t)number);
-	return 0;
+	int64_t number = json_object_get_int64(value);
+	char rule[96];
+
+	if (!is_whole || number < 0 || (uint64_t)number < cap->min || (uint64_t)number > cap->max)
+		snprintf(rule, sizeof(rule), "is a whole number from %llu to %llu",
+			 (unsigned long long)cap->min, (unsigned long long)cap->max);
+	else if (cap->multiple_of != 0 && (uint64_t)number % cap->multiple_of != 0)
+		snprintf(rule, sizeof(rule), "is a multiple of %llu",
+			 (unsigned long long)cap->multiple_of);
+	else {
+		set_value(caps, cap, (uint64_t)number);
+		return 0;
+	}
+	return refuse_cap(err, cap->name, value, rule);
 }
 
 static int read_cap(json_object *value, const struct vfui_cap *cap, struct vfui_caps *caps,
@@ -76,70 +79,48 @@ static int read_cap(json_object *value, const struct vfui_cap *cap, struct vfui_
 	if (cap->type != VFUI_CAP_TYPE_BOOL)
 		return read_number(value, cap, caps, err);
 	if (!json_object_is_type(value, json_type_boolean))
-		return refuse(err, cap, value, "is true or false");
+		return refuse_cap(err, cap->name, value, "is true or false");
 	set_value(caps, cap, json_object_get_boolean(value) != 0);
 	return 0;
 }
 
-/* Notes which objects are there; all must be objects. */
-static int read_objects(json_object *all, struct vfui_caps *caps, struct vfu_err *err)
+/* The object in `all` that a key lies in; NULL in *home: there is none. Notes those that are. */
+static int find_home(json_object *all, const struct vfui_cap *cap, struct vfui_caps *caps,
+		     json_object **home, struct vfu_err *err)
 {
-	for (unsigned i = 0; i < VFUI_CAP_OBJECTS; i++) {
-		json_object *value;
+	const char *name = vfui_cap_objects[cap->object];
 
-		if (!json_object_object_get_ex(all, vfui_cap_objects[i], &value))
-			continue;
-		if (!json_object_is_type(value, json_type_object))
-			return vfui_err_set(err, -EINVAL, "version.capabilities", 0,
-					    "version.capabilities.%s is not an object",
-					    vfui_cap_objects[i]);
-		caps->said |= VFUI_CAP_OBJECT_BIT(i);
+	*home = all;
+	if (name == NULL)
+		return 0;
+	if (!json_object_object_get_ex(all, name, home)) {
+		*home = NULL;
+		return 0;
 	}
+	if (!json_object_is_type(*home, json_type_object))
+		return refuse_cap(err, name, *home, "is an object");
+	caps->said |= VFUI_CAP_OBJECT_BIT(cap->object);
 	return 0;
 }
 
 static int read_caps(json_object *all, bool in_request, struct vfui_caps *caps, struct vfu_err *err)
 {
-	int r = read_objects(all, caps, err);
+	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < VFUI_CAPS; i++) {
 		const struct vfui_cap *cap = &vfui_caps_table[i];
-		json_object *in = all, *value;
+		json_object *home, *value;
 
-		if (!(in_request ? cap->in_request : cap->in_reply))
+		r = find_home(all, cap, caps, &home, err);
+		if (r < 0 || home == NULL || !(in_request ? cap->in_request : cap->in_reply))
 			continue;
-		if (cap->object != VFUI_CAP_OBJECTS &&
-		    !json_object_object_get_ex(all, vfui_cap_objects[cap->object], &in))
-			continue;
-		if (json_object_object_get_ex(in, cap->key, &value))
+		if (json_object_object_get_ex(home, cap->key, &value))
 			r = read_cap(value, cap, caps, err);
 	}
 	return r;
 }
 
-/*
- * Keys in the text: strings that a colon follows. The text is known to be JSON, or what json-c
- * takes for it: strings in single quotes too, which are no JSON. SIZE_MAX: there are such.
- */
-static size_t count_keys(const char *text)
-{
-	size_t n = 0;
-	bool in_string = false;
-
-	for (; *text != '\0'; text++) {
-		if (in_string && *text == '\\')
-			text++;
-		else if (*text == '"')
-			in_string = !in_string;
-		else if (*text == '\'' && !in_string)
-			return SIZE_MAX;
-		else if (*text == ':' && !in_string)
-			n++;
-	}
-	return n;
-}
-
-/* Members of all objects in a tree that is DEPTH_MAX deep at most. */
+/* Members of all objects in a tree that is not deep. */
 static size_t count_members(json_object *value)
 {
 	size_t n = 0;
@@ -157,67 +138,68 @@ static size_t count_members(json_object *value)
 	return n;
 }
 
-/* The tree of a text, NULL if it is no JSON, with nothing but space behind it. */
-static json_object *read_text(const char *text, size_t len, struct vfu_err *err)
+static int refuse_text(struct vfu_err *err, const char *why)
 {
-	json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
-	json_object *tree;
-
-	if (tokener == NULL) {
-		vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
-		return NULL;
-	}
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-	tree = json_tokener_parse_ex(tokener, text, (int)len);
-	if (json_tokener_get_error(tokener) != json_tokener_success) {
-		vfui_err_set(err, -EINVAL, "version.data", 4, "version.data: %s",
-			     json_tokener_error_desc(json_tokener_get_error(tokener)));
-		json_object_put(tree);
-		tree = NULL;
-	} else if (!json_object_is_type(tree, json_type_object)) {
-		vfui_err_set(err, -EINVAL, "version.data", 4, "version.data is not an object");
-		json_object_put(tree);
-		tree = NULL;
-	}
-	json_tokener_free(tokener);
-	return tree;
+	return vfui_err_set(err, -EINVAL, "version.data", DATA_AT,
+			    "version.data breaks the rule: is JSON text (%s)", why);
 }
 
-static int read_tree(json_object *tree, const char *text, bool in_request, struct vfui_caps *caps,
+static int read_tree(json_object *tree, bool in_request, struct vfui_caps *caps,
 		     struct vfu_err *err)
 {
 	json_object *all;
 
-	/* Json-c keeps the last of several; other readers keep the first. */
-	if (count_members(tree) != count_keys(text))
-		return vfui_err_set(err, -EINVAL, "version.data", 4,
-				    "version.data has a key twice, or single quotes");
+	if (!json_object_is_type(tree, json_type_object))
+		return refuse(err, "data", tree, "is an object");
 	if (!json_object_object_get_ex(tree, "capabilities", &all))
 		return 0;
 	if (!json_object_is_type(all, json_type_object))
-		return vfui_err_set(err, -EINVAL, "version.capabilities", 4,
-				    "version.capabilities is not an object");
+		return refuse(err, "capabilities", all, "is an object");
 	return read_caps(all, in_request, caps, err);
+}
+
+/* A text that is JSON, with so many keys. */
+static int read_text(json_tokener *tokener, const char *text, size_t len, size_t keys,
+		     bool in_request, struct vfui_caps *caps, struct vfu_err *err)
+{
+	json_object *tree = json_tokener_parse_ex(tokener, text, (int)len);
+	enum json_tokener_error error = json_tokener_get_error(tokener);
+	int r;
+
+	/* Json-c keeps the last of several; other readers keep the first. */
+	if (error != json_tokener_success)
+		r = refuse_text(err, json_tokener_error_desc(error));
+	else if (count_members(tree) != keys)
+		r = refuse_text(err, "has a key twice");
+	else
+		r = read_tree(tree, in_request, caps, err);
+	json_object_put(tree);
+	return r;
 }
 
 int vfui_json_parse(const void *data, size_t len, bool in_request, struct vfui_caps *caps,
 		    struct vfu_err *err)
 {
-	const char *text = data;
-	json_object *tree;
+	const char *text = data, *fault;
+	json_tokener *tokener;
+	size_t keys;
 	int r;
 
 	vfui_caps_init(caps);
 	if (len == 0)
 		return 0;
 	if (len > TEXT_MAX || memchr(text, '\0', len) != text + len - 1)
-		return vfui_err_set(err, -EINVAL, "version.data", 4,
+		return vfui_err_set(err, -EINVAL, "version.data", DATA_AT,
 				    "version.data is too long, or does not end at its one NUL");
-	tree = read_text(text, len, err);
-	if (tree == NULL)
-		return err != NULL ? err->code : -EINVAL;
-	r = read_tree(tree, text, in_request, caps, err);
-	json_object_put(tree);
+	fault = vfui_json_text_fault(text, &keys);
+	if (fault != NULL)
+		return refuse_text(err, fault);
+	tokener = json_tokener_new_ex(VFUI_JSON_DEPTH +
+				      1); /* what is in the last level counts, too */
+	if (tokener == NULL)
+		return vfui_err_set(err, -ENOMEM, NULL, 0, "out of memory");
+	r = read_text(tokener, text, len, keys, in_request, caps, err);
+	json_tokener_free(tokener);
 	return r;
 }
 

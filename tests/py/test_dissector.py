@@ -17,6 +17,7 @@ import vfu_protocol as protocol
 from places import generated
 from test_explain import CAPTURES, HEADER, captured, raw
 from vfu.decode import Decoder, text
+from version_texts import TEXTS
 from vfu.trace import pcapng
 from wire_cases import payloads_of, vectors
 
@@ -87,7 +88,7 @@ def dissect(messages, place, order=None):
                 where.get("nfds", 0), data, where.get("length", len(data)))))
     command = [TSHARK, "-X", f"lua_script:{SCRIPT}", "-r", str(file), "-T", "json", "-x", "-J", "vfio_user"]
     environment = os.environ | {"HOME": str(place), "XDG_CONFIG_HOME": str(place)}
-    run = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=120, env=environment)
     assert run.returncode == 0 and "rror" not in run.stderr, run.stderr
     for word in ("_ws.malformed", "_ws.lua.error"):
         if word in run.stdout:
@@ -164,16 +165,20 @@ def compare(messages, place):
         what = f"{m.number}: {text.line(m)}"
         assert [(key, at, size) for key, _, at, size in mine] == [(key, at, size) for key, _, at, size in other], what
         assert [(a, b) for a, b in zip(mine, other) if not same(a[1], b[1])] == [], what
-        said = list(experts(packet))
-        told = [("broken" if m.fault and i == 0 else "odd", line) for i, line in enumerate(text.complaints(m))]
-        assert [plain(e) for e in said if e[0] != "failed"] == [plain(e) for e in told], what
-        assert ("failed" in [kind for kind, _ in said]) == m.is_error
+        compare_complaints(m, packet)
         links = {key: value for key, value in packet if isinstance(value, str)}
         if m.request:
             assert int(links["vfio_user.reply_to"]) == m.request.number
             assert float(links["vfio_user.elapsed"]) == pytest.approx(m.elapsed, abs=1e-8)
         faults += m.fault is not None
     return len(decoded), faults
+
+
+def compare_complaints(m, packet):
+    said = list(experts(packet))
+    told = [("broken" if m.fault and i == 0 else "odd", line) for i, line in enumerate(text.complaints(m))]
+    assert [plain(e) for e in said if e[0] != "failed"] == [plain(e) for e in told], f"{m.number}: {text.line(m)}"
+    assert ("failed" in [kind for kind, _ in said]) == m.is_error
 
 
 def plain(expert):
@@ -191,6 +196,24 @@ def test_recorded(tmp_path):
 def test_generated(tmp_path):
     count, faults = compare(made(), tmp_path)
     assert count > (3000 if FULL else 150) and faults > (1000 if FULL else 50)
+
+
+def texts_of_version():
+    """Each in a connection of its own; an answer's request says nothing."""
+    for connection, (_, said, is_reply, _) in enumerate(TEXTS):
+        if is_reply:
+            yield HEADER.pack(1, 1, 20, 0, 0) + bytes(4), {"connection": connection}
+        yield HEADER.pack(1, 1, 20 + len(said), is_reply, 0) + bytes(4) + said, {"connection": connection, "sender": int(is_reply)}
+
+
+@needs_tshark
+def test_texts_of_version(tmp_path):
+    """Those are broken that the library refuses: test_version.py looks at the same."""
+    messages = list(texts_of_version())
+    decoded = decode(messages)
+    for m, packet in zip(decoded, dissect(messages, tmp_path), strict=True):
+        compare_complaints(m, packet)
+    assert sum(m.fault is not None for m in decoded) == sum(verdict is not None for *_, verdict in TEXTS)
 
 
 @needs_tshark

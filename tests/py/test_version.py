@@ -3,6 +3,7 @@
 """VERSION between a client and a server of ours: every key of the table, said and agreed by its name, and the
 library's answers against those of vfu_protocol."""
 
+import errno
 import itertools
 import json
 import random
@@ -11,6 +12,7 @@ import struct
 
 import pytest
 from places import generated
+from version_texts import TEXTS
 
 import vfu
 from vfu import protocol
@@ -165,13 +167,17 @@ def random_request(luck):
     return caps
 
 
+def message(flags, text):
+    payload = struct.pack("=HH", 0, 0) + text
+    return struct.pack("=HHIII", 0, 1, 16 + len(payload), flags, 0) + payload
+
+
 def exchange(path, text):
     """The JSON text with which the library answers this."""
     with socket.socket(socket.AF_UNIX) as peer:
         peer.settimeout(10)
         peer.connect(path)
-        payload = struct.pack("=HH", 0, 0) + text
-        peer.sendall(struct.pack("=HHIII", 1, 1, 16 + len(payload), 0, 0) + payload)
+        peer.sendall(message(0, text))
         header = peer.recv(16, socket.MSG_WAITALL)
         reply = peer.recv(struct.unpack("=HHIII", header)[2] - 16, socket.MSG_WAITALL)
         return reply[4:]
@@ -189,3 +195,50 @@ def test_the_library_answers_as_vfu_protocol(serve):
         mine = own("server", **said, **{"twin_socket.supported": bool(asked.twin_socket and asked.twin_socket.supported)})
         room = max(20 + len(text), 128) - 20
         assert exchange(path, text) == mine.answer(asked, room).build(reply=True), asked
+
+
+def told(error):
+    return error.field, error.offset, str(error).partition("breaks the rule: ")[2]
+
+
+def said_by_server(text):
+    """What the library says of a client that says this: field, offset, rule; None: nothing."""
+    mine, theirs = socket.socketpair()
+    with theirs, vfu.Server(Plain(), fd=mine.detach()) as server:
+        theirs.sendall(message(0, text))
+        theirs.shutdown(socket.SHUT_WR)
+        server.run()
+        error = struct.unpack("=HHIII", theirs.recv(16))[4]
+        assert (error == errno.EINVAL) if server.fault else (error == 0)
+        return server.fault and told(server.fault)
+
+
+def said_by_client(text):
+    """The same of a server."""
+    mine, theirs = socket.socketpair()
+    with theirs:
+        theirs.sendall(message(1, text))
+        try:
+            vfu.Client(fd=mine.detach()).close()
+        except vfu.Error as error:
+            return told(error)
+    return None
+
+
+def said_by_protocol(text, is_reply):
+    request = protocol.VersionRequest() if is_reply else None
+    try:
+        protocol.parse(protocol.Command.VERSION, struct.pack("=HH", 0, 0) + text, reply=is_reply, request=request)
+    except protocol.Fault as fault:
+        return f"version.{fault.field}", fault.offset, fault.rule
+    return None
+
+
+def test_texts():
+    """The library and vfu.protocol say the same of each; but why it is no JSON Python's own reader says in its words."""
+    for name, text, is_reply, verdict in TEXTS:
+        field, rule = verdict or ("", "")
+        expected = verdict and (f"version.{field}", 0 if field == "payload" else 4, rule)
+        assert (said_by_client if is_reply else said_by_server)(text) == expected, name
+        said = said_by_protocol(text, is_reply)
+        assert (said and (*said[:2], said[2].partition(" (")[0])) == (verdict and (*expected[:2], rule.partition(" (")[0])), name

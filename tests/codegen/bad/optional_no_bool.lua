@@ -6,7 +6,7 @@ message "m" {
 	id = 1, from = "client", since = "1", doc = "d", errors = {},
 	request = {
 		u32 "a" { doc = "d" },
-		json "j" { max = 9, doc = "d",
+		json "j" { max = 9, depth = 2, doc = "d",
 			optional = "no" },
 	},
 	reply = none,

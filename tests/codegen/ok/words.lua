@@ -113,7 +113,7 @@ message "links" {
 		chain "list" { at = field.first, head = "head", key = "what", version = "edition", next = "follows", max = 4096,
 			when = no(is(field.first, 0)), doc = "a list",
 			link "few" { 3, version = 1, of = "bare", doc = "alone" } } },
-	reply = { argsz { doc = "length" }, json "text" { optional = true, max = 64, doc = "a text" } },
+	reply = { argsz { doc = "length" }, json "text" { optional = true, max = 64, depth = 3, doc = "a text" } },
 	errors = {},
 }
 

@@ -91,7 +91,7 @@ START_TEST(bad_values_are_named)
 		 "version.capabilities.migration.max_bitmap_size"},
 		{"{\"capabilities\":{\"write_multiple\":1}}",
 		 "version.capabilities.write_multiple"},
-		{"{\"capabilities\":{\"twin_socket\":true}}", "version.capabilities"},
+		{"{\"capabilities\":{\"twin_socket\":true}}", "version.capabilities.twin_socket"},
 		{"{\"capabilities\":[]}", "version.capabilities"},
 		{"{\"capabilities\":null}", "version.capabilities"},
 	};
@@ -99,9 +99,8 @@ START_TEST(bad_values_are_named)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		ck_assert_msg(parse(cases[i].text, true) == -EINVAL, "%s", cases[i].text);
 		ck_assert_int_eq(err.code, -EINVAL);
-		/* Json-c may refuse a number before we see it. */
-		if (strstr(cases[i].text, "99999") == NULL && strstr(cases[i].text, "1844") == NULL)
-			ck_assert_str_eq(err.field, cases[i].field);
+		ck_assert_str_eq(err.field, cases[i].field);
+		ck_assert_uint_eq(err.offset, 4);
 	}
 }
 END_TEST
@@ -113,13 +112,13 @@ START_TEST(value_and_rule_are_said)
 		const char *text, *said;
 	} cases[] = {
 		{"{\"capabilities\":{\"max_msg_fds\":1025}}",
-		 FIELD "max_msg_fds: value 1025 breaks the rule: is from 0 to 1024"},
+		 FIELD "max_msg_fds: value 1025 breaks the rule: is a whole number from 0 to 1024"},
 		{"{\"capabilities\":{\"max_msg_fds\":-1}}",
-		 FIELD "max_msg_fds: value -1 breaks the rule: is from 0 to 1024"},
-		{"{\"capabilities\":{\"max_msg_fds\":\"\\u001b[8\"}}",
-		 FIELD "max_msg_fds: value \"\\u001b[8\" breaks the rule: is a whole number"},
+		 FIELD "max_msg_fds: value -1 breaks the rule: is a whole number from 0 to 1024"},
+		{"{\"capabilities\":{\"max_msg_fds\":\"\\u001b[8\"}}", FIELD
+		 "max_msg_fds: value \"\\u001b[8\" breaks the rule: is a whole number from 0 to 1024"},
 		{"{\"capabilities\":{\"max_msg_fds\":null}}",
-		 FIELD "max_msg_fds: value null breaks the rule: is a whole number"},
+		 FIELD "max_msg_fds: value null breaks the rule: is a whole number from 0 to 1024"},
 		{"{\"capabilities\":{\"write_multiple\":"
 		 "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18]}}",
 		 FIELD "write_multiple: value [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,... breaks "
@@ -131,8 +130,8 @@ START_TEST(value_and_rule_are_said)
 		ck_assert_str_eq(err.text, cases[i].said);
 	}
 	ck_assert_int_eq(parse("{\"capabilities\":{\"pgsizes\":4097}}", true), -EINVAL);
-	ck_assert_ptr_nonnull(strstr(err.text, "value 4097 breaks the rule: is from 4096 to "));
-	ck_assert_ptr_nonnull(strstr(err.text, ", a multiple of 4096"));
+	ck_assert_str_eq(err.text,
+			 FIELD "pgsizes: value 4097 breaks the rule: is a multiple of 4096");
 }
 END_TEST
 
@@ -156,6 +155,12 @@ START_TEST(bad_texts_are_refused)
 		"{\"a\":[{\"b\":1,\"b\":2}]}",
 		"{\"a\":[[[[[[[[[[1]]]]]]]]]]}",
 		"{\"a\":nul}",
+		"{\"a\":NaN}",
+		"{\"a\":1.}",
+		"{\"a\":\"\t\"}",
+		"{\"a\":\"\xff\"}",
+		"{\"a\":\"\xf0\x90\"}",
+		"{\"a\\u0000\":1}",
 		"{\"a\":01}"};
 	char *longest = calloc(1, 20001);
 
@@ -191,7 +196,8 @@ START_TEST(texts_are_so_long_and_so_deep)
 	for (int n = 0; n < 20; n++) {
 		snprintf(deep, sizeof(deep), "{\"a\":%.*s1%.*s}", n, "[[[[[[[[[[[[[[[[[[[[", n,
 			 "]]]]]]]]]]]]]]]]]]]]");
-		ck_assert_msg(parse(deep, true) == (n + 1 < 8 ? 0 : -EINVAL), "%d deep", n + 1);
+		ck_assert_msg(parse(deep, true) == (n + 1 <= VFUI_JSON_DEPTH ? 0 : -EINVAL),
+			      "%d deep", n + 1);
 	}
 }
 END_TEST
