@@ -305,12 +305,11 @@ struct use {
 
 static const struct use uses[] = {
 	{"call4", "client: 4 B read", "read4", do_calls, false, 1.12, NULL},
-	{"least4", "the least of it: 4 B read", "read4", NULL, false, 0, least_calls},
+	{"least4", "least: 4 B read", "read4", NULL, false, 0, least_calls},
 	{"async32", "client: 4 B reads, 32 in flight", "read4x32", do_async, false, 1.3, NULL},
-	{"least32", "the least of it: 4 B reads, 32 in flight", "read4x32", NULL, false, 0,
-	 least_flight},
+	{"least32", "least: 4 B reads, 32 in flight", "read4x32", NULL, false, 0, least_flight},
 	{"postoff", "client: posted, coalescing off", "post1", do_posts, false, 1.1, NULL},
-	{"leastpost", "the least of it: posted", "post1", NULL, false, 0, least_posts},
+	{"leastpost", "least: posted", "post1", NULL, false, 0, least_posts},
 	{"poston", "client: posted, coalescing on", "post1", do_posts, true, 1.1, NULL},
 	{"batchoff", "client: a batch, coalescing off", "post1", do_batch, false, 1.1, NULL},
 	{"batchon", "client: a batch, coalescing on", "post1", do_batch, true, 1.1, NULL},

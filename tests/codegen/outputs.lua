@@ -62,6 +62,23 @@ for name in reference:gmatch("<([%w-]+)_>`__") do
 end
 lib.check(links > 50, "protocol_rst has few links")
 
+-- The plot has a bar for each row of a record; of one that it can not show it says so.
+local record = lib.read(lib.srcdir .. "/tests/data/bench/recorded.txt")
+local function plot(row)
+	return pcall(require "gen.speed_svg", nil, nil, function()
+		return (record:gsub("(\n== a client in C[^\n]*\n[^\n]*\n)", function(head) return head .. row .. "\n" end))
+	end)
+end
+local is_drawn, picture = plot("least: 4 B reads, 32 at a time        258.2      1.25    1.20..1.30")
+lib.check(is_drawn and picture:find(">least: 4 B reads, 32 at a time<", 1, true) and picture:find('class="s-tail"', 1, true), "the plot lacks a row")
+for row, says in pairs {
+	["what has a name that nobody can show here     258.2      1.25    1.20..1.30"] = "too long a name: what has",
+	["a row of words"] = "not understood: a row of words",
+} do
+	local is_shown, told = plot(row)
+	lib.check(not is_shown and told.fault:find("tests/data/bench/recorded.txt: " .. says, 1, true), "the plot takes the row " .. row)
+end
+
 -- The table of contents, the generators and the rules of make agree.
 local outputs = require "outputs"
 for _, name in ipairs(lib.list(lib.srcdir .. "/codegen/gen", ".lua")) do

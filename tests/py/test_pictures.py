@@ -278,9 +278,9 @@ def test_the_page_explains_each_step(name):
 def test_bars_are_as_long_as_what_was_measured():
     root = ET.fromstring(PLOTS[0].read_text())
     said = [e.text for e in root.iter(SVG + "text") if e.get("text-anchor") == "end"]
-    rects = [float(e.get("width")) for e in root.iter(SVG + "rect") if e.get("class") in ("s-bar", "s-otherbar")]
+    rects = [float(e.get("width")) for e in root.iter(SVG + "rect") if e.get("class") in ("s-bar", "s-otherbar", "s-tail")]
     record = (TOP / "tests/data/bench/recorded.txt").read_text()
-    rows = [line for line in record.splitlines() if line[0] not in "#= " and not line.startswith("row")]
+    rows = [line for line in record.splitlines() if not re.match(r"[#= ]|row |.* ns$", line)]
     rows.sort(key=lambda row: ".." in row)  # counts come first
     assert len(rows) == len(said) == len(rects) > 20
     for row, words, width in zip(rows, said, rects, strict=True):
@@ -288,3 +288,11 @@ def test_bars_are_as_long_as_what_was_measured():
         value, whole = (float(wide.group(1)), 2.5) if wide else (float(row.split()[2]), 3500)
         assert float(re.match(r"[\d.]+", words).group()) == value
         assert width == pytest.approx(154 * min(value / whole, 1), abs=0.01)
+
+
+def test_the_page_says_what_was_recorded():
+    page = (TOP / "doc/explanation/speed.md").read_text()
+    said = [int(number.replace(",", "")) for number in re.findall(r"^\|.*\| ([\d,]+) \|$", page, re.M)]
+    record = (TOP / "tests/data/bench/recorded.txt").read_text().partition("== per operation of the server\n")[2]
+    counted = [float(line.split()[2]) for line in record.partition("==")[0].splitlines()[1:]]
+    assert said == pytest.approx(counted, rel=0.05)
