@@ -64,6 +64,7 @@ codegen_other_generators = \
 	codegen/gen/python.lua \
 	codegen/gen/python_pyi.lua \
 	codegen/gen/protocol_rst.lua \
+	codegen/gen/entries_html.lua \
 	codegen/gen/boxes_svg.lua \
 	codegen/gen/sequences_svg.lua \
 	codegen/gen/speed_svg.lua \

@@ -88,6 +88,11 @@ function M.link(kind, name)
 	return ("\1%s %s\2"):format(kind, name)
 end
 
+-- What the place is called in the reference, where links lead.
+function M.anchor(kind, name)
+	return (kind .. "-" .. name):gsub("[_.]", "-"):lower()
+end
+
 -- "a", "b" or "c"
 function M.either(first, list)
 	local out = '"' .. first .. '"'

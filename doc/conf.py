@@ -87,9 +87,12 @@ def tree_link(app, env, node, content):
 
 
 def tree_links(app, doctree):
-    """MyST has links to files as downloads; we want to read them."""
+    """MyST has links to files as downloads; we want to read them. The explorer is no page of Sphinx's."""
     for node in list(doctree.findall(addnodes.download_reference)):
         node.replace_self(tree_link(app, app.env, node, node[0]))
+    for node in doctree.findall(nodes.reference):  # of the reference, which lies beside it elsewhere
+        if node.get("refuri", "").startswith("explorer.html#"):
+            node.replace_self(linked(app, app.env.docname, node["refuri"], node[0]))
 
 
 def mended(sheet):

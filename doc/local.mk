@@ -111,9 +111,13 @@ doc_explorer = \
 	doc/explorer/explorer.css \
 	doc/explorer/explorer.js \
 	doc/explorer/examples.html
-EXTRA_DIST += $(doc_explorer) doc/explorer/assemble.awk
+EXTRA_DIST += $(doc_explorer) doc/explorer/assemble.awk doc/gen/entries.html
+MAINTAINERCLEANFILES += doc/gen/entries.html
 
-doc/gen/explorer.html: doc/explorer/assemble.awk $(doc_explorer) doc/gen/vfio-user.json
+doc/gen/entries.html: codegen/gen/entries_html.lua $(codegen_inputs)
+	$(AM_V_GEN)output=entries_html; $(codegen_run)
+
+doc/gen/explorer.html: doc/explorer/assemble.awk $(doc_explorer) doc/gen/entries.html doc/gen/vfio-user.json
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -f $^ >$@.tmp && mv -f $@.tmp $@
 
 .PHONY: explorer

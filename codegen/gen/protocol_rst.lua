@@ -29,6 +29,8 @@ Revisions
 
 ${revisions}
 
+.. _the-header:
+
 Header
 ======
 
@@ -102,9 +104,7 @@ local function paragraph(out, words, first, rest)
 	out[#out + 1] = ""
 end
 
-local function anchor(kind, name)
-	return (kind .. "-" .. name):gsub("[_.]", "-"):lower()
-end
+local anchor = text.anchor
 
 -- Where links of this name lead.
 local function target(out, kind, name)
@@ -172,10 +172,12 @@ local function kind_of_field(f)
 	return f.enum and "; values: " .. (f.enum.made and link("messages", "all", "messages") or link("enum", f.enum.name)) or ""
 end
 
--- Of what has a picture by boxes_svg.lua.
-local function figure(out, name, alt)
+-- Of what has a picture by boxes_svg.lua, and one to explore: entries.html has the address.
+local function figure(out, name, alt, address)
 	out[#out + 1] = (".. figure:: boxes/%s.svg"):format(name)
 	out[#out + 1] = ("   :alt: %s"):format(alt)
+	out[#out + 1] = ""
+	out[#out + 1] = ("   `In the explorer <explorer.html#%s>`__"):format(address)
 	out[#out + 1] = ""
 end
 
@@ -311,7 +313,7 @@ local function message(m)
 	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(
 		text.map(m.states, function(s) return s.name end), ", "), link("enum", m.states.enum.name)) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
-	figure(out, m.name, ("Request and reply of %s as boxes, with the offsets and sizes of the tables below"):format(m.name))
+	figure(out, m.name, ("Request and reply of %s as boxes, with the offsets and sizes of the tables below"):format(m.name), "message/" .. m.name)
 	side(out, m.request, "Request")
 	side(out, m.reply, "Reply")
 	if #m.errors > 0 then
@@ -329,7 +331,7 @@ local function structure(s)
 	heading(out, s.name, "-")
 	local around = s.inside and (" Lies in the %s of %s."):format(s.inside:match("%.(.*)"), link("message", s.inside:match("^[^.]*"))) or ""
 	paragraph(out, ("%s Since %s.%s *%s*"):format(sentence(s.doc), age(s), around, s.loc))
-	figure(out, s.name, ("%s as boxes, with the offsets and sizes of the table below"):format(s.name))
+	figure(out, s.name, ("%s as boxes, with the offsets and sizes of the table below"):format(s.name), "struct/" .. s.name)
 	layout(out, s)
 	rules(out, s)
 	return table.concat(out, "\n")
@@ -424,7 +426,7 @@ return function(model)
 	end)
 	local header = {}
 	paragraph(header, plain(model.header.doc))
-	figure(header, "header", "The header as boxes, with the offsets and sizes of the table below")
+	figure(header, "header", "The header as boxes, with the offsets and sizes of the table below", "header")
 	layout(header, model.header)
 	rules(header, model.header)
 	vars.header = table.concat(header, "\n")

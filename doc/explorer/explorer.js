@@ -221,6 +221,14 @@ const Vfu = (() => {
 		return out;
 	}
 
+	// What chunks() reads again.
+	function dump(bytes) {
+		const rows = [];
+		for (let at = 0; at < bytes.length; at += LINE)
+			rows.push(`${at.toString(16).padStart(8, "0")}  ${hex(bytes.subarray(at, at + LINE))}`);
+		return rows.join("\n");
+	}
+
 	function unicode(bytes) {
 		try {
 			return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -794,16 +802,27 @@ const Vfu = (() => {
 		look(m, given) {
 			const header = this.model.tree.header, says = m.header[header.length];
 			const is_whole = says === BigInt(m.bytes.length);
+			m.is_looked = Boolean(m.entry) && is_whole;
 			m.fault = this.verdict(m, header, m.bytes.subarray(0, header.size), this.around());
 			if (!m.entry)
 				m.notes.push(`is of command ${m.header[header.command]}, which nobody knows`);
 			else if (!is_whole)
 				m.notes.push(`says in its header that it has ${says} bytes, but there are ${m.bytes.length}: its rules were not looked at`);
+			if (!is_whole)
+				this.doubt(m);
 			if (m.entry && !m.is_failed)
 				return this.payload(m, given, is_whole);
 			m.items.push(...new Reader(this.model, m.payload, this.around(), header.size)
 				.data("rest", 0, m.payload.length, { doc: "bytes that are not looked at" }));
 			return undefined;
+		}
+
+		// Its length makes no sense: would it in the other byte order?
+		doubt(m) {
+			const header = this.model.tree.header, length = header.fields.find((f) => f.name === header.length);
+			const other = number(m.bytes, length.offset, widthOf(length.type), this.options.little === false);
+			if (other >= BigInt(header.size) && other <= BigInt(m.bytes.length))
+				m.notes.push(`would have ${other} bytes in the other byte order: is it that one?`);
 		}
 
 		payload(m, given, is_whole) {
@@ -853,7 +872,7 @@ const Vfu = (() => {
 		return chunks(text).flatMap((chunk) => split(model, chunk, options.little !== false)).map((one) => decoder.message(one));
 	}
 
-	return { Model, Decoder, Checker, Reader, chunks, split, decode, readJson, hex, widthOf, value, holds };
+	return { Model, Decoder, Checker, Reader, chunks, dump, split, decode, readJson, hex, widthOf, value, holds };
 })();
 
 if (typeof module !== "undefined")
@@ -879,7 +898,10 @@ function Page(model) {
 
 	// h("a", { href: "#x" }, "text", node, …)
 	function h(tag, attributes, ...inner) {
-		const node = document.createElement(tag);
+		return fill(document.createElement(tag), attributes, ...inner);
+	}
+
+	function fill(node, attributes, ...inner) {
 		for (const [key, v] of Object.entries(attributes || {})) {
 			if (v !== undefined && v !== false && v !== null)
 				node.setAttribute(key, v === true ? "" : v);
@@ -889,8 +911,8 @@ function Page(model) {
 	}
 
 	const to = (address, ...inner) => h("a", { href: `#${address}` }, ...inner);
-	// A name may be broken behind its underscores.
-	const breakable = (name) => name.split(/(?<=_)/).flatMap((piece, i) => [i > 0 && h("wbr"), piece]);
+	// A name may be broken behind its underscores and dots.
+	const breakable = (name) => name.split(/(?<=[_.])/).flatMap((piece, i) => [i > 0 && h("wbr"), piece]);
 	const code = (name) => h("code", {}, breakable(name));
 	const upper = (name) => name.toUpperCase();
 	const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
@@ -1065,7 +1087,7 @@ function Page(model) {
 
 	const TAILS = {
 		bytes: (t) => ["bytes", `${words(t.size)} of them`],
-		json: (t) => ["JSON text", t.optional ? "ends with a NUL; may be absent" : "ends with a NUL"],
+		json: (t) => ["JSON text", `ends with a NUL, at most ${t.depth} levels deep${t.optional ? "; may be absent" : ""}`],
 		array: (t) => [`${t.of} […]`, `${words(t.variables.n)} entries of ${t.entry_size} bytes`],
 		strided: (t) => ["entries", `${words(t.variables.stride)} bytes each`],
 		chain: (t) => ["chain of links", `each begins with ${t.head}`],
@@ -1129,11 +1151,13 @@ function Page(model) {
 
 	// Cards --------------------------------------------------------------------------------------------
 
-	// Anything with a heading: what a filter shows or hides. `found` is what a search looks at.
-	function card(address, kind, title, entry, ...inner) {
-		const node = h("section", { class: `card ${kind}`, id: address, "data-since": entry.since, "data-status": entry.status,
-					    "aria-label": `${kind} ${entry.name || ""}` },
-			h("h3", {}, to(address, title), " ", chips(entry)), ...inner);
+	// Anything with a heading: what a filter shows or hides. The page has it, with a link; `searched` is what a search looks at.
+	function card(address, title, entry, ...inner) {
+		const node = $(address), reference = node.firstElementChild;
+		fill(node, { "data-since": entry.since, "data-status": entry.status }, h("h3", {}, to(address, title), " ", chips(entry)), ...inner);
+		node.searched = node.textContent.toLowerCase() + node.id;
+		reference.setAttribute("aria-label", `${node.getAttribute("aria-label")} in the reference`);
+		node.querySelector("h3").append(reference);
 		return node;
 	}
 
@@ -1169,7 +1193,7 @@ function Page(model) {
 	function messageCard(m) {
 		const address = `message/${m.name}`, facts = messageFacts(m);
 		const errors = Object.entries(m.errors || {});
-		return card(address, "message", [upper(m.name), h("span", { class: "number" }, ` ${m.id}`)], m,
+		return card(address, [upper(m.name), h("span", { class: "number" }, ` ${m.id}`)], m,
 			h("p", {}, prose(m.doc)),
 			facts.length > 0 && h("p", { class: "facts" }, facts.join(" · ")),
 			h("div", { class: "sides" }, sideOf(m, "request"), sideOf(m, "reply")),
@@ -1182,13 +1206,13 @@ function Page(model) {
 		h("ul", { class: "plain" }, errata.map((e) => h("li", {}, to(`erratum/${e.number}`, `E${e.number}`), ` ${e.title}`))));
 
 	function headerCard() {
-		return card("header", "header", "header", { name: "", doc: tree.header.doc }, h("p", {}, prose(tree.header.doc)),
+		return card("header", "header", { name: "", doc: tree.header.doc }, h("p", {}, prose(tree.header.doc)),
 			h("figure", {}, picture({ address: "header", title: "header", entry: {} }, tree.header), ruleList(tree.header)));
 	}
 
 	function structCard(s) {
 		const users = usersOf((e) => e && (e.of === s.name || e.head === s.name || list(e.items).some((i) => i.struct === s.name)));
-		return card(`struct/${s.name}`, "struct", code(s.name), s, h("p", {}, prose(s.doc)), usedIn(users),
+		return card(`struct/${s.name}`, code(s.name), s, h("p", {}, prose(s.doc)), usedIn(users),
 			h("figure", {}, h("figcaption", {}, length(s)), picture({ address: `struct/${s.name}`, title: `structure ${s.name}`, entry: s }, s),
 				ruleList(s)), source(s));
 	}
@@ -1212,7 +1236,7 @@ function Page(model) {
 		}
 		const rows = set.members.map((m) => row(`flags/${set.name}/${m.name}`, m, bitsText(m), code(m.name),
 			[prose(m.doc), m.enum && [": ", to(`enum/${m.enum}`, m.enum)], " ", chips(m)]));
-		return card(`flags/${set.name}`, "flags", code(set.name), set, h("p", {}, prose(set.doc)),
+		return card(`flags/${set.name}`, code(set.name), set, h("p", {}, prose(set.doc)),
 			usedIn(usersOf((f) => f && f.flags === set.name)), strip,
 			h("table", { class: "members" }, h("thead", {}, h("tr", {}, ["bit", "name", "meaning"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, rows)),
 			source(set));
@@ -1223,7 +1247,7 @@ function Page(model) {
 		const rows = e.values.map((v) => row(`enum/${e.name}/${v.name}`, v, String(v.value),
 			is_message ? to(`message/${v.name}`, code(v.name)) : code(v.name), [prose(is_message ? v.doc.split(/(?<=[.:;])\s/)[0] : v.doc), " ", chips(v)]));
 		const bits = tree.flags.flatMap((set) => set.members.filter((m) => m.enum === e.name).map((m) => [`flags/${set.name}/${m.name}`, `${set.name}: ${m.name}`]));
-		return card(`enum/${e.name}`, "enum", code(e.name), e, h("p", {}, prose(e.doc)),
+		return card(`enum/${e.name}`, code(e.name), e, h("p", {}, prose(e.doc)),
 			usedIn([...usersOf((f) => f && f.enum === e.name), ...bits]),
 			h("table", { class: "members" }, h("thead", {}, h("tr", {}, ["value", "name", "meaning"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, rows)),
 			source(e));
@@ -1234,7 +1258,7 @@ function Page(model) {
 		const facts = [c.type, c.default !== undefined && `if not said ${c.default}`, c.min !== undefined && `from ${c.min} to ${c.max}`,
 			c.multiple_of && `a multiple of ${c.multiple_of}`, COMBINED[c.combine],
 			!c.in_request ? "in the reply alone" : !c.in_reply && "in the request alone"].filter(Boolean);
-		return card(`capability/${name}`, "capability", code(name), c, h("p", {}, prose(c.doc)), h("p", { class: "facts" }, facts.join(" · ")),
+		return card(`capability/${name}`, code(name), c, h("p", {}, prose(c.doc)), h("p", { class: "facts" }, facts.join(" · ")),
 			c.limit && h("p", {}, "Becomes the limit ", to(`limit/${c.limit}`, code(c.limit)), c.as && ": its lowest bit that is set"),
 			errataDetails(errataOf(c, c.name)), source(c));
 	}
@@ -1244,20 +1268,20 @@ function Page(model) {
 
 	function limitCard(l) {
 		const facts = [l.type, `${l.default} by default`, l.min !== undefined && `from ${l.min} to ${l.max}`, l.power_of_two && "a power of two"];
-		return card(`limit/${l.name}`, "limit", code(l.name), l, h("p", {}, prose(l.doc)), h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
+		return card(`limit/${l.name}`, code(l.name), l, h("p", {}, prose(l.doc)), h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
 			source(l));
 	}
 
 	function policyCard(p) {
 		const erratum = tree.errata.find((e) => e.number === p.erratum);
-		return card(`policy/${p.name}`, "policy", code(p.name), p, h("p", {}, to(`erratum/${p.erratum}`, `E${p.erratum}`), ` ${erratum.title}`),
+		return card(`policy/${p.name}`, code(p.name), p, h("p", {}, to(`erratum/${p.erratum}`, `E${p.erratum}`), ` ${erratum.title}`),
 			h("table", { class: "members" }, h("tbody", {}, p.choices.map((choice) => h("tr", {}, h("td", {}, code(choice)), h("td", {},
 				[choice === p.default && "the default", ...model.profiles.filter((name) => p.profiles[name] === choice)].filter(Boolean).join(", ")))))));
 	}
 
 	function erratumCard(e) {
 		const rows = [["The text", e.text], ["Peers", e.peers], ["Here", e.decision]].filter(([, text]) => text);
-		return card(`erratum/${e.number}`, "erratum", `E${e.number} ${e.title}`, e, h("dl", {}, rows.map(([title, text]) =>
+		return card(`erratum/${e.number}`, `E${e.number} ${e.title}`, e, h("dl", {}, rows.map(([title, text]) =>
 			[h("dt", {}, title), h("dd", {}, prose(text))])), e.policy && h("p", {}, "Policy ", to(`policy/${e.policy}`, code(e.policy))), source(e));
 	}
 
@@ -1352,6 +1376,17 @@ function Page(model) {
 		next.focus();
 	}
 
+	// From a box or row into the panel, whose links are next; Escape leads back. Where the panel says nothing: to what is named.
+	function enter(event, node) {
+		event.preventDefault();
+		if (!node.dataset.entry) {
+			node.querySelector("a")?.click();
+			return;
+		}
+		from = node;
+		$("details").focus();
+	}
+
 	function onKey(event) {
 		const box_ = event.target.closest && event.target.closest(".box");
 		const field = event.target.closest && event.target.closest(".field");
@@ -1365,10 +1400,10 @@ function Page(model) {
 			const boxes = [...box_.parentNode.querySelectorAll(".box")];
 			rove(boxes, box_, neighbour(boxes, box_, event.key));
 		} else if (box_ && event.key === "Enter") {
-			event.preventDefault();
 			history.pushState(null, "", `#${box_.id}`);
-			from = box_; // the panel's links are next; Escape leads back
-			$("details").focus();
+			enter(event, box_);
+		} else if (field && event.key === "Enter" && event.target === field) {
+			enter(event, field);
 		} else if (field && ["ArrowUp", "ArrowDown", "Home", "End"].includes(event.key)) {
 			event.preventDefault();
 			const rows = [...field.parentNode.querySelectorAll(".field")], i = rows.indexOf(field);
@@ -1391,8 +1426,7 @@ function Page(model) {
 		const found = new Set();
 		let all = 0;
 		for (const node of document.querySelectorAll("#definitions .card")) {
-			const text = (node.searched ??= node.textContent.toLowerCase() + node.id);
-			node.hidden = !in_revision(node, chosen) || !wanted.every((word) => text.includes(word));
+			node.hidden = !in_revision(node, chosen) || !wanted.every((word) => node.searched.includes(word));
 			all++;
 			if (!node.hidden)
 				found.add(node.id);
@@ -1432,10 +1466,12 @@ function Page(model) {
 
 	function verdictOf(m) {
 		const f = m.fault;
+		if (!f && !m.is_looked)
+			return h("p", { class: "verdict open" }, "? was not looked at");
 		if (!f)
 			return h("p", { class: "verdict fine" }, m.entry && !m.skipped.length && !m.notes.length ? "✓ keeps every rule" : "✓ keeps the rules that were looked at");
 		return h("p", { class: "verdict bad" }, "✗ ", h("b", {}, `${m.name && !f.in_header ? m.name : "header"}: ${f.field} ${f.text}`),
-			` (is ${plainValue(f.value)}, offset ${f.at})`, h("span", { class: "errno" }, ` ${f.errno}`),
+			` (is ${plainValue(f.value)}, offset ${f.at} in the ${f.in_header ? "header" : "payload"})`, h("span", { class: "errno" }, ` ${f.errno}`),
 			h("span", { class: "source" }, ` rule ${f.rule}${f.spec ? `, ${f.spec}` : ""}`));
 	}
 
@@ -1469,10 +1505,11 @@ function Page(model) {
 			const is_bad = bad && bad.at === item.at && (bad.name === item.name || bad.name === item.link?.split("/").pop()) && !item.bit;
 			if (out.length >= MOST_ROWS)
 				return out;
-			out.push(h("div", { class: `field${is_bad ? " bad" : ""}${item.bit ? " bit" : ""}${item.bit && item.value === false ? " off" : ""}`,
+			const kinds = { bad: is_bad, bit: item.bit, off: item.bit && item.value === false, long: shown(item).length > 24 };
+			out.push(h("div", { class: ["field", ...Object.keys(kinds).filter((kind) => kinds[kind])].join(" "),
 					    tabindex: -1, role: "row", "data-entry": entries.has(item.link) ? item.link : undefined, style: `--depth: ${depth}`, "data-from": item.at, "data-size": item.size },
 				h("span", { class: "offset", role: "cell" }, item.bit || item.inside ? "" : String(item.at)),
-				h("span", { class: "name", role: "rowheader" }, item.link ? to(item.link, breakable(item.name)) : item.name),
+				h("span", { class: "name", role: "rowheader" }, item.link ? fill(to(item.link, breakable(item.name)), { tabindex: -1 }) : item.name),
 				h("span", { class: "value", role: "cell" }, shown(item), item.meaning && h("b", {}, " ", breakable(item.meaning))),
 				h("span", { class: "meaning", role: "cell" }, in_header(item) ? "" : item.doc || "")));
 			fieldRows(item.items, depth + 1, bad, out);
@@ -1512,9 +1549,9 @@ function Page(model) {
 		const text = $("dump").value;
 		try {
 			const messages = Vfu.decode(model, text, options());
-			const broken = messages.filter((m) => m.fault).length;
+			const broken = messages.filter((m) => m.fault).length, unknown = messages.filter((m) => !m.fault && !m.is_looked).length;
 			$("result").replaceChildren(...messages.map(messageView));
-			say(messages.length ? `${plural(messages.length, "message")}, ${broken || "none"} of them broken` : "");
+			say(messages.length ? `${plural(messages.length, "message")}: ${broken || "none"} broken${unknown ? `, ${unknown} not looked at` : ""}` : "");
 		} catch (error) {
 			$("result").replaceChildren();
 			say(error.message, true);
@@ -1549,7 +1586,7 @@ function Page(model) {
 			const button = h("button", { type: "button" }, one.dataset.title);
 			button.addEventListener("click", () => {
 				$("dump").value = one.textContent.trim();
-				decode();
+				changed();
 			});
 			$("examples").append(button);
 		}
@@ -1566,13 +1603,36 @@ function Page(model) {
 		}
 	}
 
-	// Follows the address of the page: of a thing, or "decode/HEX".
+	// Options of the decoder that an address has, where they are not the first of their choices: the ids of their elements.
+	const OPTIONS = ["profile", "order", "nfds"];
+
+	// "decode/HEX,HEX?order=big": what was pasted, each dump of it, and how it is to be read.
+	function decodeAddress(bytes) {
+		const chosen = OPTIONS.filter((id) => $(id).selectedIndex > 0).map((id) => [id, $(id).value]);
+		const dumps = bytes.map((one) => Vfu.hex(one).replaceAll(" ", "")).join(",");
+		return `decode/${dumps}${chosen.length ? "?" : ""}${new URLSearchParams(chosen)}`;
+	}
+
+	function decodeShared(address) {
+		const [dumps, query] = address.slice("decode/".length).split("?"), chosen = new URLSearchParams(query);
+		for (const id of OPTIONS) {
+			$(id).value = chosen.get(id) ?? "";
+			$(id).selectedIndex = Math.max($(id).selectedIndex, 0); // what is none of the choices
+		}
+		try {
+			$("dump").value = dumps.split(",").flatMap(Vfu.chunks).map(Vfu.dump).join("\n\n");
+		} catch (error) {
+			$("dump").value = dumps; // for decode() to complain of
+		}
+		decode();
+		$("decode").scrollIntoView();
+	}
+
+	// Follows the address of the page: of a thing, or of what was pasted.
 	function follow() {
 		const address = named();
 		if (address.startsWith("decode/")) {
-			$("dump").value = address.slice("decode/".length);
-			decode();
-			$("decode").scrollIntoView();
+			decodeShared(address);
 			return;
 		}
 		const node = address && $(address);
@@ -1591,14 +1651,29 @@ function Page(model) {
 			show(pinned = entries.has(address) ? address : "");
 	}
 
+	const MOST_SHARED = 1 << 16; // bytes: there are browsers that cut longer addresses
+
 	function share() {
 		try {
-			const bytes = Vfu.chunks($("dump").value);
-			history.replaceState(null, "", `#decode/${bytes.map((one) => Vfu.hex(one).replaceAll(" ", "")).join("")}`);
-			say("The address of this page holds the bytes now.");
+			const bytes = Vfu.chunks($("dump").value), size = bytes.reduce((sum, one) => sum + one.length, 0);
+			if (!size || size > MOST_SHARED)
+				throw new Error(size ? `A link holds at most ${MOST_SHARED} bytes; these are ${size}.` : "There is nothing to make a link of.");
+			history.replaceState(null, "", `#${decodeAddress(bytes)}`);
+			say("The address of this page is a link to these bytes now, with the choices above.");
 		} catch (error) {
 			say(error.message, true);
 		}
+	}
+
+	// An address with bytes is not that of others.
+	function changed() {
+		if (named().startsWith("decode/"))
+			history.replaceState(null, "", "#decode");
+		decode();
+	}
+
+	function measure() {
+		document.documentElement.style.setProperty("--top", `${document.querySelector(".top").offsetHeight}px`);
 	}
 
 	function start() {
@@ -1613,9 +1688,11 @@ function Page(model) {
 		for (const id of ["find", "revision"])
 			$(id).addEventListener("input", filter);
 		for (const id of ["dump", "profile", "order", "nfds"])
-			$(id).addEventListener("input", decode);
+			$(id).addEventListener("input", changed);
 		$("share").addEventListener("click", share);
 		window.addEventListener("hashchange", follow);
+		new ResizeObserver(measure).observe(document.querySelector(".top"));
+		measure();
 		filter();
 		follow();
 	}

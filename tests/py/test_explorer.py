@@ -201,7 +201,7 @@ def test_a_long_line(page):
     size = 1 << 20
     text = (HEADER.pack(1, 10, 32 + size, 0, 0) + struct.pack("=QII", 0, 0, size) + bytes(size)).hex()
     page.run("dump.value = arguments[0]; explorer.page.decode()", text)
-    assert page.run("return said.value") == "1 message, none of them broken"
+    assert page.run("return said.value") == "1 message: none broken"
 
 
 @pytest.mark.parametrize("space", ["\v", "\f", "\u00a0", "\ufeff"])
@@ -267,6 +267,17 @@ def test_search_keeps_the_focus(page):
 
 
 def test_rows_by_keyboard(page):
+    """The rows of a message are one stop of Tab; Enter leads to what the panel says of one, or to where it is defined."""
+    page.run("document.querySelectorAll('#examples button')[1].click(); document.querySelector('.field').focus()")
+    page.press("Tab")
+    assert page.run("return document.activeElement.closest('article').getAttribute('aria-label')") == "message 2"
+    page.run("document.querySelector('[data-from=\"20\"]').focus()")
+    page.press("Enter")
+    assert focus(page) == "details" and page.run(SHOWN)
+    page.press("Escape")
+    assert page.run("return document.activeElement.dataset.from") == "20"
+    page.press("ArrowDown", "Enter")
+    assert page.run("return location.hash") == "#flags/dma_map/readable"
     page.run("document.querySelector('#examples button').click(); document.querySelector('.field').focus()")
     page.press("ArrowDown", "ArrowDown")
     assert page.run("return document.activeElement.querySelector('.name').textContent") == "size"
@@ -313,11 +324,78 @@ def test_an_address_can_be_shared(page):
     assert "RESET" in page.run("return document.querySelector('.decoded h3').textContent")
 
 
+SEEN = """return [[...result.querySelectorAll("h3, .verdict, .note")].map((one) => one.textContent),
+    ["profile", "order", "nfds"].map((id) => document.getElementById(id).value)]"""
+
+
+def test_all_that_was_seen_is_shared(page):
+    """Two dumps, in the first of which the last message is cut, and what was chosen; an address without choices has the first."""
+    first, second = HEADER.pack(1, 13, 16, 0, 0) + HEADER.pack(2, 9, 32, 0, 0)[:10], HEADER.pack(3, 13, 16, 0, 0)
+    dumps = "\n".join(f"{at:08x}: {one[at : at + 16].hex(' ', 2)}" for one in (first, second) for at in range(0, len(one), 16))
+    for chosen in (["strict", "big", "2"], ["", "little", ""]):
+        page.open(PAGE)
+        page.run("""dump.value = arguments[0];
+            ["profile", "order", "nfds"].forEach((id, i) => (document.getElementById(id).value = arguments[1][i]));
+            document.getElementById("dump").dispatchEvent(new Event("input"));""", dumps, chosen)
+        seen = page.run(SEEN)
+        assert len(seen[0]) > 5 and seen[1] == chosen
+        page.run("share.click()")
+        address = page.run("return location.href")
+        page.open(PAGE + "#decode/00?order=big&profile=none")
+        assert page.run(SEEN)[1] == ["", "big", ""]
+        page.run("location.hash = arguments[0]", address.partition("#")[2])
+        page.run("return new Promise((done) => setTimeout(() => done(true), 0))")
+        assert page.run(SEEN) == seen
+        page.open(address)
+        assert page.run(SEEN) == seen
+
+
+def test_an_address_is_of_what_is_seen(page):
+    page.open(PAGE + "#decode/" + HEADER.pack(1, 13, 16, 0, 0).hex())
+    page.run("order.value = 'big'; order.dispatchEvent(new Event('input'))")
+    assert page.run("return location.hash") == "#decode"
+
+
+def test_each_entry_leads_to_the_reference(page):
+    """And the reference to pictures; tests/lint/links follows both."""
+    links = page.run("return [...document.querySelectorAll('.card')].map((card) => [card.id, card.querySelector('h3 .site').getAttribute('href')])")
+    text = pathlib.Path(generated("doc", "gen", "protocol.rst")).read_text()
+    assert len(links) > 100 and [to for _, to in links if f".. _{to.partition('#')[2]}:" not in text] == []
+    back = re.findall("<explorer.html#(.*?)>`__", text)
+    assert set(back) == {card for card, _ in links if card.startswith(("message/", "struct/")) or card == "header"}
+
+
 def test_what_can_not_be_shared_is_said(page):
-    page.run("dump.value = 'hello'; document.getElementById('share').click()")
-    assert "not hexadecimal" in page.run("return said.value") and page.run("return said.className") == "bad"
+    for text, words in ("hello", "not hexadecimal"), (" ", "nothing to make a link of"), ("00" * 65537, "at most 65536 bytes; these are 65537"):
+        page.run("dump.value = arguments[0]; document.getElementById('share').click()", text)
+        assert words in page.run("return said.value") and page.run("return [location.hash, said.className]") == ["", "bad"]
     page.run("dump.value = '00 01'; document.getElementById('share').click()")
     assert page.run("return [location.hash, said.className]") == ["#decode/0001", ""]
+
+
+@pytest.mark.parametrize("address", ["decode/" + HEADER.pack(1, 13, 16, 0, 0).hex(), "message/dma_map", "erratum/17"])
+def test_nothing_hides_behind_the_head(page, address):
+    for width in 400, 900, 1250, 1400:
+        page.look(width)
+        page.open(f"{PAGE}#{address}")
+        top, head, panel = page.run("""
+            const [head, panel] = [".top", "aside"].map((name) => document.querySelector(name).getBoundingClientRect());
+            const node = document.getElementById(arguments[0].startsWith("decode/") ? "decode" : arguments[0]);
+            return [node.getBoundingClientRect().top, head.bottom, panel.height ? panel.top : head.bottom];""", address)
+        assert top >= head >= 0 or head <= 0 <= top, width
+        assert panel >= head, width
+
+
+def test_what_can_not_be_judged(page):
+    """In the other byte order, of a command that nobody knows, cut: no verdict, and a hint."""
+    little, big = struct.pack("<HHIII", 1, 13, 16, 0, 0), struct.pack(">HHIII", 1, 13, 16, 0, 0)
+    for data, hints in (big, 2), (little[:12], 1), (struct.pack("<HHIII", 1, 99, 16, 0, 0), 1), (little, 0):
+        page.run("dump.value = arguments[0]; explorer.page.decode()", data.hex())
+        kind, notes = page.run("return [result.querySelector('.verdict').className, result.querySelectorAll('p.note').length]")
+        assert (kind, notes) == ("verdict open" if hints else "verdict fine", hints), data
+        assert page.run("return said.value") == "1 message: none broken" + (", 1 not looked at" if hints else "")
+    page.run("dump.value = arguments[0]; explorer.page.decode()", big.hex())
+    assert "would have 16 bytes in the other byte order" in page.run("return result.textContent")
 
 
 def test_an_address_that_is_none(page):

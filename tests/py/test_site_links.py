@@ -54,6 +54,19 @@ def test_fault(tmp_path, extra, fault):
     assert found.stderr.startswith(f"index.html: {fault}") and found.stderr.count("\n") == 1
 
 
+MADE = '<meta name="anchors" content="more below these"><section id="message/reset"><a href="index.html#{}"></a></section>'
+
+
+def test_anchors_that_a_script_makes(tmp_path):
+    """Are below those of the page; where it leads, and what leads to it, is looked at."""
+    links = "".join(f'<a href="made.html#{to}"></a>' for to in ("message/reset", "message/reset/request/x", "", "message/none", "message", "message/resets"))
+    site(tmp_path, links)
+    (tmp_path / "made.html").write_text(MADE.format("none"))
+    assert check(tmp_path).stderr.splitlines() == [
+        *(f"index.html: made.html#{to} has no such anchor" for to in ("message/none", "message", "message/resets")),
+        "made.html: index.html#none has no such anchor"]
+
+
 def test_style_sheet(tmp_path):
     site(tmp_path)
     (tmp_path / "a.css").write_text("@import url(/javascript/normalize.css);")
