@@ -7,16 +7,56 @@
         page.run("return document.title")
 """
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-LACKS = None if CHROMIUM and DRIVER else "needs a browser (Debian: chromium, chromium-driver)"
+import pytest
+
+CHROMIUM, DRIVER = "chromium", "chromedriver"
 WAIT = 60  # seconds: against a hang
+
+
+def complaint(program):
+    """Why a program can not be used; None: it can."""
+    path = shutil.which(program)
+    if path is None:
+        return f"there is no {program}"
+    real = os.path.realpath(path)
+    with open(real, "rb") as file:
+        is_snap = real.startswith("/snap/") or real.endswith("/snap") or b"/snap/bin" in file.read(4096)
+    if is_snap:
+        return f"{path} is a snap's, which sees no files of ours"
+    run = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=WAIT, env=environment())
+    return f"{path} does not run: {(run.stderr or run.stdout).strip()[-200:]}" if run.returncode else None
+
+
+def need(*more):
+    """Skips a module of tests where there is no browser, or these things, too, are lacking: sentences, or None."""
+    lacks = "; ".join(filter(None, (complaint(CHROMIUM), complaint(DRIVER), *more)))
+    if lacks:
+        pytest.skip(f"needs a browser (Debian: chromium, chromium-driver): {lacks}", allow_module_level=True)
+
+
+def environment(**more):
+    """Without a sanitizer's library, for programs that are not ours."""
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"} | more
+
+
+def held(pid):
+    """A process and all below it, the lowest first, as descriptors, which never mean another one."""
+    below = []
+    with contextlib.suppress(OSError):  # it has ended
+        for task in Path("/proc", str(pid), "task").iterdir():
+            below += [one for child in (task / "children").read_text().split() for one in held(int(child))]
+        below.append(os.pidfd_open(pid))
+    return below
 
 # What the keys of a keyboard are called, and their numbers in WebDriver.
 KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "ArrowLeft": "\ue012", "ArrowUp": "\ue013",
@@ -42,31 +82,35 @@ COLOURS = """
 
 
 class Browser:
-    def __init__(self, directory):
+    def __init__(self, directory, binary=CHROMIUM, wait=WAIT):
         """directory: where the browser keeps what it remembers, and the driver its log."""
         log = directory / "chromedriver.log"
         self._driver = subprocess.Popen([DRIVER, "--port=0", f"--log-path={log}", "--log-level=INFO"], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self._session = ""
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment(HOME=str(directory)))
+        self._session, self._wait = "", wait
         try:
-            self._begin(directory)
+            self._begin(directory, shutil.which(str(binary)))
         except BaseException:
             self._end()
             raise
 
-    def _begin(self, directory):
+    def _begin(self, directory, binary):
         said = next((line for line in self._driver.stdout if "successfully on port" in line), None)
         assert said, "chromedriver has ended at once"
         self._root = f"http://127.0.0.1:{said.rsplit(' ', 1)[1].strip('. ' + chr(10))}"
-        options = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={directory / 'profile'}"]
-        options += ["--no-sandbox"] if os.geteuid() == 0 else []
-        options += ["about:blank"]
-        wanted = {"browserName": "chrome", "goog:chromeOptions": {"binary": CHROMIUM, "args": options},
+        # What is shown is ours; a sandbox neither root nor everybody's container has.
+        options = ["--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-sandbox", f"--user-data-dir={directory / 'profile'}",
+                   "about:blank"]
+        wanted = {"browserName": "chrome", "goog:chromeOptions": {"binary": binary, "args": options},
                   "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
         self._session = "/session/" + self._ask("POST", "/session", capabilities={"alwaysMatch": wanted})["sessionId"]
 
     def _end(self):
-        self._driver.terminate()
+        """Ends the driver, and before it a browser with which no session has come: the driver would wait for that one."""
+        for process in held(self._driver.pid):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+            os.close(process)
         self._driver.communicate(timeout=WAIT)
 
     def __enter__(self):
@@ -82,7 +126,7 @@ class Browser:
         data = json.dumps(body).encode() if method == "POST" else None
         request = urllib.request.Request(self._root + self._session + path, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=WAIT) as answer:
+            with urllib.request.urlopen(request, timeout=self._wait) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             with error:

@@ -78,9 +78,10 @@ tests/py/test_pictures.log: $(doc_pictures) $(doc_plots) doc/gen/vfio-user.json
 # make check TESTS=tests/py/test_explorer.py.
 .PHONY: check-browser
 check-browser:
-	FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/py/test_explorer.py tests/py/test_site.py'
+	FULL=1 $(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/py/test_browser.py tests/py/test_explorer.py tests/py/test_site.py'
+	@grep -h '^SKIPPED \[' tests/py/test_browser.log tests/py/test_explorer.log tests/py/test_site.log || :
 tests/py/test_explorer.log: tests/gen/vectors.py doc/gen/explorer.html
-EXTRA_DIST += tests/py/browser.py tests/py/test_explorer.py tests/py/test_site.py
+EXTRA_DIST += tests/py/browser.py tests/py/test_browser.py tests/py/test_explorer.py tests/py/test_site.py
 
 # What a request leaves behind shows when there are many.
 .PHONY: check-leak

@@ -15,12 +15,12 @@ import sys
 import pytest
 
 import vfu_protocol as protocol
-from browser import COLOURS, LACKS, Browser
+from browser import COLOURS, Browser, need
 from places import generated
 from version_texts import TEXTS
 from wire_cases import cases_of, vectors
 
-pytestmark = pytest.mark.skipif(LACKS is not None, reason=str(LACKS))
+need()
 PAGE = pathlib.Path(generated("doc", "gen", "explorer.html")).resolve().as_uri()
 HEADER = struct.Struct("=HHIII")
 

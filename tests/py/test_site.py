@@ -8,12 +8,10 @@ import pathlib
 
 import pytest
 
-from browser import COLOURS, LACKS, Browser
+from browser import COLOURS, Browser, need
 
 SITE = pathlib.Path(os.environ["abs_builddir"], "doc", "html")
-if not LACKS and not SITE.is_dir():
-    LACKS = "needs the site (make html)"
-pytestmark = pytest.mark.skipif(LACKS is not None, reason=str(LACKS))
+need(None if SITE.is_dir() else "there is no site (make html)")
 
 PAGES = (
     "index.html",
