@@ -1021,6 +1021,7 @@ function Page(model) {
 
 	const rulesOf = (part) => [...list(part.before), ...list(part.rules), ...list(part.after),
 		...(part.tail && part.tail.each ? [part.tail.each] : []),
+		...(part.tail && part.tail.syntax && part.tail.schema ? [{ ...part.tail.syntax, field: part.tail.name }] : []),
 		...list(part.tail && part.tail.items).flatMap((item) => list(item.rules))];
 
 	const source = (entry) => entry.spec && h("p", { class: "source" }, entry.spec);
@@ -1537,7 +1538,7 @@ function Page(model) {
 
 	function options() {
 		const nfds = $("nfds").value;
-		return { policies: model.choices($("profile").value), little: $("order").value === "little", nfds: nfds === "" ? null : BigInt(nfds) };
+		return { policies: model.choices($("profile").value), little: $("order").value === "little", nfds: /^\d+$/.test(nfds) ? BigInt(nfds) : null };
 	}
 
 	function say(text, bad) {
@@ -1603,21 +1604,21 @@ function Page(model) {
 		}
 	}
 
-	// Options of the decoder that an address has, where they are not the first of their choices: the ids of their elements.
-	const OPTIONS = ["profile", "order", "nfds"];
+	// Options of the decoder: the ids of their elements, and what they are where an address does not say them.
+	const OPTIONS = { profile: "", order: "little", nfds: "" };
 
 	// "decode/HEX,HEX?order=big": what was pasted, each dump of it, and how it is to be read.
 	function decodeAddress(bytes) {
-		const chosen = OPTIONS.filter((id) => $(id).selectedIndex > 0).map((id) => [id, $(id).value]);
+		const chosen = Object.keys(OPTIONS).filter((id) => $(id).value !== OPTIONS[id]).map((id) => [id, $(id).value]);
 		const dumps = bytes.map((one) => Vfu.hex(one).replaceAll(" ", "")).join(",");
 		return `decode/${dumps}${chosen.length ? "?" : ""}${new URLSearchParams(chosen)}`;
 	}
 
 	function decodeShared(address) {
 		const [dumps, query] = address.slice("decode/".length).split("?"), chosen = new URLSearchParams(query);
-		for (const id of OPTIONS) {
-			$(id).value = chosen.get(id) ?? "";
-			$(id).selectedIndex = Math.max($(id).selectedIndex, 0); // what is none of the choices
+		for (const [id, otherwise] of Object.entries(OPTIONS)) {
+			$(id).value = chosen.get(id) ?? otherwise;
+			$(id).value ||= otherwise; // it was none of the choices
 		}
 		try {
 			$("dump").value = dumps.split(",").flatMap(Vfu.chunks).map(Vfu.dump).join("\n\n");
@@ -1687,7 +1688,7 @@ function Page(model) {
 		document.addEventListener("keydown", onKey);
 		for (const id of ["find", "revision"])
 			$(id).addEventListener("input", filter);
-		for (const id of ["dump", "profile", "order", "nfds"])
+		for (const id of ["dump", ...Object.keys(OPTIONS)])
 			$(id).addEventListener("input", changed);
 		$("share").addEventListener("click", share);
 		window.addEventListener("hashchange", follow);

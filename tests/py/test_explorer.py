@@ -332,7 +332,7 @@ def test_all_that_was_seen_is_shared(page):
     """Two dumps, in the first of which the last message is cut, and what was chosen; an address without choices has the first."""
     first, second = HEADER.pack(1, 13, 16, 0, 0) + HEADER.pack(2, 9, 32, 0, 0)[:10], HEADER.pack(3, 13, 16, 0, 0)
     dumps = "\n".join(f"{at:08x}: {one[at : at + 16].hex(' ', 2)}" for one in (first, second) for at in range(0, len(one), 16))
-    for chosen in (["strict", "big", "2"], ["", "little", ""]):
+    for chosen in (["strict", "big", "17"], ["", "little", ""]):
         page.open(PAGE)
         page.run("""dump.value = arguments[0];
             ["profile", "order", "nfds"].forEach((id, i) => (document.getElementById(id).value = arguments[1][i]));
