@@ -741,7 +741,7 @@ const Vfu = (() => {
 
 	class Decoder {
 		// options: policies, by name; limits, those of both sides if VERSION is not among the messages; little, the
-		// byte order (true if absent); nfds, of each message, if known.
+		// byte order (true if absent).
 		constructor(model, options = {}) {
 			this.model = model;
 			this.options = options;
@@ -828,7 +828,7 @@ const Vfu = (() => {
 		payload(m, given, is_whole) {
 			const side = m.is_reply ? "reply" : "request", takes = m.sender === "client" ? "server" : "client";
 			const around = this.around({ is_reply: m.is_reply });
-			around.nfds = given.nfds ?? this.options.nfds ?? null;
+			around.nfds = given.nfds ?? null;
 			around.limits = this.agreed ? this.agreed[takes] : { ...this.model.unseen(), ...this.options.limits };
 			around.fields.request = given.request || (m.request && m.request.values);
 			const reader = new Reader(this.model, m.payload, around, this.model.tree.header.size);
@@ -866,10 +866,13 @@ const Vfu = (() => {
 		}
 	}
 
-	// Everything in a text that was pasted: a list of messages.
+	// Everything in a text that was pasted: a list of messages. Options are those of Decoder, and nfds, how many descriptors came
+	// with each message: one number of all, or a list, which may be shorter.
 	function decode(model, text, options = {}) {
 		const decoder = new Decoder(model, options);
-		return chunks(text).flatMap((chunk) => split(model, chunk, options.little !== false)).map((one) => decoder.message(one));
+		const nfds = (i) => (Array.isArray(options.nfds) ? options.nfds[i] : options.nfds);
+		return chunks(text).flatMap((chunk) => split(model, chunk, options.little !== false))
+			.map((one, i) => decoder.message(one, { nfds: nfds(i) }));
 	}
 
 	return { Model, Decoder, Checker, Reader, chunks, dump, split, decode, readJson, hex, widthOf, value, holds };
@@ -1537,8 +1540,10 @@ function Page(model) {
 	const limitsText = (limits) => Object.entries(limits).map(([name, v]) => `${name} ${v}`).join(", ");
 
 	function options() {
-		const nfds = $("nfds").value;
-		return { policies: model.choices($("profile").value), little: $("order").value === "little", nfds: /^\d+$/.test(nfds) ? BigInt(nfds) : null };
+		const nfds = $("nfds").value.split(/[\s,]+/).filter(Boolean), wrong = nfds.find((word) => !/^\d{1,4}$/.test(word));
+		if (wrong)
+			throw new Error(`descriptors: “${wrong}” is no number`);
+		return { policies: model.choices($("profile").value), little: $("order").value === "little", nfds: nfds.map(BigInt) };
 	}
 
 	function say(text, bad) {
@@ -1587,6 +1592,7 @@ function Page(model) {
 			const button = h("button", { type: "button" }, one.dataset.title);
 			button.addEventListener("click", () => {
 				$("dump").value = one.textContent.trim();
+				choose(OPTIONS); // as it is meant
 				changed();
 			});
 			$("examples").append(button);
@@ -1607,6 +1613,13 @@ function Page(model) {
 	// Options of the decoder: the ids of their elements, and what they are where an address does not say them.
 	const OPTIONS = { profile: "", order: "little", nfds: "" };
 
+	function choose(values) {
+		for (const [id, otherwise] of Object.entries(OPTIONS)) {
+			$(id).value = values[id];
+			$(id).value ||= otherwise; // it was none of the choices
+		}
+	}
+
 	// "decode/HEX,HEX?order=big": what was pasted, each dump of it, and how it is to be read.
 	function decodeAddress(bytes) {
 		const chosen = Object.keys(OPTIONS).filter((id) => $(id).value !== OPTIONS[id]).map((id) => [id, $(id).value]);
@@ -1616,10 +1629,7 @@ function Page(model) {
 
 	function decodeShared(address) {
 		const [dumps, query] = address.slice("decode/".length).split("?"), chosen = new URLSearchParams(query);
-		for (const [id, otherwise] of Object.entries(OPTIONS)) {
-			$(id).value = chosen.get(id) ?? otherwise;
-			$(id).value ||= otherwise; // it was none of the choices
-		}
+		choose({ ...OPTIONS, ...Object.fromEntries(chosen) });
 		try {
 			$("dump").value = dumps.split(",").flatMap(Vfu.chunks).map(Vfu.dump).join("\n\n");
 		} catch (error) {

@@ -332,7 +332,7 @@ def test_all_that_was_seen_is_shared(page):
     """Two dumps, in the first of which the last message is cut, and what was chosen; an address without choices has the first."""
     first, second = HEADER.pack(1, 13, 16, 0, 0) + HEADER.pack(2, 9, 32, 0, 0)[:10], HEADER.pack(3, 13, 16, 0, 0)
     dumps = "\n".join(f"{at:08x}: {one[at : at + 16].hex(' ', 2)}" for one in (first, second) for at in range(0, len(one), 16))
-    for chosen in (["strict", "big", "17"], ["", "little", ""]):
+    for chosen in (["strict", "big", "17, 0"], ["", "little", ""]):
         page.open(PAGE)
         page.run("""dump.value = arguments[0];
             ["profile", "order", "nfds"].forEach((id, i) => (document.getElementById(id).value = arguments[1][i]));
@@ -348,6 +348,18 @@ def test_all_that_was_seen_is_shared(page):
         assert page.run(SEEN) == seen
         page.open(address)
         assert page.run(SEEN) == seen
+
+
+def test_descriptors_of_each_message(page):
+    """VERSION, whose request has none, and whose reply may have one."""
+    page.run("document.querySelector('#examples button').click()")
+    for said, words in ("0 1", ["fine", "fine"]), ("0", ["fine", "fine"]), ("", ["fine", "fine"]), ("1,0", ["bad", "fine"]), ("0 2", ["fine", "bad"]):
+        page.run("nfds.value = arguments[0]; nfds.dispatchEvent(new Event('input'))", said)
+        assert page.run("return [...result.querySelectorAll('.verdict')].map((one) => one.classList[1])") == words, said
+    page.run("nfds.value = '1 x'; nfds.dispatchEvent(new Event('input'))")
+    assert page.run("return said.value") == "descriptors: “x” is no number" and page.run("return said.className") == "bad"
+    page.run("order.value = 'big'; document.querySelector('#examples button').click()")
+    assert page.run("return said.value") == "2 messages: none broken"  # examples are as they are meant
 
 
 def test_an_address_is_of_what_is_seen(page):
