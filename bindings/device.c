@@ -209,7 +209,7 @@ static void on_config(void *user, size_t offset, size_t len)
 {
 	PyGILState_STATE gil = PyGILState_Ensure();
 
-	vfupy_call_method(user, "on_config_write", "(nn)", (Py_ssize_t)offset, (Py_ssize_t)len);
+	vfupy_call_method(user, "_config_written", "(nn)", (Py_ssize_t)offset, (Py_ssize_t)len);
 	PyGILState_Release(gil);
 }
 

@@ -80,6 +80,11 @@ def misspelt(names: Iterable[str], known: Iterable[str]) -> Iterator[tuple[str, 
             yield name, near
 
 
+def says(cls: type, base: type, name: str) -> bool:
+    """Whether the class has something of its own of this name."""
+    return getattr(cls, name, None) is not getattr(base, name, None)
+
+
 def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple[type, ...]) -> None:
     """TypeError for an attribute of a subclass of base that is one of names but for its spelling.
 
@@ -94,7 +99,8 @@ def refuse_misspelt(cls: type, base: type, names: Iterable[str], declared: tuple
             if name.startswith(("_", "on_")) or hasattr(base, name) or name in names or isinstance(value, declared):
                 continue
             near = meant(name, methods if callable(value) else set(names) - methods)
-            if near and getattr(cls, near, None) is getattr(base, near, None):  # it does not say that, too
+            is_constant = name.isupper() or near is None or _plain(name) != _plain(near)
+            if near and not (is_constant and says(cls, base, near)):
                 raise TypeError(
                     f"{parent.__name__}.{name} means nothing to a device, did you mean {near}? "
                     f"If it is your own, call it _{name}"

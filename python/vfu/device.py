@@ -19,7 +19,7 @@ from . import commands, pci, protocol
 from .capabilities import Agreed
 from .declared import misspelt, named, refuse_handler, refuse_misspelt
 from .dma import DeviceDma, DmaRange, dma_range
-from .errors import Error, hook, log_level, logger, make_error, report, report_missed
+from .errors import Error, hook, keep_unanswered, log_level, logger, make_error, report, report_missed
 from .irqs import DeviceIrqs, Irqs
 from .regions import MemoryPart, Region, collect
 from .registers import Bits, Range, Register
@@ -59,6 +59,13 @@ class Peer(NamedTuple):
     pid: int
     uid: int
     gid: int
+
+
+class _Unmade:
+    """What stands for an attribute of __init__() until that has been called."""
+
+    def __get__(self, device: object, cls: type) -> Any:
+        raise AttributeError(f"{cls.__name__}.__init__() must call super().__init__() first")
 
 
 class Device:
@@ -181,6 +188,8 @@ class Device:
         *_CALLED,
     )
 
+    _handle: Any = _Unmade()
+
     def __init__(self) -> None:
         """Makes the device of what its class declares; an __init__() of the class's own calls it before all else.
 
@@ -202,6 +211,7 @@ class Device:
         # What commands.install() finds: methods by command, by feature and GET or SET.
         self._served: dict[int, Callable[[Any], Any]] = {}
         self._features: dict[tuple[int, str], Callable[[Any], Any]] = {}
+        self._unanswered_failures: list[Exception] | None = None  # None: nobody wants to know
         self._handle = handle = c.DeviceHandle(self)
         c.device_set_log_level(handle, log_level())
         self._check_numbers()
@@ -345,15 +355,17 @@ class Device:
         client too; "cancel": cancels it, as the coroutines of handlers; "wait": cancels it, and waits until it has ended,
         see Tasks in help(vfu.Device). until_reset=True is "cancel".
         Handlers that call it may be called at any rate: no more than max_spawned run, then it fails with ENOBUFS.
-        What the coroutine raises is logged. RuntimeError: there is no event loop, see event_loop.
+        What the coroutine raises is logged, and fails a test that has plugged the device (vfu.testing.plug). RuntimeError: there is no event loop, see event_loop.
         """
+        if not asyncio.iscoroutine(coroutine):
+            raise TypeError(f"spawn() runs a coroutine, as self.work() makes one; not {coroutine!r}")
         if at_reset not in ("keep", "cancel", "wait"):
             coroutine.close()
             raise ValueError(f'at_reset is "keep", "cancel" or "wait", not {at_reset!r}')
         if len(self._background) >= self.max_spawned:
             coroutine.close()
             raise make_error(errno.ENOBUFS, text=f"{self.max_spawned} coroutines of spawn() run already")
-        task = self._start(coroutine, self._background, outcome)
+        task = self._start(coroutine, self._background, self._unanswered)
         if until_reset or at_reset != "keep":
             tasks = self._awaited if at_reset == "wait" else self._tasks
             tasks.add(task)
@@ -430,13 +442,17 @@ class Device:
         self._clear_registers()
         return self.reset()
 
-    @hook("on_dma_map")
+    @hook("on_dma_map", answered=False)
     def _dma_mapped(self, iova: int, size: int, flags: int, mapped: bool) -> None:
         return self.on_dma_map(dma_range(iova, size, flags, mapped))
 
-    @hook("on_dma_unmap")
+    @hook("on_dma_unmap", answered=False)
     def _dma_unmapping(self, iova: int, size: int, flags: int, mapped: bool) -> None:
         return self.on_dma_unmap(dma_range(iova, size, flags, mapped))
+
+    @hook("on_config_write", answered=False)
+    def _config_written(self, offset: int, size: int) -> None:
+        return self.on_config_write(offset, size)
 
     @hook("on_accept")
     def _accept(self, pid: int, uid: int, gid: int) -> Any:
@@ -450,12 +466,12 @@ class Device:
             return result or ""
         raise TypeError(f"on_accept() refuses by raising an OSError; it returned {result!r}, and the client is refused")
 
-    @hook("on_connect")
+    @hook("on_connect", answered=False)
     def _connected(self) -> None:
         if inspect.iscoroutine(result := self.on_connect()):
             self._spawn_handler(result)
 
-    @hook("on_disconnect")
+    @hook("on_disconnect", answered=False)
     def _disconnected(self) -> None:
         self._cancel()
         self._look_at_names()
@@ -467,6 +483,7 @@ class Device:
             self.on_close()
         except Exception as error:
             report(self.on_close, error)
+            keep_unanswered(self, error)
 
     def _command(self, number: int, request: c.Request) -> object:
         return commands.serve_command(self, number, request, outcome)
@@ -484,7 +501,7 @@ class Device:
 
     def _spawn_handler(self, coroutine: Coro) -> None:
         """Runs on what a handler began; a reset or the end of the connection cancels it."""
-        self._start(coroutine, self._tasks, outcome)
+        self._start(coroutine, self._tasks, self._unanswered)
 
     def _spawn_writer(self, coroutine: Coro) -> bool:
         """The coroutine of a write runs on, but not any number: False: _spawn_later wants it."""
@@ -499,12 +516,17 @@ class Device:
 
     def _writer_ended(self, task: Task) -> None:
         self._writers -= 1
-        outcome(task)
+        self._unanswered(task)
         while self._waiting and self._writers < self.max_writers:
             coroutine, deferred = self._waiting.popleft()
             deferred.answer(None)
             self._start(coroutine, self._tasks, self._writer_ended)
             self._writers += 1
+
+    def _unanswered(self, task: Task) -> None:
+        """A coroutine has ended whose failure no answer tells of."""
+        if outcome(task) not in (0, errno.ECANCELED):
+            keep_unanswered(self, task.exception())
 
     def _answer_later(self, coroutine: Coro, deferred: c.Deferred) -> None:
         self._start(coroutine, self._tasks, lambda task: answer(deferred, task))
@@ -531,6 +553,8 @@ class Device:
             if value is not None and not isinstance(value, Region):
                 kind = "Rom" if name == "rom" else "Bar"
                 raise TypeError(f"{cls.__name__}.{name}: a region is vfu.{kind}(...), not {value!r}")
+        if hasattr(cls, "on_reset"):
+            raise TypeError(f"{cls.__name__}.on_reset: the client's RESET calls reset(self)")
         for name in self._CALLED:
             refuse_handler(getattr(cls, name), ", ".join(inspect.signature(getattr(Device, name)).parameters))
         declared = (Register, Range, MemoryPart, Bits, Region, Irqs, type)
@@ -628,8 +652,10 @@ def check_device(device: object) -> None:
         raise TypeError(f"serve an instance: {device.__name__}()")
     if not isinstance(device, Device):
         raise TypeError(f"a vfu.Device is wanted, not {type(device).__name__}")
-    if not hasattr(device, "_handle"):
-        raise TypeError(f"{type(device).__name__}.__init__() must call super().__init__() first")
+    try:
+        device._handle
+    except AttributeError as error:
+        raise TypeError(str(error)) from None
 
 
 def place_of(task: Task) -> str:

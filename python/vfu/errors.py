@@ -139,11 +139,14 @@ def _of_users(trace: types.TracebackType | None) -> types.TracebackType | None:
     return shown or trace
 
 
-def hook(name: str) -> Callable[[Function], Function]:
-    """Decorator of a method that the library calls, and that calls the method of this name, of a device's class."""
+def hook(name: str, *, answered: bool = True) -> Callable[[Function], Function]:
+    """Decorator of a method that the library calls, and that calls the method of this name, of a device's class.
+
+    answered: whether the client is told if it fails."""
 
     def mark(function: Function) -> Function:
         setattr(function, "hook", name)
+        setattr(function, "answered", answered)
         return function
 
     return mark
@@ -155,6 +158,8 @@ def report(where: object, exc: BaseException) -> int:
     where: what was called; of a method of ours that calls a hook (see hook()), the hook is what people know.
     """
     if name := getattr(where, "hook", None):
+        if not where.answered:  # type: ignore[attr-defined]
+            keep_unanswered(where.__self__, exc)  # type: ignore[attr-defined]
         where = getattr(where.__self__, name)  # type: ignore[attr-defined]
     name = getattr(where, "__qualname__", None) or repr(where)
     kind = _kind_of(name, exc)
@@ -169,6 +174,12 @@ def report(where: object, exc: BaseException) -> int:
         kind.missed += 1
     code = exc.errno if isinstance(exc, OSError) else None
     return code if isinstance(code, int) and 0 < code < 4096 else errno.EIO
+
+
+def keep_unanswered(device: Any, exc: BaseException | None) -> None:
+    """A failure that nobody but the log is told of, for a test that wants to know: see vfu.testing.plug."""
+    if device._unanswered_failures is not None:
+        device._unanswered_failures.append(exc)
 
 
 def report_missed() -> None:

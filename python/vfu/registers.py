@@ -12,6 +12,7 @@
     r.set_view(o)      r's bits are set       r's value
     r.clear_view(o)    r's bits are cleared   r's value
 
+What the device sets is cut to the width, as registers are: self.count += 1 wraps. Of a bit field it is refused.
 None of these needs Python while it is served: the library has the masks (struct vfu_register of vfu.h). They are about
 what the client's messages do. The device itself reads and writes the value, all of it; and a client that may map the
 memory (mmap of the Bar) reads and writes it there as it likes, without masks and handlers.
@@ -48,7 +49,7 @@ Handler = Callable[..., Any]
 
 
 class Elements:
-    """An array of registers, or of their bits, of a device: numbers by index. len() is the array's count."""
+    """An array of registers, or of their bits, of a device: numbers by index, lists of them by slice. len() is the array's count."""
 
     __slots__ = ("_count", "_device", "_of")
 
@@ -61,11 +62,27 @@ class Elements:
     def __iter__(self) -> Iterator[int]:
         return (self._of._load(self._device, index) for index in range(self._count))
 
-    def __getitem__(self, index: int) -> int:
-        return self._of._load(self._device, range(self._count)[index])
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        if isinstance(index, slice):
+            return [self._of._load(self._device, one) for one in range(self._count)[index]]
+        return self._of._load(self._device, self._at(index))
 
-    def __setitem__(self, index: int, value: int) -> None:
-        self._of._store(self._device, range(self._count)[index], value)
+    def __setitem__(self, index: int | slice, value: Any) -> None:
+        places, values = ([self._at(index)], [value]) if not isinstance(index, slice) else (range(self._count)[index], list(value))
+        if len(places) != len(values):
+            raise ValueError(f"{len(values)} values for {len(places)} elements of {self._of.name}")
+        for place, one in zip(places, values):
+            self._of._store(self._device, place, one)
+
+    def _at(self, index: int) -> int:
+        try:
+            return range(self._count)[index]
+        except IndexError:
+            raise IndexError(f"{self._of.name} has {self._count} elements, 0 to {self._count - 1}: there is no {index}") from None
 
     @shown
     def __repr__(self) -> str:
@@ -192,7 +209,9 @@ class Register:
             raise ValueError(f"an array of {count} registers")
         if self.stride < width or self.stride % width:
             raise ValueError(f"a stride of {self.stride} bytes is no multiple of the register's {width}")
-        if offset < 0 or offset % width or offset + self.size > self.region.size:
+        if offset % width:
+            raise ValueError(f"{offset:#x} is no multiple of {width}, as the place of a {width}-byte register is")
+        if offset < 0 or offset + self.size > self.region.size:
             what = f"no {width}-byte register" if count is None else f"no room for {count} {width}-byte registers"
             raise ValueError(f"{what} at {offset:#x} in a region of {self.region.size:#x} bytes")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -354,11 +355,15 @@ class Server:
             raise RuntimeError("the server runs already")
         self._runner = threading.get_ident()
         self._idle.clear()
+        # Python's word of a coroutine that nobody awaited then names the handler's line.
+        depth = sys.get_coroutine_origin_tracking_depth()
+        sys.set_coroutine_origin_tracking_depth(depth or 1)
         self.device._is_ending, self.device._agreed = self._is_ending, self._agreed
         try:
             yield self._h
         finally:
             self.device._is_ending = self.device._agreed = None
+            sys.set_coroutine_origin_tracking_depth(depth)
             self._runner = None
             self._stopping = False
             self._idle.set()

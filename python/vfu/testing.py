@@ -46,7 +46,10 @@ def plug(
 
     profile, policy, options, capabilities: the server's, with the defaults of `vfu serve`; all else is for Client,
     which gets its own of these four in client={"capabilities": {"sparse_mmap_fds": True}}.
-    Raises what Client and Server raise."""
+    Raises what Client and Server raise; and at its end, if the block has raised nothing, the first exception of the device
+    that no answer told of: of a write's coroutine, of spawn()'s, of on_connect() and its like."""
+    failures: list[Exception] = []
+    device._unanswered_failures = failures
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -56,6 +59,9 @@ def plug(
         with server, server.start(), Client(fd=ours, **(client or {}), **others) as dev:
             ours.close()  # the client has its own: it alone keeps the connection
             yield dev
+    device._unanswered_failures = None
+    if failures:
+        raise failures[0]
 
 
 @contextlib.contextmanager

@@ -56,6 +56,7 @@ class Toy(vfu.Device):
 # What is wrong with which arguments, and the status they end with.
 FILE, SOCKET = object(), object()
 WRONG = [
+    (1, "/ is no socket, but a file of another kind", "info", "/"),
     (1, "the device has no region bar3; it has: bar0, bar1, bar2, config", "read", SOCKET, "bar3+0"),
     (1, "the device has no region region40; it has: bar0", "read", SOCKET, "region40+0"),
     (1, "bar0+0x1000 ends at 0x1004, bar0 at 0x1000", "read", SOCKET, "bar0+0x1000"),
@@ -158,8 +159,19 @@ def test_writes_of_what_is_read_only_say_so(run):
     assert run("read", SOCKET, FILE, "ticks", "events", "--json")[1] == '{"ticks": 6, "events": 3}\n'
 
 
+@pytest.mark.parametrize("command", [("read", "ticks"), ("write", "ticks=1"), ("dump", "bar0,16"), ("info",), ("wait", "ticks=1")])
+def test_a_class_of_another_device(run, tmp_path, command):
+    other = tmp_path / "other.py"
+    other.write_text(CLASS.replace("0x0042", "0x0043"))
+    assert run("write", SOCKET, FILE, "ticks=1") == (0, "", "")
+    assert run(command[0], SOCKET, "--device", str(other), *command[1:])[2] == (
+        "vfu: Toy is 1234:0043, the device 1234:0042: its registers may be others\n")
+
+
 def test_reads_all_whose_reading_does_nothing(run):
-    names = [line.split()[0] for line in run("read", SOCKET, FILE, "*")[1].splitlines()]
+    _, text, unread = run("read", SOCKET, FILE, "*")
+    assert unread == "vfu read: not read, as that does something: broken, events\n"
+    names = [line.split()[0] for line in text.splitlines()]
     assert names == ["ticks", "small", "large", "kick", "status", "alarm", "level", "table[0]", "table[1]", "table[2]",
                      "table_top[0]", "table_top[1]", "table_top[2]"]
     assert [line.split()[0] for line in run("read", SOCKET, FILE, "t*s", "l*")[1].splitlines()] == ["ticks", "large", "level"]

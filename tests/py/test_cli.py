@@ -160,6 +160,8 @@ def test_serve_complains(tmp_path):
     assert "A cannot be made: KeyError: 'x' (wrong.py, line 3)" in complaint(wrong, sock)
     late = file("late.py", "import vfu\nclass A(vfu.Device):\n  def __init__(self): pass\n")
     assert "must call super().__init__()" in complaint(late, sock)
+    late = file("late.py", "import vfu\nclass A(vfu.Device):\n  bar0 = vfu.Bar(64)\n  r = bar0.reg32(0)\n  def __init__(self): self.r = 1\n")
+    assert "A.__init__() must call super().__init__() first (late.py, line 5)" in complaint(late, sock)
     name = file("name.py", "import vfu\n\nclass A(vfu.Device):\n  bar6 = vfu.Bar(4096)\n")
     assert "TypeError: A.bar6: a region is called bar0 to bar5, or rom (name.py, line 3)" in complaint(name, sock)
     assert "unknown profile 'x'; there are default, libvfio-user, one-at-a-time, strict" in complaint(COUNTER, sock, "--profile=x")

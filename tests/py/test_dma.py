@@ -292,6 +292,13 @@ class Scattering(vfu.Device):
         self.irqs.msix[0].trigger()
 
 
+def test_an_address_is_a_number():
+    device = Scattering()
+    for start in lambda: device.dma.read_sync("x", 4), lambda: device.dma.write_sync("x", b""), lambda: device.dma.map(None, 4):
+        with pytest.raises(TypeError, match="iova is a number, not"):
+            start()
+
+
 def test_lists_and_fills(connect):
     device = Scattering()
     dev = connect(device)

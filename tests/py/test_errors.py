@@ -284,7 +284,7 @@ class Hooks(vfu.Device):
 
 
 def test_hooks_are_called_what_their_class_calls_them(caplog):
-    with vfu.testing.plug(Hooks()) as dev:
+    with pytest.raises(ValueError, match="bad value"), vfu.testing.plug(Hooks()) as dev:
         dev.config.write16(4, 0)
         for refused in dev.reset, lambda: dev.dma.alloc(4096):
             with contextlib.suppress(OSError):

@@ -199,8 +199,13 @@ def test_arrays(kinds):
     assert (device.table[3], bar.read32(0x200 + 8 * 15)) == (77, 99)
     bar.write32(0x204, 1)  # memory between them
     assert bar.read64(0x200) == 0x100000005
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match="table has 16 elements, 0 to 15: there is no 16"):
         device.table[16]
+    assert device.table[2:4] == [5, 77] and device.table[::-1][0] == 99
+    device.table[4:6] = 8, 9
+    assert device.table[3:7] == [77, 8, 9, 5]
+    with pytest.raises(ValueError, match="1 values for 2 elements of table"):
+        device.table[4:6] = [1]
     with pytest.raises(AttributeError, match=r"table is an array of registers: set table\[index\]"):
         device.table = 3
     bar.write32(0x302, 0xFFFF00F0)  # two of them, w1c
@@ -517,6 +522,9 @@ BAD = {
     BAR + "irqs = vfu.Irqs(msix=2, msix_bar=0)\na = bar0.reg32(16)": "MSI-X table",
     # names
     "vendorid = 1": "X.vendorid means nothing to a device, did you mean vendor_id",
+    "vendor_id, vendorid = 1, 2": "X.vendorid means nothing to a device, did you mean vendor_id",
+    "def on_reset(self): pass": r"X.on_reset: the client's RESET calls reset\(self\)",
+    BAR + "a = bar0.reg32(2)": "0x2 is no multiple of 4, as the place of a 4-byte register is",
     "Vendor_ID = 1": "did you mean vendor_id",
     "devce_id = 1": "did you mean device_id",
     "def preset(self): pass": r"did you mean reset\? If it is your own, call it _preset",

@@ -137,6 +137,15 @@ def test_permissions_of_the_socket(serve, tmp_path, mode):
         assert dev.config.vendor_id == 0x1234
 
 
+@pytest.mark.parametrize("ids, told", [("0, 0", True), ("0xffff, 0xffff", True), ("0, 2", False), ("0x1234, 0", False)])
+def test_ids_of_no_device(start, tmp_path, ids, told):
+    (tmp_path / "toy.py").write_text(f"import vfu\nclass Toy(vfu.Device):\n    vendor_id, device_id = {ids}\n")
+    process = start([*VFU, "serve", tmp_path / "toy.py", f"--socket-path={tmp_path}/sock"], stderr=subprocess.PIPE)
+    until(lambda: os.path.exists(tmp_path / "sock"))
+    process.terminate()
+    assert ("means to Linux that there is no device" in process.communicate()[1]) == told
+
+
 def test_permissions_that_are_none(toy):
     for mode in ("rw", "0", "1000", "8"):
         failed = run(*VFU, "serve", toy, "--socket-path=/nowhere/s", f"--socket-mode={mode}")

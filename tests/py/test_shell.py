@@ -114,6 +114,8 @@ def test_what_is_wrong(shell):
     assert "no register x; there are: value, counted, copy, table, copied\n" in said(shell("-c", "regs.x"), 1)
     assert "table has 4 elements: say which, as regs.table[0]" in said(shell("-c", "regs.table = 1"), 1)
     assert "0x10000 does not fit the 16 bits of table[0]" in said(shell("-c", "regs.table[0] = 1 << 16"), 1)
+    assert said(shell("-c", "regs.table[4]"), 1) == "vfu shell: -c, line 1: table has 4 elements, 0 to 3: there is no 4\n"
+    assert said(shell("-c", "regs.value = 'x'"), 1) == "vfu shell: -c, line 1: value is a number, not 'x'\n"
     assert said(shell("-c", "1/0"), 1).splitlines() == [
         "Traceback (most recent call last):", '  File "-c", line 1, in <module>', "ZeroDivisionError: division by zero",
     ]

@@ -142,6 +142,8 @@ def test_three_kinds(connect, caplog):
             self.mine = {kind: self.spawn(self.forever(kind), at_reset=kind) for kind in ("keep", "cancel", "wait")}
             with pytest.raises(ValueError, match='"keep", "cancel" or "wait", not \'stop\''):
                 self.spawn(self.forever("stop"), at_reset="stop")
+            with pytest.raises(TypeError, match="spawn.. runs a coroutine, as self.work.. makes one; not <bound method"):
+                self.spawn(self.forever)
 
         async def forever(self, kind):
             try:

@@ -89,6 +89,66 @@ def test_plug_when_the_block_raises():
             raise KeyError
 
 
+class Failing(vfu.Device):
+    bar0 = vfu.Bar(4096)
+    event_loop = True
+
+    @bar0.reg32(0).on_write
+    async def kick(self, value):
+        raise LookupError(f"kick {value}")
+
+    @bar0.reg32(4).on_write
+    def start(self, value):
+        self.spawn(self.kick_later(value))
+
+    async def kick_later(self, value):
+        raise LookupError(f"later {value}")
+
+    @bar0.reg32(8).on_read
+    async def told(self):
+        raise LookupError("the client knows")
+
+    def on_config_write(self, offset, size):
+        raise LookupError(f"written {offset}")
+
+
+@pytest.mark.parametrize("do, text", [
+    (lambda dev: dev.regions.bar0.write32(0, 5), "kick 5"),
+    (lambda dev: dev.regions.bar0.write32(4, 6), "later 6"),
+    (lambda dev: dev.config.write8(0x0C, 1), "written 12"),
+])
+def test_plug_fails_when_nobody_was_told(do, text):
+    with pytest.raises(LookupError, match=text), vfu.testing.plug(Failing()) as dev:
+        do(dev)
+        dev.regions.bar0.read32(0)
+
+
+def test_plug_does_not_fail_when_the_client_was_told():
+    with vfu.testing.plug(Failing()) as dev, pytest.raises(vfu.Error, match="bar0 at 0x8"):
+        dev.regions.bar0.read32(8)
+
+
+def test_plug_fails_of_what_failed_first_in_the_block():
+    with pytest.raises(ZeroDivisionError), vfu.testing.plug(Failing()) as dev:
+        dev.regions.bar0.write32(0, 5)
+        dev.regions.bar0.read32(0)
+        1 // 0
+
+
+class Forgetful(vfu.Device):
+    bar0 = vfu.Bar(4096)
+
+    @bar0.reg32(0).on_write
+    def kick(self, value):
+        self.dma.write(value, b"x")
+
+
+def test_what_nobody_awaits_is_named_by_its_line():
+    with pytest.warns(RuntimeWarning, match=r'(?s)DeviceDma.write. was never awaited.*in kick\n +self.dma.write\(value'):
+        with vfu.testing.plug(Forgetful()) as dev:
+            dev.regions.bar0.write32(0, 0x1000)
+
+
 def test_served(tmp_path):
     file = tmp_path / "doubler.py"
     file.write_text(DEVICE)

@@ -70,8 +70,10 @@ def run_read(options: argparse.Namespace) -> None:
     """Prints what is there."""
     names = Names.of_file(options.device)
     places = [place for word in options.places for place in names.find(word)]
-    with session(options) as dev:
+    with session(options, names) as dev:
         found = [(place, place.read(dev)) for place in places]
+    if left_out := [name for word in options.places for name in names.left_out(word)]:
+        print(f"vfu read: not read, as that does something: {', '.join(left_out)}", file=sys.stderr)
     if options.json:
         print(json.dumps({place.name: value for place, value in found}))
     elif len(found) == 1:
@@ -96,7 +98,7 @@ def run_write(options: argparse.Namespace) -> None:
     """Writes in order, once all is known to be right."""
     names = Names.of_file(options.device)
     values = [assignment(names, word) for word in options.values]
-    with session(options) as dev:
+    with session(options, names) as dev:
         for place, _ in values:
             place.region_of(dev)
         for place, value in values:

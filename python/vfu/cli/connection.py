@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,6 +17,7 @@ from vfu.client.regions import REGION_NAMES
 
 from . import settings
 from .deadline import Deadline
+from .error import CommandError
 from .names import Names
 
 LONGEST = 1_000_000  # seconds
@@ -67,6 +70,8 @@ def add_enable(parser: argparse.ArgumentParser) -> None:
 def connect(options: argparse.Namespace, **how: Any) -> vfu.Client:
     """A client of the server, as it was told; without more it changes nothing of the device by being there."""
     how = {"irqs": False, "bus_master": False, "timeout": options.timeout or ANSWER, "wait": options.wait} | how
+    if os.path.exists(options.socket) and not stat.S_ISSOCK(os.stat(options.socket).st_mode):
+        raise CommandError(f"{options.socket} is no socket, but a file of another kind")
     try:
         return vfu.Client(options.socket, **how, **settings.of(options))
     except (TypeError, ValueError) as error:
@@ -74,14 +79,17 @@ def connect(options: argparse.Namespace, **how: Any) -> vfu.Client:
 
 
 @contextlib.contextmanager
-def session(options: argparse.Namespace, *, spare: float = 0, is_kept: bool = False, **how: Any) -> Iterator[vfu.Client]:
+def session(
+    options: argparse.Namespace, names: Names, *, spare: float = 0, is_kept: bool = False, **how: Any
+) -> Iterator[vfu.Client]:
     """A client for what is done in the with statement, inside of --timeout, or spare seconds more; with --enable its BARs
-    are placed. It is closed after that; if is_kept, only when something was raised."""
+    are placed. names: of --device, which may be another device's. It is closed after that; if is_kept, only when something was raised."""
     deadline = Deadline(options.timeout and options.timeout + options.wait + spare)
     with contextlib.ExitStack() as stack, deadline.kept():
         deadline.dev = dev = stack.enter_context(connect(options, **how))
         if getattr(options, "enable", False):
             dev.assign_bars()
+        names.compare(dev)
         yield dev
         if is_kept:
             stack.pop_all()

@@ -81,11 +81,12 @@ def check(options: argparse.Namespace, places: range) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Reads, and writes it out."""
-    span = Names.of_file(options.device).span(options.range)
+    names = Names.of_file(options.device)
+    span = names.span(options.range)
     if options.raw and not options.output and sys.stdout.isatty():
         raise CommandError("the device's bytes could be anything to a terminal: say -o FILE, or give them to a pipe")
     with contextlib.ExitStack() as stack:
-        dev = stack.enter_context(session(options))
+        dev = stack.enter_context(session(options, names))
         region, places = span.of(dev)
         check(options, places)
         if span.length is None and places.stop - places.start > MOST:

@@ -183,6 +183,6 @@ def text(facts: Facts) -> Iterator[str]:
 def run(options: argparse.Namespace) -> None:
     """Prints it."""
     names = Names.of_file(options.device)
-    with session(options) as dev:
+    with session(options, names) as dev:
         facts = describe(dev, names, options.hex)
     print(json.dumps(facts) if options.json else "\n".join(text(facts)))

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -88,6 +89,8 @@ class Place:
 
     def check(self, value: int) -> None:
         """UsageError: the value does not fit."""
+        if not isinstance(value, int):
+            raise UsageError(f"{self.name} is a number, not {value!r}")
         bits = self.mask.bit_length()
         if value & ~self.mask:
             raise UsageError(f"{value:#x} does not fit the {bits} bit{'s' * (bits > 1)} of {self.name}")
@@ -195,9 +198,23 @@ class Names:
         """All that can be said without an offset."""
         return [*self.registers, *(f"config.{name}" for name in pci.FIELDS)]
 
+    def left_out(self, word: str) -> list[str]:
+        """What a pattern fits and does not stand for."""
+        return [name for name, part in self.registers.items() if "*" in word and fnmatchcase(name, word) and _acts_when_read(part)]
+
+    def compare(self, dev: vfu.Client) -> None:
+        """Says so if the device is another one than the class's."""
+        if self.cls is None or not dev.regions.config.size:
+            return
+        said = f"{self.cls.vendor_id:04x}:{self.cls.device_id:04x}"
+        there = f"{dev.config.vendor_id:04x}:{dev.config.device_id:04x}"
+        if said != there:
+            print(f"vfu: {self.cls.__name__} is {said}, the device {there}: its registers may be others", file=sys.stderr)
+
     def _matching(self, pattern: str) -> list[Place]:
         """Those that tell the same again when they were read."""
-        places = [place for name, part in self.registers.items() if fnmatchcase(name, pattern) and not _acts_when_read(part)
+        left_out = self.left_out(pattern)
+        places = [place for name, part in self.registers.items() if fnmatchcase(name, pattern) and name not in left_out
                   for place in _places(name, part, None)]
         if not places:
             raise UsageError(self._unknown(pattern))

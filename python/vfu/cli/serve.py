@@ -182,6 +182,13 @@ def make(cls: type[vfu.Device], arguments: Iterable[tuple[str, str]] = ()) -> vf
         raise CommandError(f"{cls.__name__} cannot be made: {reason(error, inspect.getfile(cls))}") from error
 
 
+def tell_of_ids(device: vfu.Device) -> None:
+    """Says so if no guest will find it."""
+    if {device.vendor_id, device.device_id} <= {0, 0xFFFF}:
+        print(f"vfu serve: {type(device).__name__} is {device.vendor_id:04x}:{device.device_id:04x}, which means to Linux that "
+              "there is no device: set vendor_id and device_id", file=sys.stderr)
+
+
 def required(cls: type[vfu.Device]) -> list[str]:
     """Arguments without which there is no device."""
     known = list(inspect.signature(cls.__init__).parameters.values())[1:]
@@ -265,6 +272,7 @@ def run(options: argparse.Namespace) -> int:
         ending = Ending()
         try:
             device = make(find_class(options.file), options.arguments)
+            tell_of_ids(device)
             ending.interrupts = False  # a server that is half made would leave its socket
         except Exception:
             if not ending.has_come:

@@ -137,7 +137,7 @@ def run(options: argparse.Namespace) -> None:
             place.write(dev, value)
 
     answer = min(ANSWER, options.timeout or ANSWER)
-    with session(options, spare=SPARE, bus_master=True, timeout=answer) as dev:
+    with session(options, names, spare=SPARE, bus_master=True, timeout=answer) as dev:
         came = awaited.wait(dev, stimulate, options)
     if came == {"count": 0}:
         raise TimeIsUp(f"{options.event} did not come")

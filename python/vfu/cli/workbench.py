@@ -58,6 +58,10 @@ class NoRegister(CommandError, AttributeError):
     """Of a name that means none."""
 
 
+class NoElement(CommandError, IndexError):
+    """Of an array that is shorter."""
+
+
 class Registers:
     """The registers of a device and their fields, by name: regs.NAME reads, regs.NAME = 1 writes; regs.NAME[0] of arrays.
 
@@ -110,10 +114,16 @@ class Array:
         return len(self._places)
 
     def __getitem__(self, index: int) -> Number:
-        return Number.read(self._places[index], self._bench.dev)
+        return Number.read(self._at(index), self._bench.dev)
 
     def __setitem__(self, index: int, value: int) -> None:
-        self._places[index].write(self._bench.dev, value)
+        self._at(index).write(self._bench.dev, value)
+
+    def _at(self, index: int) -> Place:
+        try:
+            return self._places[index]
+        except IndexError:
+            raise NoElement(f"{self._name} has {len(self)} elements, 0 to {len(self) - 1}: there is no {index}") from None
 
     def __repr__(self) -> str:
         return f"<{len(self)} registers: regs.{self._name}[0] to [{len(self) - 1}]>"
@@ -129,7 +139,7 @@ class Workbench:
 
     def _connect(self) -> vfu.Client:
         """Its memory is served while the prompt waits."""
-        with session(self.options, is_kept=True, background=True, irqs=True, bus_master=True) as self.dev:
+        with session(self.options, self.names, is_kept=True, background=True, irqs=True, bus_master=True) as self.dev:
             self.namespace |= {
                 "dev": self.dev, **self._regions(), "irqs": self.dev.irqs, "dma": self.dev.dma, "regs": Registers(self),
                 "info": self.info, "hexdump": self.hexdump, "wait": self.wait, "reconnect": self.reconnect,

@@ -348,7 +348,7 @@ class ClientIrqs(Fixed):
 
         def __getattr__(self, name):
             if name not in IRQ_NAMES or IRQ_NAMES.index(name) >= len(self):
-                raise AttributeError(name)
+                raise AttributeError(f"no interrupt is called {name}; names: {', '.join(IRQ_NAMES[:len(self)])}")
             return self[IRQ_NAMES.index(name)]
 
     def _close(self) -> None:

@@ -332,7 +332,7 @@ class Config(Region):
 
         def __getattr__(self, name):
             if name not in pci.FIELDS:
-                raise AttributeError(name)
+                raise AttributeError(f"configuration space's header has no field {name}; it has: {', '.join(pci.FIELDS)}")
             offset, width = pci.FIELDS[name]
             return int.from_bytes(self.read(offset, width), "little")
 
@@ -502,7 +502,7 @@ class Regions(Fixed):
 
         def __getattr__(self, name):
             if name not in REGION_NAMES:
-                raise AttributeError(name)
+                raise AttributeError(f"no region is called {name}; names: {', '.join(REGION_NAMES)}; others by index")
             return self[REGION_NAMES.index(name)]
 
     def _close(self) -> None:
