@@ -316,7 +316,7 @@ def test_reset_ends_what_is_answered_later(connect, caplog):
     [
         ("on_get_irq_inf", "no message and no hook has that name, did you mean on_get_irq_info?"),
         ("on_conect", "no message and no hook has that name, did you mean on_connect?"),
-        ("on_reset", "the client.s RESET calls reset"),
+        ("on_reset", "the client's RESET calls reset(self)"),
         ("on_dma_read", "dma_read is left to the library"),
         ("on_dirty_pages", "dirty_pages is retired"),
         ("on_65536", "numbers from 1 to 65535"),
