@@ -2,17 +2,18 @@
 -- Copyright (c) 2026 the libvfu authors
 --
 -- entries.html: all that has a place of its own in the explorer, with that place's address, and a link to the same in
--- the reference. The explorer's script fills them; here they are, so that links in both directions can be looked at.
+-- the reference. The explorer's script fills them; here they are for who reads without it, and so that links in both
+-- directions can be looked at.
 
 local text = require "text"
 
 local entry = [[
-<section class="card %s" id="%s" aria-label="%s"><a class="site" href="gen/protocol.html#%s">Reference</a></section>]]
+<section class="card %s" id="%s" aria-label="%s"><h3>%s <a class="site" href="gen/protocol.html#%s">Reference</a></h3></section>]]
 
 return function(model)
 	local out = {}
 	local function add(kind, address, label, anchor)
-		out[#out + 1] = entry:format(kind, address, label, anchor)
+		out[#out + 1] = entry:format(kind, address, label, label, anchor)
 	end
 	local function each(kind, list, key)
 		for _, e in ipairs(list) do

@@ -1157,7 +1157,8 @@ function Page(model) {
 
 	// Anything with a heading: what a filter shows or hides. The page has it, with a link; `searched` is what a search looks at.
 	function card(address, title, entry, ...inner) {
-		const node = $(address), reference = node.firstElementChild;
+		const node = $(address), reference = node.querySelector(".site");
+		node.replaceChildren();
 		fill(node, { "data-since": entry.since, "data-status": entry.status }, h("h3", {}, to(address, title), " ", chips(entry)), ...inner);
 		node.searched = node.textContent.toLowerCase() + node.id;
 		reference.setAttribute("aria-label", `${node.getAttribute("aria-label")} in the reference`);
