@@ -131,8 +131,17 @@ vfu_examples = \
 	python/examples/systemd/vfu@.service \
 	python/examples/systemd/vfu@.socket
 
-EXTRA_DIST += $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin) $(vfu_examples) \
-	python/vfu-command.in
+vfu_modules = $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) $(vfu_decode) $(vfu_trace) $(vfu_guest) $(vfu_guest_bin)
+EXTRA_DIST += $(vfu_modules) $(vfu_examples) python/vfu-command.in
+
+# For ./run: all modules as if installed, which are links, so that what is edited counts at once; and compiled, which else
+# each process would do anew. Generated ones are those of a tarball, or made here.
+python/lib/compiled: $(vfu_modules) $(codegen_python) bindings/gen/libvfu.py Makefile
+	$(AM_V_GEN)for file in $(abspath $(filter-out Makefile,$^)); do \
+		case $$file in */gen/*) to=python/lib ;; *) to=python/lib/$${file##*/python/}; to=$${to%/*} ;; esac; \
+		$(MKDIR_P) $$to && ln -sf "$$file" $$to || exit 1; \
+	done && $(PYTHON) -m compileall -q python/lib && touch $@
+clean_local += python/lib
 
 # Finds the package beside an installation too whose prefix Python does not look at.
 python/bin/vfu: python/vfu-command.in $(installed_places)
@@ -187,6 +196,7 @@ vfuguestbindir = $(vfuguestdir)/bin
 vfuguestbin_DATA = $(vfu_guest_bin)
 bin_SCRIPTS += python/bin/vfu
 noinst_SCRIPTS += python/bin/python3
+noinst_DATA += python/lib/compiled
 
 # What tells pip and importlib.metadata that the package is installed, and management tools of `vfu serve`.
 distinfodir = $(pythondir)/libvfu-$(PACKAGE_VERSION).dist-info
@@ -224,9 +234,9 @@ uninstall-local:
 endif
 
 # What the commands say of themselves. vfu.1 is written last: when it is there, all are.
-python/packaging/vfu.1: python/packaging/manpage.py python/packaging/command_pages.py doc/make/troff.py $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) bindings/_libvfu.la run $(codegen_python)
+python/packaging/vfu.1: python/packaging/manpage.py python/packaging/command_pages.py doc/make/troff.py python/lib/compiled bindings/_libvfu.la run
 	$(AM_V_GEN)rm -rf python/packaging/pages && $(MKDIR_P) python/packaging/pages && \
-	PYTHONPATH="$(abs_srcdir)/doc/make$${PYTHONPATH:+:$$PYTHONPATH}" ./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
+	PYTHONPATH="$(abs_srcdir)/doc/make:$(abs_srcdir)/python/packaging$${PYTHONPATH:+:$$PYTHONPATH}" ./run $(PYTHON) $(srcdir)/python/packaging/manpage.py python/packaging/pages && \
 	mv python/packaging/pages/vfu-*.1 python/packaging && mv python/packaging/pages/vfu.1 $@ && \
 	rmdir python/packaging/pages
 $(command_pages): python/packaging/vfu.1

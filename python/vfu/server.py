@@ -97,7 +97,6 @@ def policy_complaint(field: str, choice: str) -> str:
 
 def tell_unsaid(device: Device, said: Mapping[str, Any]) -> None:
     """Which methods no client can reach, and areas none can map, for want of a capability that the server does not say."""
-    known = known_capabilities()
     key = "sparse_mmap_fds"
     for region in device._regions.values():
         if region.has_files and not said.get(key):
@@ -107,7 +106,7 @@ def tell_unsaid(device: Device, said: Mapping[str, Any]) -> None:
     for number, method in device._served.items():
         message = protocol.MESSAGES.get(number)
         name = message.requires if message else None
-        if name and known[name].ours is not None and not said.get(name, known[name].ours):
+        if name and (ours := known_capabilities()[name].ours) is not None and not said.get(name, ours):
             logger.warning(
                 "%s needs %s, which this server does not say: capabilities={%r: True}, or vfu serve --capability %s=true",
                 method.__qualname__, name, name, name,

@@ -18,6 +18,7 @@ test_blocks.py runs all that needs no guest, tests/qemu/command.py what does, wi
 import ast
 import contextlib
 import dataclasses
+import functools
 import os
 import pty
 import re
@@ -29,6 +30,8 @@ import subprocess
 import textwrap
 import time
 from pathlib import Path
+
+import vfu
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("abs_builddir") or os.getcwd())
@@ -118,7 +121,11 @@ def documents():
 
 def find(name):
     """The blocks of a file, in order."""
-    text = next(path for path in (TOP / name, BUILD / name) if path.exists()).read_text()
+    return _find(name, next(path for path in (TOP / name, BUILD / name) if path.exists()).read_text())
+
+
+@functools.cache
+def _find(name, text):
     if name.endswith(".md"):
         return list(_in_markdown(name, text))
     if name.endswith(".py"):
@@ -418,6 +425,9 @@ class Session:
     def _start(self, command, listens):
         """In a window of its own, in place of what had the same socket."""
         self._stop(listens)
+        if "--detach" in command:
+            self._finish(command, self._popen(command))
+            return
         self._lasting[listens] = command, self._popen(f"exec {command}")
         deadline = time.monotonic() + SECONDS
         while not listens.exists():
@@ -429,7 +439,7 @@ class Session:
                 raise Failed(f"{command}: does not listen on {listens}\n{said}")
             time.sleep(0.01)
         if "--one-client" not in command:
-            self._finish(f"vfu info, of {command}", self._popen(f"vfu info {listens}"))
+            vfu.Client(listens).close()
 
     def _stop(self, *paths):
         """As Ctrl-C in their windows; what ends with its client gets one."""
@@ -437,7 +447,8 @@ class Session:
             if path in self._lasting:
                 command, process = self._lasting.pop(path)
                 if "--one-client" in command:
-                    self._popen(f"vfu info {path}").communicate()  # fails if there was one
+                    with contextlib.suppress(vfu.Error):  # there was one
+                        vfu.Client(path).close()
                 elif process.poll() is None:
                     os.killpg(process.pid, signal.SIGINT)
                 self._finish(command, process, wanted=(0, 130))

@@ -11,6 +11,12 @@ import vfu
 import vfu.testing
 
 
+def pytest_collection_finish():
+    """What is there before the first test is not looked through after each."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_leaks():
     with vfu.testing.leaves_nothing():
