@@ -3,7 +3,9 @@
 """The client's side of DMA: what memory it gives its device, in which way, and what it takes back."""
 
 import asyncio
+import concurrent.futures
 import errno
+import functools
 import os
 import threading
 
@@ -396,9 +398,9 @@ class Slowly(vfu.Device):
 
 @pytest.fixture
 def slowly(connect):
-    """The device and its client, one that does not wait for long."""
+    """The device and its client."""
     device = Slowly()
-    yield device, connect(device, irqs=False, timeout=1.5)
+    yield device, connect(device, irqs=False)
     device.go.set()
 
 
@@ -419,10 +421,8 @@ UNMAPS = {
 }
 
 
-@pytest.mark.parametrize("unmap", UNMAPS.values(), ids=UNMAPS)
-def test_unmapping_that_is_not_answered(slowly, unmap):
+def unmapping_that_is_not_answered(device, dev, unmap):
     """The memory is the caller's, and known to nobody here. Its addresses may be in use at the device: alloc takes others."""
-    device, dev = slowly
     memory = bytearray(4096)
     dev.dma.map(memory, 0x1000_0000)
     device.go.clear()
@@ -465,9 +465,8 @@ def test_unmapping_when_the_device_has_gone(tmp_path, unmap):
         assert dev.dma.ranges == [] and is_free(memory)
 
 
-def test_a_map_that_is_not_answered(slowly):
+def a_map_that_is_not_answered(device, dev):
     """Nobody here has the memory; the device has it, until it is told."""
-    device, dev = slowly
     memory = bytearray(4096)
     device.go.clear()
     with pytest.raises(vfu.Timeout):
@@ -482,6 +481,20 @@ def test_a_map_that_is_not_answered(slowly):
     dev.dma.unmap(0x1000_0000, 0x1000)
     dev.dma.map(memory, 0x1000_0000)
     assert [one.iova for one in dev.dma.ranges] == [one.iova for one in device.dma.ranges] == [0x1000_0000, 0x1000_1000]
+
+
+def test_what_is_not_answered(connect):
+    """Each in its thread: the time that clients wait, which is enough for what is answered, passes once for all."""
+    ways = [functools.partial(unmapping_that_is_not_answered, unmap=unmap) for unmap in UNMAPS.values()]
+    ways.append(a_map_that_is_not_answered)
+    places = [(way, device := Slowly(), connect(device, irqs=False)) for way in ways]
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(places)) as pool:
+            for one in [pool.submit(*place) for place in places]:
+                one.result()
+    finally:
+        for _, device, _ in places:
+            device.go.set()
 
 
 @pytest.mark.parametrize("raised", [ZeroDivisionError, KeyboardInterrupt])
