@@ -10,8 +10,8 @@ failed=0
 
 mkdir "$tmp/bin"
 cp "$abs_srcdir/quickstart" "$tmp"
-# calls: what apt-get was asked for; broken-updates: how many are still to fail; no-packages: none to be
-# had; installed: what is.
+# calls: what apt-get was asked for; broken-updates: how many are still to fail; not-there: packages that
+# cannot be had; installed: what is.
 cat >"$tmp/bin/apt-get" <<-'END'
 	#!/bin/sh
 	while :; do
@@ -30,8 +30,8 @@ cat >"$tmp/bin/apt-get" <<-'END'
 		[ "$left" -le 0 ]
 		;;
 	install)
-		[ ! -e "$here/no-packages" ] || exit 100
 		shift
+		! printf '%s\n' "$@" | grep -qxF -f "$here/not-there" || exit 100
 		printf '%s\n' "$@" >>"$here/installed"
 		;;
 	esac
@@ -51,7 +51,7 @@ run()
 	echo "$1" >"$tmp/broken-updates"
 	: >"$tmp/calls"
 	status=0
-	PATH=$tmp/bin:$PATH sh "$tmp/quickstart" install another >"$tmp/out" 2>&1 || status=1
+	PATH=$tmp/bin:$PATH sh "$tmp/quickstart" install another one-more >"$tmp/out" 2>&1 || status=$?
 	calls=$(tr '\n' ' ' <"$tmp/calls")
 	warned=$(grep -c WARNING "$tmp/out" || true)
 	if [ "$status $calls$warned" = "$2 $3$4" ]; then
@@ -63,16 +63,27 @@ run()
 	fi
 }
 
+# says WORDS: of the run before
+says()
+{
+	grep -q -- "$1" "$tmp/out" || { echo "FAILED: does not say $1" && failed=1; }
+}
+
 : >"$tmp/installed"
-run 0 0 "update install " 0 "all is well"
+: >"$tmp/not-there"
+run 0 0 "update install install install " 0 "all is well"
 run 9 0 "" 0 "all is installed: apt-get is not asked"
 : >"$tmp/installed"
-run 1 0 "update update install " 0 "an update that fails is tried again"
+run 1 0 "update update install install install " 0 "an update that fails is tried again"
 : >"$tmp/installed"
-run 9 0 "update update update install " 1 "updates that go on failing are a warning if all can be had"
+run 9 0 "update update update install install install " 1 "updates that go on failing are a warning if all can be had"
 : >"$tmp/installed"
-: >"$tmp/no-packages"
+echo another >"$tmp/not-there"
+run 0 77 "update install install install " 1 "what is only wanted, and not there, does not keep the rest away"
+says "WARNING: cannot be had.*: another\$"
+: >"$tmp/installed"
+echo gcc >>"$tmp/not-there"
 run 9 1 "update update update install " 1 "without lists and packages it fails"
-grep -q 'cannot be had.* another' "$tmp/out" || { echo "FAILED: does not say what" && failed=1; }
+says "cannot be had.* gcc "
 run 0 1 "update install " 0 "without packages it fails"
 exit $failed
