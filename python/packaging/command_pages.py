@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 import textwrap
 from typing import Iterator, Union
@@ -135,4 +136,5 @@ def page(name: str, one: argparse.ArgumentParser) -> Page:
 
 def pages() -> dict[str, Page]:
     """{name: of each command}, in the order of its help."""
+    os.environ["PYTHON_COLORS"] = "0"  # argparse of Python 3.14 paints on a terminal, and where FORCE_COLOR is set
     return {name: page(name, one) for name, one in commands_of(parser()).items()}

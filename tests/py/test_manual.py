@@ -2,6 +2,7 @@
 # Copyright (c) 2026 the libvfu authors
 """The manual pages: troff has nothing to say against them, and they say what there is, no less and no more."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -17,7 +18,8 @@ from places import generated
 
 from vfu.cli import commands_of, main, parser
 
-sys.path.append(str(blocks.TOP / "doc" / "make"))
+sys.path += [str(blocks.TOP / "doc" / "make"), str(blocks.TOP / "python" / "packaging")]
+import command_pages  # noqa: E402
 import header  # noqa: E402
 
 BUILD = Path(os.environ["abs_builddir"])
@@ -213,3 +215,20 @@ def test_numbers_of_the_protocol():
     assert set(re.findall(r"^(0x\w+) (\w+)", text, re.M)) == wanted
     keys = re.findall(r"^\.TP\n(?:\w+\.)*(\w+)", sections(PAGES["vfio-user.7"])["CAPABILITIES"], re.M)
     assert sorted(keys) == sorted(key["name"] for key in MODEL["capabilities"])
+
+
+def test_pages_are_not_painted(monkeypatch):
+    """argparse of Python 3.14 paints, unless it is told not to; older ones do so here."""
+    as_it_is = argparse.HelpFormatter.format_help
+
+    def paints(formatter):
+        said = as_it_is(formatter)
+        return said if os.environ.get("PYTHON_COLORS") == "0" else f"\x1b[1;34m{said}\x1b[0m"
+
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("PYTHON_COLORS", "1")
+    if sys.version_info < (3, 14):
+        monkeypatch.setattr(argparse.HelpFormatter, "format_help", paints)
+    assert "\x1b" in parser().format_usage()
+    assert [name for name, page in command_pages.pages().items() if "\x1b" in repr(page) or "\\x1b" in repr(page)] == []
+    assert [name for name, page in PAGES.items() if "\x1b" in page.read_text()] == []
