@@ -41,6 +41,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist"]
 
 html_theme = "furo"
+pygments_style, pygments_dark_style = "default", "github-dark"  # the theme's own have colours that are hard to read
 html_title = "libvfu"
 html_static_path = ["static"]
 html_css_files = ["site.css"]

@@ -65,7 +65,7 @@ KEYS = {"Tab": "\ue004", "Enter": "\ue007", "Escape": "\ue00c", "ArrowLeft": "\u
 
 # For scripts: colour(text), as [r, g, b, opacity] of 255, and its luminance, light([r, g, b]), from 0 to 1, as WCAG has it.
 COLOURS = """
-    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const canvas = document.createElementNS("http://www.w3.org/1999/xhtml", "canvas").getContext("2d", { willReadFrequently: true });
     const seen = new Map();
     const colour = (text) => {
         if (!seen.has(text)) {
@@ -79,6 +79,57 @@ COLOURS = """
     const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
         .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
 """
+
+# Returns how many pieces of text are seen, and of those whose contrast to what is behind them is less than WCAG AA wants (4.5,
+# of large ones 3) the element, its colour and ground, and the contrast. Text is what stands there, and what a style adds to it.
+POOR_TEXT = COLOURS + """
+    const over = ([r, g, b, a], below, opacity) => [r, g, b].map((v, i) => below[i] + (v - below[i]) * a / 255 * opacity);
+    const grounds = new Map([[null, [255, 255, 255]]]), opacities = new Map([[null, 1]]);
+    const opacity = (node) => {
+        if (!opacities.has(node))
+            opacities.set(node, opacity(node.parentElement) * getComputedStyle(node).opacity);
+        return opacities.get(node);
+    };
+    const ground = (node) => {
+        if (!grounds.has(node))
+            grounds.set(node, over(colour(getComputedStyle(node).backgroundColor), ground(node.parentElement), opacity(node)));
+        return grounds.get(node);
+    };
+    // In a picture what is painted below a piece of text is no parent of it.
+    const painted = (node) => {
+        const box = node.getBoundingClientRect();
+        const below = document.elementsFromPoint((box.left + box.right) / 2, (box.top + box.bottom) / 2);
+        const shape = below.find((one) => !one.closest("text") && one.ownerSVGElement && getComputedStyle(one).fill !== "none");
+        return shape ? over(colour(getComputedStyle(shape).fill), [255, 255, 255], 1) : [255, 255, 255];
+    };
+    const poor = new Map();
+    let count = 0;
+    const look = (node, pseudo) => {
+        const style = getComputedStyle(node, pseudo), size = parseFloat(style.fontSize), box = node.getBoundingClientRect();
+        if (style.visibility !== "visible" || box.width <= 1 || box.height <= 1 || opacity(node) === 0)
+            return;
+        const behind = node.ownerSVGElement ? painted(node) : ground(node);
+        const ink = over(colour(node.ownerSVGElement ? style.fill : style.color), behind, opacity(node));
+        const [a, b] = [light(ink), light(behind)], ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        count++;
+        if (ratio < (size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5))
+            poor.set([node.tagName, node.getAttribute("class"), "in", node.parentElement.getAttribute("class"), pseudo || "",
+                      ink.map(Math.round), "on", behind.map(Math.round)].join(" "), Math.round(ratio * 100) / 100);
+    };
+    const walk = document.createTreeWalker(document.body || document.documentElement, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const node = walk.currentNode.parentElement;
+        if (walk.currentNode.data.trim() && node.getClientRects().length && !node.closest("script, style, option, title, desc"))
+            look(node);
+    }
+    for (const node of document.querySelectorAll("*")) {
+        if (node.placeholder && !node.value && node.getClientRects().length)
+            look(node, "::placeholder");
+        for (const pseudo of ["::before", "::after"])
+            if (/^".*\\S.*"$/.test(getComputedStyle(node, pseudo).content) && node.getClientRects().length)
+                look(node, pseudo);
+    }
+    return [count, [...poor]];"""
 
 
 class Browser:

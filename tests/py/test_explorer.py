@@ -15,7 +15,7 @@ import sys
 import pytest
 
 import vfu_protocol as protocol
-from browser import COLOURS, Browser, need
+from browser import POOR_TEXT, Browser, need
 from places import generated
 from version_texts import TEXTS
 from wire_cases import cases_of, vectors
@@ -418,32 +418,6 @@ def test_an_address_that_is_none(page):
     assert focus(page) == "message/set_irqs/request/flags"
 
 
-# Text that is seen, and the contrast to what is behind it.
-CONTRAST = COLOURS + """
-    const behind = (node) => {
-        for (; node; node = node.parentElement) {
-            const one = colour(getComputedStyle(node).backgroundColor);
-            if (one[3] > 200)
-                return one;
-        }
-        return [255, 255, 255, 255];
-    };
-    const poor = new Map();
-    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    let count = 0;
-    while (walk.nextNode()) {
-        const node = walk.currentNode.parentElement;
-        if (!walk.currentNode.data.trim() || !node.getClientRects().length || node.closest("script, option"))
-            continue;
-        const [a, b] = [light(colour(getComputedStyle(node).color)), light(behind(node))];
-        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-        count++;
-        if (ratio < 4.5)
-            poor.set(`${node.tagName}.${node.className} ${node.parentElement.className}`, ratio);
-    }
-    return [count, [...poor]];"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_seen_by_everybody(page, scheme):
     page.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
@@ -452,7 +426,7 @@ def test_seen_by_everybody(page, scheme):
         page.look(width, scheme=scheme)
         page.run("document.querySelectorAll('#examples button')[arguments[0]].click()", example)
         page.run("document.querySelector('.field').focus()")
-        count, poor = page.run(CONTRAST)
+        count, poor = page.run(POOR_TEXT)
         assert count > 1000 and poor == []
         assert page.run("return document.documentElement.scrollWidth <= document.documentElement.clientWidth"), width
 

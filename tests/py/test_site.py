@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from browser import COLOURS, Browser, need
+from browser import COLOURS, POOR_TEXT, Browser, need
 
 SITE = pathlib.Path(os.environ["abs_builddir"], "doc", "html")
 need(None if SITE.is_dir() else "there is no site (make html)")
@@ -46,7 +46,8 @@ def test_pages(browser, name):
             browser.open((SITE / name).as_uri())
             ground, text = browser.run(LUMINANCES)
             assert (ground > text) == (scheme == "light"), (width, scheme)
-            assert (max(ground, text) + 0.05) / (min(ground, text) + 0.05) >= 4.5, (width, scheme)
+            count, poor = browser.run(POOR_TEXT)
+            assert count > 50 and poor == [], (width, scheme)
             assert browser.run("return document.documentElement.scrollWidth") <= width, (width, scheme)
     assert browser.complaints() == []
     assert [url for url in browser.requests() if not url.startswith(("file:", "about:", "data:", "chrome:"))] == []
@@ -69,8 +70,20 @@ def test_scheme_is_chosen(browser):
     browser.open((SITE / "index.html").as_uri())
     browser.run("[...document.querySelectorAll('.theme-toggle')].find((one) => one.offsetParent).click()")
     ground, text = browser.run(LUMINANCES)
+    _, poor = browser.run(POOR_TEXT)
     browser.run("localStorage.clear()")
-    assert ground < text
+    assert ground < text and poor == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pictures_can_be_read(browser, scheme):
+    browser.look(1400, 4000, scheme)
+    pictures = sorted(SITE.glob("_images/*.svg"))
+    for picture in pictures:
+        browser.open(picture.as_uri())
+        count, poor = browser.run(POOR_TEXT)
+        assert count > 5 and poor == [], picture.name
+    assert len(pictures) > 30
 
 
 def test_search_finds(browser):
