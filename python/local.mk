@@ -135,9 +135,9 @@ vfu_modules = $(vfu_package) $(vfu_client) $(vfu_aio) $(vfu_cli) $(vfu_decode) $
 EXTRA_DIST += $(vfu_modules) $(vfu_examples) python/vfu-command.in
 
 # For ./run: all modules as if installed, which are links, so that what is edited counts at once; and compiled, which else
-# each process would do anew. Generated ones are those of a tarball, or made here.
-python/lib/compiled: $(vfu_modules) $(codegen_python) bindings/gen/libvfu.py Makefile
-	$(AM_V_GEN)for file in $(abspath $(filter-out Makefile,$^)); do \
+# each process would do anew. Generated ones are those of a tarball, or made here, libvfu.py with vfu_wrap.c.
+python/lib/compiled: $(vfu_modules) $(codegen_python) bindings/gen/vfu_wrap.c Makefile
+	$(AM_V_GEN)for file in $(abspath $(patsubst %vfu_wrap.c,%libvfu.py,$(filter-out Makefile,$^))); do \
 		case $$file in */gen/*) to=python/lib ;; *) to=python/lib/$${file##*/python/}; to=$${to%/*} ;; esac; \
 		$(MKDIR_P) $$to && ln -sf "$$file" $$to || exit 1; \
 	done && $(PYTHON) -m compileall -q python/lib && touch $@
