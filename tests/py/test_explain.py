@@ -231,6 +231,12 @@ def test_a_message():
     assert "command 2 of the client" in out and "size is at least 1" in out and "overlaps a live range" in out
 
 
+@pytest.mark.parametrize("size", [4, 7, 15])
+def test_the_start_of_a_header(size):
+    status, out, _ = explain(MAP[:size].hex())
+    assert status == 3 and "command: dma_map (2)" in out and "shorter than a header" in out
+
+
 def test_where_a_rule_holds():
     """Its condition is in the sentence of the fault, and once in that of the message."""
     status, out, _ = explain("dma_unmap")

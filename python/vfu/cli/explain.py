@@ -150,7 +150,7 @@ def explain_bytes(model: Model, data: bytes, options: argparse.Namespace) -> int
 def bytes_of(words: list[str]) -> bytes | None:
     """What is pasted, or None if this is a name."""
     joined = sys.stdin.read() if words == ["-"] else "\n".join(words)
-    if words == ["-"] or re.match(r"\s*(0x)?([0-9a-fA-F]{2}[\s:,]*){8}", joined):
+    if words == ["-"] or re.match(r"\s*(0x)?([0-9a-fA-F]{2}[\s:,]*){4}", joined):
         try:
             return hexdump.parse(joined)
         except ValueError as error:
