@@ -277,6 +277,7 @@ kind "erratum" {
 	top = true, unnamed = true, numbers = 1, unique = "number policy",
 	about = "where the protocol's text is wrong, silent or not followed",
 	{ "subject", "one messages version device regions interrupts dma migration", "what it is about; a page of the site has them by it" },
+	{ "messages", "words", "those that it is about; all, if not given" },
 	{ "title!", "text", "a headline" },
 	{ "text!", "text", "what the text says" },
 	{ "peers!", "text", "what implementations do" },

@@ -65,6 +65,7 @@ codegen_other_generators = \
 	codegen/gen/python_pyi.lua \
 	codegen/gen/protocol_rst.lua \
 	codegen/gen/entries_html.lua \
+	codegen/gen/errata_rst.lua \
 	codegen/gen/boxes_svg.lua \
 	codegen/gen/sequences_svg.lua \
 	codegen/gen/speed_svg.lua \
@@ -73,6 +74,7 @@ codegen_other_generators = \
 	codegen/gen/dissector.lua
 
 codegen_pictures = codegen/svg.lua codegen/tar.lua
+codegen_pages = codegen/rst.lua
 
 # How checks are written in each language, and names in Python.
 codegen_py_language = \
@@ -85,7 +87,7 @@ codegen_lua_language = \
 codegen_languages = codegen/cfile.lua $(codegen_py_language) $(codegen_lua_language)
 
 EXTRA_DIST += $(codegen_core) $(codegen_c_generators) $(codegen_vectors) $(codegen_languages) \
-	$(codegen_other_generators) $(codegen_pictures) codegen/box.lua codegen/json.lua \
+	$(codegen_other_generators) $(codegen_pictures) $(codegen_pages) codegen/box.lua codegen/json.lua \
 	codegen/sequences.lua codegen/recording.lua codegen/README.md codegen/MODEL.md
 
 # The recipe of every generated file: `output=GENERATOR; $(codegen_run)`.  For C the target is FILE.stamp.

@@ -21,6 +21,7 @@ local M = {
 	{ name = "python_pyi", file = "python/gen/vfu_protocol.pyi", doc = "its types" },
 	{ name = "protocol_rst", file = "doc/gen/protocol.rst", doc = "the reference" },
 	{ name = "entries_html", file = "doc/gen/entries.html", doc = "the explorer's places, with links to the reference" },
+	{ name = "errata_rst", file = "doc/gen/errata.rst", doc = "what is wrong, silent or not followed, and who does what" },
 	{ name = "boxes_svg", file = "doc/gen/boxes.tar", doc = "its layouts as pictures, a file each", binary = true },
 	{ name = "sequences_svg", file = "doc/gen/sequences.tar", doc = "what happens when, drawn from recorded traffic, likewise", binary = true, recorded = true },
 	{ name = "vfio_user_7", file = "doc/gen/vfio-user.7", doc = "its manual page: fields, errors, numbers" },

@@ -2,14 +2,17 @@
 # Copyright (c) 2026 the libvfu authors
 #
 # The reference of the protocol and the model are made from the spec.
-doc_gen = doc/gen/protocol.rst doc/gen/vfio-user.json doc/gen/explorer.html
+doc_gen = doc/gen/protocol.rst doc/gen/errata.rst doc/gen/vfio-user.json doc/gen/explorer.html
 EXTRA_DIST += $(doc_gen)
 MAINTAINERCLEANFILES += $(doc_gen)
 vfudocdir = $(docdir)
 vfudoc_DATA = $(doc_gen) codegen/MODEL.md
 
-doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_inputs)
+doc/gen/protocol.rst: codegen/gen/protocol_rst.lua codegen/box.lua $(codegen_pages) $(codegen_inputs)
 	$(AM_V_GEN)output=protocol_rst; $(codegen_run)
+
+doc/gen/errata.rst: codegen/gen/errata_rst.lua $(codegen_pages) $(codegen_inputs)
+	$(AM_V_GEN)output=errata_rst; $(codegen_run)
 
 doc/gen/vfio-user.json: codegen/gen/model_json.lua codegen/json.lua $(codegen_inputs)
 	$(AM_V_GEN)output=model_json; $(codegen_run)

@@ -14,7 +14,7 @@
  * copies, which closes their descriptors and runs no callback (what other threads were changing at
  * the fork is left as it was): all else does nothing and answers -EOWNERDEAD, NULL or 0. A child
  * that is to serve makes a device and a server of its own. (E52) and the like are places where the
- * protocol's text leaves a choice, or is wrong: `vfu explain E52` and doc/gen/protocol.rst say what
+ * protocol's text leaves a choice, or is wrong: `vfu explain E52` and doc/gen/errata.rst say what
  * is done there.
  */
 #ifndef VFU_H

@@ -8,12 +8,12 @@
 local text = require "text"
 
 local entry = [[
-<section class="card %s" id="%s" aria-label="%s"><h3>%s <a class="site" href="gen/protocol.html#%s">Reference</a></h3></section>]]
+<section class="card %s" id="%s" aria-label="%s"><h3>%s <a class="site" href="gen/%s.html#%s">Reference</a></h3></section>]]
 
 return function(model)
 	local out = {}
 	local function add(kind, address, label, anchor)
-		out[#out + 1] = entry:format(kind, address, label, label, anchor)
+		out[#out + 1] = entry:format(kind, address, label, label, kind == "erratum" and "errata" or "protocol", anchor)
 	end
 	local function each(kind, list, key)
 		for _, e in ipairs(list) do

@@ -157,7 +157,7 @@ local function policy(p, profiles)
 end
 
 local function erratum(e)
-	return object { { "number", e.number }, { "subject", e.subject }, { "title", e.title }, { "text", e.text }, { "peers", e.peers },
+	return object { { "number", e.number }, { "subject", e.subject }, { "messages", e.messages }, { "title", e.title }, { "text", e.text }, { "peers", e.peers },
 			{ "decision", e.decision }, { "policy", e.policy }, { "spec", e.loc } }
 end
 

@@ -1,12 +1,17 @@
 -- SPDX-License-Identifier: BSD-3-Clause
 -- Copyright (c) 2026 the libvfu authors
 --
--- protocol.rst: the reference of every message, and what we do where the protocol is not clear.
+-- protocol.rst: the reference of every message. errata_rst.lua has what we do where the protocol is not clear: here are
+-- their titles, where they matter.
 
 local E = require "expr"
 local box = require "box"
+local rst = require "rst"
 local tails = require "tail"
 local text = require "text"
+
+local anchor, code, heading, link, list_table, paragraph = rst.anchor, rst.code, rst.heading, rst.link, rst.list_table, rst.paragraph
+local plain, sentence, target = rst.plain, rst.sentence, rst.target
 
 local template = [[
 .. SPDX-License-Identifier: BSD-3-Clause
@@ -23,6 +28,8 @@ Every section below names the line of the specification it is made from. Offsets
 bytes; boxes have eight of them in a row. Offsets of a payload count from its first byte, behind the 16 bytes of
 the header. Parts have the revision and status of what is around them if they
 name no other. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
+Where the text is wrong, silent or not followed there is an erratum: its number leads to `what it says <errata.html>`__, what
+others do and what we do.
 
 Revisions
 =========
@@ -81,54 +88,14 @@ ${limits}
 
 .. _policies:
 
-Errata
-======
+Policies
+========
 
-Where the text of the protocol is wrong, silent or not followed. Where more than one behaviour is
-lawful, a policy says which one is taken; it is chosen for each connection by name, or for all by a
-profile.
+Where more than one behaviour is lawful, a policy says which one is taken; it is chosen for each connection by name, or for all
+by a profile.
 
 ${policies}
-
-${errata}
 ]]
-
-local function heading(out, title, line)
-	out[#out + 1] = title
-	out[#out + 1] = line:rep(text.width(title))
-	out[#out + 1] = ""
-end
-
-local function paragraph(out, words, first, rest)
-	out[#out + 1] = text.wrap(words, 100, first, rest)
-	out[#out + 1] = ""
-end
-
-local anchor = text.anchor
-
--- Where links of this name lead.
-local function target(out, kind, name)
-	out[#out + 1] = (".. _%s:"):format(anchor(kind, name))
-	out[#out + 1] = ""
-end
-
-local function link(kind, name, words)
-	return ("`%s <%s_>`__"):format(words or name, anchor(kind, name))
-end
-
--- Stars, backquotes and the like are markup only by accident; links of text.link are meant.
-local function plain(s)
-	return (s:gsub("[%*`|\\]", "\\%0"):gsub("(%w)_(%W)", "%1\\_%2"):gsub("_$", "\\_"):gsub("\1(%w+) ([%w_]+)\2", link))
-end
-
-local function sentence(s)
-	s = plain(s):gsub("^%l", string.upper)
-	return s:find("[%.!?]$") and s or s .. "."
-end
-
-local function code(s)
-	return "``" .. s .. "``"
-end
 
 -- Revision and status where they are not those of what is around, and what must be agreed; nil if there is
 -- nothing to say.
@@ -142,25 +109,6 @@ end
 -- The same for a column.
 local function age(e)
 	return (history(e):gsub("^since ", ""))
-end
-
--- A row may be the place where links of its target lead.
-local function list_table(out, header, rows)
-	out[#out + 1] = ".. list-table::"
-	out[#out + 1] = "   :header-rows: 1"
-	out[#out + 1] = ""
-	table.insert(rows, 1, header)
-	for _, row in ipairs(rows) do
-		local first = "   * - "
-		if row.target then
-			table.move({ ("   * - .. _%s:"):format(row.target), "" }, 1, 2, #out + 1, out)
-			first = "       "
-		end
-		for i, cell in ipairs(row) do
-			out[#out + 1] = text.wrap(cell, 100, i == 1 and first or "     - ", "       ")
-		end
-	end
-	out[#out + 1] = ""
 end
 
 -- Parts -------------------------------------------------------------------------------------------
@@ -298,6 +246,19 @@ local function side(out, part, title)
 	end
 end
 
+local function erratum(e)
+	return link("erratum", tostring(e.number), "E" .. e.number, "errata")
+end
+
+-- What they are about; the number leads to the rest.
+local function errata(out, list, mark)
+	if #list > 0 then
+		heading(out, "Errata", mark)
+		table.move(text.map(list, function(e) return ("- %s %s"):format(erratum(e), plain(e.title)) end), 1, #list, #out + 1, out)
+		out[#out + 1] = ""
+	end
+end
+
 local function message(m)
 	local out = {}
 	target(out, "message", m.name)
@@ -322,6 +283,7 @@ local function message(m)
 	for _, e in ipairs(m.errors) do
 		paragraph(out, sentence(e.doc), code(e.name) .. " ", "")
 	end
+	errata(out, m.errata, "~")
 	return table.concat(out, "\n")
 end
 
@@ -337,7 +299,7 @@ local function structure(s)
 	return table.concat(out, "\n")
 end
 
--- Numbers, capabilities, errata ---------------------------------------------------------------------
+-- Numbers, capabilities, policies -------------------------------------------------------------------
 
 local function numbers(model)
 	local out = {}
@@ -395,7 +357,7 @@ local function policies(model)
 		for _, name in ipairs(model.profiles) do
 			row[#row + 1] = p.profiles[name]
 		end
-		row[#row + 1] = link("erratum", tostring(p.erratum.number), "E" .. p.erratum.number)
+		row[#row + 1] = erratum(p.erratum)
 		rows[#rows + 1] = row
 	end
 	local header = table.move(model.profiles, 1, #model.profiles, 4, { "Policy", "Choices", "default" })
@@ -404,23 +366,10 @@ local function policies(model)
 	return table.concat(out, "\n")
 end
 
-local function erratum(e)
-	local out = {}
-	target(out, "erratum", tostring(e.number))
-	heading(out, ("E%d: %s"):format(e.number, plain(e.title)), "-")
-	paragraph(out, sentence(e.text), "The text: ", "")
-	paragraph(out, sentence(e.peers), "Others: ", "")
-	paragraph(out, sentence(e.decision), "We: ", "")
-	if e.policy then
-		paragraph(out, ("Policy %s: %s; default: %s."):format(code(e.policy), table.concat(e.choices, ", "), e.choices[1]))
-	end
-	return table.concat(out, "\n")
-end
-
 return function(model)
 	local vars = { doc = text.wrap(model.doc, 100), numbers = numbers(model), caps = caps(model), limits = limits(model),
 		       policies = policies(model), messages = text.map(model.messages, message),
-		       structs = text.map(model.structs, structure), errata = text.map(model.errata, erratum) }
+		       structs = text.map(model.structs, structure) }
 	vars.revisions = text.map(model.revisions, function(r)
 		return code(r.name) .. "\n    " .. sentence(r.doc .. (r.version and ("; spoken under version %s"):format(r.version) or ""))
 	end)
@@ -429,6 +378,7 @@ return function(model)
 	figure(header, "header", "The header as boxes, with the offsets and sizes of the table below", "header")
 	layout(header, model.header)
 	rules(header, model.header)
+	errata(header, model.errata.of_all, "-")
 	vars.header = table.concat(header, "\n")
 	vars.overview = text.map(model.messages, function(m)
 		return ("* - %d\n  - %s\n  - %s\n  - %s\n  - %s\n"):format(m.id, link("message", m.name), m.from, m.since, m.status)

@@ -2,7 +2,8 @@
 -- Copyright (c) 2026 the libvfu authors
 --
 -- vfio-user.7: what somebody has to know who writes or reads messages, on a page of the manual. protocol_rst.lua
--- has all of it: this has each field and its rules, but not what follows the fields in detail, nor what errata say.
+-- and errata_rst.lua have all of it: this has each field and its rules, but not what follows the fields in detail, nor what
+-- errata say.
 
 local E = require "expr"
 local tails = require "tail"
@@ -54,7 +55,8 @@ ${errata}
 .BR vfu\-trace (1),
 .BR libvfu (3)
 .PP
-All of it: \fIprotocol.rst\fR of the C library's documentation, and \fIvfio\-user.json\fR, from which programs can be made.
+All of it: \fIprotocol.rst\fR and \fIerrata.rst\fR of the C library's documentation, and \fIvfio\-user.json\fR, from which
+programs can be made.
 ]]
 
 local sign = { ["\\"] = "\\e", ["-"] = "\\-", ["'"] = "\\(aq", ["`"] = "\\(ga", ["^"] = "\\(ha", ["~"] = "\\(ti" }

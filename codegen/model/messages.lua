@@ -122,7 +122,8 @@ end
 
 local function message(spec, model, node)
 	local m = names.entry(node, { id = node.id, from = node.from, fence = node.fence or false, basic = node.basic or false,
-		gate = node.gate, keeps = node.keeps and text.oneline(node.keeps), post = node.post or false, errors = {}, cname = cname.command(node.name) })
+		gate = node.gate, keeps = node.keeps and text.oneline(node.keeps), post = node.post or false, errors = {}, errata = {},
+		cname = cname.command(node.name) })
 	local needs = agreed.needs(model, {}, m)
 	m.request = side(model, node, "request", { model = model, needs = needs }, m, node.check)
 	m.reply = side(model, node, "reply", { model = model, request = m.request.fields, needs = needs }, m)
@@ -145,12 +146,34 @@ local function message(spec, model, node)
 	return m
 end
 
+-- Each message gets the errata about it; those without messages are about all.
+local function errata(spec, model)
+	for _, node in ipairs(spec.erratum) do
+		for _, name in ipairs(node.messages or {}) do
+			if not model.messages[name] then
+				fault(at(node, "messages"), "erratum %d: messages: there is no message '%s'%s", node.number, name,
+				      words.near(name, model.messages))
+			end
+		end
+	end
+	model.errata.of_all = {}
+	for _, e in ipairs(model.errata) do
+		for _, name in ipairs(e.messages or {}) do
+			table.insert(model.messages[name].errata, e)
+		end
+		if not e.messages then
+			table.insert(model.errata.of_all, e)
+		end
+	end
+end
+
 function M.messages(spec, model)
 	for _, node in ipairs(spec.message) do
 		table.insert(model.messages, message(spec, model, node))
 	end
 	table.sort(model.messages, function(a, b) return a.id < b.id end)
 	names.by_name(model.messages)
+	errata(spec, model)
 end
 
 return M

@@ -143,8 +143,8 @@ end
 
 local function errata(spec, model)
 	for _, node in ipairs(spec.erratum) do
-		table.insert(model.errata, { number = node.number, subject = node.subject, title = text.oneline(node.title), text = text.oneline(node.text),
-			peers = text.oneline(node.peers), decision = text.oneline(node.decision), policy = node.policy,
+		table.insert(model.errata, { number = node.number, subject = node.subject, messages = node.messages, title = text.oneline(node.title),
+			text = text.oneline(node.text), peers = text.oneline(node.peers), decision = text.oneline(node.decision), policy = node.policy,
 			choices = node.choices, profiles = node.profiles, loc = M.loc(node) })
 	end
 	table.sort(model.errata, function(a, b) return a.number < b.number end)

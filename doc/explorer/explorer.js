@@ -1204,7 +1204,7 @@ function Page(model) {
 			h("div", { class: "sides" }, sideOf(m, "request"), sideOf(m, "reply")),
 			errors.length > 0 && h("details", {}, h("summary", {}, plural(errors.length, "error")), h("dl", {},
 				errors.map(([name, why]) => [h("dt", {}, code(name), ` ${tree.errnos[name]}`), h("dd", {}, prose(why))]))),
-			errataDetails(errataOf(m, upper(m.name))), source(m));
+			errataDetails(tree.errata.filter((e) => e.messages?.includes(m.name))), source(m));
 	}
 
 	const errataDetails = (errata) => errata.length > 0 && h("details", {}, h("summary", {}, errata.length === 1 ? "1 erratum" : `${errata.length} errata`),

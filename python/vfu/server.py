@@ -126,7 +126,7 @@ class Server:
     socket_path: where clients connect; a socket file that nobody serves is replaced, and removed at the end.
     fd: an inherited descriptor instead, listening or connected: a number, which is taken, or a socket, which is not.
 
-    profile: "strict", "default", "libvfio-user", "one-at-a-time" (a client's), a set of policies. policy: {field: choice}, see the errata in
+    profile: "strict", "default", "libvfio-user", "one-at-a-time" (a client's), a set of policies. policy: {field: choice}, see the policies in
     doc/gen/protocol.rst; unless it says otherwise bus_master is enforce, whatever the profile; options: {"timeout_ms": ..., ...}, see vfu.h; capabilities: what it says in
     VERSION, {"max_msg_fds": 8, "migration.pgsize": ...}.
     The logger "vfu" at level DEBUG when the server is made shows each message with its fields, at TRACE, 5, with its first

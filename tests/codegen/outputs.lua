@@ -49,18 +49,33 @@ local _, errata = model:gsub('"decision":', "")
 local _, subjects = model:gsub('"subject":', "")
 lib.check(errata == subjects, "an erratum of spec/ has no subject")
 
--- Links of the reference lead somewhere, to one place.
-local reference, targets = lib.generate("protocol_rst", spec), {}
-for name in reference:gmatch("\n%.%. _([^:\n]+):\n") do
-	lib.check(not targets[name], "protocol_rst has two places called " .. name)
-	targets[name] = true
+-- Links of the reference lead somewhere, to one place of this page or the other.
+local pages, targets, links = { protocol = lib.generate("protocol_rst", spec), errata = lib.generate("errata_rst", spec) }, {}, 0
+for page, words in pairs(pages) do
+	for name in words:gmatch("%.%. _([^:\n]+):\n") do
+		local place = page .. ".html#" .. name
+		lib.check(not targets[place], "there are two places " .. place)
+		targets[place] = true
+	end
 end
-local links = 0
-for name in reference:gmatch("<([%w-]+)_>`__") do
-	links = links + 1
-	lib.check(targets[name], "protocol_rst links to " .. name .. ", which is not there")
+for page, words in pairs(pages) do
+	for link in words:gsub("\n%s+<", " <"):gmatch("<([%w.#-]+_?)>`__") do
+		local place = link:gsub("^(.*)_$", page .. ".html#%1")
+		links = links + 1
+		lib.check(targets[place] or place == "errata.html" or place == "explorer.html#header", page .. " links to " .. place .. ", which is not there")
+	end
 end
-lib.check(links > 50, "protocol_rst has few links")
+lib.check(links > 250, "the reference has few links")
+
+-- What an erratum says stands on its own page; the other has its title where it matters.
+local nodes = require "load".spec(spec)
+require "check".spec(nodes)
+for _, e in ipairs(require "model".build(nodes).errata) do
+	local _, titles = pages.protocol:gsub(("\n%%- `E%d <errata.html#erratum%%-%d>`__ "):format(e.number, e.number), "")
+	lib.check(titles == #(e.messages or { "all" }), ("protocol_rst has the title of E%d %d times"):format(e.number, titles))
+	lib.check(targets[("errata.html#erratum-%d"):format(e.number)], ("errata_rst lacks E%d"):format(e.number))
+	lib.check(#e.decision < 30 or not plain(pages.protocol):find(e.decision, 1, true), ("protocol_rst has all of E%d"):format(e.number))
+end
 
 -- The plot has a bar for each row of a record; of one that it can not show it says so.
 local record = lib.read(lib.srcdir .. "/tests/data/bench/recorded.txt")

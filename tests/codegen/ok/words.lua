@@ -23,7 +23,7 @@ limits {
 	bool "deep" { default = false, doc = "depth" },
 }
 
-erratum { 1, subject = "dma", title = "Padding", text = "silent", peers = "send some", decision = "as the policy says",
+erratum { 1, subject = "dma", messages = { "set", "look" }, title = "Padding", text = "silent", peers = "send some", decision = "as the policy says",
 	policy = "padding", choices = { "ignore", "reject" }, profiles = { strict = "reject" } }
 
 capability "wide" { since = "1", type = "bool", default = false, combine = "and", limit = "wide", in_request = true,

@@ -1,0 +1,8 @@
+-- SPDX-License-Identifier: BSD-3-Clause
+-- Copyright (c) 2026 the libvfu authors
+-- bad/erratum_message.lua:7: erratum 1: messages: there is no message 'dma_mop', did you mean 'dma_map'?
+protocol { doc = "d", revisions = { { name = "1", doc = "r" } }, header { doc = "h", u16 "id" { doc = "d" } } }
+message "dma_map" { id = 1, from = "client", since = "1", doc = "d", errors = {}, request = { u32 "a" { doc = "d" } }, reply = none }
+erratum { 1, title = "t", text = "t", peers = "p", decision = "d",
+	messages = { "dma_mop" },
+}
