@@ -340,10 +340,15 @@ end
 local text_op = { add = " + ", sub = " - ", mul = " × ", div = " / ", band = " & ", eq = " is ",
 		  ne = " is not ", lt = " is below ", gt = " is above ", ge = " is at least ",
 		  andalso = " and ", orelse = " or ", shr = " >> " }
-local whose = { ["in"] = "", req = "the request's ", outer = "the message's " }
+local whose = { ["in"] = "", req = "the request's ", outer = "the message's field " }
 
 local in_words = {
-	num = function(e) return e.name or e.v < 0 and string.format("0x%x", e.v) or tostring(e.v) end,
+	num = function(e)
+		if e.v == math.maxinteger then
+			return "2^63 - 1"
+		end
+		return e.name or e.v < 0 and string.format("0x%x", e.v) or tostring(e.v)
+	end,
 	field = function(e) return whose[e.of] .. e.field.name end,
 	limit = function(e) return e.limit.type == "bool" and e.limit.name .. " was agreed" or "the limit " .. e.limit.name end,
 	nfds = function() return "the number of file descriptors" end,

@@ -314,7 +314,7 @@ rule {
 		local top = E.num(E.type_max(x.field.size))
 		return E.andalso(E.ne(x.other_value, zero), E.gt(E.sub(x.other_value, one), E.sub(top, x.value)))
 	end,
-	text = function(x) return ("with %s, does not pass the end of %d bits"):format(x.other.name, x.field.size * 8) end,
+	text = function(x) return ("plus %s is at most 2^%d"):format(x.other.name, x.field.size * 8) end,
 	bounds = function(x)
 		local top, longest = E.num(E.type_max(x.field.size)), E.num(E.type_max(x.other.size))
 		local start = E.sub(top, longest)
@@ -334,7 +334,7 @@ rule {
 	name = "within", doc = "the range from `a`, `b` long, lies within that length",
 	where = "check", takes = "fields", extra = "expression", phase = 3,
 	broken = function(x) return E.orelse(E.gt(x.other_value, x.arg), E.gt(x.value, E.sub(x.arg, x.other_value))) end,
-	text = function(x) return ("with %s, lies within %s"):format(x.other.name, E.text(x.arg)) end,
+	text = function(x) return ("plus %s is at most %s"):format(x.other.name, E.text(x.arg)) end,
 	bounds = function(x)
 		return { pair(x, zero, x.arg, true), pair(x, one, x.arg, false),
 			 pair(x, E.num(E.type_max(x.field.size)), one, false) }
@@ -442,10 +442,10 @@ end, function(x, d, value)
 end)
 
 rule {
-	-- x.mask: one bit for each link that cannot stand in the same list
+	-- x.mask: one bit for each link that cannot stand in the same list; x.names: what they are called
 	name = "excludes", where = "model",
 	broken = function(x) return E.ne(E.band(E.name "seen", hex(x.mask)), zero) end,
-	text = function() return "excludes another one present" end,
+	text = function(x) return "does not stand together with " .. words(x.names, "or") end,
 }
 
 rule {

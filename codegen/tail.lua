@@ -10,8 +10,9 @@
 --	c_parse, c_build, c_copy(g, t, part)   how it is read and built in parts.h, and copied in tests (cparts.lua)
 --	py_type, py_read, py_build how Python's classes have it (pyclass.lua)
 --	json(t, J, rule)           its keys in vfio-user.json (json.lua)
+--	says(t)                    words of a rule that is no expression
 --	verdict(c, t, part)        the same, computed (verdict.lua)
---	text(t), box(t)            sentences of the reference, and what its boxes say
+--	text(t), box(t)            sentences of the reference that are no rules (may be absent), and what its boxes say
 --	shapes(t, add)             payloads that tests begin with (vectors.lua)
 --	loose(t, c)                bytes that no field describes, in a test's payload
 --
@@ -54,6 +55,21 @@ function M.rules(part)
 		x.who, x.loc, x.at, x.value = x.who or t.name, t.loc, x.at or E.start, x.value or E.sub(E.len, E.start)
 		x.label = x.who
 		out[#out + 1] = rules.make(rules.tail, x)
+	end
+	return out
+end
+
+-- All that is checked of a part itself, in the order of the checks: what lies in its tail has rules of its own.
+function M.all_rules(part)
+	local out, t = {}, part.tail
+	local said = t and M[t.kind].says and M[t.kind].says(t)
+	for _, list in ipairs { part.before or {}, part.rules, part.after or {} } do
+		table.move(list, 1, #list, #out + 1, out)
+	end
+	out[#out + 1] = t and t.rule
+	out[#out + 1] = said and { who = t.name, said = said, errno = "EINVAL" } or nil
+	for _, item in ipairs(t and t.items or {}) do
+		table.move(item.rules or {}, 1, #(item.rules or {}), #out + 1, out)
 	end
 	return out
 end

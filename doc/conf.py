@@ -96,6 +96,17 @@ def tree_links(app, doctree):
             node.replace_self(linked(app, app.env.docname, node["refuri"], node[0]))
 
 
+def spec_links(app, doctree):
+    """The reference names lines of the spec: they lead to a copy that browsers show."""
+    for node in list(doctree.findall(nodes.emphasis)):
+        found = re.fullmatch(r"(spec/\w+\.lua):\d+", node.astext())
+        if found:
+            copy = Path(app.outdir, "_tree", found[1] + ".txt")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(app.srcdir).parent / found[1], copy)
+            node.replace_self(linked(app, app.env.docname, f"_tree/{found[1]}.txt", node.deepcopy()))
+
+
 def mended(sheet):
     """Debian's furo has a style sheet of a web server's, which becomes part of its own, and lacks dark for who asks the system for it."""
     sheet = re.sub(r"@import url\(/(javascript/[^)]+)\);", lambda found: Path("/usr/share", found[1]).read_text(), sheet)
@@ -121,6 +132,7 @@ def stand_alone(app, error):
 def setup(app):
     app.connect("missing-reference", tree_link)
     app.connect("doctree-read", tree_links, priority=400)
+    app.connect("doctree-read", spec_links)
     app.connect("build-finished", stand_alone)
 
 

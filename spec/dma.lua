@@ -14,7 +14,7 @@ flags "dma_map" {
 flags "dma_unmap" {
 	since = "0.0", doc = "modifiers of an unmap",
 	bit "dirty_bitmap" { 0, since = "old", status = "retired", doc = "return a bitmap of dirtied pages; gone from the protocol" },
-	bit "all" { 1, doc = "drop every range; address and size are zero" },
+	bit "all" { 1, doc = "drop every range; address and size are zero; the text does not have it (E6)" },
 }
 
 message "dma_map" {

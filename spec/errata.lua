@@ -2,7 +2,7 @@
 -- Copyright (c) 2026 the libvfu authors
 --
 -- Where the protocol's text is wrong, silent or not followed: what it says, what implementations do,
--- and what we do.  subject: where a reader looks for it; messages: those whose sections name it, all without.  An entry with
+-- and what we do.  subject: where a reader looks for it; messages: those whose sections name it; general: it is of all.  An entry with
 -- a policy makes a field of struct vfui_policy; its first choice is our default.
 
 erratum { 1,
@@ -77,7 +77,7 @@ erratum { 7,
 	title = "Reply of DMA_UNMAP",
 	text = "It repeats the entry.",
 	peers = "Clients read a fixed size; libvfio-user answers ENOENT for what it does not know.",
-	decision = "Always 24 bytes. Erratum 62 says which ranges are accepted.",
+	decision = "Always 24 bytes. Which ranges are accepted: E62.",
 }
 
 erratum { 8,
@@ -116,6 +116,7 @@ erratum { 10,
 
 erratum { 11,
 	subject = "messages",
+	general = true,
 	title = "What argsz means",
 	text = "Size of the request, largest reply, or size needed, according to the message.",
 	peers = "Clients send 4064 or count the message header; libvfio-user refuses argsz above 1 MiB.",
@@ -133,8 +134,8 @@ erratum { 12,
 		refuses CAPS with a cap_offset inside the fixed part.]],
 	decision = [[32 bytes, full argsz, CAPS clear and cap_offset 0. The descriptor goes with the reply that
 		holds the capabilities, or with the only one if there are none. Clients take it with either, and
-		ask again because of argsz alone. The policy can announce the offset already. What a feature says
-		has no part that means anything: EINVAL.]],
+		ask again because of argsz alone. The policy can announce the offset already. An answer of
+		DEVICE_FEATURE is never cut: too small an argsz is EINVAL.]],
 	policy = "short_region_info", choices = { "caps_clear", "caps_offset" },
 	profiles = { strict = "caps_clear", ["libvfio-user"] = "caps_clear", ["one-at-a-time"] = "caps_clear" },
 }
@@ -221,8 +222,8 @@ erratum { 21,
 	title = "Minor version",
 	text = "None is described but 0.",
 	peers = "libvfio-user answers at most 2, SPDK and the Rust client propose 1, QEMU only 0.",
-	decision = [[Propose the highest that a revision has, which is 0 so far, and answer the smaller of both;
-		the policy can always answer 0.]],
+	decision = [[Our client proposes 0, so that 0.0 is spoken. Our server answers the smaller of what is
+		proposed and what it knows, which is 0 so far; by policy always 0.]],
 	policy = "minor", choices = { "min", "zero" },
 	profiles = { strict = "min", ["libvfio-user"] = "min", ["one-at-a-time"] = "min" },
 }
@@ -242,11 +243,13 @@ erratum { 23,
 	title = "The first message",
 	text = "VERSION.",
 	peers = "libvfio-user answers anything else with EINVAL and drops the connection.",
-	decision = "The same, whether anybody knows it or not; a reply is not answered. A second VERSION is EINVAL.",
+	decision = [[The same, whether anybody knows it or not; a reply is not answered. A VERSION that is refused is
+		answered, and ends the connection. A second VERSION is EINVAL, and the connection goes on.]],
 }
 
 erratum { 24,
 	subject = "messages",
+	general = true,
 	title = "Unknown commands",
 	text = "Every command has a reply.",
 	peers = "libvfio-user answers EINVAL, QEMU ENOSYS; the Rust server leaves the payload unread.",
@@ -257,6 +260,7 @@ erratum { 24,
 
 erratum { 25,
 	subject = "messages",
+	general = true,
 	title = "Error replies with a payload",
 	text = "An error is a header only.",
 	peers = "libvfio-user sends the payload, too.",
@@ -265,6 +269,7 @@ erratum { 25,
 
 erratum { 26,
 	subject = "messages",
+	general = true,
 	title = "Error replies with errno 0",
 	text = "Allowed.",
 	peers = "The Rust server does so for most failures.",
@@ -273,19 +278,24 @@ erratum { 26,
 
 erratum { 27,
 	subject = "messages",
+	general = true,
 	title = "No_reply and failure",
 	text = "Nothing is answered.",
 	peers = "The Rust server answers anyway.",
-	decision = "Never answered; counted and logged. A stray reply is tolerated.",
+	decision = [[Never answered; counted and logged. A reply to nothing (a stray one) is dropped and counted; after 64
+		of them the connection ends.]],
 }
 
 erratum { 28,
 	subject = "messages",
+	general = true,
 	title = "Odd headers",
 	text = "Undefined.",
 	peers = [[libvfio-user ignores unknown bits and answers even replies, which two such peers do forever.]],
 	decision = [[A reply is never answered. An unknown type, a size below 16 or beyond the limit closes the
-		connection. Unknown bits, and fields that should be zero, are ignored, or refused by policy.]],
+		connection. Unknown bits of the header and of a reply's flags, and fields that should be zero, are
+		ignored, or refused by policy. Unknown bits in the flags of DMA_MAP, DMA_UNMAP, SET_IRQS and
+		DEVICE_FEATURE are EINVAL, whatever the policy.]],
 	policy = "unknown_flags", choices = { "ignore", "reject" },
 	profiles = { strict = "reject", ["libvfio-user"] = "ignore", ["one-at-a-time"] = "ignore" },
 }
@@ -466,6 +476,7 @@ erratum { 46,
 
 erratum { 47,
 	subject = "device",
+	general = true,
 	title = "Disconnect",
 	text = "DMA ranges and interrupts go, the device's state stays.",
 	peers = "libvfio-user calls its reset hook; QEMU and the Rust server exit.",
@@ -476,6 +487,7 @@ erratum { 47,
 
 erratum { 48,
 	subject = "device",
+	general = true,
 	title = "The server is gone",
 	text = "The client should reset the device; no word on coming back.",
 	peers = "Clients give up for good.",
@@ -484,6 +496,7 @@ erratum { 48,
 
 erratum { 49,
 	subject = "messages",
+	general = true,
 	title = "Who closes descriptors",
 	text = "Nothing.",
 	peers = "The receiver owns what arrived; failures leak.",
@@ -493,6 +506,7 @@ erratum { 49,
 
 erratum { 50,
 	subject = "messages",
+	general = true,
 	title = "Descriptors where none belong",
 	text = "Nothing.",
 	peers = "SPDK sends one with DMA_UNMAP; QEMU refuses any from a server.",
@@ -501,6 +515,7 @@ erratum { 50,
 
 erratum { 51,
 	subject = "messages",
+	general = true,
 	title = "Message ids",
 	text = "They need not differ.",
 	peers = "QEMU finds replies by id; SPDK always sends 0.",
@@ -509,19 +524,21 @@ erratum { 51,
 
 erratum { 52,
 	subject = "messages",
+	general = true,
 	title = "Order",
 	text = "Requests are handled in order.",
 	peers = [[Memory accesses and ioeventfds are not ordered with messages. QEMU serves no DMA while it
 		waits for a reply.]],
 	decision = [[A device sees requests start in order. One that it answers later holds up nothing that
 		comes after, whether it wants an answer or is posted: a read behind a posted write would wait
-		for DMA that QEMU can not serve until the read is answered (erratum 60). Only what changes
-		things for all that follows holds it up: maps, unmaps, resets, features that are set. Our
-		client does not post to a device that has a mapped region.]],
+		for DMA that QEMU can not serve until the read is answered (erratum 60). Only a fence holds it
+		up; each message says whether it is one. Our client posts nothing any more once it has found
+		a region that can be mapped.]],
 }
 
 erratum { 53,
 	subject = "messages",
+	general = true,
 	title = "Byte order",
 	text = "The host's; configuration space is little-endian.",
 	peers = "QEMU's server had it wrong.",
@@ -530,6 +547,7 @@ erratum { 53,
 
 erratum { 54,
 	subject = "messages",
+	general = true,
 	title = "Length of a message",
 	text = "No limit.",
 	peers = "From libvfio-user's 1 MiB and a bit to none.",
@@ -640,6 +658,7 @@ erratum { 64,
 
 erratum { 65,
 	subject = "messages",
+	general = true,
 	title = "A stream the peer has given up",
 	text = "Nothing.",
 	peers = "QEMU goes on writing and waits for each timeout.",
@@ -669,15 +688,16 @@ erratum { 66,
 		armed by SET_IRQS alone. Simulators write the server's table as drivers do. By PCI all entries
 		are masked after reset.]],
 	decision = [[The table is there: entries read as masked after reset, mask bits and the pending bit array are
-		honoured, reset clears what was written. But an entry masks its vector only from the client's
-		first write to it since connecting and the last reset, so that vectors that nobody writes
-		about fire. By policy entries count always, as on hardware.]],
+		honoured, reset clears what was written. But an entry masks its vector only once the client has
+		written to it, on this connection and since the last reset: vectors whose entries nobody
+		writes fire. By policy entries count always, as on hardware.]],
 	policy = "msix_mask", choices = { "written", "always" },
 	profiles = { strict = "written", ["libvfio-user"] = "written", ["one-at-a-time"] = "written" },
 }
 
 erratum { 68,
 	subject = "messages",
+	general = true,
 	title = "No_reply on what is not a write",
 	text = "A command may say that it wants no reply; which ones make sense without is not said.",
 	peers = [[QEMU posts region writes alone. libvfio-user does whatever is asked, a reset or a question, and says
@@ -704,6 +724,7 @@ erratum { 69,
 
 erratum { 70,
 	subject = "messages",
+	general = true,
 	title = "One command at a time",
 	text = "Any number of commands may wait for their replies.",
 	peers = "The Rust server, and others that were written in a day, read no command before they have answered the last.",
@@ -715,6 +736,7 @@ erratum { 70,
 
 erratum { 71,
 	subject = "messages",
+	general = true,
 	title = "What a server need not know",
 	text = "An unknown command is answered as any other.",
 	peers = [[The Rust server leaves the payload of a command that it does not know in the stream (E24), which is

@@ -54,7 +54,8 @@ message "set_irqs" {
 	id = 8, from = "client", since = "0.0", basic = true,
 	keeps = "eventfds and masks of the interrupts",
 	doc = [[Masks, unmasks, fires or rewires the vectors from start on.  DATA_EVENTFD without descriptors takes
-	the eventfds of the vectors away.  ACTION_TRIGGER with DATA_NONE, start 0 and count 0 disables the index.]],
+	the eventfds of the vectors away.  ACTION_TRIGGER with DATA_NONE, start 0 and count 0 disables the index;
+	count 0 with anything else does nothing.]],
 	fds = { request = { count = field.count, or_none = true, when = field.flags.data_eventfd,
 		doc = "with DATA_EVENTFD one eventfd for each vector, or none" } },
 	request = {

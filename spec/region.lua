@@ -117,7 +117,7 @@ message "get_region_info" {
 	doc = [[Asks for size and properties of a region.  A reply too long for the client's argsz comes without
 	its capabilities; its own argsz says how much to ask for.]],
 	fds = { reply = { extra = "close",
-		doc = "the file to map, if the region can be mapped; with which of two replies is left open" } },
+		doc = "the file to map, if the region can be mapped; it comes with a short reply or with the full one (E12)" } },
 	request = {
 		longer = 4096,
 		argsz { doc = "largest reply payload the client takes" },

@@ -26,7 +26,7 @@ message "version" {
 			doc = "JSON text of the capabilities granted, its NUL included" },
 	},
 	errors = {
-		EINVAL = "no common version, malformed or out of range capabilities, not the first message, or a second VERSION",
+		EINVAL = "no common version, malformed or out of range capabilities, or not the first message: all these end the connection; a second VERSION does not",
 	},
 }
 

@@ -17,8 +17,8 @@ local template = [[
 Errata by subject
 =================
 
-Where the text of the protocol is wrong, silent or not followed, by subject. What is ours holds for both ends of
-libvfu. Where more than one behaviour is lawful a policy says which one is taken, and a program chooses it for each
+Where the text of the protocol is wrong, silent or not followed, by subject. *The text* is what a peer may count on. *We* is
+what both ends of libvfu do; where the text says nothing it is our choice, and no duty of a peer. Where more than one behaviour is lawful a policy says which one is taken, and a program chooses it for each
 connection, by ``vfu_server_set_policy``, ``vfu_client_set_policy`` or ``--policy`` of the commands; profiles
 choose for all of them: see `their table <protocol.html#policies>`__. ``vfu explain E52`` says the same of one.
 

@@ -89,7 +89,8 @@ local function side(p)
 end
 
 local function message(m)
-	local effect = m.effect and object { { "field", m.effect.field.name }, { "mask", m.effect.mask }, { "value", m.effect.value } }
+	local effect = m.effect and object { { "field", m.effect.field.name }, { "mask", m.effect.mask }, { "value", m.effect.value },
+						{ "text", m.effect.text } }
 	return entry(m, { { "id", m.id }, { "from", m.from }, { "post", set(m.post) }, { "basic", set(m.basic) },
 			  { "fence", set(m.fence) }, { "gate", m.gate }, { "effect", effect }, { "keeps", m.keeps },
 			  { "states", #m.states > 0 and J.names(m.states) or nil },

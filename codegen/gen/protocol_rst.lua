@@ -27,12 +27,16 @@ ${doc}
 Every section below names the line of the specification it is made from. Offsets and sizes are in
 bytes; boxes have eight of them in a row. Offsets of a payload count from its first byte, behind the 16 bytes of
 the header. Parts have the revision and status of what is around them if they
-name no other. A payload that breaks a rule is refused with the errno EINVAL, if the rule names no other.
+name no other. Numbered lines are rules, in the order in which they are checked. A payload that breaks one is refused with the
+errno EINVAL, if the rule names no other; ``payload`` in a rule is all that follows the header.
+*The text* is the document that defines the protocol, a part of QEMU's documentation.
 Where the text is wrong, silent or not followed there is an erratum: its number leads to `what it says <errata.html>`__, what
 others do and what we do.
 
 Revisions
 =========
+
+A revision is a state of the text, not a version that peers agree on.
 
 ${revisions}
 
@@ -82,7 +86,8 @@ ${caps}
 Limits
 ======
 
-What both ends agreed on; rules name them.
+What rules compare with. A capability of that name sets each, if there is one; where what is *agreed* is *each side's own*, a
+sender keeps to what its receiver said.
 
 ${limits}
 
@@ -167,82 +172,51 @@ local function where(...)
 	return #words > 0 and ", where " .. table.concat(words, " and ") or ""
 end
 
--- Rules of a sum: a fault speaks of one field and its value, the reference of both.
-local sums = {
-	within = function(r) return E.text(r.arg) end,
-	no_wrap = function(r) return ("2^%d"):format(r.field.size * 8) end,
-}
-
--- What a rule is about, and its words.
-local function subject(r)
-	if sums[r.name] then
-		return ("%s + %s is at most "):format(code(r.field.name), code(r.other.name)), sums[r.name](r)
-	end
-	return r.field and code(r.field.name) .. " " or "", r.text
-end
-
-local function rule_lines(out, rules, before)
-	for _, r in ipairs(rules) do
-		local who, words = subject(r)
-		local other = r.errno ~= "EINVAL" and "; if not: " .. r.errno or ""
-		out[#out + 1] = text.wrap(("- %s%s%s%s%s."):format(before or "", who, plain(words), plain(where(r.under, r.when)), other), 100, "", "  ")
-	end
-end
-
+-- All of them, numbered in the order of the checks.
 local function rules(out, part)
-	local before = #out
-	rule_lines(out, part.rules)
-	if part.tail then
-		for _, s in ipairs(tails[part.tail.kind].text(part.tail, where)) do
-			out[#out + 1] = text.wrap(("- %s %s."):format(code(part.tail.name), plain(s)), 100, "", "  ")
-		end
+	local list = tails.all_rules(part)
+	for _, r in ipairs(list) do
+		local words = plain(r.said)
+		words = r.who == "fds" and words:gsub("^%l", string.upper) or code(r.who) .. " " .. words
+		local under = where(r.under):gsub("^, where", r.said:find(", where ", 1, true) and " and" or "%0")
+		local other = r.errno ~= "EINVAL" and "; if not: " .. r.errno or ""
+		out[#out + 1] = text.wrap(("#. %s%s%s."):format(words, plain(under), other), 100, "", "   ")
 	end
-	for _, alt in ipairs(part.alts or {}) do
-		out[#out + 1] = text.wrap(("- %s."):format(plain(tails.alt.text(alt, where))), 100, "", "  ")
-		rule_lines(out, alt.rules, "then ")
-	end
-	if part.longer then
-		out[#out + 1] = "- May be longer; the rest is ignored."
-	end
-	if #out > before then
+	if #list > 0 then
 		out[#out + 1] = ""
 	end
 end
 
--- The other layouts that have fields.
-local function alternatives(out, part)
-	for _, alt in ipairs(part.alts) do
-		if #alt.fields > 0 then
-			paragraph(out, ("Layout %s:"):format(code(alt.name)))
-			boxes(out, alt)
-		end
-	end
+-- What follows the fields, where that is no rule.
+local function tail(out, t)
+	local lines = text.map(tails[t.kind].text and tails[t.kind].text(t, where) or {}, function(s)
+		return text.wrap(("- %s %s."):format(code(t.name), plain(s)), 100, "", "  ")
+	end)
+	table.move(lines, 1, #lines, #out + 1, out)
+	out[#out + 1] = ""
 end
 
-local function descriptors(fds)
-	local words = {}
-	if fds.none then
-		return "none."
-	elseif fds.count then
-		words[1] = E.text(fds.count) .. (fds.or_none and ", or none" or "")
-	else
-		words[1] = ("at least %s"):format(fds.min and E.text(fds.min) or "0")
-		words[2] = fds.max and "at most " .. E.text(fds.max) or nil
+local function body(out, part)
+	layout(out, part)
+	if part.tail then
+		tail(out, part.tail)
 	end
-	local extra = fds.extra and " More are closed." or ""
-	return plain(table.concat(words, ", ") .. where(fds.when)) .. ": " .. plain(fds.doc) .. "." .. extra
+	rules(out, part)
+	for _, alt in ipairs(part.alts or {}) do
+		paragraph(out, plain(tails.alt.text(alt, where)) .. (#alt.fields > 0 and ":" or "."))
+		layout(out, alt)
+		rules(out, alt)
+	end
+	if part.longer then
+		paragraph(out, "May be longer; the rest is ignored.")
+	end
 end
 
 local function side(out, part, title)
 	heading(out, title, "~")
-	if part.size == 0 and not part.tail and #part.alts == 0 then
-		paragraph(out, "Empty.")
-	end
-	layout(out, part)
-	rules(out, part)
-	alternatives(out, part)
+	body(out, part)
 	if part.fds then
-		paragraph(out, "File descriptors: " .. descriptors(part.fds))
+		paragraph(out, ("File descriptors: %s.%s"):format(plain(part.fds.doc), part.fds.extra and " More are closed." or ""))
 	end
 end
 
@@ -259,6 +233,10 @@ local function errata(out, list, mark)
 	end
 end
 
+local function term(word)
+	return ("`%s <../glossary.html#term-%s>`__"):format(word, word)
+end
+
 local function message(m)
 	local out = {}
 	target(out, "message", m.name)
@@ -269,8 +247,9 @@ local function message(m)
 	notes[#notes + 1] = m.requires and ("Only where %s was agreed."):format(code(m.requires)) or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.basic and "Every server knows it." or nil
-	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
-	notes[#notes + 1] = m.gate and "The device is asked first." or nil
+	local effect = m.effect and (", where %s"):format(plain(m.effect.text)) or ""
+	notes[#notes + 1] = m.fence and ("A %s: no later request starts before it is answered%s."):format(term "fence", effect) or nil
+	notes[#notes + 1] = m.gate and ("A %s: the device is asked first, and may refuse with any errno%s."):format(term "gate", effect) or nil
 	notes[#notes + 1] = #m.states > 0 and ("Lawful only in the states %s (%s)."):format(table.concat(
 		text.map(m.states, function(s) return s.name end), ", "), link("enum", m.states.enum.name)) or nil
 	paragraph(out, table.concat(notes, " ") .. " *" .. m.loc .. "*")
@@ -294,8 +273,7 @@ local function structure(s)
 	local around = s.inside and (" Lies in the %s of %s."):format(s.inside:match("%.(.*)"), link("message", s.inside:match("^[^.]*"))) or ""
 	paragraph(out, ("%s Since %s.%s *%s*"):format(sentence(s.doc), age(s), around, s.loc))
 	figure(out, s.name, ("%s as boxes, with the offsets and sizes of the table below"):format(s.name), "struct/" .. s.name)
-	layout(out, s)
-	rules(out, s)
+	body(out, s)
 	return table.concat(out, "\n")
 end
 
@@ -329,13 +307,20 @@ end
 local combination = { own = "each side's own", min = "the smaller", ["and"] = "both true", echo = "the client's, repeated" }
 local as = { lowest_bit = " is its lowest bit" }
 
+-- What libvfu itself says is less than what a peer may say.
+local function narrower(c)
+	local is_all = c.type == "bool" or c.kept or c.ours.min == c.min and c.ours.max == c.max
+	return is_all and "" or ("; of libvfu %d to %d"):format(c.ours.min, c.ours.max)
+end
+
 local function caps(model)
 	local out, rows = {}, {}
 	for _, c in ipairs(model.caps) do
 		local range = c.type == "bool" and "true, false" or ("%s to %s"):format(c.min, c.max)
 		local absent = c.signed and "none" or tostring(c.default)
 		local sets = c.limit and ("; limit %s%s"):format(code(c.limit.name), as[c.as] or "") or ""
-		rows[#rows + 1] = { target = anchor("capability", c.path), code(c.path), c.type, absent, range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or ""),
+		rows[#rows + 1] = { target = anchor("capability", c.path), code(c.path), c.type, absent,
+				    range .. (c.multiple_of and (", multiple of %d"):format(c.multiple_of) or "") .. narrower(c),
 				    combination[c.combine] .. sets, c.feature and "yes" or "no", age(c), plain(c.doc) }
 	end
 	list_table(out, { "Key", "Type", "If absent", "Range", "Agreed", "Feature", "Since", "Meaning" }, rows)
@@ -376,8 +361,7 @@ return function(model)
 	local header = {}
 	paragraph(header, plain(model.header.doc))
 	figure(header, "header", "The header as boxes, with the offsets and sizes of the table below", "header")
-	layout(header, model.header)
-	rules(header, model.header)
+	body(header, model.header)
 	errata(header, model.errata.of_all, "-")
 	vars.header = table.concat(header, "\n")
 	vars.overview = text.map(model.messages, function(m)

@@ -101,10 +101,11 @@ local function where(...)
 	return #words > 0 and ", where " .. table.concat(words, " and ") or ""
 end
 
-local function rule(r)
+local function rule(r, who)
 	local other = r.errno ~= "EINVAL" and "; if not: " .. r.errno or ""
-	local who = not r.field and "" or r.text:find("^with ") and "it, " or "it "
-	return sentence(who .. r.text .. where(r.under, r.when) .. other)
+	local under = where(r.under):gsub("^, where", r.said:find(", where ", 1, true) and " and" or "%0")
+	local said = plain(r.said .. under .. other) .. "."
+	return who and who .. " " .. said or said:gsub("^%l", string.upper)
 end
 
 -- What is said of a field: its meaning, where its bits or values are, its rules.
@@ -115,7 +116,7 @@ local function meaning(part, f)
 		words[#words + 1] = (f.flags and "Bits: " or "Values: ") .. (set.made and "the commands" or bold(set.name)) .. "."
 	end
 	for _, r in ipairs(part.rules) do
-		words[#words + 1] = r.field == f and rule(r) or nil
+		words[#words + 1] = r.field == f and rule(r, "It") or nil
 	end
 	return table.concat(words, "\n")
 end
@@ -127,28 +128,14 @@ local function layout(out, part, parent)
 	if part.tail then
 		entry(out, ("%d:... %s"):format(part.size, bold(part.tail.name)), sentence(part.tail.doc))
 	end
-	for _, r in ipairs(part.rules) do
+	for _, r in ipairs(tails.all_rules(part)) do
 		if not r.field then
-			entry(out, "Rule:", rule(r))
+			entry(out, "Rule:", rule(r, r.who ~= "fds" and bold(r.who)))
 		end
 	end
 	if part.longer then
 		entry(out, "Rule:", "It may be longer; the rest is ignored.")
 	end
-end
-
-local function descriptors(fds)
-	if fds.none then
-		return "none"
-	end
-	local words = {}
-	if fds.count then
-		words[1] = E.text(fds.count) .. (fds.or_none and ", or none" or "")
-	else
-		words[1] = "at least " .. (fds.min and E.text(fds.min) or "0")
-		words[2] = fds.max and "at most " .. E.text(fds.max) or nil
-	end
-	return table.concat(words, ", ") .. where(fds.when) .. ": " .. fds.doc
 end
 
 local function side(out, part, name, m)
@@ -161,7 +148,7 @@ local function side(out, part, name, m)
 		layout(out, alt, m)
 	end
 	if part.fds and not part.fds.none then
-		entry(out, "Descriptors:", sentence(descriptors(part.fds)))
+		entry(out, "Descriptors:", sentence(part.fds.doc))
 	end
 end
 
@@ -172,7 +159,9 @@ local function message(m)
 	notes[#notes + 1] = m.requires and sentence("only where " .. m.requires .. " was agreed") or nil
 	notes[#notes + 1] = m.post and "May be sent without asking for a reply." or nil
 	notes[#notes + 1] = m.basic and "Every server knows it." or nil
-	notes[#notes + 1] = m.fence and "No later request starts before it is answered." or nil
+	local effect = m.effect and ", where " .. plain(m.effect.text) or ""
+	notes[#notes + 1] = m.fence and ("A fence: no later request starts before it is answered%s."):format(effect) or nil
+	notes[#notes + 1] = m.gate and ("A gate: the device is asked first, and may refuse with any errno%s."):format(effect) or nil
 	out[#out + 1] = sentence(m.doc) .. "\n" .. table.concat(notes, "\n")
 	side(out, m.request, "Request", m)
 	side(out, m.reply, "Reply", m)

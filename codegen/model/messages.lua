@@ -97,7 +97,8 @@ local function effect(node, request)
 		local f = X.find_field(request.fields, raw.field, at(node, "effect.field"), " in the request")
 		local set = rules_of.member_mask(raw.set, f, at(node, "effect.set"))
 		return { field = f, mask = set | (raw.clear and rules_of.member_mask(raw.clear, f, at(node, "effect.clear")) or 0),
-			 value = set }
+			 value = set, text = ("%s has %s%s"):format(f.name, table.concat(raw.set, " and "),
+				raw.clear and " and not " .. table.concat(raw.clear, " or ") or "") }
 	end
 end
 
@@ -149,6 +150,9 @@ end
 -- Each message gets the errata about it; those without messages are about all.
 local function errata(spec, model)
 	for _, node in ipairs(spec.erratum) do
+		if not node.messages == not node.general then
+			fault(node, "erratum %d: says either the messages that it is about or general = true", node.number)
+		end
 		for _, name in ipairs(node.messages or {}) do
 			if not model.messages[name] then
 				fault(at(node, "messages"), "erratum %d: messages: there is no message '%s'%s", node.number, name,

@@ -221,15 +221,18 @@ function M.box(t)
 	return ("%s x %s, %d bytes each"):format(E.text(t.count), t.scalar or t.element.name, t.element_size)
 end
 
+function M.says(t)
+	return t.disjoint and "do not overlap"
+end
+
 function M.json(t, J)
 	return { { "of", t.scalar or t.element.name }, { "entry_size", t.element_size }, { "more", t.more or nil },
 		 { "disjoint", t.disjoint and J.names(t.disjoint) },
-		 { "overlap", t.disjoint and J.says("disjoint", "do not overlap") } }
+		 { "overlap", t.disjoint and J.says("disjoint", M.says(t)) } }
 end
 
 function M.text(t)
-	return { ("is %s entries of %s, %d bytes each"):format(E.text(t.count), t.scalar or text.link("struct", t.element.name), t.element_size),
-		 t.disjoint and "holds no entries that overlap" or nil }
+	return { ("is %s entries of %s, %d bytes each"):format(E.text(t.count), t.scalar or text.link("struct", t.element.name), t.element_size) }
 end
 
 function M.shapes(t, add)

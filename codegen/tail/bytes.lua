@@ -15,7 +15,8 @@ end
 function M.rules(t, part)
 	local size = t.when and E.choose(t.when, t.size, E.zero) or t.size
 	return { { wrong = (part.longer and E.lt or E.ne)(E.sub(E.len, E.start), size),
-		   words = ("is as long as %s says"):format(E.text(t.size)) } }
+		   words = ("is %sas long as %s says%s"):format(part.longer and "at least " or "", E.text(t.size),
+			   t.when and (", where %s; else it is empty"):format(E.text(t.when)) or "") } }
 end
 
 local c_parse = [[
@@ -73,10 +74,6 @@ end
 
 function M.json(t, J)
 	return { { "size", J.tree(t.size) } }
-end
-
-function M.text(t, where)
-	return { ("is as long as %s says%s"):format(E.text(t.size), where(t.when)) }
 end
 
 function M.loose(t, c)

@@ -43,13 +43,16 @@ end
 -- Links that exclude each other: each has a bit, and a rule that looks for those of the others.
 local function exclusion(t, item)
 	for i, l in ipairs(t.items) do
-		local mask = 0
+		local mask, others = 0, {}
 		for j, other in ipairs(t.items) do
+			local is_other = false
 			for _, pair in ipairs { { l, other }, { other, l } } do
 				for _, name in ipairs(pair[1].excludes) do
-					mask = name == pair[2].name and mask | 1 << j - 1 or mask
+					is_other = is_other or name == pair[2].name
 				end
 			end
+			mask = is_other and mask | 1 << j - 1 or mask
+			others[#others + 1] = is_other and (other == l and "another " or "") .. other.name or nil
 		end
 		for _, name in ipairs(l.excludes) do
 			if not t.items[name] then
@@ -60,7 +63,7 @@ local function exclusion(t, item)
 		end
 		if mask ~= 0 then
 			l.seen = 1 << i - 1
-			l.rules = { rules.make(rules.excludes, { mask = mask, who = l.name, loc = l.loc, at = E.name "at", phase = 4,
+			l.rules = { rules.make(rules.excludes, { mask = mask, names = others, who = l.name, loc = l.loc, at = E.name "at", phase = 4,
 								 value = E.field(t.key, "head") }) }
 			t.exclusive = true
 		end
@@ -81,7 +84,7 @@ function M.build(item, scope)
 	-- of the loop itself
 	local here = E.name "at"
 	t.rule = rules.make(rules.tail, { who = item.name, loc = names.loc(item), at = here, value = here,
-		words = "each lies behind the one before, in the payload",
+		words = "has each entry behind the one before, inside the payload",
 		mend = t.when and function(_, d) d.scene:force(d, t.when, false) end,
 		wrong = E.orelse(E.orelse(E.lt(here, E.name "from"), E.gt(here, E.len)),
 				 E.lt(E.sub(E.len, here), E.num(head.size, "sizeof(head)"))) })
@@ -331,12 +334,9 @@ function M.json(t, J, rule)
 end
 
 function M.text(t, where)
-	local out = { ("begins at the offset %s%s"):format(E.text(t.at), where(t.when)),
-		      "is a list in which each entry lies behind the one before" }
+	local out = { ("begins at the offset %s%s"):format(E.text(t.at), where(t.when)) }
 	for _, l in ipairs(t.items) do
-		local others = #l.excludes > 0 and "; not together with " .. table.concat(l.excludes, ", ") or ""
-		out[#out + 1] = ("holds, where %s is %d, %s: %s%s"):format(t.key.name, l.value, text.link("struct", l.struct.name), l.doc,
-			others)
+		out[#out + 1] = ("holds, where %s is %d, %s: %s"):format(t.key.name, l.value, text.link("struct", l.struct.name), l.doc)
 	end
 	return out
 end

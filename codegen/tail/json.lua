@@ -6,6 +6,7 @@
 local E = require "expr"
 
 local M = {}
+local syntax = "is JSON text"
 
 function M.build(item)
 	return { optional = item.optional or false, schema = item.schema, depth = item.depth }
@@ -108,13 +109,17 @@ function M.box(t)
 end
 
 function M.json(t, J)
-	return { { "depth", t.depth }, { "optional", t.optional or nil }, { "schema", t.schema }, { "syntax", J.says("json", "is JSON text") },
+	return { { "depth", t.depth }, { "optional", t.optional or nil }, { "schema", t.schema }, { "syntax", J.says("json", syntax) },
 		 { "object", J.says("object", "is an object") } }
 end
 
+function M.says(t)
+	return t.schema and syntax
+end
+
 function M.text(t)
-	return { "is a text that ends with a NUL and holds no other" .. (t.optional and "; it may be left out" or ""),
-		 ("is JSON in UTF-8, of at most %d levels of objects and arrays; no object has a key twice"):format(t.depth) }
+	return { ("is in UTF-8 and has at most %d levels of objects and arrays; no object has a key twice%s"):format(t.depth,
+			t.optional and "; it may be left out" or "") }
 end
 
 function M.shapes(_, add)

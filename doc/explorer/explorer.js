@@ -927,7 +927,7 @@ function Page(model) {
 		add: "+", sub: "−", mul: "×", div: "÷", mod: "modulo", band: "&", shr: "»", eq: "is", ne: "is not",
 		lt: "is below", gt: "is above", ge: "is at least", andalso: "and", orelse: "or",
 	};
-	const WHOSE = { self: "", request: "the request's ", outer: "the message's ", head: "its " };
+	const WHOSE = { self: "", request: "the request's ", outer: "the message's field ", head: "its " };
 	const LEAVES = { nfds: "the number of descriptors", len: "the payload's length", start: "what the fields take" };
 
 	// "mmap is set" for a test of bits.
@@ -1019,12 +1019,12 @@ function Page(model) {
 	function rule(r, part) {
 		const under = r.under && h("span", { class: "under" }, " — only where ", words(r.under, part),
 			[...policiesIn(r.under)].map((name) => [" (", to(`erratum/${policyOf(name).erratum}`, `E${policyOf(name).erratum}`), ")"]));
-		return h("li", {}, code(r.field), ` ${r.text}`, under, h("span", { class: "errno" }, ` ${r.errno || "EINVAL"}`));
+		return h("li", {}, r.field !== "fds" && code(r.field), ` ${r.text}`, under, h("span", { class: "errno" }, ` ${r.errno || "EINVAL"}`));
 	}
 
 	const rulesOf = (part) => [...list(part.before), ...list(part.rules), ...list(part.after),
-		...(part.tail && part.tail.each ? [part.tail.each] : []),
-		...(part.tail && part.tail.syntax && part.tail.schema ? [{ ...part.tail.syntax, field: part.tail.name }] : []),
+		...[part.tail && part.tail.each].filter(Boolean),
+		...["overlap", "syntax"].filter((key) => part.tail && part.tail[key]).map((key) => ({ field: part.tail.name, ...part.tail[key] })),
 		...list(part.tail && part.tail.items).flatMap((item) => list(item.rules))];
 
 	const source = (entry) => entry.spec && h("p", { class: "source" }, entry.spec);
@@ -1188,9 +1188,10 @@ function Page(model) {
 	}
 
 	function messageFacts(m) {
+		const effect = m.effect ? `, where ${m.effect.text}` : "";
 		return [
 			m.basic && "every server knows it", m.post && "may be sent without wanting a reply",
-			m.fence && "a fence: nothing later starts before it is answered", m.gate && `the device is asked first (${m.gate})`, m.keeps && `the library keeps ${m.keeps}`,
+			m.fence && `a fence: nothing later starts before it is answered${effect}`, m.gate && `a gate: the device is asked first, and may refuse with any errno${effect}`, m.keeps && `the library keeps ${m.keeps}`,
 			m.states && `lawful in ${m.states.join(", ")}`,
 		].filter(Boolean);
 	}

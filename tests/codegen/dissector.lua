@@ -31,7 +31,7 @@ local packets = {
 local expected = {
 	"vfio_user.capabilities.pgsizes 32 60", "packet 3: dma_map request #", "! dma_map: size is at least 1 (is 0x0, offset 24)",
 	"! dma_map: address is a multiple of the limit pgsize (is 0x1000, offset 16)",
-	"! dma_map: address with size, does not pass the end of 64 bits (is 0xffffffffffffe000, offset 16)",
+	"! dma_map: address plus size is at most 2^64 (is 0xffffffffffffe000, offset 16)",
 	"vfio_user.sparse_mmap_area.size 84 8", "! region_read: count is at most the limit max_data_xfer_size (is 0x1001, offset 12)",
 	"! message answers no request that was seen", "! message command 99 is unknown",
 }

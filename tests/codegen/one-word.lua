@@ -47,7 +47,7 @@ lib.with_directory(function(dir)
 		end
 	end
 	gains("wire_c", "if (in.offset > 1000000)", 'return bad(v, "offset", "is at most 1000000", 8, in.offset);')
-	gains("protocol_rst", "- ``offset`` is at most 1000000.")
+	gains("protocol_rst", "#. ``offset`` is at most 1000000.")
 	gains("python", "if p.offset > 0xf4240:", 'v.bad("offset", "is at most 1000000", 8, p.offset)')
 	gains("tests_c", "offset is at most 1000000", "{ 8, 8, 0xf4240 }", "{ 8, 8, 0xf4241 }", '.field = "offset", .offset = 8')
 	gains("tests_py", "offset is at most 1000000", "(8, 8, 0xf4240)", "(8, 8, 0xf4241)", '("offset", 8)')

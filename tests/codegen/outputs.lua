@@ -67,10 +67,22 @@ for page, words in pairs(pages) do
 end
 lib.check(links > 250, "the reference has few links")
 
--- What an erratum says stands on its own page; the other has its title where it matters.
 local nodes = require "load".spec(spec)
 require "check".spec(nodes)
-for _, e in ipairs(require "model".build(nodes).errata) do
+model = require "model".build(nodes)
+
+-- order.md names the fences and gates.
+local order = lib.read(lib.srcdir .. "/doc/explanation/order.md")
+for key, title in pairs { fence = "Fences", gate = "Gates" } do
+	local named = order:match("\n## " .. title .. "\n\n(.-)\n\n")
+	for _, m in ipairs(model.messages) do
+		local is_named = named:find("%f[%w_]" .. m.name:upper() .. "%f[^%w_]") ~= nil
+		lib.check(is_named == (m[key] and true or false), ("order.md, %s: %s is one, or named, but not both"):format(title, m.name:upper()))
+	end
+end
+
+-- What an erratum says stands on its own page; the other has its title where it matters.
+for _, e in ipairs(model.errata) do
 	local _, titles = pages.protocol:gsub(("\n%%- `E%d <errata.html#erratum%%-%d>`__ "):format(e.number, e.number), "")
 	lib.check(titles == #(e.messages or { "all" }), ("protocol_rst has the title of E%d %d times"):format(e.number, titles))
 	lib.check(targets[("errata.html#erratum-%d"):format(e.number)], ("errata_rst lacks E%d"):format(e.number))

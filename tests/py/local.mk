@@ -99,5 +99,5 @@ EXTRA_PROGRAMS += tests/py/replay-server
 tests/py/test_captures.log: tests/py/replay-server$(EXEEXT)
 tests_py_replay_server_LDADD = libvfu/libvfu-internal.la
 endif
-EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/blocks.py tests/py/places.py tests/py/version_texts.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)
+EXTRA_DIST += tests/py/no-python.sh tests/py/conftest.py tests/py/blocks.py tests/py/places.py tests/py/rules.py tests/py/version_texts.py tests/py/wire_cases.py tests/py/installed.py $(py_tests)
 clean_local += tests/py/mypy-cache

@@ -6,12 +6,14 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import struct
 import subprocess
 import sys
 
 import pytest
 
+import rules
 import vfu_protocol as protocol
 from vfu.decode import Decoder, describe, hexdump, load, split, text
 from vfu.decode.decoder import Connection
@@ -246,6 +248,15 @@ def test_where_a_rule_holds():
     assert Decoder().message(bad).fault.rule == "is at least 1, where all is clear"
     with pytest.raises(protocol.Fault, match="size .*is at least 1, where all is clear"):
         protocol.DmaUnmapRequest.parse(bad[16:])
+
+
+def test_the_reference_has_the_same_rules():
+    model, shown = load(), {}
+    for kind, word in ("messages", "message"), ("structs", "struct"):
+        for entry in model.tree[kind]:
+            lines = re.sub(r"\n    (?![- ])", " ", "\n".join(describe.page(model, kind, entry))).split("\n")
+            shown[word, entry["name"]] = sorted(rules.plain(line[6:]) for line in lines if line.startswith("    - "))
+    assert shown == rules.of_reference() and sum(map(len, shown.values())) > 150
 
 
 def test_a_false_default():

@@ -14,6 +14,7 @@ import sys
 
 import pytest
 
+import rules
 import vfu_protocol as protocol
 from browser import POOR_TEXT, Browser, need
 from places import generated
@@ -317,6 +318,13 @@ def test_every_link_leads_somewhere(page):
     assert len(names) == len(set(names))
 
 
+def test_the_reference_has_the_same_rules(page):
+    shown = page.run("""
+        const cards = [...document.querySelectorAll("#definitions .card")].filter((one) => /^(message|struct)[/]/.test(one.id));
+        return cards.map((one) => [one.id, [...one.querySelectorAll("ol.rules > li")].map((li) => li.textContent)]);""")
+    assert {tuple(address.split("/")): sorted(map(rules.plain, found)) for address, found in shown} == rules.of_reference()
+
+
 def test_an_address_can_be_shared(page):
     page.open(PAGE + "#message/set_irqs/request/flags")
     assert focus(page) == "message/set_irqs/request/flags"
@@ -371,9 +379,10 @@ def test_an_address_is_of_what_is_seen(page):
 def test_each_entry_leads_to_the_reference(page):
     """And the reference to pictures; tests/lint/links follows both."""
     links = page.run("return [...document.querySelectorAll('.card')].map((card) => [card.id, card.querySelector('h3 .site').getAttribute('href')])")
-    text = pathlib.Path(generated("doc", "gen", "protocol.rst")).read_text()
-    assert len(links) > 100 and [to for _, to in links if f".. _{to.partition('#')[2]}:" not in text] == []
-    back = re.findall("<explorer.html#(.*?)>`__", text)
+    texts = {f"gen/{name}.html": pathlib.Path(generated("doc", "gen", f"{name}.rst")).read_text() for name in ("protocol", "errata")}
+    pairs = [to.split("#") for _, to in links]
+    assert len(links) > 100 and [(page, to) for page, to in pairs if f".. _{to}:" not in texts[page]] == []
+    back = re.findall("<explorer.html#(.*?)>`__", texts["gen/protocol.html"])
     assert set(back) == {card for card, _ in links if card.startswith(("message/", "struct/")) or card == "header"}
 
 

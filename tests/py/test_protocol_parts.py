@@ -292,7 +292,7 @@ def test_messages_without_payload():
 def test_parts_alone():
     area = SparseMmapArea(0, 4096)
     assert SparseMmapArea.parse(area.build(), outer=GetRegionInfoReply(size=4096)) == area
-    with pytest.raises(Fault, match="lies within"):
+    with pytest.raises(Fault, match="plus size is at most"):
         SparseMmapArea.parse(area.build(), outer=GetRegionInfoReply(size=4095))
     with pytest.raises(Fault, match="is at least 16 bytes"):
         SparseMmapArea.parse(b"", outer=GetRegionInfoReply())

@@ -63,7 +63,11 @@ def _inside(model: Model) -> Iterator[tuple[str, Entry]]:
 
 
 def _rules(part: Entry) -> list[Entry]:
-    return [rule for when in ("before", "rules", "after") for rule in part.get(when, [])]
+    tail = part.get("tail", {})
+    said = [{"field": tail["name"], **tail[key]} for key in ("overlap", "syntax") if key in tail]
+    lists = [part.get(when, []) for when in ("before", "rules", "after")]
+    of_items = [item.get("rules", []) for item in tail.get("items", [])]
+    return [rule for rules in (*lists, [tail["each"]] if "each" in tail else [], said, *of_items) for rule in rules]
 
 
 def _others(part: Entry) -> Iterator[Entry]:
@@ -120,25 +124,45 @@ def _part(model: Model, title: str, part: Entry) -> Iterator[str]:
             yield from _row(f"                {item['value']} {item['name']}: {item['struct']}", item["doc"])
     for other in part.get("alternatives", []):
         yield from _row(f"  or {other['size']} bytes, {other['name']}", other["doc"])
+        yield from _rule_list(model, other)
     if fds:
         yield from _row("  descriptors", fds.get("doc", ""))
-    rules = _rules(part)
-    if rules:
+    if _rules(part):
         yield "  Rules:"
-    for rule in rules:
+    yield from _rule_list(model, part)
+
+
+def _rule_list(model: Model, part: Entry) -> Iterator[str]:
+    for rule in _rules(part):
         yield from _wrap("- " + english.rule(rule, part, model.flags), 4)
+
+
+def _facts(m: Entry) -> Iterator[str]:
+    """What a server does with it besides."""
+    effect = f", where {m['effect']['text']}" if "effect" in m else ""
+    if "fence" in m:
+        yield f"A fence: no later request starts before it is answered{effect}."
+    if "gate" in m:
+        yield f"A gate: the device is asked first, and may refuse with any errno{effect}."
+    if "states" in m:
+        yield f"Lawful only in the states {', '.join(m['states'])}."
 
 
 def _message(model: Model, m: Entry) -> Iterator[str]:
     status = f", {m['status']}" if "status" in m else ""
     yield f"{m['name']}: command {m['id']} of the {m['from']}, since {m.get('since', 'the beginning')}{status}"
     yield from _wrap(m["doc"])
+    yield from _wrap(" ".join(_facts(m)))
     yield from _part(model, "Request", m["request"])
     yield from _part(model, "Reply", m["reply"])
     if m["errors"]:
         yield "Errors:"
     for name, why in m["errors"].items():
         yield from _row(f"  {name}", why)
+    errata = [e for e in model.tree["errata"] if m["name"] in e.get("messages", [])]
+    if errata:
+        yield "Errata:"
+    yield from (f"  E{e['number']:<4} {e['title']}" for e in errata)
 
 
 def _list(title: str, entry: Entry, rows: list[tuple[str, str]]) -> Iterator[str]:

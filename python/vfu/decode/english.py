@@ -12,7 +12,7 @@ _BETWEEN = {
     "add": " + ", "sub": " - ", "mul": " * ", "div": " / ", "mod": " modulo ", "band": " & ", "shr": " >> ", "eq": " is ",
     "ne": " is not ", "lt": " is below ", "gt": " is above ", "ge": " is at least ", "andalso": " and ", "orelse": " or ",
 }
-_WHOSE = {"self": "", "request": "the request's ", "outer": "the message's ", "head": "its "}
+_WHOSE = {"self": "", "request": "the request's ", "outer": "the message's field ", "head": "its "}
 _LEAVES = {"nfds": "the number of descriptors", "len": "the payload's length", "start": "what the fields take"}
 
 
@@ -46,6 +46,7 @@ def words(e: Any, part: Entry, flags: dict[str, Entry]) -> str:
 
 
 def rule(r: Entry, part: Entry, flags: dict[str, Entry]) -> str:
-    """A sentence that begins with the field. Its text says when the rule holds, but not under which policy."""
+    """A sentence that begins with the field, if it is about one. Its text says when the rule holds, but not under which policy."""
     link = " and " if ", where " in r["text"] else ", where "
-    return f"{r['field']} {r['text']}" + (link + words(r["under"], part, flags) if "under" in r else "")
+    field = "" if r["field"] == "fds" else r["field"] + " "
+    return field + r["text"] + (link + words(r["under"], part, flags) if "under" in r else "")

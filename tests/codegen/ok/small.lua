@@ -17,7 +17,7 @@ limits {
 	u64 "pgsize" { min = 1, max = 65536, default = 4096, test = 8192, power_of_two = true, doc = "page" },
 }
 
-erratum { 3, title = "Odd flags", text = "silent", peers = "send some", decision = "as the policy says",
+erratum { 3, general = true, title = "Odd flags", text = "silent", peers = "send some", decision = "as the policy says",
 	policy = "odd_flags", choices = { "ignore", "reject" },
 	profiles = { strict = "reject", ["libvfio-user"] = "ignore" } }
 
