@@ -61,8 +61,9 @@ typedef void vfu_log_fn(void *user, enum vfu_log_level level, const char *text);
 enum vfu_option {
 	VFU_OPT_TIMEOUT_MS,         /* how long a request waits for its reply, and a server for
 				       VERSION; 0: for ever (5000) */
-	VFU_OPT_MAX_MSG_FDS,        /* descriptors taken per message, and sent by a client, 1..64
-				       (16) */
+	VFU_OPT_MAX_MSG_FDS,        /* descriptors per message: the capability max_msg_fds, 1..64
+				       (16); what does not fit is in
+				       doc/explanation/a-connection.md */
 	VFU_OPT_MAX_DATA_XFER_SIZE, /* largest count in one message, 4096..16 MiB (1 MiB) */
 	VFU_OPT_MAX_DMA_MAPS,       /* live DMA ranges, 1..65535 (65535) */
 	VFU_OPT_QUEUE_BYTES,    /* what a peer can make us keep, 64 KiB..1 GiB (4 MiB): bytes to be
@@ -699,7 +700,8 @@ int vfu_device_set_msi_layout(struct vfu_device *dev, unsigned vectors, unsigned
  * memory, set before, 8-byte aligned, where no handler is. The library serves both: a client that
  * writes to an entry masks and unmasks its vector there, one that does not has all unmasked (E66).
  * A client that may map the BAR never maps the pages they lie in: give them pages of their own
- * there, or it is not mapped much. Owner.
+ * there, or it is not mapped much. How many vectors can have an eventfd at once is bounded by what
+ * vfu_server_new says. Owner.
  */
 int vfu_device_set_msix(struct vfu_device *dev, unsigned vectors, unsigned bar,
 			uint32_t table_offset, uint32_t pba_offset);
@@ -956,7 +958,8 @@ struct vfu_server;
 
 /*
  * Serves dev, which must outlive it. One server per device. For a client it keeps at most 1,024
- * files and eventfds, or half of RLIMIT_NOFILE, and refuses more with -ENOSPC. NULL: out of memory,
+ * files and eventfds together, or half of RLIMIT_NOFILE if that is less, and refuses more with
+ * -ENOSPC. A DMA range that is mapped keeps no file. NULL: out of memory,
  * or the device has a server (errno).
  */
 struct vfu_server *vfu_server_new(struct vfu_device *dev);
@@ -973,7 +976,8 @@ int vfu_server_set(struct vfu_server *srv, enum vfu_option option, uint64_t valu
 int vfu_server_set_capability(struct vfu_server *srv, const char *name, uint64_t value);
 /*
  * Which behaviour where the protocol allows several: a field of the errata table and one of its
- * choices; or a profile: "default", "strict", "libvfio-user". -ENOENT: there is none of that name;
+ * choices; or a profile: "default", "strict", "libvfio-user", or "one-at-a-time", whose choices are a client's
+ * (vfu_client_set_profile). -ENOENT: there is none of that name;
  * -EINVAL: no such choice; nothing changes, and vfu_server_err says which profiles there are.
  * Owner.
  */
@@ -1006,8 +1010,8 @@ int vfu_server_attach(struct vfu_server *srv, int fd);
 void vfu_server_disconnect(struct vfu_server *srv);
 
 /*
- * Event loop: watch what pollfds returns (at most 4; returns how many), for at most timeout ms (-1:
- * for ever), then process. The first stands for the wake-up and for all eventfds that the client
+ * Event loop: watch what pollfds returns (at most 4; returns how many, or -EOWNERDEAD), for at most
+ * timeout ms (-1: for ever), then process. The first stands for the wake-up and for all eventfds that the client
  * signals (E36). process handles at most max requests (0: a fair batch), never blocks,
  * and returns how many it handled, or -ENOTCONN when there is neither client nor listener left.
  * Pollfds may change after each process, and so may the timeout, which else changes with calls on
@@ -1017,8 +1021,9 @@ void vfu_server_disconnect(struct vfu_server *srv);
 int vfu_server_pollfds(struct vfu_server *srv, struct pollfd *pfds, unsigned n);
 int vfu_server_timeout(struct vfu_server *srv);
 int vfu_server_process(struct vfu_server *srv, unsigned max);
-/* One descriptor that stands for all of pollfds (epoll; 1.1 times the cost of watching the
- * sockets). Borrowed. */
+/* One descriptor that stands for all of pollfds, whatever they change to (epoll, level-triggered; 1.1
+ * times the cost of watching the sockets). A loop asks vfu_server_timeout all the same. The library's,
+ * as long as the server. */
 int vfu_server_fd(struct vfu_server *srv);
 int vfu_server_listen_fd(struct vfu_server *srv); /* -1: none; borrowed */
 int vfu_server_conn_fd(struct vfu_server *srv);   /* -1: none; borrowed */
@@ -1276,8 +1281,8 @@ struct vfu_region_map {
 };
 /*
  * Maps what the device says may be mapped: len bytes from offset on that lie in one area, 0: to its
- * end. It is the caller's, and outlives the connection. The device does not see accesses to it;
- * posted writes wait from now on (vfu_client_region_post). -EINVAL: not all of it may be mapped; an
+ * end. It is the caller's, and outlives the connection. The device does not see accesses to it,
+ * and writes are not posted any more (vfu_client_region_post). -EINVAL: not all of it may be mapped; an
  * error of mmap(2).
  */
 int vfu_client_region_map(struct vfu_client *cl, unsigned index, uint64_t offset, uint64_t len,
@@ -1347,8 +1352,11 @@ int vfu_client_region_write64(struct vfu_client *cl, unsigned index, uint64_t of
  * not since). Else it waits, serving the device's DMA meanwhile; also while the queue is full.
  * -ETIMEDOUT after VFU_OPT_TIMEOUT_MS, -EINTR: it is still sent when the socket takes it. In a DMA
  * callback it never waits: -ENOBUFS with a full queue. It waits for the answer after all with
- * VFU_OPT_POSTED 0, and once vfu_client_region_info has found a region that can be mapped: posted
- * writes would lose their order with accesses through the mapping.
+ * VFU_OPT_POSTED 0, with the profile "one-at-a-time", and from when the program may have mapped a
+ * region until the connection ends, as a posted write has no order with accesses to that memory:
+ *	- vfu_client_region_info has told it of a region with VFU_REGION_MMAP, any region;
+ *	- vfu_client_region_map has mapped one;
+ *	- an access was made in memory (VFU_OPT_MAPPED).
  */
 int vfu_client_region_post(struct vfu_client *cl, unsigned index, uint64_t offset, const void *buf,
 			   size_t len);
@@ -1376,7 +1384,8 @@ int vfu_client_post_end(struct vfu_client *cl);
 int vfu_client_post_leave(struct vfu_client *cl);
 /* The calling thread has begun a batch. */
 bool vfu_client_is_posting(struct vfu_client *cl);
-/* status: bytes moved or negative errno. Runs on the thread that reads, with no lock held. */
+/* status: bytes moved or negative errno. Runs on the thread that reads, with no lock held. It may make
+ * calls that wait: what else comes is handled meanwhile, so it may be entered again. */
 typedef void vfu_client_fn(void *user, int status);
 /* One message, at most max_data_xfer_size. buf stays the library's until fn runs (reads); writes
  * are copied. -ENOBUFS: queue full. */
@@ -1538,7 +1547,9 @@ int vfu_client_irq_enable(struct vfu_client *cl, unsigned index, unsigned start,
  * the device's DMA meanwhile, or leaves that to the thread that does. 1: it was, *count times since
  * that was last taken; 0: not in time. -EINTR: the interrupt hook said so; it may be called again.
  * -ENOTCONN and the like: the connection ends, and none will come; looked at with timeout_ms 0,
- * too. -EDEADLK: in a DMA callback. Any eventfd will do. Any thread.
+ * too. -EDEADLK: in a function that serves DMA. -EBADF: fd is not open. After any error *count is 0; it
+ * must not be NULL. Of several threads that wait for one eventfd one takes the count, and the others
+ * wait on. Any eventfd will do. Any thread.
  */
 int vfu_client_irq_wait(struct vfu_client *cl, int fd, int timeout_ms, uint64_t *count);
 /*
@@ -1582,9 +1593,10 @@ int vfu_client_irq_do(struct vfu_client *cl, unsigned index, unsigned what, unsi
  * returned), or -1: by message only, as with VFU_OPT_DMA_SHARE 0, when neither the file nor flags
  * of how it is used go to the device. The memory must stay until the unmap.
  *
- * What a server refuses (this library's): -EEXIST overlaps a range, -ENOSPC too many ranges or
+ * What this library's server refuses: -EEXIST overlaps a range, -ENOSPC too many ranges or
  * files (E9), -EINVAL past the end of the file or no regular one (E67), -EACCES the file is not
- * open for what flags allow. A map that fails is not there: the library does not touch host after
+ * open for what flags allow, -EPERM it is sealed against that, or what the device's hook gate
+ * says. A map that fails is not there: the library does not touch host after
  * this returns. After -ETIMEDOUT and the like the server may have it all the same: unmap it before
  * you map there again.
  *
@@ -1634,7 +1646,7 @@ int vfu_client_fence(struct vfu_client *cl);
  * Serves DMA of ranges that have no host memory, those of a simulator: 0 or a negative errno for
  * the device. A read fills data, all of it. A transfer that goes beyond a range is served in
  * pieces, of each range its own. Runs on whichever thread waits for the device, or processes; no
- * blocking call on the same client inside: -EDEADLK.
+ * call that waits for the device inside: -EDEADLK.
  */
 typedef int vfu_client_dma_fn(void *user, bool is_write, uint64_t iova, void *data, size_t len);
 /* Has fn serve the ranges without host memory that have no function of their own; NULL: none does,

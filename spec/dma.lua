@@ -41,7 +41,9 @@ message "dma_map" {
 	reply = none,
 	errors = {
 		EINVAL = "a rule above is broken, or the range reaches past the end of the file",
+		EACCES = "the file is not open for what the flags allow",
 		EEXIST = "overlaps a live range",
+		EPERM = "the file is sealed against what the flags allow",
 		ENOSPC = "more ranges than max_dma_maps, one too large to handle, or too many files are kept",
 	},
 }

@@ -282,6 +282,39 @@ START_TEST(outside_of_areas)
 }
 END_TEST
 
+/* Writes that wait for no answer, of two. */
+static unsigned posted_of_two(void)
+{
+	const unsigned before = posts;
+	uint32_t value;
+
+	ck_assert_int_eq(vfu_client_region_post(cl, 1, 0, "abcd", 4), 0);
+	ck_assert_int_eq(vfu_client_region_post(cl, 1, 0, "abcd", 4), 0);
+	ck_assert_int_eq(vfu_client_region_read32(cl, 1, 0, &value), 0); /* they have arrived */
+	return posts - before;
+}
+
+/* Any region counts, and until the connection ends; one that can not be mapped does not. */
+START_TEST(not_posted_once_memory_may_be_used)
+{
+	struct vfu_region_info info;
+	struct vfu_region_map map;
+
+	connect_with(0, 0);
+	ck_assert_int_eq(vfu_client_region_info(cl, 1, &info), 0);
+	vfu_region_info_fini(&info);
+	ck_assert_uint_eq(posted_of_two(), 2);
+	ck_assert_int_eq(vfu_client_region_info(cl, 0, &info), 0);
+	vfu_region_info_fini(&info);
+	ck_assert_uint_eq(posted_of_two(), 0);
+	reconnect();
+	ck_assert_uint_eq(posted_of_two(), 2);
+	ck_assert_int_eq(vfu_client_region_map(cl, 0, PAGE, 0, &map), 0);
+	vfu_region_map_fini(&map);
+	ck_assert_uint_eq(posted_of_two(), 0);
+}
+END_TEST
+
 /* What the flags, the file or the option forbid goes by message. */
 START_TEST(not_to_be_mapped)
 {
@@ -468,6 +501,7 @@ int main(void)
 	tcase_add_test(tcase, asked_once);
 	tcase_add_test(tcase, inside_of_areas);
 	tcase_add_test(tcase, outside_of_areas);
+	tcase_add_test(tcase, not_posted_once_memory_may_be_used);
 	tcase_add_test(tcase, not_to_be_mapped);
 	tcase_add_test(tcase, file_that_is_cut);
 	tcase_add_test(tcase, server_that_has_gone);
