@@ -88,9 +88,18 @@ def tree_link(app, env, node, content):
 
 
 def tree_links(app, doctree):
-    """MyST has links to files as downloads; we want to read them. The explorer is no page of Sphinx's."""
+    """MyST has links to files as downloads; we want to read them. The explorer is no page of Sphinx's. What is no page
+    MyST 4 would not ask us for later, and it names pages in full, without their suffix."""
     for node in list(doctree.findall(addnodes.download_reference)):
         node.replace_self(tree_link(app, app.env, node, node[0]))
+    for node in [one for one in doctree.findall(addnodes.pending_xref) if one["reftype"] == "myst"]:
+        if node["refdomain"] == "doc" and node["reftarget"] not in app.env.found_docs:
+            here = os.path.dirname(app.env.doc2path(node["refdoc"]))
+            node["reftarget"] = os.path.relpath(node["reftarget"], here) + ".md#" + (node["reftargetid"] or "")
+        elif node["refdomain"] == "doc":
+            continue
+        if link := tree_link(app, app.env, node, node[0]):
+            node.replace_self(link)
     for node in doctree.findall(nodes.reference):  # of the reference, which lies beside it elsewhere
         if node.get("refuri", "").startswith("explorer.html#"):
             node.replace_self(linked(app, app.env.docname, node["refuri"], node[0]))

@@ -20,7 +20,7 @@ from header import Declaration, Item, Section
 from rest import TOP, erratum_link, heading, indented, linked, message_link
 
 WORD = re.compile(
-    r"\bE(?P<erratum>\d+)\b|(?P<errno>-E[A-Z0-9]{2,})\b|(?P<name>\b(?:vfu|VFU)_\w+\*?)"
+    r"`(?P<code>[^`\n]+)`|\bE(?P<erratum>\d+)\b|\bvfu_(?P<manual>\w+)\(3\)|(?P<errno>-E[A-Z0-9]{2,})\b|(?P<name>\b(?:vfu|VFU)_\w+\*?)"
     r"|(?P<message>\b[A-Z]{2,}(?:_[A-Z]+)*\b)|doc/(?P<page>[\w/-]+)\.(?:md|rst)"
 )
 ROLES = {"function": "func", "type": "type", "struct": "struct", "enum": "enum", "enumerator": "enumerator"}
@@ -62,6 +62,10 @@ class Pages:
 
     def link(self, found: re.Match) -> str:
         """A link, or the word as code, or as it was."""
+        if found["code"]:
+            return f"``{found['code']}``"
+        if found["manual"]:
+            return f":ref:`C, {found['manual']} <c-{found['manual']}>`"
         if found["erratum"]:
             known = found["erratum"] in self.errata
             return erratum_link(found[0], found["erratum"]) if known else found[0]

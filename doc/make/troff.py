@@ -28,7 +28,7 @@ def title(name: str, section: int, release: str, manual: str) -> str:
     """What a page begins with."""
     return "".join([
         '.\\" SPDX-License-Identifier: BSD-3-Clause\n',
-        f'.TH {text(name.upper())} {section} "" "libvfu {release}" "{manual}"\n.nr HY 0\n.nh\n.ad l\n.ss 12 0\n',
+        f'.TH {text(name.upper())} {section} "" "libvfu {release}" "{manual}"\n.nr HY 0\n.nh\n.ad l\n.ds AD l\n.ss 12 0\n',
     ])
 
 

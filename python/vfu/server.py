@@ -286,9 +286,9 @@ class Server:
         if self._runner == threading.get_ident():
             raise RuntimeError("a server cannot be closed while it runs: stop() it")
         self.stop()
-        if self._thread is not None:
+        if self._thread is not None and self._thread is not threading.current_thread():  # which may be who lets go of it last
             self._thread.join()
-            self._thread = None
+        self._thread = None
         self._idle.wait()
         self._free()
 

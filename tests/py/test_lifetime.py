@@ -205,3 +205,13 @@ def test_stats(connect):
     assert after["requests_out"] == before["requests_out"] + 1
     assert after["replies_in"] == before["replies_in"] + 1
     assert dev.limits["max_data_xfer_size"] == 1 << 20
+
+
+def test_let_go_of_by_its_own_thread(tmp_path):
+    """Whoever lets go of it last may be the thread that ran it."""
+    server = vfu.Server(Device(), str(tmp_path / "sock")).start()
+    server.stop()
+    server._thread.join()
+    server._thread = threading.current_thread()
+    server.close()
+    assert repr(server).startswith("<") and server._h is None

@@ -48,5 +48,5 @@ def words(e: Any, part: Entry, flags: dict[str, Entry]) -> str:
 def rule(r: Entry, part: Entry, flags: dict[str, Entry]) -> str:
     """A sentence that begins with the field, if it is about one. Its text says when the rule holds, but not under which policy."""
     link = " and " if ", where " in r["text"] else ", where "
-    field = "" if r["field"] == "fds" else r["field"] + " "
-    return field + r["text"] + (link + words(r["under"], part, flags) if "under" in r else "")
+    field = "" if r["field"] == "fds" else f"{r['field']} "
+    return f"{field}{r['text']}" + (link + words(r["under"], part, flags) if "under" in r else "")
