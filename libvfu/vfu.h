@@ -8,7 +8,8 @@
  * vfu_err of the handle. Units: bytes, unless a name says otherwise. Addresses of guest memory
  * (IOVA) are uint64_t. Threads: each function says who may call it. "Owner" is the one thread that
  * runs a server's process or run calls; before a server runs, it is whoever set the device up.
- * Callbacks run on the owner, and never with a lock of the library held. File descriptors: a
+ * Callbacks of a device run on the owner, and never with a lock of the library held:
+ * doc/explanation/callbacks.md says what they may do, and a client's. File descriptors: a
  * function that says "takes" owns the descriptor from the call on, also when it fails; else the
  * caller keeps it. free and close functions accept NULL. After fork() the child may only free its
  * copies, which closes their descriptors and runs no callback (what other threads were changing at
