@@ -48,9 +48,11 @@ def functions_of(section: Section) -> list[Declaration]:
 
 
 class Words:
-    """Where each function is described, and prose with such names in bold."""
+    """Where each function and each type is described, and prose with functions' names in bold."""
 
     def __init__(self, sections: list[Section]):
+        self.type_page_of = {one.name: page_name(section) for section in sections for item in section.items
+                             for one in item.declarations if one.kind != "function" and one.name}
         self.page_of = {one.name: page_name(section) for section in sections for one in functions_of(section)}
 
     def word(self, found: re.Match[str]) -> str:
@@ -235,7 +237,8 @@ def all_pages(source: Path, model: dict[str, Any], release: str) -> dict[str, st
     words = Words(sections)
     pages = [Page(section, words, model) for section in sections]
     found = {"libvfu": overview(about, pages, release, words)} | {page.name: page.troff(release) for page in pages}
-    return found | {name: f".so man3/{page}.3\n" for name, page in words.page_of.items() if name not in found}
+    links = {name: f".so man3/{page}.3\n" for name, page in (words.type_page_of | words.page_of).items()}
+    return links | found
 
 
 def write(pages: dict[str, str], archive: Path) -> None:

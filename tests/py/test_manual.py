@@ -32,6 +32,7 @@ PAGES = {name: path for name, path in FILES.items() if name not in LINKS}
 
 HEADER = (blocks.TOP / "libvfu" / "vfu.h").read_text()
 FUNCTIONS = re.findall(r"\t\t(vfu_\w+);", (BUILD / "libvfu" / "libvfu.map").read_text())
+TYPES = set(re.findall(r"^(?:struct|enum) (vfu_\w+)(?: \{|;)", HEADER, re.M) + re.findall(r"^typedef .*?(vfu_\w+)\(", HEADER, re.M))
 FAMILIES = [name for name in PAGES if name.endswith(".3") and name != "libvfu.3"]
 
 
@@ -135,7 +136,17 @@ def test_every_function_has_a_page():
         assert name in names_of(path)
     named = sorted(name for family in FAMILIES for name in names_of(PAGES[family]) if f"{name}.3" != family or name in FUNCTIONS)
     assert named == sorted(FUNCTIONS)
-    assert {name for name in FILES if name.endswith(".3")} == {"libvfu.3", *FAMILIES, *(f"{name}.3" for name in FUNCTIONS)}
+    described = {f"{name}.3" for name in {*FUNCTIONS, *TYPES}}
+    assert {name for name in FILES if name.endswith(".3")} == {"libvfu.3", *FAMILIES, *described}
+
+
+def test_every_type_leads_to_where_it_is_described():
+    assert {"vfu_region_info", "vfu_option", "vfu_log_fn"} <= TYPES
+    for name in TYPES - set(FUNCTIONS):
+        page = FILES[f"{name}.3"]
+        if page.name in LINKS:
+            page = FILES[re.fullmatch(r"\.so man3/(.*)\n", page.read_text())[1]]
+        assert re.search(rf"\b{name}\b", page.read_text()), name
 
 
 def test_man_finds_a_function(tmp_path):
