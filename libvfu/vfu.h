@@ -49,15 +49,15 @@ struct vfu_err {
  * Errors of every call. Each says its own; beside those, calls that talk with the other side fail
  * with
  *
- *	-ENOTCONN     there is no connection, or it has ended meanwhile
- *	-EPROTO       the other side broke a rule of the protocol, which ended the connection
- *	-ETIMEDOUT    no answer in VFU_OPT_TIMEOUT_MS; what was asked for may be done all the same
- *	-EINTR        the function of vfu_client_set_interrupt said so, or a server is to stop
- *	-EDEADLK      a wait in a function that serves DMA, which nothing could end
- *	-ENOBUFS      a queue is full, and the call is one that does not wait
- *	-ESTALE       connected again, and the device is another one (VFU_OPT_RECONNECT_MS)
- *	-EOWNERDEAD   in a child after fork()
- *	-ENOMEM, -EINVAL, -EBADF
+ *	- -ENOTCONN: there is no connection, or it has ended meanwhile
+ *	- -EPROTO: the other side broke a rule of the protocol, which ended the connection
+ *	- -ETIMEDOUT: no answer in VFU_OPT_TIMEOUT_MS, but what was asked for may be done
+ *	- -EINTR: the function of vfu_client_set_interrupt said so, or a server is to stop
+ *	- -EDEADLK: a wait in a function that serves DMA, which nothing could end
+ *	- -ENOBUFS: a queue is full, and the call is one that does not wait
+ *	- -ESTALE: connected again, and the device is another one (VFU_OPT_RECONNECT_MS)
+ *	- -EOWNERDEAD: in a child after fork()
+ *	- -ENOMEM, -EINVAL, -EBADF
  *
  * and with the errno that the other side answers; -EIO, if it says none.
  */

@@ -177,6 +177,11 @@ class Loop(Device):
     async def on_gate(self, what):
         await asyncio.sleep(0)
 
+    async def feature_get_1000(self, data):
+        while self._writers:  # of writes that came just before
+            await asyncio.sleep(0)
+        return super().feature_get_1000(data)
+
 
 @contextlib.contextmanager
 def child_serves(kind, path):
