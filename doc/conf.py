@@ -53,6 +53,14 @@ copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
 
 
+def copied(app, doc, path, name, content):
+    """A link of a page to a copy of a file."""
+    copy = Path(app.outdir, "_tree", name)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, copy)
+    return linked(app, doc, f"_tree/{name}", content)
+
+
 # Pages that stand beside what they are about: doc/build-site has links to them.
 ELSEWHERE = {"gen/spec-language": "spec/README.md", "gen/generators": "codegen/README.md", "gen/model": "codegen/MODEL.md"}
 
@@ -81,10 +89,7 @@ def tree_link(app, env, node, content):
     for page, origin in ELSEWHERE.items():
         if name == origin:
             return make_refnode(app.builder, doc, page, anchor, content)
-    copy = Path(app.outdir, "_tree", name)
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, copy)
-    return linked(app, doc, f"_tree/{name}", content)
+    return copied(app, doc, path, name, content)
 
 
 def tree_links(app, doctree):
@@ -110,10 +115,8 @@ def spec_links(app, doctree):
     for node in list(doctree.findall(nodes.emphasis)):
         found = re.fullmatch(r"(spec/\w+\.lua):\d+", node.astext())
         if found:
-            copy = Path(app.outdir, "_tree", found[1] + ".txt")
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(app.srcdir).parent / found[1], copy)
-            node.replace_self(linked(app, app.env.docname, f"_tree/{found[1]}.txt", node.deepcopy()))
+            path = Path(app.srcdir).parent / found[1]
+            node.replace_self(copied(app, app.env.docname, path, f"{found[1]}.txt", node.deepcopy()))
 
 
 def mended(sheet):

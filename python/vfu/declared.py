@@ -8,10 +8,12 @@ import difflib
 import inspect
 import operator
 import types
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from .errors import explain
+
+Element = TypeVar("Element")
 
 
 def number(what: str, value: Any) -> int:
@@ -20,6 +22,14 @@ def number(what: str, value: Any) -> int:
         return operator.index(value)
     except TypeError:
         raise TypeError(f"{what} is a number, not {value!r}") from None
+
+
+def element(of: Sequence[Element], index: int, name: str, error: type[IndexError] = IndexError) -> Element:
+    """One of an array. error: it is shorter."""
+    try:
+        return of[index]
+    except IndexError:
+        raise error(f"{name} has {len(of)} elements, 0 to {len(of) - 1}: there is no {index}") from None
 
 
 @contextlib.contextmanager

@@ -69,6 +69,7 @@ def _explained(error: Exception, what: str, iova: int, handle: c.DeviceHandle) -
     return error
 
 
+_REFUSED = OSError, OverflowError, TypeError  # what _explained() knows
 _FULL = object()
 
 
@@ -149,14 +150,14 @@ class DeviceDma:
         try:
             result: bytes | bool = await self._copy(c.dma_read, iova, size)
             return result
-        except (OSError, OverflowError, TypeError) as error:
+        except _REFUSED as error:
             raise _explained(error, "read", iova, self._handle) from None
 
     async def write(self, iova: int, data: ReadableBuffer) -> None:
         """Writes bytes, which must not change until then. An interrupt that is triggered afterwards comes after them."""
         try:
             await self._copy(c.dma_write, iova, data)
-        except (OSError, OverflowError, TypeError) as error:
+        except _REFUSED as error:
             raise _explained(error, "write", iova, self._handle) from None
 
     async def read_list(self, pieces: Sequence[tuple[int, int]]) -> bytes:
@@ -213,7 +214,7 @@ class DeviceDma:
         try:
             memory: PinnedMemory = await self._copy(start, iova, None)
             return memory
-        except (OSError, OverflowError, TypeError) as error:
+        except _REFUSED as error:
             raise _explained(error, "pin", iova, self._handle) from None
 
     async def unpin(self, memory: PinnedMemory) -> None:
@@ -286,14 +287,14 @@ class DeviceDma:
         """read() for those who are no coroutine: it waits; in a handler other requests are served meanwhile (E60)."""
         try:
             return c.vfu_dma_read(self._handle, iova, size)
-        except (OSError, OverflowError, TypeError) as error:
+        except _REFUSED as error:
             raise _explained(error, "read", iova, self._handle) from None
 
     def write_sync(self, iova: int, data: ReadableBuffer) -> None:
         """write() for those who are no coroutine: it waits; in a handler other requests are served meanwhile (E60)."""
         try:
             c.vfu_dma_write(self._handle, iova, data)
-        except (OSError, OverflowError, TypeError) as error:
+        except _REFUSED as error:
             raise _explained(error, "write", iova, self._handle) from None
 
     def map(self, iova: int, size: int, write: bool = True) -> PinnedMemory:
@@ -305,7 +306,7 @@ class DeviceDma:
         flags = c.VFU_DMA_READ | c.VFU_DMA_PIN_DIRECT | (c.VFU_DMA_WRITE if write else 0)
         try:
             return c.dma_pin(self._handle, iova, size, flags)
-        except (OSError, OverflowError, TypeError) as error:
+        except _REFUSED as error:
             raise _explained(error, "map", iova, self._handle) from None
 
     @property

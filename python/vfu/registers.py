@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import libvfu as c
 
-from .declared import number, refuse_handler
+from .declared import element, number, refuse_handler
 from .memory import Memory
 from .shown import shown
 
@@ -79,10 +79,7 @@ class Elements:
             self._of._store(self._device, place, one)
 
     def _at(self, index: int) -> int:
-        try:
-            return range(self._count)[index]
-        except IndexError:
-            raise IndexError(f"{self._of.name} has {self._count} elements, 0 to {self._count - 1}: there is no {index}") from None
+        return element(range(self._count), index, str(self._of.name))
 
     @shown
     def __repr__(self) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import vfu
 from vfu.client.irqs import IRQ_NAMES, ClientIrq, ClientVector, irq_name
 from vfu.client.regions import Region
+from vfu.declared import element
 
 from ..decode.hexdump import Dump
 from . import info
@@ -120,10 +121,7 @@ class Array:
         self._at(index).write(self._bench.dev, value)
 
     def _at(self, index: int) -> Place:
-        try:
-            return self._places[index]
-        except IndexError:
-            raise NoElement(f"{self._name} has {len(self)} elements, 0 to {len(self) - 1}: there is no {index}") from None
+        return element(self._places, index, self._name, NoElement)
 
     def __repr__(self) -> str:
         return f"<{len(self)} registers: regs.{self._name}[0] to [{len(self) - 1}]>"
